@@ -1,1 +1,3 @@
-#[test] fn t(){}
+//! GPU against CPU reference, gradients, whole training steps.
+
+mod kernels;

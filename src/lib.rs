@@ -1,1 +1,5 @@
-//! limn.
+//! limn trains generative models on any GPU that speaks Vulkan, Metal or DX12.
+
+pub mod check;
+pub mod gpu;
+pub mod kernels;

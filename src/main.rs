@@ -1,1 +1,3 @@
-fn main(){}
+//! The `limn` command.
+
+fn main() {}

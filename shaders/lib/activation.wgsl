@@ -1,0 +1,41 @@
+// Activation functions; `kind` is the code of src/kernels/activation.rs.
+
+// e^x - 1 without cancellation near zero: a Taylor series below |x| = 0.35, the exponential above.
+fn exp_m1(x: f32) -> f32 {
+  let series = x * (1.0 + x * (0.5 + x * (0.16666667 + x * (0.041666668 + x * (0.008333334 + x * (0.0013888889 + x * 0.0001984127))))));
+  return select(exp(x) - 1.0, series, abs(x) < 0.35);
+}
+
+// tanh x = 1 - 2 / (e^2x + 1), by expm1 so that small x keep their digits; large |x| saturate
+// instead of dividing two infinities.
+fn tanh_safe(x: f32) -> f32 {
+  let t = exp_m1(2.0 * clamp(abs(x), 0.0, 15.0));
+  return sign(x) * (t / (t + 2.0));
+}
+
+// 1 / (1 + e^-x), by the exponential of a non-positive number only.
+fn sigmoid(x: f32) -> f32 {
+  let e = exp(-abs(x));
+  return select(e, 1.0, x >= 0.0) / (1.0 + e);
+}
+
+// ln(1 + e^x) = max(x, 0) + ln(1 + e^-|x|); the logarithm by ln(1 + e) = 2 atanh(e / (2 + e)),
+// whose series keeps small e exact.
+fn softplus(x: f32) -> f32 {
+  let e = exp(-abs(x));
+  let s = e / (2.0 + e);
+  let q = s * s;
+  let l = 2.0 * s * (1.0 + q * (0.33333334 + q * (0.2 + q * (0.14285715 + q * (0.11111111 + q * (0.09090909 + q * (0.07692308 + q * 0.06666667)))))));
+  return max(x, 0.0) + l;
+}
+
+fn activate(kind: u32, slope: f32, x: f32) -> f32 {
+  switch kind {
+    case 1u: { return max(x, 0.0); }
+    case 2u: { return select(slope * x, x, x > 0.0); }
+    case 3u: { return select(exp_m1(min(x, 0.0)), x, x > 0.0); }
+    case 4u: { return tanh_safe(x); }
+    case 5u: { return sigmoid(x); }
+    default: { return x; }
+  }
+}

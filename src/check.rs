@@ -1,0 +1,210 @@
+//! Every variant of a kernel held against its CPU twin.
+//!
+//! Inputs are seeded and never zero, outputs start as NaN, canaries stand behind every operand,
+//! the permitted error comes from the error bound of the sum, and two runs must agree bitwise.
+
+use crate::gpu::{Gpu, GpuError, Ready, Span};
+use crate::kernels::{Access, Kernel, Lens, Operand, Recipe, Slot, philox};
+
+/// Words behind every operand: NaN behind reads, a pattern behind writes.
+const GUARD: usize = 64;
+/// What stands behind a write; a kernel that touches it wrote out of range.
+const CANARY: u32 = 0x7fc0_1a5e;
+
+/// How one variant of one case did.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Kernel name.
+    pub kernel: &'static str,
+    /// Variant name.
+    pub variant: &'static str,
+    /// The case, as the kernel labels it.
+    pub case: String,
+    /// The largest |GPU - twin| over all writes.
+    pub worst: f32,
+    /// The bound at that element.
+    pub bound: f32,
+    /// The largest quotient of error and bound over all elements; above 1 the variant fails.
+    pub ratio: f32,
+    /// What failed, in a sentence; `None` when nothing did.
+    pub failure: Option<String>,
+}
+
+/// Seeded inputs of a kernel and what its twin makes of them.
+pub struct Example {
+    /// Each read.
+    pub reads: Vec<Vec<f32>>,
+    /// Each write before the launch; NaN where it is only written.
+    pub old: Vec<Vec<f32>>,
+    /// Each write after the twin ran.
+    pub twin: Vec<Vec<f32>>,
+    /// The permitted error of each element of each write.
+    pub bounds: Vec<Vec<f32>>,
+}
+
+impl Example {
+    /// Draws inputs and runs the twin.
+    pub fn new(kernel: &dyn Kernel, seed: u64) -> Example {
+        let Lens { reads, writes } = kernel.lens();
+        let fill = |operand, len, stream| {
+            let source = philox::Stream { seed, domain: 9, stream, step: 0 };
+            let mut next = 0;
+            let mut draw = || {
+                next += 1;
+                source.uniform(next - 1)
+            };
+            kernel.example(operand, len, &mut draw)
+        };
+        let reads: Vec<Vec<f32>> =
+            reads.iter().enumerate().map(|(i, n)| fill(Operand::Read(i), *n, i as u32)).collect();
+        let old: Vec<Vec<f32>> = std::iter::zip(&writes, kernel.signature().writes)
+            .enumerate()
+            .map(|(i, (n, (_, access)))| match access {
+                Access::Write => vec![f32::NAN; *n],
+                Access::Update => fill(Operand::Write(i), *n, 64 + i as u32),
+            })
+            .collect();
+        let mut twin = old.clone();
+        let ins: Vec<&[f32]> = reads.iter().map(Vec::as_slice).collect();
+        kernel.cpu(&ins, &mut twin.iter_mut().map(Vec::as_mut_slice).collect::<Vec<_>>());
+        let before: Vec<&[f32]> = old.iter().map(Vec::as_slice).collect();
+        let after: Vec<&[f32]> = twin.iter().map(Vec::as_slice).collect();
+        let bounds = kernel.bounds(&ins, &before, &after);
+        Example { reads, old, twin, bounds }
+    }
+}
+
+/// A kernel's operands on a device, with one variant ready to run.
+pub struct Bench {
+    reads: Vec<Span>,
+    writes: Vec<Span>,
+    ready: Vec<Ready>,
+}
+
+impl Bench {
+    /// Uploads an example and prepares `recipe`.
+    pub fn new(gpu: &Gpu, example: &Example, recipe: &Recipe, checks: bool) -> Result<Bench, GpuError> {
+        let upload = |data: &Vec<f32>, guard: f32| {
+            let span = gpu.buffer(data.len() + GUARD, "check")?;
+            let mut all = data.clone();
+            all.resize(data.len() + GUARD, guard);
+            gpu.write(&span, &all);
+            Ok::<Span, GpuError>(span)
+        };
+        let reads = example.reads.iter().map(|r| upload(r, f32::NAN)).collect::<Result<Vec<_>, _>>()?;
+        let canary = f32::from_bits(CANARY);
+        let writes = example.old.iter().map(|w| upload(w, canary)).collect::<Result<Vec<_>, _>>()?;
+        let scratch =
+            recipe.scratch.iter().map(|n| upload(&vec![f32::NAN; *n], canary)).collect::<Result<Vec<_>, _>>()?;
+        let mut ready = Vec::new();
+        for stage in &recipe.stages {
+            let params = gpu.uniforms(&stage.params)?;
+            let operands: Vec<Span> = stage
+                .bind
+                .iter()
+                .map(|(_, slot)| match *slot {
+                    Slot::Read(i) => reads[i].clone(),
+                    Slot::Write(i) => writes[i].clone(),
+                    Slot::ScratchIn(i) | Slot::ScratchOut(i) => scratch[i].clone(),
+                })
+                .collect();
+            ready.push(gpu.ready(stage, checks, &params, &operands)?);
+        }
+        Ok(Bench { reads, writes, ready })
+    }
+
+    /// The prepared stages.
+    pub fn stages(&self) -> &[Ready] {
+        &self.ready
+    }
+
+    /// Runs every stage once and returns the writes with their guards.
+    pub fn run(&self, gpu: &Gpu) -> Result<Vec<Vec<f32>>, GpuError> {
+        gpu.submit(|pass| self.ready.iter().for_each(|r| r.record(pass)));
+        self.writes.iter().map(|w| gpu.read(w)).collect()
+    }
+
+    /// Puts the old contents back, so that a second run starts like the first.
+    pub fn reset(&self, gpu: &Gpu, example: &Example) {
+        for (span, data) in std::iter::zip(&self.writes, &example.old) {
+            gpu.write(span, data);
+        }
+    }
+
+    /// Operands held, for timing loops that want to look at them.
+    pub fn operands(&self) -> (&[Span], &[Span]) {
+        (&self.reads, &self.writes)
+    }
+}
+
+/// Checks every variant that is legal on this device. A variant the device refuses is a failure.
+pub fn check(gpu: &Gpu, name: &'static str, kernel: &dyn Kernel, seed: u64) -> Vec<Outcome> {
+    let example = Example::new(kernel, seed);
+    let variants = kernel.variants(gpu.caps());
+    variants.iter().map(|recipe| check_variant(gpu, name, kernel, recipe, &example)).collect()
+}
+
+/// Checks one variant on given inputs.
+pub fn check_variant(
+    gpu: &Gpu,
+    name: &'static str,
+    kernel: &dyn Kernel,
+    recipe: &Recipe,
+    example: &Example,
+) -> Outcome {
+    let mut outcome = Outcome {
+        kernel: name,
+        variant: recipe.name,
+        case: kernel.label(),
+        worst: 0.0,
+        bound: 0.0,
+        ratio: 0.0,
+        failure: None,
+    };
+    let runs = Bench::new(gpu, example, recipe, true).and_then(|bench| {
+        let first = bench.run(gpu)?;
+        bench.reset(gpu, example);
+        Ok((first, bench.run(gpu)?))
+    });
+    match runs {
+        Err(error) => outcome.failure = Some(error.to_string()),
+        Ok((first, second)) => {
+            compare(kernel, example, &first, &mut outcome);
+            let bits = |runs: &Vec<Vec<f32>>| -> Vec<u32> { runs.iter().flatten().map(|v| v.to_bits()).collect() };
+            if outcome.failure.is_none() && bits(&first) != bits(&second) {
+                outcome.failure = Some("two runs differ: a race".into());
+            }
+        }
+    }
+    outcome
+}
+
+/// Holds the writes (with guards) against the twin and notes the worst element.
+pub fn compare(kernel: &dyn Kernel, example: &Example, writes: &[Vec<f32>], outcome: &mut Outcome) {
+    for (w, got) in writes.iter().enumerate() {
+        let name = kernel.signature().writes[w].0;
+        let (twin, bounds) = (&example.twin[w], &example.bounds[w]);
+        if got[twin.len()..].iter().any(|v| v.to_bits() != CANARY) {
+            outcome.failure.get_or_insert(format!("{name}: wrote behind its end"));
+        }
+        for (i, want) in twin.iter().enumerate() {
+            if got[i].to_bits() == want.to_bits() {
+                continue;
+            }
+            let error = (got[i] - want).abs();
+            let ratio = error / bounds[i];
+            if ratio.is_nan() || ratio > 1.0 {
+                outcome.failure.get_or_insert(format!(
+                    "{name}[{i}]: {} where the twin has {want} (permitted error {:e})",
+                    got[i], bounds[i]
+                ));
+            }
+            // NaN counts as the worst there is.
+            if ratio.is_nan() || ratio > outcome.ratio {
+                outcome.ratio = if ratio.is_nan() { f32::INFINITY } else { ratio };
+                outcome.worst = error;
+                outcome.bound = bounds[i];
+            }
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! Buffers, transfers and submission.
+
+use super::{Gpu, GpuError};
+use std::sync::mpsc;
+
+/// A range of a buffer, in 32-bit words.
+#[derive(Clone, Debug)]
+pub struct Span {
+    buffer: wgpu::Buffer,
+    offset: u64,
+    len: u64,
+}
+
+impl Span {
+    /// A part of the span. Offsets that are bound must be multiples of 64 words.
+    pub fn slice(&self, offset: usize, len: usize) -> Span {
+        debug_assert!((offset + len) as u64 <= self.len);
+        Span { buffer: self.buffer.clone(), offset: self.offset + offset as u64, len: len as u64 }
+    }
+
+    /// Words in the span.
+    pub fn words(&self) -> usize {
+        self.len as usize
+    }
+
+    pub(super) fn binding(&self) -> wgpu::BindingResource<'_> {
+        wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+            buffer: &self.buffer,
+            offset: 4 * self.offset,
+            size: wgpu::BufferSize::new(4 * self.len),
+        })
+    }
+}
+
+/// A copy on its way from the device to the host.
+pub struct Readback {
+    staging: wgpu::Buffer,
+    done: mpsc::Receiver<Result<(), wgpu::BufferAsyncError>>,
+}
+
+impl Gpu {
+    /// A zeroed storage buffer of `words` 32-bit words; `what` names it in errors.
+    pub fn buffer(&self, words: usize, what: &str) -> Result<Span, GpuError> {
+        let needs = 4 * words.max(1) as u64;
+        let has = self.caps.max_binding_bytes.min(self.limits.max_buffer_size);
+        if needs > has {
+            return Err(GpuError::TooLarge { what: what.to_string(), needs, has });
+        }
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+        self.make(words, what, usage)
+    }
+
+    /// A buffer for parameter blocks, filled with `bytes`.
+    pub fn uniforms(&self, bytes: &[u8]) -> Result<Span, GpuError> {
+        let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
+        let span = self.make(bytes.len().div_ceil(4), "parameters", usage)?;
+        self.queue.write_buffer(&span.buffer, 0, bytes);
+        Ok(span)
+    }
+
+    fn make(&self, words: usize, what: &str, usage: wgpu::BufferUsages) -> Result<Span, GpuError> {
+        let scope = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let len = words.max(1) as u64;
+        let buffer = self.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some(what),
+            size: 4 * len,
+            usage,
+            mapped_at_creation: false,
+        });
+        match pollster::block_on(scope.pop()) {
+            Some(_) => Err(GpuError::OutOfMemory(format!("{what}, {} bytes", 4 * len))),
+            None => Ok(Span { buffer, offset: 0, len }),
+        }
+    }
+
+    /// Stand-ins for absent operands: one only read, one only written.
+    pub fn dummies(&self) -> Result<&[Span; 2], GpuError> {
+        if self.dummies.get().is_none() {
+            let made = [self.buffer(64, "absent read")?, self.buffer(64, "absent write")?];
+            let _ = self.dummies.set(made);
+        }
+        self.dummies.get().ok_or_else(|| GpuError::OutOfMemory("dummies".into()))
+    }
+
+    /// Words between bindable offsets: the larger of the storage and uniform alignments.
+    pub fn alignment(&self) -> usize {
+        let l = &self.limits;
+        (l.min_storage_buffer_offset_alignment.max(l.min_uniform_buffer_offset_alignment) / 4) as usize
+    }
+
+    /// Queues a copy from the host; it happens before anything submitted later.
+    pub fn write(&self, span: &Span, data: &[f32]) {
+        self.queue.write_buffer(&span.buffer, 4 * span.offset, bytemuck::cast_slice(data));
+    }
+
+    /// Records commands into one compute pass and submits them without waiting.
+    pub fn submit(&self, record: impl FnOnce(&mut wgpu::ComputePass<'_>)) {
+        let mut encoder = self.device.create_command_encoder(&Default::default());
+        {
+            let mut pass = encoder.begin_compute_pass(&Default::default());
+            record(&mut pass);
+        }
+        self.queue.submit([encoder.finish()]);
+    }
+
+    /// Blocks until everything submitted has run.
+    pub fn wait(&self) -> Result<(), GpuError> {
+        self.device.poll(wgpu::PollType::wait_indefinitely()).map_err(|e| GpuError::Lost(e.to_string()))?;
+        self.check()
+    }
+
+    /// Starts copying a span to the host, behind everything submitted so far.
+    pub fn start_read(&self, span: &Span) -> Readback {
+        let staging = self.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("readback"),
+            size: 4 * span.len,
+            usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        let mut encoder = self.device.create_command_encoder(&Default::default());
+        encoder.copy_buffer_to_buffer(&span.buffer, 4 * span.offset, &staging, 0, 4 * span.len);
+        self.queue.submit([encoder.finish()]);
+        let (send, done) = mpsc::channel();
+        staging.slice(..).map_async(wgpu::MapMode::Read, move |result| {
+            // The receiver is gone when nobody wants the answer any more.
+            let _ = send.send(result);
+        });
+        Readback { staging, done }
+    }
+
+    /// The contents of a finished copy, or `None` while it is under way; never blocks.
+    pub fn try_read(&self, readback: &Readback) -> Result<Option<Vec<f32>>, GpuError> {
+        self.device.poll(wgpu::PollType::Poll).map_err(|e| GpuError::Lost(e.to_string()))?;
+        match readback.done.try_recv() {
+            Ok(result) => self.take(readback, result).map(Some),
+            Err(mpsc::TryRecvError::Empty) => Ok(None),
+            Err(mpsc::TryRecvError::Disconnected) => Err(self.lost("a copy was abandoned")),
+        }
+    }
+
+    /// Waits for a copy and returns its contents.
+    pub fn finish_read(&self, readback: &Readback) -> Result<Vec<f32>, GpuError> {
+        self.wait()?;
+        match readback.done.recv() {
+            Ok(result) => self.take(readback, result),
+            Err(_) => Err(self.lost("a copy was abandoned")),
+        }
+    }
+
+    /// Reads a span, waiting for everything submitted so far.
+    pub fn read(&self, span: &Span) -> Result<Vec<f32>, GpuError> {
+        self.finish_read(&self.start_read(span))
+    }
+
+    fn take(&self, readback: &Readback, result: Result<(), wgpu::BufferAsyncError>) -> Result<Vec<f32>, GpuError> {
+        result.map_err(|e| self.lost(&e.to_string()))?;
+        let view = readback.staging.slice(..).get_mapped_range().map_err(|e| self.lost(&e.to_string()))?;
+        let data = bytemuck::pod_collect_to_vec(&view[..]);
+        drop(view);
+        readback.staging.unmap();
+        Ok(data)
+    }
+
+    fn lost(&self, words: &str) -> GpuError {
+        self.check().err().unwrap_or_else(|| GpuError::Lost(words.to_string()))
+    }
+
+    /// Submits `count + 1` timestamps around `count` recorded commands and returns the nanoseconds
+    /// each took. Only where [`Gpu::has_timestamps`].
+    pub fn time_each(&self, commands: &[&super::Ready]) -> Result<Vec<f64>, GpuError> {
+        let mut times = Vec::with_capacity(commands.len());
+        for chunk in commands.chunks(1024) {
+            let count = chunk.len() as u32 + 1;
+            let queries = self.device.create_query_set(&wgpu::QuerySetDescriptor {
+                label: Some("timestamps"),
+                ty: wgpu::QueryType::Timestamp,
+                count,
+            });
+            let ticks = self.device.create_buffer(&wgpu::BufferDescriptor {
+                label: Some("timestamps"),
+                size: 8 * u64::from(count),
+                usage: wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC,
+                mapped_at_creation: false,
+            });
+            let mut encoder = self.device.create_command_encoder(&Default::default());
+            {
+                let mut pass = encoder.begin_compute_pass(&Default::default());
+                pass.write_timestamp(&queries, 0);
+                for (i, command) in chunk.iter().enumerate() {
+                    command.record(&mut pass);
+                    pass.write_timestamp(&queries, i as u32 + 1);
+                }
+            }
+            encoder.resolve_query_set(&queries, 0..count, &ticks, 0);
+            self.queue.submit([encoder.finish()]);
+            let words = self.read(&Span { buffer: ticks, offset: 0, len: 2 * u64::from(count) })?;
+            let ticks: &[u64] = &bytemuck::pod_collect_to_vec::<f32, u64>(&words);
+            let period = f64::from(self.timestamp_period());
+            times.extend(ticks.windows(2).map(|w| w[1].saturating_sub(w[0]) as f64 * period));
+        }
+        Ok(times)
+    }
+}

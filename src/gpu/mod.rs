@@ -1,0 +1,291 @@
+//! The device: the only room that says `wgpu`.
+
+mod memory;
+mod pipeline;
+mod reflect;
+
+pub use memory::{Readback, Span};
+pub use pipeline::{Pipeline, Ready};
+pub use reflect::{Mismatch, reflect};
+
+use crate::kernels::{Caps, Class};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock};
+
+/// What can go wrong between the host and a device.
+#[derive(Debug, thiserror::Error)]
+pub enum GpuError {
+    /// No adapter of the backends limn speaks.
+    #[error(
+        "no Vulkan, Metal or DX12 adapter was found; install a driver (on Debian or Ubuntu: apt-get install mesa-vulkan-drivers) or use --device cpu"
+    )]
+    NoAdapter,
+    /// The name on the command line matches no adapter.
+    #[error("no device is called \"{wanted}\"; there are: {}", .known.join(", "))]
+    UnknownDevice {
+        /// What was asked for.
+        wanted: String,
+        /// The names and numbers there are.
+        known: Vec<String>,
+    },
+    /// The adapter lacks something every limn kernel needs.
+    #[error("{adapter} offers {limit} = {has}, and limn needs {needs}; choose another with --device")]
+    Limit {
+        /// Adapter name.
+        adapter: String,
+        /// The limit's name in wgpu.
+        limit: &'static str,
+        /// What the adapter has.
+        has: u64,
+        /// What is needed.
+        needs: u64,
+    },
+    /// A buffer larger than the adapter can bind.
+    #[error(
+        "a buffer of {needs} bytes ({what}) is larger than the {has} bytes this adapter can bind; use a smaller batch or model"
+    )]
+    TooLarge {
+        /// What the buffer holds.
+        what: String,
+        /// Its size in bytes.
+        needs: u64,
+        /// The largest binding in bytes.
+        has: u64,
+    },
+    /// Opening the device failed.
+    #[error("the device {adapter} could not be opened: {reason}")]
+    Open {
+        /// Adapter name.
+        adapter: String,
+        /// wgpu's words.
+        reason: String,
+    },
+    /// The shader and the host disagree about a parameter block or a binding.
+    #[error(transparent)]
+    Mismatch(#[from] Mismatch),
+    /// The device refused something; wgpu's own words follow.
+    #[error("the device refused a command: {0}")]
+    Validation(String),
+    /// The device is gone.
+    #[error("the device was lost ({0}); the last checkpoint is intact, resume from it")]
+    Lost(String),
+    /// Memory ran out.
+    #[error("the device is out of memory; use a smaller batch ({0})")]
+    OutOfMemory(String),
+}
+
+/// An adapter as `limn devices` shows it.
+#[derive(Clone, Debug)]
+pub struct AdapterDesc {
+    /// Position in wgpu's list, usable as `--device N`.
+    pub index: usize,
+    /// Adapter name.
+    pub name: String,
+    /// `vulkan`, `metal` or `dx12`.
+    pub backend: String,
+    /// `discrete`, `integrated`, `virtual`, `cpu` or `other`.
+    pub kind: &'static str,
+    /// Driver and its version.
+    pub driver: String,
+    /// Largest storage binding in bytes.
+    pub max_binding_bytes: u64,
+    /// Workgroup memory in bytes.
+    pub max_workgroup_bytes: u32,
+    /// Invocations per workgroup.
+    pub max_invocations: u32,
+    /// Smallest and largest subgroup.
+    pub subgroup: (u32, u32),
+    /// Features that matter to limn and that the adapter has.
+    pub features: Vec<&'static str>,
+}
+
+/// An open device.
+pub struct Gpu {
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    desc: AdapterDesc,
+    caps: Caps,
+    limits: wgpu::Limits,
+    timestamps: bool,
+    pipelines: Mutex<HashMap<pipeline::Key, Arc<Pipeline>>>,
+    modules: Mutex<HashMap<(&'static str, bool), wgpu::ShaderModule>>,
+    dummies: OnceLock<[Span; 2]>,
+    fault: Arc<Mutex<Option<GpuError>>>,
+}
+
+/// Features worth naming, and how.
+const FEATURES: [(wgpu::Features, &str); 6] = [
+    (wgpu::Features::TIMESTAMP_QUERY, "timestamp_query"),
+    (wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES, "timestamp_query_inside_passes"),
+    (wgpu::Features::SUBGROUP, "subgroup"),
+    (wgpu::Features::SHADER_F16, "shader_f16"),
+    (wgpu::Features::PIPELINE_CACHE, "pipeline_cache"),
+    (wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX, "cooperative_matrix"),
+];
+
+fn instance() -> wgpu::Instance {
+    let mut desc = wgpu::InstanceDescriptor::new_without_display_handle();
+    desc.backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
+    desc.flags = wgpu::InstanceFlags::from_build_config().with_env();
+    wgpu::Instance::new(desc)
+}
+
+fn enumerate(instance: &wgpu::Instance) -> Vec<wgpu::Adapter> {
+    pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all()))
+}
+
+fn describe(index: usize, adapter: &wgpu::Adapter) -> AdapterDesc {
+    let (info, limits, has) = (adapter.get_info(), adapter.limits(), adapter.features());
+    AdapterDesc {
+        index,
+        name: info.name.clone(),
+        backend: info.backend.to_string(),
+        kind: match info.device_type {
+            wgpu::DeviceType::DiscreteGpu => "discrete",
+            wgpu::DeviceType::IntegratedGpu => "integrated",
+            wgpu::DeviceType::VirtualGpu => "virtual",
+            wgpu::DeviceType::Cpu => "cpu",
+            wgpu::DeviceType::Other => "other",
+        },
+        driver: format!("{} {}", info.driver, info.driver_info).trim().to_string(),
+        max_binding_bytes: limits.max_storage_buffer_binding_size,
+        max_workgroup_bytes: limits.max_compute_workgroup_storage_size,
+        max_invocations: limits.max_compute_invocations_per_workgroup,
+        subgroup: (info.subgroup_min_size, info.subgroup_max_size),
+        features: FEATURES.iter().filter(|(f, _)| has.contains(*f)).map(|(_, n)| *n).collect(),
+    }
+}
+
+/// Every adapter of the backends limn speaks.
+pub fn adapters() -> Vec<AdapterDesc> {
+    enumerate(&instance()).iter().enumerate().map(|(i, a)| describe(i, a)).collect()
+}
+
+impl Gpu {
+    /// Opens the adapter that `wanted` names: an index of [`adapters`], or a part of a name,
+    /// backend or driver, case ignored. Without a name the most capable kind is taken: discrete,
+    /// integrated, virtual, then software.
+    pub fn open(wanted: Option<&str>) -> Result<Gpu, GpuError> {
+        let instance = instance();
+        let adapters = enumerate(&instance);
+        let descs: Vec<_> = adapters.iter().enumerate().map(|(i, a)| describe(i, a)).collect();
+        let chosen = match wanted {
+            Some(wanted) => choose(&descs, wanted)?,
+            None => {
+                let rank = |d: &&AdapterDesc| {
+                    ["discrete", "integrated", "virtual", "other", "cpu"].iter().position(|k| *k == d.kind)
+                };
+                descs.iter().min_by_key(rank).ok_or(GpuError::NoAdapter)?.index
+            }
+        };
+        Self::from_adapter(&adapters[chosen], descs[chosen].clone())
+    }
+
+    fn from_adapter(adapter: &wgpu::Adapter, desc: AdapterDesc) -> Result<Gpu, GpuError> {
+        let limits = adapter.limits();
+        let needs: [(&'static str, u64, u64); 4] = [
+            ("max_storage_buffers_per_shader_stage", u64::from(limits.max_storage_buffers_per_shader_stage), 8),
+            ("max_compute_invocations_per_workgroup", u64::from(limits.max_compute_invocations_per_workgroup), 256),
+            ("max_compute_workgroup_storage_size", u64::from(limits.max_compute_workgroup_storage_size), 16384),
+            ("max_storage_buffer_binding_size", limits.max_storage_buffer_binding_size, 128 << 20),
+        ];
+        for (limit, has, needs) in needs {
+            if has < needs {
+                return Err(GpuError::Limit { adapter: desc.name, limit, has, needs });
+            }
+        }
+        let timing = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES;
+        let optional = timing | wgpu::Features::SUBGROUP | wgpu::Features::SHADER_F16;
+        let features = adapter.features() & optional;
+        let open = adapter.request_device(&wgpu::DeviceDescriptor {
+            label: Some("limn"),
+            required_features: features,
+            required_limits: limits.clone(),
+            memory_hints: wgpu::MemoryHints::Performance,
+            ..Default::default()
+        });
+        let (device, queue) = pollster::block_on(open)
+            .map_err(|e| GpuError::Open { adapter: desc.name.clone(), reason: e.to_string() })?;
+        let fault: Arc<Mutex<Option<GpuError>>> = Arc::default();
+        let slot = fault.clone();
+        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+            let error = match error {
+                wgpu::Error::OutOfMemory { source } => GpuError::OutOfMemory(source.to_string()),
+                other => GpuError::Validation(other.to_string()),
+            };
+            slot.lock().unwrap_or_else(|e| e.into_inner()).get_or_insert(error);
+        }));
+        let slot = fault.clone();
+        device.set_device_lost_callback(move |reason, words| {
+            if reason != wgpu::DeviceLostReason::Destroyed {
+                slot.lock().unwrap_or_else(|e| e.into_inner()).get_or_insert(GpuError::Lost(words));
+            }
+        });
+        let caps = Caps {
+            class: if desc.kind == "cpu" { Class::Lanes } else { Class::Gpu },
+            max_groups: limits.max_compute_workgroups_per_dimension,
+            max_invocations: limits.max_compute_invocations_per_workgroup,
+            max_workgroup_bytes: limits.max_compute_workgroup_storage_size,
+            max_storage_bindings: limits.max_storage_buffers_per_shader_stage,
+            max_binding_bytes: limits.max_storage_buffer_binding_size,
+        };
+        let timestamps = features.contains(timing);
+        Ok(Gpu {
+            device,
+            queue,
+            desc,
+            caps,
+            limits,
+            timestamps,
+            pipelines: Mutex::default(),
+            modules: Mutex::default(),
+            dummies: OnceLock::new(),
+            fault,
+        })
+    }
+
+    /// What the adapter is.
+    pub fn desc(&self) -> &AdapterDesc {
+        &self.desc
+    }
+
+    /// What kernels may rely on.
+    pub fn caps(&self) -> &Caps {
+        &self.caps
+    }
+
+    /// Whether timestamps can be written between the dispatches of a pass.
+    pub fn has_timestamps(&self) -> bool {
+        self.timestamps
+    }
+
+    /// Nanoseconds per timestamp tick.
+    pub fn timestamp_period(&self) -> f32 {
+        self.queue.get_timestamp_period()
+    }
+
+    /// The first fault the device reported since it was last asked, if any.
+    pub fn check(&self) -> Result<(), GpuError> {
+        match self.fault.lock().unwrap_or_else(|e| e.into_inner()).take() {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+}
+
+fn choose(descs: &[AdapterDesc], wanted: &str) -> Result<usize, GpuError> {
+    if let Ok(index) = wanted.parse::<usize>()
+        && index < descs.len()
+    {
+        return Ok(index);
+    }
+    let lower = wanted.to_lowercase();
+    let text = |d: &AdapterDesc| format!("{} {} {}", d.name, d.backend, d.driver).to_lowercase();
+    let found = descs.iter().find(|d| text(d).contains(&lower));
+    found.map(|d| d.index).ok_or_else(|| GpuError::UnknownDevice {
+        wanted: wanted.to_string(),
+        known: std::iter::once("cpu".to_string())
+            .chain(descs.iter().map(|d| format!("{} ({})", d.index, d.name)))
+            .collect(),
+    })
+}

@@ -1,0 +1,125 @@
+//! Pipelines and ready-made dispatches.
+
+use super::{Gpu, GpuError, Span, reflect};
+use crate::kernels::{Slot, Stage};
+use std::sync::Arc;
+
+/// What makes two stages share a pipeline: shader, override constants, run-time checks.
+pub(super) type Key = (&'static str, Vec<(&'static str, u64)>, bool);
+
+/// A compiled entry point and its bind group layout.
+pub struct Pipeline {
+    raw: wgpu::ComputePipeline,
+    layout: wgpu::BindGroupLayout,
+}
+
+/// A dispatch with everything made: replaying it costs one recorded command.
+pub struct Ready {
+    pipeline: Arc<Pipeline>,
+    group: wgpu::BindGroup,
+    grid: [u32; 3],
+}
+
+impl Ready {
+    /// Records the dispatch.
+    pub fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
+        pass.set_pipeline(&self.pipeline.raw);
+        pass.set_bind_group(0, &self.group, &[]);
+        pass.dispatch_workgroups(self.grid[0], self.grid[1], self.grid[2]);
+    }
+}
+
+impl Gpu {
+    /// The pipeline of a stage, made on first use. With `checks` the shader keeps its bounds and
+    /// loop checks: tests want them, training does not pay for them.
+    pub fn pipeline(&self, stage: &Stage, checks: bool) -> Result<Arc<Pipeline>, GpuError> {
+        let constants = stage.constants.iter().map(|(n, v)| (*n, v.to_bits())).collect();
+        let key: Key = (stage.shader.name, constants, checks);
+        if let Some(known) = self.pipelines.lock().unwrap_or_else(|e| e.into_inner()).get(&key) {
+            return Ok(known.clone());
+        }
+        reflect(stage)?;
+        let made = Arc::new(self.compile(stage, checks)?);
+        let mut all = self.pipelines.lock().unwrap_or_else(|e| e.into_inner());
+        Ok(all.entry(key).or_insert(made).clone())
+    }
+
+    fn compile(&self, stage: &Stage, checks: bool) -> Result<Pipeline, GpuError> {
+        let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let module = self.module(stage, checks);
+        let entries: Vec<_> = std::iter::once(wgpu::BufferBindingType::Uniform)
+            .chain(stage.bind.iter().map(|(_, slot)| wgpu::BufferBindingType::Storage {
+                read_only: matches!(slot, Slot::Read(_) | Slot::ScratchIn(_)),
+            }))
+            .enumerate()
+            .map(|(binding, ty)| wgpu::BindGroupLayoutEntry {
+                binding: binding as u32,
+                visibility: wgpu::ShaderStages::COMPUTE,
+                ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None },
+                count: None,
+            })
+            .collect();
+        let label = Some(stage.shader.name);
+        let layout =
+            self.device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label, entries: &entries });
+        let pipeline_layout = self.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label,
+            bind_group_layouts: &[Some(&layout)],
+            immediate_size: 0,
+        });
+        let raw = self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label,
+            layout: Some(&pipeline_layout),
+            module: &module,
+            entry_point: Some("main"),
+            compilation_options: wgpu::PipelineCompilationOptions {
+                constants: &stage.constants,
+                // No shader of ours reads workgroup memory before writing it.
+                zero_initialize_workgroup_memory: false,
+            },
+            cache: None,
+        });
+        match pollster::block_on(scope.pop()) {
+            Some(error) => Err(GpuError::Validation(format!("{}: {error}", stage.shader.name))),
+            None => Ok(Pipeline { raw, layout }),
+        }
+    }
+
+    fn module(&self, stage: &Stage, checks: bool) -> wgpu::ShaderModule {
+        let mut modules = self.modules.lock().unwrap_or_else(|e| e.into_inner());
+        let make = || {
+            let desc = wgpu::ShaderModuleDescriptor {
+                label: Some(stage.shader.name),
+                source: wgpu::ShaderSource::Wgsl(stage.shader.source().into()),
+            };
+            if checks {
+                return self.device.create_shader_module(desc);
+            }
+            // SAFETY: the shaders are limn's own, every loop in them is bounded by its parameter
+            // block, and `limn check` runs each one with the checks on and with canaries behind
+            // every operand.
+            unsafe { self.device.create_shader_module_trusted(desc, wgpu::ShaderRuntimeChecks::unchecked()) }
+        };
+        modules.entry((stage.shader.name, checks)).or_insert_with(make).clone()
+    }
+
+    /// Binds a stage's parameters and operands: `params` is the span of its uniform block.
+    pub fn ready(&self, stage: &Stage, checks: bool, params: &Span, operands: &[Span]) -> Result<Ready, GpuError> {
+        let pipeline = self.pipeline(stage, checks)?;
+        let entries: Vec<_> = std::iter::once(params)
+            .chain(operands)
+            .enumerate()
+            .map(|(i, span)| wgpu::BindGroupEntry { binding: i as u32, resource: span.binding() })
+            .collect();
+        let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let group = self.device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some(stage.shader.name),
+            layout: &pipeline.layout,
+            entries: &entries,
+        });
+        match pollster::block_on(scope.pop()) {
+            Some(error) => Err(GpuError::Validation(format!("{}: {error}", stage.shader.name))),
+            None => Ok(Ready { pipeline, group, grid: stage.grid }),
+        }
+    }
+}

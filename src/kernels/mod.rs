@@ -1,0 +1,266 @@
+//! Kernels: parameter struct, CPU twin, cases, cost and variants, one file each.
+//!
+//! A *kernel* is what is computed: named reads and writes, a parameter block, and a CPU twin that
+//! is the plain textbook loop nest with f64 accumulation. A *variant* is how a device computes it:
+//! a [`Recipe`] of one or more [`Stage`]s, each one `.wgsl` entry point with its override
+//! constants, bindings and grid. Every variant of a kernel is held against the same twin.
+//!
+//! Nothing in this module or below it knows about a GPU API.
+
+mod shader;
+
+pub mod activation;
+pub mod philox;
+pub mod pointwise;
+
+pub use shader::{Field, Params, Shader};
+pub(crate) use shader::{params, shader};
+
+use std::fmt::Debug;
+
+/// How a kernel touches one of its writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Every element is overwritten; what was there before is never looked at.
+    Write,
+    /// Updated in place: the old contents matter (optimisers, running statistics).
+    Update,
+}
+
+/// The name of a kernel and of everything it touches, in order.
+#[derive(Debug)]
+pub struct Signature {
+    /// Kernel name, e.g. `conv2d`.
+    pub name: &'static str,
+    /// Names of the read bindings.
+    pub reads: &'static [&'static str],
+    /// Names and access of the write bindings.
+    pub writes: &'static [(&'static str, Access)],
+}
+
+/// Element counts (32-bit words) of every read and write, in the order of the [`Signature`].
+/// A length of zero means "absent": an optional operand such as a bias that this call lacks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lens {
+    /// Elements of each read.
+    pub reads: Vec<usize>,
+    /// Elements of each write.
+    pub writes: Vec<usize>,
+}
+
+/// Arithmetic and traffic one launch cannot do without.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// Floating-point operations (a multiply-add counts two). Dead taps of a mask do not count.
+    pub flops: u64,
+    /// Bytes read and written when every operand is touched once.
+    pub bytes: u64,
+}
+
+/// What variants may rely on: the class and the limits of a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Caps {
+    /// What the device is like.
+    pub class: Class,
+    /// Workgroups per grid dimension.
+    pub max_groups: u32,
+    /// Invocations per workgroup.
+    pub max_invocations: u32,
+    /// Bytes of workgroup memory.
+    pub max_workgroup_bytes: u32,
+    /// Storage bindings per stage.
+    pub max_storage_bindings: u32,
+    /// Bytes one storage binding may span.
+    pub max_binding_bytes: u64,
+}
+
+/// The two kinds of device for which a different shape of kernel is fast.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// A software rasteriser: invocations are SIMD lanes of a CPU core, workgroup memory is
+    /// ordinary memory, and an index uniform over the workgroup is a scalar load.
+    Lanes,
+    /// A GPU with wide warps and workgroup memory.
+    Gpu,
+}
+
+impl Caps {
+    /// WebGPU's default limits, which at least one variant of every kernel must fit.
+    pub const WEBGPU: Caps = Caps {
+        class: Class::Gpu,
+        max_groups: 65535,
+        max_invocations: 256,
+        max_workgroup_bytes: 16384,
+        max_storage_bindings: 8,
+        max_binding_bytes: 128 << 20,
+    };
+}
+
+/// What a stage's storage binding refers to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slot {
+    /// The kernel's i-th read.
+    Read(usize),
+    /// The kernel's i-th write.
+    Write(usize),
+    /// The recipe's i-th scratch buffer, only read by this stage.
+    ScratchIn(usize),
+    /// The recipe's i-th scratch buffer, written by this stage.
+    ScratchOut(usize),
+}
+
+/// One dispatch: an entry point, its constants, its parameter block, its bindings and its grid.
+#[derive(Clone, Debug)]
+pub struct Stage {
+    /// The shader; its entry point is always called `main`.
+    pub shader: &'static Shader,
+    /// Values of `override` constants. Stages that differ in these are different pipelines.
+    pub constants: Vec<(&'static str, f64)>,
+    /// The bytes of the uniform block at binding 0 (variable `p`).
+    pub params: Vec<u8>,
+    /// The fields of that block, held against the WGSL struct.
+    pub fields: &'static [Field],
+    /// Storage bindings from binding 1 on: the WGSL variable's name and what is bound there.
+    pub bind: Vec<(&'static str, Slot)>,
+    /// Workgroups per dimension.
+    pub grid: [u32; 3],
+}
+
+impl Stage {
+    /// A stage of `shader` with the uniform block `params` and no bindings yet.
+    pub fn new<P: Params>(shader: &'static Shader, params: &P, grid: [u32; 3]) -> Self {
+        Stage {
+            shader,
+            constants: Vec::new(),
+            params: bytemuck::bytes_of(params).to_vec(),
+            fields: P::FIELDS,
+            bind: Vec::new(),
+            grid,
+        }
+    }
+
+    /// Adds a storage binding; order of calls is order of bindings.
+    pub fn bind(mut self, name: &'static str, slot: Slot) -> Self {
+        self.bind.push((name, slot));
+        self
+    }
+
+    /// Sets an override constant.
+    pub fn constant(mut self, name: &'static str, value: impl Into<f64>) -> Self {
+        self.constants.push((name, value.into()));
+        self
+    }
+}
+
+/// One way to compute a kernel: scratch buffers (elements) and the stages that run in order.
+#[derive(Clone, Debug)]
+pub struct Recipe {
+    /// Variant name, unique within the kernel, e.g. `lanes_channels`.
+    pub name: &'static str,
+    /// Elements of each scratch buffer; contents are undefined before the first stage.
+    pub scratch: Vec<usize>,
+    /// The dispatches, in order.
+    pub stages: Vec<Stage>,
+}
+
+impl Recipe {
+    /// A variant of a single stage without scratch.
+    pub fn single(name: &'static str, stage: Stage) -> Self {
+        Recipe { name, scratch: Vec::new(), stages: vec![stage] }
+    }
+}
+
+/// A kernel with its parameters filled in.
+pub trait Kernel: Debug + Send + Sync {
+    /// Name, reads and writes.
+    fn signature(&self) -> &'static Signature;
+
+    /// Element counts of every read and write for these parameters.
+    fn lens(&self) -> Lens;
+
+    /// The CPU twin. `reads` and `writes` have the lengths of [`Kernel::lens`]. Every element of an
+    /// [`Access::Write`] is overwritten.
+    fn cpu(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]);
+
+    /// Every variant that is legal on a device with these capabilities, the best guess first.
+    /// Never empty for [`Caps::WEBGPU`].
+    fn variants(&self, caps: &Caps) -> Vec<Recipe>;
+
+    /// Arithmetic of one launch.
+    fn flops(&self) -> u64;
+
+    /// Arithmetic and minimal traffic.
+    fn cost(&self) -> Cost {
+        let Lens { reads, writes } = self.lens();
+        let updated: usize = std::iter::zip(&writes, self.signature().writes)
+            .filter(|(_, (_, access))| *access == Access::Update)
+            .map(|(len, _)| *len)
+            .sum();
+        let words = reads.iter().sum::<usize>() + writes.iter().sum::<usize>() + updated;
+        Cost { flops: self.flops(), bytes: 4 * words as u64 }
+    }
+
+    /// The shape for people: `x[64,1,28,28] w[64,1,4,4] stride 2 pad 1`.
+    fn label(&self) -> String;
+
+    /// What `limn check` feeds operand `operand` with: by default uniform in [-1, 1), never zeros.
+    /// Kernels whose operands mean something else (class indices, variances, counters, packed
+    /// bytes) say what. `draw(n)` yields n uniforms in [0, 1).
+    fn example(&self, operand: Operand, len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
+        let _ = operand;
+        (0..len).map(|_| 2.0 * draw() - 1.0).collect()
+    }
+
+    /// The largest permitted |GPU - twin| for every element of every write, given the reads, the
+    /// old contents of the writes, and what the twin made of them. Sums use [`sum_bound`] with the
+    /// sum of the magnitudes of their terms; the default suits short pointwise formulas.
+    fn bounds(&self, reads: &[&[f32]], old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
+        let _ = (reads, old);
+        twin.iter().map(|y| y.iter().map(|v| 1e-6 + 8e-6 * v.abs()).collect()).collect()
+    }
+}
+
+/// Which operand [`Kernel::example`] is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operand {
+    /// The i-th read.
+    Read(usize),
+    /// The old contents of the i-th write (only asked for [`Access::Update`]).
+    Write(usize),
+}
+
+/// Unit round-off of f32.
+pub const EPS: f32 = f32::EPSILON / 2.0;
+
+/// Error bound of an f32 sum of `terms` products in any order whose magnitudes sum to `magnitude`:
+/// γ_n = n·u / (1 - n·u) applied to Σ|terms| (Higham, Accuracy and Stability, §4.2), plus one unit
+/// for the final rounding of the twin. Real sums stay far below it; a dropped term does not.
+pub fn sum_bound(terms: usize, magnitude: f32) -> f32 {
+    let n = (terms + 2) as f32 * EPS;
+    (n / (1.0 - n.min(0.5))) * magnitude + f32::MIN_POSITIVE
+}
+
+/// Splits `groups` workgroups over x and y so that no dimension exceeds `caps.max_groups`.
+/// A shader recovers the linear index as `wg.x + wg.y * num_workgroups.x` and must ignore indices
+/// past its end.
+pub fn grid_1d(groups: usize, caps: &Caps) -> [u32; 3] {
+    let max = caps.max_groups as usize;
+    let groups = groups.max(1);
+    let y = groups.div_ceil(max);
+    [groups.div_ceil(y) as u32, y as u32, 1]
+}
+
+/// One entry of the list of kernels: its name and the cases it is checked with.
+pub struct Entry {
+    /// Kernel name; masked convolutions are entries of their own.
+    pub name: &'static str,
+    /// Odd shapes: 1x1, primes, edges, more than 65535 workgroups, strides that do not divide.
+    pub cases: fn() -> Vec<Box<dyn Kernel>>,
+    /// Shapes of the presets, for `limn bench`.
+    pub shapes: fn() -> Vec<Box<dyn Kernel>>,
+}
+
+/// Every kernel, in the order `limn check` runs them.
+pub fn all() -> Vec<Entry> {
+    vec![Entry { name: "pointwise", cases: pointwise::cases, shapes: pointwise::shapes }]
+}

@@ -1,0 +1,74 @@
+//! Philox-4x32-10, the counter-based generator of Salmon et al., "Parallel Random Numbers: As Easy
+//! as 1, 2, 3" (SC 2011). `shaders/lib/philox.wgsl` is its twin.
+//!
+//! Element `i` of a draw is word `i % 4` of block `i / 4`, so any element can be drawn again from
+//! its index alone: a backward pass redraws its noise and a resumed run continues its own.
+
+/// What a stream of random numbers is for; part of the counter, so streams never overlap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Domain {
+    /// Parameter initialisation.
+    Init = 0,
+    /// Noise of training steps.
+    Train = 1,
+    /// Noise of evaluation.
+    Eval = 2,
+    /// Samples and latent pictures.
+    Sample = 3,
+}
+
+/// One named stream: every element of every step of one use of randomness.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stream {
+    /// The run's seed.
+    pub seed: u64,
+    /// What it is for.
+    pub domain: u32,
+    /// Which use within the program.
+    pub stream: u32,
+    /// The step.
+    pub step: u32,
+}
+
+impl Stream {
+    fn words(&self, block: u32) -> [u32; 4] {
+        let key = [self.seed as u32, (self.seed >> 32) as u32];
+        philox4x32_10([block, self.stream, self.step, self.domain], key)
+    }
+
+    /// Element `i`, uniform in [0, 1) on a grid of 2^-24.
+    pub fn uniform(&self, i: usize) -> f32 {
+        unit(self.words((i / 4) as u32)[i % 4])
+    }
+
+    /// Element `i` of a standard normal, by Box and Muller on the word pairs (0, 1) and (2, 3).
+    pub fn normal(&self, i: usize) -> f32 {
+        let words = self.words((i / 4) as u32);
+        let pair = (i % 4) & 2;
+        let radius = (-2.0 * (1.0 - f64::from(unit(words[pair]))).ln()).sqrt();
+        let angle = std::f64::consts::TAU * f64::from(unit(words[pair + 1]));
+        (radius * if i % 2 == 0 { angle.cos() } else { angle.sin() }) as f32
+    }
+}
+
+/// The upper 24 bits of a word as a number in [0, 1).
+pub fn unit(word: u32) -> f32 {
+    (word >> 8) as f32 * (1.0 / 16_777_216.0)
+}
+
+/// Ten rounds of Philox-4x32 on a 128-bit counter and a 64-bit key.
+pub fn philox4x32_10(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
+    const M: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
+    const W: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
+    let (mut c, mut k) = (counter, key);
+    for round in 0..10 {
+        if round > 0 {
+            k = [k[0].wrapping_add(W[0]), k[1].wrapping_add(W[1])];
+        }
+        let a = u64::from(M[0]) * u64::from(c[0]);
+        let b = u64::from(M[1]) * u64::from(c[2]);
+        c = [(b >> 32) as u32 ^ c[1] ^ k[0], b as u32, (a >> 32) as u32 ^ c[3] ^ k[1], a as u32];
+    }
+    c
+}
