@@ -3,3 +3,4 @@
 pub mod check;
 pub mod gpu;
 pub mod kernels;
+pub mod program;

@@ -10,6 +10,7 @@
 mod shader;
 
 pub mod activation;
+pub mod copy;
 pub mod philox;
 pub mod pointwise;
 
@@ -17,6 +18,7 @@ pub use shader::{Field, Params, Shader};
 pub(crate) use shader::{params, shader};
 
 use std::fmt::Debug;
+use std::sync::Arc;
 
 /// How a kernel touches one of its writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -202,6 +204,18 @@ pub trait Kernel: Debug + Send + Sync {
 
     /// The shape for people: `x[64,1,28,28] w[64,1,4,4] stride 2 pad 1`.
     fn label(&self) -> String;
+
+    /// The same kernel with an activation applied to its first write, if it can take one.
+    fn with_activation(&self, act: activation::Activation) -> Option<Arc<dyn Kernel>> {
+        let _ = act;
+        None
+    }
+
+    /// The same kernel adding an operand of its output's shape before the activation, and the
+    /// index of the read it arrives by, if it can.
+    fn with_residual(&self) -> Option<(Arc<dyn Kernel>, usize)> {
+        None
+    }
 
     /// What `limn check` feeds operand `operand` with: by default uniform in [-1, 1), never zeros.
     /// Kernels whose operands mean something else (class indices, variances, counters, packed
