@@ -48,6 +48,7 @@ fn apply(op: u32, a: f32, b: f32, c: f32) -> f32 {
     case 22u: { return sign(a); }
     case 23u: { return max(a, c); }
     case 24u: { return min(a, c); }
+    case 25u: { return softplus(a) - a * b; }
     default: { return a; }
   }
 }

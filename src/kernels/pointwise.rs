@@ -68,17 +68,19 @@ pub enum Code {
     MaxC = 23,
     /// min(a, c)
     MinC = 24,
+    /// ln(1 + e^a) - a·b: binary cross-entropy of a logit a and a target b
+    Bce = 25,
 }
 
 impl Code {
     /// Whether the operation has a second operand.
     pub fn is_binary(self) -> bool {
-        (self as u32) < 6
+        (self as u32) < 6 || self == Code::Bce
     }
 
     /// Lower-case name for listings.
     pub fn name(self) -> &'static str {
-        const NAMES: [&str; 25] = [
+        const NAMES: [&str; 26] = [
             "add",
             "sub",
             "mul",
@@ -103,7 +105,7 @@ impl Code {
             "elu_gate",
             "sign",
             "max_const",
-            "min_const",
+            "min_const", "bce_with_logits",
         ];
         NAMES[self as usize]
     }
@@ -167,6 +169,7 @@ impl Code {
             }
             Code::MaxC => a.max(c),
             Code::MinC => a.min(c),
+            Code::Bce => (x.max(0.0) - x * f64::from(b) + (-x.abs()).exp().ln_1p()) as f32,
             _ => a,
         }
     }
@@ -180,6 +183,8 @@ impl Code {
             Code::Ln => 8.0 * EPS * y.abs() + 4.0 * EPS,
             Code::Elu | Code::Tanh | Code::Sigmoid => 32.0 * EPS * y.abs() + 4.0 * EPS,
             Code::Softplus => 16.0 * EPS * y.abs() + (3.0 + 2.0 * a.abs()) * 2.0 * EPS,
+            // Both terms grow with |a| while their difference need not.
+            Code::Bce => 16.0 * EPS * (1.0 + a.abs() * (2.0 + b.abs())),
             Code::Div | Code::Recip | Code::Sqrt => 6.0 * EPS * y.abs(),
             _ => 2.0 * EPS * y.abs(),
         };
@@ -188,6 +193,7 @@ impl Code {
             Code::Mul => ea * (b.abs() + eb) + eb * a.abs(),
             Code::Div => (ea + y.abs() * eb) / (b.abs() - eb).max(f32::MIN_POSITIVE),
             Code::MulC => ea * c.abs(),
+            Code::Bce => ea * (1.0 + b.abs() + eb) + eb * a.abs(),
             Code::Exp => ea * y.abs() * (1.0 + ea),
             Code::Ln => ea / (a - ea).max(f32::MIN_POSITIVE),
             Code::Sqrt => ea / y.max(ea.sqrt()).max(f32::MIN_POSITIVE),
@@ -444,7 +450,7 @@ pub fn cases() -> Vec<Box<dyn Kernel>> {
     ];
     let r = MAX_INPUTS;
     let mut all: Vec<_> = unary.iter().map(|&(op, c)| chain(131, &[(1, 131)], &[(op, 0, 0, c)])).collect();
-    all.extend([Add, Sub, Mul, Div, Max, Min].map(|op| chain(64, &[(1, 64), (1, 64)], &[(op, 0, 1, 0.0)])));
+    all.extend([Add, Sub, Mul, Div, Max, Min, Bce].map(|op| chain(64, &[(1, 64), (1, 64)], &[(op, 0, 1, 0.0)])));
     all.push(chain(1, &[(1, 1)], &[(Tanh, 0, 0, 0.0)]));
     // Broadcasts of [2, 3, 4, 5]: per channel, per sample, a row, a scalar; and their vec4 kin.
     all.push(chain(120, &[(1, 120), (20, 3)], &[(Mul, 0, 1, 0.0)]));
