@@ -7,13 +7,32 @@
 //!
 //! Nothing in this module or below it knows about a GPU API.
 
+mod launch;
 mod shader;
 
 pub mod activation;
+pub mod adam;
+pub mod advance;
+pub mod batch_norm;
+pub mod concat;
 pub mod copy;
+pub mod cross_entropy;
+pub mod decode_u8;
+pub mod ema;
 pub mod philox;
 pub mod pointwise;
+pub mod random;
+pub mod record;
+pub mod reduce;
+pub mod reparameterize;
+pub mod resample;
+pub mod rmsprop;
+pub mod sample_pixel;
+pub mod sgd;
+pub mod strided;
 
+pub(crate) use launch::rate;
+pub use launch::step;
 pub use shader::{Field, Params, Shader};
 pub(crate) use shader::{params, shader};
 

@@ -32,6 +32,11 @@ pub struct Stream {
 }
 
 impl Stream {
+    /// The stream a parameter block names: the seed's halves, lower first.
+    pub fn of(key: [u32; 2], domain: u32, stream: u32, step: u32) -> Stream {
+        Stream { seed: u64::from(key[0]) | u64::from(key[1]) << 32, domain, stream, step }
+    }
+
     fn words(&self, block: u32) -> [u32; 4] {
         let key = [self.seed as u32, (self.seed >> 32) as u32];
         philox4x32_10([block, self.stream, self.step, self.domain], key)
