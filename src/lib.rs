@@ -2,5 +2,7 @@
 
 pub mod check;
 pub mod gpu;
+pub mod graph;
 pub mod kernels;
+pub mod ops;
 pub mod program;

@@ -2,6 +2,7 @@
 
 use super::{FirstOrderOnly, Leaf, launch, mismatch};
 use crate::graph::{Call, Graph, GraphError, Op, Var};
+use crate::kernels::decode_u8::DecodeU8;
 use crate::kernels::random::{Bernoulli, Random};
 use crate::kernels::reparameterize::{Reparameterize, ReparameterizeGrad};
 
@@ -19,6 +20,13 @@ impl Graph {
             domain: noise.domain,
         };
         self.apply1(Leaf(name), launch(kernel), &[Some(&self.clock())], shape)
+    }
+
+    /// Bytes uploaded as packed words, as numbers: (byte / 255)·scale + shift. `words` holds four
+    /// bytes each; `shape` is that of the result.
+    pub fn decode_u8(&self, words: &Var, shape: &[usize], scale: f32, shift: f32) -> Var {
+        let kernel = DecodeU8 { len: shape.iter().product::<usize>() as u32, scale, shift };
+        self.apply1(Leaf("decode_u8"), launch(kernel), &[Some(words)], shape)
     }
 
     /// Standard normal noise, new at every step.
