@@ -1,1 +1,3 @@
 //! limn.
+
+pub mod data;
