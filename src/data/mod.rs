@@ -10,11 +10,13 @@ mod error;
 mod folder;
 mod geometry;
 mod idx;
+mod order;
 mod sets;
 
 pub use error::Error;
 pub use folder::read_image;
 pub use geometry::Geometry;
+pub use order::Order;
 pub use sets::{Entry, Place, cache_dir, list};
 
 /// A set of images with a training and a test split, both of the same geometry.
