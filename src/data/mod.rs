@@ -7,13 +7,16 @@ use rayon::prelude::*;
 
 mod cifar;
 mod error;
+mod fetch;
 mod folder;
 mod geometry;
 mod idx;
 mod order;
+mod process;
 mod sets;
 
 pub use error::Error;
+pub use fetch::{Progress, get};
 pub use folder::read_image;
 pub use geometry::Geometry;
 pub use order::Order;
