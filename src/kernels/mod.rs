@@ -11,32 +11,15 @@ mod launch;
 mod shader;
 
 pub mod activation;
-pub mod adam;
-pub mod advance;
-pub mod batch_norm;
-pub mod concat;
 pub mod conv;
 pub mod conv2d;
 pub mod conv2d_weight_grad;
 mod conv_cases;
 pub mod conv_transpose2d;
-pub mod copy;
-pub mod cross_entropy;
-pub mod decode_u8;
-pub mod ema;
 mod gather;
 pub mod matmul;
 pub mod philox;
 pub mod pointwise;
-pub mod random;
-pub mod record;
-pub mod reduce;
-pub mod reparameterize;
-pub mod resample;
-pub mod rmsprop;
-pub mod sample_pixel;
-pub mod sgd;
-pub mod strided;
 mod weight_grad;
 
 pub(crate) use launch::rate;
@@ -303,5 +286,15 @@ pub struct Entry {
 
 /// Every kernel, in the order `limn check` runs them.
 pub fn all() -> Vec<Entry> {
-    vec![Entry { name: "pointwise", cases: pointwise::cases, shapes: pointwise::shapes }]
+    let entry = |name, cases, shapes| Entry { name, cases, shapes };
+    vec![
+        entry("pointwise", pointwise::cases, pointwise::shapes),
+        entry("conv2d", conv2d::cases, conv2d::shapes),
+        entry("conv_transpose2d", conv_transpose2d::cases, conv_transpose2d::shapes),
+        entry("conv2d_weight_grad", conv2d_weight_grad::cases, conv2d_weight_grad::shapes),
+        entry("masked_conv2d", conv2d::masked_cases, conv2d::masked_shapes),
+        entry("masked_conv_transpose2d", conv_transpose2d::masked_cases, conv_transpose2d::masked_shapes),
+        entry("masked_conv2d_weight_grad", conv2d_weight_grad::masked_cases, conv2d_weight_grad::masked_shapes),
+        entry("matmul", matmul::cases, matmul::shapes),
+    ]
 }
