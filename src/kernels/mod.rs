@@ -7,19 +7,36 @@
 //!
 //! Nothing in this module or below it knows about a GPU API.
 
-mod launch;
 mod shader;
 
 pub mod activation;
-pub mod conv;
+pub mod adam;
+pub mod advance;
+pub mod batch_norm;
+pub mod concat;
 pub mod conv2d;
 pub mod conv2d_weight_grad;
+pub mod conv;
 mod conv_cases;
 pub mod conv_transpose2d;
+pub mod copy;
+pub mod cross_entropy;
+pub mod decode_u8;
+pub mod ema;
 mod gather;
+mod launch;
 pub mod matmul;
 pub mod philox;
 pub mod pointwise;
+pub mod random;
+pub mod record;
+pub mod reduce;
+pub mod reparameterize;
+pub mod resample;
+pub mod rmsprop;
+pub mod sample_pixel;
+pub mod sgd;
+pub mod strided;
 mod weight_grad;
 
 pub(crate) use launch::rate;
