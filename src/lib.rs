@@ -9,3 +9,4 @@ pub mod models;
 pub mod nn;
 pub mod ops;
 pub mod program;
+pub mod train;

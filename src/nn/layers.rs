@@ -96,7 +96,14 @@ impl NetworkBuilder {
     }
 
     /// Weight and bias of a layer, by the network's scheme.
-    fn weights(&mut self, name: &str, shape: &[usize], outputs: usize, fan: [usize; 2], bias: bool) -> (Param, Option<Param>) {
+    fn weights(
+        &mut self,
+        name: &str,
+        shape: &[usize],
+        outputs: usize,
+        fan: [usize; 2],
+        bias: bool,
+    ) -> (Param, Option<Param>) {
         let (weight, zero) = match self.scheme {
             Scheme::Torch => (Init::fan_in(fan[0]), Init::fan_in(fan[0])),
             Scheme::Dcgan => (Init::Normal { mean: 0.0, std: 0.02 }, Init::Zeros),

@@ -63,7 +63,8 @@ impl OptimConfig {
 
     /// A sentence about a value that makes no sense, if there is one.
     pub fn fault(&self) -> Option<String> {
-        let range = |key: &str, v: f64, ok: bool, wants: &str| (!ok).then(|| format!("optim.{key} = {v} must be {wants}"));
+        let range =
+            |key: &str, v: f64, ok: bool, wants: &str| (!ok).then(|| format!("optim.{key} = {v} must be {wants}"));
         let share = |key: &str, v: f64| range(key, v, (0.0..1.0).contains(&v), "at least 0 and below 1");
         let positive = |key: &str, v: f64| range(key, v, v > 0.0 && v.is_finite(), "above 0");
         let decay = |v: f64| range("decay", v, v > 0.0 && v <= 1.0, "above 0 and at most 1");

@@ -1,8 +1,8 @@
 //! Updates in place: optimisers over flat buffers, running averages, records, the clock.
 
 use super::launch;
-use crate::graph::{Graph, Op, Var};
 use crate::graph::{Call, GraphError};
+use crate::graph::{Graph, Op, Var};
 use crate::kernels::{adam, advance, ema, record, rmsprop, sample_pixel, sgd};
 use crate::program::Body;
 
