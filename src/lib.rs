@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod data;
+pub mod eval;
 pub mod gpu;
 pub mod graph;
 pub mod kernels;
@@ -9,4 +10,5 @@ pub mod models;
 pub mod nn;
 pub mod ops;
 pub mod program;
+pub mod sample;
 pub mod train;
