@@ -1,3 +1,5 @@
 //! GPU against CPU reference, gradients, whole training steps.
 
+mod harness;
 mod kernels;
+mod translate;
