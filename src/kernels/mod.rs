@@ -16,10 +16,12 @@ pub mod conv2d_weight_grad;
 mod conv_cases;
 pub mod conv_transpose2d;
 mod gather;
+mod gather_lanes;
 pub mod matmul;
 pub mod philox;
 pub mod pointwise;
 mod weight_grad;
+mod weight_grad_lanes;
 
 pub use shader::{Field, Params, Shader};
 pub(crate) use shader::{params, shader};
@@ -80,6 +82,9 @@ pub struct Caps {
     pub max_storage_bindings: u32,
     /// Bytes one storage binding may span.
     pub max_binding_bytes: u64,
+    /// Invocations per subgroup where it is always the same and WGSL's subgroup operations are
+    /// there, 0 otherwise.
+    pub subgroup: u32,
 }
 
 /// The two kinds of device for which a different shape of kernel is fast.
@@ -101,6 +106,7 @@ impl Caps {
         max_workgroup_bytes: 16384,
         max_storage_bindings: 8,
         max_binding_bytes: 128 << 20,
+        subgroup: 0,
     };
 }
 
