@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 /// Devices whose variants are translated: WebGPU's defaults, a software rasteriser, a large GPU.
 const DEVICES: [Caps; 3] = [
     Caps::WEBGPU,
-    Caps { class: Class::Lanes, max_workgroup_bytes: 32768, max_invocations: 1024, ..Caps::WEBGPU },
+    Caps { class: Class::Lanes, max_workgroup_bytes: 32768, max_invocations: 1024, subgroup: 8, ..Caps::WEBGPU },
     Caps {
         class: Class::Gpu,
         max_groups: 65535,
@@ -18,6 +18,7 @@ const DEVICES: [Caps; 3] = [
         max_workgroup_bytes: 49152,
         max_storage_bindings: 64,
         max_binding_bytes: 1 << 31,
+        subgroup: 32,
     },
 ];
 
