@@ -2,4 +2,5 @@
 
 mod harness;
 mod kernels;
+mod steps;
 mod translate;

@@ -1,5 +1,12 @@
 //! limn trains generative models on any GPU that speaks Vulkan, Metal or DX12.
 
 pub mod check;
+pub mod data;
 pub mod gpu;
+pub mod graph;
 pub mod kernels;
+pub mod models;
+pub mod nn;
+pub mod ops;
+pub mod program;
+pub mod train;

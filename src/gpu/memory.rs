@@ -32,6 +32,9 @@ impl Span {
     }
 }
 
+/// Commands handed to the device.
+pub struct Submission(wgpu::SubmissionIndex);
+
 /// A copy on its way from the device to the host.
 pub struct Readback {
     staging: wgpu::Buffer,
@@ -94,13 +97,20 @@ impl Gpu {
     }
 
     /// Records commands into one compute pass and submits them without waiting.
-    pub fn submit(&self, record: impl FnOnce(&mut wgpu::ComputePass<'_>)) {
+    pub fn submit(&self, record: impl FnOnce(&mut wgpu::ComputePass<'_>)) -> Submission {
         let mut encoder = self.device.create_command_encoder(&Default::default());
         {
             let mut pass = encoder.begin_compute_pass(&Default::default());
             record(&mut pass);
         }
-        self.queue.submit([encoder.finish()]);
+        Submission(self.queue.submit([encoder.finish()]))
+    }
+
+    /// Blocks until a submission and everything before it has run.
+    pub fn wait_for(&self, submission: Submission) -> Result<(), GpuError> {
+        let poll = wgpu::PollType::Wait { submission_index: Some(submission.0), timeout: None };
+        self.device.poll(poll).map_err(|e| GpuError::Lost(e.to_string()))?;
+        self.check()
     }
 
     /// Blocks until everything submitted has run.

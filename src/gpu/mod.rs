@@ -4,7 +4,7 @@ mod memory;
 mod pipeline;
 mod reflect;
 
-pub use memory::{Readback, Span};
+pub use memory::{Readback, Span, Submission};
 pub use pipeline::{Pipeline, Ready};
 pub use reflect::{Mismatch, reflect};
 

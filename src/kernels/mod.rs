@@ -7,7 +7,6 @@
 //!
 //! Nothing in this module or below it knows about a GPU API.
 
-mod launch;
 mod shader;
 
 pub mod activation;
@@ -15,10 +14,18 @@ pub mod adam;
 pub mod advance;
 pub mod batch_norm;
 pub mod concat;
+pub mod conv;
+pub mod conv2d;
+pub mod conv2d_weight_grad;
+mod conv_cases;
+pub mod conv_transpose2d;
 pub mod copy;
 pub mod cross_entropy;
 pub mod decode_u8;
 pub mod ema;
+mod gather;
+mod launch;
+pub mod matmul;
 pub mod philox;
 pub mod pointwise;
 pub mod random;
@@ -30,6 +37,7 @@ pub mod rmsprop;
 pub mod sample_pixel;
 pub mod sgd;
 pub mod strided;
+mod weight_grad;
 
 pub use launch::step;
 pub(crate) use launch::{exact, example_clock, exp_error, expm1_error, flat, normal_error, rate, rate_error};
@@ -37,6 +45,7 @@ pub use shader::{Field, Params, Shader};
 pub(crate) use shader::{params, shader};
 
 use std::fmt::Debug;
+use std::sync::Arc;
 
 /// How a kernel touches one of its writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -223,6 +232,18 @@ pub trait Kernel: Debug + Send + Sync {
     /// The shape for people: `x[64,1,28,28] w[64,1,4,4] stride 2 pad 1`.
     fn label(&self) -> String;
 
+    /// The same kernel with an activation applied to its first write, if it can take one.
+    fn with_activation(&self, act: activation::Activation) -> Option<Arc<dyn Kernel>> {
+        let _ = act;
+        None
+    }
+
+    /// The same kernel adding an operand of its output's shape before the activation, and the
+    /// index of the read it arrives by, if it can.
+    fn with_residual(&self) -> Option<(Arc<dyn Kernel>, usize)> {
+        None
+    }
+
     /// What `limn check` feeds operand `operand` with: by default uniform in [-1, 1), never zeros.
     /// Kernels whose operands mean something else (class indices, variances, counters, packed
     /// bytes) say what. `draw(n)` yields n uniforms in [0, 1).
@@ -288,6 +309,13 @@ pub fn all() -> Vec<Entry> {
         };
     }
     entries! {
+        "conv2d": conv2d::cases, conv2d::shapes;
+        "conv_transpose2d": conv_transpose2d::cases, conv_transpose2d::shapes;
+        "conv2d_weight_grad": conv2d_weight_grad::cases, conv2d_weight_grad::shapes;
+        "masked_conv2d": conv2d::masked_cases, conv2d::masked_shapes;
+        "masked_conv_transpose2d": conv_transpose2d::masked_cases, conv_transpose2d::masked_shapes;
+        "masked_conv2d_weight_grad": conv2d_weight_grad::masked_cases, conv2d_weight_grad::masked_shapes;
+        "matmul": matmul::cases, matmul::shapes;
         "pointwise": pointwise::cases, pointwise::shapes;
         "reduce_sum": reduce::cases, reduce::shapes;
         "batch_norm": batch_norm::cases, batch_norm::shapes;

@@ -1,0 +1,57 @@
+// conv2d, conv_transpose2d and matmul in one form: every output gathers
+//
+//   dst[row, col, oy, ox] = act(sum over taps and source channels c of
+//                               src[row, c, iy, ix] * w[c, col, tap]  + b[col] + r)
+//
+// A row is an image (or a row of a), a column an output channel (or a column of b). The block is
+// src/kernels/gather.rs's.
+struct Gather {
+  rows: u32, sc: u32, sh: u32, sw: u32,
+  dc: u32, dh: u32, dw: u32,
+  kh: u32, kw: u32,
+  stride_h: u32, stride_w: u32, pad_top: u32, pad_left: u32, dilation_h: u32, dilation_w: u32,
+  transposed: u32, mask: u32, groups: u32,
+  batch: u32,
+  src_batch: u32, src_row: u32, src_chan: u32,
+  w_batch: u32, w_src: u32, w_dst: u32,
+  dst_batch: u32, dst_row: u32, dst_chan: u32,
+  act: u32, slope: f32, has_bias: u32, has_residual: u32,
+  pack_src: u32, pack_dst: u32,
+  step_h: u32, step_w: u32,
+}
+
+// One axis of one phase. Output u (of `units`) of the phase stands at dst0 + u * dst_step; its
+// m-th live tap (of `taps`) is tap0 + m * tap_step and reads src0 + u * src_u + m * src_m.
+//
+// A convolution has one phase. A transposed convolution of stride s has s: the outputs with
+// (position + pad) % s == phase share their live taps, an arithmetic progression of step
+// s / gcd(s, dilation), so that no tap that falls between two inputs is ever visited.
+struct Axis { dst0: u32, dst_step: u32, units: u32, src0: i32, src_u: i32, src_m: i32, tap0: u32, tap_step: u32, taps: u32 }
+
+fn axis(phase: u32, transposed: u32, k: u32, stride: u32, pad: u32, dilation: u32, step: u32, dst_len: u32) -> Axis {
+  if (transposed == 0u) {
+    return Axis(0u, 1u, dst_len, -i32(pad), i32(stride), i32(dilation), 0u, 1u, k);
+  }
+  let dst0 = (phase + stride - pad % stride) % stride;
+  let units = select(0u, (dst_len - dst0 + stride - 1u) / stride, dst0 < dst_len);
+  var tap0 = 0u;
+  while (tap0 < step && (tap0 * dilation) % stride != phase) { tap0 += 1u; }
+  let taps = select(0u, (k - tap0 + step - 1u) / step, tap0 < step && tap0 < k);
+  let src0 = (i32(dst0 + pad) - i32(tap0 * dilation)) / i32(stride);
+  return Axis(dst0, stride, units, src0, 1, -i32(step * dilation / stride), tap0, step, taps);
+}
+
+// The colours of source channels that a destination channel of colour `own` sees at the centre tap:
+// from x to y the earlier ones (mask B: and its own), from y back to x the later ones.
+struct Colours { lo: u32, hi: u32 }
+
+fn centre_colours(own: u32) -> Colours {
+  let inclusive = p.mask - 1u;
+  if (p.transposed == 0u) { return Colours(0u, own + inclusive); }
+  return Colours(own + 1u - inclusive, p.groups);
+}
+
+// Channels of colour `colour` among `channels`.
+fn colour_count(channels: u32, colour: u32) -> u32 {
+  return (channels + p.groups - 1u - colour) / p.groups;
+}

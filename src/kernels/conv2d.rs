@@ -1,0 +1,79 @@
+//! `conv2d`: the convolution, masked or not, with bias, residual and activation.
+
+use super::conv::{Conv, Epilogue, abs};
+use super::conv_cases;
+use super::gather::{self, Role};
+use super::{Access, Caps, Kernel, Lens, Recipe, Signature};
+
+/// y[n,co,oy,ox] = act(Σ x[n,ci,oy·stride - pad + kh·dilation, …] · w[co,ci,kh,kw] + b[co] + r).
+///
+/// Reads x [n,ci,h,w], w [co,ci,kh,kw], b [co] and r [n,co,oh,ow] (each absent, of length 0, unless
+/// the block says otherwise); writes y [n,co,oh,ow].
+#[derive(Clone, Copy, Debug)]
+pub struct Conv2d(pub Conv);
+
+impl Conv2d {
+    fn epilogue<'a>(&self, bias: &'a [f32], residual: &'a [f32]) -> Epilogue<'a> {
+        let c = &self.0;
+        Epilogue { activation: c.activation(), bias, residual, channels: c.co as usize, plane: c.y_plane() }
+    }
+}
+
+impl Kernel for Conv2d {
+    fn signature(&self) -> &'static Signature {
+        &Signature { name: "conv2d", reads: &["x", "w", "b", "r"], writes: &[("y", Access::Write)] }
+    }
+
+    fn lens(&self) -> Lens {
+        let c = &self.0;
+        let (b, r) = (c.has_bias as usize * c.co as usize, c.has_residual as usize * c.y_len());
+        Lens { reads: vec![c.x_len(), c.w_len(), b, r], writes: vec![c.y_len()] }
+    }
+
+    fn cpu(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
+        let sums = self.0.sum_y(reads[0], reads[1]);
+        self.epilogue(reads[2], reads[3]).write(&sums, writes[0]);
+    }
+
+    fn variants(&self, caps: &Caps) -> Vec<Recipe> {
+        gather::variants(&self.0, Role::Conv, caps)
+    }
+
+    fn flops(&self) -> u64 {
+        self.0.flops()
+    }
+
+    fn label(&self) -> String {
+        self.0.label()
+    }
+
+    fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
+        let sums = self.0.sum_y(&abs(reads[0]), &abs(reads[1]));
+        let terms = self.0.ci as usize * self.0.taps();
+        vec![self.epilogue(reads[2], reads[3]).bounds(terms, &sums, twin[0])]
+    }
+}
+
+fn boxed(all: Vec<Conv>) -> Vec<Box<dyn Kernel>> {
+    all.into_iter().map(|c| Box::new(Conv2d(c)) as Box<dyn Kernel>).collect()
+}
+
+/// Odd shapes without a mask.
+pub fn cases() -> Vec<Box<dyn Kernel>> {
+    boxed(conv_cases::plain())
+}
+
+/// The presets' layers without a mask.
+pub fn shapes() -> Vec<Box<dyn Kernel>> {
+    boxed(conv_cases::preset_layers())
+}
+
+/// Odd shapes with masks.
+pub fn masked_cases() -> Vec<Box<dyn Kernel>> {
+    boxed(conv_cases::masked())
+}
+
+/// The presets' masked layers.
+pub fn masked_shapes() -> Vec<Box<dyn Kernel>> {
+    boxed(conv_cases::masked_preset_layers())
+}

@@ -1,0 +1,77 @@
+//! `conv2d_weight_grad`: the gradient of a convolution by its weights.
+
+use super::conv::{Conv, abs};
+use super::conv_cases;
+use super::{Access, Caps, Kernel, Lens, Recipe, Signature, sum_bound, weight_grad};
+
+/// dw[co,ci,kh,kw] = Σ dy[n,co,oy,ox] · x[n,ci,oy·stride - pad + kh·dilation, …] over n, oy, ox.
+///
+/// Reads x [n,ci,h,w] and dy [n,co,oh,ow]; writes dw [co,ci,kh,kw]. Entries that a mask makes dead
+/// are written as 0 and never computed. Bias, residual and activation of the block are ignored.
+#[derive(Clone, Copy, Debug)]
+pub struct Conv2dWeightGrad(pub Conv);
+
+impl Kernel for Conv2dWeightGrad {
+    fn signature(&self) -> &'static Signature {
+        &Signature { name: "conv2d_weight_grad", reads: &["x", "dy"], writes: &[("dw", Access::Write)] }
+    }
+
+    fn lens(&self) -> Lens {
+        Lens { reads: vec![self.0.x_len(), self.0.y_len()], writes: vec![self.0.w_len()] }
+    }
+
+    fn cpu(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
+        for (dw, sum) in std::iter::zip(writes[0].iter_mut(), self.0.sum_w(reads[0], reads[1])) {
+            *dw = sum as f32;
+        }
+    }
+
+    fn variants(&self, caps: &Caps) -> Vec<Recipe> {
+        weight_grad::variants(&self.0, caps)
+    }
+
+    fn flops(&self) -> u64 {
+        self.0.flops()
+    }
+
+    fn label(&self) -> String {
+        self.0.label()
+    }
+
+    fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], _twin: &[&[f32]]) -> Vec<Vec<f32>> {
+        let terms = self.0.n as usize * self.0.y_plane();
+        let sums = self.0.sum_w(&abs(reads[0]), &abs(reads[1]));
+        vec![sums.into_iter().map(|m| sum_bound(terms, m as f32)).collect()]
+    }
+}
+
+fn boxed(all: Vec<Conv>) -> Vec<Box<dyn Kernel>> {
+    let plain = |c: Conv| Conv { act: 0, slope: 0.0, has_bias: 0, has_residual: 0, ..c };
+    let mut seen: Vec<Conv> = Vec::new();
+    for conv in all.into_iter().map(plain) {
+        if !seen.contains(&conv) {
+            seen.push(conv);
+        }
+    }
+    seen.into_iter().map(|c| Box::new(Conv2dWeightGrad(c)) as Box<dyn Kernel>).collect()
+}
+
+/// Odd shapes without a mask.
+pub fn cases() -> Vec<Box<dyn Kernel>> {
+    boxed(conv_cases::plain())
+}
+
+/// The presets' layers without a mask.
+pub fn shapes() -> Vec<Box<dyn Kernel>> {
+    boxed(conv_cases::preset_layers())
+}
+
+/// Odd shapes with masks.
+pub fn masked_cases() -> Vec<Box<dyn Kernel>> {
+    boxed(conv_cases::masked())
+}
+
+/// The presets' masked layers.
+pub fn masked_shapes() -> Vec<Box<dyn Kernel>> {
+    boxed(conv_cases::masked_preset_layers())
+}

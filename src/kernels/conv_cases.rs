@@ -1,0 +1,111 @@
+//! The odd shapes every convolution role is checked with, and the presets' shapes.
+
+use super::activation::Activation::{self, Elu, Identity, LeakyRelu, Relu, Sigmoid, Tanh};
+use super::conv::Conv;
+
+const ACTIVATIONS: [Activation; 6] = [Identity, Relu, LeakyRelu(0.2), Elu, Tanh, Sigmoid];
+
+/// Unmasked cases.
+pub(super) fn plain() -> Vec<Conv> {
+    let same = |s| [s, s];
+    let mut all = vec![
+        // A single pixel and a single channel.
+        Conv::new([1, 1, 1, 1], 1, [1, 1]),
+        // Primes everywhere.
+        Conv::new([3, 5, 11, 13], 7, [3, 5]).with([1, 1], [1, 1], [1, 2, 1, 2]),
+        // A kernel larger than its input, reached by padding.
+        Conv::new([2, 3, 2, 2], 5, [5, 5]).with([1, 1], [1, 1], [2, 2, 2, 2]),
+        // The DCGAN layer, small; many channels; few.
+        Conv::new([9, 8, 8, 8], 40, [4, 4]).with(same(2), same(1), [1; 4]),
+        Conv::new([2, 36, 6, 6], 33, [4, 4]).with(same(2), same(1), [1; 4]),
+        Conv::new([17, 1, 9, 9], 66, [4, 4]).with(same(2), same(1), [1; 4]),
+        Conv::new([2, 70, 5, 5], 3, [3, 3]).with(same(1), same(1), [1; 4]),
+        // Strides that do not divide, sizes larger than the minimum (output_padding 1 and 2).
+        Conv::new([2, 4, 10, 10], 6, [3, 3]).with(same(2), same(1), [1; 4]),
+        Conv::new([1, 3, 12, 13], 4, [4, 4]).with(same(3), same(1), [1; 4]),
+        Conv::new([1, 3, 11, 9], 1, [2, 2]).with(same(3), same(1), [0; 4]),
+        // Asymmetric stride, dilation and padding on four sides.
+        Conv::new([2, 3, 9, 14], 5, [3, 2]).with([1, 3], [2, 1], [0, 3, 2, 1]),
+        Conv::new([1, 2, 15, 6], 9, [2, 4]).with([3, 1], [1, 2], [2, 0, 0, 4]),
+        // Dilation and stride share a factor: some phases have no live tap.
+        Conv::new([1, 2, 9, 9], 4, [3, 3]).with(same(2), same(2), [1; 4]),
+        Conv::new([1, 2, 13, 13], 3, [2, 2]).with(same(4), same(2), [0; 4]),
+        Conv::new([1, 3, 14, 12], 5, [3, 2]).with([6, 3], [4, 6], [1, 0, 2, 1]),
+        // Kernels of one row and one column.
+        Conv::new([4, 6, 5, 17], 10, [1, 7]).with(same(1), same(1), [0, 3, 0, 3]),
+        Conv::new([2, 3, 17, 2], 19, [7, 1]).with(same(1), same(1), [6, 0, 0, 0]),
+        // 1x1 convolutions: matrix products over the pixels.
+        Conv::new([8, 32, 7, 8], 16, [1, 1]),
+        Conv::new([5, 16, 7, 7], 32, [1, 1]),
+        Conv::new([1, 17, 8, 8], 1, [1, 1]),
+        // Sums long enough to be split.
+        Conv::new([16, 3, 24, 24], 5, [3, 3]).with(same(1), same(1), [1; 4]),
+        Conv::new([4, 130, 4, 4], 68, [3, 3]).with(same(1), same(1), [1; 4]),
+        // More than 65535 outputs.
+        Conv::new([1, 1, 270, 260], 1, [1, 2]).with(same(1), same(1), [0, 1, 0, 0]),
+    ];
+    let base = Conv::new([3, 5, 6, 7], 6, [3, 3]).with(same(1), same(1), [1; 4]);
+    for (i, activation) in ACTIVATIONS.into_iter().enumerate() {
+        all.push(base.epilogue(activation, i % 2 == 0, i % 3 == 0));
+        all.push(Conv { co: 35, ..base }.epilogue(activation, i % 2 == 1, i % 3 != 0));
+    }
+    all
+}
+
+/// Masks A and B with and without colours.
+pub(super) fn masked() -> Vec<Conv> {
+    let mut all = Vec::new();
+    for mask in [1, 2] {
+        for (groups, ci, co) in [(1, 3, 5), (1, 1, 33), (3, 7, 8), (3, 12, 40)] {
+            for k in [[3, 3], [5, 5], [7, 7], [1, 3], [3, 1]] {
+                // The larger channel counts take two kernels, the smaller ones all five.
+                if co > 30 && k[0] != 3 {
+                    continue;
+                }
+                let pad = [k[0] / 2, k[1] / 2, k[0] / 2, k[1] / 2];
+                let conv = Conv::new([2, ci, 6, 7], co, k).with([1, 1], [1, 1], pad).masked(mask, groups);
+                all.push(conv.epilogue(Identity, k[0] == 3, false));
+            }
+        }
+        let dilated = Conv::new([1, 6, 9, 8], 9, [3, 3]).with([1, 1], [2, 2], [2; 4]);
+        all.push(dilated.masked(mask, 1).epilogue(Relu, true, true));
+        all.push(dilated.masked(mask, 3));
+        // A mask and a stride; one colour has no channel at all.
+        let strided = Conv::new([2, 2, 9, 9], 4, [3, 3]).with([2, 2], [1, 1], [1; 4]);
+        all.push(strided.masked(mask, 3));
+        all.push(Conv::new([9, 16, 7, 7], 16, [3, 3]).with([1, 1], [1, 1], [1; 4]).masked(mask, 1));
+        // The 1x1 kernel is its own centre.
+        all.push(Conv::new([2, 6, 5, 5], 6, [1, 1]).masked(mask, 3));
+    }
+    all
+}
+
+/// The layers of the presets whose roles are plain convolutions.
+pub(super) fn preset_layers() -> Vec<Conv> {
+    let down = |x, co| Conv::new(x, co, [4, 4]).with([2, 2], [1, 1], [1; 4]);
+    vec![
+        // dcgan-28, c = 64, batch 64; the generator's layers are the same two, transposed.
+        down([64, 1, 28, 28], 64),
+        down([64, 64, 14, 14], 128),
+        // pixelcnn, batch 16.
+        Conv::new([16, 32, 28, 28], 16, [1, 1]),
+        Conv::new([16, 16, 28, 28], 32, [1, 1]),
+        Conv::new([16, 32, 28, 28], 32, [1, 1]),
+        Conv::new([16, 32, 28, 28], 1, [1, 1]),
+        // dcgan, 64x64, batch 16.
+        down([16, 3, 64, 64], 64),
+        down([16, 64, 32, 32], 128),
+        down([16, 128, 16, 16], 256),
+        down([16, 256, 8, 8], 512),
+        Conv::new([16, 512, 4, 4], 1, [4, 4]),
+        Conv::new([16, 512, 4, 4], 100, [4, 4]),
+    ]
+}
+
+/// The masked layers of the presets.
+pub(super) fn masked_preset_layers() -> Vec<Conv> {
+    vec![
+        Conv::new([16, 1, 28, 28], 32, [7, 7]).with([1, 1], [1, 1], [3; 4]).masked(1, 1),
+        Conv::new([16, 16, 28, 28], 16, [3, 3]).with([1, 1], [1, 1], [1; 4]).masked(2, 1),
+    ]
+}

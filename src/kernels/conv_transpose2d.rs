@@ -1,0 +1,82 @@
+//! `conv_transpose2d`: the transposed convolution, which is also the input gradient of `conv2d`.
+
+use super::conv::{Conv, Epilogue, abs};
+use super::conv_cases;
+use super::gather::{self, Role};
+use super::{Access, Caps, Kernel, Lens, Recipe, Signature};
+
+/// x[n,ci,iy,ix] = act(Σ y[n,co,oy,ox] · w[co,ci,kh,kw] + b[ci] + r) over all (co, oy, kh, ox, kw)
+/// with iy = oy·stride_h - pad_top + kh·dilation_h, and likewise for columns.
+///
+/// Reads y [n,co,oh,ow], w [co,ci,kh,kw], b [ci] and r [n,ci,h,w] (each absent, of length 0, unless
+/// the block says otherwise); writes x [n,ci,h,w]. PyTorch's `ConvTranspose2d` weight
+/// [in,out,kh,kw] is w as it stands, with in = co and out = ci. A pixel that no tap reaches gets
+/// act(b + r).
+#[derive(Clone, Copy, Debug)]
+pub struct ConvTranspose2d(pub Conv);
+
+impl ConvTranspose2d {
+    fn epilogue<'a>(&self, bias: &'a [f32], residual: &'a [f32]) -> Epilogue<'a> {
+        let c = &self.0;
+        Epilogue { activation: c.activation(), bias, residual, channels: c.ci as usize, plane: c.x_plane() }
+    }
+}
+
+impl Kernel for ConvTranspose2d {
+    fn signature(&self) -> &'static Signature {
+        &Signature { name: "conv_transpose2d", reads: &["y", "w", "b", "r"], writes: &[("x", Access::Write)] }
+    }
+
+    fn lens(&self) -> Lens {
+        let c = &self.0;
+        let (b, r) = (c.has_bias as usize * c.ci as usize, c.has_residual as usize * c.x_len());
+        Lens { reads: vec![c.y_len(), c.w_len(), b, r], writes: vec![c.x_len()] }
+    }
+
+    fn cpu(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
+        let sums = self.0.sum_x(reads[0], reads[1]);
+        self.epilogue(reads[2], reads[3]).write(&sums, writes[0]);
+    }
+
+    fn variants(&self, caps: &Caps) -> Vec<Recipe> {
+        gather::variants(&self.0, Role::Transpose, caps)
+    }
+
+    fn flops(&self) -> u64 {
+        self.0.flops()
+    }
+
+    fn label(&self) -> String {
+        self.0.label()
+    }
+
+    fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
+        let sums = self.0.sum_x(&abs(reads[0]), &abs(reads[1]));
+        let terms = self.0.co as usize * self.0.taps();
+        vec![self.epilogue(reads[2], reads[3]).bounds(terms, &sums, twin[0])]
+    }
+}
+
+fn boxed(all: Vec<Conv>) -> Vec<Box<dyn Kernel>> {
+    all.into_iter().map(|c| Box::new(ConvTranspose2d(c)) as Box<dyn Kernel>).collect()
+}
+
+/// Odd shapes without a mask.
+pub fn cases() -> Vec<Box<dyn Kernel>> {
+    boxed(conv_cases::plain())
+}
+
+/// The presets' layers without a mask.
+pub fn shapes() -> Vec<Box<dyn Kernel>> {
+    boxed(conv_cases::preset_layers())
+}
+
+/// Odd shapes with masks.
+pub fn masked_cases() -> Vec<Box<dyn Kernel>> {
+    boxed(conv_cases::masked())
+}
+
+/// The presets' masked layers.
+pub fn masked_shapes() -> Vec<Box<dyn Kernel>> {
+    boxed(conv_cases::masked_preset_layers())
+}

@@ -1,0 +1,175 @@
+//! `matmul`: batched matrix product with transposes, bias, residual and activation.
+
+use super::activation::Activation;
+use super::conv::{Epilogue, abs, epilogue_label};
+use super::gather::{self, Gather};
+use super::{Access, Caps, Kernel, Lens, Recipe, Signature, params};
+use rayon::prelude::*;
+
+params! {
+    /// c [batch,m,n] = act(a·b + bias + r).
+    ///
+    /// Reads a ([batch,m,k], or [batch,k,m] if `trans_a`), b ([batch,k,n], or [batch,n,k] if
+    /// `trans_b`), bias [n] and r [batch,m,n] (each absent, of length 0, unless the block says
+    /// otherwise); writes c.
+    pub struct MatMul {
+        /// Independent products.
+        pub batch: u32,
+        /// Rows of c.
+        pub m: u32,
+        /// Terms of each sum.
+        pub k: u32,
+        /// Columns of c.
+        pub n: u32,
+        /// 1 if a is stored as [batch,k,m].
+        pub trans_a: u32,
+        /// 1 if b is stored as [batch,n,k].
+        pub trans_b: u32,
+        /// [`Activation::code`] of the epilogue.
+        pub act: u32,
+        /// Slope of a leaky ReLU.
+        pub slope: f32,
+        /// 1 if a bias is added to every row.
+        pub has_bias: u32,
+        /// 1 if a residual is added before the activation.
+        pub has_residual: u32,
+    }
+}
+
+impl MatMul {
+    /// A product without batch, transposes or epilogue.
+    pub fn new(m: u32, k: u32, n: u32) -> MatMul {
+        let (batch, slope) = (1, 0.0);
+        MatMul { batch, m, k, n, trans_a: 0, trans_b: 0, act: 0, slope, has_bias: 0, has_residual: 0 }
+    }
+
+    /// Sets which operands are stored transposed.
+    pub fn transposed(mut self, a: bool, b: bool) -> MatMul {
+        (self.trans_a, self.trans_b) = (u32::from(a), u32::from(b));
+        self
+    }
+
+    /// Sets the epilogue.
+    pub fn epilogue(mut self, activation: Activation, bias: bool, residual: bool) -> MatMul {
+        (self.act, self.slope) = (activation.code(), activation.slope());
+        (self.has_bias, self.has_residual) = (u32::from(bias), u32::from(residual));
+        self
+    }
+
+    fn activation(&self) -> Activation {
+        Activation::from_code(self.act, self.slope)
+    }
+
+    fn tail<'a>(&self, bias: &'a [f32], residual: &'a [f32]) -> Epilogue<'a> {
+        Epilogue { activation: self.activation(), bias, residual, channels: self.n as usize, plane: 1 }
+    }
+
+    /// a·b in f64.
+    fn sum(&self, a: &[f32], b: &[f32]) -> Vec<f64> {
+        let [batch, m, k, n] = [self.batch, self.m, self.k, self.n].map(|v| v as usize);
+        let (a_row, a_k) = if self.trans_a != 0 { (1, m) } else { (k, 1) };
+        let (b_k, b_col) = if self.trans_b != 0 { (1, k) } else { (n, 1) };
+        let mut c = vec![0.0; batch * m * n];
+        c.par_chunks_mut(n).enumerate().for_each(|(row, c)| {
+            let a = &a[row / m * m * k + row % m * a_row..];
+            let b = &b[row / m * k * n..];
+            for l in 0..k {
+                let a = f64::from(a[l * a_k]);
+                for (c, b) in std::iter::zip(c.iter_mut(), b[l * b_k..].iter().step_by(b_col)) {
+                    *c += a * f64::from(*b);
+                }
+            }
+        });
+        c
+    }
+}
+
+impl Kernel for MatMul {
+    fn signature(&self) -> &'static Signature {
+        &Signature { name: "matmul", reads: &["a", "b", "bias", "r"], writes: &[("c", Access::Write)] }
+    }
+
+    fn lens(&self) -> Lens {
+        let [batch, m, k, n] = [self.batch, self.m, self.k, self.n].map(|v| v as usize);
+        let c = batch * m * n;
+        let (bias, r) = (self.has_bias as usize * n, self.has_residual as usize * c);
+        Lens { reads: vec![batch * m * k, batch * k * n, bias, r], writes: vec![c] }
+    }
+
+    fn cpu(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
+        self.tail(reads[2], reads[3]).write(&self.sum(reads[0], reads[1]), writes[0]);
+    }
+
+    fn variants(&self, caps: &Caps) -> Vec<Recipe> {
+        gather::recipes(&Gather::matmul(self), caps)
+    }
+
+    fn flops(&self) -> u64 {
+        [self.batch, self.m, self.k, self.n].iter().map(|v| u64::from(*v)).product::<u64>() * 2
+    }
+
+    fn label(&self) -> String {
+        let dims = |rows: u32, cols: u32, trans: u32| match (self.batch, trans) {
+            (1, 0) => format!("[{rows},{cols}]"),
+            (1, _) => format!("[{cols},{rows}]ᵀ"),
+            (batch, 0) => format!("[{batch},{rows},{cols}]"),
+            (batch, _) => format!("[{batch},{cols},{rows}]ᵀ"),
+        };
+        let (a, b) = (dims(self.m, self.k, self.trans_a), dims(self.k, self.n, self.trans_b));
+        format!("a{a} b{b}{}", epilogue_label(self.activation(), self.has_bias, self.has_residual))
+    }
+
+    fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
+        let sums = self.sum(&abs(reads[0]), &abs(reads[1]));
+        vec![self.tail(reads[2], reads[3]).bounds(self.k as usize, &sums, twin[0])]
+    }
+}
+
+fn boxed(all: Vec<MatMul>) -> Vec<Box<dyn Kernel>> {
+    all.into_iter().map(|m| Box::new(m) as Box<dyn Kernel>).collect()
+}
+
+/// Odd shapes.
+pub fn cases() -> Vec<Box<dyn Kernel>> {
+    use Activation::{Elu, Identity, LeakyRelu, Relu, Sigmoid, Tanh};
+    let mut all = vec![
+        MatMul::new(1, 1, 1),
+        MatMul::new(3, 1, 5),
+        MatMul::new(1, 67, 1),
+        MatMul::new(1, 33, 129),
+        MatMul::new(129, 33, 1),
+        MatMul::new(17, 31, 37),
+        MatMul::new(64, 64, 64),
+        MatMul::new(8, 300, 40),
+        MatMul::new(9, 16, 36),
+        MatMul { batch: 5, ..MatMul::new(7, 11, 13) },
+        MatMul { batch: 3, ..MatMul::new(16, 8, 32) },
+        // Long sums and few of them.
+        MatMul::new(2, 3001, 3),
+        // More than 65535 rows, and more than 65535 columns.
+        MatMul::new(66_000, 2, 1),
+        MatMul::new(1, 3, 66_001),
+    ];
+    for (i, activation) in [Identity, Relu, LeakyRelu(0.1), Elu, Tanh, Sigmoid].into_iter().enumerate() {
+        let (a, b) = (i % 2 == 0, i % 3 == 0);
+        all.push(MatMul::new(19, 21, 34).transposed(a, b).epilogue(activation, !b, a));
+        let batched = MatMul { batch: 2, ..MatMul::new(20, 24, 40) };
+        all.push(batched.transposed(b, !a).epilogue(activation, b, !b));
+        all.push(batched.transposed(!b, !b));
+    }
+    boxed(all)
+}
+
+/// The presets' products: `vae` at batch 128 forward and backward, and the linear layers of
+/// `dcgan-28`.
+pub fn shapes() -> Vec<Box<dyn Kernel>> {
+    let linear = |batch, i, o| {
+        [
+            MatMul::new(batch, i, o).transposed(false, true).epilogue(Activation::Identity, true, false),
+            MatMul::new(batch, o, i),
+            MatMul::new(o, batch, i).transposed(true, false),
+        ]
+    };
+    let layers = [(128, 784, 400), (128, 400, 20), (128, 20, 400), (128, 400, 784), (64, 100, 6272), (64, 6272, 1)];
+    boxed(layers.into_iter().flat_map(|(batch, i, o)| linear(batch, i, o)).collect())
+}

@@ -1,0 +1,161 @@
+//! The variants of `conv2d_weight_grad`: partial sums over chunks of the output pixels, then their
+//! sum in a fixed order.
+
+use super::conv::Conv;
+use super::{Caps, Recipe, Shader, Slot, Stage, grid_1d, params, shader};
+
+params! {
+    /// The block of `shaders/lib/weight_grad.wgsl`; names as in [`Conv`] up to `groups`.
+    pub struct WeightGrad {
+        /// Images.
+        pub n: u32,
+        /// Channels of x.
+        pub ci: u32,
+        /// Height of x.
+        pub h: u32,
+        /// Width of x.
+        pub w: u32,
+        /// Channels of dy.
+        pub co: u32,
+        /// Kernel height.
+        pub kh: u32,
+        /// Kernel width.
+        pub kw: u32,
+        /// Height of dy.
+        pub oh: u32,
+        /// Width of dy.
+        pub ow: u32,
+        /// Vertical stride.
+        pub stride_h: u32,
+        /// Horizontal stride.
+        pub stride_w: u32,
+        /// Rows of zeros above x.
+        pub pad_top: u32,
+        /// Columns of zeros left of x.
+        pub pad_left: u32,
+        /// Vertical distance between taps.
+        pub dilation_h: u32,
+        /// Horizontal distance between taps.
+        pub dilation_w: u32,
+        /// 0, 1 = A, 2 = B.
+        pub mask: u32,
+        /// Colours; 1 without a mask.
+        pub groups: u32,
+        /// Taps that are live for every pair of channels.
+        pub dense: u32,
+        /// The most live entries (ci, tap) a column has.
+        pub lines: u32,
+        /// Columns of one colour.
+        pub pack: u32,
+        /// Columns of all colours.
+        pub columns: u32,
+        /// Output pixels of all images.
+        pub terms: u32,
+        /// Terms of one partial sum.
+        pub chunk: u32,
+        /// Partial sums.
+        pub splits: u32,
+        /// Height of the padded copy of x.
+        pub x_h: u32,
+        /// Width of the padded copy of x.
+        pub x_w: u32,
+    }
+}
+
+impl WeightGrad {
+    /// The product of `c` with columns padded to a multiple of `width` per colour.
+    fn new(c: &Conv, width: u32) -> WeightGrad {
+        let groups = if c.mask == 0 { 1 } else { c.groups.max(1) };
+        let dense = if c.mask == 0 { c.taps() as u32 } else { c.centre() as u32 };
+        let pack = c.co.div_ceil(groups).next_multiple_of(width);
+        let terms = c.n * c.oh * c.ow;
+        // A column of the last colour sees the most: with mask A all colours but its own.
+        let hidden = if c.mask == 1 { (c.ci + groups - 1 - (groups - 1)) / groups } else { 0 };
+        let centre = if c.mask == 0 { 0 } else { c.ci - hidden };
+        WeightGrad {
+            n: c.n,
+            ci: c.ci,
+            h: c.h,
+            w: c.w,
+            co: c.co,
+            kh: c.kh,
+            kw: c.kw,
+            oh: c.oh,
+            ow: c.ow,
+            stride_h: c.stride_h,
+            stride_w: c.stride_w,
+            pad_top: c.pad_top,
+            pad_left: c.pad_left,
+            dilation_h: c.dilation_h,
+            dilation_w: c.dilation_w,
+            mask: c.mask,
+            groups,
+            dense,
+            lines: c.ci * dense + centre,
+            pack,
+            columns: pack * groups,
+            terms,
+            chunk: terms,
+            splits: 1,
+            x_h: c.h,
+            x_w: c.w,
+        }
+    }
+
+    /// Splits the terms so that `blocks` times the splits comes to `wanted` workgroups, with chunks
+    /// that are a multiple of `step` and not shorter than `least`.
+    fn split(mut self, blocks: u32, wanted: u32, least: u32, step: u32) -> WeightGrad {
+        let splits = wanted.div_ceil(blocks.max(1)).min(self.terms.div_ceil(least)).max(1);
+        self.chunk = self.terms.div_ceil(splits).next_multiple_of(step);
+        self.splits = self.terms.div_ceil(self.chunk);
+        self
+    }
+
+    fn partials(&self) -> usize {
+        self.splits as usize * (self.lines * self.columns) as usize
+    }
+
+    /// The stage that adds up partial sums held in scratch buffer `scratch`.
+    fn reduce(&self, scratch: usize, caps: &Caps) -> Stage {
+        let entries = (self.co * self.ci * self.kh * self.kw) as usize;
+        let wide = if caps.class == super::Class::Lanes { 8 } else { 64 };
+        Stage::new(&REDUCE, self, grid_1d(entries.div_ceil(wide), caps))
+            .bind("part", Slot::ScratchIn(scratch))
+            .bind("dw", Slot::Write(0))
+            .constant("WG", wide as u32)
+    }
+}
+
+static TILE: Shader = shader!("tile_weight_grad", "weight_grad");
+static REDUCE: Shader = shader!("weight_grad_reduce", "weight_grad");
+
+/// Every variant, the best guess first.
+pub(super) fn variants(conv: &Conv, caps: &Caps) -> Vec<Recipe> {
+    tiles(conv, caps)
+}
+
+/// Workgroup tiles for a GPU, the one that wastes least first.
+fn tiles(conv: &Conv, caps: &Caps) -> Vec<Recipe> {
+    let mut sizes = [("tile_64x64", 16, 16, 16), ("tile_128x32", 8, 32, 16), ("tile_256x16", 4, 64, 8)];
+    let form = WeightGrad::new(conv, 1);
+    let waste = |size: u32, tile: u32| f64::from(size.next_multiple_of(tile)) / f64::from(size.max(1));
+    sizes.sort_by(|a, b| {
+        let cost = |t: &(&str, u32, u32, u32)| waste(form.pack, t.1 * 4) * waste(form.lines, t.2 * 4);
+        cost(a).total_cmp(&cost(b))
+    });
+    sizes.into_iter().map(|(name, tx, ty, bk)| tile(conv, caps, name, [tx, ty, bk])).collect()
+}
+
+fn tile(conv: &Conv, caps: &Caps, name: &'static str, [tx, ty, bk]: [u32; 3]) -> Recipe {
+    let form = WeightGrad::new(conv, 1);
+    let blocks = form.lines.div_ceil(ty * 4).max(1) * form.pack.div_ceil(tx * 4) * form.groups;
+    let form = form.split(blocks, 512, 256, bk);
+    let stage = Stage::new(&TILE, &form, grid_1d((blocks * form.splits) as usize, caps))
+        .bind("x", Slot::Read(0))
+        .bind("dy", Slot::Read(1))
+        .bind("part", Slot::ScratchOut(0))
+        .constant("TX", tx)
+        .constant("TY", ty)
+        .constant("BK", bk);
+    Recipe { name, scratch: vec![form.partials()], stages: vec![stage, form.reduce(0, caps)] }
+}

@@ -1,0 +1,74 @@
+//! Batch normalisation (Ioffe & Szegedy 2015).
+
+use super::{FirstOrderOnly, launch, mismatch};
+use crate::graph::{Call, GraphError, Op, Var};
+use crate::kernels::batch_norm::{BatchNorm, BatchNormGrad};
+
+#[derive(Debug)]
+struct Training {
+    n: u32,
+    c: u32,
+    hw: u32,
+    eps: f32,
+}
+
+impl Op for Training {
+    fn name(&self) -> &'static str {
+        "batch_norm"
+    }
+
+    fn gradient(&self, call: &Call) -> Result<Vec<Option<Var>>, GraphError> {
+        if call.dys[1].is_some() || call.dys[2].is_some() {
+            return Err(GraphError::NoGradient { op: "the statistics of batch_norm", order: "first" });
+        }
+        let (dy, x, gamma) = (call.dy(), call.input(0), call.input(1));
+        let (mean, var) = (&call.outputs[1], &call.outputs[2]);
+        let kernel = BatchNormGrad { n: self.n, c: self.c, hw: self.hw, eps: self.eps };
+        let inputs = [Some(dy), Some(x), Some(gamma), Some(mean), Some(var)];
+        let shapes = [x.shape(), gamma.shape(), gamma.shape()];
+        let grads = dy.graph().apply(FirstOrderOnly("batch_norm"), launch(kernel), &inputs, &shapes);
+        Ok(grads.into_iter().map(Some).collect())
+    }
+}
+
+/// A normalised tensor and the statistics it was normalised by.
+pub struct Normed {
+    /// The result.
+    pub y: Var,
+    /// Mean of each channel over the batch, [c].
+    pub mean: Var,
+    /// Biased variance of each channel over the batch, [c].
+    pub var: Var,
+}
+
+impl Var {
+    /// y = γ (x - mean) / √(var + eps) + β with the statistics of this batch, for x [n,c] or
+    /// [n,c,h,w] and γ, β [c].
+    pub fn batch_norm(&self, gamma: &Var, beta: &Var, eps: f32) -> Normed {
+        let shape = self.shape().to_vec();
+        let c = shape.get(1).copied().unwrap_or(0);
+        if !(shape.len() == 2 || shape.len() == 4) || gamma.shape() != [c] || beta.shape() != [c] {
+            let why = "x must be [n,c] or [n,c,h,w] and gamma and beta [c]";
+            let y = self.graph().fail(mismatch("batch_norm", &[&shape, gamma.shape(), beta.shape()], why), &shape);
+            return Normed { y, mean: gamma.clone(), var: gamma.clone() };
+        }
+        let (n, hw) = (shape[0] as u32, shape[2..].iter().product::<usize>() as u32);
+        let c = c as u32;
+        let kernel = BatchNorm { n, c, hw, act: 0, eps, slope: 0.0 };
+        let inputs = [Some(self), Some(gamma), Some(beta)];
+        let op = Training { n, c, hw, eps };
+        let mut out = self.graph().apply(op, launch(kernel), &inputs, &[&shape, gamma.shape(), gamma.shape()]);
+        let (var, mean, y) = (out.remove(2), out.remove(1), out.remove(0));
+        Normed { y, mean, var }
+    }
+
+    /// The same with given statistics, as in evaluation. Made of pointwise ops, so it can be
+    /// differentiated any number of times.
+    pub fn batch_norm_eval(&self, gamma: &Var, beta: &Var, mean: &Var, var: &Var, eps: f32) -> Var {
+        let scale = gamma / &var.add_scalar(eps).sqrt();
+        let shift = beta - &(mean * &scale);
+        let mut channels = vec![1; self.shape().len()];
+        channels[1] = gamma.len();
+        &(self * &scale.reshape(&channels)) + &shift.reshape(&channels)
+    }
+}

@@ -1,0 +1,234 @@
+//! Pointwise arithmetic with broadcasting.
+//!
+//! Every op here is one step of a chain; the planner fuses chains into single launches.
+
+use super::mismatch;
+use crate::graph::{Call, GraphError, Op, Var};
+use crate::kernels::pointwise::Code;
+use crate::program::{Body, is_run};
+use std::ops::{Add, Div, Mul, Neg, Sub};
+
+#[derive(Debug)]
+struct Pointwise {
+    code: Code,
+    c: f32,
+}
+
+impl Op for Pointwise {
+    fn name(&self) -> &'static str {
+        self.code.name()
+    }
+
+    fn gradient(&self, call: &Call) -> Result<Vec<Option<Var>>, GraphError> {
+        let (dy, y, a, c) = (call.dy(), &call.outputs[0], call.input(0), self.c);
+        if self.code.is_binary() {
+            return Ok(self.binary_gradient(call));
+        }
+        let da = match self.code {
+            Code::AddC => dy.clone(),
+            Code::MulC => dy.mul_scalar(c),
+            Code::RsubC => -dy,
+            Code::Exp => dy * y,
+            Code::Ln => dy / a,
+            Code::Sqrt => &dy.mul_scalar(0.5) / y,
+            Code::Abs => dy * &a.sign(),
+            Code::Recip => -&(&(dy * y) * y),
+            Code::Relu => dy * &y.unary(Code::Gate, 0.0),
+            Code::LeakyRelu => dy * &y.unary(Code::Gate, c),
+            Code::Elu => dy * &y.unary(Code::EluGate, 0.0),
+            Code::Tanh => dy * &(y * y).unary(Code::RsubC, 1.0),
+            Code::Sigmoid => dy * &(y * &y.unary(Code::RsubC, 1.0)),
+            Code::Softplus => dy * &a.sigmoid(),
+            // The slope of ELU changes with its output where that is negative.
+            Code::EluGate => dy * &a.unary(Code::MulC, -1.0).unary(Code::Gate, 0.0),
+            // 1 where a > c, from the sign of a - c; likewise below.
+            Code::MaxC => dy * &a.add_scalar(-c).unary(Code::Gate, 0.0),
+            Code::MinC => dy * &a.unary(Code::RsubC, c).unary(Code::Gate, 0.0),
+            // Steps are flat almost everywhere.
+            _ => return Ok(vec![None]),
+        };
+        Ok(vec![Some(da.sum_to(a.shape()))])
+    }
+}
+
+impl Pointwise {
+    fn binary_gradient(&self, call: &Call) -> Vec<Option<Var>> {
+        let (dy, y, a, b) = (call.dy(), &call.outputs[0], call.input(0), call.input(1));
+        let above = |x: &Var, y: &Var| (x - y).unary(Code::Gate, 0.0);
+        let da = || match self.code {
+            Code::Mul => dy * b,
+            Code::Div => dy / b,
+            Code::Max => dy * &above(a, b),
+            Code::Min => dy * &above(b, a),
+            Code::Bce => dy * &(&a.sigmoid() - b),
+            _ => dy.clone(),
+        };
+        let db = || match self.code {
+            Code::Sub => -dy,
+            Code::Mul => dy * a,
+            Code::Div => -&(&(dy * y) / b),
+            Code::Max => dy * &above(a, b).unary(Code::RsubC, 1.0),
+            Code::Min => dy * &above(b, a).unary(Code::RsubC, 1.0),
+            Code::Bce => -&(dy * a),
+            _ => dy.clone(),
+        };
+        let grad = |i: usize, of: &dyn Fn() -> Var, to: &Var| call.wants(i).then(|| of().sum_to(to.shape()));
+        vec![grad(0, &da, a), grad(1, &db, b)]
+    }
+}
+
+/// The shape two operands broadcast to, by the usual rule: aligned at the last axis, extents equal
+/// or one of them 1.
+pub(super) fn broadcast(a: &[usize], b: &[usize]) -> Option<Vec<usize>> {
+    let rank = a.len().max(b.len());
+    let at = |s: &[usize], i: usize| if i + s.len() < rank { 1 } else { s[i + s.len() - rank] };
+    (0..rank)
+        .map(|i| match (at(a, i), at(b, i)) {
+            (x, y) if x == y => Some(x),
+            (1, y) => Some(y),
+            (x, 1) => Some(x),
+            _ => None,
+        })
+        .collect()
+}
+
+impl Var {
+    pub(super) fn unary(&self, code: Code, c: f32) -> Var {
+        let op = Pointwise { code, c };
+        self.graph().apply1(op, Body::Pointwise(code, c), &[Some(self)], self.shape())
+    }
+
+    /// Binary `code` with broadcasting.
+    pub(super) fn binary(&self, code: Code, other: &Var) -> Var {
+        let Some(shape) = broadcast(self.shape(), other.shape()) else {
+            let error = mismatch(code.name(), &[self.shape(), other.shape()], "these do not broadcast");
+            return self.graph().fail(error, self.shape());
+        };
+        // A chain can repeat an operand along outer and inner axes; odder patterns are laid out.
+        let laid = |v: &Var| if is_run(v.shape(), &shape) { v.clone() } else { v.gather_expand(&shape) };
+        let (a, b) = (laid(self), laid(other));
+        let body = Body::Pointwise(code, 0.0);
+        self.graph().apply1(Pointwise { code, c: 0.0 }, body, &[Some(&a), Some(&b)], &shape)
+    }
+
+    /// `c` times this, laid over a larger shape; the broadcast costs nothing inside a chain.
+    pub(super) fn spread_scaled(&self, shape: &[usize], c: f32) -> Var {
+        if !is_run(self.shape(), shape) {
+            return self.gather_expand(shape).mul_scalar(c);
+        }
+        let op = Pointwise { code: Code::MulC, c };
+        self.graph().apply1(op, Body::Pointwise(Code::MulC, c), &[Some(self)], shape)
+    }
+
+    /// x + c
+    pub fn add_scalar(&self, c: f32) -> Var {
+        self.unary(Code::AddC, c)
+    }
+
+    /// c·x
+    pub fn mul_scalar(&self, c: f32) -> Var {
+        self.unary(Code::MulC, c)
+    }
+
+    /// e^x
+    pub fn exp(&self) -> Var {
+        self.unary(Code::Exp, 0.0)
+    }
+
+    /// ln x
+    pub fn ln(&self) -> Var {
+        self.unary(Code::Ln, 0.0)
+    }
+
+    /// √x
+    pub fn sqrt(&self) -> Var {
+        self.unary(Code::Sqrt, 0.0)
+    }
+
+    /// |x|
+    pub fn abs(&self) -> Var {
+        self.unary(Code::Abs, 0.0)
+    }
+
+    /// -1, 0 or 1
+    pub fn sign(&self) -> Var {
+        self.unary(Code::Sign, 0.0)
+    }
+
+    /// 1/x
+    pub fn recip(&self) -> Var {
+        self.unary(Code::Recip, 0.0)
+    }
+
+    /// x²
+    pub fn square(&self) -> Var {
+        self * self
+    }
+
+    /// max(x, 0)
+    pub fn relu(&self) -> Var {
+        self.unary(Code::Relu, 0.0)
+    }
+
+    /// x where x > 0, slope·x elsewhere; the slope must not be negative.
+    pub fn leaky_relu(&self, slope: f32) -> Var {
+        self.unary(Code::LeakyRelu, slope)
+    }
+
+    /// x where x > 0, e^x - 1 elsewhere
+    pub fn elu(&self) -> Var {
+        self.unary(Code::Elu, 0.0)
+    }
+
+    /// tanh x
+    pub fn tanh(&self) -> Var {
+        self.unary(Code::Tanh, 0.0)
+    }
+
+    /// 1 / (1 + e^-x)
+    pub fn sigmoid(&self) -> Var {
+        self.unary(Code::Sigmoid, 0.0)
+    }
+
+    /// ln(1 + e^x)
+    pub fn softplus(&self) -> Var {
+        self.unary(Code::Softplus, 0.0)
+    }
+
+    /// max(x, y), elementwise
+    pub fn maximum(&self, other: &Var) -> Var {
+        self.binary(Code::Max, other)
+    }
+
+    /// min(x, y), elementwise
+    pub fn minimum(&self, other: &Var) -> Var {
+        self.binary(Code::Min, other)
+    }
+
+    /// max(x, low) and min(x, high)
+    pub fn clamp(&self, low: f32, high: f32) -> Var {
+        self.unary(Code::MaxC, low).unary(Code::MinC, high)
+    }
+}
+
+macro_rules! operator {
+    ($trait:ident, $method:ident, $code:ident) => {
+        impl $trait for &Var {
+            type Output = Var;
+            fn $method(self, other: &Var) -> Var {
+                self.binary(Code::$code, other)
+            }
+        }
+    };
+}
+operator!(Add, add, Add);
+operator!(Sub, sub, Sub);
+operator!(Mul, mul, Mul);
+operator!(Div, div, Div);
+
+impl Neg for &Var {
+    type Output = Var;
+    fn neg(self) -> Var {
+        self.mul_scalar(-1.0)
+    }
+}

@@ -1,0 +1,129 @@
+//! Random tensors. Each use has a stream of its own; the step comes from the device's clock.
+
+use super::{FirstOrderOnly, Leaf, launch, mismatch};
+use crate::graph::{Call, Graph, GraphError, Op, Var};
+use crate::kernels::decode_u8::DecodeU8;
+use crate::kernels::random::{Bernoulli, Random};
+use crate::kernels::reparameterize::{Reparameterize, ReparameterizeGrad};
+
+impl Graph {
+    pub(super) fn fill(
+        &self,
+        name: &'static str,
+        kind: u32,
+        shape: &[usize],
+        offset: f32,
+        scale: f32,
+        stream: u32,
+    ) -> Var {
+        let noise = self.noise();
+        let kernel = Random {
+            len: shape.iter().product::<usize>() as u32,
+            kind,
+            offset,
+            scale,
+            seed_lo: noise.seed as u32,
+            seed_hi: (noise.seed >> 32) as u32,
+            stream,
+            domain: noise.domain,
+        };
+        self.apply1(Leaf(name), launch(kernel), &[Some(&self.clock())], shape)
+    }
+
+    /// Bytes uploaded as packed words, as numbers: (byte / 255)·scale + shift. `words` holds four
+    /// bytes each; `shape` is that of the result.
+    pub fn decode_u8(&self, words: &Var, shape: &[usize], scale: f32, shift: f32) -> Var {
+        let kernel = DecodeU8 { len: shape.iter().product::<usize>() as u32, scale, shift };
+        self.apply1(Leaf("decode_u8"), launch(kernel), &[Some(words)], shape)
+    }
+
+    /// Standard normal noise, new at every step.
+    pub fn normal(&self, shape: &[usize]) -> Var {
+        self.fill("normal", 1, shape, 0.0, 1.0, self.next_stream())
+    }
+
+    /// Noise uniform in [low, high), new at every step.
+    pub fn uniform(&self, shape: &[usize], low: f32, high: f32) -> Var {
+        self.fill("uniform", 0, shape, low, high - low, self.next_stream())
+    }
+}
+
+#[derive(Debug)]
+struct Fused(Reparameterize);
+
+impl Op for Fused {
+    fn name(&self) -> &'static str {
+        "reparameterize"
+    }
+
+    fn gradient(&self, call: &Call) -> Result<Vec<Option<Var>>, GraphError> {
+        let (mu, logvar) = (call.input(0), call.input(1));
+        let graph = mu.graph();
+        let p = self.0;
+        let or_zero = |dy: &Option<Var>, like: &Var| dy.clone().unwrap_or_else(|| graph.constant(like.shape(), 0.0));
+        let (dz, dkl) = (or_zero(&call.dys[0], &call.outputs[0]), or_zero(&call.dys[1], &call.outputs[1]));
+        let kernel = ReparameterizeGrad {
+            rows: p.rows,
+            d: p.d,
+            seed_lo: p.seed_lo,
+            seed_hi: p.seed_hi,
+            stream: p.stream,
+            domain: p.domain,
+        };
+        let clock = graph.clock();
+        let inputs = [Some(&dz), Some(&dkl), Some(mu), Some(logvar), Some(&clock)];
+        let op = FirstOrderOnly("reparameterize");
+        let grads = graph.apply(op, launch(kernel), &inputs, &[mu.shape(), logvar.shape()]);
+        Ok(grads.into_iter().map(Some).chain([None]).collect())
+    }
+}
+
+/// A latent sample and its divergence from the prior.
+pub struct Latent {
+    /// z = μ + exp(logvar/2)·ε, [n,d].
+    pub z: Var,
+    /// KL(N(μ, exp logvar) ‖ N(0, 1)) of each row in nats, [n].
+    pub kl: Var,
+}
+
+impl Var {
+    /// 1 with probability `self`, else 0; new at every step, without a gradient.
+    pub fn bernoulli(&self) -> Var {
+        let noise = self.graph().noise();
+        let kernel = Bernoulli {
+            len: self.len() as u32,
+            seed_lo: noise.seed as u32,
+            seed_hi: (noise.seed >> 32) as u32,
+            stream: self.graph().next_stream(),
+            domain: noise.domain,
+        };
+        let clock = self.graph().clock();
+        self.graph().apply1(Leaf("bernoulli"), launch(kernel), &[Some(self), Some(&clock)], self.shape())
+    }
+
+    /// The reparameterized sample of a diagonal Gaussian with mean `self` [n,d] and log-variance
+    /// `logvar`, and its KL term, in one pass (Kingma & Welling 2014, §2.4 and appendix B). The
+    /// backward pass draws ε again instead of storing it.
+    pub fn reparameterize(&self, logvar: &Var) -> Latent {
+        let shape = self.shape().to_vec();
+        if shape.len() != 2 || logvar.shape() != shape {
+            let why = "mu and logvar must both be [n,d]";
+            let z = self.graph().fail(mismatch("reparameterize", &[&shape, logvar.shape()], why), &shape);
+            return Latent { kl: z.clone(), z };
+        }
+        let noise = self.graph().noise();
+        let kernel = Reparameterize {
+            rows: shape[0] as u32,
+            d: shape[1] as u32,
+            seed_lo: noise.seed as u32,
+            seed_hi: (noise.seed >> 32) as u32,
+            stream: self.graph().next_stream(),
+            domain: noise.domain,
+        };
+        let clock = self.graph().clock();
+        let inputs = [Some(self), Some(logvar), Some(&clock)];
+        let mut out = self.graph().apply(Fused(kernel), launch(kernel), &inputs, &[&shape, &shape[..1]]);
+        let kl = out.remove(1);
+        Latent { z: out.remove(0), kl }
+    }
+}

@@ -1,0 +1,115 @@
+//! Sums over axes.
+
+use super::launch;
+use crate::graph::{Call, GraphError, Op, Var};
+use crate::kernels::reduce::Reduce;
+
+/// Sum over some axes, times a constant; summed axes keep extent 1.
+#[derive(Debug)]
+struct Sum {
+    scale: f32,
+}
+
+impl Op for Sum {
+    fn name(&self) -> &'static str {
+        "reduce_sum"
+    }
+
+    fn gradient(&self, call: &Call) -> Result<Vec<Option<Var>>, GraphError> {
+        Ok(vec![Some(call.dy().spread_scaled(call.input(0).shape(), self.scale))])
+    }
+}
+
+/// Runs of neighbouring axes that are all summed or all kept: (summed, elements).
+fn runs(shape: &[usize], axes: &[usize]) -> Vec<(bool, usize)> {
+    let mut runs: Vec<(bool, usize)> = Vec::new();
+    for (axis, &extent) in shape.iter().enumerate() {
+        let summed = axes.contains(&axis);
+        match runs.last_mut() {
+            Some((s, n)) if *s == summed || extent == 1 => *n *= extent,
+            _ => runs.push((summed, extent)),
+        }
+    }
+    runs
+}
+
+impl Var {
+    /// scale · Σ over `axes`, which keep extent 1.
+    fn sum_scaled(&self, axes: &[usize], scale: f32) -> Var {
+        let mut shape = self.shape().to_vec();
+        axes.iter().for_each(|a| shape[*a] = 1);
+        let runs = runs(self.shape(), axes);
+        let summed = runs.iter().filter(|r| r.0).count();
+        if summed > 2 {
+            // One launch sums two runs of axes; the rest is left to the next.
+            let mut seen = 0;
+            let mut first: Vec<usize> = Vec::new();
+            let mut previous = false;
+            for axis in 0..self.shape().len() {
+                let is = axes.contains(&axis);
+                seen += usize::from(is && !previous);
+                previous = is;
+                if is && seen <= 2 {
+                    first.push(axis);
+                }
+            }
+            return self.sum_scaled(&first, 1.0).sum_scaled(axes, scale);
+        }
+        // Lay the runs over [a, r1, b, r2, c].
+        let mut dims = [1usize; 5];
+        let mut at = 0;
+        for (summed, n) in runs {
+            if (at % 2 == 1) != summed {
+                at += 1;
+            }
+            dims[at] *= n;
+            at += 1;
+        }
+        let [a, r1, b, r2, c] = dims.map(|d| d as u32);
+        let kernel = Reduce { a, r1, b, r2, c, scale };
+        self.graph().apply1(Sum { scale }, launch(kernel), &[Some(self)], &shape)
+    }
+
+    /// Sum over `axes`, which keep extent 1.
+    pub fn sum_axes(&self, axes: &[usize]) -> Var {
+        self.sum_scaled(axes, 1.0)
+    }
+
+    /// Mean over `axes`, which keep extent 1.
+    pub fn mean_axes(&self, axes: &[usize]) -> Var {
+        let n: usize = axes.iter().map(|a| self.shape()[*a]).product();
+        self.sum_scaled(axes, 1.0 / n as f32)
+    }
+
+    /// Sum of all elements, of shape [1].
+    pub fn sum(&self) -> Var {
+        self.total(1.0)
+    }
+
+    /// Mean of all elements, of shape [1].
+    pub fn mean(&self) -> Var {
+        self.total(1.0 / self.len() as f32)
+    }
+
+    /// Mean over the first axis of the sums over the others, of shape [1]: a per-image loss.
+    pub fn mean_per_image(&self) -> Var {
+        self.total(1.0 / self.shape()[0] as f32)
+    }
+
+    fn total(&self, scale: f32) -> Var {
+        let flat = self.reshape(&[self.len()]);
+        flat.sum_scaled(&[0], scale)
+    }
+
+    /// Undoes a broadcast: sums over the axes along which `shape` was repeated.
+    pub(super) fn sum_to(&self, shape: &[usize]) -> Var {
+        if self.shape() == shape {
+            return self.clone();
+        }
+        let pad = self.shape().len() - shape.len();
+        let axes: Vec<usize> =
+            (0..self.shape().len()).filter(|&a| self.shape()[a] != 1 && (a < pad || shape[a - pad] == 1)).collect();
+        let sum = if axes.is_empty() { self.clone() } else { self.sum_axes(&axes) };
+        sum.reshape(shape)
+    }
+}

@@ -1,0 +1,149 @@
+//! Updates in place: optimisers over flat buffers, running averages, records, the clock.
+
+use super::launch;
+use crate::graph::{Call, GraphError};
+use crate::graph::{Graph, Op, Var};
+use crate::kernels::{adam, advance, ema, record, rmsprop, sample_pixel, sgd};
+use crate::program::Body;
+
+/// SGD with momentum (PyTorch's: v ← momentum·v + g, p ← p - lr·v).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sgd {
+    /// Learning rate at step 0.
+    pub lr: f32,
+    /// The learning rate is multiplied by this at every step.
+    pub decay: f64,
+    /// Momentum.
+    pub momentum: f32,
+    /// L2 penalty added to the gradient.
+    pub weight_decay: f32,
+}
+
+/// RMSprop (Hinton's lecture 6e; centred as in Graves 2013).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RmsProp {
+    /// Learning rate at step 0.
+    pub lr: f32,
+    /// The learning rate is multiplied by this at every step.
+    pub decay: f64,
+    /// Smoothing of the squared gradient.
+    pub alpha: f32,
+    /// Added to the root.
+    pub eps: f32,
+    /// Momentum.
+    pub momentum: f32,
+    /// Subtract the squared mean gradient.
+    pub centered: bool,
+}
+
+/// Adam (Kingma & Ba 2015, algorithm 1).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Adam {
+    /// Learning rate at step 0.
+    pub lr: f32,
+    /// The learning rate is multiplied by this at every step.
+    pub decay: f64,
+    /// Decay of the first moment.
+    pub beta1: f64,
+    /// Decay of the second moment.
+    pub beta2: f64,
+    /// Added to the root.
+    pub eps: f32,
+}
+
+impl Graph {
+    /// One dispatch of SGD: updates `p` and its momentum `v` from the gradient `g`; `updates` counts
+    /// the steps made so far.
+    pub fn sgd(&self, o: &Sgd, g: &Var, updates: &Var, p: &Var, v: &Var) {
+        let kernel = sgd::Sgd {
+            len: p.len() as u32,
+            lr: o.lr,
+            ln_decay: o.decay.ln() as f32,
+            momentum: o.momentum,
+            weight_decay: o.weight_decay,
+        };
+        self.update(launch(kernel), &[Some(g), Some(updates)], &[p, v]);
+    }
+
+    /// One dispatch of RMSprop: updates `p`, the mean square, the mean and the momentum from `g`.
+    pub fn rmsprop(&self, o: &RmsProp, g: &Var, updates: &Var, p: &Var, [square, mean, momentum]: [&Var; 3]) {
+        let kernel = rmsprop::RmsProp {
+            len: p.len() as u32,
+            lr: o.lr,
+            ln_decay: o.decay.ln() as f32,
+            alpha: o.alpha,
+            eps: o.eps,
+            momentum: o.momentum,
+            centered: o.centered.into(),
+        };
+        self.update(launch(kernel), &[Some(g), Some(updates)], &[p, square, mean, momentum]);
+    }
+
+    /// One dispatch of Adam: updates `p` and the moments `m` and `v` from the gradient `g`.
+    pub fn adam(&self, o: &Adam, g: &Var, updates: &Var, p: &Var, m: &Var, v: &Var) {
+        let kernel = adam::Adam {
+            len: p.len() as u32,
+            lr: o.lr,
+            ln_decay: o.decay.ln() as f32,
+            beta1: o.beta1 as f32,
+            beta2: o.beta2 as f32,
+            ln_beta1: o.beta1.ln() as f32,
+            ln_beta2: o.beta2.ln() as f32,
+            eps: o.eps,
+        };
+        self.update(launch(kernel), &[Some(g), Some(updates)], &[p, m, v]);
+    }
+
+    /// state ← state + rate·(scale·x - state)
+    pub fn ema(&self, x: &Var, state: &Var, rate: f32, scale: f32) {
+        self.update(launch(ema::Ema { len: x.len() as u32, rate, scale }), &[Some(x)], &[state]);
+    }
+
+    /// Writes the scalar `value` into row `clock % rows`, column `index` of `history` [rows,count].
+    pub fn record(&self, value: &Var, history: &Var, index: usize) {
+        let (rows, count) = (history.shape()[0] as u32, history.shape()[1] as u32);
+        let kernel = record::Record { rows, count, index: index as u32 };
+        self.update(launch(kernel), &[Some(value), Some(&self.clock())], &[history]);
+    }
+
+    /// Adds one to a counter, such as the clock at the end of a step.
+    pub fn advance(&self, counter: &Var) {
+        self.update(launch(advance::Advance { pad: 0 }), &[], &[counter]);
+    }
+
+    /// Draws pixel number `clock` of each image from its Bernoulli logit, unless `keep` says it is
+    /// known: logits, keep and image are [n, positions].
+    pub fn sample_pixel(&self, logits: &Var, keep: &Var, image: &Var) {
+        let n = logits.shape()[0];
+        let noise = self.noise();
+        let kernel = sample_pixel::SamplePixel {
+            n: n as u32,
+            positions: (logits.len() / n) as u32,
+            seed_lo: noise.seed as u32,
+            seed_hi: (noise.seed >> 32) as u32,
+            stream: self.next_stream(),
+            domain: noise.domain,
+        };
+        self.update(launch(kernel), &[Some(logits), Some(keep), Some(&self.clock())], &[image]);
+    }
+
+    /// Lays tensors side by side in one flat buffer of `len` elements, tensor `k` from element
+    /// `offsets[k]`; producers write there directly. Elements in between stay zero.
+    pub fn flatten(&self, tensors: &[Var], offsets: &[usize], len: usize) -> Var {
+        let inputs: Vec<Option<&Var>> = tensors.iter().map(Some).collect();
+        self.apply1(Flatten, Body::Flatten(offsets.to_vec()), &inputs, &[len])
+    }
+}
+
+#[derive(Debug)]
+struct Flatten;
+
+impl Op for Flatten {
+    fn name(&self) -> &'static str {
+        "flatten"
+    }
+
+    fn gradient(&self, _: &Call) -> Result<Vec<Option<Var>>, GraphError> {
+        Err(GraphError::NoGradient { op: "flatten", order: "first" })
+    }
+}

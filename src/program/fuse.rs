@@ -1,0 +1,250 @@
+//! Fusion: activations and residuals into the kernels that produce their operand, and pointwise
+//! operations into chains.
+//!
+//! A node is only ever moved later, to the place of the one node that reads it, and only if no
+//! state it reads is updated in between.
+
+use super::{Body, Node, Place, Source, ValueId};
+use crate::kernels::pointwise::{Code, MAX_INPUTS, MAX_STEPS, Pointwise, Spread, Step};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Who reads what among the nodes still there.
+struct Uses {
+    /// For every root value, the nodes that read it.
+    readers: HashMap<ValueId, Vec<usize>>,
+    /// For every root value, the node that writes it.
+    writer: HashMap<ValueId, usize>,
+    /// Nodes that update each state, in order.
+    updates: HashMap<usize, Vec<usize>>,
+}
+
+impl Uses {
+    fn new(source: &Source, nodes: &[Option<Node>]) -> Uses {
+        let mut uses = Uses { readers: HashMap::new(), writer: HashMap::new(), updates: HashMap::new() };
+        for (i, node) in nodes.iter().enumerate() {
+            let Some(node) = node else { continue };
+            for read in node.reads.iter().flatten() {
+                uses.readers.entry(source.root(*read)).or_default().push(i);
+            }
+            for write in &node.writes {
+                let root = source.root(*write);
+                match source.values[root].place {
+                    Place::State { state, .. } => uses.updates.entry(state).or_default().push(i),
+                    _ => _ = uses.writer.insert(root, i),
+                }
+            }
+        }
+        uses
+    }
+
+    /// The node that alone reads `value`, if nobody outside the program does.
+    fn only_reader(&self, source: &Source, value: ValueId) -> Option<usize> {
+        let root = source.root(value);
+        if source.outputs.iter().any(|(_, id)| source.root(*id) == root) {
+            return None;
+        }
+        let readers = self.readers.get(&root)?;
+        readers.iter().all(|r| *r == readers[0]).then(|| readers[0])
+    }
+
+    /// Whether the node at `from` may run at `to` instead: no state it reads changes in between.
+    fn may_move(&self, source: &Source, node: &Node, from: usize, to: usize) -> bool {
+        node.reads.iter().flatten().all(|r| match source.values[source.root(*r)].place {
+            Place::State { state, .. } => {
+                !self.updates.get(&state).is_some_and(|at| at.iter().any(|i| (from..to).contains(i)))
+            }
+            _ => true,
+        })
+    }
+}
+
+/// Moves residual additions and activations into the convolution, matmul or normalisation whose
+/// result they alone read.
+pub(super) fn epilogues(source: &Source, nodes: Vec<Node>) -> Vec<Node> {
+    let mut nodes: Vec<Option<Node>> = nodes.into_iter().map(Some).collect();
+    let mut uses = Uses::new(source, &nodes);
+    for at in 0..nodes.len() {
+        // A node that absorbed its reader sits at the reader's place and is looked at again there.
+        let Some(node) = nodes[at].clone() else { continue };
+        let Body::Kernel(kernel) = &node.body else { continue };
+        let Some(&result) = node.writes.first() else { continue };
+        let Some(reader) = uses.only_reader(source, result) else { continue };
+        let Some(next) = nodes[reader].clone() else { continue };
+        let Body::Pointwise(code, c) = next.body else { continue };
+        if source.values[result].len() != source.values[next.writes[0]].len()
+            || !uses.may_move(source, &node, at, reader)
+            // Later writes of this node must not be needed before the reader's place.
+            || node.writes[1..].iter().any(|w| {
+                let first = uses.readers.get(&source.root(*w)).and_then(|r| r.iter().min());
+                first.is_some_and(|r| *r < reader)
+            })
+        {
+            continue;
+        }
+        let mut fused = node.clone();
+        if let Some(act) = code.activation(c) {
+            let Some(kernel) = kernel.with_activation(act) else { continue };
+            fused.body = Body::Kernel(kernel);
+        } else if code == Code::Add {
+            let Some((kernel, slot)) = kernel.with_residual() else { continue };
+            let others: Vec<ValueId> =
+                next.reads.iter().flatten().copied().filter(|r| source.root(*r) != source.root(result)).collect();
+            let [other] = others[..] else { continue };
+            if source.values[other].len() != source.values[result].len() {
+                continue;
+            }
+            fused.body = Body::Kernel(kernel);
+            fused.reads.resize(fused.reads.len().max(slot + 1), None);
+            fused.reads[slot] = Some(other);
+        } else {
+            continue;
+        }
+        fused.writes[0] = next.writes[0];
+        nodes[at] = None;
+        nodes[reader] = Some(fused);
+        uses = Uses::new(source, &nodes);
+    }
+    nodes.into_iter().flatten().collect()
+}
+
+/// A chain being grown: reads, and steps whose operands name a read or an earlier step.
+#[derive(Clone)]
+struct Chain {
+    reads: Vec<ValueId>,
+    steps: Vec<Step>,
+}
+
+/// Turns pointwise nodes into pointwise kernels; with `fuse`, a node whose only reader is another
+/// of the same length becomes part of it.
+pub(super) fn chains(source: &Source, nodes: Vec<Node>, fuse: bool) -> Vec<Node> {
+    let nodes: Vec<Option<Node>> = nodes.into_iter().map(Some).collect();
+    let uses = Uses::new(source, &nodes);
+    let mut chains: HashMap<usize, Chain> = HashMap::new();
+    let mut absorbed = vec![false; nodes.len()];
+    for (at, node) in nodes.iter().enumerate() {
+        let Some(Node { body: Body::Pointwise(code, c), reads, writes, .. }) = node else { continue };
+        let len = source.values[writes[0]].len();
+        let mut chain = Chain { reads: Vec::new(), steps: Vec::new() };
+        let mut operands = Vec::new();
+        for read in reads.iter().flatten() {
+            let root = source.root(*read);
+            let producer = uses.writer.get(&root).copied().filter(|&p| {
+                fuse && chains.contains_key(&p)
+                    && source.values[root].len() == len
+                    && uses.only_reader(source, root) == Some(at)
+                    && movable(source, &uses, &chains[&p], p, at)
+            });
+            let merged = producer.and_then(|p| {
+                if absorbed[p] {
+                    // Both operands are the same value: its last step is already here.
+                    return None;
+                }
+                let joined = join(source, &chain, &chains[&p])?;
+                absorbed[p] = true;
+                Some(joined)
+            });
+            if let Some(joined) = merged {
+                chain = joined;
+                operands.push(Operand::Step(chain.steps.len() - 1, root));
+            } else if let Some(Operand::Step(step, _)) =
+                operands.iter().find(|o| matches!(o, Operand::Step(_, r) if *r == root))
+            {
+                operands.push(Operand::Step(*step, root));
+            } else {
+                operands.push(Operand::Read(register(source, &mut chain.reads, *read)));
+            }
+        }
+        let register = |o: &Operand| match o {
+            Operand::Read(k) => *k,
+            Operand::Step(k, _) => MAX_INPUTS + k,
+        };
+        let a = operands.first().map_or(0, register);
+        let b = operands.get(1).map_or(a, register);
+        chain.steps.push(Step { code: *code, a, b, c: *c });
+        chains.insert(at, chain);
+    }
+    let mut out = Vec::new();
+    for (at, node) in nodes.into_iter().flatten().enumerate() {
+        if absorbed[at] {
+            continue;
+        }
+        let Some(chain) = chains.remove(&at) else {
+            out.push(node);
+            continue;
+        };
+        let shape = &source.values[node.writes[0]].shape;
+        let len = source.values[node.writes[0]].len();
+        let inputs = chain.reads.iter().map(|r| spread(&source.values[*r].shape, shape, len)).collect();
+        let kernel = Pointwise { len, inputs, steps: chain.steps };
+        out.push(Node {
+            body: Body::Kernel(Arc::new(kernel)),
+            reads: chain.reads.iter().copied().map(Some).collect(),
+            ..node
+        });
+    }
+    out
+}
+
+enum Operand {
+    Read(usize),
+    /// A step of the chain, and the value it computes.
+    Step(usize, ValueId),
+}
+
+/// Whether everything a chain reads still stands unchanged at `to`.
+fn movable(source: &Source, uses: &Uses, chain: &Chain, from: usize, to: usize) -> bool {
+    let node = Node {
+        body: Body::Flatten(Vec::new()),
+        reads: chain.reads.iter().copied().map(Some).collect(),
+        writes: Vec::new(),
+        scope: Arc::from(""),
+    };
+    uses.may_move(source, &node, from, to)
+}
+
+/// The register of a read, shared with an earlier one of the same value and shape.
+fn register(source: &Source, reads: &mut Vec<ValueId>, read: ValueId) -> usize {
+    let same =
+        |r: &ValueId| source.root(*r) == source.root(read) && source.values[*r].shape == source.values[read].shape;
+    reads.iter().position(same).unwrap_or_else(|| {
+        reads.push(read);
+        reads.len() - 1
+    })
+}
+
+/// `chain` with all of `other` behind it, if that leaves room for one more step and operand.
+fn join(source: &Source, chain: &Chain, other: &Chain) -> Option<Chain> {
+    let mut joined = chain.clone();
+    let base = chain.steps.len();
+    let map: Vec<usize> = other.reads.iter().map(|r| register(source, &mut joined.reads, *r)).collect();
+    let shift = |r: usize| if r < MAX_INPUTS { map[r] } else { r + base };
+    joined.steps.extend(other.steps.iter().map(|s| Step { a: shift(s.a), b: shift(s.b), ..*s }));
+    (joined.reads.len() < MAX_INPUTS && joined.steps.len() < MAX_STEPS).then_some(joined)
+}
+
+/// How an operand of shape `from` lies over an output of shape `to`: its extents equal the
+/// output's along one run of axes and are 1 elsewhere, or it has as many elements.
+pub(crate) fn spread(from: &[usize], to: &[usize], len: usize) -> Spread {
+    if from.iter().product::<usize>() == len {
+        return Spread { inner: 1, period: len as u32 };
+    }
+    let pad = to.len() - from.len();
+    let own = |axis: usize| axis >= pad && from[axis - pad] != 1;
+    let last = (0..to.len()).rev().find(|a| own(*a));
+    let inner: usize = last.map_or(len, |a| to[a + 1..].iter().product());
+    Spread { inner: inner as u32, period: from.iter().product::<usize>() as u32 }
+}
+
+/// Whether [`spread`] can express this broadcast.
+pub(crate) fn is_run(from: &[usize], to: &[usize]) -> bool {
+    if from.iter().product::<usize>() == to.iter().product::<usize>() {
+        return true;
+    }
+    let pad = to.len() - from.len();
+    // Axes of extent 1 in both never matter.
+    let own: Vec<bool> = (0..to.len()).filter(|a| to[*a] != 1).map(|a| a >= pad && from[a - pad] != 1).collect();
+    let first = own.iter().position(|o| *o).unwrap_or(0);
+    let last = own.iter().rposition(|o| *o).unwrap_or(0);
+    own.is_empty() || own[first..=last].iter().all(|o| *o) || !own.contains(&true)
+}

@@ -1,0 +1,211 @@
+//! Layout: where every value lives.
+//!
+//! States and inputs have buffers of their own. The pieces of a flat buffer are written there by
+//! their producers wherever no launch would then read and write one buffer, which GPU APIs refuse
+//! even for disjoint ranges. Everything else shares buffers by liveness.
+
+use super::plan::{accesses, copy};
+use super::{Body, Buffer, Launch, Node, Options, Place, PlanError, Program, Purpose, Source, Value, ValueId, View};
+use crate::kernels::Access;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+struct Layout {
+    source: Source,
+    buffers: Vec<Buffer>,
+    states: HashMap<usize, usize>,
+    /// Views of root values.
+    views: HashMap<ValueId, View>,
+    inputs: Vec<(String, View)>,
+}
+
+/// Places every value and makes the launches.
+pub(super) fn place(source: &Source, nodes: Vec<Node>, options: &Options) -> Result<Program, PlanError> {
+    let mut layout = Layout {
+        source: source.clone(),
+        buffers: Vec::new(),
+        states: HashMap::new(),
+        views: HashMap::new(),
+        inputs: Vec::new(),
+    };
+    let nodes = layout.flatten(nodes);
+    let source = layout.source.clone();
+    let mut unshared = 0;
+    let last_use = layout.last_uses(&nodes);
+    let mut free: Vec<usize> = Vec::new();
+    let mut launches = Vec::new();
+    for (at, node) in nodes.iter().enumerate() {
+        let Body::Kernel(kernel) = &node.body else { continue };
+        let recipe = match &options.caps {
+            None => None,
+            Some(caps) => Some(
+                kernel
+                    .variants(caps)
+                    .into_iter()
+                    .next()
+                    .ok_or_else(|| PlanError::NoVariant { kernel: kernel.signature().name, label: kernel.label() })?,
+            ),
+        };
+        let reads: Vec<Option<View>> = node.reads.iter().map(|r| r.map(|r| layout.view(r))).collect();
+        let mut writes = Vec::new();
+        for write in &node.writes {
+            let root = source.root(*write);
+            if !layout.views.contains_key(&root) && matches!(source.values[root].place, Place::Node(_)) {
+                let len = source.values[root].len();
+                unshared += len;
+                let buffer = layout.take(&mut free, len, options.reuse);
+                layout.views.insert(root, View { buffer, offset: 0, len });
+            }
+            writes.push(layout.view(*write));
+        }
+        let mut scratch = Vec::new();
+        for &len in recipe.iter().flat_map(|r| &r.scratch) {
+            unshared += len;
+            let buffer = layout.take(&mut free, len, options.reuse);
+            scratch.push(View { buffer, offset: 0, len });
+        }
+        free.extend(scratch.iter().map(|s| s.buffer));
+        // What nobody reads from here on gives its buffer back.
+        let touched = node.reads.iter().flatten().chain(&node.writes).map(|id| source.root(*id));
+        let mut touched: Vec<ValueId> = touched.collect();
+        touched.sort_unstable();
+        touched.dedup();
+        for root in touched {
+            let view = layout.views.get(&root);
+            if let Some(view) = view
+                && last_use.get(&root).copied().unwrap_or(at) <= at
+                && layout.buffers[view.buffer].purpose == Purpose::Temp
+            {
+                free.push(view.buffer);
+            }
+        }
+        launches.push(Launch { kernel: kernel.clone(), recipe, reads, writes, scratch, scope: node.scope.clone() });
+    }
+    let outputs = source.outputs.iter().map(|(name, id)| (name.clone(), layout.view(*id))).collect();
+    Ok(Program { launches, buffers: layout.buffers, inputs: layout.inputs, outputs, unshared })
+}
+
+impl Layout {
+    fn add(&mut self, len: usize, purpose: Purpose) -> usize {
+        self.buffers.push(Buffer { len, purpose });
+        self.buffers.len() - 1
+    }
+
+    /// The view of a value; states and inputs get their buffers when first seen.
+    fn view(&mut self, id: ValueId) -> View {
+        let root = self.source.root(id);
+        let value = self.source.values[root].clone();
+        let len = value.len();
+        match &value.place {
+            Place::State { state, offset } => {
+                let decl = self.source.states[*state].clone();
+                let known = self.states.get(state).copied();
+                let buffer = known.unwrap_or_else(|| self.add(decl.len, Purpose::State(decl.name)));
+                self.states.insert(*state, buffer);
+                View { buffer, offset: *offset, len }
+            }
+            Place::Input(name) => {
+                if let Some(view) = self.views.get(&root) {
+                    return *view;
+                }
+                let view = View { buffer: self.add(len, Purpose::Input(name.clone())), offset: 0, len };
+                self.inputs.push((name.clone(), view));
+                self.views.insert(root, view);
+                view
+            }
+            // Nodes run in the order they were built, so a value is written before it is read.
+            _ => *self.views.get(&root).expect("a value is written before it is read"),
+        }
+    }
+
+    /// A free buffer of at least `len` elements: the tightest that fits, else the largest, grown.
+    fn take(&mut self, free: &mut Vec<usize>, len: usize, reuse: bool) -> usize {
+        let size = |layout: &Self, b: usize| layout.buffers[b].len;
+        let fits = (0..free.len()).filter(|f| size(self, free[*f]) >= len).min_by_key(|f| size(self, free[*f]));
+        let best = fits.or_else(|| (0..free.len()).max_by_key(|f| size(self, free[*f])));
+        match best.filter(|_| reuse) {
+            Some(at) => {
+                let buffer = free.swap_remove(at);
+                self.buffers[buffer].len = size(self, buffer).max(len);
+                buffer
+            }
+            None => self.add(len, Purpose::Temp),
+        }
+    }
+
+    /// The last node that touches each root value; outputs are touched for ever.
+    fn last_uses(&self, nodes: &[Node]) -> HashMap<ValueId, usize> {
+        let mut last = HashMap::new();
+        for (at, node) in nodes.iter().enumerate() {
+            for id in node.reads.iter().flatten().chain(&node.writes) {
+                last.insert(self.source.root(*id), at);
+            }
+        }
+        for (_, id) in &self.source.outputs {
+            last.insert(self.source.root(*id), usize::MAX);
+        }
+        last
+    }
+
+    /// Gives every flat buffer its place, has producers write their pieces there, and turns what
+    /// is left of the flatten nodes into copies.
+    fn flatten(&mut self, nodes: Vec<Node>) -> Vec<Node> {
+        let source = self.source.clone();
+        let mut producer = HashMap::new();
+        let mut readers: HashMap<ValueId, Vec<usize>> = HashMap::new();
+        for (at, node) in nodes.iter().enumerate() {
+            if !matches!(node.body, Body::Flatten(_)) {
+                for (write, access) in std::iter::zip(&node.writes, accesses(node)) {
+                    if access == Access::Write {
+                        producer.insert(source.root(*write), at);
+                    }
+                }
+                for read in node.reads.iter().flatten() {
+                    readers.entry(source.root(*read)).or_default().push(at);
+                }
+            }
+        }
+        let mut out = Vec::new();
+        for node in &nodes {
+            let Body::Flatten(offsets) = &node.body else {
+                out.push(node.clone());
+                continue;
+            };
+            let whole = source.root(node.writes[0]);
+            let len = source.values[whole].len();
+            let flat = self.add(len, Purpose::Flat);
+            self.views.insert(whole, View { buffer: flat, offset: 0, len });
+            for (read, &offset) in std::iter::zip(node.reads.iter().flatten(), offsets) {
+                let root = source.root(*read);
+                let len = source.values[root].len();
+                let in_flat =
+                    |layout: &Self, id: &ValueId| layout.views.get(&source.root(*id)).is_some_and(|v| v.buffer == flat);
+                let clash = |layout: &Self, at: usize, node: &Node| {
+                    let writes_here = producer.get(&root) == Some(&at);
+                    (writes_here && node.reads.iter().flatten().any(|r| in_flat(layout, r)))
+                        || (!writes_here && node.writes.iter().any(|w| in_flat(layout, w)))
+                };
+                let near = producer.get(&root).into_iter().chain(readers.get(&root).into_iter().flatten());
+                let direct = matches!(source.values[root].place, Place::Node(_))
+                    && producer.contains_key(&root)
+                    && !self.views.contains_key(&root)
+                    && !near.into_iter().any(|at| clash(self, *at, &nodes[*at]));
+                let view = View { buffer: flat, offset, len };
+                if direct {
+                    self.views.insert(root, view);
+                } else {
+                    out.push(self.piece(*read, view, node.scope.clone()));
+                }
+            }
+        }
+        out
+    }
+
+    /// A launch that copies a value into a piece of a flat buffer.
+    fn piece(&mut self, read: ValueId, view: View, scope: Arc<str>) -> Node {
+        let id = self.source.values.len();
+        self.source.values.push(Value { shape: vec![view.len], place: Place::Node(usize::MAX) });
+        self.views.insert(id, view);
+        Node { body: Body::Kernel(copy(view.len)), reads: vec![Some(read)], writes: vec![id], scope }
+    }
+}

@@ -1,0 +1,77 @@
+//! The program as text: every launch with its shapes, variant, arithmetic and traffic.
+
+use super::{Program, Purpose};
+use std::fmt::Write;
+
+/// What a program costs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Launches a run.
+    pub launches: usize,
+    /// Floating-point operations a run.
+    pub flops: u64,
+    /// Bytes a run moves when every operand is touched once.
+    pub bytes: u64,
+    /// Bytes of states, inputs, flat buffers and temporaries together.
+    pub memory: u64,
+    /// Bytes of temporaries.
+    pub temporary: u64,
+    /// Bytes temporaries would take without reuse.
+    pub unshared: u64,
+}
+
+impl Program {
+    /// Sums over all launches and buffers.
+    pub fn totals(&self) -> Totals {
+        let mut t = Totals { launches: self.launches.len(), unshared: 4 * self.unshared as u64, ..Totals::default() };
+        for launch in &self.launches {
+            let cost = launch.kernel.cost();
+            t.flops += cost.flops;
+            t.bytes += cost.bytes;
+        }
+        for buffer in &self.buffers {
+            let bytes = 4 * buffer.len as u64;
+            t.memory += bytes;
+            if buffer.purpose == Purpose::Temp {
+                t.temporary += bytes;
+            }
+        }
+        t
+    }
+
+    /// One line per launch: number, part of the model, kernel and shapes, variant, megaflops,
+    /// kilobytes, and the buffers read and written.
+    pub fn listing(&self) -> String {
+        let mut out = String::new();
+        let place = |v: &super::View| match v.offset {
+            0 => format!("{}", v.buffer),
+            at => format!("{}+{at}", v.buffer),
+        };
+        for (i, launch) in self.launches.iter().enumerate() {
+            let cost = launch.kernel.cost();
+            let kernel = format!("{} {}", launch.kernel.signature().name, launch.kernel.label());
+            let variant = launch.recipe.as_ref().map_or("twin", |r| r.name);
+            let reads: Vec<String> = launch.reads.iter().flatten().map(place).collect();
+            let writes: Vec<String> = launch.writes.iter().map(place).collect();
+            let _ = writeln!(
+                out,
+                "{i:4}  {:<22} {kernel:<72} {variant:<16} {:>9.3} Mflop {:>9.1} kB  b{} -> b{}",
+                launch.scope,
+                cost.flops as f64 / 1e6,
+                cost.bytes as f64 / 1e3,
+                reads.join(",b"),
+                writes.join(",b"),
+            );
+        }
+        for (i, buffer) in self.buffers.iter().enumerate() {
+            let what = match &buffer.purpose {
+                Purpose::State(name) => format!("state {name}"),
+                Purpose::Input(name) => format!("input {name}"),
+                Purpose::Flat => "flat".to_string(),
+                Purpose::Temp => "temporary".to_string(),
+            };
+            let _ = writeln!(out, "  b{i:<4} {:>10} words  {what}", buffer.len);
+        }
+        out
+    }
+}

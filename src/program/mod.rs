@@ -1,0 +1,186 @@
+//! Programs: a fixed list of launches, planned once and replayed.
+//!
+//! [`Source`] is what a graph hands over: values and nodes in the order they run. [`plan`] removes
+//! what nobody needs, fuses pointwise chains and epilogues, picks each kernel's variant and lays
+//! values out in buffers; the result is a [`Program`]. A [`Runner`] holds a program ready on a
+//! device, which may be a GPU or the CPU twins.
+
+mod fuse;
+mod layout;
+mod listing;
+mod plan;
+mod run;
+
+pub use listing::Totals;
+pub use plan::{Options, PlanError, plan};
+pub use run::{Device, DeviceError, Pending, Runner, Store};
+
+pub(crate) use fuse::is_run;
+
+use crate::kernels::pointwise::Code;
+use crate::kernels::{Kernel, Recipe};
+use std::sync::Arc;
+
+/// Index of a value in a [`Source`].
+pub type ValueId = usize;
+
+/// Where a value's elements live.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Written by the host before each run.
+    Input(String),
+    /// A part of a named buffer that outlives the program: parameters, moments, statistics.
+    State {
+        /// Index into [`Source::states`].
+        state: usize,
+        /// First element.
+        offset: usize,
+    },
+    /// Written by a node.
+    Node(usize),
+    /// The same elements as another value, under another shape.
+    Alias(ValueId),
+}
+
+/// A tensor of f32 (or of 32-bit words) in row-major order.
+#[derive(Clone, Debug)]
+pub struct Value {
+    /// Extents.
+    pub shape: Vec<usize>,
+    /// Where it lives.
+    pub place: Place,
+}
+
+impl Value {
+    /// Elements.
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Whether it has no elements.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// What a node does.
+#[derive(Clone, Debug)]
+pub enum Body {
+    /// One kernel launch.
+    Kernel(Arc<dyn Kernel>),
+    /// A pointwise operation on one or two reads, waiting to be fused: y = code(a, b, c).
+    Pointwise(Code, f32),
+    /// Lays its reads side by side in one flat buffer, read `k` at element `offsets[k]`; the
+    /// planner has the producers write there directly where it can.
+    Flatten(Vec<usize>),
+}
+
+/// One node: reads come before writes, and nodes run in order.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// What it does.
+    pub body: Body,
+    /// Operands; `None` where an optional one is absent.
+    pub reads: Vec<Option<ValueId>>,
+    /// Results. A value in a state is updated in place, which is an effect that keeps the node.
+    pub writes: Vec<ValueId>,
+    /// Which part of the model it belongs to, for listings and profiles.
+    pub scope: Arc<str>,
+}
+
+/// A named buffer that outlives programs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct State {
+    /// Its name, the same in every program that shares it.
+    pub name: String,
+    /// Elements.
+    pub len: usize,
+}
+
+/// What is planned: values, nodes in order, named buffers and outputs.
+#[derive(Clone, Debug, Default)]
+pub struct Source {
+    /// Every value.
+    pub values: Vec<Value>,
+    /// Every node, in the order they run.
+    pub nodes: Vec<Node>,
+    /// Buffers that outlive the program.
+    pub states: Vec<State>,
+    /// Values the host wants to read after a run, by name.
+    pub outputs: Vec<(String, ValueId)>,
+}
+
+impl Source {
+    /// Follows aliases to the value that owns the elements.
+    pub fn root(&self, mut id: ValueId) -> ValueId {
+        while let Place::Alias(of) = self.values[id].place {
+            id = of;
+        }
+        id
+    }
+}
+
+/// What a buffer of a program is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Shared with other programs under this name.
+    State(String),
+    /// Written by the host.
+    Input(String),
+    /// A flat buffer that several launches fill, such as a network's gradients.
+    Flat,
+    /// Activations, gradients and scratch, reused by liveness.
+    Temp,
+}
+
+/// A buffer of a program.
+#[derive(Clone, Debug)]
+pub struct Buffer {
+    /// Elements.
+    pub len: usize,
+    /// What it is for.
+    pub purpose: Purpose,
+}
+
+/// A range of a buffer, in elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct View {
+    /// Index into [`Program::buffers`].
+    pub buffer: usize,
+    /// First element.
+    pub offset: usize,
+    /// Elements.
+    pub len: usize,
+}
+
+/// One kernel launch with its operands placed.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// The kernel.
+    pub kernel: Arc<dyn Kernel>,
+    /// How the device computes it; `None` on the CPU, which runs the twin.
+    pub recipe: Option<Recipe>,
+    /// Operands; `None` where an optional one is absent.
+    pub reads: Vec<Option<View>>,
+    /// Results.
+    pub writes: Vec<View>,
+    /// The recipe's scratch.
+    pub scratch: Vec<View>,
+    /// Which part of the model it belongs to.
+    pub scope: Arc<str>,
+}
+
+/// A planned program.
+#[derive(Clone, Debug, Default)]
+pub struct Program {
+    /// The launches, in order.
+    pub launches: Vec<Launch>,
+    /// The buffers they use.
+    pub buffers: Vec<Buffer>,
+    /// Where the host writes, by name.
+    pub inputs: Vec<(String, View)>,
+    /// Where the host reads, by name.
+    pub outputs: Vec<(String, View)>,
+    /// Elements that temporaries would take if none shared a buffer.
+    pub unshared: usize,
+}

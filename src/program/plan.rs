@@ -1,0 +1,116 @@
+//! Planning: dead nodes, fusion, lowering to launches.
+
+use super::{Body, Node, Place, Program, Source, fuse, layout};
+use crate::kernels::{Access, Caps, Kernel, copy::Copy};
+use std::sync::Arc;
+
+/// How to plan.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// The device's capabilities; `None` plans for the CPU twins.
+    pub caps: Option<Caps>,
+    /// Fuse pointwise chains and epilogues.
+    pub fuse: bool,
+    /// Let values that are never alive together share a buffer.
+    pub reuse: bool,
+}
+
+impl Options {
+    /// Everything on, for a device with these capabilities.
+    pub fn new(caps: Option<Caps>) -> Self {
+        Options { caps, fuse: true, reuse: true }
+    }
+}
+
+/// A program that cannot be planned.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// A kernel has no variant within the device's limits.
+    #[error(
+        "{kernel} {label} has no variant within this device's limits; use a smaller batch or model, or another device"
+    )]
+    NoVariant {
+        /// Kernel name.
+        kernel: &'static str,
+        /// Its shapes.
+        label: String,
+    },
+    /// A kernel's operand does not have the length its parameters ask for: a mistake in an op.
+    #[error("{kernel} {label}: operand {operand} has {has} elements where {needs} are needed")]
+    Operand {
+        /// Kernel name.
+        kernel: &'static str,
+        /// Its shapes.
+        label: String,
+        /// The operand's name.
+        operand: &'static str,
+        /// Elements it has.
+        has: usize,
+        /// Elements it must have.
+        needs: usize,
+    },
+}
+
+/// Plans a program.
+pub fn plan(source: &Source, options: &Options) -> Result<Program, PlanError> {
+    let mut nodes = alive(source);
+    if options.fuse {
+        nodes = fuse::epilogues(source, nodes);
+    }
+    let nodes = fuse::chains(source, nodes, options.fuse);
+    for node in &nodes {
+        if let Body::Kernel(kernel) = &node.body {
+            operands_fit(source, node, kernel.as_ref())?;
+        }
+    }
+    layout::place(source, nodes, options)
+}
+
+/// The nodes whose results reach an output or a state, in order.
+fn alive(source: &Source) -> Vec<Node> {
+    let mut wanted = vec![false; source.values.len()];
+    for (_, id) in &source.outputs {
+        wanted[source.root(*id)] = true;
+    }
+    let mut keep = Vec::new();
+    for node in source.nodes.iter().rev() {
+        let effect = node.writes.iter().any(|w| matches!(source.values[source.root(*w)].place, Place::State { .. }));
+        if effect || node.writes.iter().any(|w| wanted[source.root(*w)]) {
+            for read in node.reads.iter().flatten() {
+                wanted[source.root(*read)] = true;
+            }
+            keep.push(node.clone());
+        }
+    }
+    keep.reverse();
+    keep
+}
+
+/// Holds the lengths a kernel's parameters ask for against the values bound to it.
+fn operands_fit(source: &Source, node: &Node, kernel: &dyn Kernel) -> Result<(), PlanError> {
+    let (signature, lens) = (kernel.signature(), kernel.lens());
+    let len = |id: usize| source.values[id].len();
+    let reads = node.reads.iter().map(|r| r.map_or(0, len)).chain(std::iter::repeat(0));
+    let reads = std::iter::zip(signature.reads.iter().copied(), std::iter::zip(reads, lens.reads));
+    let writes = node.writes.iter().map(|w| len(*w)).chain(std::iter::repeat(0));
+    let writes = std::iter::zip(signature.writes.iter().map(|w| w.0), std::iter::zip(writes, lens.writes));
+    for (operand, (has, needs)) in reads.chain(writes) {
+        if has != needs {
+            return Err(PlanError::Operand { kernel: signature.name, label: kernel.label(), operand, has, needs });
+        }
+    }
+    Ok(())
+}
+
+/// The accesses of a node's writes.
+pub(super) fn accesses(node: &Node) -> Vec<Access> {
+    match &node.body {
+        Body::Kernel(kernel) => kernel.signature().writes.iter().map(|w| w.1).collect(),
+        _ => vec![Access::Write; node.writes.len()],
+    }
+}
+
+/// A launch that copies `len` elements.
+pub(super) fn copy(len: usize) -> Arc<dyn Kernel> {
+    Arc::new(Copy { len: len as u32 })
+}

@@ -1,0 +1,400 @@
+//! Running programs: a device, the states programs share, and a program made ready.
+
+use super::{Launch, PlanError, Program, Purpose, View};
+use crate::gpu::{Gpu, GpuError, Readback, Ready, Span};
+use crate::kernels::{Caps, Slot};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Steps that may be on their way before the host waits for the oldest.
+const IN_FLIGHT: usize = 3;
+
+/// Where programs run.
+#[derive(Clone)]
+pub enum Device {
+    /// The CPU twins.
+    Cpu,
+    /// A GPU.
+    Gpu(Arc<Gpu>),
+}
+
+/// What can go wrong when a program is prepared or run.
+#[derive(Debug, thiserror::Error)]
+pub enum DeviceError {
+    /// The GPU's words.
+    #[error(transparent)]
+    Gpu(#[from] GpuError),
+    /// The program cannot be planned for this device.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// A name the program does not know.
+    #[error("the program has no {kind} called \"{name}\"")]
+    Name {
+        /// `input`, `output` or `state`.
+        kind: &'static str,
+        /// What was asked for.
+        name: String,
+    },
+    /// Data of the wrong length.
+    #[error("\"{name}\" takes {needs} elements and was given {has}")]
+    Length {
+        /// The input or state.
+        name: String,
+        /// Elements it has.
+        needs: usize,
+        /// Elements given.
+        has: usize,
+    },
+}
+
+impl Device {
+    /// Capabilities to plan for; `None` means the twins.
+    pub fn caps(&self) -> Option<Caps> {
+        match self {
+            Device::Cpu => None,
+            Device::Gpu(gpu) => Some(*gpu.caps()),
+        }
+    }
+
+    /// A name for people.
+    pub fn name(&self) -> String {
+        match self {
+            Device::Cpu => "cpu".into(),
+            Device::Gpu(gpu) => gpu.desc().name.clone(),
+        }
+    }
+}
+
+/// Elements on a device.
+#[derive(Clone)]
+enum Memory {
+    Host(Rc<RefCell<Vec<f32>>>),
+    Gpu(Span),
+}
+
+impl Memory {
+    fn new(device: &Device, len: usize, what: &str) -> Result<Memory, GpuError> {
+        Ok(match device {
+            Device::Cpu => Memory::Host(Rc::new(RefCell::new(vec![0.0; len]))),
+            // Shaders load four words at a time: the last of them must exist.
+            Device::Gpu(gpu) => Memory::Gpu(gpu.buffer(len.next_multiple_of(4), what)?),
+        })
+    }
+
+    fn write(&self, device: &Device, at: usize, data: &[f32]) {
+        match (self, device) {
+            (Memory::Host(host), _) => host.borrow_mut()[at..at + data.len()].copy_from_slice(data),
+            (Memory::Gpu(span), Device::Gpu(gpu)) => gpu.write(&span.slice(at, data.len()), data),
+            (Memory::Gpu(_), Device::Cpu) => {}
+        }
+    }
+
+    fn start_read(&self, device: &Device, at: usize, len: usize) -> Pending {
+        match (self, device) {
+            (Memory::Gpu(span), Device::Gpu(gpu)) => {
+                Pending(Arrival::Gpu(gpu.clone(), gpu.start_read(&span.slice(at, len))))
+            }
+            (Memory::Host(host), _) => Pending(Arrival::Done(host.borrow()[at..at + len].to_vec())),
+            (Memory::Gpu(_), Device::Cpu) => Pending(Arrival::Done(Vec::new())),
+        }
+    }
+}
+
+/// Elements on their way to the host.
+pub struct Pending(Arrival);
+
+enum Arrival {
+    Done(Vec<f32>),
+    Gpu(Arc<Gpu>, Readback),
+}
+
+impl Pending {
+    /// The elements if they have arrived; never waits.
+    pub fn try_take(&self) -> Result<Option<Vec<f32>>, DeviceError> {
+        match &self.0 {
+            Arrival::Done(data) => Ok(Some(data.clone())),
+            Arrival::Gpu(gpu, readback) => Ok(gpu.try_read(readback)?),
+        }
+    }
+
+    /// The elements, waiting for them.
+    pub fn take(&self) -> Result<Vec<f32>, DeviceError> {
+        match &self.0 {
+            Arrival::Done(data) => Ok(data.clone()),
+            Arrival::Gpu(gpu, readback) => Ok(gpu.finish_read(readback)?),
+        }
+    }
+}
+
+/// The named buffers that programs share on one device.
+pub struct Store {
+    device: Device,
+    states: BTreeMap<String, (Memory, usize)>,
+}
+
+impl Store {
+    /// No states yet.
+    pub fn new(device: Device) -> Store {
+        Store { device, states: BTreeMap::new() }
+    }
+
+    /// The device.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// The state of this name, made of zeros if it is new.
+    fn ensure(&mut self, name: &str, len: usize) -> Result<Memory, DeviceError> {
+        if let Some((memory, has)) = self.states.get(name) {
+            return if *has == len {
+                Ok(memory.clone())
+            } else {
+                Err(DeviceError::Length { name: name.into(), needs: *has, has: len })
+            };
+        }
+        let memory = Memory::new(&self.device, len, name)?;
+        self.states.insert(name.into(), (memory.clone(), len));
+        Ok(memory)
+    }
+
+    /// Writes a whole state, making it if it is new.
+    pub fn write(&mut self, name: &str, data: &[f32]) -> Result<(), DeviceError> {
+        let memory = self.ensure(name, data.len())?;
+        memory.write(&self.device, 0, data);
+        Ok(())
+    }
+
+    /// Reads a whole state.
+    pub fn read(&self, name: &str) -> Result<Vec<f32>, DeviceError> {
+        self.start_read(name)?.take()
+    }
+
+    /// Starts reading a whole state behind everything submitted so far.
+    pub fn start_read(&self, name: &str) -> Result<Pending, DeviceError> {
+        let state = self.states.get(name);
+        let (memory, len) = state.ok_or_else(|| DeviceError::Name { kind: "state", name: name.into() })?;
+        Ok(memory.start_read(&self.device, 0, *len))
+    }
+
+    /// Names of all states.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.states.keys().map(String::as_str)
+    }
+}
+
+/// A program ready to run.
+pub struct Runner {
+    program: Program,
+    device: Device,
+    memory: Vec<Memory>,
+    /// For every launch, its stages; empty on the CPU.
+    ready: Vec<Vec<Ready>>,
+    in_flight: VecDeque<crate::gpu::Submission>,
+    host: Duration,
+}
+
+impl Runner {
+    /// Makes buffers, pipelines and bind groups; states come from `store`.
+    pub fn new(program: Program, store: &mut Store) -> Result<Runner, DeviceError> {
+        Self::with_checks(program, store, false)
+    }
+
+    /// Like [`Runner::new`], with the shaders' bounds checks on or off.
+    pub fn with_checks(program: Program, store: &mut Store, checks: bool) -> Result<Runner, DeviceError> {
+        let device = store.device.clone();
+        let mut memory = Vec::new();
+        for buffer in &program.buffers {
+            memory.push(match &buffer.purpose {
+                Purpose::State(name) => store.ensure(name, buffer.len)?,
+                Purpose::Input(name) => Memory::new(&device, buffer.len, name)?,
+                Purpose::Flat => Memory::new(&device, buffer.len, "gradients")?,
+                Purpose::Temp => Memory::new(&device, buffer.len, "activations")?,
+            });
+        }
+        let ready = match &device {
+            Device::Cpu => Vec::new(),
+            Device::Gpu(gpu) => prepare(gpu, &program, &memory, checks)?,
+        };
+        Ok(Runner { program, device, memory, ready, in_flight: VecDeque::new(), host: Duration::ZERO })
+    }
+
+    /// The program.
+    pub fn program(&self) -> &Program {
+        &self.program
+    }
+
+    /// Writes an input. It is queued before the next run.
+    pub fn write(&self, name: &str, data: &[f32]) -> Result<(), DeviceError> {
+        let (_, view) = self
+            .program
+            .inputs
+            .iter()
+            .find(|(n, _)| n == name)
+            .ok_or_else(|| DeviceError::Name { kind: "input", name: name.into() })?;
+        if view.len != data.len() {
+            return Err(DeviceError::Length { name: name.into(), needs: view.len, has: data.len() });
+        }
+        self.memory[view.buffer].write(&self.device, view.offset, data);
+        Ok(())
+    }
+
+    /// Runs the program once. On a GPU this returns as soon as the commands are queued, unless
+    /// several runs are still on their way.
+    pub fn run(&mut self) -> Result<(), DeviceError> {
+        let Device::Gpu(gpu) = self.device.clone() else {
+            self.program.launches.iter().for_each(|launch| run_twin(launch, &self.memory));
+            return Ok(());
+        };
+        if self.in_flight.len() >= IN_FLIGHT
+            && let Some(oldest) = self.in_flight.pop_front()
+        {
+            gpu.wait_for(oldest)?;
+        }
+        let start = Instant::now();
+        let submission = gpu.submit(|pass| self.ready.iter().flatten().for_each(|r| r.record(pass)));
+        self.host += start.elapsed();
+        self.in_flight.push_back(submission);
+        Ok(gpu.check()?)
+    }
+
+    /// Waits for everything submitted.
+    pub fn wait(&mut self) -> Result<(), DeviceError> {
+        self.in_flight.clear();
+        if let Device::Gpu(gpu) = &self.device {
+            gpu.wait()?;
+        }
+        Ok(())
+    }
+
+    /// Time the host spent recording and submitting since it was last asked.
+    pub fn take_host_time(&mut self) -> Duration {
+        std::mem::take(&mut self.host)
+    }
+
+    /// Reads an output, waiting for the last run.
+    pub fn read(&self, name: &str) -> Result<Vec<f32>, DeviceError> {
+        self.start_read(name)?.take()
+    }
+
+    /// Starts reading an output behind everything submitted so far.
+    pub fn start_read(&self, name: &str) -> Result<Pending, DeviceError> {
+        let output = self.program.outputs.iter().find(|(n, _)| n == name);
+        let (_, view) = output.ok_or_else(|| DeviceError::Name { kind: "output", name: name.into() })?;
+        Ok(self.memory[view.buffer].start_read(&self.device, view.offset, view.len))
+    }
+
+    /// Runs the program once and returns the nanoseconds of each launch: by timestamps where the
+    /// device has them, by the clock around separate submissions where not (the second value).
+    pub fn profile(&mut self) -> Result<(Vec<f64>, bool), DeviceError> {
+        self.wait()?;
+        let Device::Gpu(gpu) = self.device.clone() else {
+            let time = |launch: &Launch| {
+                let start = Instant::now();
+                run_twin(launch, &self.memory);
+                start.elapsed().as_nanos() as f64
+            };
+            return Ok((self.program.launches.iter().map(time).collect(), false));
+        };
+        let mut times = Vec::new();
+        if gpu.has_timestamps() {
+            let flat: Vec<&Ready> = self.ready.iter().flatten().collect();
+            let mut stages = gpu.time_each(&flat)?.into_iter();
+            for stage in &self.ready {
+                times.push(stages.by_ref().take(stage.len()).sum());
+            }
+            return Ok((times, true));
+        }
+        for stages in &self.ready {
+            let start = Instant::now();
+            gpu.submit(|pass| stages.iter().for_each(|r| r.record(pass)));
+            gpu.wait()?;
+            times.push(start.elapsed().as_nanos() as f64);
+        }
+        Ok((times, false))
+    }
+}
+
+/// Makes every dispatch of a program.
+fn prepare(gpu: &Gpu, program: &Program, memory: &[Memory], checks: bool) -> Result<Vec<Vec<Ready>>, DeviceError> {
+    let align = 4 * gpu.alignment();
+    let mut blocks = Vec::new();
+    let mut offsets = Vec::new();
+    for stage in program.launches.iter().filter_map(|l| l.recipe.as_ref()).flat_map(|r| &r.stages) {
+        blocks.resize(blocks.len().next_multiple_of(align), 0);
+        offsets.push(blocks.len());
+        blocks.extend_from_slice(&stage.params);
+    }
+    let params = gpu.uniforms(&blocks)?;
+    let [absent, sink] = gpu.dummies()?;
+    let span = |view: &View| match &memory[view.buffer] {
+        Memory::Gpu(span) => span.slice(view.offset, view.len.next_multiple_of(4)),
+        Memory::Host(_) => absent.clone(),
+    };
+    let mut offsets = offsets.into_iter();
+    let mut ready = Vec::new();
+    for launch in &program.launches {
+        let mut stages = Vec::new();
+        for stage in launch.recipe.iter().flat_map(|r| &r.stages) {
+            let operands: Vec<Span> = stage
+                .bind
+                .iter()
+                .map(|(_, slot)| match *slot {
+                    Slot::Read(i) => {
+                        launch.reads.get(i).copied().flatten().map_or_else(|| absent.clone(), |v| span(&v))
+                    }
+                    Slot::Write(i) => launch.writes.get(i).map_or_else(|| sink.clone(), span),
+                    Slot::ScratchIn(i) | Slot::ScratchOut(i) => span(&launch.scratch[i]),
+                })
+                .collect();
+            let at = offsets.next().unwrap_or(0) / 4;
+            let block = params.slice(at, stage.params.len() / 4);
+            stages.push(gpu.ready(stage, checks, &block, &operands)?);
+        }
+        ready.push(stages);
+    }
+    Ok(ready)
+}
+
+/// Runs a launch's twin. Layout never lets a launch read a buffer it writes.
+fn run_twin(launch: &Launch, memory: &[Memory]) {
+    let host = |buffer: usize| match &memory[buffer] {
+        Memory::Host(host) => host,
+        Memory::Gpu(_) => unreachable!("twins run on host memory"),
+    };
+    let mut order: Vec<usize> = (0..launch.writes.len()).collect();
+    order.sort_by_key(|&i| (launch.writes[i].buffer, launch.writes[i].offset));
+    let mut buffers: Vec<usize> = order.iter().map(|&i| launch.writes[i].buffer).collect();
+    buffers.dedup();
+    let mut taken: Vec<Vec<f32>> = buffers.iter().map(|b| host(*b).take()).collect();
+    {
+        let borrowed: Vec<_> = launch.reads.iter().map(|v| v.map(|v| (host(v.buffer).borrow(), v))).collect();
+        let needed = launch.kernel.signature().reads.len();
+        let mut reads: Vec<&[f32]> = borrowed
+            .iter()
+            .map(|b| b.as_ref().map_or(&[][..], |(data, v)| &data[v.offset..v.offset + v.len]))
+            .collect();
+        reads.resize(needed, &[]);
+        let mut writes: Vec<&mut [f32]> = launch.writes.iter().map(|_| &mut [][..]).collect();
+        let mut next = order.iter().peekable();
+        for (buffer, data) in std::iter::zip(&buffers, &mut taken) {
+            let (mut rest, mut start) = (data.as_mut_slice(), 0);
+            while let Some(&&i) = next.peek()
+                && launch.writes[i].buffer == *buffer
+            {
+                let view = launch.writes[i];
+                let (_, tail) = rest.split_at_mut(view.offset - start);
+                let (mine, tail) = tail.split_at_mut(view.len);
+                writes[i] = mine;
+                (rest, start) = (tail, view.offset + view.len);
+                next.next();
+            }
+        }
+        launch.kernel.cpu(&reads, &mut writes);
+    }
+    for (buffer, data) in std::iter::zip(buffers, taken) {
+        host(buffer).replace(data);
+    }
+}
