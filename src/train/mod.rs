@@ -1,7 +1,9 @@
 //! Training: the step's program, the session that holds a model on a device.
 
+mod measure;
 mod session;
 mod step;
 
+pub use measure::{Profile, ProfileRow, StepTiming, profile, time_steps};
 pub use session::{Session, SessionError};
 pub use step::{HISTORY_ROWS, train_source};
