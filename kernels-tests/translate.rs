@@ -16,6 +16,7 @@ const DEVICES: [Caps; 3] = [
         max_workgroup_bytes: 49152,
         max_storage_bindings: 64,
         max_binding_bytes: 1 << 31,
+        subgroup: 32,
         ..Caps::WEBGPU
     },
 ];
