@@ -1,3 +1,13 @@
 //! GPU against CPU reference, gradients, whole training steps.
 
+mod derivatives;
+mod fusion;
+mod gradients;
 mod kernels;
+mod layout;
+mod philox;
+mod programs;
+mod random_graphs;
+mod second_order;
+mod support;
+mod training;
