@@ -9,5 +9,6 @@ mod philox;
 mod programs;
 mod random_graphs;
 mod second_order;
+mod steps;
 mod support;
 mod training;
