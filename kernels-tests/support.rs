@@ -4,7 +4,7 @@
 use limn::gpu::Gpu;
 use limn::graph::{Graph, Noise};
 use limn::kernels::philox::Stream;
-use limn::program::{Device, Options, Program, Runner, Source, Store, View, plan};
+use limn::program::{Device, Options, Place, Program, Runner, Source, Store, View, plan};
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
@@ -66,9 +66,8 @@ pub fn planned(source: &Source, options: &Options) -> Program {
 /// No launch has one buffer among both what it reads and what it writes, and no two of its writes
 /// overlap.
 pub fn sound(program: &Program) -> Result<(), String> {
-    let overlap = |a: &View, b: &View| {
-        a.buffer == b.buffer && a.offset < b.offset + b.len && b.offset < a.offset + a.len
-    };
+    let overlap =
+        |a: &View, b: &View| a.buffer == b.buffer && a.offset < b.offset + b.len && b.offset < a.offset + a.len;
     for (i, launch) in program.launches.iter().enumerate() {
         let name = launch.kernel.signature().name;
         let writes: Vec<&View> = launch.writes.iter().chain(&launch.scratch).collect();
@@ -150,5 +149,50 @@ pub fn assert_close(got: &[f32], want: &[f32], tolerance: f32, what: &str) {
     for (i, (g, w)) in std::iter::zip(got, want).enumerate() {
         let error = (g - w).abs();
         assert!(error <= tolerance * largest, "{what}[{i}]: {g:e} and should be {w:e} (largest {largest:e})");
+    }
+}
+
+/// The names of the launches of a plan, in order.
+pub fn launches(source: &Source, options: &Options) -> Vec<&'static str> {
+    planned(source, options).launches.iter().map(|l| l.kernel.signature().name).collect()
+}
+
+/// Normal numbers for every input and state; counters start at zero.
+pub fn random_values(source: &Source) -> Tensors {
+    let inputs = source.values.iter().filter_map(|v| match &v.place {
+        Place::Input(name) => Some((name.clone(), v.len())),
+        _ => None,
+    });
+    let states = source.states.iter().filter(|s| s.name != "clock").map(|s| (s.name.clone(), s.len));
+    inputs.chain(states).enumerate().map(|(i, (name, len))| (name, normals(200 + i as u32, len))).collect()
+}
+
+/// Outputs and states after `steps` runs are the same in every bit however the program is planned.
+pub fn assert_same_under_every_plan(source: &Source, values: &Tensors, device: &Device, steps: usize) -> Tensors {
+    let [on, others @ .., off] = plans(device);
+    let want = Rig::new(source, device, &off, values).after(steps);
+    for options in others.iter().chain([&on]) {
+        let got = Rig::new(source, device, options, values).after(steps);
+        assert_same_bits(&got, &want, &format!("{} {options:?}", device.name()));
+    }
+    want
+}
+
+/// The same on a GPU, whose results are close to those of the twins as well.
+pub fn assert_same_everywhere(source: &Source, values: &Tensors, gpu: &Device, steps: usize) {
+    let got = assert_same_under_every_plan(source, values, gpu, steps);
+    let want = Rig::on(source, &Device::Cpu, values).after(steps);
+    assert_all_close(&got, &want, 2e-5);
+}
+
+/// Every tensor within `tolerance` times its largest element; counters exactly.
+pub fn assert_all_close(got: &Tensors, want: &Tensors, tolerance: f32) {
+    assert_eq!(got.keys().collect::<Vec<_>>(), want.keys().collect::<Vec<_>>());
+    for (name, want) in want {
+        if name == "clock" {
+            assert_eq!(got[name][0].to_bits(), want[0].to_bits(), "the clock");
+        } else {
+            assert_close(&got[name], want, tolerance, name);
+        }
     }
 }

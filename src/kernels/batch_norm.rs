@@ -286,6 +286,11 @@ impl Kernel for BatchNorm {
         let BatchNorm { n, c, hw, act, .. } = self;
         format!("x[{n},{c},{hw}] act {act}")
     }
+
+    fn with_activation(&self, act: Activation) -> Option<Arc<dyn Kernel>> {
+        let (code, slope) = (act.code(), act.slope());
+        (self.act == 0).then(|| Arc::new(BatchNorm { act: code, slope, ..*self }) as Arc<dyn Kernel>)
+    }
 }
 
 impl BatchNormGrad {
@@ -407,7 +412,8 @@ impl Kernel for BatchNormGrad {
     }
 }
 
-const CASES: [[u32; 3]; 8] = [[1, 5, 1], [1, 1, 2], [2, 3, 1], [5, 7, 9], [3, 2, 16], [64, 3, 49], [7, 5, 1012], [130, 11, 1]];
+const CASES: [[u32; 3]; 8] =
+    [[1, 5, 1], [1, 1, 2], [2, 3, 1], [5, 7, 9], [3, 2, 16], [64, 3, 49], [7, 5, 1012], [130, 11, 1]];
 
 /// Odd shapes of [`BatchNorm`], each with another activation.
 pub fn cases() -> Vec<Box<dyn Kernel>> {
