@@ -99,8 +99,12 @@ fn the_gradient_of_a_penalty_agrees_with_pytorch() {
     let mut values = Tensors::new();
     let mut vars = Vec::new();
     for (i, (name, tensor)) in given.iter().enumerate() {
-        let shape: Vec<usize> =
-            tensor["shape"].as_array().expect("a shape").iter().map(|n| n.as_u64().expect("an extent") as usize).collect();
+        let shape: Vec<usize> = tensor["shape"]
+            .as_array()
+            .expect("a shape")
+            .iter()
+            .map(|n| n.as_u64().expect("an extent") as usize)
+            .collect();
         let source = Stream { seed: 0, domain: 9, stream: i as u32, step: 0 };
         let scale = if name == "x" { 1.0 } else { 0.3 };
         let data: Vec<f32> = (0..shape.iter().product()).map(|k| scale * source.normal(k)).collect();
@@ -137,13 +141,8 @@ fn the_gradient_of_a_penalty_agrees_with_pytorch() {
 
 #[test]
 fn the_gradient_of_a_penalty_through_a_transposed_convolution() {
-    let operands = [
-        off_grid(&[2, 2, 3, 3]),
-        off_grid(&[2, 3, 4, 4]),
-        off_grid(&[3]),
-        off_grid(&[2, 3, 3, 3]),
-        off_grid(&[1, 72]),
-    ];
+    let operands =
+        [off_grid(&[2, 2, 3, 3]), off_grid(&[2, 3, 4, 4]), off_grid(&[3]), off_grid(&[2, 3, 3, 3]), off_grid(&[1, 72])];
     check_first(&operands, |v| {
         let small = |v: &Var| v.mul_scalar(0.25);
         let h = v[0].conv_transpose2d(&small(&v[1]), Some(&v[2]), &ConvSpec::new(2, 1), [0, 0]).tanh();
@@ -182,7 +181,8 @@ fn the_statistics_of_batch_norm_and_flat_buffers_have_no_gradient() {
     };
     let first = |op| GraphError::NoGradient { op, order: "first" };
     let ones = |x: &Var| x.graph().constant(&[3], 1.0);
-    let mean = refused(|x| x.batch_norm(&x.graph().constant(&[3], 1.0), &x.graph().constant(&[3], 1.0), 1e-5).mean.sum());
+    let mean =
+        refused(|x| x.batch_norm(&x.graph().constant(&[3], 1.0), &x.graph().constant(&[3], 1.0), 1e-5).mean.sum());
     assert_eq!(mean, first("the statistics of batch_norm"));
     assert_eq!(refused(|x| x.graph().flatten(std::slice::from_ref(x), &[0], 12).sum()), first("flatten"));
     // With the statistics unused, or used where nobody differentiates, all is well.
