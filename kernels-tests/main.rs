@@ -1,6 +1,16 @@
 //! GPU against CPU reference, gradients, whole training steps.
 
+mod derivatives;
+mod fusion;
+mod gradients;
 mod harness;
 mod kernels;
+mod layout;
+mod philox;
+mod programs;
+mod random_graphs;
+mod second_order;
 mod steps;
+mod support;
+mod training;
 mod translate;
