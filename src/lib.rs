@@ -1,6 +1,7 @@
 //! limn trains generative models on any GPU that speaks Vulkan, Metal or DX12.
 
 pub mod check;
+pub mod cli;
 pub mod data;
 pub mod gpu;
 pub mod graph;
