@@ -3,7 +3,7 @@
 use limn::{check, gpu::Gpu, kernels};
 
 /// The kernels named in `LIMN_KERNELS` (comma separated), or all of them.
-fn wanted(name: &str) -> bool {
+pub fn wanted(name: &str) -> bool {
     std::env::var("LIMN_KERNELS").map_or(true, |list| list.split(',').any(|part| name.contains(part)))
 }
 

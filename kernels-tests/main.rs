@@ -1,3 +1,4 @@
 //! GPU against CPU reference, gradients, whole training steps.
 
 mod kernels;
+mod steps;

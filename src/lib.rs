@@ -6,5 +6,8 @@ pub mod data;
 pub mod gpu;
 pub mod graph;
 pub mod kernels;
+pub mod models;
+pub mod nn;
 pub mod ops;
 pub mod program;
+pub mod train;

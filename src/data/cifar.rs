@@ -18,9 +18,7 @@ fn train_files(folder: &Path) -> Vec<PathBuf> {
 
 /// The folder that holds CIFAR-10's files: `folder` itself or the official archive's inside it.
 pub(super) fn in_folder(folder: &Path) -> Option<PathBuf> {
-    [folder.to_path_buf(), folder.join("cifar-10-batches-bin")]
-        .into_iter()
-        .find(|f| !train_files(f).is_empty())
+    [folder.to_path_buf(), folder.join("cifar-10-batches-bin")].into_iter().find(|f| !train_files(f).is_empty())
 }
 
 /// Reads the training batches of a folder and its `test_batch.bin`; says which are missing.
@@ -40,11 +38,7 @@ pub(super) fn load_folder(folder: &Path) -> Result<Source, Error> {
         source.test = Some((images, Some(labels)));
     }
     if files.len() < 5 {
-        source.warnings.push(format!(
-            "{} has only {} of CIFAR-10's 5 training files",
-            folder.display(),
-            files.len()
-        ));
+        source.warnings.push(format!("{} has only {} of CIFAR-10's 5 training files", folder.display(), files.len()));
     }
     Ok(source)
 }
@@ -63,10 +57,7 @@ fn records(path: &Path, images: &mut Vec<u8>) -> Result<Vec<u8>, Error> {
     if bytes.is_empty() {
         return Err(Error::EmptyFile { path: path.into() });
     }
-    let wrong = |why: String| Error::NotCifar {
-        path: path.into(),
-        why,
-    };
+    let wrong = |why: String| Error::NotCifar { path: path.into(), why };
     if bytes.len() % RECORD != 0 {
         return Err(wrong(format!(
             "its {} bytes are not a whole number of 3073-byte records; fetch or copy it again",
@@ -77,10 +68,7 @@ fn records(path: &Path, images: &mut Vec<u8>) -> Result<Vec<u8>, Error> {
     let mut labels = Vec::with_capacity(bytes.len() / RECORD);
     for (i, record) in bytes.chunks_exact(RECORD).enumerate() {
         if record[0] > 9 {
-            return Err(wrong(format!(
-                "record {i} has label {}, labels are 0 to 9",
-                record[0]
-            )));
+            return Err(wrong(format!("record {i} has label {}, labels are 0 to 9", record[0])));
         }
         labels.push(record[0]);
         images.extend_from_slice(&record[1..]);
@@ -123,11 +111,7 @@ mod tests {
         let path = dir.path().join("x.bin");
         let mut short = record(1, 0);
         short.pop();
-        for (bytes, word) in [
-            (vec![], "empty"),
-            (short, "3072 bytes"),
-            (record(10, 0), "label 10"),
-        ] {
+        for (bytes, word) in [(vec![], "empty"), (short, "3072 bytes"), (record(10, 0), "label 10")] {
             std::fs::write(&path, bytes).unwrap();
             let e = load_file(&path).unwrap_err().to_string();
             assert!(e.contains(word) && e.contains("x.bin"), "{e}");

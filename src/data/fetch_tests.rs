@@ -5,34 +5,19 @@ use crate::data::{Dataset, sets};
 
 static NO_WAY: Remote = Remote {
     files: &[
-        (
-            "a",
-            "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb",
-        ),
-        (
-            "b",
-            "3e23e8160039594a33894f6564e1b1348bbd7a0088d42c4acb73eeaed59c009d",
-        ),
+        ("a", "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb"),
+        ("b", "3e23e8160039594a33894f6564e1b1348bbd7a0088d42c4acb73eeaed59c009d"),
     ],
     // Port 1 of this machine refuses at once.
-    hosts: &[
-        Host::GzFiles("http://127.0.0.1:1/"),
-        Host::TarGz("http://127.0.0.1:1/x.tar.gz"),
-    ],
-    package: Package::NpmFiles {
-        spec: "limn-none@0.0.0",
-        folder: "x",
-    },
+    hosts: &[Host::GzFiles("http://127.0.0.1:1/"), Host::TarGz("http://127.0.0.1:1/x.tar.gz")],
+    package: Package::NpmFiles { spec: "limn-none@0.0.0", folder: "x" },
 };
 
 #[test]
 fn other_names_are_refused_with_the_valid_ones() {
     for name in ["builtin", "imagenet", "", "../x"] {
         let e = get_into(name, Path::new("/nowhere"), &mut |_| ()).unwrap_err();
-        assert!(
-            e.to_string().contains("mnist, fashion-mnist, cifar10"),
-            "{e}"
-        );
+        assert!(e.to_string().contains("mnist, fashion-mnist, cifar10"), "{e}");
     }
 }
 
@@ -40,9 +25,7 @@ fn other_names_are_refused_with_the_valid_ones() {
 fn a_refused_connection_is_said() {
     let start = Instant::now();
     for way in ways(&NO_WAY).take(2) {
-        let said = way
-            .fetch(&NO_WAY, Path::new("/nowhere"), &mut |_| ())
-            .unwrap_err();
+        let said = way.fetch(&NO_WAY, Path::new("/nowhere"), &mut |_| ()).unwrap_err();
         assert!(!said.is_empty());
     }
     assert!(start.elapsed() < 3 * CONNECT);
@@ -51,13 +34,7 @@ fn a_refused_connection_is_said() {
 #[test]
 fn content_is_checked() {
     let file = |name: &str, content: &str| (name.to_string(), content.as_bytes().to_vec());
-    assert!(
-        verify(
-            &NO_WAY,
-            vec![file("b", "b"), file("x", "x"), file("a", "a")]
-        )
-        .is_ok()
-    );
+    assert!(verify(&NO_WAY, vec![file("b", "b"), file("x", "x"), file("a", "a")]).is_ok());
     let e = verify(&NO_WAY, vec![file("a", "a")]).unwrap_err();
     assert!(e.contains('b'), "{e}");
     let e = verify(&NO_WAY, vec![file("a", "a"), file("b", "B")]).unwrap_err();
@@ -74,15 +51,8 @@ fn files_are_kept_whole_and_checked_again() {
     assert!(!is_whole(&NO_WAY, dir.path()));
     write(dir.path(), "b", b"b").unwrap();
     assert!(is_whole(&NO_WAY, dir.path()));
-    assert_eq!(
-        std::fs::read_dir(dir.path()).unwrap().count(),
-        2,
-        "no .part is left"
-    );
-    assert!(matches!(
-        write(&dir.path().join("none"), "a", b""),
-        Err(Error::Io { .. })
-    ));
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2, "no .part is left");
+    assert!(matches!(write(&dir.path().join("none"), "a", b""), Err(Error::Io { .. })));
 }
 
 #[test]
@@ -96,21 +66,13 @@ fn scratch_is_removed() {
 
 #[test]
 fn archives_are_read_or_refused() {
-    let mut builder = tar::Builder::new(flate2::write::GzEncoder::new(
-        Vec::new(),
-        flate2::Compression::fast(),
-    ));
+    let mut builder = tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()));
     let mut header = tar::Header::new_gnu();
     header.set_size(3);
     header.set_cksum();
-    builder
-        .append_data(&mut header, "in/side.bin", &b"abc"[..])
-        .unwrap();
+    builder.append_data(&mut header, "in/side.bin", &b"abc"[..]).unwrap();
     let packed = builder.into_inner().unwrap().finish().unwrap();
-    assert_eq!(
-        untar(&packed[..], |_| true).unwrap(),
-        [("in/side.bin".into(), b"abc".to_vec())]
-    );
+    assert_eq!(untar(&packed[..], |_| true).unwrap(), [("in/side.bin".into(), b"abc".to_vec())]);
     assert!(untar(&packed[..], |_| false).unwrap().is_empty());
     assert!(untar(&packed[..packed.len() / 2], |_| true).is_err());
     assert!(gunzip(&b"hello"[..]).is_err());
@@ -138,10 +100,7 @@ fn cifar_pictures_become_records() {
     assert_eq!(first.len(), 2 * cifar::RECORD);
     assert_eq!((first[0], first[2], first[1026], first[2050]), (7, 1, 2, 3));
     let second = &first[cifar::RECORD..];
-    assert_eq!(
-        (second[0], second[1024], second[2048], second[3072]),
-        (8, 4, 5, 6)
-    );
+    assert_eq!((second[0], second[1024], second[2048], second[3072]), (8, 4, 5, 6));
 }
 
 /// Fetches one set for real into `$LIMN_CACHE`, opens it, and returns it.
@@ -168,10 +127,7 @@ fn sum(bytes: &[u8]) -> u64 {
 
 fn per_class(labels: &Option<Vec<u8>>) -> [usize; 10] {
     let mut counts = [0; 10];
-    labels
-        .iter()
-        .flatten()
-        .for_each(|&l| counts[usize::from(l)] += 1);
+    labels.iter().flatten().for_each(|&l| counts[usize::from(l)] += 1);
     counts
 }
 
@@ -193,10 +149,7 @@ fn fetches_fashion_mnist() {
     let mini = crate::data::open("builtin", None).unwrap();
     assert_eq!(mini.train.images[..], data.train.images[..6000 * 784]);
     assert_eq!(mini.test.images[..], data.test.images[..1000 * 784]);
-    assert_eq!(
-        mini.train.labels.unwrap()[..],
-        data.train.labels.unwrap()[..6000]
-    );
+    assert_eq!(mini.train.labels.unwrap()[..], data.train.labels.unwrap()[..6000]);
 }
 
 #[test]

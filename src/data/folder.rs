@@ -18,10 +18,7 @@ const MAX_DECODED: u64 = 256 << 20;
 ///
 /// # Errors
 /// [`Error::BadImage`], [`Error::Io`], [`Error::BadGeometry`].
-pub fn read_image(
-    path: &Path,
-    wanted: Option<Geometry>,
-) -> Result<(Vec<u8>, Geometry, Geometry), Error> {
+pub fn read_image(path: &Path, wanted: Option<Geometry>) -> Result<(Vec<u8>, Geometry, Geometry), Error> {
     let image = decode(path)?;
     let channels = if image.color().has_color() { 3 } else { 1 };
     let native = Geometry::new(channels, image.height() as usize, image.width() as usize);
@@ -30,13 +27,9 @@ pub fn read_image(
 }
 
 fn decode(path: &Path) -> Result<DynamicImage, Error> {
-    let bad = |e: image::ImageError| Error::BadImage {
-        path: path.into(),
-        why: e.to_string(),
-    };
-    let mut reader = ImageReader::open(path)
-        .and_then(ImageReader::with_guessed_format)
-        .map_err(Error::io("read", path))?;
+    let bad = |e: image::ImageError| Error::BadImage { path: path.into(), why: e.to_string() };
+    let mut reader =
+        ImageReader::open(path).and_then(ImageReader::with_guessed_format).map_err(Error::io("read", path))?;
     let mut limits = Limits::default();
     limits.max_image_width = Some(32768);
     limits.max_image_height = Some(32768);
@@ -48,10 +41,7 @@ fn decode(path: &Path) -> Result<DynamicImage, Error> {
     if decoder.total_bytes() > MAX_DECODED {
         let (w, h) = decoder.dimensions();
         let why = format!("{w}x{h} pixels are more than limn decodes");
-        return Err(Error::BadImage {
-            path: path.into(),
-            why,
-        });
+        return Err(Error::BadImage { path: path.into(), why });
     }
     let mut image = DynamicImage::from_decoder(decoder).map_err(bad)?;
     image.apply_orientation(orientation);
@@ -63,17 +53,11 @@ fn decode(path: &Path) -> Result<DynamicImage, Error> {
 pub(super) fn load(folder: &Path, wanted: Option<Geometry>) -> Result<Source, Error> {
     let paths = find(folder)?;
     if paths.is_empty() {
-        return Err(Error::NoImages {
-            folder: folder.into(),
-        });
+        return Err(Error::NoImages { folder: folder.into() });
     }
     let none = |first: String| {
         let (folder, count) = (folder.into(), paths.len());
-        Error::AllUnreadable {
-            folder,
-            count,
-            first,
-        }
+        Error::AllUnreadable { folder, count, first }
     };
     let (geometry, native) = first_readable(&paths, wanted).map_err(none)?;
     let elements = geometry.elements();
@@ -95,9 +79,7 @@ pub(super) fn load(folder: &Path, wanted: Option<Geometry>) -> Result<Source, Er
     let (train, test) = spread(&good);
     let mut source = Source::new(geometry);
     source.native = native;
-    let test = test
-        .iter()
-        .flat_map(|&i| &bytes[i * elements..(i + 1) * elements]);
+    let test = test.iter().flat_map(|&i| &bytes[i * elements..(i + 1) * elements]);
     source.test = Some((test.copied().collect(), None));
     // In place, as `train` rises: the bytes of a large folder are not held twice.
     for (to, &from) in train.iter().enumerate() {
@@ -110,10 +92,7 @@ pub(super) fn load(folder: &Path, wanted: Option<Geometry>) -> Result<Source, Er
 }
 
 /// The geometry to bring all images to, and that of the first image that can be read.
-fn first_readable(
-    paths: &[PathBuf],
-    wanted: Option<Geometry>,
-) -> Result<(Geometry, Geometry), String> {
+fn first_readable(paths: &[PathBuf], wanted: Option<Geometry>) -> Result<(Geometry, Geometry), String> {
     let mut first = None;
     for path in paths {
         match read_image(path, wanted) {
@@ -139,11 +118,7 @@ fn warnings(folder: &Path, tried: usize, results: Vec<Result<(), Error>>) -> Vec
     if bad.is_empty() {
         return Vec::new();
     }
-    let head = format!(
-        "skipped {} of {tried} images in {}",
-        bad.len(),
-        folder.display()
-    );
+    let head = format!("skipped {} of {tried} images in {}", bad.len(), folder.display());
     let rest = bad.len().saturating_sub(NAMED);
     std::iter::once(head)
         .chain(bad.iter().take(NAMED).map(|e| format!("skipped: {e}")))
@@ -177,14 +152,8 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, Error> {
 }
 
 fn is_image(path: &Path) -> bool {
-    let extension = path
-        .extension()
-        .and_then(|e| e.to_str())
-        .unwrap_or_default();
-    ["png", "jpg", "jpeg", "webp"]
-        .iter()
-        .any(|e| extension.eq_ignore_ascii_case(e))
-        && path.is_file()
+    let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
+    ["png", "jpg", "jpeg", "webp"].iter().any(|e| extension.eq_ignore_ascii_case(e)) && path.is_file()
 }
 
 /// Whether a file begins like one of the image formats limn reads.
@@ -202,9 +171,7 @@ mod tests {
     const SMALL: Geometry = Geometry::new(1, 4, 4);
 
     fn grey(path: &Path, value: u8) {
-        GrayImage::from_pixel(9, 6, Luma([value]))
-            .save(path)
-            .unwrap();
+        GrayImage::from_pixel(9, 6, Luma([value])).save(path).unwrap();
     }
 
     #[test]
@@ -213,12 +180,8 @@ mod tests {
         std::fs::create_dir(dir.path().join("b")).unwrap();
         grey(&dir.path().join("b/x.png"), 20);
         grey(&dir.path().join("a.PNG"), 10);
-        RgbImage::from_pixel(8, 8, Rgb([30, 30, 30]))
-            .save(dir.path().join("c.webp"))
-            .unwrap();
-        RgbImage::from_pixel(8, 8, Rgb([40, 40, 40]))
-            .save(dir.path().join("d.jpg"))
-            .unwrap();
+        RgbImage::from_pixel(8, 8, Rgb([30, 30, 30])).save(dir.path().join("c.webp")).unwrap();
+        RgbImage::from_pixel(8, 8, Rgb([40, 40, 40])).save(dir.path().join("d.jpg")).unwrap();
         std::fs::write(dir.path().join("._a.png"), b"not an image").unwrap();
         std::fs::write(dir.path().join("notes.txt"), b"hello").unwrap();
         let source = load(dir.path(), Some(SMALL)).unwrap();
@@ -227,10 +190,7 @@ mod tests {
         assert_eq!(values, [10, 20, 30]);
         assert_eq!(source.test, Some((vec![40; 16], None)));
         assert_eq!(source.native, Geometry::new(1, 6, 9));
-        assert_eq!(
-            load(dir.path(), None).unwrap().geometry,
-            Geometry::new(1, 6, 9)
-        );
+        assert_eq!(load(dir.path(), None).unwrap().geometry, Geometry::new(1, 6, 9));
     }
 
     #[test]
@@ -248,16 +208,8 @@ mod tests {
         let kept: Vec<u8> = source.train.0.chunks(16).map(|i| i[0]).collect();
         assert_eq!(kept, [0, 1, 2, 4, 5, 6, 7, 8, 9, 10]);
         assert!(source.warnings[0].contains("skipped 2 of 13 images"));
-        assert!(
-            source.warnings[1].contains("03.png"),
-            "{:?}",
-            source.warnings
-        );
-        assert!(
-            source.warnings[2].contains("07.jpg"),
-            "{:?}",
-            source.warnings
-        );
+        assert!(source.warnings[1].contains("03.png"), "{:?}", source.warnings);
+        assert!(source.warnings[2].contains("07.jpg"), "{:?}", source.warnings);
     }
 
     #[test]
@@ -279,9 +231,7 @@ mod tests {
         let path = dir.path().join("x.png");
         for extension in ["png", "jpg", "webp"] {
             let whole = dir.path().join(format!("whole.{extension}"));
-            RgbImage::from_fn(13, 7, |x, y| Rgb([x as u8 * 9, y as u8 * 30, 5]))
-                .save(&whole)
-                .unwrap();
+            RgbImage::from_fn(13, 7, |x, y| Rgb([x as u8 * 9, y as u8 * 30, 5])).save(&whole).unwrap();
             let bytes = std::fs::read(whole).unwrap();
             for i in 0..bytes.len() {
                 let mut broken = bytes.clone();

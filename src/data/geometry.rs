@@ -23,31 +23,19 @@ pub struct Geometry {
 impl Geometry {
     /// A geometry of `channels` x `height` x `width`; not checked, see [`Geometry::check`].
     pub const fn new(channels: usize, height: usize, width: usize) -> Self {
-        Geometry {
-            channels,
-            height,
-            width,
-        }
+        Geometry { channels, height, width }
     }
 
     /// Bytes (elements) of one image.
     pub const fn elements(&self) -> usize {
-        self.channels
-            .saturating_mul(self.height)
-            .saturating_mul(self.width)
+        self.channels.saturating_mul(self.height).saturating_mul(self.width)
     }
 
     /// Refuses channels other than 1 and 3, and sides of 0 or over 4096 ([`Error::BadGeometry`]).
     pub fn check(self) -> Result<Self, Error> {
         let sides = 1..=MAX_SIDE;
-        let fine = matches!(self.channels, 1 | 3)
-            && sides.contains(&self.height)
-            && sides.contains(&self.width);
-        if fine {
-            Ok(self)
-        } else {
-            Err(Error::BadGeometry(self))
-        }
+        let fine = matches!(self.channels, 1 | 3) && sides.contains(&self.height) && sides.contains(&self.width);
+        if fine { Ok(self) } else { Err(Error::BadGeometry(self)) }
     }
 
     /// Says in one sentence that `what`, which has this geometry, does not fit a model that takes
@@ -56,11 +44,7 @@ impl Geometry {
         if self == wants {
             return Ok(());
         }
-        Err(Error::Mismatch {
-            what: what.to_string(),
-            has: self,
-            wants,
-        })
+        Err(Error::Mismatch { what: what.to_string(), has: self, wants })
     }
 }
 
@@ -78,11 +62,7 @@ impl fmt::Display for Geometry {
 /// Brings a decoded image to `wanted`, as planar bytes: transparency is laid on white, the middle
 /// of the longer side is kept, the rest is scaled with an antialiasing (triangle) filter.
 pub(super) fn fit(image: DynamicImage, wanted: Geometry) -> Vec<u8> {
-    let image = if image.color().has_alpha() {
-        on_white(&image)
-    } else {
-        image
-    };
+    let image = if image.color().has_alpha() { on_white(&image) } else { image };
     let image = scale(image, wanted.width as u32, wanted.height as u32);
     if wanted.channels == 3 {
         return planar_rgb(&image.into_rgb8());
@@ -147,15 +127,11 @@ fn scale(image: DynamicImage, width: u32, height: u32) -> DynamicImage {
     } else {
         DynamicImage::ImageLuma8(image.into_luma8())
     };
-    image
-        .crop_imm(x, y, keep_w, keep_h)
-        .resize_exact(width, height, FilterType::Triangle)
+    image.crop_imm(x, y, keep_w, keep_h).resize_exact(width, height, FilterType::Triangle)
 }
 
 fn planar_rgb(image: &RgbImage) -> Vec<u8> {
-    (0..3)
-        .flat_map(|c| image.pixels().map(move |p| p[c]))
-        .collect()
+    (0..3).flat_map(|c| image.pixels().map(move |p| p[c])).collect()
 }
 
 #[cfg(test)]
@@ -192,15 +168,10 @@ mod tests {
     fn crops_the_middle_and_scales() {
         // Columns 0..8 of a 4-row image; the middle four are bright.
         let has = Geometry::new(1, 4, 8);
-        let bytes: Vec<u8> = (0..32)
-            .map(|i| if (2..6).contains(&(i % 8)) { 200 } else { 0 })
-            .collect();
+        let bytes: Vec<u8> = (0..32).map(|i| if (2..6).contains(&(i % 8)) { 200 } else { 0 }).collect();
         assert_eq!(refit(&bytes, has, Geometry::new(1, 4, 4)), vec![200; 16]);
         assert_eq!(refit(&bytes, has, Geometry::new(1, 2, 2)).len(), 4);
-        assert_eq!(
-            refit(&bytes, has, Geometry::new(3, 64, 48)).len(),
-            3 * 64 * 48
-        );
+        assert_eq!(refit(&bytes, has, Geometry::new(3, 64, 48)).len(), 3 * 64 * 48);
     }
 
     #[test]
@@ -221,16 +192,8 @@ mod tests {
 
     #[test]
     fn bad_geometries_are_refused() {
-        for (c, h, w) in [
-            (2, 28, 28),
-            (1, 0, 28),
-            (3, 28, 4097),
-            (usize::MAX, usize::MAX, 9),
-        ] {
-            assert!(matches!(
-                Geometry::new(c, h, w).check(),
-                Err(Error::BadGeometry(_))
-            ));
+        for (c, h, w) in [(2, 28, 28), (1, 0, 28), (3, 28, 4097), (usize::MAX, usize::MAX, 9)] {
+            assert!(matches!(Geometry::new(c, h, w).check(), Err(Error::BadGeometry(_))));
         }
         let e = Geometry::new(3, 30, 20).require(Geometry::new(1, 28, 28), "photo.png");
         assert_eq!(

@@ -57,29 +57,15 @@ fn open(path: &Path) -> Result<(BufReader<File>, u64), Error> {
 
 /// Decompresses where the content begins like gzip. Also returns the most bytes that can come out:
 /// deflate expands at most 1032 times, so a header that promises more is known to lie.
-fn unzip<'a>(
-    mut file: impl Read + 'a,
-    size: u64,
-    path: &Path,
-) -> Result<(Box<dyn Read + 'a>, u64), Error> {
+fn unzip<'a>(mut file: impl Read + 'a, size: u64, path: &Path) -> Result<(Box<dyn Read + 'a>, u64), Error> {
     let mut start = Vec::new();
-    (&mut file)
-        .take(2)
-        .read_to_end(&mut start)
-        .map_err(Error::io("read", path))?;
+    (&mut file).take(2).read_to_end(&mut start).map_err(Error::io("read", path))?;
     if start.is_empty() {
         return Err(Error::EmptyFile { path: path.into() });
     }
     let zipped = start == GZIP;
     let whole = std::io::Cursor::new(start).chain(file);
-    Ok(if zipped {
-        (
-            Box::new(MultiGzDecoder::new(whole)),
-            size.saturating_mul(1032),
-        )
-    } else {
-        (Box::new(whole), size)
-    })
+    Ok(if zipped { (Box::new(MultiGzDecoder::new(whole)), size.saturating_mul(1032)) } else { (Box::new(whole), size) })
 }
 
 /// Header of `D` dimensions and all that follows, checked against each other.
@@ -92,48 +78,26 @@ fn body<const D: usize>(
 ) -> Result<([u32; D], Vec<u8>), Error> {
     let broken = |e: std::io::Error| match e.kind() {
         // flate2's word for a stream that stops early.
-        std::io::ErrorKind::UnexpectedEof => Error::Damaged {
-            path: path.into(),
-            why: "its compressed data is cut short".into(),
-        },
-        _ => Error::Damaged {
-            path: path.into(),
-            why: e.to_string(),
-        },
+        std::io::ErrorKind::UnexpectedEof => {
+            Error::Damaged { path: path.into(), why: "its compressed data is cut short".into() }
+        }
+        _ => Error::Damaged { path: path.into(), why: e.to_string() },
     };
     let header_len = 4 + 4 * D as u64;
     let mut header = Vec::new();
-    (&mut file)
-        .take(header_len)
-        .read_to_end(&mut header)
-        .map_err(broken)?;
+    (&mut file).take(header_len).read_to_end(&mut header).map_err(broken)?;
     if header.is_empty() {
         return Err(Error::EmptyFile { path: path.into() });
     }
-    let mut words = header
-        .chunks_exact(4)
-        .map(|w| u32::from_be_bytes([w[0], w[1], w[2], w[3]]));
+    let mut words = header.chunks_exact(4).map(|w| u32::from_be_bytes([w[0], w[1], w[2], w[3]]));
     if words.next() != Some(magic) {
-        let found = header
-            .iter()
-            .take(4)
-            .map(|b| format!("{b:02x}"))
-            .collect::<String>();
+        let found = header.iter().take(4).map(|b| format!("{b:02x}")).collect::<String>();
         let found = format!("0x{found}");
-        return Err(Error::WrongMagic {
-            path: path.into(),
-            kind,
-            found,
-            wanted: magic,
-        });
+        return Err(Error::WrongMagic { path: path.into(), kind, found, wanted: magic });
     }
     if (header.len() as u64) < header_len {
         let found = header.len() as u64;
-        return Err(Error::Truncated {
-            path: path.into(),
-            wanted: header_len,
-            found,
-        });
+        return Err(Error::Truncated { path: path.into(), wanted: header_len, found });
     }
     let mut dims = [0; D];
     dims.iter_mut().zip(words).for_each(|(d, w)| *d = w);
@@ -142,38 +106,23 @@ fn body<const D: usize>(
     }
     if dims.contains(&0) || dims[1..].iter().any(|&d| d > 4096) {
         let why = format!("its header gives images of {} pixels", product(&dims[1..]));
-        return Err(Error::Damaged {
-            path: path.into(),
-            why,
-        });
+        return Err(Error::Damaged { path: path.into(), why });
     }
     // The count is below 2^32 and both sides are at most 2^12: no overflow.
     let wanted = product(&dims);
     if wanted > limit {
         let (wanted, found) = (header_len + wanted, limit);
-        return Err(Error::Truncated {
-            path: path.into(),
-            wanted,
-            found,
-        });
+        return Err(Error::Truncated { path: path.into(), wanted, found });
     }
     // Grows with what is really there: nothing is reserved on the header's word alone.
     let mut bytes = Vec::new();
-    (&mut file)
-        .take(wanted + 1)
-        .read_to_end(&mut bytes)
-        .map_err(broken)?;
+    (&mut file).take(wanted + 1).read_to_end(&mut bytes).map_err(broken)?;
     let found = bytes.len() as u64;
     match found.cmp(&wanted) {
-        std::cmp::Ordering::Less => Err(Error::Truncated {
-            path: path.into(),
-            wanted: header_len + wanted,
-            found: header_len + found,
-        }),
-        std::cmp::Ordering::Greater => Err(Error::Trailing {
-            path: path.into(),
-            wanted: header_len + wanted,
-        }),
+        std::cmp::Ordering::Less => {
+            Err(Error::Truncated { path: path.into(), wanted: header_len + wanted, found: header_len + found })
+        }
+        std::cmp::Ordering::Greater => Err(Error::Trailing { path: path.into(), wanted: header_len + wanted }),
         std::cmp::Ordering::Equal => Ok((dims, bytes)),
     }
 }
@@ -220,10 +169,7 @@ fn same(test: Geometry, train: Geometry, path: &Path) -> Result<(), Error> {
         return Ok(());
     }
     let why = format!("its images are {test}, the training images are {train}");
-    Err(Error::Damaged {
-        path: path.into(),
-        why,
-    })
+    Err(Error::Damaged { path: path.into(), why })
 }
 
 fn with_labels(path: &Path) -> Result<(Images, Option<Vec<u8>>), Error> {
@@ -235,12 +181,7 @@ fn with_labels(path: &Path) -> Result<(Images, Option<Vec<u8>>), Error> {
     let images = read.bytes.len() / read.geometry.elements();
     if labels.len() != images {
         let (images_path, labels) = (path.into(), labels.len());
-        return Err(Error::LabelCount {
-            images_path,
-            images,
-            labels_path,
-            labels,
-        });
+        return Err(Error::LabelCount { images_path, images, labels_path, labels });
     }
     Ok((read, Some(labels)))
 }
@@ -257,19 +198,14 @@ fn sibling(path: &Path, replacements: &[(&str, &str)]) -> Option<PathBuf> {
 }
 
 fn raw_or_gz(folder: &Path, name: &str) -> Option<PathBuf> {
-    [folder.join(name), folder.join(format!("{name}.gz"))]
-        .into_iter()
-        .find(|p| p.is_file())
+    [folder.join(name), folder.join(format!("{name}.gz"))].into_iter().find(|p| p.is_file())
 }
 
 /// Writes IDX, for tests here and in sibling files.
 #[cfg(test)]
 pub(super) fn encode(magic: u32, dims: &[u32], bytes: &[u8]) -> Vec<u8> {
     let words = std::iter::once(magic).chain(dims.iter().copied());
-    words
-        .flat_map(u32::to_be_bytes)
-        .chain(bytes.iter().copied())
-        .collect()
+    words.flat_map(u32::to_be_bytes).chain(bytes.iter().copied()).collect()
 }
 
 #[cfg(test)]
@@ -299,10 +235,7 @@ mod tests {
             assert_eq!(images.bytes, (1..=12).collect::<Vec<u8>>());
         }
         let raw = encode(LABELS, &[3], &[7, 8, 9]);
-        assert_eq!(
-            parse_labels(&raw[..], 11, Path::new("l")).unwrap(),
-            [7, 8, 9]
-        );
+        assert_eq!(parse_labels(&raw[..], 11, Path::new("l")).unwrap(), [7, 8, 9]);
     }
 
     #[test]
@@ -317,14 +250,7 @@ mod tests {
         for n in 0..zipped.len() {
             assert!(parse(&zipped[..n]).is_err(), "{n}");
         }
-        assert!(matches!(
-            parse(&raw[..27]),
-            Err(Error::Truncated {
-                wanted: 28,
-                found: 27,
-                ..
-            })
-        ));
+        assert!(matches!(parse(&raw[..27]), Err(Error::Truncated { wanted: 28, found: 27, .. })));
     }
 
     #[test]
@@ -334,33 +260,19 @@ mod tests {
         let labels = encode(LABELS, &[3], &[7, 8, 9]);
         let e = parse(&labels).unwrap_err().to_string();
         assert!(e.contains("0x00000801") && e.contains("0x00000803"), "{e}");
-        assert!(matches!(
-            parse(b"hello, world"),
-            Err(Error::WrongMagic { .. })
-        ));
+        assert!(matches!(parse(b"hello, world"), Err(Error::WrongMagic { .. })));
         assert!(matches!(parse(b"h"), Err(Error::WrongMagic { .. })));
-        assert!(matches!(
-            parse(&encode(IMAGES, &[0, 28, 28], &[])),
-            Err(Error::NoRecords { .. })
-        ));
+        assert!(matches!(parse(&encode(IMAGES, &[0, 28, 28], &[])), Err(Error::NoRecords { .. })));
         let mut long = good();
         long.push(0);
-        assert!(matches!(
-            parse(&long),
-            Err(Error::Trailing { wanted: 28, .. })
-        ));
+        assert!(matches!(parse(&long), Err(Error::Trailing { wanted: 28, .. })));
         assert!(matches!(parse(&gz(&long)), Err(Error::Trailing { .. })));
     }
 
     #[test]
     fn a_lying_header_allocates_nothing() {
         let most = u32::MAX;
-        for dims in [
-            [most, 28, 28],
-            [most, 4096, 4096],
-            [most, most, most],
-            [1, 0, 28],
-        ] {
+        for dims in [[most, 28, 28], [most, 4096, 4096], [most, most, most], [1, 0, 28]] {
             let raw = encode(IMAGES, &dims, &[0; 100]);
             assert!(parse(&raw).is_err());
             assert!(parse(&gz(&raw)).is_err());
@@ -380,33 +292,17 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let put = |name: &str, bytes: &[u8]| std::fs::write(dir.path().join(name), bytes).unwrap();
         put("train-images.idx3-ubyte", &good());
-        put(
-            "train-labels.idx1-ubyte.gz",
-            &gz(&encode(LABELS, &[2], &[4, 5])),
-        );
-        put(
-            "t10k-images.idx3-ubyte.gz",
-            &gz(&encode(IMAGES, &[1, 2, 3], &[0; 6])),
-        );
+        put("train-labels.idx1-ubyte.gz", &gz(&encode(LABELS, &[2], &[4, 5])));
+        put("t10k-images.idx3-ubyte.gz", &gz(&encode(IMAGES, &[1, 2, 3], &[0; 6])));
         let train = in_folder(dir.path()).unwrap();
         let source = load(&train).unwrap();
         assert_eq!(source.train.1, Some(vec![4, 5]));
         assert_eq!(source.test, Some((vec![0; 6], None)));
 
         put("train-labels.idx1-ubyte", &encode(LABELS, &[3], &[4, 5, 6]));
-        assert!(matches!(
-            load(&train),
-            Err(Error::LabelCount {
-                images: 2,
-                labels: 3,
-                ..
-            })
-        ));
+        assert!(matches!(load(&train), Err(Error::LabelCount { images: 2, labels: 3, .. })));
         put("train-labels.idx1-ubyte", &encode(LABELS, &[2], &[4, 5]));
-        put(
-            "t10k-images.idx3-ubyte.gz",
-            &encode(IMAGES, &[1, 3, 3], &[0; 9]),
-        );
+        put("t10k-images.idx3-ubyte.gz", &encode(IMAGES, &[1, 3, 3], &[0; 9]));
         assert!(matches!(load(&train), Err(Error::Damaged { .. })));
     }
 }

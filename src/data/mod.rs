@@ -136,13 +136,7 @@ struct Source {
 impl Source {
     fn new(geometry: Geometry) -> Self {
         let train = (Vec::new(), None);
-        Source {
-            geometry,
-            native: geometry,
-            train,
-            test: None,
-            warnings: Vec::new(),
-        }
+        Source { geometry, native: geometry, train, test: None, warnings: Vec::new() }
     }
 }
 
@@ -159,25 +153,17 @@ fn read_path(spec: &str, wanted: Option<Geometry>) -> Result<Source, Error> {
         return folder::load(path, wanted);
     }
     if !path.exists() {
-        return Err(Error::Unknown {
-            name: spec.into(),
-            hint: sets::nearest(spec),
-        });
+        return Err(Error::Unknown { name: spec.into(), hint: sets::nearest(spec) });
     }
     if !path.is_file() {
         let why = "it is neither a file nor a folder".into();
-        return Err(Error::Damaged {
-            path: path.into(),
-            why,
-        });
+        return Err(Error::Damaged { path: path.into(), why });
     }
     let start = start(path)?;
     if folder::looks_like_image(&start) {
         return Err(Error::SingleImage { path: path.into() });
     }
-    let is_bin = path
-        .extension()
-        .is_some_and(|e| e.eq_ignore_ascii_case("bin"));
+    let is_bin = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("bin"));
     if is_bin && !start.starts_with(&idx::IMAGES.to_be_bytes()) {
         return cifar::load_file(path);
     }
@@ -189,9 +175,7 @@ fn start(path: &Path) -> Result<Vec<u8>, Error> {
     use std::io::Read;
     let file = std::fs::File::open(path).map_err(Error::io("open", path))?;
     let mut start = Vec::new();
-    file.take(12)
-        .read_to_end(&mut start)
-        .map_err(Error::io("read", path))?;
+    file.take(12).read_to_end(&mut start).map_err(Error::io("read", path))?;
     Ok(start)
 }
 
@@ -211,19 +195,12 @@ fn split(name: &str, source: Source, wanted: Option<Geometry>) -> Result<Dataset
                 return Err(Error::TooFew { name: name.into() });
             }
             let at = n - held_out(n);
-            (
-                images.split_off(at * has.elements()),
-                labels.as_mut().map(|l| l.split_off(at)),
-            )
+            (images.split_off(at * has.elements()), labels.as_mut().map(|l| l.split_off(at)))
         }
     };
     let wanted = wanted.unwrap_or(has);
     let fitted = |images, labels| -> Result<Split, Error> {
-        Ok(Split {
-            geometry: wanted,
-            images: refit_all(name, images, has, wanted)?,
-            labels,
-        })
+        Ok(Split { geometry: wanted, images: refit_all(name, images, has, wanted)?, labels })
     };
     Ok(Dataset {
         name: name.into(),
@@ -234,12 +211,7 @@ fn split(name: &str, source: Source, wanted: Option<Geometry>) -> Result<Dataset
     })
 }
 
-fn refit_all(
-    name: &str,
-    images: Vec<u8>,
-    has: Geometry,
-    wanted: Geometry,
-) -> Result<Vec<u8>, Error> {
+fn refit_all(name: &str, images: Vec<u8>, has: Geometry, wanted: Geometry) -> Result<Vec<u8>, Error> {
     if has == wanted {
         return Ok(images);
     }
@@ -258,11 +230,7 @@ fn reserve(n: usize, geometry: Geometry, name: impl Fn() -> String) -> Result<Ve
     let mut room = Vec::new();
     match room.try_reserve_exact(bytes) {
         Ok(()) => Ok(room),
-        Err(_) => Err(Error::TooLarge {
-            name: name(),
-            bytes: bytes as u64,
-            geometry,
-        }),
+        Err(_) => Err(Error::TooLarge { name: name(), bytes: bytes as u64, geometry }),
     }
 }
 

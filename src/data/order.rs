@@ -43,12 +43,7 @@ impl Order {
         if u32::try_from(len).is_err() {
             return Err(Error::TooMany { len });
         }
-        Ok(Order {
-            len,
-            batch,
-            seed,
-            current: Mutex::new(None),
-        })
+        Ok(Order { len, batch, seed, current: Mutex::new(None) })
     }
 
     /// Full batches in one epoch, at least 1.
@@ -119,11 +114,7 @@ mod tests {
             assert_eq!(backward.batch(s), all[s as usize]);
         }
         assert_ne!(all[0], all[6], "epochs differ");
-        assert_ne!(
-            all[0],
-            Order::new(50, 8, 4).unwrap().batch(0),
-            "seeds differ"
-        );
+        assert_ne!(all[0], Order::new(50, 8, 4).unwrap().batch(0), "seeds differ");
         assert_eq!(Order::new(50, 8, 3).unwrap().batch(u64::MAX).len(), 8);
     }
 
@@ -147,9 +138,6 @@ mod tests {
         let e = Order::new(10, 64, 0).err().unwrap().to_string();
         assert!(e.contains("64") && e.contains("10 images"), "{e}");
         assert!(matches!(Order::new(10, 0, 0), Err(Error::BatchZero)));
-        assert!(matches!(
-            Order::new(0, 1, 0),
-            Err(Error::BatchTooLarge { .. })
-        ));
+        assert!(matches!(Order::new(0, 1, 0), Err(Error::BatchTooLarge { .. })));
     }
 }

@@ -10,12 +10,7 @@ use std::time::{Duration, Instant};
 ///
 /// Its output goes through files in `folder`, not pipes: a pipe that nobody empties would stall it,
 /// and one that a grandchild keeps open would stall us.
-pub(super) fn run(
-    program: &str,
-    args: &[&str],
-    folder: &Path,
-    limit: Duration,
-) -> Result<String, String> {
+pub(super) fn run(program: &str, args: &[&str], folder: &Path, limit: Duration) -> Result<String, String> {
     let shown = format!("`{program} {}`", args.join(" "));
     let failed = |e: std::io::Error| match e.kind() {
         std::io::ErrorKind::NotFound => format!("{program} is not installed"),
@@ -47,8 +42,7 @@ pub(super) fn run(
             }
         }
     };
-    let read =
-        |path| String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned();
+    let read = |path| String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned();
     if status.success() {
         return Ok(read(&out_path));
     }
@@ -58,11 +52,7 @@ pub(super) fn run(
 
 /// The last three lines that say anything, on one line.
 fn last_words(stderr: &str) -> String {
-    let lines: Vec<&str> = stderr
-        .lines()
-        .map(str::trim)
-        .filter(|l| !l.is_empty())
-        .collect();
+    let lines: Vec<&str> = stderr.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
     lines[lines.len().saturating_sub(3)..].join("; ")
 }
 
@@ -72,12 +62,7 @@ mod tests {
 
     fn sh(script: &str, seconds: u64) -> Result<String, String> {
         let dir = tempfile::tempdir().unwrap();
-        run(
-            "sh",
-            &["-c", script],
-            dir.path(),
-            Duration::from_secs(seconds),
-        )
+        run("sh", &["-c", script], dir.path(), Duration::from_secs(seconds))
     }
 
     #[test]
@@ -86,13 +71,7 @@ mod tests {
         let e = sh("echo a; echo no such thing >&2; exit 3", 10).unwrap_err();
         assert!(e.contains("no such thing") && e.contains('3'), "{e}");
         let dir = tempfile::tempdir().unwrap();
-        let e = run(
-            "limn-no-such-program",
-            &[],
-            dir.path(),
-            Duration::from_secs(1),
-        )
-        .unwrap_err();
+        let e = run("limn-no-such-program", &[], dir.path(), Duration::from_secs(1)).unwrap_err();
         assert_eq!(e, "limn-no-such-program is not installed");
     }
 

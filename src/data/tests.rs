@@ -3,9 +3,7 @@
 use super::*;
 
 fn put_idx(path: &Path, n: u32, side: u32) {
-    let bytes: Vec<u8> = (0..n)
-        .flat_map(|i| vec![i as u8; (side * side) as usize])
-        .collect();
+    let bytes: Vec<u8> = (0..n).flat_map(|i| vec![i as u8; (side * side) as usize]).collect();
     std::fs::write(path, idx::encode(idx::IMAGES, &[n, side, side], &bytes)).unwrap();
 }
 
@@ -20,10 +18,7 @@ fn the_built_in_set() {
     assert_eq!((data.train.len(), data.test.len()), (6000, 1000));
     assert_eq!(data.geometry(), Geometry::new(1, 28, 28));
     let sum = |s: &Split| s.images.iter().map(|&b| u64::from(b)).sum::<u64>();
-    assert_eq!(
-        (sum(&data.train), sum(&data.test)),
-        (342_670_278, 58_034_149)
-    );
+    assert_eq!((sum(&data.train), sum(&data.test)), (342_670_278, 58_034_149));
     assert_eq!(data.train.labels.as_ref().unwrap()[..4], [9, 0, 0, 3]);
     assert_eq!(data.test.labels.as_ref().unwrap().len(), 1000);
     assert_eq!(data.train.image(5999).len(), 784);
@@ -45,11 +40,7 @@ fn the_built_in_set_in_another_geometry() {
 #[test]
 fn gather_maps_bytes_linearly() {
     let geometry = Geometry::new(1, 1, 2);
-    let split = Split {
-        geometry,
-        images: vec![0, 255, 51, 0, 255, 255],
-        labels: None,
-    };
+    let split = Split { geometry, images: vec![0, 255, 51, 0, 255, 255], labels: None };
     assert_eq!(split.gather(&[2, 0], -1.0, 1.0), [1.0, 1.0, -1.0, 1.0]);
     assert_eq!(split.gather(&[1], 0.0, 1.0), [0.2, 0.0]);
 }
@@ -66,10 +57,7 @@ fn a_file_without_test_siblings_holds_out_its_last_images() {
     let data = open(&spec(&path), None).unwrap();
     assert_eq!((data.train.len(), data.test.len()), (1, 1));
     put_idx(&path, 1, 4);
-    assert!(matches!(
-        open(&spec(&path), None),
-        Err(Error::TooFew { .. })
-    ));
+    assert!(matches!(open(&spec(&path), None), Err(Error::TooFew { .. })));
     assert_eq!(held_out(1_000_000), 1000);
 }
 
@@ -94,10 +82,7 @@ fn folders_and_files_are_told_apart() {
     assert_eq!(data.train.labels.unwrap().len(), 18);
     records.pop();
     std::fs::write(&bin, &records).unwrap();
-    assert!(matches!(
-        open(&spec(&bin), None),
-        Err(Error::NotCifar { .. })
-    ));
+    assert!(matches!(open(&spec(&bin), None), Err(Error::NotCifar { .. })));
 }
 
 #[test]
@@ -112,10 +97,7 @@ fn a_folder_of_pictures() {
     assert_eq!((data.test.image(0)[0], data.test.image(1)[0]), (9, 19));
     assert_eq!(data.native, Geometry::new(3, 30, 40));
     let one = dir.path().join("00.png");
-    assert!(matches!(
-        open(&spec(&one), None),
-        Err(Error::SingleImage { .. })
-    ));
+    assert!(matches!(open(&spec(&one), None), Err(Error::SingleImage { .. })));
 }
 
 #[test]
@@ -136,14 +118,8 @@ fn what_cannot_be_opened_is_said_in_one_sentence() {
         (at("empty.idx", b""), "empty.idx is empty"),
         (at("text.idx", b"hello there"), "0x68656c6c"),
         (at("empty.bin", b""), "empty.bin is empty"),
-        (
-            at("short", &idx::encode(idx::IMAGES, &[9, 28, 28], &[0; 99])),
-            "cut short",
-        ),
-        (
-            at("labels", &idx::encode(idx::LABELS, &[2], &[0; 2])),
-            "0x00000801",
-        ),
+        (at("short", &idx::encode(idx::IMAGES, &[9, 28, 28], &[0; 99])), "cut short"),
+        (at("labels", &idx::encode(idx::LABELS, &[2], &[0; 2])), "0x00000801"),
         (spec(&nothing), "holds no images"),
     ];
     for (spec, word) in bad {

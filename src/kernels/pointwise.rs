@@ -105,7 +105,8 @@ impl Code {
             "elu_gate",
             "sign",
             "max_const",
-            "min_const", "bce_with_logits",
+            "min_const",
+            "bce_with_logits",
         ];
         NAMES[self as usize]
     }

@@ -27,11 +27,7 @@ impl Op for Product {
         };
         // The bias, where there is one, is added to every row.
         let dbias = || call.inputs[2].as_ref().map(|bias| dc.sum_to(bias.shape()));
-        Ok(vec![
-            call.wants(0).then(da),
-            call.wants(1).then(db),
-            if call.wants(2) { dbias() } else { None },
-        ])
+        Ok(vec![call.wants(0).then(da), call.wants(1).then(db), if call.wants(2) { dbias() } else { None }])
     }
 }
 

@@ -7,7 +7,15 @@ use crate::kernels::random::{Bernoulli, Random};
 use crate::kernels::reparameterize::{Reparameterize, ReparameterizeGrad};
 
 impl Graph {
-    pub(super) fn fill(&self, name: &'static str, kind: u32, shape: &[usize], offset: f32, scale: f32, stream: u32) -> Var {
+    pub(super) fn fill(
+        &self,
+        name: &'static str,
+        kind: u32,
+        shape: &[usize],
+        offset: f32,
+        scale: f32,
+        stream: u32,
+    ) -> Var {
         let noise = self.noise();
         let kernel = Random {
             len: shape.iter().product::<usize>() as u32,

@@ -107,9 +107,8 @@ impl Var {
             return self.clone();
         }
         let pad = self.shape().len() - shape.len();
-        let axes: Vec<usize> = (0..self.shape().len())
-            .filter(|&a| self.shape()[a] != 1 && (a < pad || shape[a - pad] == 1))
-            .collect();
+        let axes: Vec<usize> =
+            (0..self.shape().len()).filter(|&a| self.shape()[a] != 1 && (a < pad || shape[a - pad] == 1)).collect();
         let sum = if axes.is_empty() { self.clone() } else { self.sum_axes(&axes) };
         sum.reshape(shape)
     }

@@ -1,8 +1,8 @@
 //! Updates in place: optimisers over flat buffers, running averages, records, the clock.
 
 use super::launch;
-use crate::graph::{Graph, Op, Var};
 use crate::graph::{Call, GraphError};
+use crate::graph::{Graph, Op, Var};
 use crate::kernels::{adam, advance, ema, record, rmsprop, sample_pixel, sgd};
 use crate::program::Body;
 
@@ -52,8 +52,9 @@ pub struct Adam {
 }
 
 impl Graph {
-    /// One dispatch of SGD: updates `p` and its momentum `v` from the gradient `g`.
-    pub fn sgd(&self, o: &Sgd, g: &Var, p: &Var, v: &Var) {
+    /// One dispatch of SGD: updates `p` and its momentum `v` from the gradient `g`; `updates` counts
+    /// the steps made so far.
+    pub fn sgd(&self, o: &Sgd, g: &Var, updates: &Var, p: &Var, v: &Var) {
         let kernel = sgd::Sgd {
             len: p.len() as u32,
             lr: o.lr,
@@ -61,11 +62,11 @@ impl Graph {
             momentum: o.momentum,
             weight_decay: o.weight_decay,
         };
-        self.update(launch(kernel), &[Some(g), Some(&self.clock())], &[p, v]);
+        self.update(launch(kernel), &[Some(g), Some(updates)], &[p, v]);
     }
 
     /// One dispatch of RMSprop: updates `p`, the mean square, the mean and the momentum from `g`.
-    pub fn rmsprop(&self, o: &RmsProp, g: &Var, p: &Var, [square, mean, momentum]: [&Var; 3]) {
+    pub fn rmsprop(&self, o: &RmsProp, g: &Var, updates: &Var, p: &Var, [square, mean, momentum]: [&Var; 3]) {
         let kernel = rmsprop::RmsProp {
             len: p.len() as u32,
             lr: o.lr,
@@ -75,11 +76,11 @@ impl Graph {
             momentum: o.momentum,
             centered: o.centered.into(),
         };
-        self.update(launch(kernel), &[Some(g), Some(&self.clock())], &[p, square, mean, momentum]);
+        self.update(launch(kernel), &[Some(g), Some(updates)], &[p, square, mean, momentum]);
     }
 
     /// One dispatch of Adam: updates `p` and the moments `m` and `v` from the gradient `g`.
-    pub fn adam(&self, o: &Adam, g: &Var, p: &Var, m: &Var, v: &Var) {
+    pub fn adam(&self, o: &Adam, g: &Var, updates: &Var, p: &Var, m: &Var, v: &Var) {
         let kernel = adam::Adam {
             len: p.len() as u32,
             lr: o.lr,
@@ -90,7 +91,7 @@ impl Graph {
             ln_beta2: o.beta2.ln() as f32,
             eps: o.eps,
         };
-        self.update(launch(kernel), &[Some(g), Some(&self.clock())], &[p, m, v]);
+        self.update(launch(kernel), &[Some(g), Some(updates)], &[p, m, v]);
     }
 
     /// state ← state + rate·(scale·x - state)
@@ -105,9 +106,9 @@ impl Graph {
         self.update(launch(kernel), &[Some(value), Some(&self.clock())], &[history]);
     }
 
-    /// Advances the clock; the last thing a step does.
-    pub fn advance(&self) {
-        self.update(launch(advance::Advance { pad: 0 }), &[], &[&self.clock()]);
+    /// Adds one to a counter, such as the clock at the end of a step.
+    pub fn advance(&self, counter: &Var) {
+        self.update(launch(advance::Advance { pad: 0 }), &[], &[counter]);
     }
 
     /// Draws pixel number `clock` of each image from its Bernoulli logit, unless `keep` says it is

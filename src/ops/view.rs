@@ -82,10 +82,7 @@ impl Op for Joined {
 
     fn gradient(&self, call: &Call) -> Result<Vec<Option<Var>>, GraphError> {
         let (dy, a, b) = (call.dy(), call.input(0).shape()[self.axis], call.input(1).shape()[self.axis]);
-        Ok(vec![
-            call.wants(0).then(|| dy.slice(self.axis, 0, a)),
-            call.wants(1).then(|| dy.slice(self.axis, a, b)),
-        ])
+        Ok(vec![call.wants(0).then(|| dy.slice(self.axis, 0, a)), call.wants(1).then(|| dy.slice(self.axis, a, b))])
     }
 }
 
@@ -248,8 +245,7 @@ impl Var {
         let &[n, c, h, w] = self.shape() else {
             return self.graph().fail(mismatch("upsample", &[self.shape()], "x must be [n,c,h,w]"), self.shape());
         };
-        let kernel =
-            Upsample { planes: (n * c) as u32, h: h as u32, w: w as u32, fh: fh as u32, fw: fw as u32 };
+        let kernel = Upsample { planes: (n * c) as u32, h: h as u32, w: w as u32, fh: fh as u32, fw: fw as u32 };
         self.graph().apply1(Enlarge(kernel), launch(kernel), &[Some(self)], &[n, c, h * fh, w * fw])
     }
 
@@ -266,8 +262,7 @@ impl Var {
             return self.graph().fail(error, shape);
         }
         let (planes, h, w) = (shape[0] * shape[1], shape[2] / fh, shape[3] / fw);
-        let kernel =
-            AvgPool { planes: planes as u32, h: h as u32, w: w as u32, fh: fh as u32, fw: fw as u32, scale };
+        let kernel = AvgPool { planes: planes as u32, h: h as u32, w: w as u32, fh: fh as u32, fw: fw as u32, scale };
         self.graph().apply1(Pool(kernel), launch(kernel), &[Some(self)], &[shape[0], shape[1], h, w])
     }
 }

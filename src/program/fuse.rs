@@ -147,7 +147,9 @@ pub(super) fn chains(source: &Source, nodes: Vec<Node>, fuse: bool) -> Vec<Node>
             if let Some(joined) = merged {
                 chain = joined;
                 operands.push(Operand::Step(chain.steps.len() - 1, root));
-            } else if let Some(Operand::Step(step, _)) = operands.iter().find(|o| matches!(o, Operand::Step(_, r) if *r == root)) {
+            } else if let Some(Operand::Step(step, _)) =
+                operands.iter().find(|o| matches!(o, Operand::Step(_, r) if *r == root))
+            {
                 operands.push(Operand::Step(*step, root));
             } else {
                 operands.push(Operand::Read(register(source, &mut chain.reads, *read)));
@@ -203,7 +205,8 @@ fn movable(source: &Source, uses: &Uses, chain: &Chain, from: usize, to: usize) 
 
 /// The register of a read, shared with an earlier one of the same value and shape.
 fn register(source: &Source, reads: &mut Vec<ValueId>, read: ValueId) -> usize {
-    let same = |r: &ValueId| source.root(*r) == source.root(read) && source.values[*r].shape == source.values[read].shape;
+    let same =
+        |r: &ValueId| source.root(*r) == source.root(read) && source.values[*r].shape == source.values[read].shape;
     reads.iter().position(same).unwrap_or_else(|| {
         reads.push(read);
         reads.len() - 1
@@ -240,8 +243,7 @@ pub(crate) fn is_run(from: &[usize], to: &[usize]) -> bool {
     }
     let pad = to.len() - from.len();
     // Axes of extent 1 in both never matter.
-    let own: Vec<bool> =
-        (0..to.len()).filter(|a| to[*a] != 1).map(|a| a >= pad && from[a - pad] != 1).collect();
+    let own: Vec<bool> = (0..to.len()).filter(|a| to[*a] != 1).map(|a| a >= pad && from[a - pad] != 1).collect();
     let first = own.iter().position(|o| *o).unwrap_or(0);
     let last = own.iter().rposition(|o| *o).unwrap_or(0);
     own.is_empty() || own[first..=last].iter().all(|o| *o) || !own.contains(&true)

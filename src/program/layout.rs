@@ -21,8 +21,13 @@ struct Layout {
 
 /// Places every value and makes the launches.
 pub(super) fn place(source: &Source, nodes: Vec<Node>, options: &Options) -> Result<Program, PlanError> {
-    let mut layout =
-        Layout { source: source.clone(), buffers: Vec::new(), states: HashMap::new(), views: HashMap::new(), inputs: Vec::new() };
+    let mut layout = Layout {
+        source: source.clone(),
+        buffers: Vec::new(),
+        states: HashMap::new(),
+        views: HashMap::new(),
+        inputs: Vec::new(),
+    };
     let nodes = layout.flatten(nodes);
     let source = layout.source.clone();
     let mut unshared = 0;
@@ -33,10 +38,13 @@ pub(super) fn place(source: &Source, nodes: Vec<Node>, options: &Options) -> Res
         let Body::Kernel(kernel) = &node.body else { continue };
         let recipe = match &options.caps {
             None => None,
-            Some(caps) => Some(kernel.variants(caps).into_iter().next().ok_or_else(|| PlanError::NoVariant {
-                kernel: kernel.signature().name,
-                label: kernel.label(),
-            })?),
+            Some(caps) => Some(
+                kernel
+                    .variants(caps)
+                    .into_iter()
+                    .next()
+                    .ok_or_else(|| PlanError::NoVariant { kernel: kernel.signature().name, label: kernel.label() })?,
+            ),
         };
         let reads: Vec<Option<View>> = node.reads.iter().map(|r| r.map(|r| layout.view(r))).collect();
         let mut writes = Vec::new();
@@ -170,9 +178,8 @@ impl Layout {
             for (read, &offset) in std::iter::zip(node.reads.iter().flatten(), offsets) {
                 let root = source.root(*read);
                 let len = source.values[root].len();
-                let in_flat = |layout: &Self, id: &ValueId| {
-                    layout.views.get(&source.root(*id)).is_some_and(|v| v.buffer == flat)
-                };
+                let in_flat =
+                    |layout: &Self, id: &ValueId| layout.views.get(&source.root(*id)).is_some_and(|v| v.buffer == flat);
                 let clash = |layout: &Self, at: usize, node: &Node| {
                     let writes_here = producer.get(&root) == Some(&at);
                     (writes_here && node.reads.iter().flatten().any(|r| in_flat(layout, r)))

@@ -228,10 +228,12 @@ impl Runner {
 
     /// Writes an input. It is queued before the next run.
     pub fn write(&self, name: &str, data: &[f32]) -> Result<(), DeviceError> {
-        let (_, view) = self.program.inputs.iter().find(|(n, _)| n == name).ok_or_else(|| DeviceError::Name {
-            kind: "input",
-            name: name.into(),
-        })?;
+        let (_, view) = self
+            .program
+            .inputs
+            .iter()
+            .find(|(n, _)| n == name)
+            .ok_or_else(|| DeviceError::Name { kind: "input", name: name.into() })?;
         if view.len != data.len() {
             return Err(DeviceError::Length { name: name.into(), needs: view.len, has: data.len() });
         }
@@ -340,7 +342,9 @@ fn prepare(gpu: &Gpu, program: &Program, memory: &[Memory], checks: bool) -> Res
                 .bind
                 .iter()
                 .map(|(_, slot)| match *slot {
-                    Slot::Read(i) => launch.reads.get(i).copied().flatten().map_or_else(|| absent.clone(), |v| span(&v)),
+                    Slot::Read(i) => {
+                        launch.reads.get(i).copied().flatten().map_or_else(|| absent.clone(), |v| span(&v))
+                    }
                     Slot::Write(i) => launch.writes.get(i).map_or_else(|| sink.clone(), span),
                     Slot::ScratchIn(i) | Slot::ScratchOut(i) => span(&launch.scratch[i]),
                 })
@@ -368,8 +372,10 @@ fn run_twin(launch: &Launch, memory: &[Memory]) {
     {
         let borrowed: Vec<_> = launch.reads.iter().map(|v| v.map(|v| (host(v.buffer).borrow(), v))).collect();
         let needed = launch.kernel.signature().reads.len();
-        let mut reads: Vec<&[f32]> =
-            borrowed.iter().map(|b| b.as_ref().map_or(&[][..], |(data, v)| &data[v.offset..v.offset + v.len])).collect();
+        let mut reads: Vec<&[f32]> = borrowed
+            .iter()
+            .map(|b| b.as_ref().map_or(&[][..], |(data, v)| &data[v.offset..v.offset + v.len]))
+            .collect();
         reads.resize(needed, &[]);
         let mut writes: Vec<&mut [f32]> = launch.writes.iter().map(|_| &mut [][..]).collect();
         let mut next = order.iter().peekable();

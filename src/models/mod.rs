@@ -1,0 +1,125 @@
+//! The models: a file each, its layers, its forward pass and its training step as the paper has
+//! them.
+
+mod dcgan;
+mod pixelcnn;
+mod vae;
+mod vae_conv;
+
+pub use dcgan::{Dcgan, DcganConfig, GeneratorLoss};
+pub use pixelcnn::{PixelCnn, PixelCnnConfig};
+pub use vae::{Vae, VaeConfig};
+pub use vae_conv::{VaeConv, VaeConvConfig};
+
+use crate::graph::Var;
+use crate::nn::{Network, OptimConfig};
+use serde::{Deserialize, Serialize};
+
+/// The `[model]` table: which network, and its sizes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum ModelConfig {
+    /// Fully connected variational autoencoder.
+    Vae(VaeConfig),
+    /// Convolutional variational autoencoder.
+    VaeConv(VaeConvConfig),
+    /// Deep convolutional GAN.
+    Dcgan(DcganConfig),
+    /// Masked convolutions over pixels.
+    Pixelcnn(PixelCnnConfig),
+}
+
+impl ModelConfig {
+    /// The model, or a sentence about a size that makes no sense.
+    pub fn build(&self) -> Result<Box<dyn Model>, String> {
+        Ok(match self {
+            ModelConfig::Vae(c) => Box::new(Vae::new(c)?),
+            ModelConfig::VaeConv(c) => Box::new(VaeConv::new(c)?),
+            ModelConfig::Dcgan(c) => Box::new(Dcgan::new(c)?),
+            ModelConfig::Pixelcnn(c) => Box::new(PixelCnn::new(c)?),
+        })
+    }
+}
+
+/// A quantity measured on every test image.
+pub struct Metric {
+    /// Its name: `bce`, `kl`, `loss`, `nll`, ...
+    pub name: &'static str,
+    /// Its unit: `nats/image`, `probability`, ...
+    pub unit: &'static str,
+    /// One number for each image, [n].
+    pub values: Var,
+    /// Whether it is a bound on the negative log-likelihood in nats, so that bits/dim follow.
+    pub likelihood: bool,
+}
+
+/// A generative model: its networks and the programs that train and test it.
+pub trait Model {
+    /// Its networks.
+    fn networks(&self) -> Vec<&Network>;
+
+    /// Channels, height and width of its images.
+    fn geometry(&self) -> [usize; 3];
+
+    /// Names of what [`Model::step`] returns.
+    fn losses(&self) -> &'static [&'static str];
+
+    /// Batches one training step consumes.
+    fn batches_per_step(&self) -> usize {
+        1
+    }
+
+    /// One training step on images [b,c,h,w] in [0, 1], optimiser included: its losses, scalars in
+    /// the order of [`Model::losses`].
+    fn step(&self, images: &Var, optim: &OptimConfig) -> Vec<Var>;
+
+    /// What is measured on test images [n,c,h,w] in [0, 1].
+    fn evaluate(&self, images: &Var) -> Vec<Metric>;
+
+    /// How images are made binary for evaluation, for the protocol of a figure.
+    fn binarisation(&self) -> &'static str {
+        "grey levels in [0,1]"
+    }
+
+    /// How new images are made.
+    fn family(&self) -> Family<'_>;
+
+    /// Trained parameters.
+    fn parameters(&self) -> usize {
+        self.networks().iter().map(|n| n.count()).sum()
+    }
+}
+
+/// How a model makes images.
+pub enum Family<'a> {
+    /// From a latent vector, in one pass.
+    Latent(&'a dyn LatentModel),
+    /// Pixel by pixel.
+    Pixels(&'a dyn PixelModel),
+}
+
+/// A model that decodes latent vectors with a standard normal prior.
+pub trait LatentModel {
+    /// Latent dimensions.
+    fn latent(&self) -> usize;
+
+    /// Images [n,c,h,w] in [0, 1] from z [n,latent].
+    fn decode(&self, z: &Var) -> Var;
+
+    /// The posterior mean of images [n,c,h,w] in [0, 1], for models that have one.
+    fn encode(&self, images: &Var) -> Option<Var>;
+}
+
+/// A model that draws pixels in raster order, each given those before it.
+pub trait PixelModel {
+    /// Bernoulli logits [n,1,h,w] of every pixel given the pixels before it.
+    fn logits(&self, images: &Var) -> Var;
+}
+
+/// A sentence for a size of zero.
+fn positive(sizes: &[(&str, usize)]) -> Result<(), String> {
+    match sizes.iter().find(|(_, v)| *v == 0) {
+        Some((key, _)) => Err(format!("model.{key} = 0 must be at least 1")),
+        None => Ok(()),
+    }
+}

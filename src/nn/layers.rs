@@ -1,0 +1,221 @@
+//! Layers, strung together the way a paper lists them.
+
+use super::network::{Init, NetworkBuilder, Param, Scheme};
+use crate::graph::Var;
+use crate::ops::{ConvSpec, Mask};
+
+/// Whether a layer normalises by its batch or by its running statistics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Batch statistics, which also move the running ones.
+    Train,
+    /// Running statistics.
+    Eval,
+}
+
+/// Added to the variance in batch normalisation.
+const BATCH_NORM_EPS: f32 = 1e-5;
+/// How far running statistics move towards those of a batch.
+const BATCH_NORM_MOMENTUM: f32 = 0.1;
+
+#[derive(Clone, Debug)]
+enum Layer {
+    Linear { w: Param, b: Option<Param> },
+    Conv { w: Param, b: Option<Param>, spec: ConvSpec },
+    ConvTranspose { w: Param, b: Option<Param>, spec: ConvSpec },
+    BatchNorm { gamma: Param, beta: Param, mean: Param, var: Param },
+    Relu,
+    LeakyRelu(f32),
+    Tanh,
+    Flatten,
+    Unflatten([usize; 3]),
+    Residual(Sequential),
+}
+
+/// A chain of layers.
+#[derive(Clone, Debug)]
+pub struct Sequential {
+    layers: Vec<(String, Layer)>,
+}
+
+impl Sequential {
+    /// Applies the layers in order.
+    pub fn forward(&self, x: &Var, mode: Mode) -> Var {
+        let mut x = x.clone();
+        for (name, layer) in &self.layers {
+            x.graph().scope(name);
+            x = layer.forward(&x, mode);
+        }
+        x
+    }
+}
+
+impl Layer {
+    fn forward(&self, x: &Var, mode: Mode) -> Var {
+        let g = x.graph();
+        match self {
+            Layer::Linear { w, b } => x.linear(&w.var(g), b.as_ref().map(|b| b.var(g)).as_ref()),
+            Layer::Conv { w, b, spec } => x.conv2d(&w.var(g), b.as_ref().map(|b| b.var(g)).as_ref(), spec),
+            Layer::ConvTranspose { w, b, spec } => {
+                x.conv_transpose2d(&w.var(g), b.as_ref().map(|b| b.var(g)).as_ref(), spec, [0, 0])
+            }
+            Layer::BatchNorm { gamma, beta, mean, var } => {
+                let [gamma, beta, mean, var] = [gamma, beta, mean, var].map(|p| p.var(g));
+                if mode == Mode::Eval {
+                    return x.batch_norm_eval(&gamma, &beta, &mean, &var, BATCH_NORM_EPS);
+                }
+                let normed = x.batch_norm(&gamma, &beta, BATCH_NORM_EPS);
+                // The running variance is the unbiased one, as in PyTorch.
+                let n = (x.len() / gamma.len()) as f32;
+                g.ema(&normed.mean, &mean, BATCH_NORM_MOMENTUM, 1.0);
+                g.ema(&normed.var, &var, BATCH_NORM_MOMENTUM, n / (n - 1.0).max(1.0));
+                normed.y
+            }
+            Layer::Relu => x.relu(),
+            Layer::LeakyRelu(slope) => x.leaky_relu(*slope),
+            Layer::Tanh => x.tanh(),
+            Layer::Flatten => x.flatten(),
+            Layer::Unflatten([c, h, w]) => x.reshape(&[x.shape()[0], *c, *h, *w]),
+            Layer::Residual(body) => x + &body.forward(x, mode),
+        }
+    }
+}
+
+/// Builds a [`Sequential`]; every layer takes a number, as in PyTorch's module of that name, and
+/// its parameters are called `PREFIX.NUMBER.weight` and `PREFIX.NUMBER.bias`.
+pub struct Sequence<'a> {
+    net: &'a mut NetworkBuilder,
+    prefix: String,
+    layers: Vec<(String, Layer)>,
+}
+
+impl NetworkBuilder {
+    /// Starts a chain of layers; an empty prefix numbers them from the top.
+    pub fn sequence(&mut self, prefix: &str) -> Sequence<'_> {
+        Sequence { net: self, prefix: prefix.into(), layers: Vec::new() }
+    }
+
+    /// Weight and bias of a layer, by the network's scheme.
+    fn weights(
+        &mut self,
+        name: &str,
+        shape: &[usize],
+        outputs: usize,
+        fan: [usize; 2],
+        bias: bool,
+    ) -> (Param, Option<Param>) {
+        let (weight, zero) = match self.scheme {
+            Scheme::Torch => (Init::fan_in(fan[0]), Init::fan_in(fan[0])),
+            Scheme::Dcgan => (Init::Normal { mean: 0.0, std: 0.02 }, Init::Zeros),
+            Scheme::Glorot => (Init::glorot(fan[0], fan[1]), Init::Zeros),
+        };
+        let w = self.param(format!("{name}.weight"), shape, weight);
+        (w, bias.then(|| self.param(format!("{name}.bias"), &[outputs], zero)))
+    }
+
+    /// A fully connected layer with a name of its own.
+    pub fn linear(&mut self, name: &str, inputs: usize, outputs: usize) -> Sequential {
+        let (w, b) = self.weights(name, &[outputs, inputs], outputs, [inputs, outputs], true);
+        Sequential { layers: vec![(name.into(), Layer::Linear { w, b })] }
+    }
+}
+
+impl Sequence<'_> {
+    fn name(&self) -> String {
+        match self.prefix.as_str() {
+            "" => self.layers.len().to_string(),
+            prefix => format!("{prefix}.{}", self.layers.len()),
+        }
+    }
+
+    fn push(mut self, layer: Layer) -> Self {
+        let name = self.name();
+        self.layers.push((name, layer));
+        self
+    }
+
+    /// Fully connected: y = x·Wᵀ + b.
+    pub fn linear(self, inputs: usize, outputs: usize, bias: bool) -> Self {
+        let (w, b) = self.net.weights(&self.name(), &[outputs, inputs], outputs, [inputs, outputs], bias);
+        self.push(Layer::Linear { w, b })
+    }
+
+    /// Convolution with a square kernel.
+    pub fn conv(self, inputs: usize, outputs: usize, kernel: usize, spec: ConvSpec, bias: bool) -> Self {
+        let taps = kernel * kernel;
+        let shape = [outputs, inputs, kernel, kernel];
+        let (w, b) = self.net.weights(&self.name(), &shape, outputs, [inputs * taps, outputs * taps], bias);
+        self.push(Layer::Conv { w, b, spec })
+    }
+
+    /// 1x1 convolution with bias.
+    pub fn conv1x1(self, inputs: usize, outputs: usize) -> Self {
+        self.conv(inputs, outputs, 1, ConvSpec::default(), true)
+    }
+
+    /// Masked convolution that keeps the size, with bias.
+    pub fn masked_conv(self, mask: Mask, inputs: usize, outputs: usize, kernel: usize) -> Self {
+        self.conv(inputs, outputs, kernel, ConvSpec::masked(mask, [kernel; 2], 1), true)
+    }
+
+    /// Transposed convolution with a square kernel.
+    pub fn conv_transpose(self, inputs: usize, outputs: usize, kernel: usize, spec: ConvSpec, bias: bool) -> Self {
+        let taps = kernel * kernel;
+        let shape = [inputs, outputs, kernel, kernel];
+        // PyTorch counts the fan of a transposed convolution by the axes of its weight.
+        let (w, b) = self.net.weights(&self.name(), &shape, outputs, [outputs * taps, inputs * taps], bias);
+        self.push(Layer::ConvTranspose { w, b, spec })
+    }
+
+    /// Batch normalisation over `channels`.
+    pub fn batch_norm(self, channels: usize) -> Self {
+        let name = self.name();
+        let scale = match self.net.scheme {
+            Scheme::Dcgan => Init::Normal { mean: 1.0, std: 0.02 },
+            _ => Init::Ones,
+        };
+        let gamma = self.net.param(format!("{name}.weight"), &[channels], scale);
+        let beta = self.net.param(format!("{name}.bias"), &[channels], Init::Zeros);
+        let mean = self.net.stat(format!("{name}.running_mean"), &[channels], Init::Zeros);
+        let var = self.net.stat(format!("{name}.running_var"), &[channels], Init::Ones);
+        self.push(Layer::BatchNorm { gamma, beta, mean, var })
+    }
+
+    /// max(x, 0)
+    pub fn relu(self) -> Self {
+        self.push(Layer::Relu)
+    }
+
+    /// x where positive, slope·x elsewhere
+    pub fn leaky_relu(self, slope: f32) -> Self {
+        self.push(Layer::LeakyRelu(slope))
+    }
+
+    /// tanh x
+    pub fn tanh(self) -> Self {
+        self.push(Layer::Tanh)
+    }
+
+    /// [n,c,h,w] as [n,c·h·w]
+    pub fn flatten(self) -> Self {
+        self.push(Layer::Flatten)
+    }
+
+    /// [n,c·h·w] as [n,c,h,w]
+    pub fn unflatten(self, shape: [usize; 3]) -> Self {
+        self.push(Layer::Unflatten(shape))
+    }
+
+    /// x + body(x)
+    pub fn residual(self, body: impl FnOnce(Sequence<'_>) -> Sequence<'_>) -> Self {
+        let name = self.name();
+        let inner = body(Sequence { net: self.net, prefix: name, layers: Vec::new() });
+        let inner = Sequential { layers: inner.layers };
+        self.push(Layer::Residual(inner))
+    }
+
+    /// The finished chain.
+    pub fn build(self) -> Sequential {
+        Sequential { layers: self.layers }
+    }
+}

@@ -1,0 +1,9 @@
+//! Layers, initialisers and optimisers, written with ops.
+
+mod layers;
+mod network;
+mod optim;
+
+pub use layers::{Mode, Sequence, Sequential};
+pub use network::{Init, Network, NetworkBuilder, Numbering, Param, ParamInfo};
+pub use optim::OptimConfig;

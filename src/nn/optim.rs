@@ -1,0 +1,126 @@
+//! Optimisers as a run's settings name them.
+
+use super::Network;
+use crate::graph::{Graph, Var, gradients};
+use crate::ops::{Adam, RmsProp, Sgd};
+use serde::{Deserialize, Serialize};
+
+/// The `[optim]` table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+pub enum OptimConfig {
+    /// Stochastic gradient descent with momentum.
+    Sgd {
+        /// Learning rate.
+        lr: f64,
+        /// Factor on the learning rate at every step.
+        decay: f64,
+        /// Momentum.
+        momentum: f64,
+        /// L2 penalty.
+        weight_decay: f64,
+    },
+    /// RMSprop, plain or centred.
+    Rmsprop {
+        /// Learning rate.
+        lr: f64,
+        /// Factor on the learning rate at every step.
+        decay: f64,
+        /// Smoothing of the squared gradient.
+        alpha: f64,
+        /// Added to the root.
+        eps: f64,
+        /// Momentum.
+        momentum: f64,
+        /// Subtract the squared mean gradient.
+        centered: bool,
+    },
+    /// Adam.
+    Adam {
+        /// Learning rate.
+        lr: f64,
+        /// Factor on the learning rate at every step.
+        decay: f64,
+        /// Decay of the first moment.
+        beta1: f64,
+        /// Decay of the second moment.
+        beta2: f64,
+        /// Added to the root.
+        eps: f64,
+    },
+}
+
+impl OptimConfig {
+    /// Names of the optimiser's buffers; a network's state `NAME.BUFFER` has the size of its
+    /// parameters.
+    pub fn buffers(&self) -> &'static [&'static str] {
+        match self {
+            OptimConfig::Sgd { .. } => &["momentum"],
+            OptimConfig::Rmsprop { .. } => &["square", "mean", "momentum"],
+            OptimConfig::Adam { .. } => &["m", "v"],
+        }
+    }
+
+    /// A sentence about a value that makes no sense, if there is one.
+    pub fn fault(&self) -> Option<String> {
+        let range =
+            |key: &str, v: f64, ok: bool, wants: &str| (!ok).then(|| format!("optim.{key} = {v} must be {wants}"));
+        let share = |key: &str, v: f64| range(key, v, (0.0..1.0).contains(&v), "at least 0 and below 1");
+        let positive = |key: &str, v: f64| range(key, v, v > 0.0 && v.is_finite(), "above 0");
+        let decay = |v: f64| range("decay", v, v > 0.0 && v <= 1.0, "above 0 and at most 1");
+        match *self {
+            OptimConfig::Sgd { lr, decay: d, momentum, weight_decay } => positive("lr", lr)
+                .or_else(|| decay(d))
+                .or_else(|| share("momentum", momentum))
+                .or_else(|| range("weight_decay", weight_decay, weight_decay >= 0.0, "at least 0")),
+            OptimConfig::Rmsprop { lr, decay: d, alpha, eps, momentum, .. } => positive("lr", lr)
+                .or_else(|| decay(d))
+                .or_else(|| share("alpha", alpha))
+                .or_else(|| positive("eps", eps))
+                .or_else(|| share("momentum", momentum)),
+            OptimConfig::Adam { lr, decay: d, beta1, beta2, eps } => positive("lr", lr)
+                .or_else(|| decay(d))
+                .or_else(|| share("beta1", beta1))
+                .or_else(|| share("beta2", beta2))
+                .or_else(|| positive("eps", eps)),
+        }
+    }
+
+    /// Adds one descent step on `loss` for the parameters of `net` to the graph. Parameters the
+    /// loss does not depend on see a zero gradient.
+    pub fn minimize(&self, loss: &Var, net: &Network) {
+        let g = loss.graph().clone();
+        let (mut tensors, mut offsets) = (Vec::new(), Vec::new());
+        for (grad, info) in std::iter::zip(gradients(loss, &net.vars(&g)), &net.params) {
+            if let Some(grad) = grad {
+                tensors.push(grad);
+                offsets.push(info.offset);
+            }
+        }
+        g.scope(&format!("{} update", net.name));
+        let grads = g.flatten(&tensors, &offsets, net.flat_len());
+        self.update(&g, &grads, net);
+    }
+
+    fn update(&self, g: &Graph, grads: &Var, net: &Network) {
+        let p = net.flat(g);
+        let updates = net.updates(g);
+        let buffers: Vec<Var> = self.buffers().iter().map(|name| net.moment(g, name)).collect();
+        match *self {
+            OptimConfig::Sgd { lr, decay, momentum, weight_decay } => {
+                let o = Sgd { lr: lr as f32, decay, momentum: momentum as f32, weight_decay: weight_decay as f32 };
+                g.sgd(&o, grads, &updates, &p, &buffers[0]);
+            }
+            OptimConfig::Rmsprop { lr, decay, alpha, eps, momentum, centered } => {
+                let (lr, alpha, eps, momentum) = (lr as f32, alpha as f32, eps as f32, momentum as f32);
+                let o = RmsProp { lr, decay, alpha, eps, momentum, centered };
+                g.rmsprop(&o, grads, &updates, &p, [&buffers[0], &buffers[1], &buffers[2]]);
+            }
+            OptimConfig::Adam { lr, decay, beta1, beta2, eps } => {
+                let o = Adam { lr: lr as f32, decay, beta1, beta2, eps: eps as f32 };
+                g.adam(&o, grads, &updates, &p, &buffers[0], &buffers[1]);
+            }
+        }
+        g.advance(&updates);
+    }
+}

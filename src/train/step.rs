@@ -1,0 +1,31 @@
+//! The program of one training step.
+
+use crate::graph::{Graph, GraphError, Noise};
+use crate::kernels::philox::Domain;
+use crate::models::Model;
+use crate::nn::OptimConfig;
+use crate::program::Source;
+
+/// Steps whose losses the device remembers until the host reads them.
+pub const HISTORY_ROWS: usize = 256;
+
+/// One training step of `model`: decodes the uploaded bytes, runs the model's step, records its
+/// losses in row `step % HISTORY_ROWS` of the state `history`, and advances the state `clock`.
+///
+/// The input `images` holds `batch · batches_per_step` images [c,h,w] of bytes, four to a word.
+pub fn train_source(model: &dyn Model, optim: &OptimConfig, batch: usize, seed: u64) -> Result<Source, GraphError> {
+    let g = Graph::new(Noise { seed, domain: Domain::Train as u32, clock: "clock".into() });
+    let [c, h, w] = model.geometry();
+    let n = batch * model.batches_per_step();
+    g.scope("data");
+    let words = g.input("images", &[(n * c * h * w).div_ceil(4)]);
+    let images = g.decode_u8(&words, &[n, c, h, w], 1.0, 0.0);
+    let losses = model.step(&images, optim);
+    g.scope("record");
+    let history = g.state("history", HISTORY_ROWS * losses.len(), 0, &[HISTORY_ROWS, losses.len()]);
+    for (column, loss) in losses.iter().enumerate() {
+        g.record(loss, &history, column);
+    }
+    g.advance(&g.clock());
+    g.finish()
+}
