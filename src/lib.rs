@@ -1,5 +1,6 @@
 //! limn trains generative models on any GPU that speaks Vulkan, Metal or DX12.
 
+pub mod bench;
 pub mod check;
 pub mod cli;
 pub mod data;

@@ -1,12 +1,11 @@
 //! `limn bench`: the time of kernels, and of whole training steps.
 
 use super::{DeviceArg, Error, device, kernels_named, not_yet, term};
-use crate::check::{Bench, Example};
-use crate::gpu::{Gpu, GpuError};
-use crate::kernels::{Cost, Kernel, Operand, Recipe, philox};
+use crate::bench;
+use crate::kernels::{Cost, Kernel, Recipe};
 use crate::program::Device;
 use serde_json::json;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Arguments of `limn bench`.
 #[derive(clap::Args, Debug)]
@@ -43,6 +42,9 @@ struct StepArgs {
     #[arg(long)]
     json: bool,
 }
+
+/// How long each variant is timed.
+const SECONDS: f64 = 0.25;
 
 /// Times kernels or steps.
 pub fn bench(args: &BenchArgs) -> Result<(), Error> {
@@ -112,61 +114,27 @@ fn kernels(args: &BenchArgs) -> Result<(), Error> {
 
 /// Milliseconds of every variant at one shape; the CPU has one, the twin.
 fn time_all(device: &Device, kernel: &dyn Kernel) -> Result<Vec<(&'static str, f64)>, Error> {
-    let example = inputs(kernel);
-    let Device::Gpu(gpu) = device else {
-        let reads: Vec<&[f32]> = example.reads.iter().map(Vec::as_slice).collect();
-        let mut writes = example.old.clone();
-        let mut writes: Vec<&mut [f32]> = writes.iter_mut().map(Vec::as_mut_slice).collect();
-        return Ok(vec![(
-            "twin",
-            median(|n| {
-                let start = Instant::now();
-                (0..n).for_each(|_| kernel.cpu(&reads, &mut writes));
-                Ok::<_, GpuError>(start.elapsed())
-            })?,
-        )]);
-    };
-    let variants = kernel.variants(gpu.caps());
-    Ok(variants
-        .iter()
-        .map(|recipe| Ok((recipe.name, time(gpu, &example, recipe)?)))
-        .collect::<Result<_, GpuError>>()?)
+    let Device::Gpu(gpu) = device else { return Ok(vec![("twin", time_twin(kernel))]) };
+    let time = |recipe: &Recipe| Ok((recipe.name, bench::time(gpu, kernel, recipe, SECONDS)?.median_ms));
+    kernel.variants(gpu.caps()).iter().map(time).collect()
 }
 
-/// Seeded inputs; the twin does not run, which would take longer than everything else.
-fn inputs(kernel: &dyn Kernel) -> Example {
-    let lens = kernel.lens();
-    let fill = |operand, len| {
-        let source = philox::Stream { seed: 1, domain: 9, stream: 0, step: 0 };
-        let mut next = 0;
-        kernel.example(operand, len, &mut || {
-            next += 1;
-            source.uniform(next - 1)
-        })
-    };
-    let reads = lens.reads.iter().enumerate().map(|(i, n)| fill(Operand::Read(i), *n)).collect();
-    let old = lens.writes.iter().enumerate().map(|(i, n)| fill(Operand::Write(i), *n)).collect();
-    Example { reads, old, twin: Vec::new(), bounds: Vec::new() }
-}
-
-fn time(gpu: &Gpu, example: &Example, recipe: &Recipe) -> Result<f64, GpuError> {
-    let bench = Bench::new(gpu, example, recipe, false)?;
-    gpu.check()?;
-    median(|n| {
+/// The median of some calls after a warm-up, in milliseconds.
+fn time_twin(kernel: &dyn Kernel) -> f64 {
+    let example = bench::operands(kernel);
+    let reads: Vec<&[f32]> = example.reads.iter().map(Vec::as_slice).collect();
+    let mut writes = example.old.clone();
+    let mut writes: Vec<&mut [f32]> = writes.iter_mut().map(Vec::as_mut_slice).collect();
+    let mut call = || {
         let start = Instant::now();
-        gpu.submit(|pass| (0..n).for_each(|_| bench.stages().iter().for_each(|s| s.record(pass))));
-        gpu.wait()?;
-        Ok(start.elapsed())
-    })
-}
-
-/// The median of seven rounds after a warm-up, in milliseconds; `round(n)` is the time of n calls.
-/// A round has so many calls that submission and the clock's grain do not count.
-fn median<E>(mut round: impl FnMut(usize) -> Result<Duration, E>) -> Result<f64, E> {
-    round(1)?;
-    let once = round(1)?.as_secs_f64();
-    let calls = ((0.02 / once.max(1e-6)).ceil() as usize).clamp(1, 1000);
-    let mut times = (0..7).map(|_| Ok(round(calls)?.as_secs_f64() / calls as f64)).collect::<Result<Vec<f64>, E>>()?;
+        kernel.cpu(&reads, &mut writes);
+        1e3 * start.elapsed().as_secs_f64()
+    };
+    call();
+    let mut times = vec![call()];
+    while times.len() < 100 && times.iter().sum::<f64>() < 1e3 * SECONDS {
+        times.push(call());
+    }
     times.sort_by(f64::total_cmp);
-    Ok(1e3 * times[3])
+    times[times.len() / 2]
 }

@@ -24,6 +24,7 @@ pub mod cross_entropy;
 pub mod decode_u8;
 pub mod ema;
 mod gather;
+mod gather_lanes;
 mod launch;
 pub mod matmul;
 pub mod philox;
@@ -38,6 +39,7 @@ pub mod sample_pixel;
 pub mod sgd;
 pub mod strided;
 mod weight_grad;
+mod weight_grad_lanes;
 
 pub use launch::step;
 pub(crate) use launch::{exact, example_clock, exp_error, expm1_error, flat, normal_error, rate, rate_error};
@@ -101,6 +103,9 @@ pub struct Caps {
     pub max_storage_bindings: u32,
     /// Bytes one storage binding may span.
     pub max_binding_bytes: u64,
+    /// Invocations per subgroup where it is always the same and WGSL's subgroup operations are
+    /// there, 0 otherwise.
+    pub subgroup: u32,
 }
 
 /// The two kinds of device for which a different shape of kernel is fast.
@@ -122,6 +127,7 @@ impl Caps {
         max_workgroup_bytes: 16384,
         max_storage_bindings: 8,
         max_binding_bytes: 128 << 20,
+        subgroup: 0,
     };
 }
 
