@@ -1,6 +1,6 @@
 //! `limn bench`: the time of kernels, and of whole training steps.
 
-use super::{DeviceArg, Error, device, kernels_named, not_yet, term};
+use super::{Error, device, kernels_named, not_yet, term};
 use crate::bench;
 use crate::kernels::{Cost, Kernel, Recipe};
 use crate::program::Device;
@@ -9,16 +9,16 @@ use std::time::Instant;
 
 /// Arguments of `limn bench`.
 #[derive(clap::Args, Debug)]
-#[command(args_conflicts_with_subcommands = true)]
 pub struct BenchArgs {
     #[command(subcommand)]
     command: Option<Command>,
     /// Kernels to time, by name or a part of it; all without any
     names: Vec<String>,
-    #[command(flatten)]
-    device: DeviceArg,
-    /// One JSON object per kernel, shape and variant
-    #[arg(long)]
+    /// Device: `cpu`, or a number or a part of a name from `limn devices`
+    #[arg(long, value_name = "D", global = true)]
+    device: Option<String>,
+    /// One JSON object per kernel, shape and variant, or per preset
+    #[arg(long, global = true)]
     json: bool,
 }
 
@@ -36,11 +36,6 @@ struct StepArgs {
     /// Images per step
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     batch: Option<u32>,
-    #[command(flatten)]
-    device: DeviceArg,
-    /// One JSON object
-    #[arg(long)]
-    json: bool,
 }
 
 /// How long each variant is timed.
@@ -49,13 +44,16 @@ const SECONDS: f64 = 0.25;
 /// Times kernels or steps.
 pub fn bench(args: &BenchArgs) -> Result<(), Error> {
     match &args.command {
-        Some(Command::Step(args)) => step(args),
+        Some(Command::Step(_)) if !args.names.is_empty() => {
+            Err(Error::new("`limn bench` times either kernels or a step, not both at once"))
+        }
+        Some(Command::Step(step_args)) => step(step_args, args.device.as_deref(), args.json),
         None => kernels(args),
     }
 }
 
-fn step(args: &StepArgs) -> Result<(), Error> {
-    let _ = args;
+fn step(args: &StepArgs, device: Option<&str>, json: bool) -> Result<(), Error> {
+    let _ = (args, device, json);
     Err(not_yet("bench step"))
 }
 
@@ -80,7 +78,7 @@ impl Row {
 
 fn kernels(args: &BenchArgs) -> Result<(), Error> {
     let entries = kernels_named(&args.names)?;
-    let device = device::open(args.device.device.as_deref())?;
+    let device = device::open(args.device.as_deref())?;
     let mut progress = term::Progress::new();
     let mut rows = vec![["kernel", "shape", "variant", "ms", "GFLOP/s", "GB/s"].map(String::from).to_vec()];
     for entry in &entries {

@@ -222,6 +222,7 @@ mod tests {
             "bench",
             "bench conv2d matmul --device 0 --json",
             "bench step dcgan --batch 64 --device 0 --json",
+            "bench --json --device 0 step dcgan",
             "profile dcgan --steps 3 --trace t.json --json",
             "plan dcgan",
             "data list --json",
