@@ -1,5 +1,6 @@
-//! GPU against CPU reference, gradients, whole training steps.
+//! GPU against CPU reference, gradients, whole training steps, the command line.
 
+mod cli;
 mod derivatives;
 mod fusion;
 mod gradients;
