@@ -1,7 +1,9 @@
 //! limn trains generative models on any GPU that speaks Vulkan, Metal or DX12.
 
+pub mod bench;
 pub mod check;
 pub mod data;
+pub mod eval;
 pub mod gpu;
 pub mod graph;
 pub mod kernels;
@@ -9,4 +11,5 @@ pub mod models;
 pub mod nn;
 pub mod ops;
 pub mod program;
+pub mod sample;
 pub mod train;

@@ -228,6 +228,11 @@ impl Gpu {
             max_workgroup_bytes: limits.max_compute_workgroup_storage_size,
             max_storage_bindings: limits.max_storage_buffers_per_shader_stage,
             max_binding_bytes: limits.max_storage_buffer_binding_size,
+            subgroup: if features.contains(wgpu::Features::SUBGROUP) && desc.subgroup.0 == desc.subgroup.1 {
+                desc.subgroup.0
+            } else {
+                0
+            },
         };
         let timestamps = features.contains(timing);
         Ok(Gpu {

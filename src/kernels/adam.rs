@@ -27,6 +27,9 @@ params! {
     }
 }
 
+static SHADER: Shader = shader!("adam", "width1", "flat", "activation");
+static SHADER4: Shader = shader!("adam" as "adam4", "width4", "flat", "activation");
+
 static SIGNATURE: Signature = Signature {
     name: "adam",
     reads: &["g", "clock"],
@@ -76,8 +79,54 @@ impl Kernel for Adam {
         }
     }
 
-    fn variants(&self, _caps: &Caps) -> Vec<Recipe> {
-        Vec::new()
+    fn variants(&self, caps: &Caps) -> Vec<Recipe> {
+        let stage = |shader, width: u32| {
+            let params = Adam { len: self.len / width, ..*self };
+            flat(shader, &params, params.len as usize, caps)
+                .bind("g", Slot::Read(0))
+                .bind("clock", Slot::Read(1))
+                .bind("w", Slot::Write(0))
+                .bind("m", Slot::Write(1))
+                .bind("v", Slot::Write(2))
+        };
+        let scalar = Recipe::single("scalar", stage(&SHADER, 1));
+        match self.len % 4 {
+            0 => vec![Recipe::single("vec4", stage(&SHADER4, 4)), scalar],
+            _ => vec![scalar],
+        }
+    }
+
+    fn example(&self, operand: Operand, len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
+        match operand {
+            Operand::Read(1) => example_clock(len, draw),
+            Operand::Write(1) => (0..len).map(|_| 0.2 * draw() - 0.1).collect(),
+            Operand::Write(2) => (0..len).map(|_| 0.01 * draw()).collect(),
+            _ => (0..len).map(|_| 2.0 * draw() - 1.0).collect(),
+        }
+    }
+
+    fn bounds(&self, reads: &[&[f32]], old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
+        let t = step(reads[1]) as f32 + 1.0;
+        // 1 - beta^t by expm1, whose error is that of the exponential where it is not a series.
+        let correction = |ln_beta: f32| -> (f32, f32) {
+            let x = t * ln_beta;
+            let value = -x.exp_m1();
+            (value, 8.0 * EPS + (exp_error(x) + x.abs() * EPS) * x.exp() / value)
+        };
+        let ((one, d_one), (two, d_two)) = (correction(self.ln_beta1), correction(self.ln_beta2));
+        let relative = rate_error(self.ln_decay, reads[1]) + d_one + d_two / 2.0 + 40.0 * EPS;
+        let step = rate(self.lr, self.ln_decay, reads[1]) as f32 / one;
+        let mut bounds = vec![Vec::new(); 3];
+        for (i, g) in reads[0].iter().enumerate() {
+            let d_m = 3.0 * EPS * ((self.beta1 * old[1][i]).abs() + ((1.0 - self.beta1) * g).abs()) + f32::MIN_POSITIVE;
+            let d_v = 5.0 * EPS * twin[2][i] + f32::MIN_POSITIVE;
+            let below = twin[2][i].sqrt() / two.sqrt() + self.eps;
+            let update = step * (d_m + relative * twin[1][i].abs()) / below;
+            bounds[0].push(update + 2.0 * EPS * twin[0][i].abs() + f32::MIN_POSITIVE);
+            bounds[1].push(d_m);
+            bounds[2].push(d_v);
+        }
+        bounds
     }
 
     fn flops(&self) -> u64 {
@@ -87,4 +136,23 @@ impl Kernel for Adam {
     fn label(&self) -> String {
         format!("p[{}] betas {},{}", self.len, self.beta1, self.beta2)
     }
+}
+
+/// Odd shapes.
+pub fn cases() -> Vec<Box<dyn Kernel>> {
+    let case = |len, betas, ln_decay| Box::new(Adam::new(len, 1e-3, ln_decay, betas, 1e-8)) as Box<dyn Kernel>;
+    vec![
+        case(1, (0.9, 0.999), 0.0),
+        case(131, (0.5, 0.999), 0.0),
+        case(512, (0.0, 0.9), -2.3e-5),
+        case(10_007, (0.9, 0.999), -2.3e-5),
+        case(4096, (0.9, 0.99999), 0.0),
+    ]
+}
+
+/// Shapes of the presets.
+pub fn shapes() -> Vec<Box<dyn Kernel>> {
+    [652_824, 896_833, 53_569]
+        .map(|len| Box::new(Adam::new(len, 1e-3, 0.0, (0.9, 0.999), 1e-8)) as Box<dyn Kernel>)
+        .into()
 }

@@ -10,6 +10,8 @@ params! {
     }
 }
 
+static SHADER: Shader = shader!("advance");
+
 static SIGNATURE: Signature = Signature { name: "advance", reads: &[], writes: &[("clock", Access::Update)] };
 
 impl Kernel for Advance {
@@ -26,7 +28,16 @@ impl Kernel for Advance {
     }
 
     fn variants(&self, _caps: &Caps) -> Vec<Recipe> {
-        Vec::new()
+        let stage = Stage::new(&SHADER, self, [1, 1, 1]).bind("clock", Slot::Write(0));
+        vec![Recipe::single("single", stage)]
+    }
+
+    fn example(&self, _operand: Operand, len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
+        example_clock(len, draw)
+    }
+
+    fn bounds(&self, _reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
+        exact(twin)
     }
 
     fn flops(&self) -> u64 {
@@ -36,4 +47,14 @@ impl Kernel for Advance {
     fn label(&self) -> String {
         "clock[1]".into()
     }
+}
+
+/// Odd shapes.
+pub fn cases() -> Vec<Box<dyn Kernel>> {
+    vec![Box::new(Advance { pad: 0 })]
+}
+
+/// Shapes of the presets.
+pub fn shapes() -> Vec<Box<dyn Kernel>> {
+    cases()
 }

@@ -16,6 +16,8 @@ params! {
     }
 }
 
+static SHADER: Shader = shader!("concat", "flat");
+
 static SIGNATURE: Signature = Signature { name: "concat", reads: &["x", "y"], writes: &[("z", Access::Write)] };
 
 impl Kernel for Concat {
@@ -37,8 +39,19 @@ impl Kernel for Concat {
         }
     }
 
-    fn variants(&self, _caps: &Caps) -> Vec<Recipe> {
-        Vec::new()
+    fn variants(&self, caps: &Caps) -> Vec<Recipe> {
+        let items = self.lens().writes[0];
+        vec![Recipe::single(
+            "flat",
+            flat(&SHADER, self, items, caps)
+                .bind("x", Slot::Read(0))
+                .bind("y", Slot::Read(1))
+                .bind("z", Slot::Write(0)),
+        )]
+    }
+
+    fn bounds(&self, _reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
+        exact(twin)
     }
 
     fn flops(&self) -> u64 {
@@ -49,4 +62,22 @@ impl Kernel for Concat {
         let Concat { outer, a, b, inner } = self;
         format!("x[{outer},{a},{inner}] y[{outer},{b},{inner}]")
     }
+}
+
+/// Odd shapes.
+pub fn cases() -> Vec<Box<dyn Kernel>> {
+    let case = |outer, a, b, inner| Box::new(Concat { outer, a, b, inner }) as Box<dyn Kernel>;
+    vec![
+        case(1, 1, 1, 1),
+        case(3, 2, 5, 1),
+        case(7, 1, 3, 13),
+        case(2, 3, 4, 1009),
+        case(64, 17, 1, 49),
+        case(20_011, 1, 2, 1),
+    ]
+}
+
+/// Shapes of the presets.
+pub fn shapes() -> Vec<Box<dyn Kernel>> {
+    vec![Box::new(Concat { outer: 16, a: 32, b: 32, inner: 784 })]
 }

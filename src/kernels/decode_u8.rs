@@ -15,6 +15,8 @@ params! {
     }
 }
 
+static SHADER: Shader = shader!("decode_u8", "flat");
+
 static SIGNATURE: Signature = Signature { name: "decode_u8", reads: &["words"], writes: &[("y", Access::Write)] };
 
 impl Kernel for DecodeU8 {
@@ -33,8 +35,22 @@ impl Kernel for DecodeU8 {
         }
     }
 
-    fn variants(&self, _caps: &Caps) -> Vec<Recipe> {
-        Vec::new()
+    fn variants(&self, caps: &Caps) -> Vec<Recipe> {
+        let items = (self.len as usize).div_ceil(4);
+        vec![Recipe::single(
+            "flat",
+            flat(&SHADER, self, items, caps).bind("words", Slot::Read(0)).bind("y", Slot::Write(0)),
+        )]
+    }
+
+    fn example(&self, _operand: Operand, len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
+        let mut byte = || (256.0 * draw()) as u8;
+        (0..len).map(|_| f32::from_bits(u32::from_le_bytes([byte(), byte(), byte(), byte()]))).collect()
+    }
+
+    fn bounds(&self, _reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
+        let bound = |y: &f32| EPS * (8.0 * (y - self.shift).abs() + 2.0 * y.abs()) + f32::MIN_POSITIVE;
+        vec![twin[0].iter().map(bound).collect()]
     }
 
     fn flops(&self) -> u64 {
@@ -44,4 +60,17 @@ impl Kernel for DecodeU8 {
     fn label(&self) -> String {
         format!("y[{}]", self.len)
     }
+}
+
+/// Odd shapes.
+pub fn cases() -> Vec<Box<dyn Kernel>> {
+    let case = |len, scale, shift| Box::new(DecodeU8 { len, scale, shift }) as Box<dyn Kernel>;
+    vec![case(1, 1.0, 0.0), case(2, 2.0, -1.0), case(7, 2.0, -1.0), case(784, 1.0, 0.0), case(100_003, 2.0, -1.0)]
+}
+
+/// Shapes of the presets.
+pub fn shapes() -> Vec<Box<dyn Kernel>> {
+    [(100_352, 1.0, 0.0), (50_176, 2.0, -1.0)]
+        .map(|(len, scale, shift)| Box::new(DecodeU8 { len, scale, shift }) as Box<dyn Kernel>)
+        .into()
 }

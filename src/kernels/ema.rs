@@ -14,6 +14,9 @@ params! {
     }
 }
 
+static SHADER: Shader = shader!("ema", "width1", "flat");
+static SHADER4: Shader = shader!("ema" as "ema4", "width4", "flat");
+
 static SIGNATURE: Signature = Signature { name: "ema", reads: &["x"], writes: &[("s", Access::Update)] };
 
 impl Kernel for Ema {
@@ -32,8 +35,24 @@ impl Kernel for Ema {
         }
     }
 
-    fn variants(&self, _caps: &Caps) -> Vec<Recipe> {
-        Vec::new()
+    fn variants(&self, caps: &Caps) -> Vec<Recipe> {
+        let stage = |shader, width: u32| {
+            let params = Ema { len: self.len / width, ..*self };
+            flat(shader, &params, params.len as usize, caps).bind("x", Slot::Read(0)).bind("s", Slot::Write(0))
+        };
+        let scalar = Recipe::single("scalar", stage(&SHADER, 1));
+        match self.len % 4 {
+            0 => vec![Recipe::single("vec4", stage(&SHADER4, 4)), scalar],
+            _ => vec![scalar],
+        }
+    }
+
+    fn bounds(&self, reads: &[&[f32]], old: &[&[f32]], _twin: &[&[f32]]) -> Vec<Vec<f32>> {
+        let bound = |(x, s): (&f32, &f32)| {
+            let (x, s) = ((self.scale * x).abs(), s.abs());
+            EPS * (2.0 * s + self.rate.abs() * (5.0 * x + 4.0 * s)) + f32::MIN_POSITIVE
+        };
+        vec![std::iter::zip(reads[0], old[0]).map(bound).collect()]
     }
 
     fn flops(&self) -> u64 {
@@ -43,4 +62,21 @@ impl Kernel for Ema {
     fn label(&self) -> String {
         format!("s[{}] rate {}", self.len, self.rate)
     }
+}
+
+/// Odd shapes.
+pub fn cases() -> Vec<Box<dyn Kernel>> {
+    let case = |len, rate, scale| Box::new(Ema { len, rate, scale }) as Box<dyn Kernel>;
+    vec![
+        case(1, 0.1, 1.0),
+        case(127, 0.1, 128.0 / 127.0),
+        case(256, 0.0, 1.0),
+        case(10_007, 1.0, 1.0),
+        case(65_536, 5e-4, 1.0),
+    ]
+}
+
+/// Shapes of the presets.
+pub fn shapes() -> Vec<Box<dyn Kernel>> {
+    [(128, 0.1), (627_200, 5e-4)].map(|(len, rate)| Box::new(Ema { len, rate, scale: 1.0 }) as Box<dyn Kernel>).into()
 }

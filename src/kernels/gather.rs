@@ -5,6 +5,7 @@
 //! are live, differ.
 
 use super::conv::Conv;
+use super::gather_lanes;
 use super::matmul::MatMul;
 use super::{Caps, Class, Recipe, Shader, Slot, Stage, grid_1d, params, shader};
 
@@ -173,7 +174,7 @@ impl Gather {
     }
 
     /// Phases and the most outputs a row has in one of them, per axis.
-    fn phases(&self) -> [(usize, usize); 2] {
+    pub(super) fn phases(&self) -> [(usize, usize); 2] {
         let axis = |stride: u32, len: u32| {
             let phases = if self.transposed != 0 { stride } else { 1 };
             (phases as usize, len.div_ceil(phases) as usize)
@@ -189,8 +190,10 @@ pub(super) fn variants(conv: &Conv, role: Role, caps: &Caps) -> Vec<Recipe> {
 
 /// Every variant, the best guess first.
 pub(super) fn recipes(form: &Gather, caps: &Caps) -> Vec<Recipe> {
-    let _ = Class::Lanes;
-    tiles(form, caps)
+    let lanes = caps.class == Class::Lanes && caps.subgroup == 8;
+    let mut all = if lanes { gather_lanes::recipes(form, caps) } else { Vec::new() };
+    all.extend(tiles(form, caps));
+    all
 }
 
 static TILE: Shader = shader!("tile_gather", "activation", "gather");

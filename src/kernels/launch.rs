@@ -1,6 +1,6 @@
 //! What the kernels of this folder share: the launch of flat loops, the clock, error bounds.
 
-use super::{Caps, Class, EPS, Params, Shader, Stage, grid_1d};
+use super::{Caps, Class, EPS, Params, Shader, Stage, grid_1d, philox};
 
 /// The step held in word 0 of a clock buffer, whose u32 bits travel in f32 storage.
 pub fn step(clock: &[f32]) -> u32 {
@@ -17,19 +17,41 @@ pub(crate) fn exp_error(x: f32) -> f32 {
     (3.0 + 2.0 * x.abs()) * 2.0 * EPS
 }
 
-/// A stage whose invocations walk over `items` independent items, `WG` to a workgroup and `PER` to
-/// an invocation; both are override constants of the shader. Neighbouring invocations take
-/// neighbouring items.
+/// A stage of a shader that walks over `items` independent items with `flat_range`. Software devices
+/// get few workgroups with long blocks, because each costs them overhead; GPUs get many.
 pub(crate) fn flat<P: Params>(shader: &'static Shader, params: &P, items: usize, caps: &Caps) -> Stage {
-    let (wg, per) = match caps.class {
-        Class::Lanes => (8, if items < 4096 { 8 } else { 64 }),
-        Class::Gpu => (256, if items < 1 << 18 { 1 } else { 4 }),
+    let (wg, groups) = match caps.class {
+        Class::Lanes => (8, (items / 512).clamp(1, 512)),
+        Class::Gpu => (256, items.div_ceil(if items < 1 << 18 { 256 } else { 1024 })),
     };
-    let grid = grid_1d(items.div_ceil(wg as usize * per as usize), caps);
-    Stage::new(shader, params, grid).constant("WG", wg).constant("PER", per)
+    Stage::new(shader, params, grid_1d(groups, caps)).constant("WG", wg)
 }
 
 /// The learning rate at the clock's step: lr · exp(t · ln_decay).
 pub(crate) fn rate(lr: f32, ln_decay: f32, clock: &[f32]) -> f64 {
     f64::from(lr) * (f64::from(step(clock)) * f64::from(ln_decay)).exp()
+}
+
+/// The relative error permitted to [`rate`] on a device: the product and the exponential.
+pub(crate) fn rate_error(ln_decay: f32, clock: &[f32]) -> f32 {
+    let x = step(clock) as f32 * ln_decay;
+    exp_error(x) + (x.abs() + 2.0) * EPS
+}
+
+/// The absolute error permitted to `exp_m1(x)` of lib/activation.wgsl: a series near zero, the
+/// driver's exponential elsewhere.
+pub(crate) fn expm1_error(x: f32) -> f32 {
+    if x.abs() < 0.36 { 8.0 * EPS * x.abs() } else { exp_error(x) * x.exp() + 2.0 * EPS }
+}
+
+/// The absolute error permitted to element `i` of a normal draw: that of the radius, whose root
+/// Vulkan lets be off by ten units, and that of the angle's polynomials times the radius.
+pub(crate) fn normal_error(source: &philox::Stream, i: usize) -> f32 {
+    let (this, other) = (source.normal(i), source.normal(i ^ 1));
+    14.0 * EPS * this.abs() + 3.5 * EPS * this.hypot(other)
+}
+
+/// Bounds of zero: every element must agree bitwise.
+pub(crate) fn exact(twin: &[&[f32]]) -> Vec<Vec<f32>> {
+    twin.iter().map(|y| vec![0.0; y.len()]).collect()
 }

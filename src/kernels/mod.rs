@@ -25,6 +25,7 @@ pub mod decode_u8;
 pub mod ema;
 mod gather;
 mod launch;
+mod gather_lanes;
 pub mod matmul;
 pub mod philox;
 pub mod pointwise;
@@ -38,9 +39,10 @@ pub mod sample_pixel;
 pub mod sgd;
 pub mod strided;
 mod weight_grad;
+mod weight_grad_lanes;
 
-pub(crate) use launch::rate;
 pub use launch::step;
+pub(crate) use launch::{exact, example_clock, exp_error, expm1_error, flat, normal_error, rate, rate_error};
 pub use shader::{Field, Params, Shader};
 pub(crate) use shader::{params, shader};
 
@@ -101,6 +103,9 @@ pub struct Caps {
     pub max_storage_bindings: u32,
     /// Bytes one storage binding may span.
     pub max_binding_bytes: u64,
+    /// Invocations per subgroup where it is always the same and WGSL's subgroup operations are
+    /// there, 0 otherwise.
+    pub subgroup: u32,
 }
 
 /// The two kinds of device for which a different shape of kernel is fast.
@@ -122,6 +127,7 @@ impl Caps {
         max_workgroup_bytes: 16384,
         max_storage_bindings: 8,
         max_binding_bytes: 128 << 20,
+        subgroup: 0,
     };
 }
 
@@ -303,15 +309,41 @@ pub struct Entry {
 
 /// Every kernel, in the order `limn check` runs them.
 pub fn all() -> Vec<Entry> {
-    let entry = |name, cases, shapes| Entry { name, cases, shapes };
-    vec![
-        entry("pointwise", pointwise::cases, pointwise::shapes),
-        entry("conv2d", conv2d::cases, conv2d::shapes),
-        entry("conv_transpose2d", conv_transpose2d::cases, conv_transpose2d::shapes),
-        entry("conv2d_weight_grad", conv2d_weight_grad::cases, conv2d_weight_grad::shapes),
-        entry("masked_conv2d", conv2d::masked_cases, conv2d::masked_shapes),
-        entry("masked_conv_transpose2d", conv_transpose2d::masked_cases, conv_transpose2d::masked_shapes),
-        entry("masked_conv2d_weight_grad", conv2d_weight_grad::masked_cases, conv2d_weight_grad::masked_shapes),
-        entry("matmul", matmul::cases, matmul::shapes),
-    ]
+    macro_rules! entries {
+        ($($name:literal: $cases:path, $shapes:path;)*) => {
+            vec![$(Entry { name: $name, cases: $cases, shapes: $shapes },)*]
+        };
+    }
+    entries! {
+        "conv2d": conv2d::cases, conv2d::shapes;
+        "conv_transpose2d": conv_transpose2d::cases, conv_transpose2d::shapes;
+        "conv2d_weight_grad": conv2d_weight_grad::cases, conv2d_weight_grad::shapes;
+        "masked_conv2d": conv2d::masked_cases, conv2d::masked_shapes;
+        "masked_conv_transpose2d": conv_transpose2d::masked_cases, conv_transpose2d::masked_shapes;
+        "masked_conv2d_weight_grad": conv2d_weight_grad::masked_cases, conv2d_weight_grad::masked_shapes;
+        "matmul": matmul::cases, matmul::shapes;
+        "pointwise": pointwise::cases, pointwise::shapes;
+        "reduce_sum": reduce::cases, reduce::shapes;
+        "batch_norm": batch_norm::cases, batch_norm::shapes;
+        "batch_norm_grad": batch_norm::grad_cases, batch_norm::grad_shapes;
+        "reparameterize": reparameterize::cases, reparameterize::shapes;
+        "reparameterize_grad": reparameterize::grad_cases, reparameterize::grad_shapes;
+        "random": random::random_cases, random::random_shapes;
+        "bernoulli": random::bernoulli_cases, random::bernoulli_shapes;
+        "cross_entropy": cross_entropy::cases, cross_entropy::shapes;
+        "cross_entropy_grad": cross_entropy::grad_cases, cross_entropy::grad_shapes;
+        "strided": strided::cases, strided::shapes;
+        "concat": concat::cases, concat::shapes;
+        "upsample": resample::upsample_cases, resample::upsample_shapes;
+        "avg_pool": resample::avg_pool_cases, resample::avg_pool_shapes;
+        "sgd": sgd::cases, sgd::shapes;
+        "rmsprop": rmsprop::cases, rmsprop::shapes;
+        "adam": adam::cases, adam::shapes;
+        "ema": ema::cases, ema::shapes;
+        "decode_u8": decode_u8::cases, decode_u8::shapes;
+        "advance": advance::cases, advance::shapes;
+        "copy": copy::cases, copy::shapes;
+        "record": record::cases, record::shapes;
+        "sample_pixel": sample_pixel::cases, sample_pixel::shapes;
+    }
 }

@@ -40,6 +40,9 @@ params! {
     }
 }
 
+static RANDOM_SHADER: Shader = shader!("random", "flat", "philox", "elementary", "normal");
+static BERNOULLI_SHADER: Shader = shader!("bernoulli", "flat", "philox");
+
 static RANDOM: Signature = Signature { name: "random", reads: &["clock"], writes: &[("y", Access::Write)] };
 
 static BERNOULLI: Signature = Signature { name: "bernoulli", reads: &["p", "clock"], writes: &[("y", Access::Write)] };
@@ -67,8 +70,31 @@ impl Kernel for Random {
         }
     }
 
-    fn variants(&self, _caps: &Caps) -> Vec<Recipe> {
-        Vec::new()
+    fn variants(&self, caps: &Caps) -> Vec<Recipe> {
+        let items = (self.len as usize).div_ceil(4);
+        vec![Recipe::single(
+            "flat",
+            flat(&RANDOM_SHADER, self, items, caps).bind("clock", Slot::Read(0)).bind("y", Slot::Write(0)),
+        )]
+    }
+
+    fn example(&self, operand: Operand, len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
+        match operand {
+            Operand::Read(0) => example_clock(len, draw),
+            _ => (0..len).map(|_| draw()).collect(),
+        }
+    }
+
+    fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
+        if self.kind == 0 && (self.offset, self.scale) == (0.0, 1.0) {
+            return exact(twin);
+        }
+        let source = self.source(reads[0]);
+        let bound = |(i, y): (usize, &f32)| {
+            let draw = if self.kind == 0 { 0.0 } else { normal_error(&source, i) };
+            self.scale.abs() * draw + 2.0 * EPS * ((y - self.offset).abs() + y.abs())
+        };
+        vec![twin[0].iter().enumerate().map(bound).collect()]
     }
 
     fn flops(&self) -> u64 {
@@ -98,8 +124,26 @@ impl Kernel for Bernoulli {
         }
     }
 
-    fn variants(&self, _caps: &Caps) -> Vec<Recipe> {
-        Vec::new()
+    fn variants(&self, caps: &Caps) -> Vec<Recipe> {
+        let items = (self.len as usize).div_ceil(4);
+        vec![Recipe::single(
+            "flat",
+            flat(&BERNOULLI_SHADER, self, items, caps)
+                .bind("probability", Slot::Read(0))
+                .bind("clock", Slot::Read(1))
+                .bind("y", Slot::Write(0)),
+        )]
+    }
+
+    fn example(&self, operand: Operand, len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
+        match operand {
+            Operand::Read(1) => example_clock(len, draw),
+            _ => (0..len).map(|_| draw()).collect(),
+        }
+    }
+
+    fn bounds(&self, _reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
+        exact(twin)
     }
 
     fn flops(&self) -> u64 {
@@ -109,4 +153,37 @@ impl Kernel for Bernoulli {
     fn label(&self) -> String {
         format!("p[{}]", self.len)
     }
+}
+
+const SEED: [u32; 2] = [0x0123_4567, 0x89ab_cdef];
+
+fn random(len: u32, kind: u32, offset: f32, scale: f32) -> Random {
+    Random { len, kind, offset, scale, seed_lo: SEED[0], seed_hi: SEED[1], stream: 5, domain: 1 }
+}
+
+fn bernoulli(len: u32) -> Bernoulli {
+    Bernoulli { len, seed_lo: SEED[0], seed_hi: SEED[1], stream: 6, domain: 1 }
+}
+
+/// Odd shapes of [`Random`]; the uniform draws must agree bitwise.
+pub fn random_cases() -> Vec<Box<dyn Kernel>> {
+    let cases = [(1, 0), (2, 1), (1021, 0), (1022, 1), (40_003, 0), (200_000, 1)];
+    let plain = cases.map(|(len, kind)| random(len, kind, 0.0, 1.0)).into_iter();
+    let scaled = [random(777, 0, -1.0, 2.0), random(5001, 1, 0.25, 0.02)];
+    plain.chain(scaled).map(|case| Box::new(case) as Box<dyn Kernel>).collect()
+}
+
+/// Shapes of the presets for [`Random`].
+pub fn random_shapes() -> Vec<Box<dyn Kernel>> {
+    vec![Box::new(random(6400, 1, 0.0, 1.0)), Box::new(random(50_176, 0, 0.0, 1.0))]
+}
+
+/// Odd shapes of [`Bernoulli`].
+pub fn bernoulli_cases() -> Vec<Box<dyn Kernel>> {
+    [1, 3, 1021, 100_002].map(|len| Box::new(bernoulli(len)) as Box<dyn Kernel>).into()
+}
+
+/// Shapes of the presets for [`Bernoulli`].
+pub fn bernoulli_shapes() -> Vec<Box<dyn Kernel>> {
+    vec![Box::new(bernoulli(12_544)), Box::new(bernoulli(100_352))]
 }

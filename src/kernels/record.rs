@@ -15,6 +15,8 @@ params! {
     }
 }
 
+static SHADER: Shader = shader!("record");
+
 static SIGNATURE: Signature =
     Signature { name: "record", reads: &["value", "clock"], writes: &[("history", Access::Update)] };
 
@@ -33,7 +35,22 @@ impl Kernel for Record {
     }
 
     fn variants(&self, _caps: &Caps) -> Vec<Recipe> {
-        Vec::new()
+        let stage = Stage::new(&SHADER, self, [1, 1, 1])
+            .bind("value", Slot::Read(0))
+            .bind("clock", Slot::Read(1))
+            .bind("history", Slot::Write(0));
+        vec![Recipe::single("single", stage)]
+    }
+
+    fn example(&self, operand: Operand, len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
+        match operand {
+            Operand::Read(1) => example_clock(len, draw),
+            _ => (0..len).map(|_| 2.0 * draw() - 1.0).collect(),
+        }
+    }
+
+    fn bounds(&self, _reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
+        exact(twin)
     }
 
     fn flops(&self) -> u64 {
@@ -43,4 +60,16 @@ impl Kernel for Record {
     fn label(&self) -> String {
         format!("history[{},{}] index {}", self.rows, self.count, self.index)
     }
+}
+
+/// Odd shapes.
+pub fn cases() -> Vec<Box<dyn Kernel>> {
+    [(1, 1, 0), (100, 3, 2), (7, 5, 0)]
+        .map(|(rows, count, index)| Box::new(Record { rows, count, index }) as Box<dyn Kernel>)
+        .into()
+}
+
+/// Shapes of the presets.
+pub fn shapes() -> Vec<Box<dyn Kernel>> {
+    vec![Box::new(Record { rows: 256, count: 4, index: 1 })]
 }

@@ -1,7 +1,8 @@
 //! Nearest-neighbour upsampling and average pooling: up to a factor, each other's gradient.
 
+use super::reduce::Reduce;
+use super::strided::{Axis, Strided};
 use super::*;
-use rayon::prelude::*;
 
 params! {
     /// x `[planes, h, w]` -> y `[planes, h fh, w fw]`, each element repeated.
@@ -61,8 +62,15 @@ impl Kernel for Upsample {
         }
     }
 
-    fn variants(&self, _caps: &Caps) -> Vec<Recipe> {
-        Vec::new()
+    fn variants(&self, caps: &Caps) -> Vec<Recipe> {
+        let Upsample { planes, h, w, fh, fw } = *self;
+        // A gather from [planes h, w] with two expanded axes.
+        let axes = [Axis::whole(planes * h, w), Axis::whole(fh, 0), Axis::whole(w, 1), Axis::whole(fw, 0)];
+        Strided::new(axes, 0, planes * h * w).variants(caps)
+    }
+
+    fn bounds(&self, _reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
+        exact(twin)
     }
 
     fn flops(&self) -> u64 {
@@ -76,15 +84,9 @@ impl Kernel for Upsample {
 }
 
 impl AvgPool {
-    /// Σ f(x) over every window.
-    fn windows(&self, x: &[f32], f: impl Fn(f32) -> f64 + Sync) -> Vec<f64> {
-        let [w, fh, fw] = [self.w, self.fh, self.fw].map(|n| n as usize);
-        let outputs = self.planes as usize * self.h as usize * w;
-        let window = |i: usize| -> f64 {
-            let first = i / w * fh * w * fw + i % w * fw;
-            (0..fh).flat_map(|r| (0..fw).map(move |s| first + r * w * fw + s)).map(|i| f(x[i])).sum()
-        };
-        (0..outputs).into_par_iter().map(window).collect()
+    /// The same sum over [planes h, fh, w, fw].
+    fn sum(&self) -> Reduce {
+        Reduce { a: self.planes * self.h, r1: self.fh, b: self.w, r2: self.fw, c: 1, scale: self.scale }
     }
 }
 
@@ -99,13 +101,22 @@ impl Kernel for AvgPool {
     }
 
     fn cpu(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
-        for (y, sum) in std::iter::zip(&mut *writes[0], self.windows(reads[0], f64::from)) {
+        let [w, fh, fw] = [self.w, self.fh, self.fw].map(|n| n as usize);
+        for (i, y) in writes[0].iter_mut().enumerate() {
+            let first = i / w * fh * w * fw + i % w * fw;
+            let window = (0..fh).flat_map(|r| (0..fw).map(move |s| first + r * w * fw + s));
+            let sum: f64 = window.map(|at| f64::from(reads[0][at])).sum();
             *y = (f64::from(self.scale) * sum) as f32;
         }
     }
 
-    fn variants(&self, _caps: &Caps) -> Vec<Recipe> {
-        Vec::new()
+    fn variants(&self, caps: &Caps) -> Vec<Recipe> {
+        // The other variant wants long sums; windows are short.
+        self.sum().variants(caps).into_iter().take(1).collect()
+    }
+
+    fn bounds(&self, reads: &[&[f32]], old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
+        self.sum().bounds(reads, old, twin)
     }
 
     fn flops(&self) -> u64 {
@@ -117,4 +128,31 @@ impl Kernel for AvgPool {
         let AvgPool { planes, h, w, fh, fw, .. } = self;
         format!("x[{planes},{},{}] window {fh}x{fw}", h * fh, w * fw)
     }
+}
+
+const CASES: [[u32; 5]; 5] =
+    [[1, 1, 1, 1, 1], [3, 5, 7, 2, 3], [6, 4, 4, 2, 2], [2, 13, 11, 4, 1], [24_007, 1, 3, 1, 2]];
+
+/// Odd shapes of [`Upsample`].
+pub fn upsample_cases() -> Vec<Box<dyn Kernel>> {
+    CASES.map(|[planes, h, w, fh, fw]| Box::new(Upsample { planes, h, w, fh, fw }) as Box<dyn Kernel>).into()
+}
+
+/// Shapes of the presets for [`Upsample`].
+pub fn upsample_shapes() -> Vec<Box<dyn Kernel>> {
+    vec![Box::new(Upsample { planes: 64 * 64, h: 14, w: 14, fh: 2, fw: 2 })]
+}
+
+fn pool([planes, h, w, fh, fw]: [u32; 5]) -> Box<dyn Kernel> {
+    Box::new(AvgPool { planes, h, w, fh, fw, scale: 1.0 / (fh * fw) as f32 })
+}
+
+/// Odd shapes of [`AvgPool`].
+pub fn avg_pool_cases() -> Vec<Box<dyn Kernel>> {
+    CASES.into_iter().chain([[5, 1, 1, 49, 49]]).map(pool).collect()
+}
+
+/// Shapes of the presets for [`AvgPool`].
+pub fn avg_pool_shapes() -> Vec<Box<dyn Kernel>> {
+    vec![pool([64 * 64, 14, 14, 2, 2])]
 }

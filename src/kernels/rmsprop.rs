@@ -24,6 +24,9 @@ params! {
     }
 }
 
+static SHADER: Shader = shader!("rmsprop", "width1", "flat");
+static SHADER4: Shader = shader!("rmsprop" as "rmsprop4", "width4", "flat");
+
 static SIGNATURE: Signature = Signature {
     name: "rmsprop",
     reads: &["g", "clock"],
@@ -61,8 +64,58 @@ impl Kernel for RmsProp {
         }
     }
 
-    fn variants(&self, _caps: &Caps) -> Vec<Recipe> {
-        Vec::new()
+    fn variants(&self, caps: &Caps) -> Vec<Recipe> {
+        let stage = |shader, width: u32| {
+            let params = RmsProp { len: self.len / width, ..*self };
+            flat(shader, &params, params.len as usize, caps)
+                .bind("g", Slot::Read(0))
+                .bind("clock", Slot::Read(1))
+                .bind("w", Slot::Write(0))
+                .bind("sq", Slot::Write(1))
+                .bind("avg", Slot::Write(2))
+                .bind("buf", Slot::Write(3))
+        };
+        let scalar = Recipe::single("scalar", stage(&SHADER, 1));
+        match self.len % 4 {
+            0 => vec![Recipe::single("vec4", stage(&SHADER4, 4)), scalar],
+            _ => vec![scalar],
+        }
+    }
+
+    fn example(&self, operand: Operand, len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
+        match operand {
+            Operand::Read(1) => example_clock(len, draw),
+            // A mean square above any squared mean that the averages below can have.
+            Operand::Write(1) => (0..len).map(|_| 0.3 + draw()).collect(),
+            Operand::Write(2) => (0..len).map(|_| draw() - 0.5).collect(),
+            _ => (0..len).map(|_| 2.0 * draw() - 1.0).collect(),
+        }
+    }
+
+    fn bounds(&self, reads: &[&[f32]], old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
+        let lr = rate(self.lr, self.ln_decay, reads[1]) as f32;
+        let relative = rate_error(self.ln_decay, reads[1]) + 3.0 * EPS;
+        let mut bounds = vec![Vec::new(); 4];
+        for (i, g) in reads[0].iter().enumerate() {
+            let (sq, avg) = (twin[1][i], twin[2][i]);
+            let d_sq = 6.0 * EPS * sq + f32::MIN_POSITIVE;
+            let centered = self.centered as f32;
+            let d_avg = centered * 4.0 * EPS * (self.alpha * old[2][i].abs() + (1.0 - self.alpha) * g.abs());
+            // The root of a difference: its error grows as the difference shrinks.
+            let variance = (sq - centered * avg * avg).max(0.0);
+            let d_variance = d_sq + centered * (2.0 * avg.abs() * d_avg + 3.0 * EPS * (sq + avg * avg));
+            let root = variance.sqrt();
+            let d_root = (d_variance / root.max(f32::MIN_POSITIVE)).min(d_variance.sqrt()) + 10.0 * EPS * root;
+            let below = root + self.eps;
+            let d_unit = g.abs() / below * (d_root / (below - d_root).max(self.eps) + 8.0 * EPS);
+            let d_buf = d_unit + 3.0 * EPS * ((self.momentum * old[3][i]).abs() + g.abs() / below) + f32::MIN_POSITIVE;
+            bounds[0]
+                .push(lr * (d_buf + relative * twin[3][i].abs()) + 2.0 * EPS * twin[0][i].abs() + f32::MIN_POSITIVE);
+            bounds[1].push(d_sq);
+            bounds[2].push(d_avg);
+            bounds[3].push(d_buf);
+        }
+        bounds
     }
 
     fn flops(&self) -> u64 {
@@ -73,4 +126,25 @@ impl Kernel for RmsProp {
         let centred = if self.centered == 0 { "plain" } else { "centred" };
         format!("p[{}] {centred} momentum {}", self.len, self.momentum)
     }
+}
+
+/// Odd shapes.
+pub fn cases() -> Vec<Box<dyn Kernel>> {
+    let case = |len, momentum, centered, ln_decay| {
+        Box::new(RmsProp { len, lr: 1e-3, ln_decay, alpha: 0.99, eps: 1e-8, momentum, centered }) as Box<dyn Kernel>
+    };
+    vec![
+        case(1, 0.0, 0, 0.0),
+        case(131, 0.0, 1, 0.0),
+        case(512, 0.9, 1, -1e-4),
+        case(10_007, 0.9, 0, -1e-4),
+        case(4096, 0.0, 0, 0.0),
+    ]
+}
+
+/// Shapes of the presets.
+pub fn shapes() -> Vec<Box<dyn Kernel>> {
+    let case =
+        |centered| RmsProp { len: 652_824, lr: 1e-3, ln_decay: 0.0, alpha: 0.9, eps: 1e-8, momentum: 0.0, centered };
+    vec![Box::new(case(0)), Box::new(case(1))]
 }

@@ -19,6 +19,9 @@ params! {
     }
 }
 
+static SHADER: Shader = shader!("sgd", "width1", "flat");
+static SHADER4: Shader = shader!("sgd" as "sgd4", "width4", "flat");
+
 static SIGNATURE: Signature =
     Signature { name: "sgd", reads: &["g", "clock"], writes: &[("p", Access::Update), ("buf", Access::Update)] };
 
@@ -43,8 +46,42 @@ impl Kernel for Sgd {
         }
     }
 
-    fn variants(&self, _caps: &Caps) -> Vec<Recipe> {
-        Vec::new()
+    fn variants(&self, caps: &Caps) -> Vec<Recipe> {
+        let stage = |shader, width: u32| {
+            let params = Sgd { len: self.len / width, ..*self };
+            flat(shader, &params, params.len as usize, caps)
+                .bind("g", Slot::Read(0))
+                .bind("clock", Slot::Read(1))
+                .bind("w", Slot::Write(0))
+                .bind("buf", Slot::Write(1))
+        };
+        let scalar = Recipe::single("scalar", stage(&SHADER, 1));
+        match self.len % 4 {
+            0 => vec![Recipe::single("vec4", stage(&SHADER4, 4)), scalar],
+            _ => vec![scalar],
+        }
+    }
+
+    fn example(&self, operand: Operand, len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
+        match operand {
+            Operand::Read(1) => example_clock(len, draw),
+            _ => (0..len).map(|_| 2.0 * draw() - 1.0).collect(),
+        }
+    }
+
+    fn bounds(&self, reads: &[&[f32]], old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
+        let lr = rate(self.lr, self.ln_decay, reads[1]) as f32;
+        let buf: Vec<f32> = (0..reads[0].len())
+            .map(|i| {
+                let terms =
+                    (self.momentum * old[1][i]).abs() + (self.weight_decay * old[0][i]).abs() + reads[0][i].abs();
+                4.0 * EPS * terms + f32::MIN_POSITIVE
+            })
+            .collect();
+        let relative = rate_error(self.ln_decay, reads[1]) + 3.0 * EPS;
+        let p =
+            |i: usize| lr * (buf[i] + relative * twin[1][i].abs()) + 2.0 * EPS * twin[0][i].abs() + f32::MIN_POSITIVE;
+        vec![(0..buf.len()).map(p).collect(), buf]
     }
 
     fn flops(&self) -> u64 {
@@ -54,4 +91,17 @@ impl Kernel for Sgd {
     fn label(&self) -> String {
         format!("p[{}] momentum {}", self.len, self.momentum)
     }
+}
+
+/// Odd shapes.
+pub fn cases() -> Vec<Box<dyn Kernel>> {
+    let case = |len, momentum, weight_decay, ln_decay| {
+        Box::new(Sgd { len, lr: 0.1, ln_decay, momentum, weight_decay }) as Box<dyn Kernel>
+    };
+    vec![case(1, 0.0, 0.0, 0.0), case(257, 0.9, 0.0, -4e-6), case(1024, 0.5, 1e-4, -0.01), case(20_011, 0.7, 0.0, 0.0)]
+}
+
+/// Shapes of the presets.
+pub fn shapes() -> Vec<Box<dyn Kernel>> {
+    vec![Box::new(Sgd { len: 2_400_000, lr: 0.1, ln_decay: -4e-6, momentum: 0.5, weight_decay: 0.0 })]
 }

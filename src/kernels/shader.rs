@@ -5,7 +5,7 @@ use bytemuck::Pod;
 /// A WGSL source file with the library pieces it stands on.
 #[derive(Debug)]
 pub struct Shader {
-    /// File name without `.wgsl`.
+    /// File name without `.wgsl`, or another name if the file is used with different pieces.
     pub name: &'static str,
     /// Pieces of `shaders/lib/` that go in front, then the file itself: WGSL has no include.
     pub parts: &'static [&'static str],
@@ -54,11 +54,15 @@ macro_rules! params {
 }
 pub(crate) use params;
 
-/// Names a shader of `shaders/` and the pieces of `shaders/lib/` in front of it.
+/// Names a shader of `shaders/` and the pieces of `shaders/lib/` in front of it. The same file with
+/// other pieces (another width of its elements, say) is another shader: `"adam" as "adam4"`.
 macro_rules! shader {
     ($name:literal $(, $lib:literal)*) => {
+        $crate::kernels::shader!($name as $name $(, $lib)*)
+    };
+    ($name:literal as $id:literal $(, $lib:literal)*) => {
         $crate::kernels::Shader {
-            name: $name,
+            name: $id,
             parts: &[
                 $(include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/lib/", $lib, ".wgsl")), "\n",)*
                 include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $name, ".wgsl")),

@@ -63,6 +63,8 @@ params! {
     }
 }
 
+static SHADER: Shader = shader!("strided", "flat");
+
 static SIGNATURE: Signature = Signature { name: "strided", reads: &["x"], writes: &[("y", Access::Write)] };
 
 /// One axis of a [`Strided`].
@@ -168,8 +170,17 @@ impl Kernel for Strided {
         });
     }
 
-    fn variants(&self, _caps: &Caps) -> Vec<Recipe> {
-        Vec::new()
+    fn variants(&self, caps: &Caps) -> Vec<Recipe> {
+        let divides = self.axes().iter().any(|axis| axis.div != 1);
+        let stage = flat(&SHADER, self, self.lens().writes[0], caps)
+            .constant("DIVIDES", u32::from(divides))
+            .bind("x", Slot::Read(0))
+            .bind("y", Slot::Write(0));
+        vec![Recipe::single("flat", stage)]
+    }
+
+    fn bounds(&self, _reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
+        exact(twin)
     }
 
     fn flops(&self) -> u64 {
@@ -181,4 +192,63 @@ impl Kernel for Strided {
         let [o, s] = [axes.map(|a| a.out), axes.map(|a| a.size)].map(|n| n.map(|n| n.to_string()).join(","));
         format!("x[{s}] y[{o}]")
     }
+}
+
+/// Odd shapes.
+pub fn cases() -> Vec<Box<dyn Kernel>> {
+    let whole = Axis::whole;
+    let one = whole(1, 1);
+    let gathers = [
+        // 1x1
+        Strided::new([one; 4], 0, 1),
+        // slice of 5 from 11, offset 3, behind a padded axis
+        Strided::new(
+            [one, whole(3, 77), Axis { out: 9, add: -1, ..whole(7, 11) }, Axis { out: 5, ..whole(11, 1) }],
+            3,
+            231,
+        ),
+        // flip of both image axes
+        Strided::new(
+            [
+                whole(2, 105),
+                whole(3, 35),
+                Axis { mul: -1, add: 4, ..whole(5, 7) },
+                Axis { mul: -1, add: 6, ..whole(7, 1) },
+            ],
+            0,
+            210,
+        ),
+        // expand [3] to [2, 3, 5, 5]
+        Strided::new([Axis { out: 2, ..whole(2, 0) }, whole(3, 1), whole(5, 0), whole(5, 0)], 0, 3),
+        // permute NCHW to NHWC, with enough elements for many workgroups
+        Strided::new([whole(4, 3 * 61 * 53), whole(61, 53), whole(53, 1), whole(3, 61 * 53)], 0, 4 * 3 * 61 * 53),
+        // subsample by 3 and 2
+        Strided::new(
+            [one, whole(2, 13 * 17), Axis { out: 5, mul: 3, ..whole(13, 17) }, Axis { out: 9, mul: 2, ..whole(17, 1) }],
+            0,
+            2 * 13 * 17,
+        ),
+        // dilate by 2 and 3, with a border
+        Strided::new(
+            [
+                one,
+                whole(2, 35),
+                Axis { out: 11, add: -1, div: 2, ..whole(5, 7) },
+                Axis { out: 21, add: -1, div: 3, ..whole(7, 1) },
+            ],
+            0,
+            70,
+        ),
+    ];
+    gathers.map(|gather| Box::new(gather) as Box<dyn Kernel>).into()
+}
+
+/// Shapes of the presets.
+pub fn shapes() -> Vec<Box<dyn Kernel>> {
+    let [n, c, row] = [Axis::whole(64, 64 * 784), Axis::whole(64, 784), Axis::whole(28, 28)];
+    let pad = |axis: Axis| Axis { out: axis.out + 2, add: -1, ..axis };
+    vec![
+        Box::new(Strided::new([n, c, pad(row), pad(Axis::whole(28, 1))], 0, 64 * 64 * 784)),
+        Box::new(Strided::new([c, n, row, Axis::whole(28, 1)], 0, 64 * 64 * 784)),
+    ]
 }

@@ -2,7 +2,7 @@
 //! sum in a fixed order.
 
 use super::conv::Conv;
-use super::{Caps, Recipe, Shader, Slot, Stage, grid_1d, params, shader};
+use super::{Caps, Class, Recipe, Shader, Slot, Stage, grid_1d, params, shader, weight_grad_lanes};
 
 params! {
     /// The block of `shaders/lib/weight_grad.wgsl`; names as in [`Conv`] up to `groups`.
@@ -64,7 +64,7 @@ params! {
 
 impl WeightGrad {
     /// The product of `c` with columns padded to a multiple of `width` per colour.
-    fn new(c: &Conv, width: u32) -> WeightGrad {
+    pub(super) fn new(c: &Conv, width: u32) -> WeightGrad {
         let groups = if c.mask == 0 { 1 } else { c.groups.max(1) };
         let dense = if c.mask == 0 { c.taps() as u32 } else { c.centre() as u32 };
         let pack = c.co.div_ceil(groups).next_multiple_of(width);
@@ -104,21 +104,21 @@ impl WeightGrad {
 
     /// Splits the terms so that `blocks` times the splits comes to `wanted` workgroups, with chunks
     /// that are a multiple of `step` and not shorter than `least`.
-    fn split(mut self, blocks: u32, wanted: u32, least: u32, step: u32) -> WeightGrad {
+    pub(super) fn split(mut self, blocks: u32, wanted: u32, least: u32, step: u32) -> WeightGrad {
         let splits = wanted.div_ceil(blocks.max(1)).min(self.terms.div_ceil(least)).max(1);
         self.chunk = self.terms.div_ceil(splits).next_multiple_of(step);
         self.splits = self.terms.div_ceil(self.chunk);
         self
     }
 
-    fn partials(&self) -> usize {
+    pub(super) fn partials(&self) -> usize {
         self.splits as usize * (self.lines * self.columns) as usize
     }
 
     /// The stage that adds up partial sums held in scratch buffer `scratch`.
-    fn reduce(&self, scratch: usize, caps: &Caps) -> Stage {
+    pub(super) fn reduce(&self, scratch: usize, caps: &Caps) -> Stage {
         let entries = (self.co * self.ci * self.kh * self.kw) as usize;
-        let wide = if caps.class == super::Class::Lanes { 8 } else { 64 };
+        let wide = if caps.class == Class::Lanes { 8 } else { 64 };
         Stage::new(&REDUCE, self, grid_1d(entries.div_ceil(wide), caps))
             .bind("part", Slot::ScratchIn(scratch))
             .bind("dw", Slot::Write(0))
@@ -131,7 +131,10 @@ static REDUCE: Shader = shader!("weight_grad_reduce", "weight_grad");
 
 /// Every variant, the best guess first.
 pub(super) fn variants(conv: &Conv, caps: &Caps) -> Vec<Recipe> {
-    tiles(conv, caps)
+    let lanes = caps.class == Class::Lanes && caps.subgroup == 8;
+    let mut all = if lanes { weight_grad_lanes::recipes(conv, caps) } else { Vec::new() };
+    all.extend(tiles(conv, caps));
+    all
 }
 
 /// Workgroup tiles for a GPU, the one that wastes least first.

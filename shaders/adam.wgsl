@@ -1,0 +1,46 @@
+// m = beta1 m + (1 - beta1) g, v = beta2 v + (1 - beta2) g²,
+// w -= lr exp((t - 1) ln_decay) / (1 - beta1^t) m / (sqrt(v) / sqrt(1 - beta2^t) + eps), t = clock + 1
+//
+// One invocation updates every WG-th element of its workgroup's block. An element is a V: one or
+// four numbers; len counts Vs.
+
+override WG: u32 = 64u;
+
+struct Params {
+  len: u32,
+  lr: f32,
+  ln_decay: f32,
+  beta1: f32,
+  beta2: f32,
+  ln_beta1: f32,
+  ln_beta2: f32,
+  eps: f32,
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> g: array<V>;        // [len]
+@group(0) @binding(2) var<storage, read> clock: array<u32>;  // [1]: t - 1
+@group(0) @binding(3) var<storage, read_write> w: array<V>;  // [len]
+@group(0) @binding(4) var<storage, read_write> m: array<V>;  // [len]
+@group(0) @binding(5) var<storage, read_write> v: array<V>;  // [len]
+
+@compute @workgroup_size(WG)
+fn main(
+  @builtin(workgroup_id) wg: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let before = f32(clock[0]);
+  // 1 - beta^t = -expm1(t ln beta) keeps its digits while beta^t is near 1.
+  let step = p.lr * exp(before * p.ln_decay) / -exp_m1((before + 1.0) * p.ln_beta1);
+  let root = sqrt(-exp_m1((before + 1.0) * p.ln_beta2));
+  let r = flat_range(p.len, wg, groups, lane);
+  for (var i = r.first; i < r.end; i += WG) {
+    let d = g[i];
+    let first = p.beta1 * m[i] + (1.0 - p.beta1) * d;
+    let second = p.beta2 * v[i] + (1.0 - p.beta2) * d * d;
+    m[i] = first;
+    v[i] = second;
+    w[i] -= step * first / (sqrt(second) / root + p.eps);
+  }
+}

@@ -1,0 +1,39 @@
+// y = act(gamma (x - mean) / sqrt(var + eps) + beta)
+//
+// One invocation computes every WG-th element of its workgroup's block. An element of x and y is a
+// V: one number, or four neighbours on axis hw; hw counts Vs.
+
+override WG: u32 = 64u;
+// The activation's code, here once more so that only its own branch is compiled.
+override ACT: u32 = 0u;
+
+struct Params {
+  n: u32,
+  c: u32,
+  hw: u32,
+  act: u32,
+  eps: f32,
+  slope: f32,
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> x: array<V>;             // [n, c, hw]
+@group(0) @binding(2) var<storage, read> gamma: array<f32>;       // [c]
+@group(0) @binding(3) var<storage, read> beta: array<f32>;        // [c]
+@group(0) @binding(4) var<storage, read_write> y: array<V>;       // [n, c, hw]
+@group(0) @binding(5) var<storage, read_write> mean: array<f32>;  // [c], only read
+@group(0) @binding(6) var<storage, read_write> variance: array<f32>;  // [c], only read
+
+@compute @workgroup_size(WG)
+fn main(
+  @builtin(workgroup_id) wg: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let r = flat_range(p.n * p.c * p.hw, wg, groups, lane);
+  for (var i = r.first; i < r.end; i += WG) {
+    let channel = i / p.hw % p.c;
+    let factor = gamma[channel] * inverseSqrt(variance[channel] + p.eps);
+    y[i] = activate_all(ACT, p.slope, (x[i] - mean[channel]) * factor + beta[channel]);
+  }
+}

@@ -1,0 +1,68 @@
+// h = (x - mean) / sqrt(var + eps), dbeta = Σ dy, dgamma = Σ dy h,
+// dx = gamma / sqrt(var + eps) (dy - (dbeta + h dgamma) / (n hw))
+//
+// One workgroup computes one channel in two passes; its lanes take every WG-th element. An element
+// of dy, x and dx is a V: one number, or four neighbours on axis hw; hw counts Vs.
+
+override WG: u32 = 64u;
+
+struct Params {
+  n: u32,
+  c: u32,
+  hw: u32,
+  eps: f32,
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> dy: array<V>;              // [n, c, hw]
+@group(0) @binding(2) var<storage, read> x: array<V>;               // [n, c, hw]
+@group(0) @binding(3) var<storage, read> gamma: array<f32>;         // [c]
+@group(0) @binding(4) var<storage, read> mean: array<f32>;          // [c]
+@group(0) @binding(5) var<storage, read> variance: array<f32>;      // [c]
+@group(0) @binding(6) var<storage, read_write> dx: array<V>;        // [n, c, hw]
+@group(0) @binding(7) var<storage, read_write> dgamma: array<f32>;  // [c]
+@group(0) @binding(8) var<storage, read_write> dbeta: array<f32>;   // [c]
+
+@compute @workgroup_size(WG)
+fn main(
+  @builtin(workgroup_id) wg: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let channel = wg.x + wg.y * groups.x;
+  if (channel >= p.c) {
+    return;
+  }
+  let count = p.n * p.hw;
+  let begin = walk_from(lane, channel);
+  let step = walk_step();
+  let centre = mean[channel];
+  let rstd = inverseSqrt(variance[channel] + p.eps);
+
+  var at = begin;
+  var along = V(0.0);
+  var plain = V(0.0);
+  while (at.t < count) {
+    let stop = min(count, at.t + 64u * WG);
+    var run_along = V(0.0);
+    var run_plain = V(0.0);
+    for (; at.t < stop; at = next(at, step)) {
+      let d = dy[at.i];
+      run_along += d * (x[at.i] - centre);
+      run_plain += d;
+    }
+    along += run_along;
+    plain += run_plain;
+  }
+  let sums = workgroup_sum(lane, vec2(sum_of(along) * rstd, sum_of(plain)));
+  if (lane == 0u) {
+    dgamma[channel] = sums.x;
+    dbeta[channel] = sums.y;
+  }
+
+  let factor = gamma[channel] * rstd;
+  let share = sums / (f32(count) * sum_of(V(1.0)));
+  for (at = begin; at.t < count; at = next(at, step)) {
+    dx[at.i] = factor * (dy[at.i] - share.y - (x[at.i] - centre) * rstd * share.x);
+  }
+}

@@ -1,0 +1,55 @@
+// part_gamma[channel, j] = Σ dy (x - mean) / sqrt(var + eps), part_beta[channel, j] = Σ dy, both
+// over chunk j
+//
+// One workgroup computes one (channel, j); its lanes take every WG-th element. An element of dy and
+// x is a V: one number, or four neighbours on axis hw; hw and chunk count Vs.
+
+override WG: u32 = 64u;
+
+struct Params {
+  n: u32,
+  c: u32,
+  hw: u32,
+  chunk: u32,
+  chunks: u32,
+  eps: f32,
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> dy: array<V>;                  // [n, c, hw]
+@group(0) @binding(2) var<storage, read> x: array<V>;                   // [n, c, hw]
+@group(0) @binding(3) var<storage, read> mean: array<f32>;              // [c]
+@group(0) @binding(4) var<storage, read> variance: array<f32>;          // [c]
+@group(0) @binding(5) var<storage, read_write> part_gamma: array<f32>;  // [c, chunks]
+@group(0) @binding(6) var<storage, read_write> part_beta: array<f32>;   // [c, chunks]
+
+@compute @workgroup_size(WG)
+fn main(
+  @builtin(workgroup_id) wg: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let id = wg.x + wg.y * groups.x;
+  let channel = id / p.chunks;
+  if (channel >= p.c) {
+    return;
+  }
+  let first = (id - channel * p.chunks) * p.chunk;
+  let end = min(first + p.chunk, p.n * p.hw);
+  let begin = walk_from(first + lane, channel);
+  let step = walk_step();
+  let centre = mean[channel];
+  var along = V(0.0);
+  var plain = V(0.0);
+  for (var at = begin; at.t < end; at = next(at, step)) {
+    let d = dy[at.i];
+    along += d * (x[at.i] - centre);
+    plain += d;
+  }
+  let rstd = inverseSqrt(variance[channel] + p.eps);
+  let sums = workgroup_sum(lane, vec2(sum_of(along) * rstd, sum_of(plain)));
+  if (lane == 0u) {
+    part_gamma[id] = sums.x;
+    part_beta[id] = sums.y;
+  }
+}

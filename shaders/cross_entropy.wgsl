@@ -1,0 +1,39 @@
+// loss[n, t] = max + ln Σ_k exp(logits[n, k, t] - max) - logits[n, target[n, t], t]
+//
+// One invocation computes the loss of every WG-th position of its workgroup's block.
+
+override WG: u32 = 64u;
+
+struct Params {
+  n: u32,
+  classes: u32,
+  positions: u32,
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> logits: array<f32>;      // [n, classes, positions]
+@group(0) @binding(2) var<storage, read> labels: array<f32>;      // [n, positions]
+@group(0) @binding(3) var<storage, read_write> loss: array<f32>;  // [n, positions]
+
+@compute @workgroup_size(WG)
+fn main(
+  @builtin(workgroup_id) wg: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let r = flat_range(p.n * p.positions, wg, groups, lane);
+  for (var i = r.first; i < r.end; i += WG) {
+    let n = i / p.positions;
+    let first = n * p.classes * p.positions + (i - n * p.positions);
+    let end = first + p.classes * p.positions;
+    var largest = logits[first];
+    for (var at = first + p.positions; at < end; at += p.positions) {
+      largest = max(largest, logits[at]);
+    }
+    var sum = 0.0;
+    for (var at = first; at < end; at += p.positions) {
+      sum += exp(logits[at] - largest);
+    }
+    loss[i] = ln(sum) + (largest - logits[first + u32(labels[i]) * p.positions]);
+  }
+}

@@ -1,0 +1,28 @@
+// s[i] += rate (scale x[i] - s[i])
+//
+// One invocation updates every WG-th element of its workgroup's block. An element is a V: one or
+// four numbers; len counts Vs.
+
+override WG: u32 = 64u;
+
+struct Params {
+  len: u32,
+  rate: f32,
+  scale: f32,
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> x: array<V>;        // [len]
+@group(0) @binding(2) var<storage, read_write> s: array<V>;  // [len]
+
+@compute @workgroup_size(WG)
+fn main(
+  @builtin(workgroup_id) wg: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let r = flat_range(p.len, wg, groups, lane);
+  for (var i = r.first; i < r.end; i += WG) {
+    s[i] += p.rate * (p.scale * x[i] - s[i]);
+  }
+}

@@ -1,0 +1,50 @@
+// sq = alpha sq + (1 - alpha) g²; centred: avg = alpha avg + (1 - alpha) g, s = sq - avg²; else
+// s = sq; buf = momentum buf + g / (sqrt(s) + eps); w -= lr exp(t ln_decay) buf
+//
+// One invocation updates every WG-th element of its workgroup's block. An element is a V: one or
+// four numbers; len counts Vs.
+
+override WG: u32 = 64u;
+
+struct Params {
+  len: u32,
+  lr: f32,
+  ln_decay: f32,
+  alpha: f32,
+  eps: f32,
+  momentum: f32,
+  centered: u32,
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> g: array<V>;          // [len]
+@group(0) @binding(2) var<storage, read> clock: array<u32>;    // [1]: t
+@group(0) @binding(3) var<storage, read_write> w: array<V>;    // [len]
+@group(0) @binding(4) var<storage, read_write> sq: array<V>;   // [len]
+@group(0) @binding(5) var<storage, read_write> avg: array<V>;  // [len], untouched unless centred
+@group(0) @binding(6) var<storage, read_write> buf: array<V>;  // [len]
+
+@compute @workgroup_size(WG)
+fn main(
+  @builtin(workgroup_id) wg: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let rate = p.lr * exp(f32(clock[0]) * p.ln_decay);
+  let r = flat_range(p.len, wg, groups, lane);
+  for (var i = r.first; i < r.end; i += WG) {
+    let d = g[i];
+    let s = p.alpha * sq[i] + (1.0 - p.alpha) * d * d;
+    sq[i] = s;
+    var variance = s;
+    if (p.centered != 0u) {
+      let a = p.alpha * avg[i] + (1.0 - p.alpha) * d;
+      avg[i] = a;
+      // The mean square is never below the squared mean; rounding may say otherwise.
+      variance = max(s - a * a, V(0.0));
+    }
+    let b = p.momentum * buf[i] + d / (sqrt(variance) + p.eps);
+    buf[i] = b;
+    w[i] -= rate * b;
+  }
+}

@@ -1,0 +1,36 @@
+// g' = g + weight_decay w, buf = momentum buf + g', w -= lr exp(t ln_decay) buf
+//
+// One invocation updates every WG-th element of its workgroup's block. An element is a V: one or
+// four numbers; len counts Vs.
+
+override WG: u32 = 64u;
+
+struct Params {
+  len: u32,
+  lr: f32,
+  ln_decay: f32,
+  momentum: f32,
+  weight_decay: f32,
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> g: array<V>;          // [len]
+@group(0) @binding(2) var<storage, read> clock: array<u32>;    // [1]: t
+@group(0) @binding(3) var<storage, read_write> w: array<V>;    // [len]
+@group(0) @binding(4) var<storage, read_write> buf: array<V>;  // [len]
+
+@compute @workgroup_size(WG)
+fn main(
+  @builtin(workgroup_id) wg: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let rate = p.lr * exp(f32(clock[0]) * p.ln_decay);
+  let r = flat_range(p.len, wg, groups, lane);
+  for (var i = r.first; i < r.end; i += WG) {
+    let before = w[i];
+    let b = p.momentum * buf[i] + (g[i] + p.weight_decay * before);
+    buf[i] = b;
+    w[i] = before - rate * b;
+  }
+}
