@@ -19,7 +19,7 @@ pub struct Timing {
 }
 
 /// Draws the operands of a kernel without asking its twin.
-fn operands(kernel: &dyn Kernel) -> Example {
+pub fn operands(kernel: &dyn Kernel) -> Example {
     let Lens { reads, writes } = kernel.lens();
     let fill = |operand, len, stream| {
         let source = philox::Stream { seed: 1, domain: philox::Domain::Eval as u32, stream, step: 0 };

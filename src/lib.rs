@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod check;
+pub mod cli;
 pub mod data;
 pub mod eval;
 pub mod gpu;

@@ -161,6 +161,12 @@ pub fn adapters() -> Vec<AdapterDesc> {
     enumerate(&instance()).iter().enumerate().map(|(i, a)| describe(i, a)).collect()
 }
 
+/// The adapter of the most capable kind: discrete, integrated, virtual, then software.
+pub fn preferred(adapters: &[AdapterDesc]) -> Option<&AdapterDesc> {
+    let rank = |d: &&AdapterDesc| ["discrete", "integrated", "virtual", "other", "cpu"].iter().position(|k| *k == d.kind);
+    adapters.iter().min_by_key(rank)
+}
+
 impl Gpu {
     /// Opens the adapter that `wanted` names: an index of [`adapters`], or a part of a name,
     /// backend or driver, case ignored. Without a name the most capable kind is taken: discrete,
@@ -171,12 +177,7 @@ impl Gpu {
         let descs: Vec<_> = adapters.iter().enumerate().map(|(i, a)| describe(i, a)).collect();
         let chosen = match wanted {
             Some(wanted) => choose(&descs, wanted)?,
-            None => {
-                let rank = |d: &&AdapterDesc| {
-                    ["discrete", "integrated", "virtual", "other", "cpu"].iter().position(|k| *k == d.kind)
-                };
-                descs.iter().min_by_key(rank).ok_or(GpuError::NoAdapter)?.index
-            }
+            None => preferred(&descs).ok_or(GpuError::NoAdapter)?.index,
         };
         Self::from_adapter(&adapters[chosen], descs[chosen].clone())
     }
@@ -279,14 +280,13 @@ impl Gpu {
 }
 
 fn choose(descs: &[AdapterDesc], wanted: &str) -> Result<usize, GpuError> {
-    if let Ok(index) = wanted.parse::<usize>()
-        && index < descs.len()
-    {
-        return Ok(index);
-    }
     let lower = wanted.to_lowercase();
     let text = |d: &AdapterDesc| format!("{} {} {}", d.name, d.backend, d.driver).to_lowercase();
-    let found = descs.iter().find(|d| text(d).contains(&lower));
+    let found = match wanted.parse::<usize>() {
+        // A number is an index and nothing else: "7" must not find an adapter with LLVM 17.
+        Ok(index) => descs.get(index),
+        Err(_) => descs.iter().find(|d| !lower.is_empty() && text(d).contains(&lower)),
+    };
     found.map(|d| d.index).ok_or_else(|| GpuError::UnknownDevice {
         wanted: wanted.to_string(),
         known: std::iter::once("cpu".to_string())

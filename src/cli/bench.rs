@@ -1,0 +1,140 @@
+//! `limn bench`: the time of kernels, and of whole training steps.
+
+use super::{DeviceArg, Error, device, kernels_named, not_yet, term};
+use crate::bench;
+use crate::kernels::{Cost, Kernel, Recipe};
+use crate::program::Device;
+use serde_json::json;
+use std::time::Instant;
+
+/// Arguments of `limn bench`.
+#[derive(clap::Args, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct BenchArgs {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// Kernels to time, by name or a part of it; all without any
+    names: Vec<String>,
+    #[command(flatten)]
+    device: DeviceArg,
+    /// One JSON object per kernel, shape and variant
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(clap::Subcommand, Debug)]
+enum Command {
+    /// Whole training steps of a preset: median of at least 7 after warm-up
+    Step(StepArgs),
+}
+
+/// Arguments of `limn bench step`.
+#[derive(clap::Args, Debug)]
+struct StepArgs {
+    /// Preset or a TOML file
+    preset: String,
+    /// Images per step
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    batch: Option<u32>,
+    #[command(flatten)]
+    device: DeviceArg,
+    /// One JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// How long each variant is timed.
+const SECONDS: f64 = 0.25;
+
+/// Times kernels or steps.
+pub fn bench(args: &BenchArgs) -> Result<(), Error> {
+    match &args.command {
+        Some(Command::Step(args)) => step(args),
+        None => kernels(args),
+    }
+}
+
+fn step(args: &StepArgs) -> Result<(), Error> {
+    let _ = args;
+    Err(not_yet("bench step"))
+}
+
+/// The time of one variant at one shape.
+struct Row {
+    kernel: &'static str,
+    shape: String,
+    variant: &'static str,
+    ms: f64,
+    cost: Cost,
+}
+
+impl Row {
+    fn gflops(&self) -> f64 {
+        self.cost.flops as f64 / self.ms / 1e6
+    }
+
+    fn gb_per_s(&self) -> f64 {
+        self.cost.bytes as f64 / self.ms / 1e6
+    }
+}
+
+fn kernels(args: &BenchArgs) -> Result<(), Error> {
+    let entries = kernels_named(&args.names)?;
+    let device = device::open(args.device.device.as_deref())?;
+    let mut progress = term::Progress::new();
+    let mut rows = vec![["kernel", "shape", "variant", "ms", "GFLOP/s", "GB/s"].map(String::from).to_vec()];
+    for entry in &entries {
+        for kernel in (entry.shapes)() {
+            progress.show(format!("{} {}", entry.name, kernel.label()));
+            let (shape, cost) = (kernel.label(), kernel.cost());
+            for (variant, ms) in time_all(&device, kernel.as_ref())? {
+                let row = Row { kernel: entry.name, shape: shape.clone(), variant, ms, cost };
+                if args.json {
+                    progress.clear();
+                    term::say(json!({
+                        "kernel": row.kernel, "shape": row.shape, "variant": row.variant, "device": device.name(),
+                        "ms": row.ms, "gflops": row.gflops(), "gb_per_s": row.gb_per_s(),
+                    }))?;
+                } else {
+                    let figures =
+                        [format!("{ms:.4}"), format!("{:.1}", row.gflops()), format!("{:.1}", row.gb_per_s())];
+                    let texts = [row.kernel.into(), row.shape, row.variant.into()];
+                    rows.push(texts.into_iter().chain(figures).collect());
+                }
+            }
+        }
+    }
+    progress.clear();
+    if args.json {
+        return Ok(());
+    }
+    term::say(format!("on {}", device.name()))?;
+    term::table(&rows).iter().try_for_each(term::say)
+}
+
+/// Milliseconds of every variant at one shape; the CPU has one, the twin.
+fn time_all(device: &Device, kernel: &dyn Kernel) -> Result<Vec<(&'static str, f64)>, Error> {
+    let Device::Gpu(gpu) = device else { return Ok(vec![("twin", time_twin(kernel))]) };
+    let time = |recipe: &Recipe| Ok((recipe.name, bench::time(gpu, kernel, recipe, SECONDS)?.median_ms));
+    kernel.variants(gpu.caps()).iter().map(time).collect()
+}
+
+/// The median of some calls after a warm-up, in milliseconds.
+fn time_twin(kernel: &dyn Kernel) -> f64 {
+    let example = bench::operands(kernel);
+    let reads: Vec<&[f32]> = example.reads.iter().map(Vec::as_slice).collect();
+    let mut writes = example.old.clone();
+    let mut writes: Vec<&mut [f32]> = writes.iter_mut().map(Vec::as_mut_slice).collect();
+    let mut call = || {
+        let start = Instant::now();
+        kernel.cpu(&reads, &mut writes);
+        1e3 * start.elapsed().as_secs_f64()
+    };
+    call();
+    let mut times = vec![call()];
+    while times.len() < 100 && times.iter().sum::<f64>() < 1e3 * SECONDS {
+        times.push(call());
+    }
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}

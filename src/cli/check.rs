@@ -1,0 +1,99 @@
+//! `limn check`: kernels held against their CPU twins.
+
+use super::{DeviceArg, Error, device, kernels_named, term};
+use crate::check::{self, Outcome};
+use crate::gpu::Gpu;
+use crate::kernels::Entry;
+use serde_json::json;
+
+/// Arguments of `limn check`.
+#[derive(clap::Args, Debug)]
+pub struct CheckArgs {
+    /// Kernels to check, by name or a part of it; all without any
+    names: Vec<String>,
+    #[command(flatten)]
+    device: DeviceArg,
+    /// One JSON object per case and variant
+    #[arg(long)]
+    json: bool,
+}
+
+/// The seed of every input, so that a failure can be seen again.
+const SEED: u64 = 1;
+
+/// Checks every case and variant; false if any falls short.
+pub fn check(args: &CheckArgs) -> Result<bool, Error> {
+    let entries = kernels_named(&args.names)?;
+    let why = "there is nothing to check on the cpu device: it runs the CPU twins themselves";
+    let gpu = device::adapter(args.device.device.as_deref(), why)?;
+    let width = entries.iter().map(|e| e.name.len()).max().unwrap_or(0);
+    let (mut total, mut failed) = (0, 0);
+    for entry in &entries {
+        let outcomes = outcomes(&gpu, entry);
+        total += outcomes.len();
+        failed += outcomes.iter().filter(|o| o.failure.is_some()).count();
+        if args.json {
+            outcomes.iter().try_for_each(|o| term::say(object(o)))?;
+        } else {
+            report(entry.name, width, &outcomes)?;
+        }
+    }
+    if !args.json {
+        let device = &gpu.desc().name;
+        term::say(match failed {
+            0 => format!("{total} checks on {device}: all within their bounds"),
+            _ => format!("{failed} of {total} checks on {device} FAILED"),
+        })?;
+    }
+    Ok(failed == 0)
+}
+
+/// Every case and variant of a kernel. A case that no variant can take is a failure of its own.
+fn outcomes(gpu: &Gpu, entry: &Entry) -> Vec<Outcome> {
+    let cases = (entry.cases)();
+    let mut progress = term::Progress::new();
+    let mut outcomes = Vec::new();
+    for (i, case) in cases.iter().enumerate() {
+        progress.show(format!("{}: case {} of {}, {}", entry.name, i + 1, cases.len(), case.label()));
+        let found = check::check(gpu, entry.name, case.as_ref(), SEED);
+        if found.is_empty() {
+            outcomes.push(Outcome {
+                kernel: entry.name,
+                variant: "none",
+                case: case.label(),
+                worst: 0.0,
+                bound: 0.0,
+                ratio: 0.0,
+                failure: Some("no variant fits this device's limits".into()),
+            });
+        }
+        outcomes.extend(found);
+    }
+    outcomes
+}
+
+fn object(o: &Outcome) -> serde_json::Value {
+    json!({
+        "kernel": o.kernel, "case": o.case, "variant": o.variant, "ok": o.failure.is_none(),
+        "worst_error": o.worst, "bound": o.bound, "ratio": o.ratio, "failure": o.failure,
+    })
+}
+
+/// One line for a kernel, and one for each failure.
+fn report(name: &str, width: usize, outcomes: &[Outcome]) -> Result<(), Error> {
+    let distinct = |of: fn(&Outcome) -> &str| outcomes.iter().map(of).collect::<std::collections::HashSet<_>>().len();
+    let counts = format!("{} cases, {} variants", distinct(|o| &o.case), distinct(|o| o.variant));
+    let verdict = if outcomes.iter().any(|o| o.failure.is_some()) { "FAILED" } else { "ok" };
+    let worst = outcomes.iter().max_by(|a, b| a.ratio.total_cmp(&b.ratio));
+    let error = match worst {
+        Some(o) if o.bound > 0.0 => format!("worst error {:.2e} of {:.2e} allowed ({:.3})", o.worst, o.bound, o.ratio),
+        _ => "no error".into(),
+    };
+    term::say(format!("{name:<width$}  {counts:<24}  {error:<48}  {verdict}"))?;
+    for o in outcomes {
+        if let Some(why) = &o.failure {
+            term::say(format!("  {} [{}]: {why}", o.case, o.variant))?;
+        }
+    }
+    Ok(())
+}

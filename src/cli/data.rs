@@ -1,0 +1,95 @@
+//! `limn data`: known datasets.
+
+use super::{Error, term};
+use crate::data::{self, Entry, Place, Progress};
+use serde_json::json;
+
+/// Arguments of `limn data`.
+#[derive(clap::Args, Debug)]
+pub struct DataArgs {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand, Debug)]
+enum Command {
+    /// List the datasets limn knows by name, and where they are
+    List {
+        /// One JSON object per dataset
+        #[arg(long)]
+        json: bool,
+    },
+    /// Fetch a dataset into the cache folder ($LIMN_CACHE, or limn in the user's cache)
+    Get {
+        /// mnist, fashion-mnist, cifar10 or all
+        name: String,
+    },
+}
+
+/// Lists or fetches.
+pub fn data(args: &DataArgs) -> Result<(), Error> {
+    match &args.command {
+        Command::List { json } => list(*json),
+        Command::Get { name } if name == "all" => {
+            let failed: Vec<Error> = data::list()
+                .iter()
+                .filter(|entry| entry.place != Place::BuiltIn)
+                .filter_map(|entry| get(entry.name).err())
+                .collect();
+            let words: Vec<String> = failed.iter().map(Error::to_string).collect();
+            if words.is_empty() { Ok(()) } else { Err(Error::new(words.join("\nlimn: "))) }
+        }
+        Command::Get { name } => get(name),
+    }
+}
+
+fn list(json: bool) -> Result<(), Error> {
+    let entries = data::list();
+    if json {
+        return entries.iter().try_for_each(|entry| term::say(object(entry)));
+    }
+    let head = ["name", "train", "test", "size", "where", "licence", "source"].map(String::from).to_vec();
+    let row = |e: &Entry| {
+        let place = match &e.place {
+            Place::BuiltIn => "built in".into(),
+            Place::Cached(folder) => folder.display().to_string(),
+            Place::NotFetched => "not fetched".into(),
+        };
+        let counts = [e.train, e.test].map(|n| n.to_string());
+        let [train, test] = counts;
+        vec![e.name.into(), train, test, e.geometry.to_string(), place, e.licence.into(), e.source.into()]
+    };
+    let rows: Vec<_> = std::iter::once(head).chain(entries.iter().map(row)).collect();
+    term::table(&rows).iter().try_for_each(term::say)
+}
+
+fn object(e: &Entry) -> serde_json::Value {
+    let (place, path) = match &e.place {
+        Place::BuiltIn => ("built_in", None),
+        Place::Cached(folder) => ("cached", Some(folder.display().to_string())),
+        Place::NotFetched => ("not_fetched", None),
+    };
+    json!({
+        "name": e.name, "train": e.train, "test": e.test, "channels": e.geometry.channels,
+        "height": e.geometry.height, "width": e.geometry.width, "place": place, "path": path,
+        "licence": e.licence, "source": e.source,
+    })
+}
+
+fn get(name: &str) -> Result<(), Error> {
+    let mut bar = term::Progress::new();
+    let mut step = String::new();
+    let folder = data::get(name, &mut |progress| match progress {
+        Progress::Step(words) => {
+            bar.clear();
+            term::note(&words);
+            step = words;
+        }
+        Progress::Bytes { done, total } => {
+            let total = total.map(|n| format!(" of {}", term::bytes(n))).unwrap_or_default();
+            bar.show(format!("{step}: {}{total}", term::bytes(done)));
+        }
+    });
+    bar.clear();
+    term::say(format!("{name} is in {}", folder?.display()))
+}

@@ -1,0 +1,70 @@
+//! `limn devices`: what there is to run on.
+
+use super::{Error, device, term};
+use crate::gpu::{self, AdapterDesc};
+use serde_json::{Value, json};
+
+/// Arguments of `limn devices`.
+#[derive(clap::Args, Debug)]
+pub struct DevicesArgs {
+    /// One JSON object per device
+    #[arg(long)]
+    json: bool,
+}
+
+/// Lists every adapter and the built-in cpu device.
+pub fn devices(args: &DevicesArgs) -> Result<(), Error> {
+    let adapters = gpu::adapters();
+    let default = gpu::preferred(&adapters).map(|a| a.index);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    for adapter in &adapters {
+        let chosen = default == Some(adapter.index);
+        if args.json {
+            term::say(object(adapter, chosen))?;
+        } else {
+            describe(adapter, chosen)?;
+        }
+    }
+    if args.json {
+        let cpu = json!({
+            "index": null, "name": "cpu", "backend": "cpu", "kind": "built_in", "default": default.is_none(),
+            "driver": null, "threads": threads, "features": [],
+        });
+        term::say(cpu)?;
+    } else {
+        let mark = if default.is_none() { "  (default)" } else { "" };
+        term::say(format!("cpu  the CPU twins of all kernels{mark}"))?;
+        term::say(format!("     built in, {threads} threads, always there"))?;
+    }
+    if adapters.is_empty() {
+        term::note(device::NO_ADAPTER);
+    }
+    Ok(())
+}
+
+fn object(a: &AdapterDesc, chosen: bool) -> Value {
+    json!({
+        "index": a.index, "name": a.name, "backend": a.backend, "kind": a.kind, "default": chosen,
+        "driver": a.driver, "max_binding_bytes": a.max_binding_bytes, "max_workgroup_bytes": a.max_workgroup_bytes,
+        "max_invocations": a.max_invocations, "subgroup_min": a.subgroup.0, "subgroup_max": a.subgroup.1,
+        "features": a.features,
+    })
+}
+
+fn describe(a: &AdapterDesc, chosen: bool) -> Result<(), Error> {
+    let mark = if chosen { "  (default)" } else { "" };
+    term::say(format!("{:<4} {}{mark}", a.index, a.name))?;
+    let kind = if a.kind == "cpu" { "software" } else { a.kind };
+    term::say(format!("     {}, {kind}, driver {}", a.backend, a.driver))?;
+    let subgroup = match a.subgroup {
+        (low, high) if low == high => low.to_string(),
+        (low, high) => format!("{low} to {high}"),
+    };
+    term::say(format!(
+        "     buffers to {}, workgroups of {} with {}, subgroups of {subgroup}",
+        term::bytes(a.max_binding_bytes),
+        a.max_invocations,
+        term::bytes(a.max_workgroup_bytes.into()),
+    ))?;
+    term::say(format!("     features: {}", if a.features.is_empty() { "none".into() } else { a.features.join(", ") }))
+}

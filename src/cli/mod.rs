@@ -1,0 +1,241 @@
+//! The command line: what can be typed, one file for each command, and how errors are told.
+//!
+//! Exit codes: 0 when all went well, 1 when `limn check` found a kernel that falls short, 2 for bad
+//! input or any other failure, told in one plain sentence.
+
+mod bench;
+mod check;
+mod complete;
+mod data;
+mod device;
+mod devices;
+mod eval;
+mod latent;
+mod plan;
+mod profile;
+mod run;
+mod sample;
+mod term;
+mod train;
+
+use clap::{Args, Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Trains generative models on any GPU that speaks Vulkan, Metal or DX12.
+#[derive(Parser)]
+#[command(name = "limn", version, about, max_term_width = 100, arg_required_else_help = true)]
+#[command(after_help = "Exit codes: 0 good, 1 a kernel fell short in `limn check`, 2 bad input or another failure.")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// List adapters, drivers, limits and features; the built-in cpu device is one of them
+    Devices(devices::DevicesArgs),
+    /// Train a model from a preset or a TOML file, or go on with a run
+    Train(train::TrainArgs),
+    /// Draw samples from a trained model
+    Sample(sample::SampleArgs),
+    /// Complete images of which a part is hidden
+    Complete(complete::CompleteArgs),
+    /// Look at a model's latent space: manifold, traversals, interpolations, reconstructions
+    Latent(latent::LatentArgs),
+    /// Test loss with its parts and units: nats/image, bits/dim, ELBO
+    Eval(eval::EvalArgs),
+    /// Hold every kernel and case against its CPU twin; exit code 1 if any falls short
+    Check(check::CheckArgs),
+    /// Run one operation on tensors of your own, to hold it against PyTorch
+    Run(run::RunArgs),
+    /// Time kernels (ms, GFLOP/s, GB/s), or whole training steps
+    Bench(bench::BenchArgs),
+    /// GPU time of a training step, kernel by kernel
+    Profile(profile::ProfileArgs),
+    /// Print a preset's program, its parameters and its memory
+    Plan(plan::PlanArgs),
+    /// List known datasets, or fetch one
+    Data(data::DataArgs),
+}
+
+/// Where to run.
+#[derive(Args, Clone, Debug)]
+struct DeviceArg {
+    /// Device: `cpu`, or a number or a part of a name from `limn devices`
+    #[arg(long, value_name = "D")]
+    device: Option<String>,
+}
+
+/// One `--set key=value`.
+#[derive(Clone, Debug)]
+struct Setting {
+    key: String,
+    value: String,
+}
+
+fn setting(text: &str) -> Result<Setting, String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.trim().is_empty() => {
+            Ok(Setting { key: key.trim().into(), value: value.trim().into() })
+        }
+        _ => Err("write it as key=value, without spaces".into()),
+    }
+}
+
+/// Why a command ended badly, in one plain sentence.
+#[derive(Debug)]
+pub struct Error(String);
+
+impl Error {
+    /// An error told in these words.
+    pub fn new(words: impl Into<String>) -> Error {
+        Error(words.into())
+    }
+}
+
+impl std::fmt::Display for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+// `Error` itself is no std error, so that this may hold for all that are.
+impl<E: std::error::Error> From<E> for Error {
+    fn from(error: E) -> Error {
+        Error(error.to_string())
+    }
+}
+
+/// For commands whose work has not been built yet.
+fn not_yet(command: &str) -> Error {
+    Error::new(format!("`limn {command}` is not part of this version yet"))
+}
+
+/// Parses the command line and runs the command.
+pub fn main() -> ExitCode {
+    std::panic::set_hook(Box::new(|info| {
+        let text = |p: &dyn std::any::Any| p.downcast_ref::<&str>().map(|s| s.to_string());
+        let words = text(info.payload()).or_else(|| info.payload().downcast_ref::<String>().cloned());
+        let place = info.location().map(|l| format!("{}:{}", l.file(), l.line())).unwrap_or_default();
+        term::note(format!(
+            "this is a mistake in limn itself, please report it ({place}: {})",
+            words.unwrap_or_default()
+        ));
+    }));
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(usage) => {
+            // Fails only where nobody reads on, and then there is nobody to tell.
+            let _ = usage.print();
+            return ExitCode::from(usage.exit_code().clamp(0, 2) as u8);
+        }
+    };
+    match std::panic::catch_unwind(|| dispatch(cli.command)) {
+        Ok(Ok(true)) => ExitCode::SUCCESS,
+        Ok(Ok(false)) => ExitCode::from(1),
+        Ok(Err(error)) => {
+            term::note(error);
+            ExitCode::from(2)
+        }
+        Err(_) => ExitCode::from(2),
+    }
+}
+
+/// `Ok(false)` where the command did its work and the verdict is bad.
+fn dispatch(command: Command) -> Result<bool, Error> {
+    match command {
+        Command::Devices(args) => devices::devices(&args)?,
+        Command::Train(args) => train::train(&args)?,
+        Command::Sample(args) => sample::sample(&args)?,
+        Command::Complete(args) => complete::complete(&args)?,
+        Command::Latent(args) => latent::latent(&args)?,
+        Command::Eval(args) => eval::eval(&args)?,
+        Command::Check(args) => return check::check(&args),
+        Command::Run(args) => run::run(&args)?,
+        Command::Bench(args) => bench::bench(&args)?,
+        Command::Profile(args) => profile::profile(&args)?,
+        Command::Plan(args) => plan::plan(&args)?,
+        Command::Data(args) => data::data(&args)?,
+    }
+    Ok(true)
+}
+
+/// The names most like `wanted`, or all of them, as the end of a sentence.
+fn nearest(wanted: &str, names: &[&str]) -> String {
+    let wanted = wanted.to_lowercase();
+    let similarity = |name: &str| strsim::jaro_winkler(&wanted, &name.to_lowercase());
+    let mut near: Vec<&str> = names.iter().copied().filter(|name| similarity(name) > 0.75).collect();
+    near.sort_by(|a, b| similarity(b).total_cmp(&similarity(a)));
+    near.truncate(3);
+    match near.as_slice() {
+        [] => format!("there are: {}", names.join(", ")),
+        near => format!("did you mean {}?", near.join(" or ")),
+    }
+}
+
+/// The kernels that `wanted` names: exactly, or else by a part of the name; all without any.
+fn kernels_named(wanted: &[String]) -> Result<Vec<crate::kernels::Entry>, Error> {
+    let all = crate::kernels::all();
+    let names: Vec<&str> = all.iter().map(|e| e.name).collect();
+    let mut chosen = vec![wanted.is_empty(); all.len()];
+    for wanted in wanted {
+        let exact = names.contains(&wanted.as_str());
+        let fits =
+            |name: &str| if exact { name == wanted } else { !wanted.is_empty() && name.contains(wanted.as_str()) };
+        if !names.iter().any(|name| fits(name)) {
+            let words = format!("no kernel is called \"{wanted}\"; {}", nearest(wanted, &names));
+            return Err(Error::new(words));
+        }
+        std::iter::zip(&mut chosen, &names).for_each(|(chosen, name)| *chosen |= fits(name));
+    }
+    Ok(std::iter::zip(all, chosen).filter(|(_, chosen)| *chosen).map(|(entry, _)| entry).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_holds_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_of_the_manual_parses() {
+        for line in [
+            "devices --json",
+            "train vae --data mnist --epochs 10 --batch 64 --seed 3 --device cpu --out d --set optim.lr=1e-3 --set a=b",
+            "train my.toml --steps 100",
+            "train --resume DIR",
+            "sample DIR --n 64 --seed 1 --out a.png",
+            "complete DIR --images test --keep upper-half --out a.png",
+            "complete DIR --images a.png --keep mask.png",
+            "latent DIR manifold --out a.png",
+            "latent DIR traverse",
+            "latent DIR interpolate",
+            "latent DIR reconstruct",
+            "eval DIR --json",
+            "check",
+            "check conv2d matmul --device 0 --json",
+            "run conv2d --in a --out b --set stride=2,2 --set mask=A --grad --device cpu",
+            "bench",
+            "bench conv2d matmul --device 0 --json",
+            "bench step dcgan --batch 64 --device 0 --json",
+            "profile dcgan --steps 3 --trace t.json --json",
+            "plan dcgan",
+            "data list --json",
+            "data get mnist",
+        ] {
+            let args = std::iter::once("limn").chain(line.split(' '));
+            Cli::try_parse_from(args).map(|_| ()).unwrap_or_else(|e| panic!("limn {line}: {e}"));
+        }
+    }
+
+    #[test]
+    fn near_names_come_first() {
+        let names = ["conv2d", "conv_transpose2d", "matmul"];
+        assert_eq!(nearest("conv2", &names), "did you mean conv2d or conv_transpose2d?");
+        assert_eq!(nearest("zzz", &names), "there are: conv2d, conv_transpose2d, matmul");
+    }
+}

@@ -1,0 +1,127 @@
+//! Reading and writing the safetensors files of `limn run`.
+
+use super::super::Error;
+use safetensors::{Dtype, SafeTensorError, SafeTensors, tensor::TensorView};
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// A tensor in row-major order.
+pub struct Tensor {
+    /// What the file holds; `data` stays empty unless this is F32, which only matters where the
+    /// tensor is used.
+    pub dtype: Dtype,
+    /// Extents.
+    pub shape: Vec<usize>,
+    /// Elements.
+    pub data: Vec<f32>,
+}
+
+impl Tensor {
+    /// A tensor of f32.
+    pub fn new(shape: Vec<usize>, data: Vec<f32>) -> Tensor {
+        Tensor { dtype: Dtype::F32, shape, data }
+    }
+
+    /// Refuses what limn cannot compute with.
+    pub fn usable(&self, name: &str) -> Result<(), Error> {
+        let shape = &self.shape;
+        if self.dtype != Dtype::F32 {
+            let dtype = self.dtype;
+            return Err(Error::new(format!("{name} is {dtype} and limn takes F32; in PyTorch: {name}.float()")));
+        }
+        match self.data.len() {
+            0 => Err(Error::new(format!("{name} has no elements, its shape is {shape:?}"))),
+            n if n > super::MOST => {
+                Err(Error::new(format!("{name} is larger than limn run takes, its shape is {shape:?}")))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Every tensor of a file, by name.
+pub fn read(path: &Path) -> Result<BTreeMap<String, Tensor>, Error> {
+    let at = path.display();
+    let bytes = fs::read(path).map_err(|e| Error::new(format!("cannot read {at}: {e}")))?;
+    let file = SafeTensors::deserialize(&bytes).map_err(|e| match e {
+        // A file that was cut has a sound header and too little behind it, or not even a header.
+        SafeTensorError::MetadataIncompleteBuffer | SafeTensorError::HeaderTooSmall => {
+            Error::new(format!("{at} is cut short or has bytes to spare; copy or write it again"))
+        }
+        SafeTensorError::InvalidHeaderLength | SafeTensorError::HeaderTooLarge => {
+            Error::new(format!("{at} is cut short or no safetensors file; copy or write it again"))
+        }
+        e => Error::new(format!("{at} is no sound safetensors file: {e}")),
+    })?;
+    let tensor = |view: TensorView<'_>| {
+        let number = |b: &[u8]| f32::from_le_bytes([b[0], b[1], b[2], b[3]]);
+        let data = match view.dtype() {
+            Dtype::F32 => view.data().chunks_exact(4).map(number).collect(),
+            _ => Vec::new(),
+        };
+        Tensor { dtype: view.dtype(), shape: view.shape().to_vec(), data }
+    };
+    Ok(file.iter().map(|(name, view)| (name.to_string(), tensor(view))).collect())
+}
+
+/// Where results go. What was there before stays until the new file is whole.
+pub struct Output {
+    path: PathBuf,
+    /// The file beside it that is renamed at last; `None` for a device such as /dev/stdout.
+    temporary: Option<PathBuf>,
+}
+
+impl Output {
+    /// Refuses a place that cannot be written to, before any work is done.
+    pub fn new(path: &Path) -> Result<Output, Error> {
+        let wrong = |why: &str| Err(Error::new(format!("cannot write {}: {why}", path.display())));
+        // A link is followed, so that renaming does not put a file in its place.
+        let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+        let kind = fs::metadata(&path).map(|m| m.file_type()).ok();
+        if kind.is_some_and(|k| k.is_dir()) {
+            return wrong("it is a folder; name a file in it");
+        }
+        if kind.is_some_and(|k| !k.is_file()) {
+            return Ok(Output { path, temporary: None });
+        }
+        let Some(name) = path.file_name() else { return wrong("it names no file") };
+        let folder = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
+            _ => PathBuf::from("."),
+        };
+        if !folder.is_dir() {
+            return wrong(&format!("there is no folder {}", folder.display()));
+        }
+        let temporary = folder.join(format!(".{}.{}.tmp", name.to_string_lossy(), std::process::id()));
+        Ok(Output { path, temporary: Some(temporary) })
+    }
+
+    /// Writes the file under a temporary name, syncs it and renames it.
+    pub fn write(&self, tensors: &[(String, Tensor)]) -> Result<(), Error> {
+        let bytes: Vec<Vec<u8>> =
+            tensors.iter().map(|(_, t)| t.data.iter().flat_map(|v| v.to_le_bytes()).collect()).collect();
+        let view = |((name, t), bytes): (&(String, Tensor), _)| {
+            Ok((name.clone(), TensorView::new(Dtype::F32, t.shape.clone(), bytes)?))
+        };
+        let views: Result<Vec<_>, SafeTensorError> =
+            std::iter::zip(tensors, bytes.iter().map(Vec::as_slice)).map(view).collect();
+        let file = safetensors::serialize(views?, None)?;
+        let written = match &self.temporary {
+            None => fs::OpenOptions::new().write(true).open(&self.path).and_then(|mut f| f.write_all(&file)),
+            Some(temporary) => whole(temporary, &self.path, &file).inspect_err(|_| {
+                // It may not even have come into being.
+                let _ = fs::remove_file(temporary);
+            }),
+        };
+        written.map_err(|e| Error::new(format!("cannot write {}: {e}", self.path.display())))
+    }
+}
+
+fn whole(temporary: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = File::create(temporary)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(temporary, path)
+}

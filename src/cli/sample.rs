@@ -1,0 +1,28 @@
+//! `limn sample`: pictures a trained model draws.
+
+use super::{DeviceArg, Error, not_yet};
+use std::path::PathBuf;
+
+/// Arguments of `limn sample`.
+#[derive(clap::Args, Debug)]
+pub struct SampleArgs {
+    /// Run folder
+    dir: PathBuf,
+    /// How many images
+    #[arg(long, default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    n: u32,
+    /// Seed of the noise
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    seed: u64,
+    /// Picture to write; by default samples.png in the run folder
+    #[arg(long, value_name = "FILE.png")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    device: DeviceArg,
+}
+
+/// Draws samples into one picture.
+pub fn sample(args: &SampleArgs) -> Result<(), Error> {
+    let _ = args;
+    Err(not_yet("sample"))
+}
