@@ -1,9 +1,10 @@
 //! `limn bench`: the time of kernels, and of whole training steps.
 
-use super::{Error, device, kernels_named, not_yet, term};
+use super::{Error, config, device, kernels_named, term};
 use crate::bench;
 use crate::kernels::{Cost, Kernel, Recipe};
 use crate::program::Device;
+use crate::train::{Session, time_steps};
 use serde_json::json;
 use std::time::Instant;
 
@@ -52,9 +53,24 @@ pub fn bench(args: &BenchArgs) -> Result<(), Error> {
     }
 }
 
+/// Steps before the timed ones.
+const WARM: usize = 3;
+/// Steps timed.
+const STEPS: usize = 9;
+
 fn step(args: &StepArgs, device: Option<&str>, json: bool) -> Result<(), Error> {
-    let _ = (args, device, json);
-    Err(not_yet("bench step"))
+    let config = config(&args.preset, args.batch, &[])?;
+    let device = device::open(device)?;
+    let mut session = Session::new(&config.model, &config.optim, config.train.seed, device)?;
+    let t = time_steps(&mut session, &args.preset, config.train.batch, WARM, STEPS)?;
+    if json {
+        return term::say(serde_json::to_string(&t)?);
+    }
+    term::say(format!("{} batch {} on {}: median of {} steps", t.preset, t.batch, t.device, t.steps))?;
+    term::say(format!("  {:>10.2} ms a step, {:.1} images/s", t.median_ms, t.images_per_s))?;
+    term::say(format!("  {:>10.2} ms on the device, {:.3} ms on the host, {} launches", t.gpu_ms, t.host_ms, t.launches))?;
+    term::say(format!("  {:>10.2} GFLOP a step, {:.2} GFLOP/s", t.gflop_per_step, t.gflops))?;
+    term::say(format!("  {:>10.1} MB in buffers", t.peak_bytes as f64 / 1e6))
 }
 
 /// The time of one variant at one shape.
