@@ -15,6 +15,8 @@
 @group(0) @binding(4) var<storage, read> r: array<f32>; // as dst
 @group(0) @binding(5) var<storage, read_write> dst: array<f32>; // [rows, dc, dh, dw]
 
+fn linear(x: f32) -> f32 { return select(p.slope * x, x, x > 0.0); }
+
 @compute @workgroup_size(8)
 fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) grid: vec3<u32>,
         @builtin(local_invocation_index) lane: u32) {
@@ -183,15 +185,20 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) grid: vec
     subgroupBroadcast(o2.to, 0u), subgroupBroadcast(o2.to, 1u), subgroupBroadcast(o2.to, 2u), subgroupBroadcast(o2.to, 3u), subgroupBroadcast(o2.to, 4u), subgroupBroadcast(o2.to, 5u), subgroupBroadcast(o2.to, 6u), subgroupBroadcast(o2.to, 7u),
     subgroupBroadcast(o3.to, 0u), subgroupBroadcast(o3.to, 1u), subgroupBroadcast(o3.to, 2u), subgroupBroadcast(o3.to, 3u), subgroupBroadcast(o3.to, 4u), subgroupBroadcast(o3.to, 5u), subgroupBroadcast(o3.to, 6u), subgroupBroadcast(o3.to, 7u),
   );
-  for (var i = 0u; i < 32u && m0 + i < m_total; i += 1u) {
+  let filled = min(32u, m_total - min(m0, m_total));
+  let column0 = (own + p.groups * q0 * 1u) * p.dst_chan;
+  let apart = p.groups * p.dst_chan;
+  // Two loops, because a load under a mask that is never set costs what a load costs.
+  let with_residual = select(0u, filled, p.has_residual != 0u);
+  for (var i = 0u; i < with_residual; i += 1u) {
     let sum = acc[i] + bias;
-    for (var j = 0u; j < 1u; j += 1u) {
-      if (q0 * 1u + j < columns) {
-        let index = to[i] + (own + p.groups * (q0 * 1u + j)) * p.dst_chan;
-        var value = sum;
-        if (p.has_residual != 0u) { value += r[index]; }
-        dst[index] = select(p.slope * value, value, value > 0.0);
-      }
-    }
+    let index = to[i] + column0;
+    if (q0 < columns) { dst[index] = linear(sum + r[index]); }
+  }
+  for (var i = with_residual; i < filled; i += 1u) {
+    let sum = acc[i] + bias;
+    let value = select(p.slope * sum, sum, sum > 0.0);
+    let index = to[i] + column0;
+    if (q0 < columns) { dst[index] = value; }
   }
 }
