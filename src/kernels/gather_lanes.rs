@@ -62,8 +62,8 @@ impl Size {
     fn work(&self, form: &Gather) -> u64 {
         let [(ph, uh), (pw, uw)] = form.phases();
         let outputs = (form.rows as usize * uh * uw).div_ceil(self.outputs as usize);
-        let blocks = (outputs * ph * pw) as u64
-            * u64::from(form.pack_dst.div_ceil(self.columns) * form.groups * form.batch);
+        let blocks =
+            (outputs * ph * pw) as u64 * u64::from(form.pack_dst.div_ceil(self.columns) * form.groups * form.batch);
         let taps = (form.kh * form.kw).div_ceil((ph * pw) as u32);
         let terms = if self.by_taps {
             form.sc * taps.next_multiple_of(STEP)
@@ -79,6 +79,12 @@ impl Size {
 
 /// The variants, the one of least work first.
 pub(super) fn recipes(form: &Gather, caps: &Caps) -> Vec<Recipe> {
+    // The shaders divide indices of outputs and workgroups as f32, exact below 2^24.
+    let [(ph, uh), (pw, uw)] = form.phases();
+    let outputs = (form.rows * form.batch) as usize * ph * uh * pw * uw;
+    if outputs * (form.pack_dst * form.groups).div_ceil(LANES) as usize >= 1 << 24 {
+        return Vec::new();
+    }
     let mut sizes: Vec<&Size> = SIZES.iter().filter(|s| !s.by_taps || form.kh * form.kw > 1).collect();
     sizes.sort_by_key(|size| size.work(form));
     let mut all: Vec<Recipe> = sizes.iter().map(|size| recipe(form, caps, size)).collect();
@@ -121,7 +127,10 @@ fn main_stage(form: &Gather, caps: &Caps, size: &'static Size, weights: Slot, ds
     let [(ph, uh), (pw, uw)] = form.phases();
     let columns = form.pack_dst.div_ceil(size.columns) * form.groups * form.batch;
     let outputs = (form.rows as usize * uh * uw).div_ceil(size.outputs as usize);
-    Stage::new(&size.shader, &Gather { slope, ..*form }, grid_1d(outputs * ph * pw * columns as usize, caps))
+    // Rows of a workgroup share their pixel, and the next workgroup takes the next pixel, so that the
+    // cache lines both touch are still there.
+    let inner = (1..=size.outputs.min(form.rows)).rev().find(|inner| form.rows % inner == 0).unwrap_or(1);
+    Stage::new(&size.shader, &Gather { slope, inner, ..*form }, grid_1d(outputs * ph * pw * columns as usize, caps))
         .bind("src", Slot::Read(0))
         .bind("w", weights)
         .bind("b", Slot::Read(2))
