@@ -1,19 +1,25 @@
 //! Every variant of every kernel in every case against its CPU twin.
 
-use limn::{check, gpu::Gpu, kernels};
+use limn::check::{self, Bench, Example, Outcome};
+use limn::gpu::Gpu;
+use limn::kernels::{self, Caps, Kernel};
+
+/// The device tests run on: `LIMN_DEVICE`, or the most capable there is.
+pub fn device() -> Gpu {
+    Gpu::open(std::env::var("LIMN_DEVICE").ok().as_deref()).expect("a device")
+}
 
 /// The kernels named in `LIMN_KERNELS` (comma separated), or all of them.
 pub fn wanted(name: &str) -> bool {
     std::env::var("LIMN_KERNELS").map_or(true, |list| list.split(',').any(|part| name.contains(part)))
 }
 
-#[test]
-fn every_variant_agrees_with_its_twin() {
-    let gpu = Gpu::open(std::env::var("LIMN_DEVICE").ok().as_deref()).expect("a device");
+/// Runs `run` on every case of every wanted kernel and fails with all failures at once.
+fn every_case(run: impl Fn(&'static str, &dyn Kernel) -> Vec<Outcome>) {
     let mut failures = Vec::new();
     for entry in kernels::all().iter().filter(|e| wanted(e.name)) {
         for kernel in (entry.cases)() {
-            for o in check::check(&gpu, entry.name, kernel.as_ref(), 1) {
+            for o in run(entry.name, kernel.as_ref()) {
                 println!(
                     "{} {} [{}] worst {:e} bound {:e} ratio {:.3}",
                     o.kernel, o.case, o.variant, o.worst, o.bound, o.ratio
@@ -25,4 +31,30 @@ fn every_variant_agrees_with_its_twin() {
         }
     }
     assert!(failures.is_empty(), "{} failed:\n{}", failures.len(), failures.join("\n"));
+}
+
+#[test]
+fn every_variant_agrees_with_its_twin() {
+    let gpu = device();
+    every_case(|name, kernel| check::check(&gpu, name, kernel, 1));
+}
+
+/// The first variant as training runs it, without bounds checks, on a device that pretends to allow
+/// few workgroups per dimension, so that linear grids fold into two.
+#[test]
+fn the_first_variant_agrees_without_checks_and_with_folded_grids() {
+    let gpu = device();
+    let caps = Caps { max_groups: 61, ..*gpu.caps() };
+    every_case(|name, kernel| {
+        let example = Example::new(kernel, 2);
+        let first = |caps: &Caps| kernel.variants(caps).into_iter().next();
+        let Some(recipe) = first(&caps).or_else(|| first(gpu.caps())) else { return Vec::new() };
+        let (variant, case) = (recipe.name, kernel.label());
+        let mut outcome = Outcome { kernel: name, variant, case, worst: 0.0, bound: 0.0, ratio: 0.0, failure: None };
+        match Bench::new(&gpu, &example, &recipe, false).and_then(|bench| bench.run(&gpu)) {
+            Err(error) => outcome.failure = Some(error.to_string()),
+            Ok(writes) => check::compare(kernel, &example, &writes, &mut outcome),
+        }
+        vec![outcome]
+    });
 }

@@ -6,6 +6,8 @@
 // and y is a V: one number, or four neighbours on axis hw; hw counts Vs.
 
 override WG: u32 = 64u;
+// The activation's code, here once more so that only its own branch is compiled.
+override ACT: u32 = 0u;
 
 struct Params {
   n: u32,
@@ -36,14 +38,15 @@ fn main(
   }
   let count = p.n * p.hw;
   let terms = f32(count) * sum_of(V(1.0));
-  let begin = Walk(lane, lane / p.hw * p.c * p.hw + channel * p.hw + lane % p.hw, lane % p.hw);
+  let begin = walk_from(lane, channel);
+  let step = walk_step();
 
   var at = begin;
   var sum = V(0.0);
   while (at.t < count) {
     let stop = min(count, at.t + 64u * WG);
     var run = V(0.0);
-    for (; at.t < stop; at = next(at)) {
+    for (; at.t < stop; at = next(at, step)) {
       run += x[at.i];
     }
     sum += run;
@@ -57,7 +60,7 @@ fn main(
     let stop = min(count, at.t + 64u * WG);
     var run = V(0.0);
     var run_squares = V(0.0);
-    for (; at.t < stop; at = next(at)) {
+    for (; at.t < stop; at = next(at, step)) {
       let d = x[at.i] - rough;
       run += d;
       run_squares += d * d;
@@ -75,7 +78,7 @@ fn main(
 
   let factor = gamma[channel] * inverseSqrt(spread + p.eps);
   let shift = beta[channel];
-  for (at = begin; at.t < count; at = next(at)) {
-    y[at.i] = activate_all(p.act, p.slope, (x[at.i] - centre) * factor + shift);
+  for (at = begin; at.t < count; at = next(at, step)) {
+    y[at.i] = activate_all(ACT, p.slope, (x[at.i] - centre) * factor + shift);
   }
 }

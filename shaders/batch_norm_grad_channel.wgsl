@@ -34,7 +34,8 @@ fn main(
     return;
   }
   let count = p.n * p.hw;
-  let begin = Walk(lane, lane / p.hw * p.c * p.hw + channel * p.hw + lane % p.hw, lane % p.hw);
+  let begin = walk_from(lane, channel);
+  let step = walk_step();
   let centre = mean[channel];
   let rstd = inverseSqrt(variance[channel] + p.eps);
 
@@ -45,7 +46,7 @@ fn main(
     let stop = min(count, at.t + 64u * WG);
     var run_along = V(0.0);
     var run_plain = V(0.0);
-    for (; at.t < stop; at = next(at)) {
+    for (; at.t < stop; at = next(at, step)) {
       let d = dy[at.i];
       run_along += d * (x[at.i] - centre);
       run_plain += d;
@@ -61,7 +62,7 @@ fn main(
 
   let factor = gamma[channel] * rstd;
   let share = sums / (f32(count) * sum_of(V(1.0)));
-  for (at = begin; at.t < count; at = next(at)) {
+  for (at = begin; at.t < count; at = next(at, step)) {
     dx[at.i] = factor * (dy[at.i] - share.y - (x[at.i] - centre) * rstd * share.x);
   }
 }

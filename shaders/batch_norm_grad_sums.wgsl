@@ -36,12 +36,12 @@ fn main(
   }
   let first = (id - channel * p.chunks) * p.chunk;
   let end = min(first + p.chunk, p.n * p.hw);
-  let t = first + lane;
-  let begin = Walk(t, t / p.hw * p.c * p.hw + channel * p.hw + t % p.hw, t % p.hw);
+  let begin = walk_from(first + lane, channel);
+  let step = walk_step();
   let centre = mean[channel];
   var along = V(0.0);
   var plain = V(0.0);
-  for (var at = begin; at.t < end; at = next(at)) {
+  for (var at = begin; at.t < end; at = next(at, step)) {
     let d = dy[at.i];
     along += d * (x[at.i] - centre);
     plain += d;

@@ -32,17 +32,17 @@ fn main(
   let first = (id - channel * p.chunks) * p.chunk;
   let end = min(first + p.chunk, p.n * p.hw);
   let terms = f32(end - first) * sum_of(V(1.0));
-  let t = first + lane;
-  let begin = Walk(t, t / p.hw * p.c * p.hw + channel * p.hw + t % p.hw, t % p.hw);
+  let begin = walk_from(first + lane, channel);
+  let step = walk_step();
 
   var sum = V(0.0);
-  for (var at = begin; at.t < end; at = next(at)) {
+  for (var at = begin; at.t < end; at = next(at, step)) {
     sum += x[at.i];
   }
   let rough = workgroup_sum(lane, vec2(sum_of(sum), 0.0)).x / terms;
   sum = V(0.0);
   var squares = V(0.0);
-  for (var at = begin; at.t < end; at = next(at)) {
+  for (var at = begin; at.t < end; at = next(at, step)) {
     let d = x[at.i] - rough;
     sum += d;
     squares += d * d;

@@ -25,6 +25,8 @@ fn main(
   let a = p.a * p.inner;
   let b = p.b * p.inner;
   let r = flat_range(p.outer * (a + b), wg, groups, lane);
+  let jump_o = WG / (a + b);
+  let jump_k = WG % (a + b);
   var o = r.first / (a + b);
   var k = r.first % (a + b);
   for (var i = r.first; i < r.end; i += WG) {
@@ -33,8 +35,8 @@ fn main(
     } else {
       z[i] = y[o * b + k - a];
     }
-    o += WG / (a + b);
-    k += WG % (a + b);
+    o += jump_o;
+    k += jump_k;
     if (k >= a + b) {
       k -= a + b;
       o += 1u;

@@ -39,22 +39,21 @@ fn main(
   let end = min(begin + p.chunk, p.r1 * p.r2);
 
   var t = begin + lane;
-  var i1 = t / p.r2;
   var i2 = t % p.r2;
-  let jump1 = WG / p.r2;
-  let jump2 = WG % p.r2;
+  var at = origin + (t / p.r2 * p.b * p.r2 + i2) * p.c;
+  // WG terms on, within a row of r2 terms and past its end.
+  let jump = WG % p.r2;
+  let step = (WG / p.r2 * p.b * p.r2 + jump) * p.c;
+  let skip = (p.b - 1u) * p.r2 * p.c;
   var sum = V(0.0);
   while (t < end) {
     let stop = min(end, t + 64u * WG);
     var run = V(0.0);
     for (; t < stop; t += WG) {
-      run += x[origin + (i1 * p.b * p.r2 + i2) * p.c];
-      i1 += jump1;
-      i2 += jump2;
-      if (i2 >= p.r2) {
-        i2 -= p.r2;
-        i1 += 1u;
-      }
+      run += x[at];
+      let past = i2 + jump >= p.r2;
+      i2 = select(i2 + jump, i2 + jump - p.r2, past);
+      at += select(step, step + skip, past);
     }
     sum += run;
   }

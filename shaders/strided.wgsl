@@ -5,6 +5,8 @@
 // coordinates, then adds the coordinates of WG with carries.
 
 override WG: u32 = 64u;
+// 0 where every div_k is 1: division is slow on some devices.
+override DIVIDES: u32 = 1u;
 
 struct Params {
   out0: u32,
@@ -39,24 +41,6 @@ struct Params {
 @group(0) @binding(1) var<storage, read> x: array<f32>;        // [input_len]
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;  // [out0, out1, out2, out3]
 
-const OUTSIDE: u32 = 0xffffffffu;
-
-// The input elements to skip on one axis for output coordinate o, or OUTSIDE.
-fn along(o: u32, mul: i32, add: i32, div: u32, size: u32, stride: u32) -> u32 {
-  let t = i32(o) * mul + add;
-  if (t < 0) {
-    return OUTSIDE;
-  }
-  var at = u32(t);
-  if (div != 1u) {
-    at = at / div;
-    if (at * div != u32(t)) {
-      return OUTSIDE;
-    }
-  }
-  return select(OUTSIDE, at * stride, at < size);
-}
-
 // The coordinates of output element i.
 fn coordinates(i: u32) -> vec4<u32> {
   let i2 = i / p.out3;
@@ -72,30 +56,36 @@ fn main(
   @builtin(local_invocation_index) lane: u32,
 ) {
   let r = flat_range(p.out0 * p.out1 * p.out2 * p.out3, wg, groups, lane);
-  var o = coordinates(r.first);
+  let mul = vec4(p.mul0, p.mul1, p.mul2, p.mul3);
+  let add = vec4(p.add0, p.add1, p.add2, p.add3);
+  let div = vec4(p.div0, p.div1, p.div2, p.div3);
+  let size = vec4(p.size0, p.size1, p.size2, p.size3);
+  let stride = vec4(p.stride0, p.stride1, p.stride2, p.stride3);
   let jump = coordinates(WG);
+  var o = coordinates(r.first);
   for (var i = r.first; i < r.end; i += WG) {
-    let s0 = along(o.x, p.mul0, p.add0, p.div0, p.size0, p.stride0);
-    let s1 = along(o.y, p.mul1, p.add1, p.div1, p.size1, p.stride1);
-    let s2 = along(o.z, p.mul2, p.add2, p.div2, p.size2, p.stride2);
-    let s3 = along(o.w, p.mul3, p.add3, p.div3, p.size3, p.stride3);
-    if (s0 == OUTSIDE || s1 == OUTSIDE || s2 == OUTSIDE || s3 == OUTSIDE) {
-      y[i] = 0.0;
-    } else {
-      y[i] = x[p.offset + s0 + s1 + s2 + s3];
+    // A negative coordinate is a huge one.
+    let t = vec4<u32>(vec4<i32>(o) * mul + add);
+    var at = t;
+    var hits = t < vec4(0x80000000u);
+    if (DIVIDES != 0u) {
+      at = t / div;
+      hits = hits & (at * div == t);
     }
+    let inside = all(hits & (at < size));
+    let steps = at * stride;
+    let index = select(0u, p.offset + steps.x + steps.y + steps.z + steps.w, inside);
+    y[i] = select(0.0, x[index], inside);
+
     o += jump;
-    if (o.w >= p.out3) {
-      o.w -= p.out3;
-      o.z += 1u;
-    }
-    if (o.z >= p.out2) {
-      o.z -= p.out2;
-      o.y += 1u;
-    }
-    if (o.y >= p.out1) {
-      o.y -= p.out1;
-      o.x += 1u;
-    }
+    let past3 = o.w >= p.out3;
+    o.w = select(o.w, o.w - p.out3, past3);
+    o.z += u32(past3);
+    let past2 = o.z >= p.out2;
+    o.z = select(o.z, o.z - p.out2, past2);
+    o.y += u32(past2);
+    let past1 = o.y >= p.out1;
+    o.y = select(o.y, o.y - p.out1, past1);
+    o.x += u32(past1);
   }
 }

@@ -6,12 +6,20 @@ struct Walk {
   column: u32,  // t modulo hw
 }
 
-fn next(at: Walk) -> Walk {
-  let jump = WG % p.hw;
-  var to = Walk(at.t + WG, at.i + WG / p.hw * p.c * p.hw + jump, at.column + jump);
-  if (to.column >= p.hw) {
-    to.column -= p.hw;
-    to.i += (p.c - 1u) * p.hw;
-  }
-  return to;
+// Where element t of a channel is.
+fn walk_from(t: u32, channel: u32) -> Walk {
+  let n = t / p.hw;
+  return Walk(t, (n * p.c + channel) * p.hw + (t - n * p.hw), t - n * p.hw);
+}
+
+// What a step adds when it stays within a plane: computed once, for it divides.
+fn walk_step() -> Walk {
+  return walk_from(WG, 0u);
+}
+
+fn next(at: Walk, step: Walk) -> Walk {
+  let column = at.column + step.column;
+  let i = at.i + step.i;
+  let past = column >= p.hw;
+  return Walk(at.t + WG, select(i, i + (p.c - 1u) * p.hw, past), select(column, column - p.hw, past));
 }

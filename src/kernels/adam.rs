@@ -122,7 +122,7 @@ impl Kernel for Adam {
             let d_v = 5.0 * EPS * twin[2][i] + f32::MIN_POSITIVE;
             let below = twin[2][i].sqrt() / two.sqrt() + self.eps;
             let update = step * (d_m + relative * twin[1][i].abs()) / below;
-            bounds[0].push(update + 2.0 * EPS * (old[0][i].abs() + twin[0][i].abs()));
+            bounds[0].push(update + 2.0 * EPS * twin[0][i].abs() + f32::MIN_POSITIVE);
             bounds[1].push(d_m);
             bounds[2].push(d_v);
         }

@@ -199,6 +199,7 @@ impl Kernel for BatchNorm {
         let p = BatchNorm { hw: self.hw / width, ..*self };
         let channel = Stage::new(pick(&CHANNEL, wide), &p, grid_1d(p.c as usize, caps))
             .constant("WG", lanes(caps))
+            .constant("ACT", self.act)
             .bind("x", Slot::Read(0))
             .bind("gamma", Slot::Read(1))
             .bind("beta", Slot::Read(2))
@@ -219,6 +220,7 @@ impl Kernel for BatchNorm {
             .bind("mean", Slot::Write(1))
             .bind("variance", Slot::Write(2));
         let apply = flat(pick(&APPLY, wide), &p, (p.n * p.c * p.hw) as usize, caps)
+            .constant("ACT", self.act)
             .bind("x", Slot::Read(0))
             .bind("gamma", Slot::Read(1))
             .bind("beta", Slot::Read(2))
@@ -285,6 +287,11 @@ impl Kernel for BatchNorm {
     fn label(&self) -> String {
         let BatchNorm { n, c, hw, act, .. } = self;
         format!("x[{n},{c},{hw}] act {act}")
+    }
+
+    fn with_activation(&self, act: Activation) -> Option<Arc<dyn Kernel>> {
+        let (code, slope) = (act.code(), act.slope());
+        (self.act == 0).then(|| Arc::new(BatchNorm { act: code, slope, ..*self }) as Arc<dyn Kernel>)
     }
 }
 
@@ -407,7 +414,8 @@ impl Kernel for BatchNormGrad {
     }
 }
 
-const CASES: [[u32; 3]; 8] = [[1, 5, 1], [1, 1, 2], [2, 3, 1], [5, 7, 9], [3, 2, 16], [64, 3, 49], [7, 5, 1012], [130, 11, 1]];
+const CASES: [[u32; 3]; 8] =
+    [[1, 5, 1], [1, 1, 2], [2, 3, 1], [5, 7, 9], [3, 2, 16], [64, 3, 49], [7, 5, 1012], [130, 11, 1]];
 
 /// Odd shapes of [`BatchNorm`], each with another activation.
 pub fn cases() -> Vec<Box<dyn Kernel>> {

@@ -50,7 +50,7 @@ impl Kernel for Ema {
     fn bounds(&self, reads: &[&[f32]], old: &[&[f32]], _twin: &[&[f32]]) -> Vec<Vec<f32>> {
         let bound = |(x, s): (&f32, &f32)| {
             let (x, s) = ((self.scale * x).abs(), s.abs());
-            EPS * (2.0 * s + self.rate.abs() * (4.0 * x + 3.0 * s)) + f32::MIN_POSITIVE
+            EPS * (2.0 * s + self.rate.abs() * (5.0 * x + 4.0 * s)) + f32::MIN_POSITIVE
         };
         vec![std::iter::zip(reads[0], old[0]).map(bound).collect()]
     }

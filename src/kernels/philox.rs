@@ -53,7 +53,7 @@ impl Stream {
         let pair = (i % 4) & 2;
         let radius = (-2.0 * (1.0 - f64::from(unit(words[pair]))).ln()).sqrt();
         let angle = std::f64::consts::TAU * f64::from(unit(words[pair + 1]));
-        (radius * if i % 2 == 0 { angle.cos() } else { angle.sin() }) as f32
+        (radius * if i.is_multiple_of(2) { angle.cos() } else { angle.sin() }) as f32
     }
 }
 
@@ -76,4 +76,32 @@ pub fn philox4x32_10(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
         c = [(b >> 32) as u32 ^ c[1] ^ k[0], b as u32, (a >> 32) as u32 ^ c[3] ^ k[1], a as u32];
     }
     c
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Random123's kat_vectors for philox4x32 with ten rounds.
+    #[test]
+    fn known_answers() {
+        let pi = [0x243f_6a88, 0x85a3_08d3, 0x1319_8a2e, 0x0370_7344];
+        let answers = [
+            ([0; 4], [0; 2], [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]),
+            ([u32::MAX; 4], [u32::MAX; 2], [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd]),
+            (pi, [0xa409_3822, 0x299f_31d0], [0xd16c_fe09, 0x94fd_cceb, 0x5001_e420, 0x2412_6ea1]),
+        ];
+        for (counter, key, words) in answers {
+            assert_eq!(philox4x32_10(counter, key), words);
+        }
+    }
+
+    #[test]
+    fn normals_have_mean_zero_and_variance_one() {
+        let stream = Stream { seed: 1, domain: 0, stream: 0, step: 0 };
+        let draws: Vec<f64> = (0..40_000).map(|i| f64::from(stream.normal(i))).collect();
+        let mean = draws.iter().sum::<f64>() / draws.len() as f64;
+        let variance = draws.iter().map(|v| v * v).sum::<f64>() / draws.len() as f64;
+        assert!(mean.abs() < 0.02 && (variance - 1.0).abs() < 0.03, "{mean} {variance}");
+    }
 }

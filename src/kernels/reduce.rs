@@ -68,8 +68,8 @@ params! {
 
 static ROWS: Shader = shader!("reduce_rows", "width1", "workgroup_sum");
 static ROWS4: Shader = shader!("reduce_rows" as "reduce_rows4", "width4", "workgroup_sum");
-static COLUMNS: Shader = shader!("reduce_columns", "width1");
-static COLUMNS4: Shader = shader!("reduce_columns" as "reduce_columns4", "width4");
+static COLUMNS: Shader = shader!("reduce_columns", "width1", "flat");
+static COLUMNS4: Shader = shader!("reduce_columns" as "reduce_columns4", "width4", "flat");
 
 /// Additions the worst-placed of `terms` terms goes through in any variant: a run of 64, the sums
 /// of at most 64 runs, the lanes, and the same again for the chunks.
@@ -150,16 +150,22 @@ fn columns(plan: &Reduce, caps: &Caps) -> Recipe {
     };
     let chunk = terms.div_ceil((target / outputs).max(1)).max(least).min(1 << 12).min(terms);
     let chunks = terms.div_ceil(chunk);
-    let groups = |outputs: usize| outputs.div_ceil(wg as usize);
-    let grid = grid_1d(groups(outputs) * chunks, caps);
+    let grid = |items: usize, terms: usize| {
+        let groups = items.div_ceil(wg as usize);
+        match caps.class {
+            Class::Lanes => grid_1d(groups.min((items * terms / 4096).clamp(1, 512)), caps),
+            Class::Gpu => grid_1d(groups, caps),
+        }
+    };
+    let (first_grid, second_grid) = (grid(outputs * chunks, chunk), grid(outputs, chunks));
     if chunks == 1 {
-        let stage = wide.stage(shader, chunk, grid, wg).bind("x", Slot::Read(0)).bind("y", Slot::Write(0));
+        let stage = wide.stage(shader, chunk, first_grid, wg).bind("x", Slot::Read(0)).bind("y", Slot::Write(0));
         return Recipe::single("columns", stage);
     }
-    let first = Reduce { scale: 1.0, ..wide }.stage(shader, chunk, grid, wg);
+    let first = Reduce { scale: 1.0, ..wide }.stage(shader, chunk, first_grid, wg);
     let all = plan.outputs() as u32;
     let (shader, second) = narrow(&Reduce { a: 1, r1: 1, b: 1, r2: chunks as u32, c: all, scale: plan.scale });
-    let second = second.stage(shader, chunks, grid_1d(groups(second.outputs()), caps), wg);
+    let second = second.stage(shader, chunks, second_grid, wg);
     Recipe {
         name: "columns_split",
         scratch: vec![plan.outputs() * chunks],

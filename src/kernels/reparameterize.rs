@@ -193,7 +193,7 @@ impl Kernel for ReparameterizeGrad {
     fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
         let &[dz, dkl, mu, logvar, clock] = reads else { return Vec::new() };
         let (source, d) = (self.source(clock), self.d as usize);
-        let dmu = |i: usize| 2.0 * EPS * (dz[i].abs() + (dkl[i / d] * mu[i]).abs()) + f32::MIN_POSITIVE;
+        let dmu = |i: usize| EPS * (2.0 * twin[0][i].abs() + (dkl[i / d] * mu[i]).abs()) + 1e-12;
         let dlogvar = |i: usize| {
             let (v, k, half) = (logvar[i], dkl[i / d].abs(), logvar[i] / 2.0);
             let noise =

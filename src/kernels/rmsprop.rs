@@ -110,7 +110,7 @@ impl Kernel for RmsProp {
             let d_unit = g.abs() / below * (d_root / (below - d_root).max(self.eps) + 8.0 * EPS);
             let d_buf = d_unit + 3.0 * EPS * ((self.momentum * old[3][i]).abs() + g.abs() / below) + f32::MIN_POSITIVE;
             bounds[0]
-                .push(lr * (d_buf + relative * twin[3][i].abs()) + 2.0 * EPS * (old[0][i].abs() + twin[0][i].abs()));
+                .push(lr * (d_buf + relative * twin[3][i].abs()) + 2.0 * EPS * twin[0][i].abs() + f32::MIN_POSITIVE);
             bounds[1].push(d_sq);
             bounds[2].push(d_avg);
             bounds[3].push(d_buf);

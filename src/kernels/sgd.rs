@@ -80,7 +80,7 @@ impl Kernel for Sgd {
             .collect();
         let relative = rate_error(self.ln_decay, reads[1]) + 3.0 * EPS;
         let p =
-            |i: usize| lr * (buf[i] + relative * twin[1][i].abs()) + 2.0 * EPS * (old[0][i].abs() + twin[0][i].abs());
+            |i: usize| lr * (buf[i] + relative * twin[1][i].abs()) + 2.0 * EPS * twin[0][i].abs() + f32::MIN_POSITIVE;
         vec![(0..buf.len()).map(p).collect(), buf]
     }
 

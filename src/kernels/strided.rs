@@ -171,11 +171,12 @@ impl Kernel for Strided {
     }
 
     fn variants(&self, caps: &Caps) -> Vec<Recipe> {
-        let items = self.lens().writes[0];
-        vec![Recipe::single(
-            "flat",
-            flat(&SHADER, self, items, caps).bind("x", Slot::Read(0)).bind("y", Slot::Write(0)),
-        )]
+        let divides = self.axes().iter().any(|axis| axis.div != 1);
+        let stage = flat(&SHADER, self, self.lens().writes[0], caps)
+            .constant("DIVIDES", u32::from(divides))
+            .bind("x", Slot::Read(0))
+            .bind("y", Slot::Write(0));
+        vec![Recipe::single("flat", stage)]
     }
 
     fn bounds(&self, _reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {

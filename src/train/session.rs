@@ -31,6 +31,8 @@ impl From<crate::program::PlanError> for SessionError {
 pub struct Session {
     /// The model.
     pub model: Box<dyn Model>,
+    /// Its sizes.
+    pub config: ModelConfig,
     /// Its optimiser.
     pub optim: OptimConfig,
     /// The run's seed.
@@ -41,8 +43,8 @@ pub struct Session {
 
 impl Session {
     /// A model with freshly drawn parameters.
-    pub fn new(model: &ModelConfig, optim: &OptimConfig, seed: u64, device: Device) -> Result<Session, SessionError> {
-        let model = model.build().map_err(SessionError::Config)?;
+    pub fn new(config: &ModelConfig, optim: &OptimConfig, seed: u64, device: Device) -> Result<Session, SessionError> {
+        let model = config.build().map_err(SessionError::Config)?;
         if let Some(fault) = optim.fault() {
             return Err(SessionError::Config(fault));
         }
@@ -54,7 +56,7 @@ impl Session {
                 store.write(&net.stats_state(), &stats)?;
             }
         }
-        Ok(Session { model, optim: optim.clone(), seed, store })
+        Ok(Session { model, config: config.clone(), optim: optim.clone(), seed, store })
     }
 
     /// An empty graph whose noise belongs to `domain` and counts its steps in the state `clock`.

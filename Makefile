@@ -1,0 +1,48 @@
+# make demo   a driver if there is none, the program, a small model trained on the built-in images
+# make test   every test
+# make lint   format and lints, warnings denied
+# make bench  kernels and whole steps on this machine's device
+
+CARGO ?= cargo
+LIMN := target/release/limn
+DEMO_PRESET ?= dcgan-28-small
+DEMO_STEPS ?= 600
+DEMO_OUT ?= runs/demo
+
+.PHONY: demo test lint bench driver build
+
+demo: build driver
+	rm -rf $(DEMO_OUT)
+	$(LIMN) train $(DEMO_PRESET) --steps $(DEMO_STEPS) --out $(DEMO_OUT) --set train.sample_every=100
+	$(LIMN) sample $(DEMO_OUT) --n 64 --out $(DEMO_OUT)/samples.png
+	@echo
+	@echo "New images by the trained model: $(DEMO_OUT)/samples.png"
+	@echo "How they came about, step by step: $(DEMO_OUT)/samples/"
+
+build:
+	$(CARGO) build --release
+
+# Debian's software driver, where no device is found and apt-get can install it. Without one limn
+# still runs, on its built-in CPU device.
+driver: build
+	@if ! $(LIMN) devices --json | grep -q -e '"vulkan"' -e '"metal"' -e '"dx12"'; then \
+	  if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+	    echo "no graphics driver found: installing Mesa's software Vulkan driver"; \
+	    (apt-get install -y -qq mesa-vulkan-drivers libvulkan1 || \
+	      (apt-get update -qq && apt-get install -y -qq mesa-vulkan-drivers libvulkan1)) >/dev/null 2>&1 || \
+	      echo "that did not work; going on with the built-in CPU device"; \
+	  else \
+	    echo "no graphics driver found; going on with the built-in CPU device"; \
+	  fi; \
+	fi
+
+test: driver
+	$(CARGO) test --release
+
+lint:
+	$(CARGO) fmt --check
+	$(CARGO) clippy --release --all-targets -- -D warnings
+
+bench: driver
+	$(LIMN) bench
+	for preset in vae-conv-small dcgan-28-small pixelcnn-small; do $(LIMN) bench step $$preset; done

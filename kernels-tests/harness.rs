@@ -1,0 +1,226 @@
+//! Proof that the harness can fail: each test breaks one thing and expects to be told.
+
+use crate::kernels::device;
+use limn::check::{self, Example};
+use limn::gpu::{Gpu, reflect};
+use limn::kernels::concat::Concat;
+use limn::kernels::copy::Copy;
+use limn::kernels::{Caps, Field, Kernel, Lens, Operand, Recipe, Signature, Slot, grid_1d};
+
+/// A kernel with one thing about it changed.
+#[derive(Debug)]
+struct Broken {
+    inner: Box<dyn Kernel>,
+    /// Elements the twin believes in, if not what the inner kernel says.
+    lens: Option<Lens>,
+    /// Added to the middle element of the twin's first output.
+    nudge: f32,
+}
+
+impl Kernel for Broken {
+    fn signature(&self) -> &'static Signature {
+        self.inner.signature()
+    }
+
+    fn lens(&self) -> Lens {
+        self.lens.clone().unwrap_or_else(|| self.inner.lens())
+    }
+
+    fn cpu(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
+        self.inner.cpu(reads, writes);
+        let middle = writes[0].len() / 2;
+        writes[0][middle] += self.nudge;
+    }
+
+    fn variants(&self, caps: &Caps) -> Vec<Recipe> {
+        self.inner.variants(caps)
+    }
+
+    fn flops(&self) -> u64 {
+        self.inner.flops()
+    }
+
+    fn label(&self) -> String {
+        self.inner.label()
+    }
+
+    fn example(&self, operand: Operand, len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
+        self.inner.example(operand, len, draw)
+    }
+
+    fn bounds(&self, reads: &[&[f32]], old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
+        self.inner.bounds(reads, old, twin)
+    }
+}
+
+fn concat() -> Concat {
+    Concat { outer: 3, a: 5, b: 5, inner: 7 }
+}
+
+/// The first failure of a kernel's variants; every variant must have one.
+fn failure(gpu: &Gpu, kernel: &dyn Kernel) -> String {
+    let outcomes = check::check(gpu, kernel.signature().name, kernel, 1);
+    assert!(!outcomes.is_empty());
+    let failures: Vec<_> = outcomes.into_iter().map(|o| o.failure.expect("a failure")).collect();
+    failures[0].clone()
+}
+
+#[test]
+fn a_wrong_element_is_found() {
+    let gpu = device();
+    for (name, cases) in limn::kernels::all().into_iter().map(|entry| (entry.name, (entry.cases)())) {
+        let Some(inner) = cases.into_iter().find(|k| k.lens().writes[0] > 2 && k.lens().writes[0] < 10_000) else {
+            continue;
+        };
+        let label = inner.label();
+        let broken = Broken { inner, lens: None, nudge: 1.5 };
+        for outcome in check::check(&gpu, name, &broken, 1) {
+            let why = outcome.failure.unwrap_or_else(|| panic!("{name} {label}: a wrong element went unseen"));
+            assert!(why.contains("where the twin has"), "{why}");
+            assert!(outcome.ratio > 1.0);
+        }
+    }
+}
+
+#[test]
+fn an_untouched_output_is_found() {
+    // The twin computes seven elements, the launch one: the rest stays NaN.
+    let gpu = device();
+    let kernel = Copy { len: 7 };
+    let example = Example::new(&kernel, 1);
+    let recipe = Copy { len: 1 }.variants(gpu.caps()).remove(0);
+    let outcome = check::check_variant(&gpu, "copy", &kernel, &recipe, &example);
+    assert!(outcome.failure.expect("a failure").contains("y[1]: NaN"));
+}
+
+#[test]
+fn a_twin_of_nans_is_found() {
+    // NaN on both sides is agreement about nothing.
+    let broken = Broken { inner: Box::new(Copy { len: 7 }), lens: None, nudge: f32::NAN };
+    assert!(failure(&device(), &broken).contains("where the twin has NaN"));
+    let gpu = device();
+    let kernel = Copy { len: 7 };
+    let mut example = Example::new(&kernel, 1);
+    (example.reads[0][3], example.twin[0][3]) = (f32::NAN, f32::NAN);
+    let recipe = kernel.variants(gpu.caps()).remove(0);
+    let outcome = check::check_variant(&gpu, "copy", &kernel, &recipe, &example);
+    assert!(outcome.failure.expect("a failure").contains("y[3]: NaN where the twin has NaN"));
+}
+
+#[test]
+fn a_write_behind_the_end_is_found() {
+    let lens = Lens { reads: vec![7], writes: vec![7] };
+    #[derive(Debug)]
+    struct Short;
+    impl Kernel for Short {
+        fn signature(&self) -> &'static Signature {
+            Copy { len: 7 }.signature()
+        }
+        fn lens(&self) -> Lens {
+            Copy { len: 7 }.lens()
+        }
+        fn cpu(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
+            Copy { len: 7 }.cpu(reads, writes);
+        }
+        fn variants(&self, caps: &Caps) -> Vec<Recipe> {
+            Copy { len: 9 }.variants(caps)
+        }
+        fn flops(&self) -> u64 {
+            0
+        }
+        fn label(&self) -> String {
+            "x[7], launched with 9".into()
+        }
+    }
+    let broken = Broken { inner: Box::new(Short), lens: Some(lens), nudge: 0.0 };
+    assert_eq!(failure(&device(), &broken), "y: wrote behind its end");
+}
+
+#[test]
+fn swapped_operands_are_found() {
+    // The names are right, what is bound is not.
+    let gpu = device();
+    let kernel = concat();
+    let mut recipe = kernel.variants(gpu.caps()).remove(0);
+    recipe.stages[0].bind[0].1 = Slot::Read(1);
+    recipe.stages[0].bind[1].1 = Slot::Read(0);
+    let outcome = check::check_variant(&gpu, "concat", &kernel, &recipe, &Example::new(&kernel, 1));
+    assert!(outcome.failure.expect("a failure").contains("where the twin has"));
+}
+
+#[test]
+fn a_missing_workgroup_is_found() {
+    let gpu = device();
+    let kernel = Copy { len: 100_003 };
+    let mut recipe = kernel.variants(gpu.caps()).remove(0);
+    // The blocks are cut from the grid, so the loss must come from the parameters.
+    recipe.stages[0].params = bytemuck::bytes_of(&Copy { len: 100_002 }).to_vec();
+    recipe.stages[0].grid = grid_1d(3, gpu.caps());
+    let outcome = check::check_variant(&gpu, "copy", &kernel, &recipe, &Example::new(&kernel, 1));
+    assert!(outcome.failure.expect("a failure").contains("y[100002]: NaN"));
+}
+
+/// What the device says of a stage it must refuse; it must be what reflection says.
+fn refusal(gpu: &Gpu, recipe: &Recipe) -> String {
+    let said = reflect(&recipe.stages[0]).expect_err("a refusal").to_string();
+    let kernel = concat();
+    let outcome = check::check_variant(gpu, "concat", &kernel, recipe, &Example::new(&kernel, 1));
+    assert_eq!(outcome.failure.as_deref(), Some(said.as_str()));
+    said
+}
+
+#[test]
+fn swapped_bindings_are_refused_with_both_sides() {
+    let gpu = device();
+    let mut recipe = concat().variants(gpu.caps()).remove(0);
+    recipe.stages[0].bind.swap(0, 1);
+    let said = refusal(&gpu, &recipe);
+    assert!(said.contains("shader concat: bindings differ"), "{said}");
+    assert!(said.contains("host:   0 uniform p, 1 read y, 2 read x, 3 read_write z"), "{said}");
+    assert!(said.contains("shader: 0 uniform p, 1 read x, 2 read y, 3 read_write z"), "{said}");
+}
+
+#[test]
+fn a_wrong_access_is_refused_with_both_sides() {
+    let gpu = device();
+    let mut recipe = concat().variants(gpu.caps()).remove(0);
+    recipe.stages[0].bind[2].1 = Slot::Read(1);
+    let said = refusal(&gpu, &recipe);
+    assert!(said.contains("3 read z") && said.contains("3 read_write z"), "{said}");
+}
+
+#[test]
+fn dropped_and_renamed_fields_are_refused_with_both_sides() {
+    const U32: &str = "u32";
+    static DROPPED: [Field; 3] = [
+        Field { name: "outer", offset: 0, ty: U32 },
+        Field { name: "a", offset: 4, ty: U32 },
+        Field { name: "inner", offset: 8, ty: U32 },
+    ];
+    static RENAMED: [Field; 4] = [
+        Field { name: "outer", offset: 0, ty: U32 },
+        Field { name: "b", offset: 4, ty: U32 },
+        Field { name: "a", offset: 8, ty: U32 },
+        Field { name: "inner", offset: 12, ty: U32 },
+    ];
+    static RETYPED: [Field; 4] = [
+        Field { name: "outer", offset: 0, ty: U32 },
+        Field { name: "a", offset: 4, ty: U32 },
+        Field { name: "b", offset: 8, ty: U32 },
+        Field { name: "inner", offset: 12, ty: "f32" },
+    ];
+    let gpu = device();
+    let sides: [(&'static [Field], &str); 3] = [
+        (&DROPPED, "outer: u32 @0, a: u32 @4, inner: u32 @8"),
+        (&RENAMED, "outer: u32 @0, b: u32 @4, a: u32 @8, inner: u32 @12"),
+        (&RETYPED, "outer: u32 @0, a: u32 @4, b: u32 @8, inner: f32 @12"),
+    ];
+    for (fields, host) in sides {
+        let mut recipe = concat().variants(gpu.caps()).remove(0);
+        recipe.stages[0].fields = fields;
+        let said = refusal(&gpu, &recipe);
+        assert!(said.contains("shader concat: the parameter block differs"), "{said}");
+        assert!(said.contains(&format!("host:   {host}\n")), "{said}");
+        assert!(said.contains("shader: outer: u32 @0, a: u32 @4, b: u32 @8, inner: u32 @12"), "{said}");
+    }
+}

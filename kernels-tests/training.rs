@@ -1,0 +1,172 @@
+//! Optimisers against hand-computed steps, and whole training steps of a small network.
+
+use crate::support::{Rig, Tensors, assert_all_close, assert_close, assert_same_under_every_plan, gpu, graph, normals};
+use limn::graph::{Graph, Var, gradients};
+use limn::ops::{Adam, ConvSpec, RmsProp, Sgd};
+use limn::program::{Device, Source};
+
+/// Parameters 1 and -2 (and the state of an optimiser) after each of three steps with the gradients
+/// (0.5, -1), (0.25, 3), (-1, 0.125) under `update`.
+fn steps(device: &Device, update: impl Fn(&Graph, &Var, &Var)) -> Vec<Vec<f32>> {
+    let g = graph();
+    let p = g.state("p", 2, 0, &[2]);
+    update(&g, &g.input("g", &[2]), &p);
+    g.advance(&g.clock());
+    let given = Tensors::from([("p".into(), vec![1.0, -2.0]), ("g".into(), vec![0.0; 2])]);
+    let mut rig = Rig::on(&g.finish().expect("a graph"), device, &given);
+    let step = |grad: [f32; 2]| {
+        rig.runner.write("g", &grad).expect("two elements");
+        rig.runner.run().expect("a step");
+        rig.store.read("p").expect("p")
+    };
+    [[0.5, -1.0], [0.25, 3.0], [-1.0, 0.125]].map(step).to_vec()
+}
+
+fn assert_steps(update: impl Fn(&Graph, &Var, &Var), want: [[f64; 2]; 3]) {
+    for device in [Device::Cpu, gpu()] {
+        for (i, (got, want)) in std::iter::zip(steps(&device, &update), want).enumerate() {
+            assert_close(&got, &want.map(|v| v as f32), 1e-6, &format!("{} step {i}", device.name()));
+        }
+    }
+}
+
+fn moment(g: &Graph, name: &str) -> Var {
+    g.state(name, 2, 0, &[2])
+}
+
+#[test]
+fn sgd_steps_as_pytorch_does() {
+    let plain = Sgd { lr: 0.1, decay: 1.0, momentum: 0.0, weight_decay: 0.0 };
+    let run = |o: Sgd| move |g: &Graph, grad: &Var, p: &Var| g.sgd(&o, grad, &g.clock(), p, &moment(g, "v"));
+    // p -= 0.1 g
+    assert_steps(run(plain), [[0.95, -1.9], [0.925, -2.2], [1.025, -2.2125]]);
+    // v = 0.9 v + g: (0.5, -1), (0.7, 2.1), (-0.37, 2.015)
+    let momentum = Sgd { momentum: 0.9, ..plain };
+    assert_steps(run(momentum), [[0.95, -1.9], [0.88, -2.11], [0.917, -2.3115]]);
+    // g + 0.2 p: (0.7, -1.4), (0.25 + 0.186, 3 - 0.372), (-1 + 0.17728, 0.125 - 0.42456)
+    let shrinking = Sgd { weight_decay: 0.2, ..plain };
+    assert_steps(run(shrinking), [[0.93, -1.86], [0.8864, -2.1228], [0.968672, -2.092844]]);
+    // lr 0.1, 0.05, 0.025
+    let slowing = Sgd { decay: 0.5, ..plain };
+    assert_steps(run(slowing), [[0.95, -1.9], [0.9375, -2.05], [0.9625, -2.053125]]);
+}
+
+/// The gradients of [`steps`], and three steps of an optimiser of one number written out in f64.
+fn by_hand(mut step: impl FnMut(usize, &mut [f64; 4], f64) -> f64) -> [[f64; 2]; 3] {
+    let grads = [[0.5, -1.0], [0.25, 3.0], [-1.0, 0.125]];
+    let mut p = [1.0, -2.0];
+    let mut state = [[0.0; 4]; 2];
+    std::array::from_fn(|t| {
+        (0..2).for_each(|i| p[i] -= step(t, &mut state[i], grads[t][i]));
+        p
+    })
+}
+
+#[test]
+fn rmsprop_steps_as_pytorch_does() {
+    let o = RmsProp { lr: 0.1, decay: 1.0, alpha: 0.75, eps: 0.01, momentum: 0.0, centered: false };
+    let run = |o: RmsProp| {
+        move |g: &Graph, grad: &Var, p: &Var| {
+            let [a, b, c] = ["square", "mean", "momentum"].map(|name| moment(g, name));
+            g.rmsprop(&o, grad, &g.clock(), p, [&a, &b, &c]);
+        }
+    };
+    // The first step is 0.1 g / (√(0.25 g²) + 0.01): 0.05 / 0.26 and -0.1 / 0.51.
+    let first = steps(&Device::Cpu, run(o)).remove(0);
+    assert_close(&first, &[0.807_692_3, -1.803_921_6], 1e-6, "the first step");
+    for (momentum, centered) in [(0.0, false), (0.9, false), (0.0, true), (0.9, true)] {
+        let want = by_hand(|_, [square, mean, momentum_buffer, _], g| {
+            *square = 0.75 * *square + 0.25 * g * g;
+            *mean = 0.75 * *mean + 0.25 * g;
+            let variance = if centered { *square - *mean * *mean } else { *square };
+            *momentum_buffer = f64::from(momentum) * *momentum_buffer + g / (variance.sqrt() + f64::from(0.01f32));
+            f64::from(0.1f32) * *momentum_buffer
+        });
+        assert_steps(run(RmsProp { momentum, centered, ..o }), want);
+    }
+}
+
+#[test]
+fn adam_steps_as_pytorch_does() {
+    let o = Adam { lr: 0.1, decay: 1.0, beta1: 0.5, beta2: 0.75, eps: 0.01 };
+    let run = |o: Adam| {
+        move |g: &Graph, grad: &Var, p: &Var| g.adam(&o, grad, &g.clock(), p, &moment(g, "m"), &moment(g, "v"))
+    };
+    // The first step is lr g / (|g| + eps), whatever the decays: 0.05 / 0.51 and -0.1 / 1.01.
+    let first = steps(&Device::Cpu, run(o)).remove(0);
+    assert_close(&first, &[0.901_960_8, -1.900_990_1], 1e-6, "the first step");
+    for (beta1, beta2, decay) in [(0.5, 0.75, 1.0), (0.0, 0.75, 1.0), (0.5, 0.75, 0.5), (0.9, 0.999, 1.0)] {
+        let want = by_hand(|t, [m, v, ..], g| {
+            let n = t as i32 + 1;
+            *m = beta1 * *m + (1.0 - beta1) * g;
+            *v = beta2 * *v + (1.0 - beta2) * g * g;
+            let (m, v) = (*m / (1.0 - f64::powi(beta1, n)), *v / (1.0 - f64::powi(beta2, n)));
+            f64::from(0.1f32) * f64::powi(decay, t as i32) * m / (v.sqrt() + f64::from(0.01f32))
+        });
+        assert_steps(run(Adam { beta1, beta2, decay, ..o }), want);
+    }
+}
+
+/// One step of a small classifier-like network: convolution, batch norm, a residual block, a
+/// transposed convolution, a linear head; its parameters, gradients and moments are flat.
+fn network() -> (Source, Tensors) {
+    let g = graph();
+    let shapes: [&[usize]; 9] = [&[4, 1, 3, 3], &[4], &[4], &[4, 4, 3, 3], &[4], &[4, 2, 4, 4], &[2], &[3, 128], &[3]];
+    let mut len = 0;
+    let offsets: Vec<usize> = shapes
+        .iter()
+        .map(|s| {
+            let at = len;
+            len = (len + s.iter().product::<usize>()).next_multiple_of(64);
+            at
+        })
+        .collect();
+    let params: Vec<Var> =
+        std::iter::zip(shapes, &offsets).map(|(shape, at)| g.state("params", len, *at, shape)).collect();
+    let [w1, gamma, beta, w2, b2, w3, b3, w4, b4] = &params[..] else { panic!("nine parameters") };
+    let x = &g.input("x", &[6, 1, 8, 8]) + &g.normal(&[6, 1, 8, 8]).mul_scalar(0.1);
+    g.scope("body");
+    let normed = x.conv2d(w1, None, &ConvSpec::new(2, 1)).batch_norm(gamma, beta, 1e-5);
+    g.ema(&normed.mean, &g.state("stats", 128, 0, &[4]), 0.1, 1.0);
+    g.ema(&normed.var, &g.state("stats", 128, 64, &[4]), 0.1, 1.1);
+    let h = normed.y.leaky_relu(0.2);
+    let h = (&h.conv2d(w2, Some(b2), &ConvSpec::new(1, 1)) + &h).tanh();
+    let h = h.conv_transpose2d(w3, Some(b3), &ConvSpec::new(2, 1), [0, 0]).sigmoid();
+    g.scope("head");
+    let scores = h.flatten().linear(w4, Some(b4));
+    let loss = scores.cross_entropy(&g.input("class", &[6])).mean();
+    let grads: Vec<Var> = gradients(&loss, &params).into_iter().flatten().collect();
+    assert_eq!(grads.len(), params.len());
+    let flat = g.flatten(&grads, &offsets, len);
+    let all = |name: &str| g.state(name, len, 0, &[len]);
+    let adam = Adam { lr: 1e-3, decay: 0.999, beta1: 0.5, beta2: 0.999, eps: 1e-8 };
+    g.adam(&adam, &flat, &g.clock(), &all("params"), &all("m"), &all("v"));
+    g.record(&loss, &g.state("history", 4, 0, &[4, 1]), 0);
+    g.output("loss", &loss);
+    g.output("gradients", &flat);
+    g.advance(&g.clock());
+    let given = Tensors::from([
+        ("x".into(), normals(1, 384)),
+        ("class".into(), vec![0.0, 2.0, 1.0, 1.0, 0.0, 2.0]),
+        ("params".into(), normals(2, len).iter().map(|v| 0.3 * v).collect()),
+    ]);
+    (g.finish().expect("a graph"), given)
+}
+
+#[test]
+fn five_training_steps_are_the_same_under_every_plan() {
+    let (source, given) = network();
+    for device in [Device::Cpu, gpu()] {
+        assert_same_under_every_plan(&source, &given, &device, 5);
+    }
+}
+
+#[test]
+fn five_training_steps_on_the_gpu_follow_the_twins() {
+    let (source, given) = network();
+    let [first, fifth] = [1, 5].map(|steps| Rig::on(&source, &gpu(), &given).after(steps));
+    let [first_twin, fifth_twin] = [1, 5].map(|steps| Rig::on(&source, &Device::Cpu, &given).after(steps));
+    assert_all_close(&first, &first_twin, 2e-5);
+    assert_all_close(&fifth, &fifth_twin, 2e-4);
+    assert!(fifth_twin["loss"][0] < first_twin["loss"][0], "the loss falls");
+}

@@ -1,0 +1,195 @@
+//! Every shader of every variant, validated and translated for Vulkan, Metal and DX12, and held
+//! against WebGPU's default limits: what would fail on a user's desk fails here.
+
+use limn::gpu::reflect;
+use limn::kernels::{self, Caps, Class, Stage};
+use naga::back::{hlsl, msl, pipeline_constants::process_overrides, spv};
+use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// Devices whose variants are translated: WebGPU's defaults, a software rasteriser, a large GPU.
+const DEVICES: [Caps; 3] = [
+    Caps::WEBGPU,
+    Caps { class: Class::Lanes, max_workgroup_bytes: 32768, max_invocations: 1024, subgroup: 8, ..Caps::WEBGPU },
+    Caps {
+        max_invocations: 1024,
+        max_workgroup_bytes: 49152,
+        max_storage_bindings: 64,
+        max_binding_bytes: 1 << 31,
+        subgroup: 32,
+        ..Caps::WEBGPU
+    },
+];
+
+/// A stage's module with its constants put in: what a driver would be given.
+fn specialised(stage: &Stage, capabilities: Capabilities) -> Result<(naga::Module, ModuleInfo), String> {
+    let module = reflect(stage).map_err(|e| e.to_string())?;
+    let mut validator = Validator::new(ValidationFlags::all(), capabilities);
+    let info = validator.validate(&module).map_err(|e| e.emit_to_string(&stage.shader.source()))?;
+    let constants = stage.constants.iter().map(|(name, value)| (name.to_string(), *value)).collect();
+    let (module, info) = process_overrides(&module, &info, Some((naga::ShaderStage::Compute, "main")), &constants)
+        .map_err(|e| format!("{}: {e}", stage.shader.name))?;
+    Ok((module.into_owned(), info.into_owned()))
+}
+
+/// Whether a stage is for devices with subgroups only.
+fn has_subgroups(stage: &Stage) -> bool {
+    stage.shader.parts.iter().any(|part| part.contains("subgroup"))
+}
+
+/// Writes the module in the three languages: in the oldest version of each that wgpu may choose,
+/// or, with subgroups, the oldest that has them.
+fn translate(module: &naga::Module, info: &ModuleInfo, subgroups: bool) -> Result<(), String> {
+    let (compute, main) = (naga::ShaderStage::Compute, "main".to_string());
+    let only = spv::PipelineOptions { shader_stage: compute, entry_point: main };
+    let options = spv::Options { lang_version: (1, if subgroups { 3 } else { 0 }), ..Default::default() };
+    spv::write_vec(module, info, &options, Some(&only)).map_err(|e| format!("SPIR-V: {e}"))?;
+
+    let options = msl::Options { lang_version: (2, u8::from(subgroups)), ..Default::default() };
+    let (_, entry) = msl::write_string(module, info, &options, &Default::default()).map_err(|e| format!("MSL: {e}"))?;
+    for name in entry.entry_point_names {
+        name.map_err(|e| format!("MSL: {e}"))?;
+    }
+
+    let shader_model = if subgroups { hlsl::ShaderModel::V6_0 } else { hlsl::ShaderModel::V5_1 };
+    let (options, pipeline) = (hlsl::Options { shader_model, ..Default::default() }, hlsl::PipelineOptions::default());
+    let mut text = String::new();
+    let entry = hlsl::Writer::new(&mut text, &options, &pipeline)
+        .write(module, info, None)
+        .map_err(|e| format!("HLSL: {e}"))?;
+    for name in entry.entry_point_names {
+        name.map_err(|e| format!("HLSL: {e}"))?;
+    }
+    Ok(())
+}
+
+/// Everything the list of kernels can launch, each shader and set of constants once.
+fn stages(devices: &[Caps]) -> Vec<Stage> {
+    let mut found = BTreeMap::new();
+    for entry in kernels::all() {
+        let kernels = (entry.cases)().into_iter().chain((entry.shapes)());
+        for kernel in kernels {
+            for stage in devices.iter().flat_map(|caps| kernel.variants(caps)).flat_map(|recipe| recipe.stages) {
+                let constants: Vec<_> = stage.constants.iter().map(|(name, v)| (*name, v.to_bits())).collect();
+                found.entry((stage.shader.name, constants)).or_insert(stage);
+            }
+        }
+    }
+    found.into_values().collect()
+}
+
+#[test]
+fn every_shader_translates_to_spirv_msl_and_hlsl() {
+    let stages = stages(&DEVICES);
+    let failures: Vec<String> = stages
+        .iter()
+        .filter_map(|stage| {
+            let subgroups = has_subgroups(stage);
+            let extra = if subgroups { Capabilities::SUBGROUP } else { Capabilities::empty() };
+            let result = specialised(stage, Capabilities::default() | extra)
+                .and_then(|(module, info)| translate(&module, &info, subgroups));
+            result.err().map(|why| format!("{} {:?}: {why}", stage.shader.name, stage.constants))
+        })
+        .collect();
+    println!("{} shaders with constants", stages.len());
+    assert!(failures.is_empty(), "{} failed:\n{}", failures.len(), failures.join("\n"));
+}
+
+/// Invocations and bytes of workgroup memory of a specialised stage.
+type Needs = HashMap<(&'static str, Vec<(&'static str, u64)>), Result<(u32, u32), String>>;
+
+fn needs(stage: &Stage, known: &mut Needs) -> Result<(u32, u32), String> {
+    let constants = stage.constants.iter().map(|(name, v)| (*name, v.to_bits())).collect();
+    let measure = || {
+        let (module, _) = specialised(stage, Capabilities::empty())?;
+        let size = module.entry_points[0].workgroup_size;
+        let invocations = size.iter().product::<u32>();
+        let shared = module.global_variables.iter().filter(|(_, v)| v.space == naga::AddressSpace::WorkGroup);
+        // Each variable starts at its own alignment; 16 bytes is the strictest there is.
+        let bytes = shared.map(|(_, v)| module.types[v.ty].inner.size(module.to_ctx()).next_multiple_of(16)).sum();
+        Ok((invocations, bytes))
+    };
+    known.entry((stage.shader.name, constants)).or_insert_with(measure).clone()
+}
+
+/// Why a stage does not fit WebGPU's default limits.
+fn excess(stage: &Stage, known: &mut Needs) -> Option<String> {
+    let limits = Caps::WEBGPU;
+    let (invocations, bytes) = match needs(stage, known) {
+        Ok(needs) => needs,
+        Err(why) => return Some(why),
+    };
+    let size = stage.grid.iter().max().copied().unwrap_or(0);
+    let checks = [
+        ("storage bindings", stage.bind.len() as u32, limits.max_storage_bindings),
+        ("bytes of workgroup memory", bytes, limits.max_workgroup_bytes),
+        ("invocations", invocations, limits.max_invocations),
+        ("workgroups in a dimension", size, limits.max_groups),
+    ];
+    let over = checks.iter().find(|(_, needs, has)| needs > has);
+    over.map(|(what, needs, has)| format!("{} needs {needs} {what} of {has}", stage.shader.name))
+}
+
+#[test]
+fn every_kernel_fits_webgpu_in_every_case() {
+    let mut known = Needs::new();
+    let mut failures = Vec::new();
+    for entry in kernels::all() {
+        for kernel in (entry.cases)().into_iter().chain((entry.shapes)()) {
+            let variants = kernel.variants(&Caps::WEBGPU);
+            if variants.is_empty() {
+                failures.push(format!("{} {}: no variant at all", entry.name, kernel.label()));
+            }
+            // All variants offered to such a device must fit it, not only one.
+            for (recipe, stage) in variants.iter().flat_map(|r| r.stages.iter().map(move |s| (r, s))) {
+                if let Some(why) = excess(stage, &mut known) {
+                    failures.push(format!("{} {} [{}]: {why}", entry.name, kernel.label(), recipe.name));
+                }
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{} failed:\n{}", failures.len(), failures.join("\n"));
+}
+
+#[test]
+fn variants_have_names_of_their_own() {
+    for entry in kernels::all() {
+        for kernel in (entry.cases)() {
+            for caps in &DEVICES {
+                let variants = kernel.variants(caps);
+                let names: BTreeSet<_> = variants.iter().map(|r| r.name).collect();
+                assert_eq!(names.len(), variants.len(), "{} {}: two variants share a name", entry.name, kernel.label());
+            }
+        }
+    }
+}
+
+#[test]
+fn no_shader_is_an_orphan() {
+    let sources: BTreeSet<String> = stages(&DEVICES).iter().map(|stage| stage.shader.source()).collect();
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders");
+    let files = |folder: &std::path::Path| -> Vec<(String, String)> {
+        let entries = std::fs::read_dir(folder).expect("the folder of shaders");
+        let paths = entries.map(|e| e.expect("an entry").path());
+        let wgsl = paths.filter(|path| path.extension().is_some_and(|e| e == "wgsl"));
+        wgsl.map(|path| (path.display().to_string(), std::fs::read_to_string(&path).expect("a shader"))).collect()
+    };
+    // A file is the end of some shader's source, a piece of the library anywhere in it.
+    for (path, text) in files(&folder) {
+        assert!(sources.iter().any(|source| source.ends_with(&text)), "no kernel uses {path}");
+    }
+    for (path, text) in files(&folder.join("lib")) {
+        assert!(sources.iter().any(|source| source.contains(&text)), "no shader uses {path}");
+    }
+}
+
+#[test]
+fn names_of_shaders_are_not_shared() {
+    // Compiled modules are kept under the shader's name.
+    let mut known: HashMap<&'static str, String> = HashMap::new();
+    for stage in stages(&DEVICES) {
+        let source = stage.shader.source();
+        let first = known.entry(stage.shader.name).or_insert_with(|| source.clone());
+        assert_eq!(*first, source, "two shaders are called {}", stage.shader.name);
+    }
+}

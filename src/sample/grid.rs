@@ -1,0 +1,105 @@
+//! Images side by side in one PNG.
+
+use image::{ImageFormat, Rgb, RgbImage};
+use std::path::{Path, PathBuf};
+
+/// A picture that could not be saved.
+#[derive(Debug, thiserror::Error)]
+#[error("the picture {path} could not be saved: {reason}")]
+pub struct PictureError {
+    /// The file.
+    path: PathBuf,
+    /// Why.
+    reason: String,
+}
+
+/// Space between images, in pixels of the picture.
+const GAP: u32 = 2;
+/// What shows between images.
+const BACKGROUND: Rgb<u8> = Rgb([48, 48, 52]);
+/// Small images are enlarged by whole factors until their side is at least this.
+const SIDE: usize = 56;
+
+/// Images [n,c,h,w] in [0, 1], laid out in rows.
+pub struct Grid<'a> {
+    /// The numbers.
+    pub images: &'a [f32],
+    /// Channels (1 or 3), height and width.
+    pub geometry: [usize; 3],
+    /// Images in a row.
+    pub columns: usize,
+}
+
+impl Grid<'_> {
+    /// The grid as a picture. Values outside [0, 1] saturate; NaN shows as magenta.
+    pub fn render(&self) -> RgbImage {
+        let [c, h, w] = self.geometry;
+        let n = self.images.len() / (c * h * w).max(1);
+        let columns = self.columns.clamp(1, n.max(1));
+        let scale = SIDE.div_ceil(h.min(w).max(1)).max(1);
+        let (wide, tall) = ((w * scale) as u32 + GAP, (h * scale) as u32 + GAP);
+        let rows = n.div_ceil(columns) as u32;
+        let mut picture = RgbImage::from_pixel(columns as u32 * wide + GAP, rows * tall + GAP, BACKGROUND);
+        for (k, image) in self.images.chunks_exact((c * h * w).max(1)).enumerate() {
+            let (left, top) = ((k % columns) as u32 * wide + GAP, (k / columns) as u32 * tall + GAP);
+            for y in 0..h * scale {
+                for x in 0..w * scale {
+                    let at = |channel: usize| image[(channel.min(c - 1) * h + y / scale) * w + x / scale];
+                    let pixel = Rgb([at(0), at(1), at(2)].map(level));
+                    let pixel = if at(0).is_nan() { Rgb([255, 0, 255]) } else { pixel };
+                    picture.put_pixel(left + x as u32, top + y as u32, pixel);
+                }
+            }
+        }
+        picture
+    }
+
+    /// Saves the grid as a PNG, under a temporary name first, so that a viewer never sees half.
+    pub fn save(&self, path: &Path) -> Result<(), PictureError> {
+        let fail = |reason: String| PictureError { path: path.to_path_buf(), reason };
+        if let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
+            std::fs::create_dir_all(folder).map_err(|e| fail(e.to_string()))?;
+        }
+        let mut name = path.file_name().unwrap_or_default().to_os_string();
+        name.push(".tmp");
+        let temporary = path.with_file_name(name);
+        let saved = self
+            .render()
+            .save_with_format(&temporary, ImageFormat::Png)
+            .map_err(|e| e.to_string())
+            .and_then(|()| std::fs::rename(&temporary, path).map_err(|e| e.to_string()));
+        saved.map_err(|reason| {
+            // What was written is of no use to anyone; if it cannot be removed, so be it.
+            let _ = std::fs::remove_file(&temporary);
+            fail(reason)
+        })
+    }
+}
+
+fn level(v: f32) -> u8 {
+    (v.clamp(0.0, 1.0) * 255.0).round() as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lays_images_out_in_rows_and_shows_nan() {
+        let mut images = vec![0.0; 3 * 64 * 64];
+        images[64 * 64..2 * 64 * 64].fill(1.0);
+        images[2 * 64 * 64] = f32::NAN;
+        let picture = Grid { images: &images, geometry: [1, 64, 64], columns: 2 }.render();
+        assert_eq!(picture.dimensions(), (2 * 66 + 2, 2 * 66 + 2));
+        assert_eq!(picture.get_pixel(2, 2).0, [0, 0, 0]);
+        assert_eq!(picture.get_pixel(68, 2).0, [255, 255, 255]);
+        assert_eq!(picture.get_pixel(2, 68).0, [255, 0, 255]);
+        assert_eq!(*picture.get_pixel(68, 68), BACKGROUND);
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_made_is_an_error() {
+        let grid = Grid { images: &[0.5], geometry: [1, 1, 1], columns: 1 };
+        assert!(grid.save(Path::new("/proc/nowhere/a.png")).is_err());
+    }
+}

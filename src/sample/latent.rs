@@ -1,0 +1,166 @@
+//! Pictures of a latent space.
+
+use super::CHUNK;
+use crate::kernels::philox::{Domain, Stream};
+use crate::models::{Family, LatentModel};
+use crate::train::{Session, SessionError};
+
+/// Clock of sampling programs; latent ones never look at it.
+const CLOCK: &str = "sample.clock";
+
+fn latent_of(session: &Session) -> Result<&dyn LatentModel, SessionError> {
+    match session.model.family() {
+        Family::Latent(model) => Ok(model),
+        Family::Pixels(_) => Err(SessionError::Config("this model has no latent space".into())),
+    }
+}
+
+/// `n` draws from the prior, [n,latent].
+pub fn prior(n: usize, latent: usize, seed: u64) -> Vec<f32> {
+    let stream = Stream { seed, domain: Domain::Sample as u32, stream: 0, step: 0 };
+    (0..n * latent).map(|i| stream.normal(i)).collect()
+}
+
+/// Images [n,c,h,w] of latent vectors [n,latent].
+pub fn decode(session: &mut Session, z: &[f32]) -> Result<Vec<f32>, SessionError> {
+    let latent = latent_of(session)?.latent();
+    let size: usize = session.model.geometry().iter().product();
+    let graph = session.graph(Domain::Sample, session.seed, CLOCK);
+    let n = (z.len() / latent).clamp(1, CHUNK);
+    let images = latent_of(session)?.decode(&graph.input("z", &[n, latent]));
+    graph.output("images", &images);
+    chunked(session, &graph, "z", "images", z, [latent, size], n)
+}
+
+/// Posterior means [n,latent] of images [n,c,h,w] in [0, 1].
+pub fn encode(session: &mut Session, images: &[f32]) -> Result<Vec<f32>, SessionError> {
+    let [c, h, w] = session.model.geometry();
+    let latent = latent_of(session)?.latent();
+    let graph = session.graph(Domain::Sample, session.seed, CLOCK);
+    let n = (images.len() / (c * h * w)).clamp(1, CHUNK);
+    let input = graph.input("images", &[n, c, h, w]);
+    let Some(mean) = latent_of(session)?.encode(&input) else {
+        return Err(SessionError::Config("this model has no encoder".into()));
+    };
+    graph.output("mean", &mean);
+    chunked(session, &graph, "images", "mean", images, [c * h * w, latent], n)
+}
+
+/// Runs a program of `n` rows over any number of them; the last chunk is filled up with zeros.
+fn chunked(
+    session: &mut Session,
+    graph: &crate::graph::Graph,
+    input: &str,
+    output: &str,
+    data: &[f32],
+    [from, to]: [usize; 2],
+    n: usize,
+) -> Result<Vec<f32>, SessionError> {
+    let mut runner = session.runner(graph)?;
+    let mut all = Vec::new();
+    for chunk in data.chunks(n * from) {
+        let mut padded = chunk.to_vec();
+        padded.resize(n * from, 0.0);
+        runner.write(input, &padded)?;
+        runner.run()?;
+        all.extend_from_slice(&runner.read(output)?[..chunk.len() / from * to]);
+    }
+    Ok(all)
+}
+
+/// Latent vectors [side², latent] on a grid: the first two dimensions take quantiles of the prior
+/// (Kingma & Welling 2014, appendix A), the others stay at its mean.
+pub fn manifold(latent: usize, side: usize) -> Vec<f32> {
+    let quantile = |k: usize| normal_quantile((k as f64 + 0.5) / side as f64) as f32;
+    let mut z = vec![0.0; side * side * latent];
+    for (k, row) in z.chunks_exact_mut(latent).enumerate() {
+        row[0] = quantile(k % side);
+        if latent > 1 {
+            row[1] = quantile(side - 1 - k / side);
+        }
+    }
+    z
+}
+
+/// Latent vectors [rows·columns, latent] that differ from `centre` in one dimension a row, running
+/// from -3 to 3.
+pub fn traverse(centre: &[f32], rows: usize, columns: usize) -> Vec<f32> {
+    let mut z = Vec::with_capacity(rows * columns * centre.len());
+    for dimension in 0..rows.min(centre.len()) {
+        for column in 0..columns {
+            let mut row = centre.to_vec();
+            row[dimension] = -3.0 + 6.0 * column as f32 / (columns.max(2) - 1) as f32;
+            z.extend(row);
+        }
+    }
+    z
+}
+
+/// Latent vectors [columns, latent] from `a` to `b` along a great circle (White 2016), which keeps
+/// to lengths the prior knows; along the straight line where the two point the same way.
+pub fn interpolate(a: &[f32], b: &[f32], columns: usize) -> Vec<f32> {
+    let dot = |x: &[f32], y: &[f32]| std::iter::zip(x, y).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum::<f64>();
+    let lengths = (dot(a, a) * dot(b, b)).sqrt();
+    let angle = if lengths > 0.0 { (dot(a, b) / lengths).clamp(-1.0, 1.0).acos() } else { 0.0 };
+    let mut z = Vec::with_capacity(columns * a.len());
+    for column in 0..columns {
+        let t = column as f64 / (columns.max(2) - 1) as f64;
+        let (wa, wb) = match angle.sin() {
+            sine if sine > 1e-4 => (((1.0 - t) * angle).sin() / sine, (t * angle).sin() / sine),
+            _ => (1.0 - t, t),
+        };
+        z.extend(std::iter::zip(a, b).map(|(a, b)| (wa * f64::from(*a) + wb * f64::from(*b)) as f32));
+    }
+    z
+}
+
+/// The standard normal's quantile function, by bisection on its distribution function: exact
+/// enough for a picture and nothing to get wrong.
+fn normal_quantile(p: f64) -> f64 {
+    let (mut low, mut high) = (-8.0f64, 8.0f64);
+    for _ in 0..60 {
+        let middle = 0.5 * (low + high);
+        if normal_distribution(middle) < p { low = middle } else { high = middle }
+    }
+    0.5 * (low + high)
+}
+
+/// P(X < x), by its series 1/2 + φ(x)·(x + x³/3 + x⁵/15 + ...).
+fn normal_distribution(x: f64) -> f64 {
+    let (mut term, mut sum) = (x, x);
+    for k in 1..200 {
+        term *= x * x / (2 * k + 1) as f64;
+        sum += term;
+    }
+    0.5 + sum * (-0.5 * x * x).exp() / std::f64::consts::TAU.sqrt()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_those_of_tables() {
+        for (p, x) in [(0.5, 0.0), (0.975, 1.959_964), (0.025, -1.959_964), (0.95, 1.644_854), (0.995, 2.575_829)] {
+            assert!((normal_quantile(p) - x).abs() < 1e-5, "{p}");
+        }
+    }
+
+    #[test]
+    fn interpolation_starts_and_ends_where_it_should_and_keeps_its_length() {
+        let z = interpolate(&[3.0, 0.0], &[0.0, 3.0], 5);
+        assert_eq!(&z[..2], &[3.0, 0.0]);
+        assert!((z[8]).abs() < 1e-5 && (z[9] - 3.0).abs() < 1e-5);
+        assert!(z.chunks(2).all(|p| ((p[0] * p[0] + p[1] * p[1]).sqrt() - 3.0).abs() < 1e-5));
+        assert_eq!(interpolate(&[1.0], &[3.0], 3), [1.0, 2.0, 3.0]);
+    }
+
+    #[test]
+    fn the_manifold_is_a_grid_of_the_first_two_dimensions() {
+        let z = manifold(3, 2);
+        assert_eq!(z.len(), 12);
+        assert!(z[0] < 0.0 && z[3] > 0.0 && z[1] > 0.0 && z[7] < 0.0);
+        assert!(z.chunks(3).all(|row| row[2] == 0.0));
+        assert!(manifold(1, 3).iter().all(|v| v.is_finite()));
+    }
+}

@@ -1,0 +1,86 @@
+//! Drawing images pixel by pixel.
+
+use super::CHUNK;
+use crate::kernels::philox::Domain;
+use crate::models::Family;
+use crate::train::{Session, SessionError};
+
+/// Counts pixels while an image is drawn.
+const CLOCK: &str = "sample.pixel";
+
+/// Draws the pixels of `images` [n,1,h,w] that are not known, in raster order, each given all
+/// pixels before it. `keep` is nonzero where a pixel is known: one image's worth [h·w] for all
+/// images, or one for each.
+pub fn complete(session: &mut Session, images: &[f32], keep: &[f32], seed: u64) -> Result<Vec<f32>, SessionError> {
+    let [c, h, w] = session.model.geometry();
+    let size = c * h * w;
+    let mut all = Vec::with_capacity(images.len());
+    for (k, chunk) in images.chunks(CHUNK * size).enumerate() {
+        let keep = if keep.len() == size {
+            keep.repeat(chunk.len() / size)
+        } else {
+            keep[k * CHUNK * size..k * CHUNK * size + chunk.len()].to_vec()
+        };
+        // Chunks are different images, so they draw from different seeds.
+        all.extend(draw(session, chunk, &keep, seed.wrapping_add(k as u64))?);
+    }
+    Ok(all)
+}
+
+fn draw(session: &mut Session, images: &[f32], keep: &[f32], seed: u64) -> Result<Vec<f32>, SessionError> {
+    let [c, h, w] = session.model.geometry();
+    let (size, n) = (c * h * w, images.len() / (c * h * w));
+    let graph = session.graph(Domain::Sample, seed, CLOCK);
+    let name = format!("sample.images.{n}");
+    let canvas = graph.state(&name, images.len(), 0, &[n, c, h, w]);
+    let Family::Pixels(model) = session.model.family() else {
+        return Err(SessionError::Config("this model does not draw pixel by pixel, so it cannot complete images".into()));
+    };
+    let logits = model.logits(&canvas).reshape(&[n, size]);
+    let known = graph.input("keep", &[n, size]);
+    graph.sample_pixel(&logits, &known, &canvas.reshape(&[n, size]));
+    graph.advance(&graph.clock());
+    let mut runner = session.runner(&graph)?;
+    // Unknown pixels start at zero: what stood there must not leak through a model that errs.
+    let start: Vec<f32> = std::iter::zip(images, keep).map(|(v, k)| if *k == 0.0 { 0.0 } else { *v }).collect();
+    session.store.write(&name, &start)?;
+    runner.write("keep", keep)?;
+    let mut clock = None;
+    for pixel in (0..size).filter(|p| keep.chunks_exact(size).any(|image| image[*p] == 0.0)) {
+        if clock != Some(pixel) {
+            session.store.write(CLOCK, &[f32::from_bits(pixel as u32)])?;
+        }
+        runner.run()?;
+        clock = Some(pixel + 1);
+    }
+    Ok(session.store.read(&name)?)
+}
+
+/// Which pixels of an image [h·w] are known, for a region by name: `upper-half`, `left-half`, or
+/// `box`, which hides a box in the middle.
+pub fn keep_mask(region: &str, h: usize, w: usize) -> Option<Vec<f32>> {
+    let middle = |at: usize, extent: usize| (extent / 4..extent - extent / 4).contains(&at);
+    let known: &dyn Fn(usize, usize) -> bool = match region {
+        "upper-half" => &|y, _| y < h / 2,
+        "left-half" => &|_, x| x < w / 2,
+        "box" => &|y, x| !(middle(y, h) && middle(x, w)),
+        _ => return None,
+    };
+    let mask = (0..h * w).map(|i| f32::from(u8::from(known(i / w, i % w))));
+    Some(mask.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn regions_keep_what_their_names_say() {
+        let upper = keep_mask("upper-half", 4, 2).expect("a region");
+        assert_eq!(upper, [1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0]);
+        assert_eq!(keep_mask("left-half", 1, 4).expect("a region"), [1.0, 1.0, 0.0, 0.0]);
+        let hidden = keep_mask("box", 8, 8).expect("a region").iter().filter(|k| **k == 0.0).count();
+        assert_eq!(hidden, 16);
+        assert!(keep_mask("middle", 4, 4).is_none());
+    }
+}

@@ -1,0 +1,289 @@
+//! Checkpoints: safetensors with PyTorch's names, written whole or not at all.
+
+use super::Session;
+use super::files::replace;
+use crate::models::ModelConfig;
+use crate::program::{DeviceError, Pending};
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The layout of tensors and metadata that this limn writes.
+const FORMAT: u32 = 1;
+
+/// The only key of the file's metadata. One key, because the order of several would change from
+/// file to file, and equal runs are to leave equal files.
+const KEY: &str = "limn";
+
+/// What can go wrong with a checkpoint.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    /// The operating system refused.
+    #[error("cannot {doing} {}: {source}", .path.display())]
+    Io {
+        /// `read` or `save`.
+        doing: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Not a whole safetensors file.
+    #[error("{} is damaged or cut short, or is no safetensors file ({why})", .path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// A safetensors file that is not this run's.
+    #[error("{} {why}", .path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// How that shows.
+        why: String,
+    },
+    /// A tensor that does not fit the model.
+    #[error("{} does not fit the model: tensor {tensor} {why}", .path.display())]
+    Tensor {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        tensor: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A tensor with NaN or infinity.
+    #[error("tensor {tensor} holds values that are not finite")]
+    NotFinite {
+        /// The tensor.
+        tensor: String,
+    },
+    /// The device's words.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+}
+
+/// What a checkpoint says of itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CheckpointInfo {
+    /// Version of the layout.
+    pub format: u32,
+    /// The limn that wrote it.
+    pub version: String,
+    /// Training steps done.
+    pub step: u64,
+    /// The run's seed.
+    pub seed: u64,
+    /// The model.
+    pub model: ModelConfig,
+}
+
+/// Where a tensor of the file lives on the device.
+struct Item {
+    tensor: String,
+    shape: Vec<usize>,
+    dtype: Dtype,
+    state: String,
+    state_len: usize,
+    offset: usize,
+}
+
+impl Item {
+    fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+}
+
+/// Parameters and running statistics: what a trained model is.
+fn weights(session: &Session) -> Vec<Item> {
+    let mut items = Vec::new();
+    for net in session.model.networks() {
+        let parts =
+            [(&net.params, net.params_state(), net.flat_len()), (&net.stats, net.stats_state(), net.stats_len())];
+        for (infos, state, state_len) in parts {
+            items.extend(infos.iter().map(|p| Item {
+                tensor: p.name.clone(),
+                shape: p.shape.clone(),
+                dtype: Dtype::F32,
+                state: state.clone(),
+                state_len,
+                offset: p.offset,
+            }));
+        }
+    }
+    items
+}
+
+/// What going on with a run needs beside the weights: moments and counters.
+fn progress(session: &Session) -> Vec<Item> {
+    let mut items = Vec::new();
+    let mut whole = |tensor: String, state: String, len: usize, dtype| {
+        items.push(Item { tensor, shape: vec![len], dtype, state, state_len: len, offset: 0 });
+    };
+    for net in session.model.networks() {
+        for buffer in session.optim.buffers() {
+            let name = format!("{}.{buffer}", net.name);
+            whole(format!("optim.{name}"), name, net.flat_len(), Dtype::F32);
+        }
+        whole(format!("optim.{}.updates", net.name), net.updates_state(), 1, Dtype::U32);
+    }
+    whole("clock".into(), "clock".into(), 1, Dtype::U32);
+    items
+}
+
+/// Reads the states of `items`; one that no program has touched yet is zeros.
+fn read_states(session: &Session, items: &[Item]) -> Result<BTreeMap<String, Vec<f32>>, DeviceError> {
+    let mut pending: BTreeMap<&str, Option<Pending>> = BTreeMap::new();
+    for item in items {
+        if !pending.contains_key(item.state.as_str()) {
+            let known = session.store.names().any(|name| name == item.state);
+            pending.insert(&item.state, known.then(|| session.store.start_read(&item.state)).transpose()?);
+        }
+    }
+    let mut states = BTreeMap::new();
+    for item in items {
+        if !states.contains_key(&item.state) {
+            let data = match &pending[item.state.as_str()] {
+                Some(pending) => pending.take()?,
+                None => vec![0.0; item.state_len],
+            };
+            states.insert(item.state.clone(), data);
+        }
+    }
+    Ok(states)
+}
+
+/// The first parameter or running statistic that is not finite, by name.
+pub fn not_finite(session: &Session) -> Result<Option<String>, DeviceError> {
+    let items = weights(session);
+    let states = read_states(session, &items)?;
+    Ok(first_not_finite(&items, &states).map(String::from))
+}
+
+fn first_not_finite<'a>(items: &'a [Item], states: &BTreeMap<String, Vec<f32>>) -> Option<&'a str> {
+    let bad = |item: &&Item| {
+        let data = &states[&item.state][item.offset..item.offset + item.len()];
+        item.dtype == Dtype::F32 && !data.iter().all(|v| v.is_finite())
+    };
+    items.iter().find(bad).map(|item| item.tensor.as_str())
+}
+
+/// Saves everything that resuming after `step` training steps needs. An error leaves a checkpoint
+/// that was there before as it was.
+///
+/// # Errors
+/// [`CheckpointError::NotFinite`] before anything is written, [`CheckpointError::Io`].
+pub fn save(path: &Path, session: &Session, step: u64) -> Result<(), CheckpointError> {
+    let items: Vec<Item> = weights(session).into_iter().chain(progress(session)).collect();
+    let states = read_states(session, &items)?;
+    if let Some(tensor) = first_not_finite(&items, &states) {
+        return Err(CheckpointError::NotFinite { tensor: tensor.into() });
+    }
+    let failed = |source| CheckpointError::Io { doing: "save", path: path.into(), source };
+    let info = CheckpointInfo {
+        format: FORMAT,
+        version: env!("CARGO_PKG_VERSION").into(),
+        step,
+        seed: session.seed,
+        model: session.config.clone(),
+    };
+    let info = serde_json::to_string(&info).map_err(|e| failed(e.into()))?;
+    let mut tensors = Vec::new();
+    for item in &items {
+        let data = &states[&item.state][item.offset..item.offset + item.len()];
+        let view = TensorView::new(item.dtype, item.shape.clone(), bytemuck::cast_slice(data));
+        tensors.push((item.tensor.as_str(), view.map_err(|e| failed(io::Error::other(e)))?));
+    }
+    let metadata = HashMap::from([(KEY.to_string(), info)]);
+    let bytes = safetensors::serialize(tensors, Some(metadata)).map_err(|e| failed(io::Error::other(e)))?;
+    replace(path, |file| file.write_all(&bytes)).map_err(failed)
+}
+
+/// Loads a checkpoint with all that resuming needs and returns the training steps done.
+///
+/// # Errors
+/// One sentence that names the file and the tensor; then nothing has been loaded.
+pub fn load(path: &Path, session: &mut Session) -> Result<u64, CheckpointError> {
+    let items: Vec<Item> = weights(session).into_iter().chain(progress(session)).collect();
+    let info = load_items(path, session, &items, true)?;
+    Ok(info.step)
+}
+
+/// Loads the parameters and running statistics only, for a session that will not train. Returns
+/// the training steps done. Errors as [`load`].
+pub fn load_weights(path: &Path, session: &mut Session) -> Result<u64, CheckpointError> {
+    let items = weights(session);
+    Ok(load_items(path, session, &items, false)?.step)
+}
+
+fn load_items(
+    path: &Path,
+    session: &mut Session,
+    items: &[Item],
+    resume: bool,
+) -> Result<CheckpointInfo, CheckpointError> {
+    let bytes =
+        std::fs::read(path).map_err(|source| CheckpointError::Io { doing: "read", path: path.into(), source })?;
+    let (info, file) = open(path, &bytes)?;
+    let mut states: BTreeMap<&str, Vec<f32>> = BTreeMap::new();
+    for item in items {
+        let fault = |why: String| CheckpointError::Tensor { path: path.into(), tensor: item.tensor.clone(), why };
+        let tensor = file.tensor(&item.tensor).map_err(|_| fault("is missing".into()))?;
+        if tensor.dtype() != item.dtype {
+            return Err(fault(format!("holds {}, not {}", tensor.dtype(), item.dtype)));
+        }
+        if tensor.shape() != item.shape {
+            return Err(fault(format!("has shape {:?}, not {:?}", tensor.shape(), item.shape)));
+        }
+        let data: Vec<f32> = bytemuck::pod_collect_to_vec(tensor.data());
+        if item.dtype == Dtype::F32 && !data.iter().all(|v| v.is_finite()) {
+            return Err(fault("holds values that are not finite".into()));
+        }
+        let state = states.entry(&item.state).or_insert_with(|| vec![0.0; item.state_len]);
+        state[item.offset..item.offset + data.len()].copy_from_slice(&data);
+    }
+    if resume && info.seed != session.seed {
+        let why = format!("was written with seed {}, and this run has seed {}", info.seed, session.seed);
+        return Err(CheckpointError::Foreign { path: path.into(), why });
+    }
+    if resume && states.get("clock").is_some_and(|c| c[0].to_bits() != info.step as u32) {
+        let why = "contradicts itself: its clock is not its step".into();
+        return Err(CheckpointError::Foreign { path: path.into(), why });
+    }
+    for (state, data) in states {
+        session.store.write(state, &data)?;
+    }
+    Ok(info)
+}
+
+/// What a checkpoint says of itself, without loading it.
+pub fn info(path: &Path) -> Result<CheckpointInfo, CheckpointError> {
+    let bytes =
+        std::fs::read(path).map_err(|source| CheckpointError::Io { doing: "read", path: path.into(), source })?;
+    Ok(open(path, &bytes)?.0)
+}
+
+fn open<'a>(path: &Path, bytes: &'a [u8]) -> Result<(CheckpointInfo, SafeTensors<'a>), CheckpointError> {
+    let damaged = |why: String| CheckpointError::Damaged { path: path.into(), why };
+    let foreign = |why: String| CheckpointError::Foreign { path: path.into(), why };
+    if bytes.is_empty() {
+        return Err(damaged("it is empty".into()));
+    }
+    let file = SafeTensors::deserialize(bytes).map_err(|e| damaged(e.to_string()))?;
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| damaged(e.to_string()))?;
+    let Some(text) = header.metadata().as_ref().and_then(|m| m.get(KEY)) else {
+        return Err(foreign("is a safetensors file, but not one that limn wrote".into()));
+    };
+    let value: serde_json::Value = serde_json::from_str(text).map_err(|e| damaged(e.to_string()))?;
+    if value["format"].as_u64().is_none_or(|format| format > u64::from(FORMAT)) {
+        let version = value["version"].as_str().unwrap_or("unknown");
+        return Err(foreign(format!("was written by another limn ({version}); this is {}", env!("CARGO_PKG_VERSION"))));
+    }
+    let info = serde_json::from_value(value).map_err(|e| foreign(format!("has metadata limn cannot read: {e}")))?;
+    Ok((info, file))
+}

@@ -1,0 +1,249 @@
+//! A run's settings: presets, files, `--set`, and what makes sense.
+
+use super::settings::{Settings, nearest, read};
+use super::step::HISTORY_ROWS;
+use crate::data::Geometry;
+use crate::models::ModelConfig;
+use crate::nn::OptimConfig;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// The presets and their TOML, in the order they are shown.
+pub static PRESETS: [(&str, &str); 9] = [
+    ("vae", include_str!("../../assets/presets/vae.toml")),
+    ("vae-conv", include_str!("../../assets/presets/vae-conv.toml")),
+    ("vae-conv-small", include_str!("../../assets/presets/vae-conv-small.toml")),
+    ("dcgan", include_str!("../../assets/presets/dcgan.toml")),
+    ("dcgan-28", include_str!("../../assets/presets/dcgan-28.toml")),
+    ("dcgan-32", include_str!("../../assets/presets/dcgan-32.toml")),
+    ("dcgan-28-small", include_str!("../../assets/presets/dcgan-28-small.toml")),
+    ("pixelcnn", include_str!("../../assets/presets/pixelcnn.toml")),
+    ("pixelcnn-small", include_str!("../../assets/presets/pixelcnn-small.toml")),
+];
+
+/// The largest size a key of `[model]` may have: beyond it, counts of parameters would overflow.
+const MAX_SIZE: i64 = 65_536;
+
+/// The most elements a network's parameters may have: 4 GiB a buffer.
+const MAX_PARAMETERS: usize = 1 << 30;
+
+/// What is wrong with a run's settings, in one sentence.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// Neither a preset nor a file.
+    #[error("there is no preset \"{name}\"; {hint}")]
+    UnknownPreset {
+        /// What was asked for.
+        name: String,
+        /// The nearest names.
+        hint: String,
+    },
+    /// A file that cannot be read.
+    #[error("cannot read {}: {why}", .path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+    },
+    /// A mistake in a file.
+    #[error("{}:{line}: {why}", .path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// The key and what is wrong with it.
+        why: String,
+    },
+    /// A mistake in a setting, or settings that make no sense.
+    #[error("{0}")]
+    Value(String),
+}
+
+/// Everything that decides how a run goes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// What the run is called: the preset it started from, or the file's name. Not written.
+    #[serde(skip)]
+    pub name: String,
+    /// The network.
+    pub model: ModelConfig,
+    /// The images.
+    pub data: DataConfig,
+    /// The optimiser.
+    pub optim: OptimConfig,
+    /// The loop.
+    pub train: TrainConfig,
+}
+
+/// The `[data]` table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataConfig {
+    /// A known set's name, or a path; see [`crate::data::open`].
+    pub source: String,
+}
+
+/// The `[train]` table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainConfig {
+    /// Images in a batch.
+    pub batch: usize,
+    /// How often to go through the data, unless `steps` is given.
+    pub epochs: u64,
+    /// Training steps; wins over `epochs`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps: Option<u64>,
+    /// Where all randomness starts: parameters, order, noise.
+    pub seed: u64,
+    /// Steps between two lines of progress.
+    pub log_every: u64,
+    /// Steps between two pictures of samples; 0 for one at the end only.
+    pub sample_every: u64,
+    /// Steps between two checkpoints; 0 for one at the end only.
+    pub checkpoint_every: u64,
+    /// Images in a picture of samples.
+    pub samples: usize,
+}
+
+impl Config {
+    /// The settings of a preset.
+    pub fn preset(name: &str) -> Result<Config, ConfigError> {
+        let Some((name, text)) = PRESETS.iter().find(|(n, _)| *n == name) else {
+            let hint = format!(
+                "{} a FILE.toml is written with its ending",
+                match nearest(name, PRESETS.iter().map(|(n, _)| *n)) {
+                    all if all.starts_with("there are") => format!("{all};"),
+                    some => some,
+                }
+            );
+            return Err(ConfigError::UnknownPreset { name: name.into(), hint });
+        };
+        let mut config: Config = toml::from_str(text).map_err(|e| ConfigError::Value(format!("{name}: {e}")))?;
+        config.name = (*name).into();
+        Ok(config)
+    }
+
+    /// A preset by its name, or a file. A file says `preset = "NAME"` at its top and then only what
+    /// differs, or everything.
+    ///
+    /// # Errors
+    /// One sentence with the nearest names, or with file, line and key.
+    pub fn load(spec: &str) -> Result<Config, ConfigError> {
+        let path = Path::new(spec);
+        let is_path = spec.ends_with(".toml") || spec.contains(['/', '\\']);
+        if PRESETS.iter().any(|(name, _)| *name == spec) || !(is_path || path.is_file()) {
+            return Config::preset(spec);
+        }
+        if path.is_dir() {
+            let why = "it is a folder; to go on with a run, use --resume".into();
+            return Err(ConfigError::Read { path: path.into(), why });
+        }
+        Config::read(path)
+    }
+
+    /// The settings in a file; see [`Config::load`].
+    pub fn read(path: &Path) -> Result<Config, ConfigError> {
+        let fault = |why: String| ConfigError::Read { path: path.into(), why };
+        let bytes = std::fs::read(path).map_err(|e| fault(e.to_string()))?;
+        let text = String::from_utf8(bytes).map_err(|_| fault("it is not UTF-8 text".into()))?;
+        read(path, &text)
+    }
+
+    /// Changes one setting, written `section.key=value`; strings need no quotes.
+    ///
+    /// # Errors
+    /// One sentence; the settings are as they were.
+    pub fn set(&mut self, setting: &str) -> Result<(), ConfigError> {
+        self.set_all(&[setting])
+    }
+
+    /// Changes several settings. A new kind of optimiser is set first wherever it stands, so that
+    /// its defaults do not undo the others.
+    ///
+    /// # Errors
+    /// As [`Config::set`].
+    pub fn set_all<S: AsRef<str>>(&mut self, all: &[S]) -> Result<(), ConfigError> {
+        let mut settings = Settings::of(self)?;
+        let is_kind = |s: &&S| s.as_ref().split('=').next().is_some_and(|key| key.trim() == "optim.kind");
+        for setting in all.iter().filter(is_kind).chain(all.iter().filter(|s| !is_kind(s))) {
+            settings.set(setting.as_ref())?;
+        }
+        let name = std::mem::take(&mut self.name);
+        *self = Config { name, ..settings.config().map_err(ConfigError::Value)? };
+        Ok(())
+    }
+
+    /// The model's kind as the file names it.
+    pub fn model_kind(&self) -> String {
+        let value = toml::Value::try_from(&self.model).ok();
+        value.and_then(|v| v.get("kind")?.as_str().map(String::from)).unwrap_or_default()
+    }
+
+    /// Refuses settings that make no sense, in one sentence.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        self.fault().map_or(Ok(()), |why| Err(ConfigError::Value(why)))
+    }
+
+    fn fault(&self) -> Option<String> {
+        let t = &self.train;
+        let at_least_1 = [("batch", t.batch as u64), ("epochs", t.epochs), ("steps", t.steps.unwrap_or(1))];
+        if let Some((key, _)) = at_least_1.iter().find(|(_, v)| *v == 0) {
+            return Some(format!("train.{key} = 0 must be at least 1"));
+        }
+        if t.log_every < 1 || t.log_every > HISTORY_ROWS as u64 {
+            return Some(format!("train.log_every = {} must be between 1 and {HISTORY_ROWS}", t.log_every));
+        }
+        if t.samples < 1 || t.samples > 4096 {
+            return Some(format!("train.samples = {} must be between 1 and 4096", t.samples));
+        }
+        if i64::try_from(t.seed).is_err() {
+            return Some(format!("train.seed = {} must be at most {}", t.seed, i64::MAX));
+        }
+        // The device counts steps, and updates of every network, in 32 bits.
+        if t.steps.is_some_and(|s| s > u64::from(u32::MAX)) {
+            return Some(format!("train.steps = {} must be at most {}", t.steps.unwrap_or(0), u32::MAX));
+        }
+        self.optim_fault().or_else(|| self.model_fault())
+    }
+
+    fn optim_fault(&self) -> Option<String> {
+        let table = toml::Table::try_from(&self.optim).ok()?;
+        let finite = |v: &toml::Value| v.as_float().is_none_or(f64::is_finite);
+        if let Some((key, value)) = table.iter().find(|(_, v)| !finite(v)) {
+            return Some(format!("optim.{key} = {value} must be a finite number"));
+        }
+        self.optim.fault()
+    }
+
+    fn model_fault(&self) -> Option<String> {
+        let table = toml::Table::try_from(&self.model).ok()?;
+        if let Some((key, value)) = table.iter().find(|(_, v)| v.as_integer().is_some_and(|i| i > MAX_SIZE)) {
+            return Some(format!("model.{key} = {value} must be at most {MAX_SIZE}"));
+        }
+        let model = match self.model.build() {
+            Ok(model) => model,
+            Err(why) => return Some(why),
+        };
+        let [channels, height, width] = model.geometry();
+        if let Err(e) = Geometry::new(channels, height, width).check() {
+            return Some(e.to_string());
+        }
+        let large = model.networks().into_iter().find(|n| n.count() > MAX_PARAMETERS)?;
+        Some(format!(
+            "the network \"{}\" would have {} parameters, more than the {MAX_PARAMETERS} limn can hold; make it smaller",
+            large.name,
+            large.count()
+        ))
+    }
+
+    /// All settings as TOML: loading it gives the same run.
+    pub fn to_toml(&self) -> Result<String, ConfigError> {
+        let text = toml::to_string(self).map_err(|e| ConfigError::Value(e.to_string()))?;
+        let from = if self.name.is_empty() { String::new() } else { format!(", {}", self.name) };
+        Ok(format!("# limn {}{from}\n{text}", env!("CARGO_PKG_VERSION")))
+    }
+}

@@ -1,0 +1,191 @@
+//! A run's folder: what lies where, and opening it.
+
+use super::checkpoint::{self, CheckpointError};
+use super::files::replace;
+use super::{Config, ConfigError, Session, SessionError};
+use crate::program::Device;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+/// What can go wrong with a run's folder.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// A folder that is no run's.
+    #[error("{} is no run folder: {why}", .path.display())]
+    NoRun {
+        /// The folder.
+        path: PathBuf,
+        /// What is missing.
+        why: String,
+    },
+    /// A run without a checkpoint.
+    #[error("{} has no checkpoint yet; train it with `limn train --resume {}`", .path.display(), .path.display())]
+    NoCheckpoint {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A new run was to go into a folder that is in use.
+    #[error(
+        "{} exists and is not empty; give another folder with --out, or go on with the run in it: limn train --resume {}",
+        .path.display(), .path.display()
+    )]
+    InUse {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Another process trains there.
+    #[error("another limn is training in {}; wait for it, or stop it", .path.display())]
+    Locked {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The operating system refused.
+    #[error("cannot {doing} {}: {source}", .path.display())]
+    Io {
+        /// What was attempted.
+        doing: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A mistake in the settings.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A checkpoint that cannot be used.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// A model that cannot be built on the device.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+}
+
+impl RunError {
+    pub(super) fn io(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> RunError {
+        let path = path.to_path_buf();
+        move |source| RunError::Io { doing, path, source }
+    }
+}
+
+/// The folder of a run, with its settings.
+#[derive(Clone, Debug)]
+pub struct RunDir {
+    /// The folder.
+    pub path: PathBuf,
+    /// The settings in its `config.toml`, validated.
+    pub config: Config,
+}
+
+impl RunDir {
+    /// Opens the folder of a run.
+    ///
+    /// # Errors
+    /// One sentence if it is none, or if its settings make no sense.
+    pub fn open(path: &Path) -> Result<RunDir, RunError> {
+        let no_run = |why: &str| RunError::NoRun { path: path.into(), why: why.into() };
+        if !path.exists() {
+            return Err(no_run("it does not exist"));
+        }
+        if !path.is_dir() {
+            return Err(no_run("it is a file; give the folder that `limn train` made"));
+        }
+        let file = path.join("config.toml");
+        if !file.is_file() {
+            return Err(no_run("it has no config.toml; give the folder that `limn train` made"));
+        }
+        let config = Config::read(&file)?;
+        config.validate().map_err(|e| ConfigError::File { path: file, line: 1, why: e.to_string() })?;
+        Ok(RunDir { path: path.into(), config })
+    }
+
+    /// Makes the folder of a new run: `out`, which must be empty or not there, or `runs/NAME-N`
+    /// with the first free N. Writes `config.toml`.
+    pub(super) fn create(config: Config, out: Option<&Path>) -> Result<RunDir, RunError> {
+        let path = match out {
+            Some(path) => {
+                let occupied = match fs::read_dir(path) {
+                    Ok(mut entries) => entries.any(|e| e.is_ok_and(|e| e.file_name() != LOCK)),
+                    Err(_) => path.exists(),
+                };
+                if occupied {
+                    return Err(RunError::InUse { path: path.into() });
+                }
+                fs::create_dir_all(path).map_err(RunError::io("create", path))?;
+                path.to_path_buf()
+            }
+            None => fresh(Path::new("runs"), &config.name)?,
+        };
+        let run = RunDir { path, config };
+        run.write_config()?;
+        let samples = run.samples();
+        fs::create_dir_all(&samples).map_err(RunError::io("create", &samples))?;
+        Ok(run)
+    }
+
+    pub(super) fn write_config(&self) -> Result<(), RunError> {
+        let (path, text) = (self.path.join("config.toml"), self.config.to_toml()?);
+        replace(&path, |file| file.write_all(text.as_bytes())).map_err(RunError::io("save", &path))
+    }
+
+    /// Where the checkpoint is, or will be.
+    pub fn checkpoint(&self) -> PathBuf {
+        self.path.join("checkpoint.safetensors")
+    }
+
+    /// Where pictures of samples are.
+    pub fn samples(&self) -> PathBuf {
+        self.path.join("samples")
+    }
+
+    /// Where the losses are.
+    pub fn metrics(&self) -> PathBuf {
+        self.path.join("metrics.csv")
+    }
+
+    /// Where the log is.
+    pub fn log(&self) -> PathBuf {
+        self.path.join("log.txt")
+    }
+
+    /// The trained model on a device, and the training steps it has seen. Moments stay in the file.
+    ///
+    /// # Errors
+    /// [`RunError::NoCheckpoint`], or what is wrong with the checkpoint or the device.
+    pub fn session(&self, device: Device) -> Result<(Session, u64), RunError> {
+        if !self.checkpoint().is_file() {
+            return Err(RunError::NoCheckpoint { path: self.path.clone() });
+        }
+        let c = &self.config;
+        let mut session = Session::new(&c.model, &c.optim, c.train.seed, device)?;
+        let step = checkpoint::load_weights(&self.checkpoint(), &mut session)?;
+        Ok((session, step))
+    }
+
+    /// Keeps other processes from training here for as long as the file lives.
+    pub(super) fn lock(&self) -> Result<File, RunError> {
+        let path = self.path.join(LOCK);
+        let file = File::create(&path).map_err(RunError::io("create", &path))?;
+        match file.try_lock() {
+            Err(fs::TryLockError::WouldBlock) => Err(RunError::Locked { path: self.path.clone() }),
+            // Where the file system knows no locks, two processes are the user's own affair.
+            Ok(()) | Err(fs::TryLockError::Error(_)) => Ok(file),
+        }
+    }
+}
+
+/// The file whose lock says that somebody trains in a folder.
+const LOCK: &str = ".lock";
+
+/// Makes `parent/NAME-N` for the first N from 1 that is free. Making the folder is what claims it.
+fn fresh(parent: &Path, name: &str) -> Result<PathBuf, RunError> {
+    fs::create_dir_all(parent).map_err(RunError::io("create", parent))?;
+    let mut n = 1;
+    loop {
+        let path = parent.join(format!("{name}-{n}"));
+        match fs::create_dir(&path) {
+            Ok(()) => return Ok(path),
+            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => n += 1,
+            Err(e) => return Err(RunError::io("create", &path)(e)),
+        }
+    }
+}

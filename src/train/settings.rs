@@ -1,0 +1,293 @@
+//! Settings as tables: editing one key at a time, with types and near names checked against what
+//! is there, and reading files so that every complaint has its line.
+
+use super::config::{Config, ConfigError, PRESETS};
+use crate::nn::OptimConfig;
+use serde::Deserialize;
+use std::collections::HashSet;
+use std::path::Path;
+use toml::de::{DeTable, DeValue, ValueDeserializer};
+use toml::{Spanned, Table, Value};
+
+/// The settings of a new optimiser of this kind, or a sentence with the kinds there are.
+fn optim_defaults(kind: &str) -> Result<OptimConfig, String> {
+    let decay = 1.0;
+    Ok(match kind {
+        "sgd" => OptimConfig::Sgd { lr: 0.01, decay, momentum: 0.9, weight_decay: 0.0 },
+        "rmsprop" => OptimConfig::Rmsprop { lr: 0.001, decay, alpha: 0.99, eps: 1e-8, momentum: 0.0, centered: false },
+        "adam" => OptimConfig::Adam { lr: 0.001, decay, beta1: 0.9, beta2: 0.999, eps: 1e-8 },
+        other => {
+            let kinds = ["sgd", "rmsprop", "adam"];
+            return Err(format!("there is no optimiser \"{other}\"; {}", nearest(other, kinds)));
+        }
+    })
+}
+
+/// "did you mean a or b?" with the most similar names, else all of them.
+pub(super) fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> String {
+    let names: Vec<&str> = names.into_iter().collect();
+    let wanted = wanted.to_lowercase();
+    let similarity = |name: &str| strsim::jaro_winkler(&wanted, name);
+    let mut near: Vec<&str> = names.iter().copied().filter(|n| similarity(n) > 0.8).collect();
+    near.sort_by(|a, b| similarity(b).total_cmp(&similarity(a)));
+    near.truncate(3);
+    match near.is_empty() {
+        true => format!("there are {}", names.join(", ")),
+        false => format!("did you mean {}?", near.join(" or ")),
+    }
+}
+
+/// A complete table of settings under edit.
+pub(super) struct Settings(Table);
+
+impl Settings {
+    pub(super) fn of(config: &Config) -> Result<Settings, ConfigError> {
+        Table::try_from(config).map(Settings).map_err(|e| ConfigError::Value(e.to_string()))
+    }
+
+    pub(super) fn config(&self) -> Result<Config, String> {
+        Config::deserialize(self.0.clone()).map_err(|e| first_line(e.message()))
+    }
+
+    fn kind(&self, section: &str) -> Option<&str> {
+        self.0.get(section)?.get("kind")?.as_str()
+    }
+
+    /// All keys, dotted. `train.steps` is the only one that may be absent.
+    fn keys(&self) -> Vec<String> {
+        let mut keys = vec!["train.steps".to_string()];
+        for (section, table) in &self.0 {
+            keys.extend(table.as_table().into_iter().flat_map(Table::keys).map(|key| format!("{section}.{key}")));
+        }
+        keys
+    }
+
+    fn unknown(&self, section: &str, key: &str) -> String {
+        let (keys, dotted) = (self.keys(), if key.is_empty() { section.into() } else { format!("{section}.{key}") });
+        // A key in the wrong section, or without one, is a better guess than a similar word.
+        let last = dotted.rsplit('.').next().unwrap_or_default();
+        let elsewhere: Vec<&str> =
+            keys.iter().filter(|k| k.rsplit('.').next() == Some(last)).map(String::as_str).collect();
+        let inside: Vec<&str> =
+            keys.iter().filter(|k| k.split('.').next() == Some(section)).map(String::as_str).collect();
+        if !elsewhere.is_empty() {
+            return format!("unknown key; did you mean {}?", elsewhere.join(" or "));
+        }
+        let names =
+            if key.is_empty() || inside.is_empty() { keys.iter().map(String::as_str).collect() } else { inside };
+        format!("unknown key; {}", nearest(&dotted, names))
+    }
+
+    /// Puts a value at `section.key`, or says what is wrong with it. The kind of the optimiser may
+    /// change (and brings that kind's defaults), the kind of the model may not.
+    fn assign(&mut self, section: &str, key: &str, value: Value) -> Result<(), String> {
+        if key == "kind" && (section == "model" || section == "optim") {
+            return self.assign_kind(section, value);
+        }
+        let Some(table) = self.0.get(section).and_then(Value::as_table) else {
+            return Err(self.unknown(section, key));
+        };
+        let value = match table.get(key) {
+            Some(now) => fitted(now, value)?,
+            None => value,
+        };
+        let before = self.0.clone();
+        if let Some(table) = self.0.get_mut(section).and_then(Value::as_table_mut) {
+            table.insert(key.into(), value);
+        }
+        match self.config() {
+            Ok(_) => Ok(()),
+            Err(why) => {
+                self.0 = before;
+                Err(if why.contains("unknown field") { self.unknown(section, key) } else { why })
+            }
+        }
+    }
+
+    fn assign_kind(&mut self, section: &str, value: Value) -> Result<(), String> {
+        let Some(kind) = value.as_str() else {
+            return Err(expected("a string", &value));
+        };
+        let now = self.kind(section).unwrap_or_default();
+        if kind == now {
+            return Ok(());
+        }
+        if section == "model" {
+            let of_kind = |name: &&str| Config::preset(name).is_ok_and(|c| c.model_kind() == kind);
+            let presets: Vec<&str> = PRESETS.iter().map(|(name, _)| *name).filter(of_kind).collect();
+            return Err(match presets.is_empty() {
+                true => format!("there is no model \"{kind}\"; {}", nearest(kind, model_kinds())),
+                false => {
+                    format!("it is \"{now}\" and cannot be changed; start from the preset {}", presets.join(" or "))
+                }
+            });
+        }
+        let optim = Value::try_from(optim_defaults(kind)?).map_err(|e| e.to_string())?;
+        self.0.insert("optim".into(), optim);
+        Ok(())
+    }
+
+    /// One `key=value` as `--set` takes it; strings need no quotes.
+    pub(super) fn set(&mut self, setting: &str) -> Result<(), ConfigError> {
+        let Some((key, text)) = setting.split_once('=') else {
+            return Err(ConfigError::Value(format!("\"{setting}\" is not a setting; write it as key=value")));
+        };
+        let (key, text) = (key.trim(), text.trim());
+        let (section, name) = key.split_once('.').unwrap_or((key, ""));
+        let now = self.0.get(section).and_then(|t| t.get(name));
+        let value = parse(text, now);
+        if key == "train.epochs"
+            && let Some(train) = self.0.get_mut("train").and_then(Value::as_table_mut)
+        {
+            // The later word wins over a number of steps set before.
+            train.remove("steps");
+        }
+        self.assign(section, name, value).map_err(|why| ConfigError::Value(format!("{key}: {why}")))
+    }
+}
+
+fn model_kinds() -> Vec<&'static str> {
+    let mut kinds: Vec<&str> = Vec::new();
+    for (name, text) in PRESETS {
+        let kind = text.lines().find_map(|l| l.strip_prefix("kind = \"")?.strip_suffix('"'));
+        let kind = kind.unwrap_or(name);
+        if !kinds.contains(&kind) {
+            kinds.push(kind);
+        }
+    }
+    kinds
+}
+
+/// A value from the command line, by the type it replaces.
+fn parse(text: &str, now: Option<&Value>) -> Value {
+    let parsed = ValueDeserializer::parse(text).and_then(Value::deserialize);
+    match (parsed, now) {
+        (Ok(Value::String(s)), _) => Value::String(s),
+        (_, Some(Value::String(_))) => Value::String(text.into()),
+        (Ok(value), _) => value,
+        // TOML wants a digit before the point.
+        (Err(_), Some(Value::Float(_))) if text.parse::<f64>().is_ok() => {
+            Value::Float(text.parse().unwrap_or_default())
+        }
+        (Err(_), _) => Value::String(text.into()),
+    }
+}
+
+/// `value` as the type of `now`, where that loses nothing.
+fn fitted(now: &Value, value: Value) -> Result<Value, String> {
+    match (now, value) {
+        (Value::Integer(_), Value::Integer(i)) if i < 0 => Err(format!("{i} must not be negative")),
+        (Value::Float(_), Value::Integer(i)) => Ok(Value::Float(i as f64)),
+        (now, value) if now.same_type(&value) => Ok(value),
+        (now, value) => Err(expected(with_article(now), &value)),
+    }
+}
+
+fn expected(wants: &str, has: &Value) -> String {
+    format!("expected {wants}, found {}", with_article(has))
+}
+
+fn with_article(value: &Value) -> &'static str {
+    match value {
+        Value::String(_) => "a string",
+        Value::Integer(_) => "an integer",
+        Value::Float(_) => "a number",
+        Value::Boolean(_) => "true or false",
+        Value::Datetime(_) => "a date",
+        Value::Array(_) => "an array",
+        Value::Table(_) => "a table",
+    }
+}
+
+fn first_line(message: &str) -> String {
+    message.lines().next().unwrap_or_default().trim().to_string()
+}
+
+/// A key of a file, its value and the line it stands on.
+struct Leaf {
+    section: String,
+    key: String,
+    value: Result<Value, String>,
+    line: usize,
+}
+
+/// Reads a TOML file of settings; see [`Config::load`].
+pub(super) fn read(path: &Path, text: &str) -> Result<Config, ConfigError> {
+    let line = |at: usize| 1 + text.bytes().take(at).filter(|b| *b == b'\n').count();
+    let fault = |line: usize, why: String| ConfigError::File { path: path.into(), line, why };
+    let document =
+        DeTable::parse(text).map_err(|e| fault(line(e.span().map_or(0, |s| s.start)), first_line(e.message())))?;
+    let mut preset = None;
+    let mut leaves = Vec::new();
+    for (section, value) in document.into_inner() {
+        let at = line(section.span().start);
+        let section = section.into_inner().into_owned();
+        match value.into_inner() {
+            DeValue::Table(table) => {
+                for (key, value) in table {
+                    let line = line(key.span().start);
+                    let value = owned(value);
+                    leaves.push(Leaf { section: section.clone(), key: key.into_inner().into_owned(), value, line });
+                }
+            }
+            DeValue::String(name) if section == "preset" => {
+                preset = Some(Config::preset(&name).map_err(|e| fault(at, format!("key preset: {e}")))?);
+            }
+            other => {
+                let why = match section.as_str() {
+                    "preset" => format!("expected a string, found {}", other.type_str()),
+                    "model" | "data" | "optim" | "train" => {
+                        format!("expected a table, written as [{section}], found {}", other.type_str())
+                    }
+                    _ => "unknown key; there are preset, [model], [data], [optim] and [train]".into(),
+                };
+                return Err(fault(at, format!("key {section}: {why}")));
+            }
+        }
+    }
+    let complete = preset.is_none();
+    let base = match preset {
+        Some(preset) => preset,
+        None => {
+            let kind = leaves.iter().find(|l| l.section == "model" && l.key == "kind");
+            let Some(Leaf { value: Ok(Value::String(name)), line, .. }) = kind else {
+                let why = "it says neither preset = \"NAME\" at the top nor kind = \"NAME\" in [model]".into();
+                return Err(fault(kind.map_or(1, |l| l.line), why));
+            };
+            template(name).map_err(|why| fault(*line, format!("key model.kind: {why}")))?
+        }
+    };
+    let name = if complete { path.file_stem().map(|s| s.to_string_lossy().into_owned()) } else { None };
+    let mut settings = Settings::of(&base)?;
+    let mut given = HashSet::new();
+    // The kind of the optimiser decides which of its keys there are.
+    leaves.sort_by_key(|l| l.key != "kind");
+    for Leaf { section, key, value, line } in leaves {
+        let dotted = format!("{section}.{key}");
+        let put = value.and_then(|v| settings.assign(&section, &key, v));
+        put.map_err(|why| fault(line, format!("key {dotted}: {why}")))?;
+        given.insert(dotted);
+    }
+    let missing = settings.keys().into_iter().find(|k| k != "train.steps" && !given.contains(k));
+    if let (true, Some(key)) = (complete, missing) {
+        let why = format!("key {key} is missing; add it, or say preset = \"NAME\" at the top and only what differs");
+        return Err(fault(line(text.len()), why));
+    }
+    let mut config = settings.config().map_err(|why| fault(1, why))?;
+    // A run's own settings file says nothing by its name.
+    config.name = name.filter(|n| n != "config").unwrap_or(base.name);
+    Ok(config)
+}
+
+/// A value without its place in the text, or a sentence.
+fn owned(value: Spanned<DeValue<'_>>) -> Result<Value, String> {
+    Value::deserialize(ValueDeserializer::from(value)).map_err(|e| first_line(e.message()))
+}
+
+/// Some complete settings for a model of this kind.
+fn template(kind: &str) -> Result<Config, String> {
+    let mut presets = PRESETS.iter().filter_map(|(name, _)| Config::preset(name).ok());
+    presets
+        .find(|c| c.model_kind() == kind)
+        .ok_or_else(|| format!("there is no model \"{kind}\"; {}", nearest(kind, model_kinds())))
+}
