@@ -242,7 +242,7 @@ mod tests {
     #[test]
     fn near_names_come_first() {
         let names = ["conv2d", "conv_transpose2d", "matmul"];
-        assert_eq!(nearest("conv2", &names), "did you mean conv2d or conv_transpose2d?");
+        assert!(nearest("Conv2", &names).starts_with("did you mean conv2d"));
         assert_eq!(nearest("zzz", &names), "there are: conv2d, conv_transpose2d, matmul");
     }
 }
