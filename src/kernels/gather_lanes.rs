@@ -129,7 +129,7 @@ fn main_stage(form: &Gather, caps: &Caps, size: &'static Size, weights: Slot, ds
     let outputs = (form.rows as usize * uh * uw).div_ceil(size.outputs as usize);
     // Rows of a workgroup share their pixel, and the next workgroup takes the next pixel, so that the
     // cache lines both touch are still there.
-    let inner = (1..=size.outputs.min(form.rows)).rev().find(|inner| form.rows % inner == 0).unwrap_or(1);
+    let inner = (1..=size.outputs.min(form.rows)).rev().find(|inner| form.rows.is_multiple_of(*inner)).unwrap_or(1);
     Stage::new(&size.shader, &Gather { slope, inner, ..*form }, grid_1d(outputs * ph * pw * columns as usize, caps))
         .bind("src", Slot::Read(0))
         .bind("w", weights)
