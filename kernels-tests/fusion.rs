@@ -24,7 +24,10 @@ fn assert_fuses(source: &Source, want: &[&str]) {
     assert_same_under_every_plan(source, &random_values(source), &Device::Cpu, 1);
 }
 
-fn activations() -> [(&'static str, fn(&Var) -> Var); 5] {
+type Act = fn(&Var) -> Var;
+type Build = fn(&Graph) -> Var;
+
+fn activations() -> [(&'static str, Act); 5] {
     [
         ("relu", Var::relu),
         ("leaky_relu", |x| x.leaky_relu(0.2)),
@@ -35,7 +38,7 @@ fn activations() -> [(&'static str, fn(&Var) -> Var); 5] {
 }
 
 /// Each kernel with an epilogue, on [2,3,4,4] or as good as that.
-fn producers() -> [(&'static str, fn(&Graph) -> Var); 4] {
+fn producers() -> [(&'static str, Build); 4] {
     [
         ("conv2d", |g| {
             let (w, b) = (g.input("w", &[5, 3, 3, 3]), g.input("b", &[5]));

@@ -220,3 +220,11 @@ fn a_kernel_whose_operand_has_the_wrong_length_is_refused() {
     let error = plan(&source, &CPU).expect_err("a mistake").to_string();
     assert!(error.contains("matmul") && error.contains("operand b has 5 elements where 12 are needed"), "{error}");
 }
+
+#[test]
+fn an_update_that_reads_another_part_of_its_state_is_refused() {
+    let g = graph();
+    g.ema(&g.state("s", 128, 0, &[3]), &g.state("s", 128, 64, &[3]), 0.5, 1.0);
+    let error = plan(&g.finish().expect("a graph"), &CPU).expect_err("one buffer read and written").to_string();
+    assert!(error.starts_with("ema s[3] rate 0.5 would read and write one buffer"), "{error}");
+}

@@ -280,7 +280,7 @@ impl Var {
 
     fn window_sum(&self, [fh, fw]: [usize; 2], scale: f32) -> Var {
         let shape = self.shape();
-        let fits = shape.len() == 4 && fh > 0 && fw > 0 && shape[2] % fh == 0 && shape[3] % fw == 0;
+        let fits = shape.len() == 4 && fh > 0 && fw > 0 && shape[2].is_multiple_of(fh) && shape[3].is_multiple_of(fw);
         if !fits {
             let error = mismatch("avg_pool", &[shape, &[fh, fw]], "the window must divide height and width");
             return self.graph().fail(error, shape);

@@ -64,6 +64,10 @@ pub(super) fn place(source: &Source, nodes: Vec<Node>, options: &Options) -> Res
             let buffer = layout.take(&mut free, len, options.reuse);
             scratch.push(View { buffer, offset: 0, len });
         }
+        let written = |v: &View| writes.iter().chain(&scratch).any(|w: &View| w.buffer == v.buffer);
+        if reads.iter().flatten().any(written) {
+            return Err(PlanError::Aliased { kernel: kernel.signature().name, label: kernel.label() });
+        }
         free.extend(scratch.iter().map(|s| s.buffer));
         // What nobody reads from here on gives its buffer back.
         let touched = node.reads.iter().flatten().chain(&node.writes).map(|id| source.root(*id));

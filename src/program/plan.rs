@@ -35,6 +35,14 @@ pub enum PlanError {
         /// Its shapes.
         label: String,
     },
+    /// A launch would read a buffer it writes, such as two parts of one state, which GPU APIs refuse.
+    #[error("{kernel} {label} would read and write one buffer; keep its operands in states of their own")]
+    Aliased {
+        /// Kernel name.
+        kernel: &'static str,
+        /// Its shapes.
+        label: String,
+    },
     /// A kernel's operand does not have the length its parameters ask for: a mistake in an op.
     #[error("{kernel} {label}: operand {operand} has {has} elements where {needs} are needed")]
     Operand {
