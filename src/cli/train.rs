@@ -1,7 +1,11 @@
 //! `limn train`: a run from a preset or a file, or one that goes on.
 
-use super::{DeviceArg, Error, Setting, not_yet, setting};
-use std::path::PathBuf;
+use super::{DeviceArg, Error, Setting, device, setting, term};
+use crate::models::Family;
+use crate::sample::{self, Grid};
+use crate::train::{self, Config, Hooks, Outcome, RunDir, Session, Start};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Arguments of `limn train`.
 #[derive(clap::Args, Debug)]
@@ -37,8 +41,86 @@ pub struct TrainArgs {
     set: Vec<Setting>,
 }
 
+/// Set by the first Ctrl-C.
+static STOP: AtomicBool = AtomicBool::new(false);
+
 /// Starts a run, or goes on with one.
 pub fn train(args: &TrainArgs) -> Result<(), Error> {
-    let _ = args;
-    Err(not_yet("train"))
+    // Settings are looked at before a device is opened: their mistakes are found sooner.
+    let (start, seed) = match (&args.resume, &args.what) {
+        (Some(dir), _) => {
+            let seed = RunDir::open(dir)?.config.train.seed;
+            (Start::Resume { dir: dir.clone(), steps: args.steps, epochs: args.epochs }, seed)
+        }
+        (None, Some(what)) => {
+            let config = config(what, args)?;
+            let seed = config.train.seed;
+            (Start::New { config, out: args.out.clone() }, seed)
+        }
+        (None, None) => return Err(Error::new("say what to train: a preset, a FILE.toml, or --resume DIR")),
+    };
+    let device = device::open(args.device.device.as_deref())?;
+    if let Err(error) = ctrlc::set_handler(interrupt) {
+        term::note(format!("Ctrl-C will end training at once: {error}"));
+    }
+    let mut sampler = |session: &mut Session, n: usize, path: &Path| picture(session, n, seed, path);
+    let outcome = train::train(start, device, Hooks { sampler: &mut sampler, stop: &STOP, screen: true })?;
+    tell(&outcome)
+}
+
+/// The settings the arguments ask for. A flag wins over `--set`.
+fn config(what: &str, args: &TrainArgs) -> Result<Config, Error> {
+    let mut config = Config::load(what)?;
+    let settings: Vec<String> = args.set.iter().map(|s| format!("{}={}", s.key, s.value)).collect();
+    config.set_all(&settings).map_err(|e| Error::new(format!("--set {e}")))?;
+    if let Some(source) = &args.data {
+        config.data.source = source.clone();
+    }
+    let t = &mut config.train;
+    if let Some(epochs) = args.epochs {
+        (t.epochs, t.steps) = (epochs, None);
+    }
+    t.steps = args.steps.or(t.steps);
+    t.batch = args.batch.map_or(t.batch, |b| b as usize);
+    t.seed = args.seed.unwrap_or(t.seed);
+    config.validate()?;
+    Ok(config)
+}
+
+/// The first Ctrl-C lets the step end and saves; the second ends the process.
+fn interrupt() {
+    if STOP.swap(true, Ordering::Relaxed) {
+        std::process::exit(130);
+    }
+    term::note("stopping after this step; once more to stop at once, without saving");
+}
+
+/// Samples in one picture, the same noise every time, so that pictures can be compared.
+fn picture(session: &mut Session, n: usize, seed: u64, path: &Path) -> Result<(), Box<dyn std::error::Error>> {
+    let images = sample::samples(session, n, seed)?;
+    let columns = (n as f64).sqrt().ceil() as usize;
+    Ok(Grid { images: &images, geometry: session.model.geometry(), columns }.save(path)?)
+}
+
+/// What there is now, and what to do with it.
+fn tell(outcome: &Outcome) -> Result<(), Error> {
+    let dir = outcome.run.path.display();
+    if outcome.interrupted() {
+        term::say(format!("stopped after step {} of {} and saved; go on with:", outcome.step, outcome.total))?;
+        return term::say(format!("  limn train --resume {dir}"));
+    }
+    let losses: Vec<String> = outcome.losses.iter().map(|(name, value)| format!("{name} {value:.4}")).collect();
+    term::say(format!("trained {} steps: {}", outcome.step, losses.join("  ")))?;
+    term::say(format!("pictures    {}", outcome.run.samples().display()))?;
+    term::say(format!("checkpoint  {}", outcome.run.checkpoint().display()))?;
+    let next = match outcome.run.config.model.build().map_err(Error::new)?.family() {
+        Family::Latent(model) if model.latent() == 2 => "latent DIR manifold",
+        Family::Latent(_) => "latent DIR interpolate",
+        Family::Pixels(_) => "complete DIR --images test",
+    };
+    term::say("next, try:")?;
+    for command in ["sample DIR", next, "eval DIR"] {
+        term::say(format!("  limn {}", command.replace("DIR", &dir.to_string())))?;
+    }
+    Ok(())
 }

@@ -65,8 +65,8 @@ pub enum ConfigError {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// What the run is called: the preset it started from, or the file's name. Not written.
-    #[serde(skip)]
+    /// What the run is called: the preset it started from, or the file's name.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub name: String,
     /// The network.
     pub model: ModelConfig,
@@ -172,8 +172,7 @@ impl Config {
         for setting in all.iter().filter(is_kind).chain(all.iter().filter(|s| !is_kind(s))) {
             settings.set(setting.as_ref())?;
         }
-        let name = std::mem::take(&mut self.name);
-        *self = Config { name, ..settings.config().map_err(ConfigError::Value)? };
+        *self = settings.config().map_err(ConfigError::Value)?;
         Ok(())
     }
 
@@ -181,6 +180,11 @@ impl Config {
     pub fn model_kind(&self) -> String {
         let value = toml::Value::try_from(&self.model).ok();
         value.and_then(|v| v.get("kind")?.as_str().map(String::from)).unwrap_or_default()
+    }
+
+    /// What to call the run in a sentence.
+    pub fn name_or_kind(&self) -> String {
+        if self.name.is_empty() { self.model_kind() } else { self.name.clone() }
     }
 
     /// Refuses settings that make no sense, in one sentence.
@@ -243,7 +247,142 @@ impl Config {
     /// All settings as TOML: loading it gives the same run.
     pub fn to_toml(&self) -> Result<String, ConfigError> {
         let text = toml::to_string(self).map_err(|e| ConfigError::Value(e.to_string()))?;
-        let from = if self.name.is_empty() { String::new() } else { format!(", {}", self.name) };
-        Ok(format!("# limn {}{from}\n{text}", env!("CARGO_PKG_VERSION")))
+        Ok(format!("# limn {}\n{text}", env!("CARGO_PKG_VERSION")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str) -> Result<Config, String> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("mine.toml");
+        std::fs::write(&path, text).unwrap();
+        let shown = format!("{}", dir.path().display());
+        Config::load(path.to_str().unwrap()).map_err(|e| e.to_string().replace(&shown, "").replace(['/', '\\'], ""))
+    }
+
+    #[test]
+    fn every_preset_parses_builds_and_comes_back_from_its_own_toml() {
+        for (name, text) in PRESETS {
+            let config = Config::load(name).unwrap();
+            config.validate().unwrap();
+            assert_eq!(config.name, name);
+            assert_eq!(load(text).unwrap(), Config { name: "mine".into(), ..config.clone() });
+            assert_eq!(load(&config.to_toml().unwrap()).unwrap(), config);
+        }
+    }
+
+    #[test]
+    fn parameters_are_counted_as_the_papers_have_them() {
+        let counts = |name: &str| -> Vec<usize> {
+            let model = Config::preset(name).unwrap().model.build().unwrap();
+            model.networks().iter().map(|n| n.count()).collect()
+        };
+        assert_eq!(counts("vae"), [652_824]);
+        assert_eq!(counts("vae-conv"), [134_165]);
+        assert_eq!(counts("pixelcnn"), [53_569]);
+        assert_eq!(counts("dcgan"), [3_576_704, 2_765_568]);
+    }
+
+    #[test]
+    fn a_file_may_say_only_what_differs() {
+        let c = load("preset = \"vae\"\n[model]\nhidden = 64\n[optim]\nkind = \"sgd\"\nlr = 1\n").unwrap();
+        let ModelConfig::Vae(model) = &c.model else { panic!("a vae") };
+        assert_eq!((model.hidden, model.latent), (64, 20));
+        assert_eq!(c.optim, OptimConfig::Sgd { lr: 1.0, decay: 1.0, momentum: 0.9, weight_decay: 0.0 });
+        assert_eq!(c.name, "vae");
+    }
+
+    #[test]
+    fn mistakes_in_a_file_name_file_line_and_key() {
+        let start = "preset = \"vae\"\n[model]\n";
+        for (text, words) in [
+            (format!("{start}hidden = \"x\""), "mine.toml:3: key model.hidden: expected an integer, found a string"),
+            (format!("{start}\nhiden = 3"), "mine.toml:4: key model.hiden: unknown key; did you mean model.hidden?"),
+            (format!("{start}hidden = -3"), "mine.toml:3: key model.hidden: -3 must not be negative"),
+            (format!("{start}hidden = 99999999999999999999"), "mine.toml:3: key model.hidden: "),
+            (format!("{start}kind = \"dcgan\""), "mine.toml:3: key model.kind: it is \"vae\" and cannot be changed"),
+            (format!("{start}kind = \"gan\""), "mine.toml:3: key model.kind: there is no model \"gan\"; did you mean"),
+            (format!("{start}hidden = "), "mine.toml:3: "),
+            (format!("{start}hidden = 3\nhidden = 4"), "mine.toml:4: "),
+            ("preset = \"vae\"\n[optim]\nkind = \"adm\"".into(), "mine.toml:3: key optim.kind: there is no optimiser"),
+            ("preset = \"vae\"\n[train]\nsteps = \"x\"".into(), "mine.toml:3: key train.steps: "),
+            ("preset = \"vea\"".into(), "mine.toml:1: key preset: there is no preset \"vea\"; did you mean vae"),
+            ("preset = \"vae\"\nmodel = 3".into(), "mine.toml:2: key model: expected a table"),
+            (
+                "preset = \"vae\"\n[modle]\nhidden = 3".into(),
+                "mine.toml:3: key modle.hidden: unknown key; did you mean",
+            ),
+            ("[model]\nhidden = 3".into(), "mine.toml:1: it says neither preset"),
+            (PRESETS[0].1.replace("hidden = 400", ""), "key model.hidden is missing"),
+            ("preset = \"dcgan\"\n[model]\nloss = \"hinge\"".into(), "mine.toml:3: key model.loss: unknown variant"),
+        ] {
+            let e = load(&text).unwrap_err();
+            assert!(e.contains(words), "{e}\n{words}");
+            assert!(!e.contains('\n'), "{e}");
+        }
+        assert!(Config::load("/nowhere/x.toml").unwrap_err().to_string().starts_with("cannot read /nowhere/x.toml: "));
+        let e = Config::load("dcgan28").unwrap_err().to_string();
+        assert!(e.starts_with("there is no preset \"dcgan28\"; did you mean dcgan-28"), "{e}");
+        let e = Config::load("zzz").unwrap_err().to_string();
+        assert!(e.contains("there are vae, vae-conv"), "{e}");
+    }
+
+    #[test]
+    fn settings_change_one_key() {
+        let mut c = Config::preset("dcgan-28").unwrap();
+        let all = ["optim.lr=.5", "optim.kind=rmsprop", "model.width = 8", "data.source=my images", "train.steps=7"];
+        c.set_all(&all).unwrap();
+        assert!(matches!(c.optim, OptimConfig::Rmsprop { lr: 0.5, .. }));
+        assert_eq!((c.data.source.as_str(), c.train.steps, c.name.as_str()), ("my images", Some(7), "dcgan-28"));
+        c.set("model.loss=minimax").unwrap();
+        c.set("optim.centered=true").unwrap();
+        c.set("data.source=\"7\"").unwrap();
+        c.set("data.source=8").unwrap();
+        assert_eq!(c.data.source, "8");
+        c.set("train.epochs=2").unwrap();
+        assert_eq!((c.train.epochs, c.train.steps), (2, None));
+        let before = c.clone();
+        for (setting, words) in [
+            ("lr=1", "lr: unknown key; did you mean optim.lr?"),
+            ("stride=0", "stride: unknown key; there are"),
+            ("train.lgo_every=1", "did you mean train.log_every"),
+            ("train.batch=many", "train.batch: expected an integer, found a string"),
+            ("train.batch=1.5", "train.batch: expected an integer, found a number"),
+            ("train.batch=-1", "train.batch: -1 must not be negative"),
+            ("optim.centered=1", "optim.centered: expected true or false, found an integer"),
+            ("model.kind=vae", "it is \"dcgan\" and cannot be changed"),
+            ("model.loss=hinge", "unknown variant"),
+            ("model=3", "model: unknown key"),
+            ("nonsense", "is not a setting"),
+            ("=", "unknown key"),
+        ] {
+            let e = c.set(setting).unwrap_err().to_string();
+            assert!(e.contains(words), "{e}\n{words}");
+        }
+        assert_eq!(c, before);
+    }
+
+    #[test]
+    fn settings_that_make_no_sense_are_refused_in_a_sentence() {
+        for (preset, setting, words) in [
+            ("vae", "train.batch=0", "train.batch = 0 must be at least 1"),
+            ("vae", "train.log_every=257", "train.log_every = 257 must be between 1 and 256"),
+            ("vae", "train.steps=0", "train.steps = 0 must be at least 1"),
+            ("vae", "optim.lr=nan", "optim.lr = nan must be a finite number"),
+            ("vae", "optim.lr=0", "optim.lr = 0 must be above 0"),
+            ("vae", "model.hidden=0", "model.hidden = 0 must be at least 1"),
+            ("vae", "model.hidden=9999999", "model.hidden = 9999999 must be at most 65536"),
+            ("vae", "model.channels=2", "with 2 channels is not possible"),
+            ("dcgan", "model.image=30", "model.image = 30 must be 28, 32 or 64"),
+            ("dcgan", "model.width=60000", "more than the 1073741824 limn can hold"),
+        ] {
+            let mut c = Config::preset(preset).unwrap();
+            c.set(setting).unwrap();
+            let e = c.validate().unwrap_err().to_string();
+            assert!(e.contains(words), "{e}\n{words}");
+        }
     }
 }

@@ -94,8 +94,17 @@ impl RunDir {
             return Err(no_run("it has no config.toml; give the folder that `limn train` made"));
         }
         let config = Config::read(&file)?;
-        config.validate().map_err(|e| ConfigError::File { path: file, line: 1, why: e.to_string() })?;
+        config.validate().map_err(|e| ConfigError::Value(format!("{}: {e}", file.display())))?;
         Ok(RunDir { path: path.into(), config })
+    }
+
+    /// Refuses a folder for a new run that holds something, or cannot be looked into.
+    pub(super) fn free(path: &Path) -> Result<(), RunError> {
+        let occupied = match fs::read_dir(path) {
+            Ok(mut entries) => entries.any(|e| e.is_ok_and(|e| e.file_name() != LOCK)),
+            Err(_) => path.exists(),
+        };
+        if occupied { Err(RunError::InUse { path: path.into() }) } else { Ok(()) }
     }
 
     /// Makes the folder of a new run: `out`, which must be empty or not there, or `runs/NAME-N`
@@ -103,17 +112,11 @@ impl RunDir {
     pub(super) fn create(config: Config, out: Option<&Path>) -> Result<RunDir, RunError> {
         let path = match out {
             Some(path) => {
-                let occupied = match fs::read_dir(path) {
-                    Ok(mut entries) => entries.any(|e| e.is_ok_and(|e| e.file_name() != LOCK)),
-                    Err(_) => path.exists(),
-                };
-                if occupied {
-                    return Err(RunError::InUse { path: path.into() });
-                }
+                RunDir::free(path)?;
                 fs::create_dir_all(path).map_err(RunError::io("create", path))?;
                 path.to_path_buf()
             }
-            None => fresh(Path::new("runs"), &config.name)?,
+            None => fresh(Path::new("runs"), &config.name_or_kind())?,
         };
         let run = RunDir { path, config };
         run.write_config()?;
@@ -179,6 +182,9 @@ const LOCK: &str = ".lock";
 /// Makes `parent/NAME-N` for the first N from 1 that is free. Making the folder is what claims it.
 fn fresh(parent: &Path, name: &str) -> Result<PathBuf, RunError> {
     fs::create_dir_all(parent).map_err(RunError::io("create", parent))?;
+    // A name comes from a file and may hold anything.
+    let fine = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let name: String = name.chars().map(|c| if fine(c) { c } else { '-' }).collect();
     let mut n = 1;
     loop {
         let path = parent.join(format!("{name}-{n}"));

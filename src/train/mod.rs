@@ -1,10 +1,13 @@
 //! Training: settings, the session that holds a model on a device, the step's program,
 //! checkpoints and the loop.
 
+mod batches;
 pub mod checkpoint;
 mod config;
 mod files;
 mod folder;
+mod log;
+mod run;
 mod session;
 mod settings;
 mod step;
@@ -12,5 +15,6 @@ mod step;
 pub use checkpoint::{CheckpointError, CheckpointInfo};
 pub use config::{Config, ConfigError, DataConfig, PRESETS, TrainConfig};
 pub use folder::{RunDir, RunError};
+pub use run::{Hooks, Outcome, Sampler, Start, TrainError, train};
 pub use session::{Session, SessionError};
 pub use step::{HISTORY_ROWS, train_source};

@@ -217,7 +217,7 @@ pub(super) fn read(path: &Path, text: &str) -> Result<Config, ConfigError> {
     let fault = |line: usize, why: String| ConfigError::File { path: path.into(), line, why };
     let document =
         DeTable::parse(text).map_err(|e| fault(line(e.span().map_or(0, |s| s.start)), first_line(e.message())))?;
-    let mut preset = None;
+    let (mut preset, mut name) = (None, None);
     let mut leaves = Vec::new();
     for (section, value) in document.into_inner() {
         let at = line(section.span().start);
@@ -230,16 +230,17 @@ pub(super) fn read(path: &Path, text: &str) -> Result<Config, ConfigError> {
                     leaves.push(Leaf { section: section.clone(), key: key.into_inner().into_owned(), value, line });
                 }
             }
+            DeValue::String(text) if section == "name" => name = Some(text.into_owned()),
             DeValue::String(name) if section == "preset" => {
                 preset = Some(Config::preset(&name).map_err(|e| fault(at, format!("key preset: {e}")))?);
             }
             other => {
                 let why = match section.as_str() {
-                    "preset" => format!("expected a string, found {}", other.type_str()),
+                    "preset" | "name" => format!("expected a string, found {}", other.type_str()),
                     "model" | "data" | "optim" | "train" => {
                         format!("expected a table, written as [{section}], found {}", other.type_str())
                     }
-                    _ => "unknown key; there are preset, [model], [data], [optim] and [train]".into(),
+                    _ => "unknown key; there are preset, name, [model], [data], [optim] and [train]".into(),
                 };
                 return Err(fault(at, format!("key {section}: {why}")));
             }
@@ -257,7 +258,7 @@ pub(super) fn read(path: &Path, text: &str) -> Result<Config, ConfigError> {
             template(name).map_err(|why| fault(*line, format!("key model.kind: {why}")))?
         }
     };
-    let name = if complete { path.file_stem().map(|s| s.to_string_lossy().into_owned()) } else { None };
+    let stem = path.file_stem().filter(|_| complete).map(|s| s.to_string_lossy().into_owned());
     let mut settings = Settings::of(&base)?;
     let mut given = HashSet::new();
     // The kind of the optimiser decides which of its keys there are.
@@ -274,8 +275,7 @@ pub(super) fn read(path: &Path, text: &str) -> Result<Config, ConfigError> {
         return Err(fault(line(text.len()), why));
     }
     let mut config = settings.config().map_err(|why| fault(1, why))?;
-    // A run's own settings file says nothing by its name.
-    config.name = name.filter(|n| n != "config").unwrap_or(base.name);
+    config.name = name.or(stem).unwrap_or(base.name);
     Ok(config)
 }
 

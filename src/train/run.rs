@@ -1,0 +1,503 @@
+//! The training loop.
+
+use super::batches::Batches;
+use super::checkpoint::{self, CheckpointError};
+use super::folder::{RunDir, RunError};
+use super::log::{Log, Metrics, Progress, Row, duration};
+use super::{Config, ConfigError, HISTORY_ROWS, Session, SessionError};
+use crate::data::{self, Dataset, Geometry, Order};
+use crate::program::{Device, DeviceError, Pending, Runner};
+use std::collections::VecDeque;
+use std::fs::File;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// What to train.
+pub enum Start {
+    /// A new run.
+    New {
+        /// Its settings.
+        config: Config,
+        /// Its folder; `runs/NAME-N` without one.
+        out: Option<PathBuf>,
+    },
+    /// A run that goes on from its checkpoint, or from the start if it has none yet.
+    Resume {
+        /// Its folder.
+        dir: PathBuf,
+        /// A new end, in steps.
+        steps: Option<u64>,
+        /// A new end, in epochs.
+        epochs: Option<u64>,
+    },
+}
+
+/// Draws this many samples of the session's model into the picture at this path.
+pub type Sampler<'a> = dyn FnMut(&mut Session, usize, &Path) -> Result<(), Box<dyn std::error::Error>> + 'a;
+
+/// What the loop calls and asks on its way.
+pub struct Hooks<'a> {
+    /// Draws pictures of samples.
+    pub sampler: &'a mut Sampler<'a>,
+    /// Becomes true when the run shall stop after the step it is at.
+    pub stop: &'a AtomicBool,
+    /// Whether to show progress.
+    pub screen: bool,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Its folder.
+    pub run: RunDir,
+    /// Steps done.
+    pub step: u64,
+    /// Steps it is to have.
+    pub total: u64,
+    /// The last step's losses.
+    pub losses: Vec<(&'static str, f32)>,
+    /// Median time the host spent on a step outside waiting, in milliseconds.
+    pub host_ms: f64,
+}
+
+impl Outcome {
+    /// Whether it was stopped before its end.
+    pub fn interrupted(&self) -> bool {
+        self.step < self.total
+    }
+}
+
+/// Why a run did not begin, or stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// Its folder, settings or checkpoint.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// Its images.
+    #[error(transparent)]
+    Data(#[from] data::Error),
+    /// Its model on the device.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    /// Nothing is left to do.
+    #[error("the run in {} is complete ({step} steps); to train on, resume it with a larger --steps", .dir.display())]
+    Complete {
+        /// The folder.
+        dir: PathBuf,
+        /// Steps done.
+        step: u64,
+    },
+    /// A loss that is not a number, or is infinite.
+    #[error(
+        "training broke down: {loss} is {value} at step {step}, and {tensor}; a smaller optim.lr may help; {saved}"
+    )]
+    Diverged {
+        /// The step, from 1.
+        step: u64,
+        /// The loss.
+        loss: &'static str,
+        /// Its value.
+        value: f32,
+        /// The first parameter that is not finite, in words.
+        tensor: String,
+        /// What is saved, in words.
+        saved: String,
+    },
+    /// Something failed while training.
+    #[error("{why}; {saved}")]
+    Stopped {
+        /// What failed.
+        why: String,
+        /// What is saved, in words.
+        saved: String,
+    },
+}
+
+impl From<ConfigError> for TrainError {
+    fn from(e: ConfigError) -> Self {
+        TrainError::Run(e.into())
+    }
+}
+
+impl From<DeviceError> for TrainError {
+    fn from(e: DeviceError) -> Self {
+        TrainError::Session(e.into())
+    }
+}
+
+/// Trains a model: the losses of every step go to `metrics.csv`, pictures to `samples/`, and the
+/// state of the run to `checkpoint.safetensors` every so often, at the end, and when it is stopped.
+/// A run that was resumed ends with the same bits as one that never stopped.
+///
+/// # Errors
+/// One sentence. Whatever went wrong, a checkpoint that was there is whole.
+pub fn train(start: Start, device: Device, hooks: Hooks) -> Result<Outcome, TrainError> {
+    let (mut config, resumed, out) = match start {
+        Start::New { config, out } => {
+            config.validate()?;
+            if let Some(out) = &out {
+                RunDir::free(out)?;
+            }
+            (config, None, out)
+        }
+        Start::Resume { dir, steps, epochs } => {
+            let run = RunDir::open(&dir)?;
+            let lock = run.lock()?;
+            let mut config = run.config.clone();
+            if let Some(epochs) = epochs {
+                (config.train.epochs, config.train.steps) = (epochs, None);
+            }
+            config.train.steps = steps.or(config.train.steps);
+            config.validate()?;
+            (config, Some((run, lock)), None)
+        }
+    };
+    let mut session = Session::new(&config.model, &config.optim, config.train.seed, device)?;
+    let dataset = open_data(&mut config, session.model.geometry())?;
+    let per_step = session.model.batches_per_step() as u64;
+    let order = Order::new(dataset.train.len(), config.train.batch, config.train.seed)?;
+    let steps_per_epoch = order.steps_per_epoch();
+    let total =
+        config.train.steps.unwrap_or_else(|| config.train.epochs.saturating_mul(steps_per_epoch).div_ceil(per_step));
+    config.train.steps = Some(total);
+    config.validate()?;
+    let runner = session.train_step(config.train.batch)?;
+
+    let (run, lock, step) = match resumed {
+        Some((mut run, lock)) => {
+            let step = match run.checkpoint().exists() {
+                true => checkpoint::load(&run.checkpoint(), &mut session).map_err(RunError::from)?,
+                false => 0,
+            };
+            if step >= total {
+                return Err(TrainError::Complete { dir: run.path, step });
+            }
+            run.config = config;
+            run.write_config()?;
+            (run, lock, step)
+        }
+        None => {
+            let run = RunDir::create(config, out.as_deref())?;
+            let lock = run.lock()?;
+            (run, lock, 0)
+        }
+    };
+    let mut log = Log::open(&run.log(), hooks.screen)?;
+    introduce(&mut log, &run, &session, &dataset, step..total);
+    let metrics = Metrics::open(&run.metrics(), session.model.losses(), step)?;
+    let batches =
+        Batches::start(dataset.train, order, per_step, step..total).map_err(RunError::io("feed", &run.path))?;
+    let images = (run.config.train.batch as u64 * per_step) as f64;
+    let now = Tick { wall: metrics.seconds, active: 0.0 };
+    let mut training = Loop {
+        run,
+        _lock: lock,
+        session,
+        runner,
+        batches,
+        log,
+        metrics,
+        hooks,
+        steps_per_epoch,
+        per_step,
+        images,
+        total,
+        step,
+        saved: (step > 0).then_some(step),
+        sampled: None,
+        blocks: VecDeque::new(),
+        asked: step,
+        ticks: VecDeque::new(),
+        before: now,
+        began: Instant::now(),
+        offset: now.wall,
+        paused: Duration::ZERO,
+        last: Vec::new(),
+        host: Vec::new(),
+    };
+    let result = training.train();
+    if let Err(error) = &result {
+        // The screen gets it from whoever called.
+        training.log.note(&error.to_string());
+    }
+    result?;
+    Ok(training.outcome())
+}
+
+/// Opens the images, and makes a path absolute so that `config.toml` works from any folder.
+fn open_data(config: &mut Config, [channels, height, width]: [usize; 3]) -> Result<Dataset, TrainError> {
+    let source = &mut config.data.source;
+    let dataset = data::open(source, Some(Geometry::new(channels, height, width)))?;
+    let known = source == "builtin" || data::list().iter().any(|set| set.name == source);
+    if !known
+        && let Ok(path) = std::path::absolute(&source)
+        && let Some(path) = path.to_str()
+    {
+        *source = path.into();
+    }
+    Ok(dataset)
+}
+
+/// What the run is, in a few lines.
+fn introduce(log: &mut Log, run: &RunDir, session: &Session, dataset: &Dataset, steps: Range<u64>) {
+    dataset.warnings.iter().for_each(|w| log.say(w));
+    let t = &run.config.train;
+    let head = format!(
+        "limn {}: {} ({} parameters) on {}, {} images of {}, batch {}, on {}",
+        env!("CARGO_PKG_VERSION"),
+        run.config.name_or_kind(),
+        session.model.parameters(),
+        dataset.name,
+        dataset.train.len(),
+        dataset.geometry(),
+        t.batch,
+        session.store.device().name(),
+    );
+    log.say(&head);
+    let verb = if steps.start == 0 { "steps" } else { "goes on with steps" };
+    log.say(&format!("{verb} {} to {}, seed {}, in {}", steps.start + 1, steps.end, t.seed, run.path.display()));
+}
+
+/// When a step was handed to the device, in seconds.
+#[derive(Clone, Copy)]
+struct Tick {
+    /// Since the run began, earlier sittings included.
+    wall: f64,
+    /// In this sitting, time for checkpoints and pictures left out.
+    active: f64,
+}
+
+/// Losses of some steps on their way from the device.
+struct Block {
+    steps: Range<u64>,
+    history: Pending,
+}
+
+/// A run under way.
+struct Loop<'a> {
+    run: RunDir,
+    _lock: File,
+    session: Session,
+    runner: Runner,
+    batches: Batches,
+    log: Log,
+    metrics: Metrics,
+    hooks: Hooks<'a>,
+    steps_per_epoch: u64,
+    per_step: u64,
+    /// Images of a step.
+    images: f64,
+    total: u64,
+    /// Steps done.
+    step: u64,
+    /// The step of the checkpoint on disk.
+    saved: Option<u64>,
+    /// The step of the last picture.
+    sampled: Option<u64>,
+    blocks: VecDeque<Block>,
+    /// Steps whose losses have been asked for.
+    asked: u64,
+    /// One for each step whose losses have not arrived.
+    ticks: VecDeque<Tick>,
+    /// The tick of the last step whose losses have arrived.
+    before: Tick,
+    began: Instant,
+    /// Seconds of earlier sittings.
+    offset: f64,
+    paused: Duration,
+    /// Losses of the last step that has arrived.
+    last: Vec<f32>,
+    /// Host time of each step in microseconds.
+    host: Vec<f32>,
+}
+
+impl Loop<'_> {
+    fn train(&mut self) -> Result<(), TrainError> {
+        let (log_every, checkpoint_every, sample_every) = {
+            let t = &self.run.config.train;
+            (t.log_every, t.checkpoint_every, t.sample_every)
+        };
+        while self.step < self.total && !self.hooks.stop.load(Ordering::Relaxed) {
+            self.one_step(log_every)?;
+            let due = |every: u64| every > 0 && self.step.is_multiple_of(every) && self.step < self.total;
+            let (save, draw) = (due(checkpoint_every), due(sample_every));
+            let pause = Instant::now();
+            if save {
+                self.save()?;
+            }
+            if draw {
+                self.draw();
+            }
+            if save || draw {
+                self.paused += pause.elapsed();
+            }
+        }
+        self.collect(true)?;
+        if self.saved != Some(self.step) {
+            self.save()?;
+        }
+        if self.sampled != Some(self.step) && self.step == self.total {
+            self.draw();
+        }
+        self.log.finish();
+        let spent = duration(self.began.elapsed());
+        let line = format!(
+            "step {} done after {spent}; the host spent {:.2} ms on a step (median), waiting left out",
+            self.step,
+            self.host_ms()
+        );
+        self.log.note(&line);
+        Ok(())
+    }
+
+    /// Hands one step to the device and takes the losses that have come back.
+    fn one_step(&mut self, log_every: u64) -> Result<(), TrainError> {
+        let Some(images) = self.batches.next() else {
+            return Err(self.stopped("the thread that prepares batches ended early"));
+        };
+        let begin = Instant::now();
+        self.runner.write("images", &images).map_err(|e| self.stopped(e))?;
+        let mut host = begin.elapsed();
+        self.runner.run().map_err(|e| self.stopped(e))?;
+        host += self.runner.take_host_time();
+        let rest = Instant::now();
+        self.step += 1;
+        let elapsed = self.began.elapsed();
+        let active = (elapsed - self.paused).as_secs_f64();
+        self.ticks.push_back(Tick { wall: self.offset + elapsed.as_secs_f64(), active });
+        if self.step.is_multiple_of(log_every) {
+            self.ask()?;
+        }
+        self.collect(false)?;
+        self.log.tick(self.step);
+        host += rest.elapsed();
+        self.host.push(host.as_secs_f32() * 1e6);
+        Ok(())
+    }
+
+    /// Asks the device for the losses of the steps since it was last asked.
+    fn ask(&mut self) -> Result<(), TrainError> {
+        if self.asked < self.step {
+            let history = self.session.store.start_read("history").map_err(|e| self.stopped(e))?;
+            self.blocks.push_back(Block { steps: self.asked..self.step, history });
+            self.asked = self.step;
+        }
+        Ok(())
+    }
+
+    /// Takes the losses that have arrived; with `all`, waits for those of every step done.
+    fn collect(&mut self, all: bool) -> Result<(), TrainError> {
+        if all {
+            self.ask()?;
+        }
+        while let Some(block) = self.blocks.front() {
+            let history = if all { block.history.take().map(Some) } else { block.history.try_take() };
+            match history.map_err(|e| self.stopped(e))? {
+                Some(history) => {
+                    let steps = block.steps.clone();
+                    self.blocks.pop_front();
+                    self.record(steps, &history)?;
+                }
+                None => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the losses of some steps to `metrics.csv` and shows their mean.
+    fn record(&mut self, steps: Range<u64>, history: &[f32]) -> Result<(), TrainError> {
+        let names = self.session.model.losses();
+        let count = (steps.end - steps.start) as usize;
+        let ticks: Vec<Tick> = self.ticks.drain(..count.min(self.ticks.len())).collect();
+        let end = ticks.last().copied().unwrap_or(self.before);
+        let rate = self.images * count as f64 / (end.active - self.before.active).max(1e-9);
+        self.before = end;
+        let mut sums = vec![0.0f64; names.len()];
+        for (step, tick) in std::iter::zip(steps.clone(), &ticks) {
+            let at = (step % HISTORY_ROWS as u64) as usize * names.len();
+            let losses = &history[at..at + names.len()];
+            if let Some(bad) = losses.iter().position(|l| !l.is_finite()) {
+                return Err(self.diverged(step + 1, names[bad], losses[bad]));
+            }
+            std::iter::zip(&mut sums, losses).for_each(|(sum, l)| *sum += f64::from(*l));
+            let epoch = step * self.per_step / self.steps_per_epoch + 1;
+            let row = Row { step: step + 1, epoch, losses, rate, seconds: tick.wall };
+            self.metrics.write(&row).map_err(|e| self.stopped(e))?;
+            self.last = losses.to_vec();
+        }
+        self.metrics.flush().map_err(|e| self.stopped(e))?;
+        let losses: Vec<(&'static str, f64)> =
+            std::iter::zip(names.iter().copied(), sums.iter().map(|s| s / count as f64)).collect();
+        let left = Duration::try_from_secs_f64((self.total - steps.end) as f64 * self.images / rate);
+        self.log.progress(&Progress {
+            step: steps.end,
+            total: self.total,
+            rate,
+            losses: &losses,
+            left: left.unwrap_or_default(),
+        });
+        Ok(())
+    }
+
+    /// Saves a checkpoint once all losses up to here are known to be finite.
+    fn save(&mut self) -> Result<(), TrainError> {
+        self.collect(true)?;
+        match checkpoint::save(&self.run.checkpoint(), &self.session, self.step) {
+            Ok(()) => {
+                self.saved = Some(self.step);
+                Ok(())
+            }
+            Err(CheckpointError::NotFinite { tensor }) => {
+                let why = format!("training broke down: {tensor} is no longer finite after step {}", self.step);
+                Err(self.stopped(format!("{why}; a smaller optim.lr may help")))
+            }
+            Err(error) => Err(self.stopped(error)),
+        }
+    }
+
+    /// Draws a picture of samples. A picture that fails is no reason to stop.
+    fn draw(&mut self) {
+        self.sampled = Some(self.step);
+        let path = self.run.samples().join(format!("step-{}.png", self.step));
+        let drawn = (self.hooks.sampler)(&mut self.session, self.run.config.train.samples, &path);
+        if let Err(error) = drawn {
+            self.log.say(&format!("no picture of samples at step {}: {error}", self.step));
+        }
+    }
+
+    /// What of the run is saved, for the end of a sentence.
+    fn saved(&self) -> String {
+        let dir = self.run.path.display();
+        match self.saved {
+            Some(step) => format!("step {step} is saved, go on from it with `limn train --resume {dir}`"),
+            None => "no checkpoint had been saved yet".into(),
+        }
+    }
+
+    fn stopped(&self, why: impl ToString) -> TrainError {
+        TrainError::Stopped { why: why.to_string(), saved: self.saved() }
+    }
+
+    fn diverged(&self, step: u64, loss: &'static str, value: f32) -> TrainError {
+        let tensor = match checkpoint::not_finite(&self.session) {
+            Ok(Some(tensor)) => format!("{tensor} is the first tensor that is not finite"),
+            Ok(None) => "all parameters are still finite".into(),
+            Err(error) => format!("the parameters cannot be read ({error})"),
+        };
+        TrainError::Diverged { step, loss, value, tensor, saved: self.saved() }
+    }
+
+    fn host_ms(&self) -> f64 {
+        let mut host = self.host.clone();
+        host.sort_by(f32::total_cmp);
+        host.get(host.len() / 2).map_or(0.0, |us| f64::from(*us) / 1e3)
+    }
+
+    fn outcome(self) -> Outcome {
+        let host_ms = self.host_ms();
+        let losses = std::iter::zip(self.session.model.losses().iter().copied(), self.last).collect();
+        Outcome { run: self.run, step: self.step, total: self.total, losses, host_ms }
+    }
+}
