@@ -1,6 +1,18 @@
-//! GPU against CPU reference, gradients, whole training steps.
+//! GPU against CPU reference, gradients, whole training steps, the command line.
 
+mod cli;
+mod derivatives;
+mod fusion;
+mod gradients;
 mod harness;
 mod kernels;
+mod layout;
+mod philox;
+mod programs;
+mod random_graphs;
+mod runs;
+mod second_order;
 mod steps;
+mod support;
+mod training;
 mod translate;

@@ -1,263 +1,172 @@
-//! The training loop: resuming, repeating, breaking down, and files that are not what they should
-//! be. On the CPU device, with models small enough for it.
+//! Optimisers against hand-computed steps, and whole training steps of a small network.
 
-use limn::models::ModelConfig;
-use limn::program::Device;
-use limn::train::{Config, Hooks, Outcome, RunDir, Session, Start, TrainError, checkpoint, train};
-use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use crate::support::{Rig, Tensors, assert_all_close, assert_close, assert_same_under_every_plan, gpu, graph, normals};
+use limn::graph::{Graph, Var, gradients};
+use limn::ops::{Adam, ConvSpec, RmsProp, Sgd};
+use limn::program::{Device, Source};
 
-/// A preset with these settings, small and short.
-fn config(preset: &str, settings: &[&str]) -> Config {
-    let mut config = Config::preset(preset).expect("a preset");
-    config.set_all(&["train.batch=4", "train.steps=7", "train.log_every=3", "train.checkpoint_every=2"]).expect("settings");
-    config.set_all(settings).expect("settings");
-    config
-}
-
-fn vae(settings: &[&str]) -> Config {
-    let mut all = vec!["model.hidden=8", "model.latent=2"];
-    all.extend(settings);
-    config("vae", &all)
-}
-
-fn start(config: &Config, out: &Path) -> Start {
-    Start::New { config: config.clone(), out: Some(out.into()) }
-}
-
-fn resume(dir: &Path) -> Start {
-    Start::Resume { dir: dir.into(), steps: None, epochs: None }
-}
-
-fn run(start: Start) -> Result<Outcome, TrainError> {
-    let stop = AtomicBool::new(false);
-    let mut sampler = |_: &mut Session, _: usize, _: &Path| Ok(());
-    train(start, Device::Cpu, Hooks { sampler: &mut sampler, stop: &stop, screen: false })
-}
-
-/// Trains until a picture of step `at` is due, and stops there as Ctrl-C would.
-fn run_until(start: Start, at: u64) -> Outcome {
-    let stop = AtomicBool::new(false);
-    let end = format!("step-{at}.png");
-    let mut sampler = |_: &mut Session, _: usize, path: &Path| {
-        stop.fetch_or(path.ends_with(&end), Ordering::Relaxed);
-        Ok(())
+/// Parameters 1 and -2 (and the state of an optimiser) after each of three steps with the gradients
+/// (0.5, -1), (0.25, 3), (-1, 0.125) under `update`.
+fn steps(device: &Device, update: impl Fn(&Graph, &Var, &Var)) -> Vec<Vec<f32>> {
+    let g = graph();
+    let p = g.state("p", 2, 0, &[2]);
+    update(&g, &g.input("g", &[2]), &p);
+    g.advance(&g.clock());
+    let given = Tensors::from([("p".into(), vec![1.0, -2.0]), ("g".into(), vec![0.0; 2])]);
+    let mut rig = Rig::on(&g.finish().expect("a graph"), device, &given);
+    let step = |grad: [f32; 2]| {
+        rig.runner.write("g", &grad).expect("two elements");
+        rig.runner.run().expect("a step");
+        rig.store.read("p").expect("p")
     };
-    let outcome = train(start, Device::Cpu, Hooks { sampler: &mut sampler, stop: &stop, screen: false });
-    outcome.expect("a stop is no error")
+    [[0.5, -1.0], [0.25, 3.0], [-1.0, 0.125]].map(step).to_vec()
 }
 
-fn bytes(dir: &Path) -> Vec<u8> {
-    std::fs::read(dir.join("checkpoint.safetensors")).expect("a checkpoint")
-}
-
-/// Step, epoch and losses of every row, as they are written.
-fn losses(dir: &Path) -> Vec<String> {
-    let text = std::fs::read_to_string(dir.join("metrics.csv")).expect("metrics");
-    text.lines().map(|l| l.rsplitn(3, ',').last().unwrap_or_default().to_string()).collect()
-}
-
-#[test]
-fn resumed_and_repeated_runs_are_bitwise_equal() {
-    let models = [
-        vae(&["train.sample_every=1"]),
-        config("dcgan-28", &["model.width=2", "model.latent=3", "model.discriminator_steps=2", "train.sample_every=1"]),
-        config("pixelcnn", &["model.hidden=1", "model.blocks=1", "train.sample_every=1", "optim.kind=rmsprop"]),
-    ];
-    for config in models {
-        let dir = tempfile::tempdir().expect("a folder");
-        let [whole, twin, parts] = ["whole", "twin", "parts"].map(|name| dir.path().join(name));
-        let outcome = run(start(&config, &whole)).expect("a run");
-        assert_eq!((outcome.step, outcome.total), (7, 7));
-        run(start(&config, &twin)).expect("a run");
-        assert!(bytes(&whole) == bytes(&twin), "{}: two runs differ", config.name);
-        assert_eq!(losses(&whole), losses(&twin));
-
-        assert_eq!(run_until(start(&config, &parts), 3).step, 3);
-        assert_eq!(losses(&parts).len(), 1 + 3);
-        // As if killed after more steps than the checkpoint knows.
-        let mut metrics = std::fs::read_to_string(parts.join("metrics.csv")).expect("metrics");
-        metrics.push_str("4,1,9,9,9\n5,1,");
-        std::fs::write(parts.join("metrics.csv"), metrics).expect("metrics");
-        assert_eq!(run_until(resume(&parts), 5).step, 5);
-        run(resume(&parts)).expect("the rest");
-        assert!(bytes(&whole) == bytes(&parts), "{}: the resumed run differs", config.name);
-        assert_eq!(losses(&whole), losses(&parts));
-        assert_eq!(losses(&whole).len(), 1 + 7);
-
-        let error = run(resume(&parts)).expect_err("nothing left").to_string();
-        assert!(error.contains("is complete (7 steps)"), "{error}");
+fn assert_steps(update: impl Fn(&Graph, &Var, &Var), want: [[f64; 2]; 3]) {
+    for device in [Device::Cpu, gpu()] {
+        for (i, (got, want)) in std::iter::zip(steps(&device, &update), want).enumerate() {
+            assert_close(&got, &want.map(|v| v as f32), 1e-6, &format!("{} step {i}", device.name()));
+        }
     }
 }
 
-#[test]
-fn a_longer_run_begins_like_the_shorter_one() {
-    let dir = tempfile::tempdir().expect("a folder");
-    let [short, long] = ["short", "long"].map(|name| dir.path().join(name));
-    run(start(&vae(&[]), &short)).expect("a run");
-    run(start(&vae(&["train.steps=12"]), &long)).expect("a run");
-    run(Start::Resume { dir: short.clone(), steps: Some(12), epochs: None }).expect("more steps");
-    assert!(bytes(&short) == bytes(&long));
-    assert_eq!(RunDir::open(&short).expect("a run").config.train.steps, Some(12));
+fn moment(g: &Graph, name: &str) -> Var {
+    g.state(name, 2, 0, &[2])
 }
 
 #[test]
-fn a_run_killed_before_its_first_checkpoint_starts_again() {
-    let dir = tempfile::tempdir().expect("a folder");
-    let [whole, killed] = ["whole", "killed"].map(|name| dir.path().join(name));
-    run(start(&vae(&[]), &whole)).expect("a run");
-    run(start(&vae(&[]), &killed)).expect("a run");
-    std::fs::remove_file(killed.join("checkpoint.safetensors")).expect("gone");
-    let error = RunDir::open(&killed).expect("a run").session(Device::Cpu).err().expect("no checkpoint").to_string();
-    assert!(error.contains("has no checkpoint yet"), "{error}");
-    run(resume(&killed)).expect("from the start");
-    assert!(bytes(&whole) == bytes(&killed));
+fn sgd_steps_as_pytorch_does() {
+    let plain = Sgd { lr: 0.1, decay: 1.0, momentum: 0.0, weight_decay: 0.0 };
+    let run = |o: Sgd| move |g: &Graph, grad: &Var, p: &Var| g.sgd(&o, grad, &g.clock(), p, &moment(g, "v"));
+    // p -= 0.1 g
+    assert_steps(run(plain), [[0.95, -1.9], [0.925, -2.2], [1.025, -2.2125]]);
+    // v = 0.9 v + g: (0.5, -1), (0.7, 2.1), (-0.37, 2.015)
+    let momentum = Sgd { momentum: 0.9, ..plain };
+    assert_steps(run(momentum), [[0.95, -1.9], [0.88, -2.11], [0.917, -2.3115]]);
+    // g + 0.2 p: (0.7, -1.4), (0.25 + 0.186, 3 - 0.372), (-1 + 0.17728, 0.125 - 0.42456)
+    let shrinking = Sgd { weight_decay: 0.2, ..plain };
+    assert_steps(run(shrinking), [[0.93, -1.86], [0.8864, -2.1228], [0.968672, -2.092844]]);
+    // lr 0.1, 0.05, 0.025
+    let slowing = Sgd { decay: 0.5, ..plain };
+    assert_steps(run(slowing), [[0.95, -1.9], [0.9375, -2.05], [0.9625, -2.053125]]);
+}
+
+/// The gradients of [`steps`], and three steps of an optimiser of one number written out in f64.
+fn by_hand(mut step: impl FnMut(usize, &mut [f64; 4], f64) -> f64) -> [[f64; 2]; 3] {
+    let grads = [[0.5, -1.0], [0.25, 3.0], [-1.0, 0.125]];
+    let mut p = [1.0, -2.0];
+    let mut state = [[0.0; 4]; 2];
+    std::array::from_fn(|t| {
+        (0..2).for_each(|i| p[i] -= step(t, &mut state[i], grads[t][i]));
+        p
+    })
 }
 
 #[test]
-fn a_run_can_be_opened_and_its_settings_reproduce_it() {
-    let dir = tempfile::tempdir().expect("a folder");
-    let [first, second] = ["first", "second"].map(|name| dir.path().join(name));
-    run(start(&vae(&["train.seed=5"]), &first)).expect("a run");
-    let file = first.join("config.toml");
-    let config = Config::load(file.to_str().expect("a path")).expect("settings");
-    run(start(&config, &second)).expect("a run");
-    assert!(bytes(&first) == bytes(&second));
-    let (session, step) = RunDir::open(&first).expect("a run").session(Device::Cpu).expect("a session");
-    assert_eq!(step, 7);
-    let params = session.store.read("vae.params").expect("parameters");
-    let text = bytes(&first);
-    let file = safetensors::SafeTensors::deserialize(&text).expect("safetensors");
-    let weight = file.tensor("fc1.weight").expect("PyTorch's name");
-    assert_eq!(weight.shape(), [8, 784]);
-    assert_eq!(weight.data(), bytemuck::cast_slice::<f32, u8>(&params[..8 * 784]));
-
-    for (path, words) in [
-        (dir.path().join("nowhere"), "it does not exist"),
-        (dir.path().to_path_buf(), "it has no config.toml"),
-        (first.join("config.toml"), "it is a file"),
-    ] {
-        let error = RunDir::open(&path).expect_err("no run").to_string();
-        assert!(error.contains("is no run folder") && error.contains(words), "{error}");
-    }
-    let error = run(start(&vae(&[]), &first)).expect_err("in use").to_string();
-    assert!(error.contains("not empty") && error.contains("--resume"), "{error}");
-}
-
-#[test]
-fn nan_stops_the_run_and_keeps_the_last_good_checkpoint() {
-    let dir = tempfile::tempdir().expect("a folder");
-    let out = dir.path().join("run");
-    run(start(&vae(&["train.steps=4"]), &out)).expect("a good start");
-    let good = bytes(&out);
-    // The rate is what the file says it is when the run goes on.
-    let file = out.join("config.toml");
-    let text = std::fs::read_to_string(&file).expect("settings").replace("lr = 0.001", "lr = 1e30");
-    std::fs::write(&file, text).expect("settings");
-    let error = run(Start::Resume { dir: out.clone(), steps: Some(40), epochs: None }).expect_err("no numbers");
-    let words = error.to_string();
-    assert!(words.contains("training broke down") && words.contains("step 4 is saved"), "{words}");
-    assert!(words.contains("fc"), "names a tensor: {words}");
-    assert!(bytes(&out) == good);
-    assert!(std::fs::read_to_string(out.join("log.txt")).expect("a log").contains("training broke down"));
-}
-
-#[test]
-fn a_checkpoint_that_is_not_this_runs_is_refused_and_nothing_is_loaded() {
-    let dir = tempfile::tempdir().expect("a folder");
-    let [ours, other] = ["ours", "other"].map(|name| dir.path().join(name));
-    run(start(&vae(&[]), &ours)).expect("a run");
-    run(start(&vae(&["model.hidden=9"]), &other)).expect("a run");
-    let file = ours.join("checkpoint.safetensors");
-    let good = bytes(&ours);
-    let config = vae(&[]);
-    let mut session =
-        Session::new(&config.model, &config.optim, config.train.seed, Device::Cpu).expect("a session");
-    let before = session.store.read("vae.params").expect("parameters");
-
-    let tensor = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![1], &[0; 4]).expect("a tensor");
-    let foreign = safetensors::serialize([("x", tensor)], None).expect("a file");
-    let flipped = {
-        let mut bytes = good.clone();
-        let end = bytes.len();
-        bytes[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
-        bytes
+fn rmsprop_steps_as_pytorch_does() {
+    let o = RmsProp { lr: 0.1, decay: 1.0, alpha: 0.75, eps: 0.01, momentum: 0.0, centered: false };
+    let run = |o: RmsProp| {
+        move |g: &Graph, grad: &Var, p: &Var| {
+            let [a, b, c] = ["square", "mean", "momentum"].map(|name| moment(g, name));
+            g.rmsprop(&o, grad, &g.clock(), p, [&a, &b, &c]);
+        }
     };
-    for (content, words) in [
-        (good[..good.len() - 1].to_vec(), "damaged or cut short"),
-        (good[..100].to_vec(), "damaged or cut short"),
-        (good[..3].to_vec(), "damaged or cut short"),
-        (Vec::new(), "it is empty"),
-        (b"not a checkpoint at all".to_vec(), "damaged or cut short"),
-        (foreign, "not one that limn wrote"),
-        (bytes(&other), "tensor fc1.weight has shape [9, 784], not [8, 784]"),
-        (flipped, "holds values that are not finite"),
-    ] {
-        std::fs::write(&file, content).expect("a file");
-        let error = checkpoint::load(&file, &mut session).expect_err("refused").to_string();
-        assert!(error.contains(words) && error.contains("checkpoint.safetensors"), "{error}\n{words}");
-        assert!(session.store.read("vae.params").expect("parameters") == before);
-        assert!(RunDir::open(&ours).expect("a run").session(Device::Cpu).is_err() || words.contains("not finite"));
-    }
-    std::fs::write(&file, &good).expect("a file");
-    let mut sgd = config.clone();
-    sgd.set("optim.kind=sgd").expect("a setting");
-    let mut session = Session::new(&sgd.model, &sgd.optim, 0, Device::Cpu).expect("a session");
-    let error = checkpoint::load(&file, &mut session).expect_err("another optimiser").to_string();
-    assert!(error.contains("optim.vae.momentum is missing"), "{error}");
-    let mut session = Session::new(&config.model, &config.optim, 1, Device::Cpu).expect("a session");
-    let error = checkpoint::load(&file, &mut session).expect_err("another seed").to_string();
-    assert!(error.contains("seed 0"), "{error}");
-}
-
-#[test]
-fn a_checkpoint_that_cannot_be_written_leaves_the_old_one() {
-    let dir = tempfile::tempdir().expect("a folder");
-    let out = dir.path().join("run");
-    run(start(&vae(&[]), &out)).expect("a run");
-    let good = bytes(&out);
-    // A folder in the temporary file's place stands for a disk that takes no more.
-    std::fs::create_dir(out.join("checkpoint.safetensors.tmp")).expect("a folder");
-    let error = run(Start::Resume { dir: out.clone(), steps: Some(20), epochs: None }).expect_err("no room").to_string();
-    assert!(error.contains("cannot save") && error.contains("step 7 is saved"), "{error}");
-    assert!(bytes(&out) == good);
-    std::fs::remove_dir(out.join("checkpoint.safetensors.tmp")).expect("gone");
-    run(Start::Resume { dir: out, steps: Some(9), epochs: None }).expect("room again");
-}
-
-#[test]
-fn bad_settings_and_data_make_no_folder() {
-    let dir = tempfile::tempdir().expect("a folder");
-    let out = dir.path().join("run");
-    for (settings, words) in [
-        (&["train.batch=6001"][..], "a batch of 6001 is larger than the data, which has 6000 images"),
-        (&["data.source=mnit"], "there is no dataset and no file or folder called 'mnit'; did you mean mnist"),
-        (&["train.batch=0"], "train.batch = 0 must be at least 1"),
-        (&["optim.lr=inf"], "optim.lr = inf must be a finite number"),
-    ] {
-        let error = run(start(&vae(settings), &out)).expect_err("refused").to_string();
-        assert!(error.contains(words), "{error}\n{words}");
-        assert!(!out.exists());
+    // The first step is 0.1 g / (√(0.25 g²) + 0.01): 0.05 / 0.26 and -0.1 / 0.51.
+    let first = steps(&Device::Cpu, run(o)).remove(0);
+    assert_close(&first, &[0.807_692_3, -1.803_921_6], 1e-6, "the first step");
+    for (momentum, centered) in [(0.0, false), (0.9, false), (0.0, true), (0.9, true)] {
+        let want = by_hand(|_, [square, mean, momentum_buffer, _], g| {
+            *square = 0.75 * *square + 0.25 * g * g;
+            *mean = 0.75 * *mean + 0.25 * g;
+            let variance = if centered { *square - *mean * *mean } else { *square };
+            *momentum_buffer = f64::from(momentum) * *momentum_buffer + g / (variance.sqrt() + f64::from(0.01f32));
+            f64::from(0.1f32) * *momentum_buffer
+        });
+        assert_steps(run(RmsProp { momentum, centered, ..o }), want);
     }
 }
 
 #[test]
-fn only_one_process_trains_in_a_folder() {
-    let dir = tempfile::tempdir().expect("a folder");
-    let out = dir.path().join("run");
-    run(start(&vae(&[]), &out)).expect("a run");
-    let held = std::fs::File::open(out.join(".lock")).expect("the lock");
-    held.lock().expect("held");
-    let error = run(Start::Resume { dir: out, steps: Some(9), epochs: None }).expect_err("locked").to_string();
-    assert!(error.contains("another limn is training"), "{error}");
+fn adam_steps_as_pytorch_does() {
+    let o = Adam { lr: 0.1, decay: 1.0, beta1: 0.5, beta2: 0.75, eps: 0.01 };
+    let run = |o: Adam| {
+        move |g: &Graph, grad: &Var, p: &Var| g.adam(&o, grad, &g.clock(), p, &moment(g, "m"), &moment(g, "v"))
+    };
+    // The first step is lr g / (|g| + eps), whatever the decays: 0.05 / 0.51 and -0.1 / 1.01.
+    let first = steps(&Device::Cpu, run(o)).remove(0);
+    assert_close(&first, &[0.901_960_8, -1.900_990_1], 1e-6, "the first step");
+    for (beta1, beta2, decay) in [(0.5, 0.75, 1.0), (0.0, 0.75, 1.0), (0.5, 0.75, 0.5), (0.9, 0.999, 1.0)] {
+        let want = by_hand(|t, [m, v, ..], g| {
+            let n = t as i32 + 1;
+            *m = beta1 * *m + (1.0 - beta1) * g;
+            *v = beta2 * *v + (1.0 - beta2) * g * g;
+            let (m, v) = (*m / (1.0 - f64::powi(beta1, n)), *v / (1.0 - f64::powi(beta2, n)));
+            f64::from(0.1f32) * f64::powi(decay, t as i32) * m / (v.sqrt() + f64::from(0.01f32))
+        });
+        assert_steps(run(Adam { beta1, beta2, decay, ..o }), want);
+    }
+}
+
+/// One step of a small classifier-like network: convolution, batch norm, a residual block, a
+/// transposed convolution, a linear head; its parameters, gradients and moments are flat.
+fn network() -> (Source, Tensors) {
+    let g = graph();
+    let shapes: [&[usize]; 9] = [&[4, 1, 3, 3], &[4], &[4], &[4, 4, 3, 3], &[4], &[4, 2, 4, 4], &[2], &[3, 128], &[3]];
+    let mut len = 0;
+    let offsets: Vec<usize> = shapes
+        .iter()
+        .map(|s| {
+            let at = len;
+            len = (len + s.iter().product::<usize>()).next_multiple_of(64);
+            at
+        })
+        .collect();
+    let params: Vec<Var> =
+        std::iter::zip(shapes, &offsets).map(|(shape, at)| g.state("params", len, *at, shape)).collect();
+    let [w1, gamma, beta, w2, b2, w3, b3, w4, b4] = &params[..] else { panic!("nine parameters") };
+    let x = &g.input("x", &[6, 1, 8, 8]) + &g.normal(&[6, 1, 8, 8]).mul_scalar(0.1);
+    g.scope("body");
+    let normed = x.conv2d(w1, None, &ConvSpec::new(2, 1)).batch_norm(gamma, beta, 1e-5);
+    g.ema(&normed.mean, &g.state("stats", 128, 0, &[4]), 0.1, 1.0);
+    g.ema(&normed.var, &g.state("stats", 128, 64, &[4]), 0.1, 1.1);
+    let h = normed.y.leaky_relu(0.2);
+    let h = (&h.conv2d(w2, Some(b2), &ConvSpec::new(1, 1)) + &h).tanh();
+    let h = h.conv_transpose2d(w3, Some(b3), &ConvSpec::new(2, 1), [0, 0]).sigmoid();
+    g.scope("head");
+    let scores = h.flatten().linear(w4, Some(b4));
+    let loss = scores.cross_entropy(&g.input("class", &[6])).mean();
+    let grads: Vec<Var> = gradients(&loss, &params).into_iter().flatten().collect();
+    assert_eq!(grads.len(), params.len());
+    let flat = g.flatten(&grads, &offsets, len);
+    let all = |name: &str| g.state(name, len, 0, &[len]);
+    let adam = Adam { lr: 1e-3, decay: 0.999, beta1: 0.5, beta2: 0.999, eps: 1e-8 };
+    g.adam(&adam, &flat, &g.clock(), &all("params"), &all("m"), &all("v"));
+    g.record(&loss, &g.state("history", 4, 0, &[4, 1]), 0);
+    g.output("loss", &loss);
+    g.output("gradients", &flat);
+    g.advance(&g.clock());
+    let given = Tensors::from([
+        ("x".into(), normals(1, 384)),
+        ("class".into(), vec![0.0, 2.0, 1.0, 1.0, 0.0, 2.0]),
+        ("params".into(), normals(2, len).iter().map(|v| 0.3 * v).collect()),
+    ]);
+    (g.finish().expect("a graph"), given)
 }
 
 #[test]
-fn models_keep_their_sizes_in_the_checkpoint() {
-    let dir = tempfile::tempdir().expect("a folder");
-    let out = dir.path().join("run");
-    run(start(&vae(&[]), &out)).expect("a run");
-    let info = checkpoint::info(&out.join("checkpoint.safetensors")).expect("metadata");
-    let ModelConfig::Vae(sizes) = info.model else { panic!("a vae") };
-    assert_eq!((info.step, info.seed, sizes.hidden), (7, 0, 8));
+fn five_training_steps_are_the_same_under_every_plan() {
+    let (source, given) = network();
+    for device in [Device::Cpu, gpu()] {
+        assert_same_under_every_plan(&source, &given, &device, 5);
+    }
+}
+
+#[test]
+fn five_training_steps_on_the_gpu_follow_the_twins() {
+    let (source, given) = network();
+    let [first, fifth] = [1, 5].map(|steps| Rig::on(&source, &gpu(), &given).after(steps));
+    let [first_twin, fifth_twin] = [1, 5].map(|steps| Rig::on(&source, &Device::Cpu, &given).after(steps));
+    assert_all_close(&first, &first_twin, 2e-5);
+    assert_all_close(&fifth, &fifth_twin, 2e-4);
+    assert!(fifth_twin["loss"][0] < first_twin["loss"][0], "the loss falls");
 }

@@ -10,21 +10,21 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 /// Devices whose variants are translated: WebGPU's defaults, a software rasteriser, a large GPU.
 const DEVICES: [Caps; 3] = [
     Caps::WEBGPU,
-    Caps { class: Class::Lanes, max_workgroup_bytes: 32768, max_invocations: 1024, ..Caps::WEBGPU },
+    Caps { class: Class::Lanes, max_workgroup_bytes: 32768, max_invocations: 1024, subgroup: 8, ..Caps::WEBGPU },
     Caps {
-        class: Class::Gpu,
-        max_groups: 65535,
         max_invocations: 1024,
         max_workgroup_bytes: 49152,
         max_storage_bindings: 64,
         max_binding_bytes: 1 << 31,
+        subgroup: 32,
+        ..Caps::WEBGPU
     },
 ];
 
 /// A stage's module with its constants put in: what a driver would be given.
-fn specialised(stage: &Stage) -> Result<(naga::Module, ModuleInfo), String> {
+fn specialised(stage: &Stage, capabilities: Capabilities) -> Result<(naga::Module, ModuleInfo), String> {
     let module = reflect(stage).map_err(|e| e.to_string())?;
-    let mut validator = Validator::new(ValidationFlags::all(), Capabilities::default());
+    let mut validator = Validator::new(ValidationFlags::all(), capabilities);
     let info = validator.validate(&module).map_err(|e| e.emit_to_string(&stage.shader.source()))?;
     let constants = stage.constants.iter().map(|(name, value)| (name.to_string(), *value)).collect();
     let (module, info) = process_overrides(&module, &info, Some((naga::ShaderStage::Compute, "main")), &constants)
@@ -32,19 +32,28 @@ fn specialised(stage: &Stage) -> Result<(naga::Module, ModuleInfo), String> {
     Ok((module.into_owned(), info.into_owned()))
 }
 
-fn translate(module: &naga::Module, info: &ModuleInfo) -> Result<(), String> {
+/// Whether a stage is for devices with subgroups only.
+fn has_subgroups(stage: &Stage) -> bool {
+    stage.shader.parts.iter().any(|part| part.contains("subgroup"))
+}
+
+/// Writes the module in the three languages: in the oldest version of each that wgpu may choose,
+/// or, with subgroups, the oldest that has them.
+fn translate(module: &naga::Module, info: &ModuleInfo, subgroups: bool) -> Result<(), String> {
     let (compute, main) = (naga::ShaderStage::Compute, "main".to_string());
     let only = spv::PipelineOptions { shader_stage: compute, entry_point: main };
-    spv::write_vec(module, info, &spv::Options::default(), Some(&only)).map_err(|e| format!("SPIR-V: {e}"))?;
+    let options = spv::Options { lang_version: (1, if subgroups { 3 } else { 0 }), ..Default::default() };
+    spv::write_vec(module, info, &options, Some(&only)).map_err(|e| format!("SPIR-V: {e}"))?;
 
-    let options = msl::Options { lang_version: (2, 0), ..Default::default() };
+    let options = msl::Options { lang_version: (2, u8::from(subgroups)), ..Default::default() };
     let (_, entry) = msl::write_string(module, info, &options, &Default::default()).map_err(|e| format!("MSL: {e}"))?;
     for name in entry.entry_point_names {
         name.map_err(|e| format!("MSL: {e}"))?;
     }
 
+    let shader_model = if subgroups { hlsl::ShaderModel::V6_0 } else { hlsl::ShaderModel::V5_1 };
+    let (options, pipeline) = (hlsl::Options { shader_model, ..Default::default() }, hlsl::PipelineOptions::default());
     let mut text = String::new();
-    let (options, pipeline) = (hlsl::Options::default(), hlsl::PipelineOptions::default());
     let entry = hlsl::Writer::new(&mut text, &options, &pipeline)
         .write(module, info, None)
         .map_err(|e| format!("HLSL: {e}"))?;
@@ -75,7 +84,10 @@ fn every_shader_translates_to_spirv_msl_and_hlsl() {
     let failures: Vec<String> = stages
         .iter()
         .filter_map(|stage| {
-            let result = specialised(stage).and_then(|(module, info)| translate(&module, &info));
+            let subgroups = has_subgroups(stage);
+            let extra = if subgroups { Capabilities::SUBGROUP } else { Capabilities::empty() };
+            let result = specialised(stage, Capabilities::default() | extra)
+                .and_then(|(module, info)| translate(&module, &info, subgroups));
             result.err().map(|why| format!("{} {:?}: {why}", stage.shader.name, stage.constants))
         })
         .collect();
@@ -89,7 +101,7 @@ type Needs = HashMap<(&'static str, Vec<(&'static str, u64)>), Result<(u32, u32)
 fn needs(stage: &Stage, known: &mut Needs) -> Result<(u32, u32), String> {
     let constants = stage.constants.iter().map(|(name, v)| (*name, v.to_bits())).collect();
     let measure = || {
-        let (module, _) = specialised(stage)?;
+        let (module, _) = specialised(stage, Capabilities::empty())?;
         let size = module.entry_points[0].workgroup_size;
         let invocations = size.iter().product::<u32>();
         let shared = module.global_variables.iter().filter(|(_, v)| v.space == naga::AddressSpace::WorkGroup);

@@ -2,8 +2,8 @@
 //
 //   dst[row, col, oy, ox] = act(sum over taps and c of src[row, c, iy, ix] * w[tap, c, col] + b[col] + r)
 //
-// A workgroup makes 8 outputs of 32 columns, an invocation 4 of the columns for all 8. An output is
-// (uy, ux, row), the row fastest, so that outputs of a workgroup mostly share their pixel. Loads are
+// A workgroup makes 8 outputs of 32 columns, an invocation 4 of the columns for all 8. Outputs of a
+// workgroup mostly share their pixel and differ in the row. Loads are
 // dear, whether all lanes want the same word or not: so lane i loads what outputs i, i + 8, ... need,
 // and registers hand it to the other lanes. Taps that no output of the workgroup needs, by edge,
 // phase or mask, are not visited. A workgroup's columns are of one colour.
@@ -15,34 +15,37 @@
 @group(0) @binding(4) var<storage, read> r: array<f32>; // as dst
 @group(0) @binding(5) var<storage, read_write> dst: array<f32>; // [rows, dc, dh, dw]
 
+fn linear(x: f32) -> f32 { return select(p.slope * x, x, x > 0.0); }
+
 @compute @workgroup_size(8)
 fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) grid: vec3<u32>,
         @builtin(local_invocation_index) lane: u32) {
   let phases_h = select(1u, p.stride_h, p.transposed != 0u);
   let phases_w = select(1u, p.stride_w, p.transposed != 0u);
-  let max_units = ((p.dh + phases_h - 1u) / phases_h) * ((p.dw + phases_w - 1u) / phases_w);
+  let max_units = div(p.dh + phases_h - 1u, phases_h) * div(p.dw + phases_w - 1u, phases_w);
   let m_blocks = (p.rows * max_units + 7u) / 8u;
   let line = p.groups * p.pack_dst / 4u;
   let colour_line = p.pack_dst / 4u;
   let colour_blocks = (colour_line + 7u) / 8u;
 
   // Neighbouring workgroups share weights and their rows' cache lines.
-  var at = wg.x + wg.y * grid.x;
-  let m0 = (at % m_blocks) * 8u;
-  at /= m_blocks;
-  let column_block = at % (colour_blocks * p.groups);
-  at /= colour_blocks * p.groups;
-  let phase = at % (phases_h * phases_w);
-  let batch = at / (phases_h * phases_w);
-  let h = axis(phase / phases_w, p.transposed, p.kh, p.stride_h, p.pad_top, p.dilation_h, p.step_h, p.dh);
-  let v = axis(phase % phases_w, p.transposed, p.kw, p.stride_w, p.pad_left, p.dilation_w, p.step_w, p.dw);
+  let at = wg.x + wg.y * grid.x;
+  let above = div(at, m_blocks);
+  let m0 = (at - above * m_blocks) * 8u;
+  let higher = div(above, colour_blocks * p.groups);
+  let column_block = above - higher * colour_blocks * p.groups;
+  let batch = div(higher, phases_h * phases_w);
+  let phase = higher - batch * phases_h * phases_w;
+  let phase_h = div(phase, phases_w);
+  let h = axis(phase_h, p.transposed, p.kh, p.stride_h, p.pad_top, p.dilation_h, p.step_h, p.dh);
+  let v = axis(phase - phase_h * phases_w, p.transposed, p.kw, p.stride_w, p.pad_left, p.dilation_w, p.step_w, p.dw);
   // Workgroups past the end do nothing, in loops without turns: an early return would leave the rest
   // of the function under a mask.
   let m_total = select(0u, p.rows * h.units * v.units, batch < p.batch);
   let safe = min(batch, p.batch - 1u);
 
-  let own = column_block / colour_blocks;
-  let q0 = (column_block % colour_blocks) * 8u + lane;
+  let own = div(column_block, colour_blocks);
+  let q0 = (column_block - own * colour_blocks) * 8u + lane;
   // Lanes past the last column repeat it and write nothing.
   let column = own * colour_line + min(q0, colour_line - 1u);
   let columns = colour_count(p.dc, own);
@@ -114,15 +117,26 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) grid: vec
   var to = array<u32, 8>(
     subgroupBroadcast(o0.to, 0u), subgroupBroadcast(o0.to, 1u), subgroupBroadcast(o0.to, 2u), subgroupBroadcast(o0.to, 3u), subgroupBroadcast(o0.to, 4u), subgroupBroadcast(o0.to, 5u), subgroupBroadcast(o0.to, 6u), subgroupBroadcast(o0.to, 7u),
   );
-  for (var i = 0u; i < 8u && m0 + i < m_total; i += 1u) {
+  let filled = min(8u, m_total - min(m0, m_total));
+  let column0 = (own + p.groups * q0 * 4u) * p.dst_chan;
+  let apart = p.groups * p.dst_chan;
+  // Two loops, because a load under a mask that is never set costs what a load costs.
+  let with_residual = select(0u, filled, p.has_residual != 0u);
+  for (var i = 0u; i < with_residual; i += 1u) {
     let sum = acc[i] + bias;
-    for (var j = 0u; j < 4u; j += 1u) {
-      if (q0 * 4u + j < columns) {
-        let index = to[i] + (own + p.groups * (q0 * 4u + j)) * p.dst_chan;
-        var value = sum[j];
-        if (p.has_residual != 0u) { value += r[index]; }
-        dst[index] = select(p.slope * value, value, value > 0.0);
-      }
-    }
+    let index = to[i] + column0;
+    if (q0 * 4u + 0u < columns) { dst[index] = linear(sum[0] + r[index]); }
+    if (q0 * 4u + 1u < columns) { dst[index + apart] = linear(sum[1] + r[index + apart]); }
+    if (q0 * 4u + 2u < columns) { dst[index + 2u * apart] = linear(sum[2] + r[index + 2u * apart]); }
+    if (q0 * 4u + 3u < columns) { dst[index + 3u * apart] = linear(sum[3] + r[index + 3u * apart]); }
+  }
+  for (var i = with_residual; i < filled; i += 1u) {
+    let sum = acc[i] + bias;
+    let value = select(p.slope * sum, sum, sum > vec4<f32>());
+    let index = to[i] + column0;
+    if (q0 * 4u + 0u < columns) { dst[index] = value[0]; }
+    if (q0 * 4u + 1u < columns) { dst[index + apart] = value[1]; }
+    if (q0 * 4u + 2u < columns) { dst[index + 2u * apart] = value[2]; }
+    if (q0 * 4u + 3u < columns) { dst[index + 3u * apart] = value[3]; }
   }
 }

@@ -157,9 +157,19 @@ impl Graph {
         self.inner.borrow_mut().scope = Some(Arc::from(name));
     }
 
-    /// A tensor the host writes before each run.
+    /// A tensor the host writes before each run. The same name is the same variable.
     pub fn input(&self, name: &str, shape: &[usize]) -> Var {
-        self.value(shape, Place::Input(name.into()))
+        let place = Place::Input(name.into());
+        let known = self.inner.borrow().source.values.iter().position(|v| v.place == place);
+        match known.map(|id| self.var(id)) {
+            None => self.value(shape, place),
+            Some(var) if var.shape() == shape => var,
+            Some(var) => {
+                let why = format!("\"{name}\" has another shape already");
+                let shapes = vec![var.shape().to_vec(), shape.to_vec()];
+                self.fail(GraphError::Shape { op: "input", shapes, why }, shape)
+            }
+        }
     }
 
     /// A part of a named buffer that outlives the program: `shape` from element `offset` of the

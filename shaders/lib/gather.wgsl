@@ -18,6 +18,18 @@ struct Gather {
   act: u32, slope: f32, has_bias: u32, has_residual: u32,
   pack_src: u32, pack_dst: u32,
   step_h: u32, step_w: u32,
+  inner: u32,
+}
+
+// a / b for a and b below 2^24, where f32 is exact: an integer division costs several times as much.
+fn div(a: u32, b: u32) -> u32 {
+  let q = u32(f32(a) / f32(b));
+  let rest = i32(a - q * b);
+  return q + select(0u, 1u, rest >= i32(b)) - select(0u, 1u, rest < 0);
+}
+
+fn rem(a: u32, b: u32) -> u32 {
+  return a - div(a, b) * b;
 }
 
 // One axis of one phase. Output u (of `units`) of the phase stands at dst0 + u * dst_step; its
@@ -28,17 +40,20 @@ struct Gather {
 // s / gcd(s, dilation), so that no tap that falls between two inputs is ever visited.
 struct Axis { dst0: u32, dst_step: u32, units: u32, src0: i32, src_u: i32, src_m: i32, tap0: u32, tap_step: u32, taps: u32 }
 
+//
+// Axis lengths, strides and dilations are below 2^24, so that `div` holds.
 fn axis(phase: u32, transposed: u32, k: u32, stride: u32, pad: u32, dilation: u32, step: u32, dst_len: u32) -> Axis {
   if (transposed == 0u) {
     return Axis(0u, 1u, dst_len, -i32(pad), i32(stride), i32(dilation), 0u, 1u, k);
   }
-  let dst0 = (phase + stride - pad % stride) % stride;
-  let units = select(0u, (dst_len - dst0 + stride - 1u) / stride, dst0 < dst_len);
+  let dst0 = rem(phase + stride - rem(pad, stride), stride);
+  let units = select(0u, div(dst_len - dst0 + stride - 1u, stride), dst0 < dst_len);
   var tap0 = 0u;
-  while (tap0 < step && (tap0 * dilation) % stride != phase) { tap0 += 1u; }
-  let taps = select(0u, (k - tap0 + step - 1u) / step, tap0 < step && tap0 < k);
-  let src0 = (i32(dst0 + pad) - i32(tap0 * dilation)) / i32(stride);
-  return Axis(dst0, stride, units, src0, 1, -i32(step * dilation / stride), tap0, step, taps);
+  while (tap0 < step && rem(tap0 * dilation, stride) != phase) { tap0 += 1u; }
+  let taps = select(0u, div(k - tap0 + step - 1u, step), tap0 < step && tap0 < k);
+  // Both are divisible by stride once the phase is taken off.
+  let src0 = i32(div(dst0 + pad - phase, stride)) - i32(div(max(tap0 * dilation, phase) - phase, stride));
+  return Axis(dst0, stride, units, src0, 1, -i32(div(step * dilation, stride)), tap0, step, taps);
 }
 
 // The colours of source channels that a destination channel of colour `own` sees at the centre tap:
@@ -53,5 +68,5 @@ fn centre_colours(own: u32) -> Colours {
 
 // Channels of colour `colour` among `channels`.
 fn colour_count(channels: u32, colour: u32) -> u32 {
-  return (channels + p.groups - 1u - colour) / p.groups;
+  return div(channels + p.groups - 1u - colour, p.groups);
 }

@@ -13,14 +13,18 @@ fn reach(a: Axis, first: i32, len: u32) -> Reach {
   return Reach(lo, hi);
 }
 
-// Output m of m_total, the row fastest; outputs past the end repeat the first and reach nothing.
+// Output m of m_total: `inner` rows side by side, then the pixels, then the other rows. Outputs past
+// the end repeat the first and reach nothing.
 fn output(h: Axis, v: Axis, m: u32, m_total: u32, batch: u32) -> Output {
   let safe = select(0u, m, m < m_total);
-  let row = safe % p.rows;
-  let unit = safe / p.rows;
+  let side = div(safe, p.inner);
+  let units = max(h.units * v.units, 1u);
+  let turn = div(side, units);
+  let row = turn * p.inner + safe - side * p.inner;
+  let unit = side - turn * units;
   let columns = max(v.units, 1u);
-  let uy = unit / columns;
-  let ux = unit % columns;
+  let uy = div(unit, columns);
+  let ux = unit - uy * columns;
   let y = h.src0 + h.src_u * i32(uy);
   let x = v.src0 + v.src_u * i32(ux);
   var in_h = reach(h, y, p.sh);

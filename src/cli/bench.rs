@@ -1,24 +1,25 @@
 //! `limn bench`: the time of kernels, and of whole training steps.
 
-use super::{DeviceArg, Error, device, kernels_named, not_yet, term};
+use super::{Error, config, device, kernels_named, term};
 use crate::bench;
 use crate::kernels::{Cost, Kernel, Recipe};
 use crate::program::Device;
+use crate::train::{Session, time_steps};
 use serde_json::json;
 use std::time::Instant;
 
 /// Arguments of `limn bench`.
 #[derive(clap::Args, Debug)]
-#[command(args_conflicts_with_subcommands = true)]
 pub struct BenchArgs {
     #[command(subcommand)]
     command: Option<Command>,
     /// Kernels to time, by name or a part of it; all without any
     names: Vec<String>,
-    #[command(flatten)]
-    device: DeviceArg,
-    /// One JSON object per kernel, shape and variant
-    #[arg(long)]
+    /// Device: `cpu`, or a number or a part of a name from `limn devices`
+    #[arg(long, value_name = "D", global = true)]
+    device: Option<String>,
+    /// One JSON object per kernel, shape and variant, or per preset
+    #[arg(long, global = true)]
     json: bool,
 }
 
@@ -36,11 +37,6 @@ struct StepArgs {
     /// Images per step
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     batch: Option<u32>,
-    #[command(flatten)]
-    device: DeviceArg,
-    /// One JSON object
-    #[arg(long)]
-    json: bool,
 }
 
 /// How long each variant is timed.
@@ -49,14 +45,32 @@ const SECONDS: f64 = 0.25;
 /// Times kernels or steps.
 pub fn bench(args: &BenchArgs) -> Result<(), Error> {
     match &args.command {
-        Some(Command::Step(args)) => step(args),
+        Some(Command::Step(_)) if !args.names.is_empty() => {
+            Err(Error::new("`limn bench` times either kernels or a step, not both at once"))
+        }
+        Some(Command::Step(step_args)) => step(step_args, args.device.as_deref(), args.json),
         None => kernels(args),
     }
 }
 
-fn step(args: &StepArgs) -> Result<(), Error> {
-    let _ = args;
-    Err(not_yet("bench step"))
+/// Steps before the timed ones.
+const WARM: usize = 3;
+/// Steps timed.
+const STEPS: usize = 9;
+
+fn step(args: &StepArgs, device: Option<&str>, json: bool) -> Result<(), Error> {
+    let config = config(&args.preset, args.batch, &[])?;
+    let device = device::open(device)?;
+    let mut session = Session::new(&config.model, &config.optim, config.train.seed, device)?;
+    let t = time_steps(&mut session, &args.preset, config.train.batch, WARM, STEPS)?;
+    if json {
+        return term::say(serde_json::to_string(&t)?);
+    }
+    term::say(format!("{} batch {} on {}: median of {} steps", t.preset, t.batch, t.device, t.steps))?;
+    term::say(format!("  {:>10.2} ms a step, {:.1} images/s", t.median_ms, t.images_per_s))?;
+    term::say(format!("  {:>10.2} ms on the device, {:.3} ms on the host, {} launches", t.gpu_ms, t.host_ms, t.launches))?;
+    term::say(format!("  {:>10.2} GFLOP a step, {:.2} GFLOP/s", t.gflop_per_step, t.gflops))?;
+    term::say(format!("  {:>10.1} MB in buffers", t.peak_bytes as f64 / 1e6))
 }
 
 /// The time of one variant at one shape.
@@ -80,7 +94,7 @@ impl Row {
 
 fn kernels(args: &BenchArgs) -> Result<(), Error> {
     let entries = kernels_named(&args.names)?;
-    let device = device::open(args.device.device.as_deref())?;
+    let device = device::open(args.device.as_deref())?;
     let mut progress = term::Progress::new();
     let mut rows = vec![["kernel", "shape", "variant", "ms", "GFLOP/s", "GB/s"].map(String::from).to_vec()];
     for entry in &entries {

@@ -82,7 +82,8 @@ fn object(o: &Outcome) -> serde_json::Value {
 /// One line for a kernel, and one for each failure.
 fn report(name: &str, width: usize, outcomes: &[Outcome]) -> Result<(), Error> {
     let distinct = |of: fn(&Outcome) -> &str| outcomes.iter().map(of).collect::<std::collections::HashSet<_>>().len();
-    let counts = format!("{} cases, {} variants", distinct(|o| &o.case), distinct(|o| o.variant));
+    let plural = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+    let counts = [plural(distinct(|o| &o.case), "case"), plural(distinct(|o| o.variant), "variant")].join(", ");
     let verdict = if outcomes.iter().any(|o| o.failure.is_some()) { "FAILED" } else { "ok" };
     let worst = outcomes.iter().max_by(|a, b| a.ratio.total_cmp(&b.ratio));
     let error = match worst {

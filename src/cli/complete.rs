@@ -1,7 +1,11 @@
 //! `limn complete`: images of which a part is hidden.
 
-use super::{DeviceArg, Error, not_yet};
-use std::path::PathBuf;
+use super::{DeviceArg, Error, device, nearest, term};
+use crate::data::{self, Geometry};
+use crate::models::Family;
+use crate::sample::{self, Grid};
+use crate::train::RunDir;
+use std::path::{Path, PathBuf};
 
 /// Arguments of `limn complete`.
 #[derive(clap::Args, Debug)]
@@ -26,6 +30,67 @@ pub struct CompleteArgs {
 
 /// Completes images into one picture.
 pub fn complete(args: &CompleteArgs) -> Result<(), Error> {
-    let _ = args;
-    Err(not_yet("complete"))
+    let run = RunDir::open(&args.dir)?;
+    let (mut session, _) = run.session(device::open(args.device.device.as_deref())?)?;
+    if !matches!(session.model.family(), Family::Pixels(_)) {
+        return Err(Error::new("only models that draw pixel by pixel complete images; train a pixelcnn preset for that"));
+    }
+    let [c, h, w] = session.model.geometry();
+    let geometry = Geometry::new(c, h, w);
+    let originals = originals(&args.images, &run, geometry)?;
+    let keep = keep(&args.keep, geometry)?;
+    let size = geometry.elements();
+    let repeated: Vec<f32> = originals.chunks(size).flat_map(|image| image.repeat(TRIES)).collect();
+    let drawn = sample::complete(&mut session, &repeated, &keep, args.seed)?;
+    // Each row: the original, what is kept of it, and the completions.
+    let rows = std::iter::zip(originals.chunks(size), drawn.chunks(TRIES * size));
+    let picture: Vec<f32> = rows
+        .flat_map(|(original, tries)| {
+            let hidden: Vec<f32> =
+                std::iter::zip(original, &keep).map(|(v, k)| if *k == 0.0 { HIDDEN } else { *v }).collect();
+            [original, &hidden, tries].concat()
+        })
+        .collect();
+    let out = args.out.clone().unwrap_or_else(|| run.path.join("completed.png"));
+    Grid { images: &picture, geometry: [c, h, w], columns: 2 + TRIES }.save(&out)?;
+    term::say(format!("original, what is kept, {TRIES} completions: {}", out.display()))
+}
+
+/// Completions of each image.
+const TRIES: usize = 4;
+/// Test images completed.
+const IMAGES: u32 = 10;
+/// The grey that stands for hidden pixels.
+const HIDDEN: f32 = 0.35;
+
+/// The images to complete [n,c,h,w], made binary as the model knows them.
+fn originals(what: &str, run: &RunDir, geometry: Geometry) -> Result<Vec<f32>, Error> {
+    let grey = if what == "test" {
+        let test = data::open(&run.config.data.source, Some(geometry))?.test;
+        let indices: Vec<u32> = (0..IMAGES.min(test.len() as u32)).collect();
+        test.gather(&indices, 0.0, 1.0)
+    } else {
+        let (bytes, ..) = data::read_image(Path::new(what), Some(geometry))?;
+        bytes.iter().map(|b| f32::from(*b) / 255.0).collect()
+    };
+    Ok(grey.iter().map(|v| f32::from(u8::from(*v >= 0.5))).collect())
+}
+
+/// What is known of an image, from a region's name or a picture of the model's size.
+fn keep(what: &str, geometry: Geometry) -> Result<Vec<f32>, Error> {
+    if let Some(mask) = sample::keep_mask(what, geometry.height, geometry.width) {
+        return Ok(mask);
+    }
+    let path = Path::new(what);
+    if !path.exists() {
+        let hint = nearest(what, &["upper-half", "left-half", "box"]);
+        return Err(Error::new(format!("--keep {what}: there is no such region or file; {hint}")));
+    }
+    let (bytes, _, native) = data::read_image(path, Some(geometry))?;
+    if (native.height, native.width) != (geometry.height, geometry.width) {
+        let size = |g: Geometry| format!("{}x{}", g.height, g.width);
+        let words = format!("the mask {what} is {} and the model's images are {}", size(native), size(geometry));
+        return Err(Error::new(words));
+    }
+    Ok(bytes.iter().map(|b| f32::from(u8::from(*b >= 128))).collect())
 }

@@ -1,6 +1,8 @@
 //! `limn eval`: the test loss with its parts.
 
-use super::{DeviceArg, Error, not_yet};
+use super::{DeviceArg, Error, device, term};
+use crate::train::RunDir;
+use crate::{data, eval};
 use std::path::PathBuf;
 
 /// Arguments of `limn eval`.
@@ -17,6 +19,19 @@ pub struct EvalArgs {
 
 /// Prints each metric with value, unit and protocol.
 pub fn eval(args: &EvalArgs) -> Result<(), Error> {
-    let _ = args;
-    Err(not_yet("eval"))
+    let run = RunDir::open(&args.dir)?;
+    let (mut session, _) = run.session(device::open(args.device.device.as_deref())?)?;
+    let [c, h, w] = session.model.geometry();
+    let data = data::open(&run.config.data.source, Some(data::Geometry::new(c, h, w)))?;
+    let figures = eval::evaluate(&mut session, &data.name, &data.test, run.config.train.batch)?;
+    for figure in &figures {
+        match args.json {
+            true => term::say(serde_json::to_string(figure)?)?,
+            false => term::say(format!("{:<14} {:>12.4} {}", figure.name, figure.value, figure.unit))?,
+        }
+    }
+    match figures.first() {
+        Some(figure) if !args.json => term::say(format!("({})", figure.protocol)),
+        _ => Ok(()),
+    }
 }

@@ -1,7 +1,10 @@
 //! `limn profile`: where the GPU time of a training step goes.
 
-use super::{DeviceArg, Error, not_yet};
-use std::path::PathBuf;
+use super::{DeviceArg, Error, config, device, term};
+use crate::train::{self, Profile, ProfileRow, Session};
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 /// Arguments of `limn profile`.
 #[derive(clap::Args, Debug)]
@@ -26,6 +29,48 @@ pub struct ProfileArgs {
 
 /// Times every launch of a training step.
 pub fn profile(args: &ProfileArgs) -> Result<(), Error> {
-    let _ = args;
-    Err(not_yet("profile"))
+    let config = config(&args.preset, args.batch, &[])?;
+    let device = device::open(args.device.device.as_deref())?;
+    let mut session = Session::new(&config.model, &config.optim, config.train.seed, device)?;
+    let profile = train::profile(&mut session, config.train.batch, args.steps as usize)?;
+    if let Some(path) = &args.trace {
+        trace(&profile, path)?;
+    }
+    if args.json {
+        return profile.rows.iter().try_for_each(|row| term::say(serde_json::to_string(row)?));
+    }
+    let total: f64 = profile.rows.iter().map(|r| r.ms).sum();
+    // Launches of the same kernel, shapes and variant are one line.
+    let mut groups: BTreeMap<(&str, &str, &str), (usize, f64, f64)> = BTreeMap::new();
+    for r in &profile.rows {
+        let group = groups.entry((r.kernel, &r.shape, r.variant)).or_default();
+        *group = (group.0 + 1, group.1 + r.ms, group.2 + r.gflops * r.ms);
+    }
+    let mut groups: Vec<_> = groups.into_iter().collect();
+    groups.sort_by(|a, b| b.1.1.total_cmp(&a.1.1));
+    term::say("     ms  share  times  GFLOP/s  kernel")?;
+    for ((kernel, shape, variant), (times, ms, work)) in groups {
+        let (share, rate) = (100.0 * ms / total.max(1e-9), work / ms.max(1e-9));
+        term::say(format!("{ms:7.3} {share:5.1}% {times:6} {rate:8.2}  {kernel} {shape} [{variant}]"))?;
+    }
+    let how = match profile.timestamps {
+        true => "the device's timestamps",
+        false => "the clock around each launch, which counts its submission too",
+    };
+    term::say(format!("{total:7.3} ms a step in {} launches, by {how}", profile.rows.len()))
+}
+
+/// Writes the launches as a trace of complete events, one after the other.
+fn trace(profile: &Profile, path: &Path) -> Result<(), Error> {
+    let mut at = 0.0;
+    let event = |r: &ProfileRow| {
+        let start = at;
+        at += 1e3 * r.ms;
+        let name = format!("{} {}", r.kernel, r.shape);
+        let args = json!({ "variant": r.variant, "gflops": r.gflops, "gbps": r.gbps, "scope": r.scope });
+        json!({ "name": name, "cat": r.scope, "ph": "X", "ts": start, "dur": 1e3 * r.ms, "pid": 1, "tid": 1, "args": args })
+    };
+    let events: Vec<_> = profile.rows.iter().map(event).collect();
+    let text = json!({ "traceEvents": events, "displayTimeUnit": "ms" }).to_string();
+    std::fs::write(path, text).map_err(|e| Error::new(format!("the trace {} could not be written: {e}", path.display())))
 }

@@ -1,6 +1,8 @@
 //! `limn sample`: pictures a trained model draws.
 
-use super::{DeviceArg, Error, not_yet};
+use super::{DeviceArg, Error, device, term};
+use crate::sample::{self, Grid};
+use crate::train::RunDir;
 use std::path::PathBuf;
 
 /// Arguments of `limn sample`.
@@ -23,6 +25,12 @@ pub struct SampleArgs {
 
 /// Draws samples into one picture.
 pub fn sample(args: &SampleArgs) -> Result<(), Error> {
-    let _ = args;
-    Err(not_yet("sample"))
+    let run = RunDir::open(&args.dir)?;
+    let (mut session, step) = run.session(device::open(args.device.device.as_deref())?)?;
+    let n = args.n as usize;
+    let images = sample::samples(&mut session, n, args.seed)?;
+    let out = args.out.clone().unwrap_or_else(|| run.path.join("samples.png"));
+    let columns = (n as f64).sqrt().ceil() as usize;
+    Grid { images: &images, geometry: session.model.geometry(), columns }.save(&out)?;
+    term::say(format!("{n} samples after {step} training steps: {}", out.display()))
 }

@@ -39,9 +39,8 @@ pub fn evaluate(session: &mut Session, data: &str, test: &Split, batch: usize) -
     for first in (0..test.len()).step_by(batch) {
         // The last batch is filled up with its first image, which is then not counted.
         let count = batch.min(test.len() - first);
-        let bytes: Vec<u8> = (0..batch)
-            .flat_map(|k| test.image(first + if k < count { k } else { 0 }).iter().copied())
-            .collect();
+        let bytes: Vec<u8> =
+            (0..batch).flat_map(|k| test.image(first + if k < count { k } else { 0 }).iter().copied()).collect();
         runner.write("images", &pack(&bytes))?;
         runner.run()?;
         for (sum, metric) in std::iter::zip(&mut sums, &metrics) {

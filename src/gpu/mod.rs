@@ -163,7 +163,8 @@ pub fn adapters() -> Vec<AdapterDesc> {
 
 /// The adapter of the most capable kind: discrete, integrated, virtual, then software.
 pub fn preferred(adapters: &[AdapterDesc]) -> Option<&AdapterDesc> {
-    let rank = |d: &&AdapterDesc| ["discrete", "integrated", "virtual", "other", "cpu"].iter().position(|k| *k == d.kind);
+    let rank =
+        |d: &&AdapterDesc| ["discrete", "integrated", "virtual", "other", "cpu"].iter().position(|k| *k == d.kind);
     adapters.iter().min_by_key(rank)
 }
 

@@ -288,6 +288,11 @@ impl Kernel for BatchNorm {
         let BatchNorm { n, c, hw, act, .. } = self;
         format!("x[{n},{c},{hw}] act {act}")
     }
+
+    fn with_activation(&self, act: Activation) -> Option<Arc<dyn Kernel>> {
+        let (code, slope) = (act.code(), act.slope());
+        (self.act == 0).then(|| Arc::new(BatchNorm { act: code, slope, ..*self }) as Arc<dyn Kernel>)
+    }
 }
 
 impl BatchNormGrad {

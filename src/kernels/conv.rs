@@ -133,6 +133,17 @@ impl Conv {
         self
     }
 
+    /// The same with an activation behind it, unless there is one.
+    pub(super) fn activated(self, act: Activation) -> Option<Conv> {
+        let (code, slope) = (act.code(), act.slope());
+        (self.act == 0).then_some(Conv { act: code, slope, ..self })
+    }
+
+    /// The same with a residual in front of the activation, unless either is there.
+    pub(super) fn residual(self) -> Option<Conv> {
+        (self.act == 0 && self.has_residual == 0).then_some(Conv { has_residual: 1, ..self })
+    }
+
     /// Elements of x.
     pub fn x_len(&self) -> usize {
         self.n as usize * self.ci as usize * self.x_plane()

@@ -1,9 +1,11 @@
 //! `conv2d`: the convolution, masked or not, with bias, residual and activation.
 
+use super::activation::Activation;
 use super::conv::{Conv, Epilogue, abs};
 use super::conv_cases;
 use super::gather::{self, Role};
 use super::{Access, Caps, Kernel, Lens, Recipe, Signature};
+use std::sync::Arc;
 
 /// y[n,co,oy,ox] = act(Σ x[n,ci,oy·stride - pad + kh·dilation, …] · w[co,ci,kh,kw] + b[co] + r).
 ///
@@ -51,6 +53,14 @@ impl Kernel for Conv2d {
         let sums = self.0.sum_y(&abs(reads[0]), &abs(reads[1]));
         let terms = self.0.ci as usize * self.0.taps();
         vec![self.epilogue(reads[2], reads[3]).bounds(terms, &sums, twin[0])]
+    }
+
+    fn with_activation(&self, act: Activation) -> Option<Arc<dyn Kernel>> {
+        Some(Arc::new(Conv2d(self.0.activated(act)?)))
+    }
+
+    fn with_residual(&self) -> Option<(Arc<dyn Kernel>, usize)> {
+        Some((Arc::new(Conv2d(self.0.residual()?)), 3))
     }
 }
 

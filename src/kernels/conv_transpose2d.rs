@@ -1,9 +1,11 @@
 //! `conv_transpose2d`: the transposed convolution, which is also the input gradient of `conv2d`.
 
+use super::activation::Activation;
 use super::conv::{Conv, Epilogue, abs};
 use super::conv_cases;
 use super::gather::{self, Role};
 use super::{Access, Caps, Kernel, Lens, Recipe, Signature};
+use std::sync::Arc;
 
 /// x[n,ci,iy,ix] = act(Σ y[n,co,oy,ox] · w[co,ci,kh,kw] + b[ci] + r) over all (co, oy, kh, ox, kw)
 /// with iy = oy·stride_h - pad_top + kh·dilation_h, and likewise for columns.
@@ -54,6 +56,14 @@ impl Kernel for ConvTranspose2d {
         let sums = self.0.sum_x(&abs(reads[0]), &abs(reads[1]));
         let terms = self.0.co as usize * self.0.taps();
         vec![self.epilogue(reads[2], reads[3]).bounds(terms, &sums, twin[0])]
+    }
+
+    fn with_activation(&self, act: Activation) -> Option<Arc<dyn Kernel>> {
+        Some(Arc::new(ConvTranspose2d(self.0.activated(act)?)))
+    }
+
+    fn with_residual(&self) -> Option<(Arc<dyn Kernel>, usize)> {
+        Some((Arc::new(ConvTranspose2d(self.0.residual()?)), 3))
     }
 }
 

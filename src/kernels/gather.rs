@@ -93,6 +93,8 @@ params! {
         pub step_h: u32,
         /// The same for columns.
         pub step_w: u32,
+        /// Rows that a lanes variant takes side by side, a divisor of `rows`.
+        pub inner: u32,
     }
 }
 
@@ -146,6 +148,7 @@ impl Gather {
             pack_dst: dc.div_ceil(groups),
             step_h: c.stride_h / gcd(c.stride_h, c.dilation_h),
             step_w: c.stride_w / gcd(c.stride_w, c.dilation_w),
+            inner: 1,
         }
     }
 

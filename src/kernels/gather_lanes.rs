@@ -15,20 +15,37 @@ params! {
     }
 }
 
-/// A main stage: outputs and columns of a workgroup.
+/// A main stage: outputs and columns of a workgroup, and whether it takes four taps at a time
+/// instead of four source channels.
 struct Size {
     name: &'static str,
     outputs: u32,
     columns: u32,
+    by_taps: bool,
     shader: Shader,
 }
 
-static SIZES: [Size; 4] = [
-    Size { name: "lanes_16x32", outputs: 16, columns: 32, shader: shader!("lanes_16x32", "gather", "gather_lanes") },
-    Size { name: "lanes_8x32", outputs: 8, columns: 32, shader: shader!("lanes_8x32", "gather", "gather_lanes") },
-    Size { name: "lanes_32x16", outputs: 32, columns: 16, shader: shader!("lanes_32x16", "gather", "gather_lanes") },
-    Size { name: "lanes_32x8", outputs: 32, columns: 8, shader: shader!("lanes_32x8", "gather", "gather_lanes") },
+macro_rules! size {
+    ($name:literal, $outputs:literal, $columns:literal, $by_taps:literal) => {
+        Size {
+            name: $name,
+            outputs: $outputs,
+            columns: $columns,
+            by_taps: $by_taps,
+            shader: shader!($name, "gather", "gather_lanes"),
+        }
+    };
+}
+
+static SIZES: [Size; 6] = [
+    size!("lanes_16x32", 16, 32, false),
+    size!("lanes_8x32", 8, 32, false),
+    size!("lanes_32x16", 32, 16, false),
+    size!("lanes_32x8", 32, 8, false),
+    size!("lanes_taps_16x32", 16, 32, true),
+    size!("lanes_taps_32x16", 32, 16, true),
 ];
+static COL2IM: Shader = shader!("lanes_col2im", "activation", "gather");
 static PACK: Shader = shader!("lanes_pack", "gather");
 static ACTIVATE: Shader = shader!("lanes_activate", "activation");
 
@@ -39,25 +56,51 @@ const RUN: u32 = 16;
 /// Terms the main stage takes at a time.
 const STEP: u32 = 4;
 
-/// The variants, the one that computes least for nothing first.
-pub(super) fn recipes(form: &Gather, caps: &Caps) -> Vec<Recipe> {
-    let [(ph, uh), (pw, uw)] = form.phases();
-    let outputs = form.rows * (uh * uw) as u32;
-    let mut sizes: Vec<&Size> = SIZES.iter().collect();
-    // Per term a workgroup loads and multiplies; both in units of about one multiplication of 8 lanes.
-    let work = |size: &&Size| {
-        let (outs, cols) = (size.outputs.div_ceil(LANES), size.columns / LANES);
-        let term = 8 * outs + 6 * cols + 3 * size.outputs * cols / 2 + size.outputs;
-        u64::from(outputs.div_ceil(size.outputs)) * u64::from(form.pack_dst.div_ceil(size.columns)) * u64::from(term)
-    };
-    sizes.sort_by_key(work);
-    sizes.into_iter().map(|size| recipe(form, caps, size, ph * pw * form.batch as usize)).collect()
+impl Size {
+    /// About what computing `form` costs, in multiplications of 8 lanes: what a workgroup loads and
+    /// multiplies per term, what it takes to begin and to store.
+    fn work(&self, form: &Gather) -> u64 {
+        let [(ph, uh), (pw, uw)] = form.phases();
+        let outputs = (form.rows as usize * uh * uw).div_ceil(self.outputs as usize);
+        let blocks =
+            (outputs * ph * pw) as u64 * u64::from(form.pack_dst.div_ceil(self.columns) * form.groups * form.batch);
+        let taps = (form.kh * form.kw).div_ceil((ph * pw) as u32);
+        let terms = if self.by_taps {
+            form.sc * taps.next_multiple_of(STEP)
+        } else {
+            form.pack_src.next_multiple_of(STEP) * form.groups * taps
+        };
+        let (loads, columns) = (self.outputs / LANES, self.columns / LANES);
+        let load = if self.by_taps { 24 } else { 12 };
+        let term = load * loads + 8 * columns + 2 * self.outputs * columns + self.outputs;
+        blocks * u64::from(terms * term + 800 * loads + 100 * self.outputs * columns + 2000)
+    }
 }
 
-fn recipe(form: &Gather, caps: &Caps, size: &'static Size, phases: usize) -> Recipe {
+/// The variants, the one of least work first.
+pub(super) fn recipes(form: &Gather, caps: &Caps) -> Vec<Recipe> {
+    // The shaders divide indices of outputs and workgroups as f32, exact below 2^24.
+    let [(ph, uh), (pw, uw)] = form.phases();
+    let outputs = (form.rows * form.batch) as usize * ph * uh * pw * uw;
+    if outputs * (form.pack_dst * form.groups).div_ceil(LANES) as usize >= 1 << 24 {
+        return Vec::new();
+    }
+    let mut sizes: Vec<&Size> = SIZES.iter().filter(|s| !s.by_taps || form.kh * form.kw > 1).collect();
+    sizes.sort_by_key(|size| size.work(form));
+    let mut all: Vec<Recipe> = sizes.iter().map(|size| recipe(form, caps, size)).collect();
+    if let Some(columns) = by_columns(form, caps) {
+        let first = if form.dc < 8 { 0 } else { all.len() };
+        all.insert(first, columns);
+    }
+    all
+}
+
+fn recipe(form: &Gather, caps: &Caps, size: &'static Size) -> Recipe {
     let width = size.columns / LANES;
     let mut form = *form;
-    form.pack_src = form.pack_src.next_multiple_of(STEP);
+    if !size.by_taps {
+        form.pack_src = form.pack_src.next_multiple_of(STEP);
+    }
     form.pack_dst = form.pack_dst.next_multiple_of(width);
     let mut recipe = Recipe { name: size.name, scratch: Vec::new(), stages: Vec::new() };
     let packed = form.kh * form.kw * form.groups == 1 && form.w_dst == 1;
@@ -67,20 +110,7 @@ fn recipe(form: &Gather, caps: &Caps, size: &'static Size, phases: usize) -> Rec
         recipe.pack(&form, caps);
         Slot::ScratchIn(0)
     };
-    // A leaky ReLU of slope 0 is a ReLU, one of slope 1 the identity; curved ones come behind.
-    let slope = [1.0, 0.0, form.slope].get(form.act as usize).copied().unwrap_or(1.0);
-    let main = Gather { slope, ..form };
-    let [(_, uh), (_, uw)] = form.phases();
-    let columns = (form.pack_dst / width).div_ceil(LANES) * form.groups;
-    let blocks = (form.rows as usize * uh * uw).div_ceil(size.outputs as usize) * columns as usize;
-    recipe.stages.push(
-        Stage::new(&size.shader, &main, grid_1d(blocks * phases, caps))
-            .bind("src", Slot::Read(0))
-            .bind("w", weights)
-            .bind("b", Slot::Read(2))
-            .bind("r", Slot::Read(3))
-            .bind("dst", Slot::Write(0)),
-    );
+    recipe.stages.push(main_stage(&form, caps, size, weights, Slot::Write(0)));
     if form.act > 2 {
         let len = form.batch * form.rows * form.dc * form.dh * form.dw;
         let block = Activate { len, act: form.act, slope: form.slope };
@@ -88,6 +118,82 @@ fn recipe(form: &Gather, caps: &Caps, size: &'static Size, phases: usize) -> Rec
         recipe.stages.push(Stage::new(&ACTIVATE, &block, grid).bind("x", Slot::Write(0)));
     }
     recipe
+}
+
+/// `form` has its channels padded as the shader wants them.
+fn main_stage(form: &Gather, caps: &Caps, size: &'static Size, weights: Slot, dst: Slot) -> Stage {
+    // A leaky ReLU of slope 0 is a ReLU, one of slope 1 the identity; curved ones come behind.
+    let slope = [1.0, 0.0, form.slope].get(form.act as usize).copied().unwrap_or(1.0);
+    let [(ph, uh), (pw, uw)] = form.phases();
+    let columns = form.pack_dst.div_ceil(size.columns) * form.groups * form.batch;
+    let outputs = (form.rows as usize * uh * uw).div_ceil(size.outputs as usize);
+    // Rows of a workgroup share their pixel, and the next workgroup takes the next pixel, so that the
+    // cache lines both touch are still there.
+    let inner = (1..=size.outputs.min(form.rows)).rev().find(|inner| form.rows.is_multiple_of(*inner)).unwrap_or(1);
+    Stage::new(&size.shader, &Gather { slope, inner, ..*form }, grid_1d(outputs * ph * pw * columns as usize, caps))
+        .bind("src", Slot::Read(0))
+        .bind("w", weights)
+        .bind("b", Slot::Read(2))
+        .bind("r", Slot::Read(3))
+        .bind("dst", dst)
+}
+
+/// A transposed convolution to few channels: the products of every source pixel with every weight, a
+/// matrix product with enough columns for the lanes, then a gather of the taps of each output.
+fn by_columns(form: &Gather, caps: &Caps) -> Option<Recipe> {
+    let taps = form.kh * form.kw;
+    if form.transposed == 0 || form.mask != 0 || form.dc * taps > 256 || taps == 1 {
+        return None;
+    }
+    let pixels = form.sh * form.sw;
+    let mut product = Gather {
+        dc: form.dc * taps,
+        dh: form.sh,
+        dw: form.sw,
+        kh: 1,
+        kw: 1,
+        stride_h: 1,
+        stride_w: 1,
+        pad_top: 0,
+        pad_left: 0,
+        dilation_h: 1,
+        dilation_w: 1,
+        transposed: 0,
+        w_dst: 1,
+        dst_row: form.dc * taps * pixels,
+        dst_chan: pixels,
+        act: 0,
+        has_bias: 0,
+        has_residual: 0,
+        pack_dst: form.dc * taps,
+        step_h: 1,
+        step_w: 1,
+        ..*form
+    };
+    let size = SIZES.iter().filter(|s| !s.by_taps).min_by_key(|s| s.work(&product))?;
+    let width = size.columns / LANES;
+    product.pack_src = product.pack_src.next_multiple_of(STEP);
+    product.pack_dst = product.pack_dst.next_multiple_of(width);
+    let mut recipe = Recipe { name: "lanes_columns", scratch: Vec::new(), stages: Vec::new() };
+    let weights = if product.dc == product.pack_dst && product.sc == product.pack_src {
+        Slot::Read(1)
+    } else {
+        recipe.pack(&product, caps);
+        Slot::ScratchIn(0)
+    };
+    let cols = recipe.scratch.len();
+    recipe.scratch.push((product.rows * product.dst_row) as usize);
+    recipe.stages.push(main_stage(&product, caps, size, weights, Slot::ScratchOut(cols)));
+    let blocks = form.dw.div_ceil(form.stride_w).div_ceil(LANES);
+    let groups = (form.rows * form.dc * form.stride_h * form.stride_w * blocks) as usize;
+    recipe.stages.push(
+        Stage::new(&COL2IM, form, grid_1d(groups, caps))
+            .bind("cols", Slot::ScratchIn(cols))
+            .bind("b", Slot::Read(2))
+            .bind("r", Slot::Read(3))
+            .bind("dst", Slot::Write(0)),
+    );
+    Some(recipe)
 }
 
 impl Recipe {

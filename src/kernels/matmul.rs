@@ -5,6 +5,7 @@ use super::conv::{Epilogue, abs, epilogue_label};
 use super::gather::{self, Gather};
 use super::{Access, Caps, Kernel, Lens, Recipe, Signature, params};
 use rayon::prelude::*;
+use std::sync::Arc;
 
 params! {
     /// c [batch,m,n] = act(a·b + bias + r).
@@ -122,6 +123,16 @@ impl Kernel for MatMul {
     fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
         let sums = self.sum(&abs(reads[0]), &abs(reads[1]));
         vec![self.tail(reads[2], reads[3]).bounds(self.k as usize, &sums, twin[0])]
+    }
+
+    fn with_activation(&self, act: Activation) -> Option<Arc<dyn Kernel>> {
+        let (code, slope) = (act.code(), act.slope());
+        (self.act == 0).then(|| Arc::new(MatMul { act: code, slope, ..*self }) as Arc<dyn Kernel>)
+    }
+
+    fn with_residual(&self) -> Option<(Arc<dyn Kernel>, usize)> {
+        let free = self.act == 0 && self.has_residual == 0;
+        free.then(|| (Arc::new(MatMul { has_residual: 1, ..*self }) as Arc<dyn Kernel>, 3))
     }
 }
 

@@ -53,7 +53,7 @@ impl Stream {
         let pair = (i % 4) & 2;
         let radius = (-2.0 * (1.0 - f64::from(unit(words[pair]))).ln()).sqrt();
         let angle = std::f64::consts::TAU * f64::from(unit(words[pair + 1]));
-        (radius * if i % 2 == 0 { angle.cos() } else { angle.sin() }) as f32
+        (radius * if i.is_multiple_of(2) { angle.cos() } else { angle.sin() }) as f32
     }
 }
 

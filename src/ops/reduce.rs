@@ -1,6 +1,6 @@
 //! Sums over axes.
 
-use super::launch;
+use super::{launch, mismatch};
 use crate::graph::{Call, GraphError, Op, Var};
 use crate::kernels::reduce::Reduce;
 
@@ -20,13 +20,14 @@ impl Op for Sum {
     }
 }
 
-/// Runs of neighbouring axes that are all summed or all kept: (summed, elements).
+/// Runs of neighbouring axes that are all summed or all kept: (summed, elements). Axes of extent 1
+/// are neither.
 fn runs(shape: &[usize], axes: &[usize]) -> Vec<(bool, usize)> {
     let mut runs: Vec<(bool, usize)> = Vec::new();
-    for (axis, &extent) in shape.iter().enumerate() {
+    for (axis, &extent) in shape.iter().enumerate().filter(|(_, n)| **n != 1) {
         let summed = axes.contains(&axis);
         match runs.last_mut() {
-            Some((s, n)) if *s == summed || extent == 1 => *n *= extent,
+            Some((s, n)) if *s == summed => *n *= extent,
             _ => runs.push((summed, extent)),
         }
     }
@@ -37,28 +38,23 @@ impl Var {
     /// scale · Σ over `axes`, which keep extent 1.
     fn sum_scaled(&self, axes: &[usize], scale: f32) -> Var {
         let mut shape = self.shape().to_vec();
+        if let Some(axis) = axes.iter().find(|a| **a >= shape.len()) {
+            let error = mismatch("reduce_sum", &[&shape], format!("there is no axis {axis}"));
+            return self.graph().fail(error, &shape);
+        }
         axes.iter().for_each(|a| shape[*a] = 1);
-        let runs = runs(self.shape(), axes);
-        let summed = runs.iter().filter(|r| r.0).count();
-        if summed > 2 {
+        let summed = |axes: &[usize]| runs(self.shape(), axes).iter().filter(|r| r.0).count();
+        if summed(axes) > 2 {
             // One launch sums two runs of axes; the rest is left to the next.
-            let mut seen = 0;
-            let mut first: Vec<usize> = Vec::new();
-            let mut previous = false;
-            for axis in 0..self.shape().len() {
-                let is = axes.contains(&axis);
-                seen += usize::from(is && !previous);
-                previous = is;
-                if is && seen <= 2 {
-                    first.push(axis);
-                }
-            }
-            return self.sum_scaled(&first, 1.0).sum_scaled(axes, scale);
+            let mut sorted = axes.to_vec();
+            sorted.sort_unstable();
+            let most = (1..sorted.len()).rev().find(|k| summed(&sorted[..*k]) == 2).unwrap_or(1);
+            return self.sum_scaled(&sorted[..most], 1.0).sum_scaled(axes, scale);
         }
         // Lay the runs over [a, r1, b, r2, c].
         let mut dims = [1usize; 5];
         let mut at = 0;
-        for (summed, n) in runs {
+        for (summed, n) in runs(self.shape(), axes) {
             if (at % 2 == 1) != summed {
                 at += 1;
             }
@@ -77,7 +73,7 @@ impl Var {
 
     /// Mean over `axes`, which keep extent 1.
     pub fn mean_axes(&self, axes: &[usize]) -> Var {
-        let n: usize = axes.iter().map(|a| self.shape()[*a]).product();
+        let n: usize = axes.iter().filter_map(|a| self.shape().get(*a)).product();
         self.sum_scaled(axes, 1.0 / n as f32)
     }
 

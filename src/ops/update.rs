@@ -81,16 +81,7 @@ impl Graph {
 
     /// One dispatch of Adam: updates `p` and the moments `m` and `v` from the gradient `g`.
     pub fn adam(&self, o: &Adam, g: &Var, updates: &Var, p: &Var, m: &Var, v: &Var) {
-        let kernel = adam::Adam {
-            len: p.len() as u32,
-            lr: o.lr,
-            ln_decay: o.decay.ln() as f32,
-            beta1: o.beta1 as f32,
-            beta2: o.beta2 as f32,
-            ln_beta1: o.beta1.ln() as f32,
-            ln_beta2: o.beta2.ln() as f32,
-            eps: o.eps,
-        };
+        let kernel = adam::Adam::new(p.len() as u32, o.lr, o.decay.ln() as f32, (o.beta1, o.beta2), o.eps);
         self.update(launch(kernel), &[Some(g), Some(updates)], &[p, m, v]);
     }
 

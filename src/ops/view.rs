@@ -56,7 +56,12 @@ impl Op for Gather {
             Gather::Permute { inverse } => dy.permute(inverse),
             Gather::Expand => dy.sum_to(x.shape()),
             Gather::Subsample { axis, step } => dy.dilate(*axis, *step, x.shape()[*axis]),
-            Gather::Dilate { axis, step } => dy.subsample(*axis, *step),
+            Gather::Dilate { axis, step } => {
+                // The result may end before the last element or go on behind it.
+                let (seen, n) = (dy.subsample(*axis, *step), x.shape()[*axis]);
+                let m = seen.shape()[*axis];
+                if m < n { seen.pad(*axis, 0, n - m) } else { seen.slice(*axis, 0, n) }
+            }
         })])
     }
 }
@@ -212,13 +217,32 @@ impl Var {
     pub(super) fn gather_expand(&self, shape: &[usize]) -> Var {
         let pad = shape.len() - self.shape().len();
         let strides = strides(self.shape());
-        let axes: Vec<Axis> = (0..shape.len())
-            .map(|k| match k.checked_sub(pad) {
-                Some(own) if self.shape()[own] == shape[k] => Axis::whole(shape[k] as u32, strides[own] as u32),
-                _ => Axis { out: shape[k] as u32, mul: 0, ..Axis::whole(1, 0) },
-            })
-            .collect();
-        self.gather(Gather::Expand, &axes, shape)
+        let axes = (0..shape.len()).map(|k| match k.checked_sub(pad) {
+            Some(own) if self.shape()[own] == shape[k] => Axis::whole(shape[k] as u32, strides[own] as u32),
+            _ => Axis { out: shape[k] as u32, mul: 0, ..Axis::whole(1, 0) },
+        });
+        // Neighbours that are both copied or both repeated are one axis.
+        let mut merged: Vec<Axis> = Vec::new();
+        for axis in axes.filter(|a| a.out != 1) {
+            match merged.last_mut() {
+                Some(last) if last.mul == axis.mul => {
+                    let (out, size) = (last.out * axis.out, last.size * axis.size);
+                    *last = Axis { out, size, ..axis };
+                }
+                _ => merged.push(axis),
+            }
+        }
+        if merged.len() > 4 {
+            // One gather has four axes: repeat the last axes that need it, then the others.
+            let repeated = |k: &usize| *k < pad || self.shape()[*k - pad] != shape[*k];
+            let last = (0..shape.len()).rev().find(repeated).unwrap_or(0);
+            let mut first = vec![1; pad];
+            first.extend(self.shape());
+            let start = (0..=last).rev().take_while(repeated).last().unwrap_or(last);
+            first[start..=last].copy_from_slice(&shape[start..=last]);
+            return self.gather_expand(&first).gather_expand(shape);
+        }
+        self.gather(Gather::Expand, &merged, shape)
     }
 
     /// `self` and then `other` along `axis`.

@@ -1,10 +1,10 @@
 //! Fusion: activations and residuals into the kernels that produce their operand, and pointwise
 //! operations into chains.
 //!
-//! A node is only ever moved later, to the place of the one node that reads it, and only if no
-//! state it reads is updated in between.
+//! Two nodes become one where the first stands or where the second does, and only if no state that
+//! is read is updated in between.
 
-use super::{Body, Node, Place, Source, ValueId};
+use super::{Body, Node, Place, Source, Value, ValueId};
 use crate::kernels::pointwise::{Code, MAX_INPUTS, MAX_STEPS, Pointwise, Spread, Step};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -50,12 +50,19 @@ impl Uses {
 
     /// Whether the node at `from` may run at `to` instead: no state it reads changes in between.
     fn may_move(&self, source: &Source, node: &Node, from: usize, to: usize) -> bool {
-        node.reads.iter().flatten().all(|r| match source.values[source.root(*r)].place {
-            Place::State { state, .. } => {
-                !self.updates.get(&state).is_some_and(|at| at.iter().any(|i| (from..to).contains(i)))
-            }
-            _ => true,
-        })
+        node.reads.iter().flatten().all(|r| self.unchanged(source, *r, from, to))
+    }
+
+    /// Whether no node from `from` to `to` updates the state that `value` is in, if it is in one.
+    fn unchanged(&self, source: &Source, value: ValueId, from: usize, to: usize) -> bool {
+        let Place::State { state, .. } = source.values[source.root(value)].place else { return true };
+        !self.updates.get(&state).is_some_and(|at| at.iter().any(|i| (from..to).contains(i)))
+    }
+
+    /// Whether `value` is at `from` what it is at `to`.
+    fn stands(&self, source: &Source, value: ValueId, from: usize, to: usize) -> bool {
+        let written = self.writer.get(&source.root(value)).is_none_or(|w| *w < from);
+        written && self.unchanged(source, value, from, to)
     }
 }
 
@@ -64,54 +71,72 @@ impl Uses {
 pub(super) fn epilogues(source: &Source, nodes: Vec<Node>) -> Vec<Node> {
     let mut nodes: Vec<Option<Node>> = nodes.into_iter().map(Some).collect();
     let mut uses = Uses::new(source, &nodes);
-    for at in 0..nodes.len() {
-        // A node that absorbed its reader sits at the reader's place and is looked at again there.
-        let Some(node) = nodes[at].clone() else { continue };
-        let Body::Kernel(kernel) = &node.body else { continue };
-        let Some(&result) = node.writes.first() else { continue };
-        let Some(reader) = uses.only_reader(source, result) else { continue };
-        let Some(next) = nodes[reader].clone() else { continue };
-        let Body::Pointwise(code, c) = next.body else { continue };
-        if source.values[result].len() != source.values[next.writes[0]].len()
-            || !uses.may_move(source, &node, at, reader)
-            // Later writes of this node must not be needed before the reader's place.
-            || node.writes[1..].iter().any(|w| {
-                let first = uses.readers.get(&source.root(*w)).and_then(|r| r.iter().min());
-                first.is_some_and(|r| *r < reader)
-            })
-        {
+    let mut at = 0;
+    while at < nodes.len() {
+        // A node that absorbed its reader is looked at again, where it stands now.
+        let Some(Absorbed { reader, place, node }) = absorb(source, &uses, &nodes, at) else {
+            at += 1;
             continue;
-        }
-        let mut fused = node.clone();
-        if let Some(act) = code.activation(c) {
-            let Some(kernel) = kernel.with_activation(act) else { continue };
-            fused.body = Body::Kernel(kernel);
-        } else if code == Code::Add {
-            let Some((kernel, slot)) = kernel.with_residual() else { continue };
-            let others: Vec<ValueId> =
-                next.reads.iter().flatten().copied().filter(|r| source.root(*r) != source.root(result)).collect();
-            let [other] = others[..] else { continue };
-            if source.values[other].len() != source.values[result].len() {
-                continue;
-            }
-            fused.body = Body::Kernel(kernel);
-            fused.reads.resize(fused.reads.len().max(slot + 1), None);
-            fused.reads[slot] = Some(other);
-        } else {
-            continue;
-        }
-        fused.writes[0] = next.writes[0];
-        nodes[at] = None;
-        nodes[reader] = Some(fused);
+        };
+        (nodes[at], nodes[reader]) = (None, None);
+        nodes[place] = Some(node);
         uses = Uses::new(source, &nodes);
     }
     nodes.into_iter().flatten().collect()
 }
 
-/// A chain being grown: reads, and steps whose operands name a read or an earlier step.
+/// A node that took over its reader's work.
+struct Absorbed {
+    /// The reader.
+    reader: usize,
+    /// Where the node stands from now on: where it was, or at the reader's place.
+    place: usize,
+    node: Node,
+}
+
+/// The node at `at` with the activation or addition that alone reads its first result, if its
+/// kernel can take that.
+fn absorb(source: &Source, uses: &Uses, nodes: &[Option<Node>], at: usize) -> Option<Absorbed> {
+    let node = nodes[at].as_ref()?;
+    let Body::Kernel(kernel) = &node.body else { return None };
+    let result = *node.writes.first()?;
+    let reader = uses.only_reader(source, result)?;
+    let next = nodes[reader].as_ref()?;
+    let Body::Pointwise(code, c) = next.body else { return None };
+    let len = |id: ValueId| source.values[id].len();
+    if len(result) != len(next.writes[0]) {
+        return None;
+    }
+    let mut fused = node.clone();
+    fused.writes[0] = next.writes[0];
+    if let Some(act) = code.activation(c) {
+        fused.body = Body::Kernel(kernel.with_activation(act)?);
+        return Some(Absorbed { reader, place: at, node: fused });
+    }
+    let mut others = next.reads.iter().flatten().filter(|r| source.root(**r) != source.root(result));
+    let other = *others.next().filter(|r| code == Code::Add && len(**r) == len(result))?;
+    let (kernel, slot) = kernel.with_residual()?;
+    fused.body = Body::Kernel(kernel);
+    fused.reads.resize(fused.reads.len().max(slot + 1), None);
+    fused.reads[slot] = Some(other);
+    if uses.stands(source, other, at, reader) {
+        return Some(Absorbed { reader, place: at, node: fused });
+    }
+    // The other operand comes later, so the node has to wait for it; nobody may want its further
+    // results before.
+    let wanted_before = |w: &ValueId| {
+        let readers = uses.readers.get(&source.root(*w));
+        readers.is_some_and(|r| r.iter().any(|r| *r < reader))
+    };
+    let moves = uses.may_move(source, node, at, reader) && !node.writes[1..].iter().any(wanted_before);
+    moves.then_some(Absorbed { reader, place: reader, node: fused })
+}
+
+/// A chain being grown: reads and how they lie over the output, and steps whose operands name a
+/// read or an earlier step.
 #[derive(Clone)]
 struct Chain {
-    reads: Vec<ValueId>,
+    reads: Vec<(ValueId, Spread)>,
     steps: Vec<Step>,
 }
 
@@ -124,6 +149,7 @@ pub(super) fn chains(source: &Source, nodes: Vec<Node>, fuse: bool) -> Vec<Node>
     let mut absorbed = vec![false; nodes.len()];
     for (at, node) in nodes.iter().enumerate() {
         let Some(Node { body: Body::Pointwise(code, c), reads, writes, .. }) = node else { continue };
+        let Value { shape, .. } = &source.values[writes[0]];
         let len = source.values[writes[0]].len();
         let mut chain = Chain { reads: Vec::new(), steps: Vec::new() };
         let mut operands = Vec::new();
@@ -133,7 +159,7 @@ pub(super) fn chains(source: &Source, nodes: Vec<Node>, fuse: bool) -> Vec<Node>
                 fuse && chains.contains_key(&p)
                     && source.values[root].len() == len
                     && uses.only_reader(source, root) == Some(at)
-                    && movable(source, &uses, &chains[&p], p, at)
+                    && chains[&p].reads.iter().all(|(r, _)| uses.unchanged(source, *r, p, at))
             });
             let merged = producer.and_then(|p| {
                 if absorbed[p] {
@@ -152,7 +178,8 @@ pub(super) fn chains(source: &Source, nodes: Vec<Node>, fuse: bool) -> Vec<Node>
             {
                 operands.push(Operand::Step(*step, root));
             } else {
-                operands.push(Operand::Read(register(source, &mut chain.reads, *read)));
+                let spread = spread(&source.values[*read].shape, shape, len);
+                operands.push(Operand::Read(register(source, &mut chain.reads, (*read, spread))));
             }
         }
         let register = |o: &Operand| match o {
@@ -173,15 +200,10 @@ pub(super) fn chains(source: &Source, nodes: Vec<Node>, fuse: bool) -> Vec<Node>
             out.push(node);
             continue;
         };
-        let shape = &source.values[node.writes[0]].shape;
         let len = source.values[node.writes[0]].len();
-        let inputs = chain.reads.iter().map(|r| spread(&source.values[*r].shape, shape, len)).collect();
+        let (reads, inputs) = chain.reads.into_iter().map(|(read, spread)| (Some(read), spread)).unzip();
         let kernel = Pointwise { len, inputs, steps: chain.steps };
-        out.push(Node {
-            body: Body::Kernel(Arc::new(kernel)),
-            reads: chain.reads.iter().copied().map(Some).collect(),
-            ..node
-        });
+        out.push(Node { body: Body::Kernel(Arc::new(kernel)), reads, ..node });
     }
     out
 }
@@ -192,21 +214,9 @@ enum Operand {
     Step(usize, ValueId),
 }
 
-/// Whether everything a chain reads still stands unchanged at `to`.
-fn movable(source: &Source, uses: &Uses, chain: &Chain, from: usize, to: usize) -> bool {
-    let node = Node {
-        body: Body::Flatten(Vec::new()),
-        reads: chain.reads.iter().copied().map(Some).collect(),
-        writes: Vec::new(),
-        scope: Arc::from(""),
-    };
-    uses.may_move(source, &node, from, to)
-}
-
-/// The register of a read, shared with an earlier one of the same value and shape.
-fn register(source: &Source, reads: &mut Vec<ValueId>, read: ValueId) -> usize {
-    let same =
-        |r: &ValueId| source.root(*r) == source.root(read) && source.values[*r].shape == source.values[read].shape;
+/// The register of a read, shared with an earlier one of the same value that lies the same way.
+fn register(source: &Source, reads: &mut Vec<(ValueId, Spread)>, read: (ValueId, Spread)) -> usize {
+    let same = |r: &(ValueId, Spread)| source.root(r.0) == source.root(read.0) && r.1 == read.1;
     reads.iter().position(same).unwrap_or_else(|| {
         reads.push(read);
         reads.len() - 1

@@ -186,7 +186,10 @@ impl Layout {
                         || (!writes_here && node.writes.iter().any(|w| in_flat(layout, w)))
                 };
                 let near = producer.get(&root).into_iter().chain(readers.get(&root).into_iter().flatten());
-                let direct = matches!(source.values[root].place, Place::Node(_))
+                // A value wanted at two places is written elsewhere and copied to both.
+                let once = node.reads.iter().flatten().filter(|r| source.root(**r) == root).count() == 1;
+                let direct = once
+                    && matches!(source.values[root].place, Place::Node(_))
                     && producer.contains_key(&root)
                     && !self.views.contains_key(&root)
                     && !near.into_iter().any(|at| clash(self, *at, &nodes[*at]));

@@ -34,7 +34,9 @@ fn draw(session: &mut Session, images: &[f32], keep: &[f32], seed: u64) -> Resul
     let name = format!("sample.images.{n}");
     let canvas = graph.state(&name, images.len(), 0, &[n, c, h, w]);
     let Family::Pixels(model) = session.model.family() else {
-        return Err(SessionError::Config("this model does not draw pixel by pixel, so it cannot complete images".into()));
+        return Err(SessionError::Config(
+            "this model does not draw pixel by pixel, so it cannot complete images".into(),
+        ));
     };
     let logits = model.logits(&canvas).reshape(&[n, size]);
     let known = graph.input("keep", &[n, size]);

@@ -43,7 +43,7 @@ const MOST: usize = 1 << 29;
 /// Reads, computes, writes; OUT appears whole or not at all.
 pub fn run(args: &RunArgs) -> Result<(), Error> {
     let operation = ops::find(&args.operation)?;
-    let settings = Settings::new(operation.name, operation.settings, &args.set)?;
+    let settings = Settings::new(operation, &args.set)?;
     let output = Output::new(&args.output)?;
     let tensors = tensors::read(&args.input)?;
     let job = Job::new(operation, &settings, &tensors, args.grad)?;

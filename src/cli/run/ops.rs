@@ -35,8 +35,10 @@ pub struct Operation {
     pub inputs: &'static [Input],
     /// Names of the results.
     pub outputs: &'static [&'static str],
-    /// Settings it knows.
+    /// Settings that mean something to it.
     pub settings: &'static [&'static str],
+    /// Settings of its relatives, taken where they change nothing.
+    pub idle: &'static [&'static str],
     /// Adds it to the graph of its operands.
     pub build: Build,
 }
@@ -78,7 +80,8 @@ static OPERATIONS: &[Operation] = &[
         about: "convolution, as torch.nn.functional.conv2d",
         inputs: &[X, FILTER, BIAS],
         outputs: &["y"],
-        settings: &["stride", "padding", "dilation", "output_padding", "groups", "mask"],
+        settings: &["stride", "padding", "dilation"],
+        idle: &["output_padding", "groups", "mask"],
         build: conv2d,
     },
     Operation {
@@ -86,7 +89,8 @@ static OPERATIONS: &[Operation] = &[
         about: "transposed convolution, as torch.nn.functional.conv_transpose2d",
         inputs: &[X, needed("w", &["in,out,height,width"]), BIAS],
         outputs: &["y"],
-        settings: &["stride", "padding", "dilation", "output_padding", "groups", "mask"],
+        settings: &["stride", "padding", "dilation", "output_padding"],
+        idle: &["groups", "mask"],
         build: conv_transpose2d,
     },
     Operation {
@@ -94,7 +98,8 @@ static OPERATIONS: &[Operation] = &[
         about: "PixelCNN's convolution: mask=A or mask=B; groups colours, channel c has colour c mod groups",
         inputs: &[X, FILTER, BIAS],
         outputs: &["y"],
-        settings: &["mask", "groups", "stride", "padding", "dilation", "output_padding"],
+        settings: &["mask", "groups", "stride", "padding", "dilation"],
+        idle: &["output_padding"],
         build: masked_conv2d,
     },
     Operation {
@@ -103,6 +108,7 @@ static OPERATIONS: &[Operation] = &[
         inputs: &[needed("mu", &["d", "n,d"]), needed("logvar", &["d", "n,d"])],
         outputs: &["z", "kl"],
         settings: &["seed"],
+        idle: &[],
         build: reparameterize,
     },
     Operation {
@@ -111,6 +117,7 @@ static OPERATIONS: &[Operation] = &[
         inputs: &[needed("a", &["m,k", "batch,m,k"]), needed("b", &["k,n", "batch,k,n"]), optional("bias", &["n"])],
         outputs: &["c"],
         settings: &["trans_a", "trans_b"],
+        idle: &[],
         build: matmul,
     },
     unary("relu", "max(x, 0)", |o, _| Ok(vec![o.need("x")?.relu()])),
@@ -120,6 +127,7 @@ static OPERATIONS: &[Operation] = &[
         inputs: ANY_X,
         outputs: &["y"],
         settings: &["slope"],
+        idle: &[],
         build: |o, s| Ok(vec![o.need("x")?.leaky_relu(s.real("slope", 0.01)?)]),
     },
     unary("elu", "x where positive, else exp(x) - 1", |o, _| Ok(vec![o.need("x")?.elu()])),
@@ -130,7 +138,7 @@ static OPERATIONS: &[Operation] = &[
 ];
 
 const fn unary(name: &'static str, about: &'static str, build: Build) -> Operation {
-    Operation { name, about, inputs: ANY_X, outputs: &["y"], settings: &[], build }
+    Operation { name, about, inputs: ANY_X, outputs: &["y"], settings: &[], idle: &[], build }
 }
 
 /// The operation of this name.
@@ -146,7 +154,7 @@ pub fn manual() -> String {
     for op in OPERATIONS {
         let input = |i: &Input| {
             let shapes = i.shapes.iter().map(|s| format!("[{s}]")).collect::<Vec<_>>().join(" or ");
-            let shapes = if std::ptr::eq(i.shapes, ANY) { "of one to four axes".into() } else { shapes };
+            let shapes = if i.shapes == ANY { "of one to four axes".into() } else { shapes };
             format!("{} {shapes}{}", i.name, if i.optional { " (optional)" } else { "" })
         };
         let inputs = op.inputs.iter().map(input).collect::<Vec<_>>().join(", ");

@@ -1,6 +1,7 @@
 //! The settings of `limn run`, checked against what an operation knows.
 
 use super::super::{Error, Setting, nearest};
+use super::ops::Operation;
 
 /// The largest number a setting takes: more is a slip, and would only overflow later.
 const MOST: usize = 1_000_000;
@@ -13,14 +14,14 @@ pub struct Settings<'a> {
 
 impl Settings<'_> {
     /// Refuses keys that `op` does not know.
-    pub fn new<'a>(op: &'static str, known: &[&str], given: &'a [Setting]) -> Result<Settings<'a>, Error> {
-        for Setting { key, .. } in given {
-            if !known.contains(&key.as_str()) {
-                let hint = if known.is_empty() { "it has none".into() } else { nearest(key, known) };
-                return Err(Error::new(format!("{op} has no setting called \"{key}\"; {hint}")));
+    pub fn new<'a>(op: &Operation, given: &'a [Setting]) -> Result<Settings<'a>, Error> {
+        for key in given.iter().map(|s| s.key.as_str()) {
+            if !op.settings.contains(&key) && !op.idle.contains(&key) {
+                let hint = if op.settings.is_empty() { "it has none".into() } else { nearest(key, op.settings) };
+                return Err(Error::new(format!("{} has no setting called \"{key}\"; {hint}", op.name)));
             }
         }
-        Ok(Settings { op, given })
+        Ok(Settings { op: op.name, given })
     }
 
     /// The value as it was typed; the last one counts.

@@ -1,0 +1,223 @@
+//! The command as a user calls it: results, exit codes, and one plain sentence for bad input.
+
+mod bad_input;
+mod pytorch;
+
+use serde_json::Value;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// What a call of limn left behind.
+struct Call {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+/// Calls limn and waits, for two minutes at most; nothing may panic, whatever the arguments.
+fn limn(args: &[&str]) -> Call {
+    call(Command::new(env!("CARGO_BIN_EXE_limn")).args(args))
+}
+
+fn call(command: &mut Command) -> Call {
+    let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("limn starts");
+    let drain = |mut from: Box<dyn Read + Send>| {
+        std::thread::spawn(move || {
+            let mut bytes = Vec::new();
+            let _ = from.read_to_end(&mut bytes);
+            String::from_utf8_lossy(&bytes).into_owned()
+        })
+    };
+    let out = drain(Box::new(child.stdout.take().expect("piped")));
+    let err = drain(Box::new(child.stderr.take().expect("piped")));
+    let start = Instant::now();
+    let code = loop {
+        if let Some(status) = child.try_wait().expect("limn can be waited for") {
+            break status.code();
+        }
+        if start.elapsed() > Duration::from_secs(120) {
+            let _ = child.kill();
+            panic!("{command:?} hangs");
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    let (out, err) = (out.join().expect("drained"), err.join().expect("drained"));
+    assert!(!err.contains("panicked") && !err.contains("mistake in limn"), "{command:?}: {err}");
+    Call { code, out, err }
+}
+
+impl Call {
+    /// Expects success.
+    #[track_caller]
+    fn good(self) -> Call {
+        assert_eq!(self.code, Some(0), "{}{}", self.out, self.err);
+        self
+    }
+
+    /// Expects exit code 2 and one sentence that holds all of `words`.
+    #[track_caller]
+    fn bad(self, words: &[&str]) {
+        assert_eq!(self.code, Some(2), "{}{}", self.out, self.err);
+        let line = self.err.lines().last().unwrap_or_default();
+        assert!(line.starts_with("limn: "), "{}", self.err);
+        words.iter().for_each(|word| assert!(line.contains(word), "no \"{word}\" in: {line}"));
+        assert!(!line.contains("Error {") && !line.contains("Some("), "{line}");
+    }
+
+    /// Every line as a JSON object.
+    #[track_caller]
+    fn rows(&self) -> Vec<Value> {
+        let row = |line: &str| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
+        let rows: Vec<Value> = self.out.lines().map(row).collect();
+        let snake = |key: &String| key.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+        for row in &rows {
+            assert!(row.as_object().expect("an object").keys().all(snake), "{row}");
+        }
+        rows
+    }
+}
+
+/// The device under test: the one in `LIMN_DEVICE`, or the default.
+fn device() -> Vec<String> {
+    std::env::var("LIMN_DEVICE").map_or(Vec::new(), |d| vec!["--device".into(), d])
+}
+
+/// Calls limn on the device under test.
+fn limn_on_device(args: &[&str]) -> Call {
+    let device = device();
+    limn(&args.iter().copied().chain(device.iter().map(String::as_str)).collect::<Vec<_>>())
+}
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/fixtures/run").join(name)
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("paths of tests are UTF-8")
+}
+
+#[test]
+fn devices_lists_adapters_and_the_cpu() {
+    let rows = limn(&["devices", "--json"]).good().rows();
+    let cpu = rows.last().expect("there is always the cpu");
+    assert_eq!(cpu["name"], "cpu");
+    assert!(cpu["threads"].as_u64() > Some(0));
+    assert_eq!(rows.iter().filter(|r| r["default"] == true).count(), 1);
+    for (i, row) in rows[..rows.len() - 1].iter().enumerate() {
+        assert_eq!(row["index"], i);
+        assert!(row["max_binding_bytes"].as_u64() > Some(0) && row["features"].is_array(), "{row}");
+    }
+    assert!(limn(&["devices"]).good().out.contains("CPU twins"));
+}
+
+#[test]
+fn stderr_stays_empty_where_nothing_is_wrong() {
+    let here = limn(&["devices", "--json"]).good();
+    // A machine without an adapter is told how to get a driver.
+    if here.rows().len() > 1 {
+        assert_eq!(here.err, "");
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn a_reader_that_goes_away_is_no_error() {
+    let script = format!("set -o pipefail; '{}' data list | head -1", env!("CARGO_BIN_EXE_limn"));
+    let call = call(Command::new("bash").args(["-c", &script])).good();
+    assert_eq!((call.out.lines().count(), call.err.as_str()), (1, ""));
+}
+
+#[test]
+fn check_shows_the_worst_error_beside_its_bound() {
+    let rows = limn_on_device(&["check", "concat", "--json"]).good().rows();
+    assert!(!rows.is_empty());
+    for row in &rows {
+        assert_eq!((&row["kernel"], &row["ok"], &row["failure"]), (&"concat".into(), &true.into(), &Value::Null));
+        for key in ["worst_error", "bound", "ratio"] {
+            assert!(row[key].is_number(), "{key} in {row}");
+        }
+    }
+    let table = limn_on_device(&["check", "concat", "avg_pool"]).good().out;
+    assert_eq!(table.lines().count(), 3, "{table}");
+    assert!(table.starts_with("concat") && table.contains("all within their bounds"), "{table}");
+}
+
+#[test]
+fn check_refuses_what_it_cannot_do() {
+    limn(&["check", "conv3d"]).bad(&["conv3d", "conv2d"]);
+    limn(&["check", "conv2d", "--device", "cpu"]).bad(&["nothing to check", "cpu"]);
+}
+
+#[test]
+fn bench_times_every_shape_and_variant() {
+    for device in [None, Some("cpu")] {
+        let args: Vec<&str> =
+            ["bench", "concat", "--json"].into_iter().chain(device.iter().flat_map(|d| ["--device", d])).collect();
+        let rows = limn(&args).good().rows();
+        assert!(!rows.is_empty());
+        for row in &rows {
+            for key in ["ms", "gflops", "gb_per_s"] {
+                assert!(row[key].is_number(), "{key} in {row}");
+            }
+            assert!(row["ms"].as_f64() > Some(0.0) && row["shape"].is_string() && row["variant"].is_string(), "{row}");
+        }
+    }
+    limn(&["bench", "conv3d"]).bad(&["conv3d", "conv2d"]);
+}
+
+#[test]
+fn data_lists_the_known_sets() {
+    let rows = limn(&["data", "list", "--json"]).good().rows();
+    let names: Vec<&str> = rows.iter().filter_map(|r| r["name"].as_str()).collect();
+    assert_eq!(names, ["fashion-mini", "mnist", "fashion-mnist", "cifar10"]);
+    assert_eq!((&rows[0]["place"], &rows[0]["train"]), (&"built_in".into(), &6000.into()));
+    assert!(limn(&["data", "list"]).good().out.contains("cifar10"));
+    limn(&["data", "get", "mnis"]).bad(&["mnis", "mnist"]);
+}
+
+#[test]
+fn usage_errors_exit_with_2_and_help_with_0() {
+    for args in
+        [&["trian"][..], &["run"], &["devices", "--jsn"], &["run", "conv2d", "--in", "a", "--out", "b", "--set", "x"]]
+    {
+        let call = limn(args);
+        assert_eq!(call.code, Some(2), "{args:?}: {}", call.err);
+        assert!(!call.err.is_empty() && call.out.is_empty());
+    }
+    assert!(limn(&["--help"]).good().out.contains("devices"));
+    assert!(limn(&["run", "--help"]).good().out.contains("conv_transpose2d"));
+    assert!(limn(&["--version"]).good().out.starts_with("limn "));
+}
+
+#[test]
+fn a_device_that_is_not_there_is_named_with_those_that_are() {
+    for device in ["warp9", "99", ""] {
+        limn(&["bench", "concat", "--device", device]).bad(&["no device", "cpu"]);
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn without_an_adapter_the_cpu_takes_over_and_says_so() {
+    let bare = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_limn"));
+        // Vulkan's loader finds no driver then, by either of the names it has had.
+        command.args(args).env("VK_DRIVER_FILES", "/dev/null").env("VK_ICD_FILENAMES", "/dev/null");
+        call(&mut command)
+    };
+    let devices = bare(&["devices", "--json"]).good();
+    assert_eq!((devices.rows().len(), &devices.rows()[0]["default"]), (1, &true.into()));
+    assert!(devices.err.contains("mesa-vulkan-drivers"), "{}", devices.err);
+    let out = tempfile::NamedTempFile::new().expect("a file");
+    let input = fixture("conv2d-plain.in.safetensors");
+    let run = ["run", "conv2d", "--in", text(&input), "--out", text(out.path())];
+    let call = bare(&run).good();
+    assert_eq!(call.err.lines().count(), 1, "{}", call.err);
+    assert!(call.err.contains("cpu device") && call.err.contains("mesa-vulkan-drivers"), "{}", call.err);
+    assert_eq!(bare(&[&run[..], &["--device", "cpu"]].concat()).good().err, "");
+    bare(&["check"]).bad(&["nothing to check", "mesa-vulkan-drivers"]);
+    bare(&["bench", "concat", "--device", "0"]).bad(&["no device", "cpu"]);
+}

@@ -1,0 +1,222 @@
+//! Where values live: shared buffers, flat buffers, and what GPU APIs refuse.
+
+use crate::support::{
+    Tensors, assert_same_everywhere, assert_same_under_every_plan, gpu, graph, launches, normals, planned,
+    random_values, sound,
+};
+use limn::graph::{Graph, Var, gradients};
+use limn::ops::Adam;
+use limn::program::{Device, Options, Program, Purpose, Source, View, plan};
+
+const CPU: Options = Options { caps: None, fuse: true, reuse: true };
+
+fn temporaries(program: &Program) -> usize {
+    program.buffers.iter().filter(|b| b.purpose == Purpose::Temp).count()
+}
+
+/// Eight products in a row; each needs the one before.
+fn row_of_products() -> Source {
+    let g = graph();
+    let w = g.input("w", &[16, 16]);
+    let y = (0..8).fold(g.input("x", &[16, 16]), |x, _| x.matmul(&w).flip(0));
+    g.output("y", &y);
+    g.finish().expect("a graph")
+}
+
+#[test]
+fn values_that_are_never_alive_together_share_a_buffer() {
+    let source = row_of_products();
+    let (shared, apart) = (planned(&source, &CPU), planned(&source, &Options { reuse: false, ..CPU }));
+    assert_eq!((temporaries(&shared), temporaries(&apart)), (2, 16));
+    assert_eq!(shared.totals().temporary, 2 * 4 * 256);
+    assert_eq!(shared.totals().unshared, apart.totals().temporary);
+    assert_same_under_every_plan(&source, &random_values(&source), &Device::Cpu, 2);
+}
+
+#[test]
+fn a_smaller_buffer_grows_for_a_larger_value() {
+    let g = graph();
+    let x = g.input("x", &[4, 5]);
+    let y = x.flip(0).flip(1).pad(0, 3, 2).pad(1, 40, 1);
+    g.output("y", &y);
+    let source = g.finish().expect("a graph");
+    let program = planned(&source, &CPU);
+    assert_eq!(temporaries(&program), 2);
+    assert!(program.totals().temporary < program.totals().unshared);
+    assert_same_under_every_plan(&source, &random_values(&source), &Device::Cpu, 2);
+}
+
+#[test]
+fn outputs_keep_their_buffers_to_the_end() {
+    let g = graph();
+    let x = g.input("x", &[4, 4]);
+    let early = x.flip(0);
+    g.output("early", &early.reshape(&[16]));
+    let late = (0..6).fold(early, |x, k| x.flip(k % 2));
+    g.output("late", &late);
+    g.output("input", &x);
+    let source = g.finish().expect("a graph");
+    assert_same_under_every_plan(&source, &random_values(&source), &Device::Cpu, 2);
+}
+
+#[test]
+fn the_check_of_programs_notices_each_fault() {
+    let program = planned(&row_of_products(), &CPU);
+    assert!(sound(&program).is_ok());
+    let mut aliased = program.clone();
+    aliased.launches[2].writes[0] = aliased.launches[2].reads[0].expect("an operand");
+    assert!(sound(&aliased).unwrap_err().contains("reads and writes"));
+    let mut overlapping = program;
+    let view = overlapping.launches[0].writes[0];
+    overlapping.launches[0].scratch.push(View { offset: view.len - 1, ..view });
+    assert!(sound(&overlapping).unwrap_err().contains("twice"));
+}
+
+/// Pieces in a flat buffer, each from its offset, and where the buffer is.
+struct Flat {
+    source: Source,
+    pieces: Vec<(usize, String)>,
+    len: usize,
+}
+
+impl Flat {
+    fn new(g: &Graph, pieces: &[Var]) -> Flat {
+        // 256 bytes between pieces, as GPUs want it, and some behind the last.
+        let mut at = 0;
+        let offsets: Vec<usize> = pieces
+            .iter()
+            .map(|p| {
+                let start = at;
+                at = (at + p.len()).next_multiple_of(64);
+                start
+            })
+            .collect();
+        let len = at + 64;
+        g.output("flat", &g.flatten(pieces, &offsets, len));
+        let mut named = Vec::new();
+        for (k, (piece, offset)) in std::iter::zip(pieces, offsets).enumerate() {
+            g.output(&format!("piece{k}"), piece);
+            named.push((offset, format!("piece{k}")));
+        }
+        Flat { source: g.finish().expect("a graph"), pieces: named, len }
+    }
+
+    /// Every piece at its offset, zeros in the gaps, after two runs on every device and plan.
+    fn check(&self) {
+        let values = random_values(&self.source);
+        for device in [Device::Cpu, gpu()] {
+            let got = assert_same_under_every_plan(&self.source, &values, &device, 2);
+            let mut want = vec![0.0; self.len];
+            for (offset, name) in &self.pieces {
+                want[*offset..offset + got[name].len()].copy_from_slice(&got[name]);
+            }
+            assert_eq!(got["flat"], want, "{}", device.name());
+            assert!(got.values().flatten().all(|v| v.is_finite()));
+        }
+    }
+
+    fn copies(&self) -> usize {
+        launches(&self.source, &CPU).iter().filter(|name| **name == "copy").count()
+    }
+}
+
+#[test]
+fn producers_write_their_pieces_of_a_flat_buffer_themselves() {
+    let g = graph();
+    let (x, w) = (g.input("x", &[5, 3]), g.input("w", &[3, 7]));
+    let flat = Flat::new(&g, &[x.matmul(&w), x.sum_axes(&[0]), x.tanh()]);
+    assert_eq!(flat.copies(), 0);
+    flat.check();
+}
+
+#[test]
+fn pieces_nobody_may_write_in_place_are_copied() {
+    let g = graph();
+    let (x, w) = (g.input("x", &[5, 3]), g.input("w", &[3, 7]));
+    let product = x.matmul(&w);
+    // Of three that are computed from one another only the first can stay where it is read; an
+    // input and a state live elsewhere.
+    let next = product.flip(0);
+    let last = next.flip(1);
+    let flat = Flat::new(&g, &[product, next, last, x, g.state("s", 9, 0, &[9])]);
+    assert_eq!(flat.copies(), 3);
+    flat.check();
+}
+
+#[test]
+fn one_tensor_may_stand_twice_in_a_flat_buffer_and_under_another_shape() {
+    let g = graph();
+    let y = g.input("x", &[5, 3]).flip(0);
+    let flat = Flat::new(&g, &[y.clone(), y.reshape(&[15]), y.sum()]);
+    assert!(flat.copies() >= 2);
+    flat.check();
+}
+
+#[test]
+fn one_tensor_may_stand_in_two_flat_buffers() {
+    let g = graph();
+    let y = g.input("x", &[5, 3]).flip(0);
+    g.output("other", &g.flatten(&[y.clone(), y.sum()], &[64, 128], 192));
+    let flat = Flat::new(&g, &[y.sum_axes(&[1]), y]);
+    flat.check();
+}
+
+#[test]
+fn both_results_of_a_kernel_may_be_pieces() {
+    let g = graph();
+    let (x, gamma, beta) = (g.input("x", &[4, 3, 2, 2]), g.input("gamma", &[3]), g.input("beta", &[3]));
+    let loss = x.batch_norm(&gamma, &beta, 1e-5).y.tanh().mean();
+    let grads: Vec<Var> = gradients(&loss, &[gamma, beta]).into_iter().flatten().collect();
+    let flat = Flat::new(&g, &grads);
+    assert_eq!(flat.copies(), 0);
+    flat.check();
+}
+
+#[test]
+fn gradients_of_two_passes_are_summed_into_the_flat_buffer() {
+    let g = graph();
+    let (real, fake) = (g.input("real", &[6, 4]), g.input("fake", &[6, 4]));
+    let (w, b, v) = (g.input("w", &[5, 4]), g.input("b", &[5]), g.input("v", &[1, 5]));
+    let score = |x: &Var| x.linear(&w, Some(&b)).leaky_relu(0.2).linear(&v, None);
+    let loss = &(-&score(&real)).softplus().mean() + &score(&fake).softplus().mean();
+    let grads: Vec<Var> = gradients(&loss, &[w, b, v]).into_iter().flatten().collect();
+    assert_eq!(grads.len(), 3);
+    let flat = Flat::new(&g, &grads);
+    assert_eq!(flat.copies(), 0);
+    flat.check();
+}
+
+#[test]
+fn a_flat_buffer_goes_straight_into_an_optimiser() {
+    let g = graph();
+    let w = g.state("net.params", 192, 64, &[5, 4]);
+    let b = g.state("net.params", 192, 128, &[5]);
+    let loss = g.input("x", &[6, 4]).linear(&w, Some(&b)).tanh().square().mean();
+    let grads: Vec<Var> = gradients(&loss, &[w, b]).into_iter().flatten().collect();
+    let flat = g.flatten(&grads, &[64, 128], 192);
+    let all = |name: &str| g.state(name, 192, 0, &[192]);
+    let adam = Adam { lr: 0.1, decay: 1.0, beta1: 0.5, beta2: 0.9, eps: 1e-8 };
+    g.adam(&adam, &flat, &g.clock(), &all("net.params"), &all("net.m"), &all("net.v"));
+    g.output("loss", &loss);
+    g.advance(&g.clock());
+    let source = g.finish().expect("a graph");
+    let values = Tensors::from([("x".into(), normals(1, 24)), ("net.params".into(), normals(2, 192))]);
+    assert_same_everywhere(&source, &values, &gpu(), 3);
+    // What lies between the parameters has no gradient and must not move.
+    let after = assert_same_under_every_plan(&source, &values, &Device::Cpu, 3);
+    for i in (0..64).chain(84..128).chain(133..192) {
+        assert_eq!(after["net.params"][i], values["net.params"][i], "element {i}");
+    }
+    assert!((64..84).chain(128..133).all(|i| after["net.params"][i] != values["net.params"][i]));
+}
+
+#[test]
+fn a_kernel_whose_operand_has_the_wrong_length_is_refused() {
+    let g = graph();
+    let (x, w) = (g.input("x", &[2, 3]), g.input("w", &[3, 4]));
+    g.output("y", &x.matmul(&w));
+    let mut source = g.finish().expect("a graph");
+    source.values[w.id()].shape = vec![5];
+    let error = plan(&source, &CPU).expect_err("a mistake").to_string();
+    assert!(error.contains("matmul") && error.contains("operand b has 5 elements where 12 are needed"), "{error}");
+}

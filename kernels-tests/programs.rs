@@ -1,0 +1,215 @@
+//! Replaying programs: names, lengths, counters, records, states that programs share.
+
+use crate::support::{Rig, Tensors, assert_same_bits, gpu, graph, normals, planned};
+use limn::graph::GraphError;
+use limn::program::{Device, DeviceError, Options, Purpose, Runner, Source, Store};
+
+fn devices() -> [Device; 2] {
+    [Device::Cpu, gpu()]
+}
+
+fn product() -> Source {
+    let g = graph();
+    let (x, w) = (g.input("x", &[2, 3]), g.state("w", 12, 0, &[3, 4]));
+    let _ = g.input("unused", &[7]);
+    g.output("y", &x.matmul(&w));
+    g.finish().expect("a graph")
+}
+
+fn values() -> Tensors {
+    Tensors::from([("x".into(), normals(1, 6)), ("w".into(), normals(2, 12))])
+}
+
+#[test]
+fn names_a_program_does_not_know_are_refused() {
+    for device in devices() {
+        let rig = Rig::on(&product(), &device, &values());
+        let refused = |error: Result<(), DeviceError>, words: &str| {
+            assert_eq!(error.expect_err("a name nobody knows").to_string(), words);
+        };
+        refused(rig.runner.write("z", &[0.0]), "the program has no input called \"z\"");
+        refused(rig.runner.read("z").map(|_| ()), "the program has no output called \"z\"");
+        refused(rig.store.read("z").map(|_| ()), "the program has no state called \"z\"");
+    }
+}
+
+#[test]
+fn data_of_the_wrong_length_is_refused_and_changes_nothing() {
+    for device in devices() {
+        let mut rig = Rig::on(&product(), &device, &values());
+        let before = rig.outputs();
+        for len in [0, 5, 7] {
+            let error = rig.runner.write("x", &vec![9.0; len]).expect_err("the wrong length");
+            assert_eq!(error.to_string(), format!("\"x\" takes 6 elements and was given {len}"));
+            let error = rig.store.write("w", &vec![9.0; len]).expect_err("the wrong length");
+            assert_eq!(error.to_string(), format!("\"w\" takes 12 elements and was given {len}"));
+        }
+        assert_same_bits(&rig.outputs(), &before, "after refusals");
+    }
+}
+
+#[test]
+fn a_state_of_another_size_is_refused() {
+    let mut store = Store::new(Device::Cpu);
+    store.write("w", &[0.0; 11]).expect("a new state");
+    let program = planned(&product(), &Options::new(None));
+    let error = Runner::new(program, &mut store).err().expect("a state of another size");
+    assert!(matches!(error, DeviceError::Length { needs: 11, has: 12, .. }), "{error}");
+}
+
+#[test]
+fn inputs_and_outputs_go_by_name() {
+    for device in devices() {
+        let g = graph();
+        let (a, b) = (g.input("a", &[3]), g.input("b", &[3]));
+        g.output("difference", &(&a - &b));
+        g.output("b again", &b);
+        let given = Tensors::from([("a".into(), vec![5.0, 6.0, 7.0]), ("b".into(), vec![1.0, 1.5, 2.0])]);
+        let mut rig = Rig::on(&g.finish().expect("a graph"), &device, &given);
+        assert_eq!(rig.outputs()["difference"], [4.0, 4.5, 5.0]);
+        rig.runner.write("a", &[0.0; 3]).expect("three elements");
+        let got = rig.outputs();
+        assert_eq!((&got["difference"][..], &got["b again"][..]), (&[-1.0, -1.5, -2.0][..], &[1.0, 1.5, 2.0][..]));
+    }
+}
+
+#[test]
+fn inputs_of_one_name_are_one_input() {
+    let g = graph();
+    let sum = &g.input("x", &[3]) + &g.input("x", &[3]);
+    g.output("y", &sum);
+    let given = Tensors::from([("x".into(), vec![1.0, 2.0, 3.0])]);
+    assert_eq!(Rig::on(&g.finish().expect("a graph"), &Device::Cpu, &given).outputs()["y"], [2.0, 4.0, 6.0]);
+    g.input("x", &[4]);
+    assert!(matches!(g.finish(), Err(GraphError::Shape { op: "input", .. })));
+}
+
+#[test]
+fn two_runs_agree_in_every_bit() {
+    for device in devices() {
+        let mut rig = Rig::on(&product(), &device, &values());
+        let first = rig.outputs();
+        assert_same_bits(&rig.outputs(), &first, "the second run");
+        assert!(first["y"].iter().all(|v| *v != 0.0));
+    }
+}
+
+/// Noise, its running mean, and a record of the last steps in a ring of four rows.
+fn counting() -> Source {
+    let g = graph();
+    let noise = g.normal(&[8]);
+    let history = g.state("history", 8, 0, &[4, 2]);
+    g.record(&noise.sum(), &history, 0);
+    g.record(&noise.square().sum(), &history, 1);
+    g.output("noise", &noise);
+    g.advance(&g.clock());
+    g.finish().expect("a graph")
+}
+
+#[test]
+fn the_clock_advances_and_each_step_draws_anew() {
+    for device in devices() {
+        let mut rig = Rig::on(&counting(), &device, &Tensors::from([("clock".into(), vec![f32::from_bits(5)])]));
+        let draws: Vec<Vec<f32>> = (0..3).map(|_| rig.outputs().remove("noise").expect("noise")).collect();
+        assert!(draws[0] != draws[1] && draws[1] != draws[2]);
+        assert_eq!(rig.store.read("clock").expect("the clock")[0].to_bits(), 8);
+        // A run resumed at step 6 draws what step 6 drew.
+        rig.store.write("clock", &[f32::from_bits(6)]).expect("one word");
+        assert_eq!(rig.outputs()["noise"], draws[1]);
+    }
+}
+
+#[test]
+fn records_go_round_a_ring_of_rows() {
+    for device in devices() {
+        let mut rig = Rig::on(&counting(), &device, &Tensors::from([("clock".into(), vec![f32::from_bits(3)])]));
+        let mut want = vec![0.0; 8];
+        for step in 3..9 {
+            let noise = rig.outputs().remove("noise").expect("noise");
+            let sums = [noise.iter().sum::<f32>(), noise.iter().map(|v| v * v).sum()];
+            want[step % 4 * 2..][..2].copy_from_slice(&sums);
+            let got = rig.store.read("history").expect("the history");
+            for (g, w) in std::iter::zip(&got, &want) {
+                assert!((g - w).abs() <= 1e-5, "step {step}: {got:?} and should be {want:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn programs_share_states_by_name() {
+    for device in devices() {
+        let moving = || {
+            let g = graph();
+            g.ema(&g.input("x", &[3]), &g.state("s", 128, 64, &[3]), 1.0, 1.0);
+            g.finish().expect("a graph")
+        };
+        let reading = || {
+            let g = graph();
+            g.output("y", &g.state("s", 128, 64, &[3]).mul_scalar(2.0));
+            g.finish().expect("a graph")
+        };
+        let mut rig = Rig::on(&moving(), &device, &Tensors::from([("x".into(), vec![1.0, 2.0, 3.0])]));
+        let program = planned(&reading(), &Options::new(device.caps()));
+        let mut reader = Runner::new(program, &mut rig.store).expect("a runner");
+        for _ in 0..2 {
+            rig.runner.run().expect("a run");
+            reader.run().expect("a run");
+        }
+        assert_eq!(reader.read("y").expect("y"), [2.0, 4.0, 6.0]);
+        assert_eq!(rig.store.names().collect::<Vec<_>>(), ["s"]);
+        assert_eq!(rig.store.read("s").expect("s")[..67].iter().sum::<f32>(), 6.0);
+    }
+}
+
+#[test]
+fn an_output_may_be_an_updated_state() {
+    for device in devices() {
+        let g = graph();
+        let s = g.state("s", 3, 0, &[3]);
+        g.ema(&g.input("x", &[3]), &s, 0.5, 1.0);
+        g.output("s", &s);
+        let given = Tensors::from([("x".into(), vec![4.0, 8.0, 12.0])]);
+        let mut rig = Rig::on(&g.finish().expect("a graph"), &device, &given);
+        assert_eq!(rig.outputs()["s"], [2.0, 4.0, 6.0]);
+        assert_eq!(rig.outputs()["s"], [3.0, 6.0, 9.0]);
+    }
+}
+
+#[test]
+fn many_runs_may_be_on_their_way() {
+    for device in devices() {
+        let mut rig = Rig::on(&counting(), &device, &Tensors::new());
+        (0..50).for_each(|_| rig.runner.run().expect("a run"));
+        rig.runner.wait().expect("the end");
+        assert_eq!(rig.store.read("clock").expect("the clock")[0].to_bits(), 50);
+    }
+}
+
+#[test]
+fn profiles_time_every_launch_of_one_run() {
+    for device in devices() {
+        let mut rig = Rig::on(&counting(), &device, &Tensors::new());
+        let (times, _) = rig.runner.profile().expect("a profile");
+        assert_eq!(times.len(), rig.runner.program().launches.len());
+        assert!(times.iter().all(|t| *t >= 0.0) && times.iter().sum::<f64>() > 0.0);
+        assert_eq!(rig.store.read("clock").expect("the clock")[0].to_bits(), 1);
+    }
+}
+
+#[test]
+fn listings_name_every_launch_and_buffer() {
+    let program = planned(&counting(), &Options::new(None));
+    let listing = program.listing();
+    assert_eq!(listing.lines().count(), program.launches.len() + program.buffers.len());
+    for launch in &program.launches {
+        assert!(listing.contains(&launch.kernel.label()), "{listing}");
+    }
+    for buffer in &program.buffers {
+        if let Purpose::State(name) = &buffer.purpose {
+            assert!(listing.contains(&format!("state {name}")), "{listing}");
+        }
+    }
+    let flops: u64 = program.launches.iter().map(|l| l.kernel.flops()).sum();
+    assert_eq!(program.totals().flops, flops);
+}
