@@ -10,6 +10,7 @@ mod layout;
 mod philox;
 mod programs;
 mod random_graphs;
+mod runs;
 mod second_order;
 mod steps;
 mod support;

@@ -1,0 +1,263 @@
+//! The training loop: resuming, repeating, breaking down, and files that are not what they should
+//! be. On the CPU device, with models small enough for it.
+
+use limn::models::ModelConfig;
+use limn::program::Device;
+use limn::train::{Config, Hooks, Outcome, RunDir, Session, Start, TrainError, checkpoint, train};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// A preset with these settings, small and short.
+fn config(preset: &str, settings: &[&str]) -> Config {
+    let mut config = Config::preset(preset).expect("a preset");
+    config.set_all(&["train.batch=4", "train.steps=7", "train.log_every=3", "train.checkpoint_every=2"]).expect("settings");
+    config.set_all(settings).expect("settings");
+    config
+}
+
+fn vae(settings: &[&str]) -> Config {
+    let mut all = vec!["model.hidden=8", "model.latent=2"];
+    all.extend(settings);
+    config("vae", &all)
+}
+
+fn start(config: &Config, out: &Path) -> Start {
+    Start::New { config: config.clone(), out: Some(out.into()) }
+}
+
+fn resume(dir: &Path) -> Start {
+    Start::Resume { dir: dir.into(), steps: None, epochs: None }
+}
+
+fn run(start: Start) -> Result<Outcome, TrainError> {
+    let stop = AtomicBool::new(false);
+    let mut sampler = |_: &mut Session, _: usize, _: &Path| Ok(());
+    train(start, Device::Cpu, Hooks { sampler: &mut sampler, stop: &stop, screen: false })
+}
+
+/// Trains until a picture of step `at` is due, and stops there as Ctrl-C would.
+fn run_until(start: Start, at: u64) -> Outcome {
+    let stop = AtomicBool::new(false);
+    let end = format!("step-{at}.png");
+    let mut sampler = |_: &mut Session, _: usize, path: &Path| {
+        stop.fetch_or(path.ends_with(&end), Ordering::Relaxed);
+        Ok(())
+    };
+    let outcome = train(start, Device::Cpu, Hooks { sampler: &mut sampler, stop: &stop, screen: false });
+    outcome.expect("a stop is no error")
+}
+
+fn bytes(dir: &Path) -> Vec<u8> {
+    std::fs::read(dir.join("checkpoint.safetensors")).expect("a checkpoint")
+}
+
+/// Step, epoch and losses of every row, as they are written.
+fn losses(dir: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(dir.join("metrics.csv")).expect("metrics");
+    text.lines().map(|l| l.rsplitn(3, ',').last().unwrap_or_default().to_string()).collect()
+}
+
+#[test]
+fn resumed_and_repeated_runs_are_bitwise_equal() {
+    let models = [
+        vae(&["train.sample_every=1"]),
+        config("dcgan-28", &["model.width=2", "model.latent=3", "model.discriminator_steps=2", "train.sample_every=1"]),
+        config("pixelcnn", &["model.hidden=1", "model.blocks=1", "train.sample_every=1", "optim.kind=rmsprop"]),
+    ];
+    for config in models {
+        let dir = tempfile::tempdir().expect("a folder");
+        let [whole, twin, parts] = ["whole", "twin", "parts"].map(|name| dir.path().join(name));
+        let outcome = run(start(&config, &whole)).expect("a run");
+        assert_eq!((outcome.step, outcome.total), (7, 7));
+        run(start(&config, &twin)).expect("a run");
+        assert!(bytes(&whole) == bytes(&twin), "{}: two runs differ", config.name);
+        assert_eq!(losses(&whole), losses(&twin));
+
+        assert_eq!(run_until(start(&config, &parts), 3).step, 3);
+        assert_eq!(losses(&parts).len(), 1 + 3);
+        // As if killed after more steps than the checkpoint knows.
+        let mut metrics = std::fs::read_to_string(parts.join("metrics.csv")).expect("metrics");
+        metrics.push_str("4,1,9,9,9\n5,1,");
+        std::fs::write(parts.join("metrics.csv"), metrics).expect("metrics");
+        assert_eq!(run_until(resume(&parts), 5).step, 5);
+        run(resume(&parts)).expect("the rest");
+        assert!(bytes(&whole) == bytes(&parts), "{}: the resumed run differs", config.name);
+        assert_eq!(losses(&whole), losses(&parts));
+        assert_eq!(losses(&whole).len(), 1 + 7);
+
+        let error = run(resume(&parts)).expect_err("nothing left").to_string();
+        assert!(error.contains("is complete (7 steps)"), "{error}");
+    }
+}
+
+#[test]
+fn a_longer_run_begins_like_the_shorter_one() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let [short, long] = ["short", "long"].map(|name| dir.path().join(name));
+    run(start(&vae(&[]), &short)).expect("a run");
+    run(start(&vae(&["train.steps=12"]), &long)).expect("a run");
+    run(Start::Resume { dir: short.clone(), steps: Some(12), epochs: None }).expect("more steps");
+    assert!(bytes(&short) == bytes(&long));
+    assert_eq!(RunDir::open(&short).expect("a run").config.train.steps, Some(12));
+}
+
+#[test]
+fn a_run_killed_before_its_first_checkpoint_starts_again() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let [whole, killed] = ["whole", "killed"].map(|name| dir.path().join(name));
+    run(start(&vae(&[]), &whole)).expect("a run");
+    run(start(&vae(&[]), &killed)).expect("a run");
+    std::fs::remove_file(killed.join("checkpoint.safetensors")).expect("gone");
+    let error = RunDir::open(&killed).expect("a run").session(Device::Cpu).err().expect("no checkpoint").to_string();
+    assert!(error.contains("has no checkpoint yet"), "{error}");
+    run(resume(&killed)).expect("from the start");
+    assert!(bytes(&whole) == bytes(&killed));
+}
+
+#[test]
+fn a_run_can_be_opened_and_its_settings_reproduce_it() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let [first, second] = ["first", "second"].map(|name| dir.path().join(name));
+    run(start(&vae(&["train.seed=5"]), &first)).expect("a run");
+    let file = first.join("config.toml");
+    let config = Config::load(file.to_str().expect("a path")).expect("settings");
+    run(start(&config, &second)).expect("a run");
+    assert!(bytes(&first) == bytes(&second));
+    let (session, step) = RunDir::open(&first).expect("a run").session(Device::Cpu).expect("a session");
+    assert_eq!(step, 7);
+    let params = session.store.read("vae.params").expect("parameters");
+    let text = bytes(&first);
+    let file = safetensors::SafeTensors::deserialize(&text).expect("safetensors");
+    let weight = file.tensor("fc1.weight").expect("PyTorch's name");
+    assert_eq!(weight.shape(), [8, 784]);
+    assert_eq!(weight.data(), bytemuck::cast_slice::<f32, u8>(&params[..8 * 784]));
+
+    for (path, words) in [
+        (dir.path().join("nowhere"), "it does not exist"),
+        (dir.path().to_path_buf(), "it has no config.toml"),
+        (first.join("config.toml"), "it is a file"),
+    ] {
+        let error = RunDir::open(&path).expect_err("no run").to_string();
+        assert!(error.contains("is no run folder") && error.contains(words), "{error}");
+    }
+    let error = run(start(&vae(&[]), &first)).expect_err("in use").to_string();
+    assert!(error.contains("not empty") && error.contains("--resume"), "{error}");
+}
+
+#[test]
+fn nan_stops_the_run_and_keeps_the_last_good_checkpoint() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let out = dir.path().join("run");
+    run(start(&vae(&["train.steps=4"]), &out)).expect("a good start");
+    let good = bytes(&out);
+    // The rate is what the file says it is when the run goes on.
+    let file = out.join("config.toml");
+    let text = std::fs::read_to_string(&file).expect("settings").replace("lr = 0.001", "lr = 1e30");
+    std::fs::write(&file, text).expect("settings");
+    let error = run(Start::Resume { dir: out.clone(), steps: Some(40), epochs: None }).expect_err("no numbers");
+    let words = error.to_string();
+    assert!(words.contains("training broke down") && words.contains("step 4 is saved"), "{words}");
+    assert!(words.contains("fc"), "names a tensor: {words}");
+    assert!(bytes(&out) == good);
+    assert!(std::fs::read_to_string(out.join("log.txt")).expect("a log").contains("training broke down"));
+}
+
+#[test]
+fn a_checkpoint_that_is_not_this_runs_is_refused_and_nothing_is_loaded() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let [ours, other] = ["ours", "other"].map(|name| dir.path().join(name));
+    run(start(&vae(&[]), &ours)).expect("a run");
+    run(start(&vae(&["model.hidden=9"]), &other)).expect("a run");
+    let file = ours.join("checkpoint.safetensors");
+    let good = bytes(&ours);
+    let config = vae(&[]);
+    let mut session =
+        Session::new(&config.model, &config.optim, config.train.seed, Device::Cpu).expect("a session");
+    let before = session.store.read("vae.params").expect("parameters");
+
+    let tensor = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![1], &[0; 4]).expect("a tensor");
+    let foreign = safetensors::serialize([("x", tensor)], None).expect("a file");
+    let flipped = {
+        let mut bytes = good.clone();
+        let end = bytes.len();
+        bytes[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
+        bytes
+    };
+    for (content, words) in [
+        (good[..good.len() - 1].to_vec(), "damaged or cut short"),
+        (good[..100].to_vec(), "damaged or cut short"),
+        (good[..3].to_vec(), "damaged or cut short"),
+        (Vec::new(), "it is empty"),
+        (b"not a checkpoint at all".to_vec(), "damaged or cut short"),
+        (foreign, "not one that limn wrote"),
+        (bytes(&other), "tensor fc1.weight has shape [9, 784], not [8, 784]"),
+        (flipped, "holds values that are not finite"),
+    ] {
+        std::fs::write(&file, content).expect("a file");
+        let error = checkpoint::load(&file, &mut session).expect_err("refused").to_string();
+        assert!(error.contains(words) && error.contains("checkpoint.safetensors"), "{error}\n{words}");
+        assert!(session.store.read("vae.params").expect("parameters") == before);
+        assert!(RunDir::open(&ours).expect("a run").session(Device::Cpu).is_err() || words.contains("not finite"));
+    }
+    std::fs::write(&file, &good).expect("a file");
+    let mut sgd = config.clone();
+    sgd.set("optim.kind=sgd").expect("a setting");
+    let mut session = Session::new(&sgd.model, &sgd.optim, 0, Device::Cpu).expect("a session");
+    let error = checkpoint::load(&file, &mut session).expect_err("another optimiser").to_string();
+    assert!(error.contains("optim.vae.momentum is missing"), "{error}");
+    let mut session = Session::new(&config.model, &config.optim, 1, Device::Cpu).expect("a session");
+    let error = checkpoint::load(&file, &mut session).expect_err("another seed").to_string();
+    assert!(error.contains("seed 0"), "{error}");
+}
+
+#[test]
+fn a_checkpoint_that_cannot_be_written_leaves_the_old_one() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let out = dir.path().join("run");
+    run(start(&vae(&[]), &out)).expect("a run");
+    let good = bytes(&out);
+    // A folder in the temporary file's place stands for a disk that takes no more.
+    std::fs::create_dir(out.join("checkpoint.safetensors.tmp")).expect("a folder");
+    let error = run(Start::Resume { dir: out.clone(), steps: Some(20), epochs: None }).expect_err("no room").to_string();
+    assert!(error.contains("cannot save") && error.contains("step 7 is saved"), "{error}");
+    assert!(bytes(&out) == good);
+    std::fs::remove_dir(out.join("checkpoint.safetensors.tmp")).expect("gone");
+    run(Start::Resume { dir: out, steps: Some(9), epochs: None }).expect("room again");
+}
+
+#[test]
+fn bad_settings_and_data_make_no_folder() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let out = dir.path().join("run");
+    for (settings, words) in [
+        (&["train.batch=6001"][..], "a batch of 6001 is larger than the data, which has 6000 images"),
+        (&["data.source=mnit"], "there is no dataset and no file or folder called 'mnit'; did you mean mnist"),
+        (&["train.batch=0"], "train.batch = 0 must be at least 1"),
+        (&["optim.lr=inf"], "optim.lr = inf must be a finite number"),
+    ] {
+        let error = run(start(&vae(settings), &out)).expect_err("refused").to_string();
+        assert!(error.contains(words), "{error}\n{words}");
+        assert!(!out.exists());
+    }
+}
+
+#[test]
+fn only_one_process_trains_in_a_folder() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let out = dir.path().join("run");
+    run(start(&vae(&[]), &out)).expect("a run");
+    let held = std::fs::File::open(out.join(".lock")).expect("the lock");
+    held.lock().expect("held");
+    let error = run(Start::Resume { dir: out, steps: Some(9), epochs: None }).expect_err("locked").to_string();
+    assert!(error.contains("another limn is training"), "{error}");
+}
+
+#[test]
+fn models_keep_their_sizes_in_the_checkpoint() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let out = dir.path().join("run");
+    run(start(&vae(&[]), &out)).expect("a run");
+    let info = checkpoint::info(&out.join("checkpoint.safetensors")).expect("metadata");
+    let ModelConfig::Vae(sizes) = info.model else { panic!("a vae") };
+    assert_eq!((info.step, info.seed, sizes.hidden), (7, 0, 8));
+}
