@@ -2,15 +2,16 @@
 
 use crate::support::gpu;
 use limn::kernels::Caps;
+use limn::nn::OptimConfig;
 use limn::program::{Device, Options, plan};
 use limn::train::{Config, PRESETS, Session, train_source};
 use std::path::Path;
 
-/// A session of a preset after `steps` steps on the built-in images in order, and the losses of
+/// A session after `steps` steps on the built-in images in order, and the losses of
 /// each step, one row a step.
-fn train(name: &str, device: Device, batch: usize, steps: usize) -> (Session, Vec<Vec<f32>>) {
-    let config = Config::preset(name).expect("a preset");
-    let mut session = Session::new(&config.model, &config.optim, 0, device).expect("a session");
+fn train(config: &Config, device: Device, batch: usize, steps: usize) -> (Session, Vec<Vec<f32>>) {
+    let seed = config.train.seed;
+    let mut session = Session::new(&config.model, &config.optim, seed, device).expect("a session");
     let [c, h, w] = session.model.geometry();
     let data = limn::data::open("builtin", Some(limn::data::Geometry::new(c, h, w))).expect("the built-in set");
     let mut step = session.train_step(batch).expect("a program");
@@ -25,13 +26,17 @@ fn train(name: &str, device: Device, batch: usize, steps: usize) -> (Session, Ve
     (session, losses)
 }
 
+fn preset(name: &str) -> Config {
+    Config::preset(name).expect("a preset")
+}
+
 /// Holds ten losses against PyTorch's in f64. The tolerance at step t is `floor`, or four times
 /// the worst that f32 rounding alone did to PyTorch's own losses up to then.
 fn follows_pytorch(name: &str, batch: usize, floor: f64) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/fixtures/losses.json");
     let all: serde_json::Value = serde_json::from_slice(&std::fs::read(path).expect("fixtures")).expect("JSON");
     let number = |kind: &str, loss: &str, t: usize| all[name][kind][loss][t].as_f64().expect("a number");
-    let (session, losses) = train(name, gpu(), batch, 10);
+    let (session, losses) = train(&preset(name), gpu(), batch, 10);
     let mut rounding = 0.0f64;
     for (t, row) in losses.iter().enumerate() {
         let columns: Vec<_> = std::iter::zip(session.model.losses(), row).collect();
@@ -73,25 +78,37 @@ fn distance(a: &[f32], b: &[f32]) -> f64 {
     difference / norm(&mut b.iter().map(|y| f64::from(*y))).max(f64::MIN_POSITIVE)
 }
 
+/// One step of a preset on the GPU and on the twins: the worst distance of the losses and of each
+/// network's gradient.
+fn apart(name: &str, seed: u64) -> (f64, f64) {
+    // Adam's first step has every gradient's sign and nothing of its size, so an update of the
+    // discriminator would blow rounding up before the generator sees it. Plain descent does not,
+    // and its momentum after one step is the gradient.
+    let optim = OptimConfig::Sgd { lr: 1e-6, decay: 1.0, momentum: 0.9, weight_decay: 0.0 };
+    let mut config = Config { optim, ..preset(name) };
+    config.train.seed = seed;
+    let batch = if name == "dcgan" { 2 } else { 3 };
+    let (on_gpu, losses) = train(&config, gpu(), batch, 1);
+    let (on_cpu, want) = train(&config, Device::Cpu, batch, 1);
+    let gradients = on_cpu.model.networks().into_iter().map(|net| {
+        let state = format!("{}.momentum", net.name);
+        let read = |session: &Session| session.store.read(&state).expect("a moment");
+        let want = read(&on_cpu);
+        assert!(want.iter().any(|v| *v != 0.0), "{name}: {state} is all zeros");
+        distance(&read(&on_gpu), &want)
+    });
+    (distance(&losses[0], &want[0]), gradients.fold(0.0, f64::max))
+}
+
 #[test]
 fn a_step_of_every_preset_on_the_gpu_follows_the_twins() {
     for (name, _) in PRESETS {
-        let batch = if name == "dcgan" { 2 } else { 3 };
-        let (on_gpu, losses) = train(name, gpu(), batch, 1);
-        let (on_cpu, want) = train(name, Device::Cpu, batch, 1);
-        for (got, want) in std::iter::zip(&losses[0], &want[0]) {
-            assert!((got - want).abs() <= 2e-5 * want.abs().max(1.0), "{name}: loss {got}, the twin has {want}");
-        }
-        for net in on_cpu.model.networks() {
-            // Adam's first moment after one step is a tenth (or half) of the gradient. Its norm
-            // forgives the odd unit whose sign flips at a kink, and nothing else.
-            let state = format!("{}.m", net.name);
-            let read = |session: &Session| session.store.read(&state).expect("a moment");
-            let (got, want) = (read(&on_gpu), read(&on_cpu));
-            assert!(want.iter().any(|v| *v != 0.0), "{name}: {state} is all zeros");
-            let off = distance(&got, &want);
-            assert!(off < 2e-3, "{name}: the gradient of {} is off by {off:e} of its length", net.name);
-        }
+        // A unit within rounding of its kink may fall either way and move a gradient by a
+        // thousandth; that does not happen to two draws of the parameters alike.
+        let [(loss, a), (_, b)] = [1, 2].map(|seed| apart(name, seed));
+        assert!(loss < 1e-5, "{name}: the losses are off by {loss:e}");
+        assert!(a.min(b) < 5e-5, "{name}: gradients are off by {a:e} and {b:e} of their length");
+        assert!(a.max(b) < 5e-2, "{name}: gradients are off by {a:e} and {b:e} of their length");
     }
 }
 
@@ -99,7 +116,7 @@ fn a_step_of_every_preset_on_the_gpu_follows_the_twins() {
 fn two_trainings_on_the_gpu_agree_in_every_bit() {
     for name in ["vae-conv-small", "dcgan-28-small", "pixelcnn-small"] {
         let bits = || {
-            let (session, losses) = train(name, gpu(), 8, 3);
+            let (session, losses) = train(&preset(name), gpu(), 8, 3);
             let params = session.model.networks().iter().map(|n| n.params_state()).collect::<Vec<_>>();
             let states = params.iter().flat_map(|p| session.store.read(p).expect("parameters"));
             losses.into_iter().flatten().chain(states).map(f32::to_bits).collect::<Vec<_>>()
@@ -113,7 +130,7 @@ fn listings_are_the_golden_ones() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/golden");
     let mut stale = Vec::new();
     for (name, _) in PRESETS {
-        let config = Config::preset(name).expect("a preset");
+        let config = preset(name);
         let model = config.model.build().expect("a model");
         let source = train_source(model.as_ref(), &config.optim, config.train.batch, 0).expect("a program");
         let program = plan(&source, &Options::new(Some(Caps::WEBGPU))).expect("a plan");
