@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// A preset with these settings, small and short.
 fn config(preset: &str, settings: &[&str]) -> Config {
     let mut config = Config::preset(preset).expect("a preset");
-    config.set_all(&["train.batch=4", "train.steps=7", "train.log_every=3", "train.checkpoint_every=2"]).expect("settings");
+    config
+        .set_all(&["train.batch=4", "train.steps=7", "train.log_every=3", "train.checkpoint_every=2"])
+        .expect("settings");
     config.set_all(settings).expect("settings");
     config
 }
@@ -171,8 +173,7 @@ fn a_checkpoint_that_is_not_this_runs_is_refused_and_nothing_is_loaded() {
     let file = ours.join("checkpoint.safetensors");
     let good = bytes(&ours);
     let config = vae(&[]);
-    let mut session =
-        Session::new(&config.model, &config.optim, config.train.seed, Device::Cpu).expect("a session");
+    let mut session = Session::new(&config.model, &config.optim, config.train.seed, Device::Cpu).expect("a session");
     let before = session.store.read("vae.params").expect("parameters");
 
     let tensor = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![1], &[0; 4]).expect("a tensor");
@@ -218,7 +219,8 @@ fn a_checkpoint_that_cannot_be_written_leaves_the_old_one() {
     let good = bytes(&out);
     // A folder in the temporary file's place stands for a disk that takes no more.
     std::fs::create_dir(out.join("checkpoint.safetensors.tmp")).expect("a folder");
-    let error = run(Start::Resume { dir: out.clone(), steps: Some(20), epochs: None }).expect_err("no room").to_string();
+    let error =
+        run(Start::Resume { dir: out.clone(), steps: Some(20), epochs: None }).expect_err("no room").to_string();
     assert!(error.contains("cannot save") && error.contains("step 7 is saved"), "{error}");
     assert!(bytes(&out) == good);
     std::fs::remove_dir(out.join("checkpoint.safetensors.tmp")).expect("gone");

@@ -15,7 +15,7 @@
 @group(0) @binding(4) var<storage, read> r: array<f32>; // as dst
 @group(0) @binding(5) var<storage, read_write> dst: array<f32>; // [rows, dc, dh, dw]
 
-fn linear(x: f32) -> f32 { return select(p.slope * x, x, x > 0.0); }
+fn linear(x: f32) -> f32 { return select(select(p.slope * x, 0.0, p.slope == 0.0), x, x > 0.0); }
 
 // The mh-th and mv-th live tap of the two axes.
 struct Tap { mh: u32, mv: u32 }
@@ -224,7 +224,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) grid: vec
   }
   for (var i = with_residual; i < filled; i += 1u) {
     let sum = acc[i] + bias;
-    let value = select(p.slope * sum, sum, sum > vec2<f32>());
+    let value = select(select(p.slope * sum, vec2<f32>(), p.slope == 0.0), sum, sum > vec2<f32>());
     let index = to[i] + column0;
     if (q0 * 2u + 0u < columns) { dst[index] = value[0]; }
     if (q0 * 2u + 1u < columns) { dst[index + apart] = value[1]; }

@@ -68,7 +68,10 @@ fn step(args: &StepArgs, device: Option<&str>, json: bool) -> Result<(), Error> 
     }
     term::say(format!("{} batch {} on {}: median of {} steps", t.preset, t.batch, t.device, t.steps))?;
     term::say(format!("  {:>10.2} ms a step, {:.1} images/s", t.median_ms, t.images_per_s))?;
-    term::say(format!("  {:>10.2} ms on the device, {:.3} ms on the host, {} launches", t.gpu_ms, t.host_ms, t.launches))?;
+    term::say(format!(
+        "  {:>10.2} ms on the device, {:.3} ms on the host, {} launches",
+        t.gpu_ms, t.host_ms, t.launches
+    ))?;
     term::say(format!("  {:>10.2} GFLOP a step, {:.2} GFLOP/s", t.gflop_per_step, t.gflops))?;
     term::say(format!("  {:>10.1} MB in buffers", t.peak_bytes as f64 / 1e6))
 }

@@ -33,7 +33,9 @@ pub fn complete(args: &CompleteArgs) -> Result<(), Error> {
     let run = RunDir::open(&args.dir)?;
     let (mut session, _) = run.session(device::open(args.device.device.as_deref())?)?;
     if !matches!(session.model.family(), Family::Pixels(_)) {
-        return Err(Error::new("only models that draw pixel by pixel complete images; train a pixelcnn preset for that"));
+        return Err(Error::new(
+            "only models that draw pixel by pixel complete images; train a pixelcnn preset for that",
+        ));
     }
     let [c, h, w] = session.model.geometry();
     let geometry = Geometry::new(c, h, w);

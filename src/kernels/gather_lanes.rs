@@ -122,7 +122,8 @@ fn recipe(form: &Gather, caps: &Caps, size: &'static Size) -> Recipe {
 
 /// `form` has its channels padded as the shader wants them.
 fn main_stage(form: &Gather, caps: &Caps, size: &'static Size, weights: Slot, dst: Slot) -> Stage {
-    // A leaky ReLU of slope 0 is a ReLU, one of slope 1 the identity; curved ones come behind.
+    // A leaky ReLU of slope 0 is a ReLU (of which the shader makes 0, not -0), one of slope 1 the
+    // identity; curved ones come behind.
     let slope = [1.0, 0.0, form.slope].get(form.act as usize).copied().unwrap_or(1.0);
     let [(ph, uh), (pw, uw)] = form.phases();
     let columns = form.pack_dst.div_ceil(size.columns) * form.groups * form.batch;
