@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// A preset with these settings, small and short.
 fn config(preset: &str, settings: &[&str]) -> Config {
     let mut config = Config::preset(preset).expect("a preset");
-    config.set_all(&["train.batch=4", "train.steps=7", "train.log_every=3", "train.checkpoint_every=2"]).expect("settings");
+    config
+        .set_all(&["train.batch=4", "train.steps=7", "train.log_every=3", "train.checkpoint_every=2"])
+        .expect("settings");
     config.set_all(settings).expect("settings");
     config
 }
@@ -171,16 +173,17 @@ fn a_checkpoint_that_is_not_this_runs_is_refused_and_nothing_is_loaded() {
     let file = ours.join("checkpoint.safetensors");
     let good = bytes(&ours);
     let config = vae(&[]);
-    let mut session =
-        Session::new(&config.model, &config.optim, config.train.seed, Device::Cpu).expect("a session");
+    let mut session = Session::new(&config.model, &config.optim, config.train.seed, Device::Cpu).expect("a session");
     let before = session.store.read("vae.params").expect("parameters");
 
     let tensor = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![1], &[0; 4]).expect("a tensor");
     let foreign = safetensors::serialize([("x", tensor)], None).expect("a file");
     let flipped = {
+        let file = safetensors::SafeTensors::deserialize(&good).expect("safetensors");
+        let weight = file.tensor("fc1.weight").expect("a tensor").data();
+        let at = weight.as_ptr().addr() - good.as_ptr().addr();
         let mut bytes = good.clone();
-        let end = bytes.len();
-        bytes[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
+        bytes[at..at + 4].copy_from_slice(&f32::NAN.to_le_bytes());
         bytes
     };
     for (content, words) in [
@@ -197,7 +200,7 @@ fn a_checkpoint_that_is_not_this_runs_is_refused_and_nothing_is_loaded() {
         let error = checkpoint::load(&file, &mut session).expect_err("refused").to_string();
         assert!(error.contains(words) && error.contains("checkpoint.safetensors"), "{error}\n{words}");
         assert!(session.store.read("vae.params").expect("parameters") == before);
-        assert!(RunDir::open(&ours).expect("a run").session(Device::Cpu).is_err() || words.contains("not finite"));
+        assert!(RunDir::open(&ours).expect("a run").session(Device::Cpu).is_err());
     }
     std::fs::write(&file, &good).expect("a file");
     let mut sgd = config.clone();
@@ -218,7 +221,8 @@ fn a_checkpoint_that_cannot_be_written_leaves_the_old_one() {
     let good = bytes(&out);
     // A folder in the temporary file's place stands for a disk that takes no more.
     std::fs::create_dir(out.join("checkpoint.safetensors.tmp")).expect("a folder");
-    let error = run(Start::Resume { dir: out.clone(), steps: Some(20), epochs: None }).expect_err("no room").to_string();
+    let error =
+        run(Start::Resume { dir: out.clone(), steps: Some(20), epochs: None }).expect_err("no room").to_string();
     assert!(error.contains("cannot save") && error.contains("step 7 is saved"), "{error}");
     assert!(bytes(&out) == good);
     std::fs::remove_dir(out.join("checkpoint.safetensors.tmp")).expect("gone");
