@@ -179,9 +179,11 @@ fn a_checkpoint_that_is_not_this_runs_is_refused_and_nothing_is_loaded() {
     let tensor = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![1], &[0; 4]).expect("a tensor");
     let foreign = safetensors::serialize([("x", tensor)], None).expect("a file");
     let flipped = {
+        let file = safetensors::SafeTensors::deserialize(&good).expect("safetensors");
+        let weight = file.tensor("fc1.weight").expect("a tensor").data();
+        let at = weight.as_ptr().addr() - good.as_ptr().addr();
         let mut bytes = good.clone();
-        let end = bytes.len();
-        bytes[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
+        bytes[at..at + 4].copy_from_slice(&f32::NAN.to_le_bytes());
         bytes
     };
     for (content, words) in [
@@ -198,7 +200,7 @@ fn a_checkpoint_that_is_not_this_runs_is_refused_and_nothing_is_loaded() {
         let error = checkpoint::load(&file, &mut session).expect_err("refused").to_string();
         assert!(error.contains(words) && error.contains("checkpoint.safetensors"), "{error}\n{words}");
         assert!(session.store.read("vae.params").expect("parameters") == before);
-        assert!(RunDir::open(&ours).expect("a run").session(Device::Cpu).is_err() || words.contains("not finite"));
+        assert!(RunDir::open(&ours).expect("a run").session(Device::Cpu).is_err());
     }
     std::fs::write(&file, &good).expect("a file");
     let mut sgd = config.clone();
