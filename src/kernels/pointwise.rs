@@ -243,7 +243,9 @@ pub struct Pointwise {
 }
 
 params! {
-    /// The uniform block of `pointwise.wgsl`.
+    /// The uniform block of `pointwise.wgsl`: how operand k lies over the output, and the constant
+    /// of step k.
+    #[allow(missing_docs)]
     pub struct PointwiseParams {
         pub len: u32,
         pub inner0: u32, pub inner1: u32, pub inner2: u32, pub inner3: u32, pub inner4: u32, pub inner5: u32,
@@ -301,8 +303,8 @@ impl Pointwise {
         let full = s.inner == 1 && s.period as usize == self.len;
         match s {
             _ if full => 1,
-            _ if s.inner % 4 == 0 || s.period == 1 => 2,
-            _ if s.inner == 1 && s.period % 4 == 0 => 3,
+            _ if s.inner.is_multiple_of(4) || s.period == 1 => 2,
+            _ if s.inner == 1 && s.period.is_multiple_of(4) => 3,
             _ => 0,
         }
     }
@@ -368,7 +370,7 @@ impl Kernel for Pointwise {
         let wg = if caps.class == Class::Lanes { 8 } else { 64 };
         let mut all = Vec::new();
         let kinds: Vec<u32> = self.inputs.iter().map(|s| self.vec4_kind(*s)).collect();
-        if self.len % 4 == 0 && !kinds.contains(&0) {
+        if self.len.is_multiple_of(4) && !kinds.contains(&0) {
             let groups = (self.len / 4).div_ceil(wg as usize);
             all.push(Recipe::single("vec4", self.stage(&VEC4, &kinds, groups, wg, caps)));
         }

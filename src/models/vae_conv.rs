@@ -43,7 +43,7 @@ impl VaeConv {
     pub fn new(c: &VaeConvConfig) -> Result<VaeConv, String> {
         positive(&[("channels", c.channels), ("height", c.height), ("width", c.width)])?;
         positive(&[("filters1", c.filters1), ("filters2", c.filters2), ("dense", c.dense), ("latent", c.latent)])?;
-        if c.height % 4 != 0 || c.width % 4 != 0 {
+        if !c.height.is_multiple_of(4) || !c.width.is_multiple_of(4) {
             return Err(format!("model.height and model.width must be multiples of 4, not {}x{}", c.height, c.width));
         }
         // TensorFlow's "same" padding of a 3x3 kernel at stride 2 is all at bottom and right.
