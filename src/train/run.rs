@@ -323,6 +323,10 @@ impl Loop<'_> {
             self.one_step(log_every)?;
             let due = |every: u64| every > 0 && self.step.is_multiple_of(every) && self.step < self.total;
             let (save, draw) = (due(checkpoint_every), due(sample_every));
+            if save || draw {
+                // What is still running is training, not pause.
+                self.collect(true)?;
+            }
             let pause = Instant::now();
             if save {
                 self.save()?;
@@ -364,9 +368,7 @@ impl Loop<'_> {
         host += self.runner.take_host_time();
         let rest = Instant::now();
         self.step += 1;
-        let elapsed = self.began.elapsed();
-        let active = (elapsed - self.paused).as_secs_f64();
-        self.ticks.push_back(Tick { wall: self.offset + elapsed.as_secs_f64(), active });
+        self.ticks.push_back(self.now());
         if self.step.is_multiple_of(log_every) {
             self.ask()?;
         }
@@ -375,6 +377,11 @@ impl Loop<'_> {
         host += rest.elapsed();
         self.host.push(host.as_secs_f32() * 1e6);
         Ok(())
+    }
+
+    fn now(&self) -> Tick {
+        let elapsed = self.began.elapsed();
+        Tick { wall: self.offset + elapsed.as_secs_f64(), active: (elapsed - self.paused).as_secs_f64() }
     }
 
     /// Asks the device for the losses of the steps since it was last asked.
@@ -398,7 +405,7 @@ impl Loop<'_> {
                 Some(history) => {
                     let steps = block.steps.clone();
                     self.blocks.pop_front();
-                    self.record(steps, &history)?;
+                    self.record(steps, &history, all && self.blocks.is_empty())?;
                 }
                 None => break,
             }
@@ -406,12 +413,14 @@ impl Loop<'_> {
         Ok(())
     }
 
-    /// Writes the losses of some steps to `metrics.csv` and shows their mean.
-    fn record(&mut self, steps: Range<u64>, history: &[f32]) -> Result<(), TrainError> {
+    /// Writes the losses of some steps to `metrics.csv` and shows their mean. `idle` says that the
+    /// device has nothing left to do.
+    fn record(&mut self, steps: Range<u64>, history: &[f32], idle: bool) -> Result<(), TrainError> {
         let names = self.session.model.losses();
         let count = (steps.end - steps.start) as usize;
         let ticks: Vec<Tick> = self.ticks.drain(..count.min(self.ticks.len())).collect();
-        let end = ticks.last().copied().unwrap_or(self.before);
+        // A step's tick is when it was queued; the last one's end is known only of an idle device.
+        let end = if idle { self.now() } else { ticks.last().copied().unwrap_or(self.before) };
         let rate = self.images * count as f64 / (end.active - self.before.active).max(1e-9);
         self.before = end;
         let mut sums = vec![0.0f64; names.len()];
