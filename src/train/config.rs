@@ -113,13 +113,7 @@ impl Config {
     /// The settings of a preset.
     pub fn preset(name: &str) -> Result<Config, ConfigError> {
         let Some((name, text)) = PRESETS.iter().find(|(n, _)| *n == name) else {
-            let hint = format!(
-                "{} a FILE.toml is written with its ending",
-                match nearest(name, PRESETS.iter().map(|(n, _)| *n)) {
-                    all if all.starts_with("there are") => format!("{all};"),
-                    some => some,
-                }
-            );
+            let hint = nearest(name, PRESETS.iter().map(|(n, _)| *n));
             return Err(ConfigError::UnknownPreset { name: name.into(), hint });
         };
         let mut config: Config = toml::from_str(text).map_err(|e| ConfigError::Value(format!("{name}: {e}")))?;

@@ -6,6 +6,7 @@ use super::folder::{RunDir, RunError};
 use super::log::{Log, Metrics, Progress, Row, duration};
 use super::{Config, ConfigError, HISTORY_ROWS, Session, SessionError};
 use crate::data::{self, Dataset, Geometry, Order};
+use crate::kernels::Class;
 use crate::program::{Device, DeviceError, Pending, Runner};
 use std::collections::VecDeque;
 use std::fs::File;
@@ -191,6 +192,7 @@ pub fn train(start: Start, device: Device, hooks: Hooks) -> Result<Outcome, Trai
         Batches::start(dataset.train, order, per_step, step..total).map_err(RunError::io("feed", &run.path))?;
     let images = (run.config.train.batch as u64 * per_step) as f64;
     let now = Tick { wall: metrics.seconds, active: 0.0 };
+    let software = session.store.device().caps().is_some_and(|caps| caps.class == Class::Lanes);
     let mut training = Loop {
         run,
         _lock: lock,
@@ -214,6 +216,7 @@ pub fn train(start: Start, device: Device, hooks: Hooks) -> Result<Outcome, Trai
         began: Instant::now(),
         offset: now.wall,
         paused: Duration::ZERO,
+        software,
         last: Vec::new(),
         host: Vec::new(),
     };
@@ -307,6 +310,8 @@ struct Loop<'a> {
     /// Seconds of earlier sittings.
     offset: f64,
     paused: Duration,
+    /// Whether the device is a software one.
+    software: bool,
     /// Losses of the last step that has arrived.
     last: Vec<f32>,
     /// Host time of each step in microseconds.
@@ -323,6 +328,10 @@ impl Loop<'_> {
             self.one_step(log_every)?;
             let due = |every: u64| every > 0 && self.step.is_multiple_of(every) && self.step < self.total;
             let (save, draw) = (due(checkpoint_every), due(sample_every));
+            if save || draw {
+                // What is still running is training, not pause.
+                self.collect(true)?;
+            }
             let pause = Instant::now();
             if save {
                 self.save()?;
@@ -362,11 +371,13 @@ impl Loop<'_> {
         let mut host = begin.elapsed();
         self.runner.run().map_err(|e| self.stopped(e))?;
         host += self.runner.take_host_time();
-        let rest = Instant::now();
         self.step += 1;
-        let elapsed = self.began.elapsed();
-        let active = (elapsed - self.paused).as_secs_f64();
-        self.ticks.push_back(Tick { wall: self.offset + elapsed.as_secs_f64(), active });
+        if self.step.is_multiple_of(log_every) && self.software {
+            // Its copy would wait for the step all the same, and count as the host's time.
+            self.runner.wait().map_err(|e| self.stopped(e))?;
+        }
+        let rest = Instant::now();
+        self.ticks.push_back(self.now());
         if self.step.is_multiple_of(log_every) {
             self.ask()?;
         }
@@ -375,6 +386,11 @@ impl Loop<'_> {
         host += rest.elapsed();
         self.host.push(host.as_secs_f32() * 1e6);
         Ok(())
+    }
+
+    fn now(&self) -> Tick {
+        let elapsed = self.began.elapsed();
+        Tick { wall: self.offset + elapsed.as_secs_f64(), active: (elapsed - self.paused).as_secs_f64() }
     }
 
     /// Asks the device for the losses of the steps since it was last asked.
@@ -398,7 +414,7 @@ impl Loop<'_> {
                 Some(history) => {
                     let steps = block.steps.clone();
                     self.blocks.pop_front();
-                    self.record(steps, &history)?;
+                    self.record(steps, &history, all && self.blocks.is_empty())?;
                 }
                 None => break,
             }
@@ -406,12 +422,14 @@ impl Loop<'_> {
         Ok(())
     }
 
-    /// Writes the losses of some steps to `metrics.csv` and shows their mean.
-    fn record(&mut self, steps: Range<u64>, history: &[f32]) -> Result<(), TrainError> {
+    /// Writes the losses of some steps to `metrics.csv` and shows their mean. `idle` says that the
+    /// device has nothing left to do.
+    fn record(&mut self, steps: Range<u64>, history: &[f32], idle: bool) -> Result<(), TrainError> {
         let names = self.session.model.losses();
         let count = (steps.end - steps.start) as usize;
         let ticks: Vec<Tick> = self.ticks.drain(..count.min(self.ticks.len())).collect();
-        let end = ticks.last().copied().unwrap_or(self.before);
+        // A step's tick is when it was queued; the last one's end is known only of an idle device.
+        let end = if idle { self.now() } else { ticks.last().copied().unwrap_or(self.before) };
         let rate = self.images * count as f64 / (end.active - self.before.active).max(1e-9);
         self.before = end;
         let mut sums = vec![0.0f64; names.len()];

@@ -25,15 +25,28 @@ fn optim_defaults(kind: &str) -> Result<OptimConfig, String> {
 
 /// "did you mean a or b?" with the most similar names, else all of them.
 pub(super) fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> String {
+    nearest_in("", wanted, names)
+}
+
+/// [`nearest`] among names that are shown behind a common prefix.
+fn nearest_in<'a>(prefix: &str, wanted: &str, names: impl IntoIterator<Item = &'a str>) -> String {
     let names: Vec<&str> = names.into_iter().collect();
     let wanted = wanted.to_lowercase();
-    let similarity = |name: &str| strsim::jaro_winkler(&wanted, name);
+    let similarity = |name: &str| {
+        // Jaro and Winkler think little of swapped letters and of missing beginnings.
+        let slip = if strsim::damerau_levenshtein(&wanted, name) == 1 { 0.95 } else { 0.0 };
+        let part = if wanted.len() > 2 && name.contains(&wanted) { 0.85 } else { 0.0 };
+        strsim::jaro_winkler(&wanted, name).max(slip).max(part)
+    };
     let mut near: Vec<&str> = names.iter().copied().filter(|n| similarity(n) > 0.8).collect();
     near.sort_by(|a, b| similarity(b).total_cmp(&similarity(a)));
     near.truncate(3);
+    let show = |names: &[&str], between: &str| -> String {
+        names.iter().map(|n| format!("{prefix}{n}")).collect::<Vec<_>>().join(between)
+    };
     match near.is_empty() {
-        true => format!("there are {}", names.join(", ")),
-        false => format!("did you mean {}?", near.join(" or ")),
+        true => format!("there are {}", show(&names, ", ")),
+        false => format!("did you mean {}?", show(&near, " or ")),
     }
 }
 
@@ -68,14 +81,15 @@ impl Settings {
         let last = dotted.rsplit('.').next().unwrap_or_default();
         let elsewhere: Vec<&str> =
             keys.iter().filter(|k| k.rsplit('.').next() == Some(last)).map(String::as_str).collect();
-        let inside: Vec<&str> =
-            keys.iter().filter(|k| k.split('.').next() == Some(section)).map(String::as_str).collect();
         if !elsewhere.is_empty() {
             return format!("unknown key; did you mean {}?", elsewhere.join(" or "));
         }
-        let names =
-            if key.is_empty() || inside.is_empty() { keys.iter().map(String::as_str).collect() } else { inside };
-        format!("unknown key; {}", nearest(&dotted, names))
+        let prefix = format!("{section}.");
+        let inside: Vec<&str> = keys.iter().filter_map(|k| k.strip_prefix(&prefix)).collect();
+        match key.is_empty() || inside.is_empty() {
+            true => format!("unknown key; {}", nearest(&dotted, keys.iter().map(String::as_str))),
+            false => format!("unknown key; {}", nearest_in(&prefix, key, inside)),
+        }
     }
 
     /// Puts a value at `section.key`, or says what is wrong with it. The kind of the optimiser may
