@@ -6,7 +6,7 @@
 CARGO ?= cargo
 LIMN := target/release/limn
 DEMO_PRESET ?= dcgan-28-small
-DEMO_STEPS ?= 600
+DEMO_STEPS ?= 1000
 DEMO_OUT ?= runs/demo
 
 .PHONY: demo test lint bench driver build
