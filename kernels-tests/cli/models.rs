@@ -1,0 +1,182 @@
+//! Commands on models, from training to pictures, and bad input to each of them: one plain
+//! sentence, exit code 2, and nothing lost.
+
+use super::{Call, limn, text};
+use std::path::{Path, PathBuf};
+
+/// A folder to work in, with runs inside.
+struct Place(tempfile::TempDir);
+
+impl Place {
+    fn new() -> Place {
+        Place(tempfile::tempdir().expect("a folder"))
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn file(&self, name: &str, bytes: &[u8]) -> PathBuf {
+        let path = self.path(name);
+        std::fs::write(&path, bytes).expect("a file");
+        path
+    }
+
+    /// Trains a preset made tiny, into a folder of that name.
+    fn train(&self, preset: &str, more: &[&str]) -> PathBuf {
+        let out = self.path(preset);
+        let args = ["train", preset, "--steps", "2", "--batch", "4", "--device", "cpu", "--out", text(&out)];
+        limn(&[&args, more].concat()).good();
+        out
+    }
+
+    fn vae(&self) -> PathBuf {
+        self.train("vae", &["--set", "model.hidden=8", "--set", "model.latent=2", "--set", "train.samples=4"])
+    }
+
+    fn pixelcnn(&self) -> PathBuf {
+        let tiny = ["--set", "model.hidden=2", "--set", "model.blocks=1", "--set", "train.samples=1"];
+        self.train("pixelcnn-small", &tiny)
+    }
+}
+
+fn on_cpu(args: &[&str]) -> Call {
+    limn(&[args, &["--device", "cpu"]].concat())
+}
+
+/// Expects a PNG and gives its width and height.
+#[track_caller]
+fn picture(path: &Path) -> (u32, u32) {
+    let picture = image::open(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    (picture.width(), picture.height())
+}
+
+#[test]
+fn a_run_holds_what_it_should_and_every_command_works_on_it() {
+    let place = Place::new();
+    let run = place.vae();
+    for file in ["config.toml", "metrics.csv", "checkpoint.safetensors", "samples/step-2.png"] {
+        assert!(run.join(file).is_file(), "{file}");
+    }
+    on_cpu(&["sample", text(&run), "--n", "5", "--seed", "1"]).good();
+    assert_eq!(picture(&run.join("samples.png")), (3 * 58 + 2, 2 * 58 + 2));
+    for view in ["manifold", "traverse", "interpolate", "reconstruct"] {
+        on_cpu(&["latent", text(&run), view]).good();
+        picture(&run.join(format!("{view}.png")));
+    }
+    let rows = on_cpu(&["eval", text(&run), "--json"]).good().rows();
+    let names: Vec<_> = rows.iter().map(|r| r["name"].as_str().expect("a name")).collect();
+    assert_eq!(names, ["loss", "elbo", "bits_per_dim", "bce", "kl"]);
+    for row in &rows {
+        assert!(row["value"].as_f64().expect("a value").is_finite());
+        assert!(row["unit"].is_string() && row["protocol"].as_str().expect("a protocol").contains("seed 0"));
+    }
+    let value = |i: usize| rows[i]["value"].as_f64().expect("a value");
+    assert!((value(0) - value(3) - value(4)).abs() < 1e-3 && value(0) == -value(1));
+    on_cpu(&["complete", text(&run), "--images", "test"]).bad(&["pixel by pixel"]);
+}
+
+#[test]
+fn pixelcnn_completes_what_is_hidden_and_keeps_what_is_known() {
+    let place = Place::new();
+    let run = place.pixelcnn();
+    let mask = place.path("mask.png");
+    let mut white = image::GrayImage::from_pixel(28, 28, image::Luma([255]));
+    (0..28).for_each(|x| white.put_pixel(x, 27, image::Luma([0])));
+    white.save(&mask).expect("a mask");
+    let out = place.path("c.png");
+    on_cpu(&["complete", text(&run), "--images", text(&mask), "--keep", text(&mask), "--out", text(&out)]).good();
+    assert_eq!(picture(&out), (6 * 58 + 2, 58 + 2));
+    let complete = |more: &[&str]| on_cpu(&[&["complete", text(&run)], more].concat());
+    complete(&["--images", "test", "--keep", "upper-hafl"]).bad(&["upper-hafl", "upper-half"]);
+    complete(&["--images", "nowhere.png"]).bad(&["nowhere.png"]);
+    let small = place.path("small.png");
+    image::GrayImage::new(5, 5).save(&small).expect("a mask");
+    complete(&["--images", "test", "--keep", text(&small)]).bad(&["5x5", "28x28"]);
+    on_cpu(&["latent", text(&run), "manifold"]).bad(&["no latent space"]);
+}
+
+#[test]
+fn plans_benches_and_profiles_speak_of_presets() {
+    let out = on_cpu(&["plan", "vae"]).good().out;
+    assert!(out.contains("fc1.weight") && out.trim_end().ends_with("parameters: 652824"), "{out}");
+    let rows = on_cpu(&["plan", "pixelcnn", "--json"]).good().rows();
+    assert_eq!(rows[0]["parameters"], 53569);
+    let rows = on_cpu(&["bench", "step", "vae", "--batch", "2", "--json"]).good().rows();
+    for key in ["median_ms", "images_per_s", "gpu_ms", "host_ms", "gflop_per_step", "gflops", "peak_bytes"] {
+        assert!(rows[0][key].as_f64().is_some_and(f64::is_finite), "{key}");
+    }
+    assert_eq!((&rows[0]["preset"], &rows[0]["batch"]), (&"vae".into(), &2.into()));
+    let place = Place::new();
+    let trace = place.path("trace.json");
+    let args = ["profile", "vae", "--steps", "1", "--batch", "2", "--trace", text(&trace), "--json"];
+    let rows = on_cpu(&args).good().rows();
+    assert!(rows.iter().any(|r| r["kernel"] == "matmul") && rows.iter().all(|r| r["ms"].is_f64()));
+    let trace: serde_json::Value = serde_json::from_slice(&std::fs::read(trace).expect("a trace")).expect("JSON");
+    assert_eq!(trace["traceEvents"].as_array().expect("events").len(), rows.len());
+    for command in [&["plan", "vea"][..], &["profile", "vea"], &["bench", "step", "vea"]] {
+        on_cpu(command).bad(&["vea", "vae"]);
+    }
+}
+
+#[test]
+fn bad_words_to_train() {
+    let place = Place::new();
+    let out = place.path("run");
+    let empty = place.path("empty");
+    std::fs::create_dir(&empty).expect("a folder");
+    let syntax = place.file("syntax.toml", b"preset = \"vae\"\n[model\n");
+    let kind = place.file("type.toml", b"preset = \"vae\"\n[model]\nhidden = \"many\"\n");
+    let key = place.file("key.toml", b"preset = \"vae\"\n[model]\nhiden = 3\n");
+    let short = place.file("short-idx3-ubyte", &[0, 0, 8, 3, 0, 0, 0, 9, 0, 0, 0, 28, 0, 0, 0, 28, 1, 2]);
+    let magic = place.file("magic-idx3-ubyte", &[1; 64]);
+    let nothing = place.file("nothing-idx3-ubyte", b"");
+    let train = |args: &[&str], words: &[&str]| {
+        on_cpu(&[&["train"], args, &["--out", text(&out)]].concat()).bad(words);
+        assert!(!out.exists(), "{args:?} left a folder behind");
+    };
+    train(&["vea"], &["vea", "vae"]);
+    train(&["missing.toml"], &["missing.toml"]);
+    train(&[text(&syntax)], &["syntax.toml:2"]);
+    train(&[text(&kind)], &["type.toml:3", "model.hidden"]);
+    train(&[text(&key)], &["key.toml:3", "hiden", "hidden"]);
+    train(&["vae", "--set", "model.hiden=3"], &["hiden", "hidden"]);
+    train(&["vae", "--set", "model.hidden=0"], &["model.hidden"]);
+    train(&["vae", "--set", "optim.lr=fast"], &["optim.lr"]);
+    train(&["vae", "--set", "optim.lr=-1"], &["optim.lr"]);
+    train(&["vae", "--data", "mnits"], &["mnits", "mnist"]);
+    train(&["vae", "--data", text(&empty)], &["empty"]);
+    train(&["vae", "--data", text(&short)], &["short-idx3-ubyte"]);
+    train(&["vae", "--data", text(&magic)], &["magic-idx3-ubyte"]);
+    train(&["vae", "--data", text(&nothing)], &["nothing-idx3-ubyte"]);
+    train(&["vae", "--batch", "7000"], &["7000", "6000"]);
+    train(&["dcgan-28", "--set", "model.image=30"], &["model.image", "28"]);
+    let device = limn(&["train", "vae", "--device", "voodoo", "--out", text(&out)]);
+    device.bad(&["voodoo", "cpu"]);
+    assert!(!out.exists());
+}
+
+#[test]
+fn folders_that_are_no_runs_and_checkpoints_that_are_damaged() {
+    let place = Place::new();
+    let run = place.vae();
+    for command in [&["sample"][..], &["eval"], &["train", "--resume"]] {
+        on_cpu(&[command, &[text(&place.path("nowhere"))]].concat()).bad(&["nowhere"]);
+        on_cpu(&[command, &[text(place.0.path())]].concat()).bad(&["config.toml"]);
+    }
+    on_cpu(&["train", "vae", "--out", text(&run)]).bad(&[text(&run)]);
+    let checkpoint = run.join("checkpoint.safetensors");
+    let whole = std::fs::read(&checkpoint).expect("a checkpoint");
+    let damaged = [&whole[..whole.len() / 2], &b"not a checkpoint"[..], &[]];
+    for bytes in damaged {
+        std::fs::write(&checkpoint, bytes).expect("damage");
+        for command in [&["sample"][..], &["eval"], &["train", "--steps", "4", "--resume"]] {
+            on_cpu(&[command, &[text(&run)]].concat()).bad(&["checkpoint.safetensors"]);
+        }
+        assert_eq!(std::fs::read(&checkpoint).expect("a checkpoint"), bytes, "the file was touched");
+    }
+    std::fs::write(&checkpoint, &whole).expect("repair");
+    let nowhere = place.path("file").join("a.png");
+    place.file("file", b"");
+    on_cpu(&["sample", text(&run), "--n", "1", "--out", text(&nowhere)]).bad(&["a.png"]);
+}
