@@ -5,19 +5,21 @@
 
 CARGO ?= cargo
 LIMN := target/release/limn
-DEMO_PRESET ?= dcgan-28-small
-DEMO_STEPS ?= 1000
+DEMO_PRESET ?= vae
+DEMO_STEPS ?= 2000
 DEMO_OUT ?= runs/demo
 
 .PHONY: demo test lint bench driver build
 
 demo: build driver
 	rm -rf $(DEMO_OUT)
-	$(LIMN) train $(DEMO_PRESET) --steps $(DEMO_STEPS) --out $(DEMO_OUT) --set train.sample_every=100
+	$(LIMN) train $(DEMO_PRESET) --steps $(DEMO_STEPS) --out $(DEMO_OUT) --set train.sample_every=500
 	$(LIMN) sample $(DEMO_OUT) --n 64 --out $(DEMO_OUT)/samples.png
+	$(LIMN) latent $(DEMO_OUT) reconstruct --out $(DEMO_OUT)/reconstructions.png
 	@echo
 	@echo "New images by the trained model: $(DEMO_OUT)/samples.png"
-	@echo "How they came about, step by step: $(DEMO_OUT)/samples/"
+	@echo "Test images above their reconstructions: $(DEMO_OUT)/reconstructions.png"
+	@echo "How the samples came about, step by step: $(DEMO_OUT)/samples/"
 
 build:
 	$(CARGO) build --release
