@@ -3,6 +3,9 @@
 # make lint   format and lints, warnings denied
 # make bench  kernels and whole steps on this machine's device
 
+# Mesa's device-select layer talks about XDG_RUNTIME_DIR on machines without a desktop.
+export NODEVICE_SELECT := 1
+
 CARGO ?= cargo
 LIMN := target/release/limn
 DEMO_PRESET ?= vae
