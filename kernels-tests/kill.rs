@@ -46,6 +46,8 @@ fn a_run_killed_three_times_ends_like_one_that_was_not() {
             break;
         }
     }
+    assert!(kills > 0, "every run was over before it could be killed");
+    println!("killed {kills} times");
     let resumed = match broken.join("config.toml").exists() {
         true => limn().args(["train", "--resume"]).arg(&broken).status(),
         false => start(&broken).status(),
