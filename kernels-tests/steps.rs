@@ -17,7 +17,7 @@ fn train(config: &Config, device: Device, batch: usize, steps: usize) -> (Sessio
     let mut step = session.train_step(batch).expect("a program");
     for i in 0..steps {
         let bytes: Vec<u8> = (i * batch..(i + 1) * batch).flat_map(|k| data.train.image(k).to_vec()).collect();
-        step.write("images", &limn::eval::pack(&bytes)).expect("an upload");
+        step.write("images", &limn::train::pack(bytes)).expect("an upload");
         step.run().expect("a step");
     }
     let history = session.store.read("history").expect("losses");

@@ -109,11 +109,17 @@ impl<E: std::error::Error> From<E> for Error {
 
 /// The settings of a preset or a file, changed by `--batch` and `--set`.
 fn config(what: &str, batch: Option<u32>, set: &[Setting]) -> Result<Config, Error> {
+    let config = changed(what, batch, set)?;
+    config.validate()?;
+    Ok(config)
+}
+
+/// The same before anything is validated: further flags may still change it.
+fn changed(what: &str, batch: Option<u32>, set: &[Setting]) -> Result<Config, Error> {
     let mut config = Config::load(what)?;
     let settings: Vec<String> = set.iter().map(|s| format!("{}={}", s.key, s.value)).collect();
     config.set_all(&settings).map_err(|e| Error::new(format!("--set {e}")))?;
     config.train.batch = batch.map_or(config.train.batch, |b| b as usize);
-    config.validate()?;
     Ok(config)
 }
 

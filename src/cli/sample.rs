@@ -1,7 +1,7 @@
 //! `limn sample`: pictures a trained model draws.
 
+use super::train::picture;
 use super::{DeviceArg, Error, device, term};
-use crate::sample::{self, Grid};
 use crate::train::RunDir;
 use std::path::PathBuf;
 
@@ -28,9 +28,7 @@ pub fn sample(args: &SampleArgs) -> Result<(), Error> {
     let run = RunDir::open(&args.dir)?;
     let (mut session, step) = run.session(device::open(args.device.device.as_deref())?)?;
     let n = args.n as usize;
-    let images = sample::samples(&mut session, n, args.seed)?;
     let out = args.out.clone().unwrap_or_else(|| run.path.join("samples.png"));
-    let columns = (n as f64).sqrt().ceil() as usize;
-    Grid { images: &images, geometry: session.model.geometry(), columns }.save(&out)?;
+    picture(&mut session, n, args.seed, &out).map_err(|e| Error::new(e.to_string()))?;
     term::say(format!("{n} samples after {step} training steps: {}", out.display()))
 }

@@ -70,9 +70,7 @@ pub fn train(args: &TrainArgs) -> Result<(), Error> {
 
 /// The settings the arguments ask for. A flag wins over `--set`.
 fn config(what: &str, args: &TrainArgs) -> Result<Config, Error> {
-    let mut config = Config::load(what)?;
-    let settings: Vec<String> = args.set.iter().map(|s| format!("{}={}", s.key, s.value)).collect();
-    config.set_all(&settings).map_err(|e| Error::new(format!("--set {e}")))?;
+    let mut config = super::changed(what, args.batch, &args.set)?;
     if let Some(source) = &args.data {
         config.data.source = source.clone();
     }
@@ -81,7 +79,6 @@ fn config(what: &str, args: &TrainArgs) -> Result<Config, Error> {
         (t.epochs, t.steps) = (epochs, None);
     }
     t.steps = args.steps.or(t.steps);
-    t.batch = args.batch.map_or(t.batch, |b| b as usize);
     t.seed = args.seed.unwrap_or(t.seed);
     config.validate()?;
     Ok(config)
@@ -96,7 +93,12 @@ fn interrupt() {
 }
 
 /// Samples in one picture, the same noise every time, so that pictures can be compared.
-fn picture(session: &mut Session, n: usize, seed: u64, path: &Path) -> Result<(), Box<dyn std::error::Error>> {
+pub(super) fn picture(
+    session: &mut Session,
+    n: usize,
+    seed: u64,
+    path: &Path,
+) -> Result<(), Box<dyn std::error::Error>> {
     let images = sample::samples(session, n, seed)?;
     let columns = (n as f64).sqrt().ceil() as usize;
     Ok(Grid { images: &images, geometry: session.model.geometry(), columns }.save(path)?)

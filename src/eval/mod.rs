@@ -2,7 +2,7 @@
 
 use crate::data::Split;
 use crate::kernels::philox::Domain;
-use crate::train::{Session, SessionError};
+use crate::train::{Session, SessionError, pack};
 
 /// Counts the batches of an evaluation.
 const CLOCK: &str = "eval.clock";
@@ -41,7 +41,7 @@ pub fn evaluate(session: &mut Session, data: &str, test: &Split, batch: usize) -
         let count = batch.min(test.len() - first);
         let bytes: Vec<u8> =
             (0..batch).flat_map(|k| test.image(first + if k < count { k } else { 0 }).iter().copied()).collect();
-        runner.write("images", &pack(&bytes))?;
+        runner.write("images", &pack(bytes))?;
         runner.run()?;
         for (sum, metric) in std::iter::zip(&mut sums, &metrics) {
             *sum += runner.read(metric.name)?[..count].iter().map(|v| f64::from(*v)).sum::<f64>();
@@ -71,11 +71,4 @@ pub fn evaluate(session: &mut Session, data: &str, test: &Split, batch: usize) -
         }
     }
     Ok(figures)
-}
-
-/// Bytes as words, four to each.
-pub fn pack(bytes: &[u8]) -> Vec<f32> {
-    let mut padded = bytes.to_vec();
-    padded.resize(bytes.len().next_multiple_of(4), 0);
-    bytemuck::pod_collect_to_vec(&padded)
 }

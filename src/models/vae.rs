@@ -84,11 +84,7 @@ impl Model for Vae {
     }
 
     fn step(&self, images: &Var, optim: &OptimConfig) -> Vec<Var> {
-        let (bce, kl) = self.parts(images);
-        let (bce, kl) = (bce.mean(), kl.mean());
-        let loss = &bce + &kl;
-        optim.minimize(&loss, &self.net);
-        vec![loss, bce, kl]
+        descend(self.parts(images), &self.net, optim)
     }
 
     fn evaluate(&self, images: &Var) -> Vec<Metric> {
@@ -98,6 +94,14 @@ impl Model for Vae {
     fn family(&self) -> Family<'_> {
         Family::Latent(self)
     }
+}
+
+/// One step down the mean -ELBO: the loss and its parts.
+pub(super) fn descend((bce, kl): (Var, Var), net: &Network, optim: &OptimConfig) -> Vec<Var> {
+    let (bce, kl) = (bce.mean(), kl.mean());
+    let loss = &bce + &kl;
+    optim.minimize(&loss, net);
+    vec![loss, bce, kl]
 }
 
 /// -ELBO and its parts as metrics.

@@ -1,7 +1,7 @@
 //! A convolutional variational autoencoder: the one of the Keras documentation, two strided
 //! convolutions down to a latent plane and three transposed convolutions back.
 
-use super::vae::negative_elbo;
+use super::vae::{descend, negative_elbo};
 use super::{Family, LatentModel, Metric, Model, positive};
 use crate::graph::Var;
 use crate::nn::{Mode, Network, NetworkBuilder, Numbering, OptimConfig, Sequential};
@@ -108,11 +108,7 @@ impl Model for VaeConv {
     }
 
     fn step(&self, images: &Var, optim: &OptimConfig) -> Vec<Var> {
-        let (bce, kl) = self.parts(images);
-        let (bce, kl) = (bce.mean(), kl.mean());
-        let loss = &bce + &kl;
-        optim.minimize(&loss, &self.net);
-        vec![loss, bce, kl]
+        descend(self.parts(images), &self.net, optim)
     }
 
     fn evaluate(&self, images: &Var) -> Vec<Metric> {

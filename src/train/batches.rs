@@ -1,5 +1,6 @@
 //! Batches, made ready by a thread of their own while the device works.
 
+use super::pack;
 use crate::data::{Order, Split};
 use std::io;
 use std::ops::Range;
@@ -40,8 +41,7 @@ fn words(split: &Split, order: &Order, per_step: u64, step: u64) -> Vec<f32> {
             bytes.extend_from_slice(split.image(index as usize));
         }
     }
-    bytes.resize(bytes.len().next_multiple_of(4), 0);
-    bytemuck::pod_collect_to_vec(&bytes)
+    pack(bytes)
 }
 
 #[cfg(test)]

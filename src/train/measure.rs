@@ -1,9 +1,8 @@
 //! Timing whole training steps and the launches inside them.
 
+use super::pack;
 use super::{Session, SessionError};
-use crate::eval::pack;
 use crate::kernels::philox::{Domain, Stream};
-use crate::program::Runner;
 use std::time::Instant;
 
 /// How fast a training step is.
@@ -64,13 +63,13 @@ pub struct Profile {
     pub timestamps: bool,
 }
 
-/// Images that are neither zeros nor constant.
-fn upload(session: &Session, step: &Runner, batch: usize) -> Result<(), SessionError> {
+/// A step's images, neither zeros nor constant, as words.
+fn images(session: &Session, batch: usize) -> Vec<f32> {
     let size: usize = session.model.geometry().iter().product();
     let draw = Stream { seed: 1, domain: Domain::Sample as u32, stream: 7, step: 0 };
     let len = batch * session.model.batches_per_step() * size;
     let bytes: Vec<u8> = (0..len).map(|i| (255.0 * draw.uniform(i)) as u8).collect();
-    Ok(step.write("images", &pack(&bytes))?)
+    pack(bytes)
 }
 
 /// Times at least `steps` whole steps after `warm` untimed ones. Each is timed from upload to the
@@ -83,10 +82,11 @@ pub fn time_steps(
     steps: usize,
 ) -> Result<StepTiming, SessionError> {
     let mut step = session.train_step(batch)?;
+    let images = images(session, batch);
     let (mut wall, mut host) = (Vec::new(), Vec::new());
     for i in 0..warm + steps {
         let start = Instant::now();
-        upload(session, &step, batch)?;
+        step.write("images", &images)?;
         step.take_host_time();
         step.run()?;
         step.wait()?;
@@ -119,7 +119,7 @@ pub fn time_steps(
 /// Times every launch of a training step, as the mean of `steps` runs after a warm one.
 pub fn profile(session: &mut Session, batch: usize, steps: usize) -> Result<Profile, SessionError> {
     let mut step = session.train_step(batch)?;
-    upload(session, &step, batch)?;
+    step.write("images", &images(session, batch))?;
     step.run()?;
     let mut sums = vec![0.0; step.program().launches.len()];
     let mut timestamps = false;

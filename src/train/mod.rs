@@ -19,4 +19,4 @@ pub use folder::{RunDir, RunError};
 pub use measure::{Profile, ProfileRow, StepTiming, profile, time_steps};
 pub use run::{Hooks, Outcome, Sampler, Start, TrainError, train};
 pub use session::{Session, SessionError};
-pub use step::{HISTORY_ROWS, train_source};
+pub use step::{HISTORY_ROWS, pack, train_source};

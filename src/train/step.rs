@@ -29,3 +29,9 @@ pub fn train_source(model: &dyn Model, optim: &OptimConfig, batch: usize, seed: 
     g.advance(&g.clock());
     g.finish()
 }
+
+/// Bytes as words, four to each.
+pub fn pack(mut bytes: Vec<u8>) -> Vec<f32> {
+    bytes.resize(bytes.len().next_multiple_of(4), 0);
+    bytemuck::pod_collect_to_vec(&bytes)
+}
