@@ -7,10 +7,15 @@ use naga::back::{hlsl, msl, pipeline_constants::process_overrides, spv};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// Devices whose variants are translated: WebGPU's defaults, a software rasteriser, a large GPU.
-const DEVICES: [Caps; 3] = [
+/// A software rasteriser.
+const LANES: Caps =
+    Caps { class: Class::Lanes, max_workgroup_bytes: 32768, max_invocations: 1024, subgroup: 8, ..Caps::WEBGPU };
+
+/// Devices whose variants are translated: WebGPU's defaults, software rasterisers, a large GPU.
+const DEVICES: [Caps; 4] = [
     Caps::WEBGPU,
-    Caps { class: Class::Lanes, max_workgroup_bytes: 32768, max_invocations: 1024, subgroup: 8, ..Caps::WEBGPU },
+    LANES,
+    Caps { nested_arrays: true, ..LANES },
     Caps {
         max_invocations: 1024,
         max_workgroup_bytes: 49152,

@@ -64,7 +64,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) grid: vec
         let line = line_at(line0 + m);
         let sy = sy0 + i32((line.tap / p.kw) * p.dilation_h);
         let sx = sx0 + i32((line.tap % p.kw) * p.dilation_w);
-        if (sy >= 0 && sy < i32(p.h) && sx >= 0 && sx < i32(p.w)) {
+        if (line.ci < p.ci && sy >= 0 && sy < i32(p.h) && sx >= 0 && sx < i32(p.w)) {
           value = x[((n * p.ci + line.ci) * p.h + u32(sy)) * p.w + u32(sx)];
         }
       }

@@ -21,15 +21,10 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) grid: vec
   let co = index / (taps * p.ci);
   let own = co % p.groups;
   let column = own * p.pack + co / p.groups;
-  var live = tap < p.dense;
-  var line = ci * p.dense + tap;
-  if (p.mask != 0u && tap == p.dense && ci % p.groups < centre_colours(own)) {
-    live = true;
-    line = p.ci * p.dense + ci / p.groups;
-    for (var i = 0u; i < ci % p.groups; i += 1u) { line += colour_count(i); }
-  }
+  let centre = p.mask != 0u && tap == p.dense && ci % p.groups < centre_colours(own);
+  let line = tap * p.line_tap + position(ci) * p.line_chan;
   var sum = 0.0;
-  if (live) {
+  if (tap < p.dense || centre) {
     for (var split = 0u; split < p.splits; split += 1u) {
       sum += part[(split * p.lines + line) * p.columns + column];
     }

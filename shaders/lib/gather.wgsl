@@ -19,6 +19,7 @@ struct Gather {
   pack_src: u32, pack_dst: u32,
   step_h: u32, step_w: u32,
   inner: u32,
+  ring_top: u32, ring_left: u32, full_h: u32, full_w: u32, quads: u32,
 }
 
 // a / b for a and b below 2^24, where f32 is exact: an integer division costs several times as much.

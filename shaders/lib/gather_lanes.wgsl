@@ -1,4 +1,5 @@
-// What the lanes of the gather form hold: one output each, and where its taps begin.
+// What a lane of the gather form knows of an output: the taps lo..hi that it has, where in the source its
+// row begins and its tap 0 stands, and where it goes.
 
 struct Output { lo_h: u32, hi_h: u32, lo_v: u32, hi_v: u32, base: u32, y: i32, x: i32, to: u32 }
 
@@ -35,15 +36,4 @@ fn output(h: Axis, v: Axis, m: u32, m_total: u32, batch: u32) -> Output {
   }
   let to = batch * p.dst_batch + row * p.dst_row + (h.dst0 + h.dst_step * uy) * p.dw + v.dst0 + v.dst_step * ux;
   return Output(in_h.lo, in_h.hi, in_v.lo, in_v.hi, batch * p.src_batch + row * p.src_row, y, x, to);
-}
-
-// Where an output reads for a tap, channel 0; outside of the source it reads its row's first word
-// and does not count.
-struct Source { at: u32, inside: bool }
-
-fn source(o: Output, h: Axis, v: Axis, mh: u32, mv: u32) -> Source {
-  let sy = u32(o.y + h.src_m * i32(mh));
-  let sx = u32(o.x + v.src_m * i32(mv));
-  let inside = sy < p.sh && sx < p.sw;
-  return Source(o.base + select(0u, sy * p.sw + sx, inside), inside);
 }

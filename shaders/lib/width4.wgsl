@@ -5,3 +5,13 @@ alias V = vec4<f32>;
 fn sum_of(v: V) -> f32 {
   return (v.x + v.y) + (v.z + v.w);
 }
+
+const WIDTH = 4u;
+
+fn word(v: V, j: u32) -> f32 { return v[j]; }
+
+fn with_word(v: V, j: u32, x: f32) -> V {
+  var changed = v;
+  changed[j] = x;
+  return changed;
+}

@@ -235,6 +235,7 @@ impl Gpu {
             } else {
                 0
             },
+            nested_arrays: mesa_version(&desc.driver).is_some_and(|major| major < 24),
         };
         let timestamps = features.contains(timing);
         Ok(Gpu {
@@ -294,4 +295,10 @@ fn choose(descs: &[AdapterDesc], wanted: &str) -> Result<usize, GpuError> {
             .chain(descs.iter().map(|d| format!("{} ({})", d.index, d.name)))
             .collect(),
     })
+}
+
+/// The major version in a driver's description, if it is Mesa's.
+fn mesa_version(driver: &str) -> Option<u32> {
+    let (_, version) = driver.split_once("Mesa ")?;
+    version.split('.').next()?.parse().ok()
 }

@@ -95,6 +95,16 @@ params! {
         pub step_w: u32,
         /// Rows that a lanes variant takes side by side, a divisor of `rows`.
         pub inner: u32,
+        /// Rows of zeros that a lanes variant puts above the source.
+        pub ring_top: u32,
+        /// Columns of zeros that it puts left of the source.
+        pub ring_left: u32,
+        /// Height of the source with its zeros.
+        pub full_h: u32,
+        /// Width of the source with its zeros.
+        pub full_w: u32,
+        /// Fours of source channels, zeros included.
+        pub quads: u32,
     }
 }
 
@@ -149,6 +159,11 @@ impl Gather {
             step_h: c.stride_h / gcd(c.stride_h, c.dilation_h),
             step_w: c.stride_w / gcd(c.stride_w, c.dilation_w),
             inner: 1,
+            ring_top: 0,
+            ring_left: 0,
+            full_h: 0,
+            full_w: 0,
+            quads: 0,
         }
     }
 

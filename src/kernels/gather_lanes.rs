@@ -1,6 +1,7 @@
 //! Variants of the gather form for subgroups of 8 SIMD lanes of a CPU core.
 
 use super::gather::Gather;
+use super::lanes::{LANES, RUN, STEP, Size, Source, size};
 use super::{Caps, Recipe, Shader, Slot, Stage, grid_1d, params, shader};
 
 params! {
@@ -15,66 +16,27 @@ params! {
     }
 }
 
-/// A main stage: outputs and columns of a workgroup, and whether it takes four taps at a time
-/// instead of four source channels.
-struct Size {
-    name: &'static str,
-    outputs: u32,
-    columns: u32,
-    by_taps: bool,
-    shader: Shader,
-}
-
-macro_rules! size {
-    ($name:literal, $outputs:literal, $columns:literal, $by_taps:literal) => {
-        Size {
-            name: $name,
-            outputs: $outputs,
-            columns: $columns,
-            by_taps: $by_taps,
-            shader: shader!($name, "gather", "gather_lanes"),
-        }
-    };
-}
-
-static SIZES: [Size; 6] = [
-    size!("lanes_16x32", 16, 32, false),
-    size!("lanes_8x32", 8, 32, false),
-    size!("lanes_32x16", 32, 16, false),
-    size!("lanes_32x8", 32, 8, false),
-    size!("lanes_taps_16x32", 16, 32, true),
-    size!("lanes_taps_32x16", 32, 16, true),
+static SIZES: [Size; 4] = [
+    size!("lanes_gather", 64, 32, 8, 4, "gather", "gather_lanes"),
+    size!("lanes_gather", 16, 32, 2, 4, "gather", "gather_lanes"),
+    size!("lanes_gather", 64, 16, 8, 2, "gather", "gather_lanes"),
+    size!("lanes_gather", 64, 8, 8, 1, "gather", "gather_lanes"),
 ];
 static COL2IM: Shader = shader!("lanes_col2im", "activation", "gather");
 static PACK: Shader = shader!("lanes_pack", "gather");
 static ACTIVATE: Shader = shader!("lanes_activate", "activation");
 
-/// Lanes of a workgroup.
-const LANES: u32 = 8;
-/// Source channels that one invocation of the pack stage copies.
-const RUN: u32 = 16;
-/// Terms the main stage takes at a time.
-const STEP: u32 = 4;
-
-impl Size {
-    /// About what computing `form` costs, in multiplications of 8 lanes: what a workgroup loads and
-    /// multiplies per term, what it takes to begin and to store.
-    fn work(&self, form: &Gather) -> u64 {
-        let [(ph, uh), (pw, uw)] = form.phases();
-        let outputs = (form.rows as usize * uh * uw).div_ceil(self.outputs as usize);
-        let blocks =
-            (outputs * ph * pw) as u64 * u64::from(form.pack_dst.div_ceil(self.columns) * form.groups * form.batch);
-        let taps = (form.kh * form.kw).div_ceil((ph * pw) as u32);
-        let terms = if self.by_taps {
-            form.sc * taps.next_multiple_of(STEP)
-        } else {
-            form.pack_src.next_multiple_of(STEP) * form.groups * taps
-        };
-        let (loads, columns) = (self.outputs / LANES, self.columns / LANES);
-        let load = if self.by_taps { 24 } else { 12 };
-        let term = load * loads + 8 * columns + 2 * self.outputs * columns + self.outputs;
-        blocks * u64::from(terms * term + 800 * loads + 100 * self.outputs * columns + 2000)
-    }
+/// About what computing `form` costs, in cycles of a core: what a workgroup loads and multiplies
+/// per four terms, what it takes to begin and to store.
+fn work(size: &Size, form: &Gather) -> u64 {
+    let [(ph, uh), (pw, uw)] = form.phases();
+    let outputs = (form.rows as usize * uh * uw).div_ceil(size.rows() as usize);
+    let blocks =
+        (outputs * ph * pw) as u64 * u64::from(form.pack_dst.div_ceil(size.columns()) * form.groups * form.batch);
+    let taps = (form.kh * form.kw).div_ceil((ph * pw) as u32);
+    let fours = form.pack_src.div_ceil(STEP) * form.groups * taps;
+    let four = size.blocks * (70 + 40 * size.width) + 80 + 52 * size.width;
+    blocks * u64::from(fours * four + size.blocks * (400 + 280 * size.width) + 1500)
 }
 
 /// The variants, the one of least work first.
@@ -85,32 +47,22 @@ pub(super) fn recipes(form: &Gather, caps: &Caps) -> Vec<Recipe> {
     if outputs * (form.pack_dst * form.groups).div_ceil(LANES) as usize >= 1 << 24 {
         return Vec::new();
     }
-    let mut sizes: Vec<&Size> = SIZES.iter().filter(|s| !s.by_taps || form.kh * form.kw > 1).collect();
-    sizes.sort_by_key(|size| size.work(form));
-    let mut all: Vec<Recipe> = sizes.iter().map(|size| recipe(form, caps, size)).collect();
+    let source = Source::of(form);
+    let mut sizes: Vec<&Size> = SIZES.iter().collect();
+    sizes.sort_by_key(|size| work(size, &source.form));
+    let mut all: Vec<Recipe> = sizes.iter().map(|size| recipe(form, &source, caps, size)).collect();
     if let Some(columns) = by_columns(form, caps) {
         let first = if form.dc < 8 { 0 } else { all.len() };
         all.insert(first, columns);
     }
+    all.retain(|recipe| recipe.fits(caps));
     all
 }
 
-fn recipe(form: &Gather, caps: &Caps, size: &'static Size) -> Recipe {
-    let width = size.columns / LANES;
-    let mut form = *form;
-    if !size.by_taps {
-        form.pack_src = form.pack_src.next_multiple_of(STEP);
-    }
-    form.pack_dst = form.pack_dst.next_multiple_of(width);
+fn recipe(form: &Gather, source: &Source, caps: &Caps, size: &'static Size) -> Recipe {
     let mut recipe = Recipe { name: size.name, scratch: Vec::new(), stages: Vec::new() };
-    let packed = form.kh * form.kw * form.groups == 1 && form.w_dst == 1;
-    let weights = if packed && form.dc == form.pack_dst && form.sc == form.pack_src {
-        Slot::Read(1)
-    } else {
-        recipe.pack(&form, caps);
-        Slot::ScratchIn(0)
-    };
-    recipe.stages.push(main_stage(&form, caps, size, weights, Slot::Write(0)));
+    let src = source.pack(form, caps, &mut recipe, 0);
+    recipe.product(&source.form, caps, size, src, Slot::Write(0));
     if form.act > 2 {
         let len = form.batch * form.rows * form.dc * form.dh * form.dw;
         let block = Activate { len, act: form.act, slope: form.slope };
@@ -118,25 +70,6 @@ fn recipe(form: &Gather, caps: &Caps, size: &'static Size) -> Recipe {
         recipe.stages.push(Stage::new(&ACTIVATE, &block, grid).bind("x", Slot::Write(0)));
     }
     recipe
-}
-
-/// `form` has its channels padded as the shader wants them.
-fn main_stage(form: &Gather, caps: &Caps, size: &'static Size, weights: Slot, dst: Slot) -> Stage {
-    // A leaky ReLU of slope 0 is a ReLU (of which the shader makes 0, not -0), one of slope 1 the
-    // identity; curved ones come behind.
-    let slope = [1.0, 0.0, form.slope].get(form.act as usize).copied().unwrap_or(1.0);
-    let [(ph, uh), (pw, uw)] = form.phases();
-    let columns = form.pack_dst.div_ceil(size.columns) * form.groups * form.batch;
-    let outputs = (form.rows as usize * uh * uw).div_ceil(size.outputs as usize);
-    // Rows of a workgroup share their pixel, and the next workgroup takes the next pixel, so that the
-    // cache lines both touch are still there.
-    let inner = (1..=size.outputs.min(form.rows)).rev().find(|inner| form.rows.is_multiple_of(*inner)).unwrap_or(1);
-    Stage::new(&size.shader, &Gather { slope, inner, ..*form }, grid_1d(outputs * ph * pw * columns as usize, caps))
-        .bind("src", Slot::Read(0))
-        .bind("w", weights)
-        .bind("b", Slot::Read(2))
-        .bind("r", Slot::Read(3))
-        .bind("dst", dst)
 }
 
 /// A transposed convolution to few channels: the products of every source pixel with every weight, a
@@ -147,7 +80,7 @@ fn by_columns(form: &Gather, caps: &Caps) -> Option<Recipe> {
         return None;
     }
     let pixels = form.sh * form.sw;
-    let mut product = Gather {
+    let product = Gather {
         dc: form.dc * taps,
         dh: form.sh,
         dw: form.sw,
@@ -171,20 +104,12 @@ fn by_columns(form: &Gather, caps: &Caps) -> Option<Recipe> {
         step_w: 1,
         ..*form
     };
-    let size = SIZES.iter().filter(|s| !s.by_taps).min_by_key(|s| s.work(&product))?;
-    let width = size.columns / LANES;
-    product.pack_src = product.pack_src.next_multiple_of(STEP);
-    product.pack_dst = product.pack_dst.next_multiple_of(width);
+    let source = Source::of(&product);
+    let size = SIZES.iter().min_by_key(|size| work(size, &source.form))?;
     let mut recipe = Recipe { name: "lanes_columns", scratch: Vec::new(), stages: Vec::new() };
-    let weights = if product.dc == product.pack_dst && product.sc == product.pack_src {
-        Slot::Read(1)
-    } else {
-        recipe.pack(&product, caps);
-        Slot::ScratchIn(0)
-    };
-    let cols = recipe.scratch.len();
-    recipe.scratch.push((product.rows * product.dst_row) as usize);
-    recipe.stages.push(main_stage(&product, caps, size, weights, Slot::ScratchOut(cols)));
+    let cols = recipe.scratch((product.rows * product.dst_row) as usize);
+    let src = source.pack(&product, caps, &mut recipe, 0);
+    recipe.product(&source.form, caps, size, src, Slot::ScratchOut(cols));
     let blocks = form.dw.div_ceil(form.stride_w).div_ceil(LANES);
     let groups = (form.rows * form.dc * form.stride_h * form.stride_w * blocks) as usize;
     recipe.stages.push(
@@ -198,17 +123,52 @@ fn by_columns(form: &Gather, caps: &Caps) -> Option<Recipe> {
 }
 
 impl Recipe {
-    /// Adds the stage that packs the weights into a new scratch buffer 0.
-    fn pack(&mut self, form: &Gather, caps: &Caps) {
+    /// Adds the stages that pack the weights of `form` and make `dst` from `src`.
+    fn product(&mut self, form: &Gather, caps: &Caps, size: &'static Size, src: Slot, dst: Slot) {
+        let pack_dst = form.pack_dst.next_multiple_of(size.width);
+        let src_row = form.full_h * form.full_w * form.quads;
+        let form = Gather { pack_dst, src_row, src_batch: form.rows * src_row, ..*form };
+        let weights = self.weights(&form, caps);
+        // A leaky ReLU of slope 0 is a ReLU (of which the shader makes 0, not -0), one of slope 1 the
+        // identity; curved ones come behind.
+        let slope = [1.0, 0.0, form.slope].get(form.act as usize).copied().unwrap_or(1.0);
+        let [(ph, uh), (pw, uw)] = form.phases();
+        let columns = form.pack_dst.div_ceil(size.columns()) * form.groups * form.batch;
+        let outputs = (form.rows as usize * uh * uw).div_ceil(size.rows() as usize);
+        // Rows of a workgroup share their pixel, and the next workgroup takes the next pixel, so that
+        // the cache lines both touch are still there.
+        let most = size.rows().min(form.rows);
+        let inner = (1..=most).rev().find(|inner| form.rows.is_multiple_of(*inner)).unwrap_or(1);
+        let grid = grid_1d(outputs * ph * pw * columns as usize, caps);
+        let shader = size.shader(caps);
+        self.stages.push(
+            Stage::new(shader, &Gather { slope, inner, ..form }, grid)
+                .bind("src", src)
+                .bind("w", weights)
+                .bind("b", Slot::Read(2))
+                .bind("r", Slot::Read(3))
+                .bind("dst", dst)
+                .constant("RESIDUAL", form.has_residual),
+        );
+    }
+
+    /// The weights with their output channels innermost, packed by a stage of their own unless they
+    /// have them there.
+    fn weights(&mut self, form: &Gather, caps: &Caps) -> Slot {
+        let packed = form.kh * form.kw * form.groups == 1 && form.w_dst == 1;
+        if packed && form.dc == form.pack_dst && form.sc == form.pack_src && form.w_src == form.dc {
+            return Slot::Read(1);
+        }
         let columns = form.groups * form.pack_dst;
         let lines = form.batch * form.kh * form.kw * form.groups;
-        self.scratch.push(lines as usize * form.pack_src as usize * columns as usize);
+        let scratch = self.scratch(lines as usize * form.pack_src as usize * columns as usize);
         let groups = lines * form.pack_src.div_ceil(RUN) * columns.div_ceil(LANES);
         self.stages.push(
             Stage::new(&PACK, form, grid_1d(groups as usize, caps))
                 .bind("w", Slot::Read(1))
-                .bind("packed", Slot::ScratchOut(0))
+                .bind("packed", Slot::ScratchOut(scratch))
                 .constant("RUN", RUN),
         );
+        Slot::ScratchIn(scratch)
     }
 }

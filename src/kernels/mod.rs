@@ -25,6 +25,7 @@ pub mod decode_u8;
 pub mod ema;
 mod gather;
 mod gather_lanes;
+mod lanes;
 mod launch;
 pub mod matmul;
 pub mod philox;
@@ -106,13 +107,16 @@ pub struct Caps {
     /// Invocations per subgroup where it is always the same and WGSL's subgroup operations are
     /// there, 0 otherwise.
     pub subgroup: u32,
+    /// Whether the compiler of a [`Class::Lanes`] device unrolls loops over nested arrays, and
+    /// indexes a flat one lane by lane. Mesa before 24; newer ones are the other way round.
+    pub nested_arrays: bool,
 }
 
 /// The two kinds of device for which a different shape of kernel is fast.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
     /// A software rasteriser: invocations are SIMD lanes of a CPU core, workgroup memory is
-    /// ordinary memory, and an index uniform over the workgroup is a scalar load.
+    /// ordinary memory, and loads go lane by lane.
     Lanes,
     /// A GPU with wide warps and workgroup memory.
     Gpu,
@@ -128,6 +132,7 @@ impl Caps {
         max_storage_bindings: 8,
         max_binding_bytes: 128 << 20,
         subgroup: 0,
+        nested_arrays: false,
     };
 }
 

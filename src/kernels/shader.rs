@@ -55,15 +55,17 @@ macro_rules! params {
 pub(crate) use params;
 
 /// Names a shader of `shaders/` and the pieces of `shaders/lib/` in front of it. The same file with
-/// other pieces (another width of its elements, say) is another shader: `"adam" as "adam4"`.
+/// other pieces (another width of its elements, say) is another shader: `"adam" as "adam4"`. A piece
+/// of text may come first: `"lanes" as "lanes_8"; "const BLOCKS = 8u;";`.
 macro_rules! shader {
-    ($name:literal $(, $lib:literal)*) => {
+    ($name:literal $(, $lib:expr)*) => {
         $crate::kernels::shader!($name as $name $(, $lib)*)
     };
-    ($name:literal as $id:literal $(, $lib:literal)*) => {
+    ($name:literal as $id:expr $(; $text:expr;)? $(, $lib:expr)*) => {
         $crate::kernels::Shader {
             name: $id,
             parts: &[
+                $($text,)?
                 $(include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/lib/", $lib, ".wgsl")), "\n",)*
                 include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $name, ".wgsl")),
             ],

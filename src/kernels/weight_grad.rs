@@ -43,12 +43,20 @@ params! {
         pub groups: u32,
         /// Taps that are live for every pair of channels.
         pub dense: u32,
-        /// The most live entries (ci, tap) a column has.
+        /// Channels of x of one colour, padded as the variant packs them.
+        pub pack_ci: u32,
+        /// Lines of one tap: channels of all colours.
+        pub channels: u32,
+        /// The most lines a column has.
         pub lines: u32,
         /// Columns of one colour.
         pub pack: u32,
         /// Columns of all colours.
         pub columns: u32,
+        /// Lines from a tap to the next.
+        pub line_tap: u32,
+        /// Lines from a channel to the next.
+        pub line_chan: u32,
         /// Output pixels of all images.
         pub terms: u32,
         /// Terms of one partial sum.
@@ -63,15 +71,17 @@ params! {
 }
 
 impl WeightGrad {
-    /// The product of `c` with columns padded to a multiple of `width` per colour.
-    pub(super) fn new(c: &Conv, width: u32) -> WeightGrad {
+    /// The product of `c` with channels of x padded to a multiple of `lines` per colour, and those of
+    /// dy to a multiple of `columns`.
+    pub(super) fn new(c: &Conv, lines: u32, columns: u32) -> WeightGrad {
         let groups = if c.mask == 0 { 1 } else { c.groups.max(1) };
         let dense = if c.mask == 0 { c.taps() as u32 } else { c.centre() as u32 };
-        let pack = c.co.div_ceil(groups).next_multiple_of(width);
+        let pack_ci = c.ci.div_ceil(groups).next_multiple_of(lines);
+        let channels = groups * pack_ci;
+        let pack = c.co.div_ceil(groups).next_multiple_of(columns);
         let terms = c.n * c.oh * c.ow;
-        // A column of the last colour sees the most: with mask A all colours but its own.
-        let hidden = if c.mask == 1 { (c.ci + groups - 1 - (groups - 1)) / groups } else { 0 };
-        let centre = if c.mask == 0 { 0 } else { c.ci - hidden };
+        // A column of the last colour sees the most at the centre.
+        let centre = [0, channels - pack_ci, channels][c.mask as usize];
         WeightGrad {
             n: c.n,
             ci: c.ci,
@@ -91,9 +101,13 @@ impl WeightGrad {
             mask: c.mask,
             groups,
             dense,
-            lines: c.ci * dense + centre,
+            pack_ci,
+            channels,
+            lines: channels * dense + centre,
             pack,
             columns: pack * groups,
+            line_tap: channels,
+            line_chan: 1,
             terms,
             chunk: terms,
             splits: 1,
@@ -140,7 +154,7 @@ pub(super) fn variants(conv: &Conv, caps: &Caps) -> Vec<Recipe> {
 /// Workgroup tiles for a GPU, the one that wastes least first.
 fn tiles(conv: &Conv, caps: &Caps) -> Vec<Recipe> {
     let mut sizes = [("tile_64x64", 16, 16, 16), ("tile_128x32", 8, 32, 16), ("tile_256x16", 4, 64, 8)];
-    let form = WeightGrad::new(conv, 1);
+    let form = WeightGrad::new(conv, 1, 1);
     let waste = |size: u32, tile: u32| f64::from(size.next_multiple_of(tile)) / f64::from(size.max(1));
     sizes.sort_by(|a, b| {
         let cost = |t: &(&str, u32, u32, u32)| waste(form.pack, t.1 * 4) * waste(form.lines, t.2 * 4);
@@ -150,7 +164,7 @@ fn tiles(conv: &Conv, caps: &Caps) -> Vec<Recipe> {
 }
 
 fn tile(conv: &Conv, caps: &Caps, name: &'static str, [tx, ty, bk]: [u32; 3]) -> Recipe {
-    let form = WeightGrad::new(conv, 1);
+    let form = WeightGrad::new(conv, 1, 1);
     let blocks = form.lines.div_ceil(ty * 4).max(1) * form.pack.div_ceil(tx * 4) * form.groups;
     let form = form.split(blocks, 512, 256, bk);
     let stage = Stage::new(&TILE, &form, grid_1d((blocks * form.splits) as usize, caps))

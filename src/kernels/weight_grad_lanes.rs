@@ -1,58 +1,75 @@
 //! Variants of `conv2d_weight_grad` for subgroups of 8 SIMD lanes of a CPU core.
 
 use super::conv::Conv;
+use super::gather::{Gather, Role};
+use super::lanes::{STEP, Size, Source, size};
 use super::weight_grad::WeightGrad;
-use super::{Caps, Recipe, Shader, Slot, Stage, grid_1d, shader};
+use super::{Caps, Recipe, Slot, Stage, grid_1d};
 
-/// A main stage: lines and columns of a workgroup.
-struct Size {
-    name: &'static str,
-    lines: u32,
-    columns: u32,
-    shader: Shader,
-}
-
-static SIZES: [Size; 3] = [
-    Size { name: "lanes_16x32", lines: 16, columns: 32, shader: shader!("lanes_weight_grad_16x32", "weight_grad") },
-    Size { name: "lanes_8x32", lines: 8, columns: 32, shader: shader!("lanes_weight_grad_8x32", "weight_grad") },
-    Size { name: "lanes_32x16", lines: 32, columns: 16, shader: shader!("lanes_weight_grad_32x16", "weight_grad") },
+static SIZES: [Size; 4] = [
+    size!("lanes_weight_grad", 64, 32, 8, 4, "weight_grad"),
+    size!("lanes_weight_grad", 32, 32, 4, 4, "weight_grad"),
+    size!("lanes_weight_grad", 64, 16, 8, 2, "weight_grad"),
+    size!("lanes_weight_grad", 32, 16, 4, 2, "weight_grad"),
 ];
-static TRANSPOSE: Shader = shader!("lanes_transpose", "weight_grad");
 
-/// Lanes of a workgroup.
-const LANES: u32 = 8;
-/// Pixels that one invocation of the transposing stage copies.
-const RUN: u32 = 16;
-
-/// The variants, the one that computes least for nothing first.
+/// The variants, the one of least work first.
 pub(super) fn recipes(conv: &Conv, caps: &Caps) -> Vec<Recipe> {
-    let form = WeightGrad::new(conv, 1);
-    let mut sizes: Vec<&Size> = SIZES.iter().collect();
-    // Per term a workgroup loads and multiplies; both in units of about one multiplication of 8 lanes.
+    let x = Source::of(&Gather::conv(conv, Role::Conv));
+    let form = form(conv, &x);
+    // What a workgroup loads and multiplies per four terms, in cycles of a core.
     let work = |size: &&Size| {
-        let (lines, cols) = (size.lines.div_ceil(LANES), size.columns / LANES);
-        let term = 16 * lines + 6 * cols + 3 * size.lines * cols / 2 + size.lines;
-        u64::from(form.lines.div_ceil(size.lines)) * u64::from(form.pack.div_ceil(size.columns)) * u64::from(term)
+        let four = size.blocks * (70 + 40 * size.width) + 140 + 52 * size.width;
+        u64::from(form.lines.div_ceil(size.rows())) * u64::from(form.pack.div_ceil(size.columns())) * u64::from(four)
     };
+    let mut sizes: Vec<&Size> = SIZES.iter().collect();
     sizes.sort_by_key(work);
-    sizes.into_iter().map(|size| recipe(conv, caps, size)).collect()
+    let mut all: Vec<Recipe> = sizes.into_iter().map(|size| recipe(conv, &x, caps, size)).collect();
+    all.retain(|recipe| recipe.fits(caps));
+    all
 }
 
-fn recipe(conv: &Conv, caps: &Caps, size: &'static Size) -> Recipe {
-    let width = size.columns / LANES;
-    let form = WeightGrad::new(conv, width);
-    let blocks = form.lines.div_ceil(size.lines).max(1) * (form.pack / width).div_ceil(LANES) * form.groups;
-    let form = form.split(blocks, 64, 256, 4);
-    let dyt = form.terms as usize * form.columns as usize;
-    let runs = form.n * (form.oh * form.ow).div_ceil(RUN) * form.columns.div_ceil(LANES);
-    let transpose = Stage::new(&TRANSPOSE, &form, grid_1d(runs as usize, caps))
-        .bind("dy", Slot::Read(1))
-        .bind("dyt", Slot::ScratchOut(0))
-        .constant("RUN", RUN);
-    let main = Stage::new(&size.shader, &form, grid_1d((blocks * form.splits) as usize, caps))
-        .bind("x", Slot::Read(0))
-        .bind("dyt", Slot::ScratchIn(0))
-        .bind("part", Slot::ScratchOut(1));
-    let stages = vec![transpose, main, form.reduce(1, caps)];
-    Recipe { name: size.name, scratch: vec![dyt, form.partials()], stages }
+/// The product with the lines that the source `x` makes.
+fn form(conv: &Conv, x: &Source) -> WeightGrad {
+    let form = WeightGrad::new(conv, STEP, STEP);
+    match x.im2col() {
+        None => WeightGrad { x_h: x.form.full_h, x_w: x.form.full_w, ..form },
+        // One tap of as many channels as there are terms: those of a channel stand side by side.
+        Some(taps) => {
+            let channels = x.form.pack_src;
+            WeightGrad { lines: channels, channels, pack_ci: 1, line_tap: 1, line_chan: taps, ..form }
+        }
+    }
+}
+
+fn recipe(conv: &Conv, x: &Source, caps: &Caps, size: &'static Size) -> Recipe {
+    let form = form(conv, x);
+    let blocks = form.lines.div_ceil(size.rows()).max(1) * form.pack.div_ceil(size.columns()) * form.groups;
+    let form = form.split(blocks, 64, 256, STEP);
+    // Of an im2col the main stage sees a kernel of one tap without a mask.
+    let main = match x.im2col() {
+        None => form,
+        Some(_) => {
+            let channels = x.form.pack_src;
+            let (dense, groups) = (1, 1);
+            let [kh, kw, stride_h, stride_w, dilation_h, dilation_w] = [1; 6];
+            let form = WeightGrad { kh, kw, stride_h, stride_w, dilation_h, dilation_w, dense, groups, ..form };
+            WeightGrad { mask: 0, pack_ci: channels, x_h: form.oh, x_w: form.ow, ..form }
+        }
+    };
+    let mut recipe = Recipe { name: size.name, scratch: Vec::new(), stages: Vec::new() };
+    let source = x.pack(&Gather::conv(conv, Role::Conv), caps, &mut recipe, 0);
+    // dy with its channels innermost, sorted by colour as well.
+    let plane = Gather::conv(&Conv::new([conv.n, conv.co, conv.oh, conv.ow], 1, [1, 1]), Role::Conv);
+    let plane = Gather { groups: form.groups, pack_src: conv.co.div_ceil(form.groups), ..plane };
+    let dy = Source::of(&plane).pack(&plane, caps, &mut recipe, 1);
+    let part = recipe.scratch(form.partials());
+    recipe.stages.push(
+        Stage::new(size.shader(caps), &main, grid_1d((blocks * form.splits) as usize, caps))
+            .bind("x", source)
+            .bind("dyt", dy)
+            .bind("part", Slot::ScratchOut(part)),
+    );
+    recipe.stages.push(form.reduce(part, caps));
+    recipe
 }
