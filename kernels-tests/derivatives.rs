@@ -127,7 +127,7 @@ impl Probed {
         };
         let mut values = named("x", &data);
         values.extend(named("r", &probes));
-        let outputs = Rig::on(&source, &Device::Cpu, &values).outputs();
+        let outputs = Rig::on(&source, &Device::Twins, &values).outputs();
         let grads = (0..operands.len()).map(|k| outputs.get(&format!("g{k}")).cloned()).collect();
         Probed { data, probes, grads, forward }
     }
@@ -140,7 +140,7 @@ impl Probed {
     /// Compares the gradient by operand `k`, element by element; none at all stands for zeros.
     fn check(&self, k: usize) {
         let values: Tensors = self.data.iter().enumerate().map(|(k, d)| (format!("x{k}"), d.clone())).collect();
-        let mut rig = Rig::on(&self.forward, &Device::Cpu, &values);
+        let mut rig = Rig::on(&self.forward, &Device::Twins, &values);
         let name = format!("x{k}");
         if rig.runner.program().inputs.iter().all(|(n, _)| *n != name) {
             assert!(self.grads[k].is_none(), "the results do not depend on operand {k}");

@@ -39,6 +39,11 @@ fn every_variant_agrees_with_its_twin() {
     every_case(|name, kernel| check::check(&gpu, name, kernel, 1));
 }
 
+#[test]
+fn every_kernel_agrees_with_its_twin_on_the_cpu() {
+    every_case(|name, kernel| vec![check::check_host(name, kernel, 3)]);
+}
+
 /// The first variant as training runs it, without bounds checks, on a device that pretends to allow
 /// few workgroups per dimension, so that linear grids fold into two.
 #[test]
@@ -49,8 +54,7 @@ fn the_first_variant_agrees_without_checks_and_with_folded_grids() {
         let example = Example::new(kernel, 2);
         let first = |caps: &Caps| kernel.variants(caps).into_iter().next();
         let Some(recipe) = first(&caps).or_else(|| first(gpu.caps())) else { return Vec::new() };
-        let (variant, case) = (recipe.name, kernel.label());
-        let mut outcome = Outcome { kernel: name, variant, case, worst: 0.0, bound: 0.0, ratio: 0.0, failure: None };
+        let mut outcome = Outcome::new(name, recipe.name, kernel);
         match Bench::new(&gpu, &example, &recipe, false).and_then(|bench| bench.run(&gpu)) {
             Err(error) => outcome.failure = Some(error.to_string()),
             Ok(writes) => check::compare(kernel, &example, &writes, &mut outcome),

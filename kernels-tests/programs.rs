@@ -5,7 +5,7 @@ use limn::graph::GraphError;
 use limn::program::{Device, DeviceError, Options, Purpose, Runner, Source, Store};
 
 fn devices() -> [Device; 2] {
-    [Device::Cpu, gpu()]
+    [Device::Twins, gpu()]
 }
 
 fn product() -> Source {
@@ -50,7 +50,7 @@ fn data_of_the_wrong_length_is_refused_and_changes_nothing() {
 
 #[test]
 fn a_state_of_another_size_is_refused() {
-    let mut store = Store::new(Device::Cpu);
+    let mut store = Store::new(Device::Twins);
     store.write("w", &[0.0; 11]).expect("a new state");
     let program = planned(&product(), &Options::new(None));
     let error = Runner::new(program, &mut store).err().expect("a state of another size");
@@ -79,7 +79,7 @@ fn inputs_of_one_name_are_one_input() {
     let sum = &g.input("x", &[3]) + &g.input("x", &[3]);
     g.output("y", &sum);
     let given = Tensors::from([("x".into(), vec![1.0, 2.0, 3.0])]);
-    assert_eq!(Rig::on(&g.finish().expect("a graph"), &Device::Cpu, &given).outputs()["y"], [2.0, 4.0, 6.0]);
+    assert_eq!(Rig::on(&g.finish().expect("a graph"), &Device::Twins, &given).outputs()["y"], [2.0, 4.0, 6.0]);
     g.input("x", &[4]);
     assert!(matches!(g.finish(), Err(GraphError::Shape { op: "input", .. })));
 }

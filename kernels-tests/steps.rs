@@ -89,7 +89,7 @@ fn apart(name: &str, seed: u64) -> (f64, f64) {
     config.train.seed = seed;
     let batch = if name == "dcgan" { 2 } else { 3 };
     let (on_gpu, losses) = train(&config, gpu(), batch, 1);
-    let (on_cpu, want) = train(&config, Device::Cpu, batch, 1);
+    let (on_cpu, want) = train(&config, Device::Twins, batch, 1);
     let gradients = on_cpu.model.networks().into_iter().map(|net| {
         let state = format!("{}.momentum", net.name);
         let read = |session: &Session| session.store.read(&state).expect("a moment");

@@ -181,7 +181,7 @@ pub fn assert_same_under_every_plan(source: &Source, values: &Tensors, device: &
 /// The same on a GPU, whose results are close to those of the twins as well.
 pub fn assert_same_everywhere(source: &Source, values: &Tensors, gpu: &Device, steps: usize) {
     let got = assert_same_under_every_plan(source, values, gpu, steps);
-    let want = Rig::on(source, &Device::Cpu, values).after(steps);
+    let want = Rig::on(source, &Device::Twins, values).after(steps);
     assert_all_close(&got, &want, 2e-5);
 }
 

@@ -23,7 +23,7 @@ fn steps(device: &Device, update: impl Fn(&Graph, &Var, &Var)) -> Vec<Vec<f32>> 
 }
 
 fn assert_steps(update: impl Fn(&Graph, &Var, &Var), want: [[f64; 2]; 3]) {
-    for device in [Device::Cpu, gpu()] {
+    for device in [Device::Twins, gpu()] {
         for (i, (got, want)) in std::iter::zip(steps(&device, &update), want).enumerate() {
             assert_close(&got, &want.map(|v| v as f32), 1e-6, &format!("{} step {i}", device.name()));
         }
@@ -72,7 +72,7 @@ fn rmsprop_steps_as_pytorch_does() {
         }
     };
     // The first step is 0.1 g / (√(0.25 g²) + 0.01): 0.05 / 0.26 and -0.1 / 0.51.
-    let first = steps(&Device::Cpu, run(o)).remove(0);
+    let first = steps(&Device::Twins, run(o)).remove(0);
     assert_close(&first, &[0.807_692_3, -1.803_921_6], 1e-6, "the first step");
     for (momentum, centered) in [(0.0, false), (0.9, false), (0.0, true), (0.9, true)] {
         let want = by_hand(|_, [square, mean, momentum_buffer, _], g| {
@@ -93,7 +93,7 @@ fn adam_steps_as_pytorch_does() {
         move |g: &Graph, grad: &Var, p: &Var| g.adam(&o, grad, &g.clock(), p, &moment(g, "m"), &moment(g, "v"))
     };
     // The first step is lr g / (|g| + eps), whatever the decays: 0.05 / 0.51 and -0.1 / 1.01.
-    let first = steps(&Device::Cpu, run(o)).remove(0);
+    let first = steps(&Device::Twins, run(o)).remove(0);
     assert_close(&first, &[0.901_960_8, -1.900_990_1], 1e-6, "the first step");
     for (beta1, beta2, decay) in [(0.5, 0.75, 1.0), (0.0, 0.75, 1.0), (0.5, 0.75, 0.5), (0.9, 0.999, 1.0)] {
         let want = by_hand(|t, [m, v, ..], g| {
@@ -156,7 +156,7 @@ fn network() -> (Source, Tensors) {
 #[test]
 fn five_training_steps_are_the_same_under_every_plan() {
     let (source, given) = network();
-    for device in [Device::Cpu, gpu()] {
+    for device in [Device::Twins, gpu()] {
         assert_same_under_every_plan(&source, &given, &device, 5);
     }
 }
@@ -165,7 +165,7 @@ fn five_training_steps_are_the_same_under_every_plan() {
 fn five_training_steps_on_the_gpu_follow_the_twins() {
     let (source, given) = network();
     let [first, fifth] = [1, 5].map(|steps| Rig::on(&source, &gpu(), &given).after(steps));
-    let [first_twin, fifth_twin] = [1, 5].map(|steps| Rig::on(&source, &Device::Cpu, &given).after(steps));
+    let [first_twin, fifth_twin] = [1, 5].map(|steps| Rig::on(&source, &Device::Twins, &given).after(steps));
     assert_all_close(&first, &first_twin, 2e-5);
     assert_all_close(&fifth, &fifth_twin, 2e-4);
     assert!(fifth_twin["loss"][0] < first_twin["loss"][0], "the loss falls");

@@ -2,7 +2,9 @@
 
 use crate::check::{Bench, Example};
 use crate::gpu::{Gpu, GpuError};
-use crate::kernels::{Access, Kernel, Lens, Operand, Recipe, philox};
+use crate::kernels::matmul::MatMul;
+use crate::kernels::multiply_add::MultiplyAdd;
+use crate::kernels::{Access, Class, Cost, Kernel, Lens, Operand, Recipe, copy::Copy, philox};
 use std::time::Instant;
 
 /// What one variant of one shape took.
@@ -73,4 +75,64 @@ pub fn time(gpu: &Gpu, kernel: &dyn Kernel, recipe: &Recipe, seconds: f64) -> Re
         gbps: 1e-9 * cost.bytes as f64 / median,
         runs: samples.len(),
     })
+}
+
+/// A device's ceilings: what a kernel can reach that only multiplies and adds, or only copies.
+#[derive(Clone, Copy, Debug, serde::Serialize)]
+pub struct Roof {
+    /// 10⁹ operations a second, a multiply-add counting two.
+    pub gflops: f64,
+    /// 10⁹ bytes a second, read and written.
+    pub gbps: f64,
+}
+
+impl Roof {
+    /// Measures a GPU with `multiply_add` and a copy of 64 MiB; on the CPU, without one, a product of the matrix
+    /// library takes the place of the former.
+    pub fn measure(gpu: Option<&Gpu>) -> Result<Roof, GpuError> {
+        let copy = Copy { len: 16 << 20 };
+        let Some(gpu) = gpu else {
+            let product = MatMul::new(768, 768, 768);
+            return Ok(Roof { gflops: rate(&product, product.flops()), gbps: rate(&copy, copy.cost().bytes) });
+        };
+        let (len, turns) = if gpu.caps().class == Class::Lanes { (4096, 256) } else { (1 << 18, 256) };
+        let arithmetic = MultiplyAdd { len, turns };
+        // Another program's work lowers what is measured, and nothing raises it: so the best of a few.
+        let best = |kernel: &dyn Kernel, of: fn(&Timing) -> f64| -> Result<f64, GpuError> {
+            let recipe = &kernel.variants(gpu.caps())[0];
+            (0..4).try_fold(0.0, |best: f64, _| Ok(best.max(of(&time(gpu, kernel, recipe, 0.08)?))))
+        };
+        Ok(Roof { gflops: best(&arithmetic, |t| t.gflops)?, gbps: best(&copy, |t| t.gbps)? })
+    }
+
+    /// The share of the nearer ceiling that a launch reaches which takes `ms` milliseconds.
+    pub fn share(&self, cost: Cost, ms: f64) -> f64 {
+        let least = (cost.flops as f64 / self.gflops).max(cost.bytes as f64 / self.gbps) / 1e6;
+        least / ms.max(1e-9)
+    }
+}
+
+/// 10⁹ of `work` a second, by the median of a few calls on the CPU.
+fn rate(kernel: &dyn Kernel, work: u64) -> f64 {
+    work as f64 / 1e6 / time_call(kernel, 0.3, |reads, writes| kernel.host(reads, writes))
+}
+
+/// The median of some calls on the CPU after a warm-up, in milliseconds.
+pub fn time_call(kernel: &dyn Kernel, seconds: f64, run: impl Fn(&[&[f32]], &mut [&mut [f32]])) -> f64 {
+    let example = operands(kernel);
+    let reads: Vec<&[f32]> = example.reads.iter().map(Vec::as_slice).collect();
+    let mut writes = example.old.clone();
+    let mut writes: Vec<&mut [f32]> = writes.iter_mut().map(Vec::as_mut_slice).collect();
+    let mut call = || {
+        let start = Instant::now();
+        run(&reads, &mut writes);
+        1e3 * start.elapsed().as_secs_f64()
+    };
+    call();
+    let mut times = vec![call()];
+    while times.len() < 100 && times.iter().sum::<f64>() < 1e3 * seconds {
+        times.push(call());
+    }
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
 }

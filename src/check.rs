@@ -30,6 +30,13 @@ pub struct Outcome {
     pub failure: Option<String>,
 }
 
+impl Outcome {
+    /// No error yet, and no failure.
+    pub fn new(kernel: &'static str, variant: &'static str, case: &dyn Kernel) -> Outcome {
+        Outcome { kernel, variant, case: case.label(), worst: 0.0, bound: 0.0, ratio: 0.0, failure: None }
+    }
+}
+
 /// Seeded inputs of a kernel and what its twin makes of them.
 pub struct Example {
     /// Each read.
@@ -152,15 +159,7 @@ pub fn check_variant(
     recipe: &Recipe,
     example: &Example,
 ) -> Outcome {
-    let mut outcome = Outcome {
-        kernel: name,
-        variant: recipe.name,
-        case: kernel.label(),
-        worst: 0.0,
-        bound: 0.0,
-        ratio: 0.0,
-        failure: None,
-    };
+    let mut outcome = Outcome::new(name, recipe.name, kernel);
     let runs = Bench::new(gpu, example, recipe, true).and_then(|bench| {
         let first = bench.run(gpu)?;
         bench.reset(gpu, example);
@@ -168,15 +167,35 @@ pub fn check_variant(
     });
     match runs {
         Err(error) => outcome.failure = Some(error.to_string()),
-        Ok((first, second)) => {
-            compare(kernel, example, &first, &mut outcome);
-            let bits = |runs: &Vec<Vec<f32>>| -> Vec<u32> { runs.iter().flatten().map(|v| v.to_bits()).collect() };
-            if outcome.failure.is_none() && bits(&first) != bits(&second) {
-                outcome.failure = Some("two runs differ: a race".into());
-            }
-        }
+        Ok((first, second)) => judge(kernel, example, &first, &second, &mut outcome),
     }
     outcome
+}
+
+/// Checks the kernel as the CPU runs it when it is a device.
+pub fn check_host(name: &'static str, kernel: &dyn Kernel, seed: u64) -> Outcome {
+    let example = Example::new(kernel, seed);
+    let reads: Vec<&[f32]> = example.reads.iter().map(Vec::as_slice).collect();
+    let run = || {
+        let guarded = |old: &Vec<f32>| old.iter().copied().chain([f32::from_bits(CANARY); GUARD]).collect();
+        let mut writes: Vec<Vec<f32>> = example.old.iter().map(guarded).collect();
+        let mut inner: Vec<&mut [f32]> =
+            std::iter::zip(&mut writes, &example.old).map(|(all, old)| &mut all[..old.len()]).collect();
+        kernel.host(&reads, &mut inner);
+        writes
+    };
+    let mut outcome = Outcome::new(name, "cpu", kernel);
+    judge(kernel, &example, &run(), &run(), &mut outcome);
+    outcome
+}
+
+/// Holds the first of two runs against the twin, and the second against the first.
+fn judge(kernel: &dyn Kernel, example: &Example, first: &[Vec<f32>], second: &[Vec<f32>], outcome: &mut Outcome) {
+    compare(kernel, example, first, outcome);
+    let bits = |runs: &[Vec<f32>]| -> Vec<u32> { runs.iter().flatten().map(|v| v.to_bits()).collect() };
+    if outcome.failure.is_none() && bits(first) != bits(second) {
+        outcome.failure = Some("two runs differ: a race".into());
+    }
 }
 
 /// Holds the writes (with guards) against the twin and notes the worst element.

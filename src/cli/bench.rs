@@ -1,12 +1,11 @@
 //! `limn bench`: the time of kernels, and of whole training steps.
 
 use super::{Error, config, device, kernels_named, term};
-use crate::bench;
+use crate::bench::{self, Roof};
 use crate::kernels::{Cost, Kernel, Recipe};
 use crate::program::Device;
 use crate::train::{Session, time_steps};
 use serde_json::json;
-use std::time::Instant;
 
 /// Arguments of `limn bench`.
 #[derive(clap::Args, Debug)]
@@ -15,7 +14,7 @@ pub struct BenchArgs {
     command: Option<Command>,
     /// Kernels to time, by name or a part of it; all without any
     names: Vec<String>,
-    /// Device: `cpu`, or a number or a part of a name from `limn devices`
+    /// Device: `cpu`, `twins`, or a number or a part of a name from `limn devices`
     #[arg(long, value_name = "D", global = true)]
     device: Option<String>,
     /// One JSON object per kernel, shape and variant, or per preset
@@ -27,6 +26,8 @@ pub struct BenchArgs {
 enum Command {
     /// Whole training steps of a preset: median of at least 7 after warm-up
     Step(StepArgs),
+    /// What the device can multiply and add, and copy, at most
+    Roof,
 }
 
 /// Arguments of `limn bench step`.
@@ -45,12 +46,24 @@ const SECONDS: f64 = 0.25;
 /// Times kernels or steps.
 pub fn bench(args: &BenchArgs) -> Result<(), Error> {
     match &args.command {
-        Some(Command::Step(_)) if !args.names.is_empty() => {
-            Err(Error::new("`limn bench` times either kernels or a step, not both at once"))
+        Some(_) if !args.names.is_empty() => {
+            Err(Error::new("`limn bench` times either kernels, or a step, or the device's ceilings"))
         }
+        Some(Command::Roof) => roof(args.device.as_deref(), args.json),
         Some(Command::Step(step_args)) => step(step_args, args.device.as_deref(), args.json),
         None => kernels(args),
     }
+}
+
+fn roof(device: Option<&str>, json: bool) -> Result<(), Error> {
+    let device = device::open(device)?;
+    let roof = Roof::measure(device.gpu())?;
+    if json {
+        return term::say(json!({ "device": device.name(), "gflops": roof.gflops, "gb_per_s": roof.gbps }));
+    }
+    term::say(format!("ceilings of {}", device.name()))?;
+    term::say(format!("  {:>10.2} GFLOP/s multiplying and adding", roof.gflops))?;
+    term::say(format!("  {:>10.2} GB/s copying", roof.gbps))
 }
 
 /// Steps before the timed ones.
@@ -61,10 +74,14 @@ const STEPS: usize = 9;
 fn step(args: &StepArgs, device: Option<&str>, json: bool) -> Result<(), Error> {
     let config = config(&args.preset, args.batch, &[])?;
     let device = device::open(device)?;
+    let roof = Roof::measure(device.gpu())?;
     let mut session = Session::new(&config.model, &config.optim, config.train.seed, device)?;
     let t = time_steps(&mut session, &args.preset, config.train.batch, WARM, STEPS)?;
     if json {
-        return term::say(serde_json::to_string(&t)?);
+        let mut object = serde_json::to_value(&t)?;
+        object["ceiling_gflops"] = json!(roof.gflops);
+        object["ceiling_share"] = json!(t.gflops / roof.gflops);
+        return term::say(object);
     }
     term::say(format!("{} batch {} on {}: median of {} steps", t.preset, t.batch, t.device, t.steps))?;
     term::say(format!("  {:>10.2} ms a step, {:.1} images/s", t.median_ms, t.images_per_s))?;
@@ -72,7 +89,11 @@ fn step(args: &StepArgs, device: Option<&str>, json: bool) -> Result<(), Error> 
         "  {:>10.2} ms on the device, {:.3} ms on the host, {} launches",
         t.gpu_ms, t.host_ms, t.launches
     ))?;
-    term::say(format!("  {:>10.2} GFLOP a step, {:.2} GFLOP/s", t.gflop_per_step, t.gflops))?;
+    let share = 100.0 * t.gflops / roof.gflops;
+    term::say(format!(
+        "  {:>10.2} GFLOP a step, {:.2} GFLOP/s, {share:.1}% of the multiply-add ceiling",
+        t.gflop_per_step, t.gflops
+    ))?;
     term::say(format!("  {:>10.1} MB in buffers", t.peak_bytes as f64 / 1e6))
 }
 
@@ -98,8 +119,9 @@ impl Row {
 fn kernels(args: &BenchArgs) -> Result<(), Error> {
     let entries = kernels_named(&args.names)?;
     let device = device::open(args.device.as_deref())?;
+    let roof = Roof::measure(device.gpu())?;
     let mut progress = term::Progress::new();
-    let mut rows = vec![["kernel", "shape", "variant", "ms", "GFLOP/s", "GB/s"].map(String::from).to_vec()];
+    let mut rows = vec![["kernel", "shape", "variant", "ms", "GFLOP/s", "GB/s", "ceiling"].map(String::from).to_vec()];
     for entry in &entries {
         for kernel in (entry.shapes)() {
             progress.show(format!("{} {}", entry.name, kernel.label()));
@@ -111,10 +133,12 @@ fn kernels(args: &BenchArgs) -> Result<(), Error> {
                     term::say(json!({
                         "kernel": row.kernel, "shape": row.shape, "variant": row.variant, "device": device.name(),
                         "ms": row.ms, "gflops": row.gflops(), "gb_per_s": row.gb_per_s(),
+                        "ceiling_share": roof.share(cost, ms),
                     }))?;
                 } else {
-                    let figures =
-                        [format!("{ms:.4}"), format!("{:.1}", row.gflops()), format!("{:.1}", row.gb_per_s())];
+                    let share = format!("{:.1}%", 100.0 * roof.share(cost, ms));
+                    let rates = [row.gflops(), row.gb_per_s()].map(|rate| format!("{rate:.1}"));
+                    let figures = [format!("{ms:.4}")].into_iter().chain(rates).chain([share]);
                     let texts = [row.kernel.into(), row.shape, row.variant.into()];
                     rows.push(texts.into_iter().chain(figures).collect());
                 }
@@ -129,29 +153,17 @@ fn kernels(args: &BenchArgs) -> Result<(), Error> {
     term::table(&rows).iter().try_for_each(term::say)
 }
 
-/// Milliseconds of every variant at one shape; the CPU has one, the twin.
+/// Milliseconds of every variant at one shape.
 fn time_all(device: &Device, kernel: &dyn Kernel) -> Result<Vec<(&'static str, f64)>, Error> {
-    let Device::Gpu(gpu) = device else { return Ok(vec![("twin", time_twin(kernel))]) };
+    let gpu = match device {
+        Device::Gpu(gpu) => gpu,
+        Device::Cpu => {
+            return Ok(vec![("cpu", bench::time_call(kernel, SECONDS, |reads, writes| kernel.host(reads, writes)))]);
+        }
+        Device::Twins => {
+            return Ok(vec![("twin", bench::time_call(kernel, SECONDS, |reads, writes| kernel.cpu(reads, writes)))]);
+        }
+    };
     let time = |recipe: &Recipe| Ok((recipe.name, bench::time(gpu, kernel, recipe, SECONDS)?.median_ms));
     kernel.variants(gpu.caps()).iter().map(time).collect()
-}
-
-/// The median of some calls after a warm-up, in milliseconds.
-fn time_twin(kernel: &dyn Kernel) -> f64 {
-    let example = bench::operands(kernel);
-    let reads: Vec<&[f32]> = example.reads.iter().map(Vec::as_slice).collect();
-    let mut writes = example.old.clone();
-    let mut writes: Vec<&mut [f32]> = writes.iter_mut().map(Vec::as_mut_slice).collect();
-    let mut call = || {
-        let start = Instant::now();
-        kernel.cpu(&reads, &mut writes);
-        1e3 * start.elapsed().as_secs_f64()
-    };
-    call();
-    let mut times = vec![call()];
-    while times.len() < 100 && times.iter().sum::<f64>() < 1e3 * SECONDS {
-        times.push(call());
-    }
-    times.sort_by(f64::total_cmp);
-    times[times.len() / 2]
 }

@@ -2,8 +2,8 @@
 
 use super::{DeviceArg, Error, device, kernels_named, term};
 use crate::check::{self, Outcome};
-use crate::gpu::Gpu;
 use crate::kernels::Entry;
+use crate::program::Device;
 use serde_json::json;
 
 /// Arguments of `limn check`.
@@ -24,12 +24,14 @@ const SEED: u64 = 1;
 /// Checks every case and variant; false if any falls short.
 pub fn check(args: &CheckArgs) -> Result<bool, Error> {
     let entries = kernels_named(&args.names)?;
-    let why = "there is nothing to check on the cpu device: it runs the CPU twins themselves";
-    let gpu = device::adapter(args.device.device.as_deref(), why)?;
+    let device = device::open(args.device.device.as_deref())?;
+    if matches!(device, Device::Twins) {
+        return Err(Error::new("the twins are what kernels are checked against; check an adapter, or `cpu`"));
+    }
     let width = entries.iter().map(|e| e.name.len()).max().unwrap_or(0);
     let (mut total, mut failed) = (0, 0);
     for entry in &entries {
-        let outcomes = outcomes(&gpu, entry);
+        let outcomes = outcomes(&device, entry);
         total += outcomes.len();
         failed += outcomes.iter().filter(|o| o.failure.is_some()).count();
         if args.json {
@@ -39,7 +41,7 @@ pub fn check(args: &CheckArgs) -> Result<bool, Error> {
         }
     }
     if !args.json {
-        let device = &gpu.desc().name;
+        let device = device.name();
         term::say(match failed {
             0 => format!("{total} checks on {device}: all within their bounds"),
             _ => format!("{failed} of {total} checks on {device} FAILED"),
@@ -49,23 +51,19 @@ pub fn check(args: &CheckArgs) -> Result<bool, Error> {
 }
 
 /// Every case and variant of a kernel. A case that no variant can take is a failure of its own.
-fn outcomes(gpu: &Gpu, entry: &Entry) -> Vec<Outcome> {
+fn outcomes(device: &Device, entry: &Entry) -> Vec<Outcome> {
     let cases = (entry.cases)();
     let mut progress = term::Progress::new();
     let mut outcomes = Vec::new();
     for (i, case) in cases.iter().enumerate() {
         progress.show(format!("{}: case {} of {}, {}", entry.name, i + 1, cases.len(), case.label()));
-        let found = check::check(gpu, entry.name, case.as_ref(), SEED);
+        let found = match device {
+            Device::Gpu(gpu) => check::check(gpu, entry.name, case.as_ref(), SEED),
+            _ => vec![check::check_host(entry.name, case.as_ref(), SEED)],
+        };
         if found.is_empty() {
-            outcomes.push(Outcome {
-                kernel: entry.name,
-                variant: "none",
-                case: case.label(),
-                worst: 0.0,
-                bound: 0.0,
-                ratio: 0.0,
-                failure: Some("no variant fits this device's limits".into()),
-            });
+            let failure = Some("no variant fits this device's limits".into());
+            outcomes.push(Outcome { failure, ..Outcome::new(entry.name, "none", case.as_ref()) });
         }
         outcomes.extend(found);
     }

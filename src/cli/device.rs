@@ -15,8 +15,8 @@ pub const NO_ADAPTER: &str =
 /// # Errors
 /// A name that fits no device, an adapter that lacks a limit or does not open.
 pub fn open(wanted: Option<&str>) -> Result<Device, Error> {
-    if wanted.is_some_and(is_cpu) {
-        return Ok(Device::Cpu);
+    if let Some(device) = wanted.and_then(built_in) {
+        return Ok(device);
     }
     match Gpu::open(wanted) {
         Ok(gpu) => Ok(Device::Gpu(Arc::new(gpu))),
@@ -28,21 +28,10 @@ pub fn open(wanted: Option<&str>) -> Result<Device, Error> {
     }
 }
 
-/// Opens an adapter for work that means nothing on the CPU; `why` says so in a sentence.
-///
-/// # Errors
-/// As [`open`], and where the CPU was asked for or nothing else is there.
-pub fn adapter(wanted: Option<&str>, why: &str) -> Result<Arc<Gpu>, Error> {
-    if wanted.is_some_and(is_cpu) {
-        return Err(Error::new(why));
+fn built_in(wanted: &str) -> Option<Device> {
+    match wanted.to_ascii_lowercase().as_str() {
+        "cpu" => Some(Device::Cpu),
+        "twins" => Some(Device::Twins),
+        _ => None,
     }
-    match Gpu::open(wanted) {
-        Ok(gpu) => Ok(Arc::new(gpu)),
-        Err(GpuError::NoAdapter) => Err(Error::new(format!("{why}; {NO_ADAPTER}"))),
-        Err(error) => Err(error.into()),
-    }
-}
-
-fn is_cpu(wanted: &str) -> bool {
-    wanted.eq_ignore_ascii_case("cpu")
 }

@@ -33,8 +33,9 @@ pub fn devices(args: &DevicesArgs) -> Result<(), Error> {
         term::say(cpu)?;
     } else {
         let mark = if default.is_none() { "  (default)" } else { "" };
-        term::say(format!("cpu  the CPU twins of all kernels{mark}"))?;
+        term::say(format!("cpu  the processor{mark}"))?;
         term::say(format!("     built in, {threads} threads, always there"))?;
+        term::say("     `twins` instead of `cpu` runs the reference every kernel is checked against, slowly")?;
     }
     if adapters.is_empty() {
         term::note(device::NO_ADAPTER);

@@ -62,7 +62,7 @@ enum Command {
 /// Where to run.
 #[derive(Args, Clone, Debug)]
 struct DeviceArg {
-    /// Device: `cpu`, or a number or a part of a name from `limn devices`
+    /// Device: `cpu`, `twins`, or a number or a part of a name from `limn devices`
     #[arg(long, value_name = "D")]
     device: Option<String>,
 }

@@ -1,6 +1,7 @@
 //! `limn profile`: where the GPU time of a training step goes.
 
 use super::{DeviceArg, Error, config, device, term};
+use crate::bench::Roof;
 use crate::train::{self, Profile, ProfileRow, Session};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -31,6 +32,7 @@ pub struct ProfileArgs {
 pub fn profile(args: &ProfileArgs) -> Result<(), Error> {
     let config = config(&args.preset, args.batch, &[])?;
     let device = device::open(args.device.device.as_deref())?;
+    let roof = Roof::measure(device.gpu())?;
     let mut session = Session::new(&config.model, &config.optim, config.train.seed, device)?;
     let profile = train::profile(&mut session, config.train.batch, args.steps as usize)?;
     if let Some(path) = &args.trace {
@@ -41,17 +43,19 @@ pub fn profile(args: &ProfileArgs) -> Result<(), Error> {
     }
     let total: f64 = profile.rows.iter().map(|r| r.ms).sum();
     // Launches of the same kernel, shapes and variant are one line.
-    let mut groups: BTreeMap<(&str, &str, &str), (usize, f64, f64)> = BTreeMap::new();
+    let mut groups: BTreeMap<(&str, &str, &str), (usize, f64, f64, f64)> = BTreeMap::new();
     for r in &profile.rows {
         let group = groups.entry((r.kernel, &r.shape, r.variant)).or_default();
-        *group = (group.0 + 1, group.1 + r.ms, group.2 + r.gflops * r.ms);
+        let least = r.ms * roof.share(r.cost, r.ms);
+        *group = (group.0 + 1, group.1 + r.ms, group.2 + r.gflops * r.ms, group.3 + least);
     }
     let mut groups: Vec<_> = groups.into_iter().collect();
     groups.sort_by(|a, b| b.1.1.total_cmp(&a.1.1));
-    term::say("     ms  share  times  GFLOP/s  kernel")?;
-    for ((kernel, shape, variant), (times, ms, work)) in groups {
+    term::say("     ms  share  times  GFLOP/s  ceiling  kernel")?;
+    for ((kernel, shape, variant), (times, ms, work, least)) in groups {
         let (share, rate) = (100.0 * ms / total.max(1e-9), work / ms.max(1e-9));
-        term::say(format!("{ms:7.3} {share:5.1}% {times:6} {rate:8.2}  {kernel} {shape} [{variant}]"))?;
+        let near = 100.0 * least / ms.max(1e-9);
+        term::say(format!("{ms:7.3} {share:5.1}% {times:6} {rate:8.2} {near:7.1}%  {kernel} {shape} [{variant}]"))?;
     }
     let how = match profile.timestamps {
         true => "the device's timestamps",

@@ -302,3 +302,16 @@ fn mesa_version(driver: &str) -> Option<u32> {
     let (_, version) = driver.split_once("Mesa ")?;
     version.split('.').next()?.parse().ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::mesa_version;
+
+    #[test]
+    fn the_version_of_mesa_is_found_in_a_drivers_description() {
+        assert_eq!(mesa_version("llvmpipe Mesa 22.3.6 (LLVM 15.0.6)"), Some(22));
+        assert_eq!(mesa_version("llvmpipe Mesa 25.0.7-2~bpo12+1 (LLVM 15.0.6)"), Some(25));
+        assert_eq!(mesa_version("NVIDIA 570.86.15"), None);
+        assert_eq!(mesa_version("Mesa"), None);
+    }
+}

@@ -180,14 +180,14 @@ impl Kernel for BatchNorm {
         };
         let moments: Vec<(f64, f64)> = (0..c).into_par_iter().map(moments).collect();
         let act = Activation::from_code(self.act, self.slope);
-        for (plane, y) in y.chunks_mut(hw).enumerate() {
+        y.par_chunks_mut(hw).enumerate().for_each(|(plane, y)| {
             let ic = plane % c;
             let rstd = 1.0 / (moments[ic].1 + f64::from(self.eps)).sqrt();
             for (k, y) in y.iter_mut().enumerate() {
                 let hat = (f64::from(x[plane * hw + k]) - moments[ic].0) * rstd;
                 *y = act.apply((f64::from(gamma[ic]) * hat + f64::from(beta[ic])) as f32);
             }
-        }
+        });
         for ic in 0..c {
             (mean[ic], var[ic]) = (moments[ic].0 as f32, moments[ic].1 as f32);
         }
@@ -330,7 +330,7 @@ impl Kernel for BatchNormGrad {
             })
         };
         let sums: Vec<(f64, f64)> = (0..c).into_par_iter().map(sums).collect();
-        for (plane, dx) in dx.chunks_mut(hw).enumerate() {
+        dx.par_chunks_mut(hw).enumerate().for_each(|(plane, dx)| {
             let ic = plane % c;
             let factor = f64::from(gamma[ic]) * rstd(ic);
             for (k, dx) in dx.iter_mut().enumerate() {
@@ -338,7 +338,7 @@ impl Kernel for BatchNormGrad {
                 let along = (sums[ic].1 + hat(i, ic) * sums[ic].0) / terms;
                 *dx = (factor * (f64::from(dy[i]) - along)) as f32;
             }
-        }
+        });
         for ic in 0..c {
             (dgamma[ic], dbeta[ic]) = (sums[ic].0 as f32, sums[ic].1 as f32);
         }

@@ -63,11 +63,11 @@ params! {
 
 /// A tap of the kernel with the outputs that read inside of x through it.
 #[derive(Clone, Debug)]
-struct Tap {
+pub(super) struct Tap {
     kh: usize,
     kw: usize,
-    oy: Range<usize>,
-    ox: Range<usize>,
+    pub oy: Range<usize>,
+    pub ox: Range<usize>,
 }
 
 impl Conv {
@@ -225,7 +225,8 @@ impl Conv {
         first.min(end) as usize..end as usize
     }
 
-    fn tap_list(&self) -> Vec<Tap> {
+    /// The taps that are live for some pair of channels.
+    pub(super) fn tap_list(&self) -> Vec<Tap> {
         let last = if self.mask == 0 { self.taps() } else { self.centre() + 1 };
         (0..last)
             .map(|tap| {
@@ -239,7 +240,7 @@ impl Conv {
     }
 
     /// The row and first column of x that `tap` reads for output (oy, tap.ox.start).
-    fn source(&self, tap: &Tap, oy: usize) -> (usize, usize) {
+    pub(super) fn source(&self, tap: &Tap, oy: usize) -> (usize, usize) {
         let iy = oy * self.stride_h as usize + tap.kh * self.dilation_h as usize - self.pad_top as usize;
         let ix = tap.ox.start * self.stride_w as usize + tap.kw * self.dilation_w as usize;
         (iy, ix.wrapping_sub(self.pad_left as usize))
@@ -398,6 +399,23 @@ impl Epilogue<'_> {
         for (i, (y, sum)) in std::iter::zip(y, sums).enumerate() {
             *y = self.activation.apply((sum + self.bias(i)) as f32 + self.residual(i));
         }
+    }
+
+    /// Does to sums in place what [`Epilogue::write`] does.
+    pub(super) fn finish(&self, y: &mut [f32]) {
+        if self.bias.is_empty() && self.residual.is_empty() && self.activation == Activation::Identity {
+            return;
+        }
+        let image = self.channels * self.plane;
+        y.par_chunks_mut(image).enumerate().for_each(|(n, y)| {
+            for (c, y) in y.chunks_mut(self.plane).enumerate() {
+                let bias = self.bias.get(c).copied().unwrap_or(0.0);
+                let first = n * image + c * self.plane;
+                for (i, y) in y.iter_mut().enumerate() {
+                    *y = self.activation.apply(*y + bias + self.residual(first + i));
+                }
+            }
+        });
     }
 
     /// The permitted error where `magnitudes` are the sums of the terms' absolute values.

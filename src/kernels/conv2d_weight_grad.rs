@@ -26,6 +26,10 @@ impl Kernel for Conv2dWeightGrad {
         }
     }
 
+    fn host(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
+        self.0.host_w(reads[0], reads[1], writes[0]);
+    }
+
     fn variants(&self, caps: &Caps) -> Vec<Recipe> {
         weight_grad::variants(&self.0, caps)
     }

@@ -40,6 +40,11 @@ impl Kernel for ConvTranspose2d {
         self.epilogue(reads[2], reads[3]).write(&sums, writes[0]);
     }
 
+    fn host(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
+        self.0.host_x(reads[0], reads[1], writes[0]);
+        self.epilogue(reads[2], reads[3]).finish(writes[0]);
+    }
+
     fn variants(&self, caps: &Caps) -> Vec<Recipe> {
         gather::variants(&self.0, Role::Transpose, caps)
     }

@@ -101,6 +101,11 @@ impl Kernel for MatMul {
         self.tail(reads[2], reads[3]).write(&self.sum(reads[0], reads[1]), writes[0]);
     }
 
+    fn host(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
+        self.product(reads[0], reads[1], writes[0]);
+        self.tail(reads[2], reads[3]).finish(writes[0]);
+    }
+
     fn variants(&self, caps: &Caps) -> Vec<Recipe> {
         gather::recipes(&Gather::matmul(self), caps)
     }

@@ -25,9 +25,11 @@ pub mod decode_u8;
 pub mod ema;
 mod gather;
 mod gather_lanes;
+mod host;
 mod lanes;
 mod launch;
 pub mod matmul;
+pub mod multiply_add;
 pub mod philox;
 pub mod pointwise;
 pub mod random;
@@ -222,6 +224,12 @@ pub trait Kernel: Debug + Send + Sync {
     /// [`Access::Write`] is overwritten.
     fn cpu(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]);
 
+    /// The kernel on the CPU as a device, from the same to the same: in f32 by a matrix library where
+    /// that pays, the twin elsewhere. Every run gives the same bits.
+    fn host(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
+        self.cpu(reads, writes);
+    }
+
     /// Every variant that is legal on a device with these capabilities, the best guess first.
     /// Never empty for [`Caps::WEBGPU`].
     fn variants(&self, caps: &Caps) -> Vec<Recipe>;
@@ -349,6 +357,7 @@ pub fn all() -> Vec<Entry> {
         "advance": advance::cases, advance::shapes;
         "copy": copy::cases, copy::shapes;
         "record": record::cases, record::shapes;
+        "multiply_add": multiply_add::cases, multiply_add::shapes;
         "sample_pixel": sample_pixel::cases, sample_pixel::shapes;
     }
 }

@@ -8,11 +8,14 @@
 
 use super::*;
 use crate::kernels::activation::Activation;
+use rayon::prelude::*;
 
 /// Operands of a chain.
 pub const MAX_INPUTS: usize = 6;
 /// Operations of a chain.
 pub const MAX_STEPS: usize = 8;
+/// Elements that the CPU takes through a chain together.
+const BLOCK: usize = 256;
 
 /// A pointwise operation on `a`, `b` (binary ones) and the constant `c`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -364,6 +367,27 @@ impl Kernel for Pointwise {
             }
             *y = regs[MAX_INPUTS + self.steps.len() - 1];
         }
+    }
+
+    fn host(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
+        writes[0].par_chunks_mut(BLOCK).enumerate().for_each(|(block, y)| {
+            let (first, len) = (block * BLOCK, y.len());
+            let mut regs = [[0.0f32; BLOCK]; MAX_INPUTS + MAX_STEPS];
+            for (k, s) in self.inputs.iter().enumerate() {
+                let (inner, period) = (s.inner as usize, s.period as usize);
+                if inner == 1 && period == self.len {
+                    regs[k][..len].copy_from_slice(&reads[k][first..first + len]);
+                } else {
+                    regs[k].iter_mut().zip(first..first + len).for_each(|(r, i)| *r = reads[k][i / inner % period]);
+                }
+            }
+            for (k, s) in self.steps.iter().enumerate() {
+                let (given, made) = regs.split_at_mut(MAX_INPUTS + k);
+                let operands = std::iter::zip(&given[s.a][..len], &given[s.b][..len]);
+                std::iter::zip(&mut made[0], operands).for_each(|(r, (a, b))| *r = s.code.apply(*a, *b, s.c));
+            }
+            y.copy_from_slice(&regs[MAX_INPUTS + self.steps.len() - 1][..len]);
+        });
     }
 
     fn variants(&self, caps: &Caps) -> Vec<Recipe> {

@@ -50,7 +50,7 @@ impl Program {
         for (i, launch) in self.launches.iter().enumerate() {
             let cost = launch.kernel.cost();
             let kernel = format!("{} {}", launch.kernel.signature().name, launch.kernel.label());
-            let variant = launch.recipe.as_ref().map_or("twin", |r| r.name);
+            let variant = launch.recipe.as_ref().map_or("cpu", |r| r.name);
             let reads: Vec<String> = launch.reads.iter().flatten().map(place).collect();
             let writes: Vec<String> = launch.writes.iter().map(place).collect();
             let _ = writeln!(

@@ -158,7 +158,7 @@ pub struct View {
 pub struct Launch {
     /// The kernel.
     pub kernel: Arc<dyn Kernel>,
-    /// How the device computes it; `None` on the CPU, which runs the twin.
+    /// How the device computes it; `None` on the CPU.
     pub recipe: Option<Recipe>,
     /// Operands; `None` where an optional one is absent.
     pub reads: Vec<Option<View>>,

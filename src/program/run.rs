@@ -15,8 +15,10 @@ const IN_FLIGHT: usize = 3;
 /// Where programs run.
 #[derive(Clone)]
 pub enum Device {
-    /// The CPU twins.
+    /// The CPU, as fast as it can be without a GPU.
     Cpu,
+    /// The CPU twins: the reference, slow.
+    Twins,
     /// A GPU.
     Gpu(Arc<Gpu>),
 }
@@ -51,11 +53,19 @@ pub enum DeviceError {
 }
 
 impl Device {
-    /// Capabilities to plan for; `None` means the twins.
+    /// Capabilities to plan for; `None` means the CPU.
     pub fn caps(&self) -> Option<Caps> {
         match self {
-            Device::Cpu => None,
+            Device::Cpu | Device::Twins => None,
             Device::Gpu(gpu) => Some(*gpu.caps()),
+        }
+    }
+
+    /// The GPU, if it is one.
+    pub fn gpu(&self) -> Option<&Gpu> {
+        match self {
+            Device::Gpu(gpu) => Some(gpu),
+            _ => None,
         }
     }
 
@@ -63,6 +73,7 @@ impl Device {
     pub fn name(&self) -> String {
         match self {
             Device::Cpu => "cpu".into(),
+            Device::Twins => "twins".into(),
             Device::Gpu(gpu) => gpu.desc().name.clone(),
         }
     }
@@ -78,7 +89,7 @@ enum Memory {
 impl Memory {
     fn new(device: &Device, len: usize, what: &str) -> Result<Memory, GpuError> {
         Ok(match device {
-            Device::Cpu => Memory::Host(Rc::new(RefCell::new(vec![0.0; len]))),
+            Device::Cpu | Device::Twins => Memory::Host(Rc::new(RefCell::new(vec![0.0; len]))),
             // Shaders load four words at a time: the last of them must exist.
             Device::Gpu(gpu) => Memory::Gpu(gpu.buffer(len.next_multiple_of(4), what)?),
         })
@@ -88,7 +99,7 @@ impl Memory {
         match (self, device) {
             (Memory::Host(host), _) => host.borrow_mut()[at..at + data.len()].copy_from_slice(data),
             (Memory::Gpu(span), Device::Gpu(gpu)) => gpu.write(&span.slice(at, data.len()), data),
-            (Memory::Gpu(_), Device::Cpu) => {}
+            (Memory::Gpu(_), _) => {}
         }
     }
 
@@ -98,7 +109,7 @@ impl Memory {
                 Pending(Arrival::Gpu(gpu.clone(), gpu.start_read(&span.slice(at, len))))
             }
             (Memory::Host(host), _) => Pending(Arrival::Done(host.borrow()[at..at + len].to_vec())),
-            (Memory::Gpu(_), Device::Cpu) => Pending(Arrival::Done(Vec::new())),
+            (Memory::Gpu(_), _) => Pending(Arrival::Done(Vec::new())),
         }
     }
 }
@@ -215,7 +226,7 @@ impl Runner {
             });
         }
         let ready = match &device {
-            Device::Cpu => Vec::new(),
+            Device::Cpu | Device::Twins => Vec::new(),
             Device::Gpu(gpu) => prepare(gpu, &program, &memory, checks)?,
         };
         Ok(Runner { program, device, memory, ready, in_flight: VecDeque::new(), host: Duration::ZERO })
@@ -245,7 +256,7 @@ impl Runner {
     /// several runs are still on their way.
     pub fn run(&mut self) -> Result<(), DeviceError> {
         let Device::Gpu(gpu) = self.device.clone() else {
-            self.program.launches.iter().for_each(|launch| run_twin(launch, &self.memory));
+            self.program.launches.iter().for_each(|launch| run_on_host(launch, &self.memory, &self.device));
             return Ok(());
         };
         // A software device finishes one submission inside the call that submits the next: waiting
@@ -296,7 +307,7 @@ impl Runner {
         let Device::Gpu(gpu) = self.device.clone() else {
             let time = |launch: &Launch| {
                 let start = Instant::now();
-                run_twin(launch, &self.memory);
+                run_on_host(launch, &self.memory, &self.device);
                 start.elapsed().as_nanos() as f64
             };
             return Ok((self.program.launches.iter().map(time).collect(), false));
@@ -361,11 +372,11 @@ fn prepare(gpu: &Gpu, program: &Program, memory: &[Memory], checks: bool) -> Res
     Ok(ready)
 }
 
-/// Runs a launch's twin. Layout never lets a launch read a buffer it writes.
-fn run_twin(launch: &Launch, memory: &[Memory]) {
+/// Runs a launch on the CPU. Layout never lets a launch read a buffer it writes.
+fn run_on_host(launch: &Launch, memory: &[Memory], device: &Device) {
     let host = |buffer: usize| match &memory[buffer] {
         Memory::Host(host) => host,
-        Memory::Gpu(_) => unreachable!("twins run on host memory"),
+        Memory::Gpu(_) => unreachable!("the CPU runs on host memory"),
     };
     let mut order: Vec<usize> = (0..launch.writes.len()).collect();
     order.sort_by_key(|&i| (launch.writes[i].buffer, launch.writes[i].offset));
@@ -395,7 +406,10 @@ fn run_twin(launch: &Launch, memory: &[Memory]) {
                 next.next();
             }
         }
-        launch.kernel.cpu(&reads, &mut writes);
+        match device {
+            Device::Twins => launch.kernel.cpu(&reads, &mut writes),
+            _ => launch.kernel.host(&reads, &mut writes),
+        }
     }
     for (buffer, data) in std::iter::zip(buffers, taken) {
         host(buffer).replace(data);

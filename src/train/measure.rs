@@ -2,6 +2,7 @@
 
 use super::pack;
 use super::{Session, SessionError};
+use crate::kernels::Cost;
 use crate::kernels::philox::{Domain, Stream};
 use std::time::Instant;
 
@@ -52,6 +53,9 @@ pub struct ProfileRow {
     pub gflops: f64,
     /// 10⁹ bytes a second.
     pub gbps: f64,
+    /// Arithmetic and minimal traffic.
+    #[serde(skip)]
+    pub cost: Cost,
 }
 
 /// A profile of a training step.
@@ -134,10 +138,11 @@ pub fn profile(session: &mut Session, batch: usize, steps: usize) -> Result<Prof
             scope: launch.scope.to_string(),
             kernel: launch.kernel.signature().name,
             shape: launch.kernel.label(),
-            variant: launch.recipe.as_ref().map_or("twin", |r| r.name),
+            variant: launch.recipe.as_ref().map_or("cpu", |r| r.name),
             ms,
             gflops: cost.flops as f64 / 1e6 / ms.max(1e-9),
             gbps: cost.bytes as f64 / 1e6 / ms.max(1e-9),
+            cost,
         }
     });
     Ok(Profile { rows: rows.collect(), timestamps })
