@@ -28,6 +28,16 @@ pub struct ProfileArgs {
     device: DeviceArg,
 }
 
+/// Launches of the same kernel, shapes and variant, which are one line.
+#[derive(Default)]
+struct Group {
+    times: usize,
+    ms: f64,
+    gflop: f64,
+    /// What the nearer ceiling would let them take.
+    least_ms: f64,
+}
+
 /// Times every launch of a training step.
 pub fn profile(args: &ProfileArgs) -> Result<(), Error> {
     let config = config(&args.preset, args.batch, &[])?;
@@ -42,19 +52,20 @@ pub fn profile(args: &ProfileArgs) -> Result<(), Error> {
         return profile.rows.iter().try_for_each(|row| term::say(serde_json::to_string(row)?));
     }
     let total: f64 = profile.rows.iter().map(|r| r.ms).sum();
-    // Launches of the same kernel, shapes and variant are one line.
-    let mut groups: BTreeMap<(&str, &str, &str), (usize, f64, f64, f64)> = BTreeMap::new();
+    let mut groups: BTreeMap<(&str, &str, &str), Group> = BTreeMap::new();
     for r in &profile.rows {
         let group = groups.entry((r.kernel, &r.shape, r.variant)).or_default();
-        let least = r.ms * roof.share(r.cost, r.ms);
-        *group = (group.0 + 1, group.1 + r.ms, group.2 + r.gflops * r.ms, group.3 + least);
+        group.times += 1;
+        group.ms += r.ms;
+        group.gflop += r.cost.flops as f64 / 1e9;
+        group.least_ms += r.ms * roof.share(r.cost, r.ms);
     }
     let mut groups: Vec<_> = groups.into_iter().collect();
-    groups.sort_by(|a, b| b.1.1.total_cmp(&a.1.1));
+    groups.sort_by(|a, b| b.1.ms.total_cmp(&a.1.ms));
     term::say("     ms  share  times  GFLOP/s  ceiling  kernel")?;
-    for ((kernel, shape, variant), (times, ms, work, least)) in groups {
-        let (share, rate) = (100.0 * ms / total.max(1e-9), work / ms.max(1e-9));
-        let near = 100.0 * least / ms.max(1e-9);
+    for ((kernel, shape, variant), Group { times, ms, gflop, least_ms }) in groups {
+        let [share, near] = [ms / total.max(1e-9), least_ms / ms.max(1e-9)].map(|part| 100.0 * part);
+        let rate = 1e3 * gflop / ms.max(1e-9);
         term::say(format!("{ms:7.3} {share:5.1}% {times:6} {rate:8.2} {near:7.1}%  {kernel} {shape} [{variant}]"))?;
     }
     let how = match profile.timestamps {
