@@ -111,7 +111,7 @@ fn devices_lists_adapters_and_the_cpu() {
         assert_eq!(row["index"], i);
         assert!(row["max_binding_bytes"].as_u64() > Some(0) && row["features"].is_array(), "{row}");
     }
-    assert!(limn(&["devices"]).good().out.contains("CPU twins"));
+    assert!(limn(&["devices"]).good().out.contains("twins"));
 }
 
 #[test]
@@ -149,7 +149,8 @@ fn check_shows_the_worst_error_beside_its_bound() {
 #[test]
 fn check_refuses_what_it_cannot_do() {
     limn(&["check", "conv3d"]).bad(&["conv3d", "conv2d"]);
-    limn(&["check", "conv2d", "--device", "cpu"]).bad(&["nothing to check", "cpu"]);
+    limn(&["check", "conv2d", "--device", "twins"]).bad(&["twins", "cpu"]);
+    assert!(limn(&["check", "copy", "--device", "cpu"]).good().out.contains("checks on cpu"));
 }
 
 #[test]
@@ -219,6 +220,6 @@ fn without_an_adapter_the_cpu_takes_over_and_says_so() {
     assert_eq!(call.err.lines().count(), 1, "{}", call.err);
     assert!(call.err.contains("cpu device") && call.err.contains("mesa-vulkan-drivers"), "{}", call.err);
     assert_eq!(bare(&[&run[..], &["--device", "cpu"]].concat()).good().err, "");
-    bare(&["check"]).bad(&["nothing to check", "mesa-vulkan-drivers"]);
+    bare(&["check"]).bad(&["no adapter to check", "mesa-vulkan-drivers"]);
     bare(&["bench", "concat", "--device", "0"]).bad(&["no device", "cpu"]);
 }

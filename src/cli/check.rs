@@ -2,9 +2,11 @@
 
 use super::{DeviceArg, Error, device, kernels_named, term};
 use crate::check::{self, Outcome};
+use crate::gpu::{Gpu, GpuError};
 use crate::kernels::Entry;
 use crate::program::Device;
 use serde_json::json;
+use std::sync::Arc;
 
 /// Arguments of `limn check`.
 #[derive(clap::Args, Debug)]
@@ -24,7 +26,14 @@ const SEED: u64 = 1;
 /// Checks every case and variant; false if any falls short.
 pub fn check(args: &CheckArgs) -> Result<bool, Error> {
     let entries = kernels_named(&args.names)?;
-    let device = device::open(args.device.device.as_deref())?;
+    // Without a name it is an adapter or nothing: nobody should take the processor's kernels for a GPU's.
+    let device = match args.device.device.as_deref() {
+        None => match Gpu::open(None) {
+            Err(GpuError::NoAdapter) => return Err(Error::new(format!("no adapter to check: {}", device::NO_ADAPTER))),
+            gpu => Device::Gpu(Arc::new(gpu?)),
+        },
+        wanted => device::open(wanted)?,
+    };
     if matches!(device, Device::Twins) {
         return Err(Error::new("the twins are what kernels are checked against; check an adapter, or `cpu`"));
     }

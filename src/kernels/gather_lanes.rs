@@ -48,6 +48,9 @@ pub(super) fn recipes(form: &Gather, caps: &Caps) -> Vec<Recipe> {
         return Vec::new();
     }
     let source = Source::of(form);
+    if !source.fits(caps) {
+        return Vec::new();
+    }
     let mut sizes: Vec<&Size> = SIZES.iter().collect();
     sizes.sort_by_key(|size| work(size, &source.form));
     let mut all: Vec<Recipe> = sizes.iter().map(|size| recipe(form, &source, caps, size)).collect();

@@ -136,6 +136,14 @@ impl Source {
         }
     }
 
+    /// Whether the device can bind the packed source: strides may leave a sea of zeros between two outputs.
+    pub(super) fn fits(&self, caps: &Caps) -> bool {
+        let form = &self.form;
+        let sizes = [form.batch, form.rows, form.full_h, form.full_w, form.quads, STEP];
+        let bytes = sizes.iter().try_fold(4u64, |bytes, size| bytes.checked_mul(u64::from(*size)));
+        bytes.is_some_and(|bytes| bytes <= caps.max_binding_bytes.min(u64::from(u32::MAX)))
+    }
+
     /// Live taps, if the source has become a matrix of taps.
     pub(super) fn im2col(&self) -> Option<u32> {
         match self.packing {

@@ -16,6 +16,9 @@ static SIZES: [Size; 4] = [
 /// The variants, the one of least work first.
 pub(super) fn recipes(conv: &Conv, caps: &Caps) -> Vec<Recipe> {
     let x = Source::of(&Gather::conv(conv, Role::Conv));
+    if !x.fits(caps) {
+        return Vec::new();
+    }
     let form = form(conv, &x);
     // What a workgroup loads and multiplies per four terms, in cycles of a core.
     let work = |size: &&Size| {
