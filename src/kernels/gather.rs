@@ -191,6 +191,14 @@ impl Gather {
         }
     }
 
+    /// The same with a kernel of one tap, which reads where it writes.
+    pub(super) fn of_one_tap(&self) -> Gather {
+        let [kh, kw, stride_h, stride_w, dilation_h, dilation_w, step_h, step_w] = [1; 8];
+        let (pad_top, pad_left) = (0, 0);
+        let taps = Gather { kh, kw, dilation_h, dilation_w, step_h, step_w, ..*self };
+        Gather { stride_h, stride_w, pad_top, pad_left, ..taps }
+    }
+
     /// Phases and the most outputs a row has in one of them, per axis.
     pub(super) fn phases(&self) -> [(usize, usize); 2] {
         let axis = |stride: u32, len: u32| {

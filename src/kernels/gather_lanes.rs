@@ -87,14 +87,6 @@ fn by_columns(form: &Gather, caps: &Caps) -> Option<Recipe> {
         dc: form.dc * taps,
         dh: form.sh,
         dw: form.sw,
-        kh: 1,
-        kw: 1,
-        stride_h: 1,
-        stride_w: 1,
-        pad_top: 0,
-        pad_left: 0,
-        dilation_h: 1,
-        dilation_w: 1,
         transposed: 0,
         w_dst: 1,
         dst_row: form.dc * taps * pixels,
@@ -103,9 +95,7 @@ fn by_columns(form: &Gather, caps: &Caps) -> Option<Recipe> {
         has_bias: 0,
         has_residual: 0,
         pack_dst: form.dc * taps,
-        step_h: 1,
-        step_w: 1,
-        ..*form
+        ..form.of_one_tap()
     };
     let source = Source::of(&product);
     let size = SIZES.iter().min_by_key(|size| work(size, &source.form))?;

@@ -116,23 +116,13 @@ impl Source {
             sc: terms,
             sh: form.dh,
             sw: form.dw,
-            kh: 1,
-            kw: 1,
-            stride_h: 1,
-            stride_w: 1,
-            pad_top: 0,
-            pad_left: 0,
-            dilation_h: 1,
-            dilation_w: 1,
             mask: 0,
             w_src: 1,
             pack_src,
-            step_h: 1,
-            step_w: 1,
             full_h: form.dh,
             full_w: form.dw,
             quads: pack_src / STEP,
-            ..*form
+            ..form.of_one_tap()
         }
     }
 
