@@ -4,8 +4,7 @@
 //! variants; this one is for watching a change.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use limn::bench::operands;
-use limn::check::Bench;
+use limn::check::{Bench, Example};
 use limn::gpu::Gpu;
 use limn::kernels;
 
@@ -19,7 +18,7 @@ fn presets(criterion: &mut Criterion) {
         group.sample_size(10);
         for kernel in (entry.shapes)() {
             let Some(recipe) = kernel.variants(gpu.caps()).into_iter().next() else { continue };
-            let bench = match Bench::new(&gpu, &operands(kernel.as_ref()), &recipe, false) {
+            let bench = match Bench::new(&gpu, &Example::inputs(kernel.as_ref(), 1, 0.0), &recipe, false) {
                 Ok(bench) => bench,
                 Err(error) => return eprintln!("{} {}: {error}", entry.name, kernel.label()),
             };

@@ -8,8 +8,8 @@ use limn::kernels::pointwise::{MAX_INPUTS, MAX_STEPS};
 use limn::ops::ConvSpec;
 use limn::program::{Device, Options, Source};
 
-const FUSED: Options = Options { caps: None, fuse: true, reuse: true };
-const APART: Options = Options { caps: None, fuse: false, reuse: true };
+const FUSED: Options = Options { caps: None, choices: None, fuse: true, reuse: true };
+const APART: Options = Options { caps: None, choices: None, fuse: false, reuse: true };
 
 /// A graph with one output called `y`.
 fn source(build: impl Fn(&Graph) -> Var) -> Source {

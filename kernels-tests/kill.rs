@@ -7,14 +7,15 @@ use std::time::Duration;
 const SETTINGS: [&str; 6] =
     ["--set", "train.checkpoint_every=5", "--set", "train.sample_every=0", "--set", "model.hidden=32"];
 
-fn limn() -> Command {
+/// A call with a cache of its own, so that variants are chosen within the test.
+fn limn(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_limn"));
-    command.stdout(Stdio::null()).stderr(Stdio::null());
+    command.env("LIMN_CACHE", folder.join("cache")).stdout(Stdio::null()).stderr(Stdio::null());
     command
 }
 
-fn start(dir: &Path) -> Command {
-    let mut command = limn();
+fn start(folder: &Path, dir: &Path) -> Command {
+    let mut command = limn(folder);
     command.args(["train", "vae", "--steps", "400", "--batch", "32", "--seed", "7", "--out"]).arg(dir).args(SETTINGS);
     command
 }
@@ -22,8 +23,10 @@ fn start(dir: &Path) -> Command {
 #[test]
 fn a_run_killed_three_times_ends_like_one_that_was_not() {
     let folder = tempfile::tempdir().expect("a folder");
+    let (limn, start) = (|| limn(folder.path()), |dir: &Path| start(folder.path(), dir));
     let (whole, broken) = (folder.path().join("whole"), folder.path().join("broken"));
     assert!(start(&whole).status().expect("a run").success());
+    assert!(whole.join("choices.json").exists());
     let mut kills = 0;
     // Waits that no step or save divides; a run that is done before its kill is not counted.
     for wait in [970, 1430, 1210, 800, 1090] {

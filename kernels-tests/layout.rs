@@ -8,7 +8,7 @@ use limn::graph::{Graph, Var, gradients};
 use limn::ops::Adam;
 use limn::program::{Device, Options, Program, Purpose, Source, View, plan};
 
-const CPU: Options = Options { caps: None, fuse: true, reuse: true };
+const CPU: Options = Options { caps: None, choices: None, fuse: true, reuse: true };
 
 fn temporaries(program: &Program) -> usize {
     program.buffers.iter().filter(|b| b.purpose == Purpose::Temp).count()

@@ -18,3 +18,4 @@ mod steps;
 mod support;
 mod training;
 mod translate;
+mod tuner;

@@ -34,7 +34,7 @@ fn resume(dir: &Path) -> Start {
 fn run(start: Start) -> Result<Outcome, TrainError> {
     let stop = AtomicBool::new(false);
     let mut sampler = |_: &mut Session, _: usize, _: &Path| Ok(());
-    train(start, Device::Cpu, Hooks { sampler: &mut sampler, stop: &stop, screen: false })
+    train(start, Device::Cpu, Hooks { tune: None, sampler: &mut sampler, stop: &stop, screen: false })
 }
 
 /// Trains until a picture of step `at` is due, and stops there as Ctrl-C would.
@@ -45,7 +45,7 @@ fn run_until(start: Start, at: u64) -> Outcome {
         stop.fetch_or(path.ends_with(&end), Ordering::Relaxed);
         Ok(())
     };
-    let outcome = train(start, Device::Cpu, Hooks { sampler: &mut sampler, stop: &stop, screen: false });
+    let outcome = train(start, Device::Cpu, Hooks { tune: None, sampler: &mut sampler, stop: &stop, screen: false });
     outcome.expect("a stop is no error")
 }
 

@@ -49,7 +49,7 @@ impl Choices {
 }
 
 /// Every way to plan for a device: all on, and each optimisation off.
-pub fn plans(device: &Device) -> [Options; 4] {
+pub fn plans(device: &Device) -> [Options<'static>; 4] {
     let on = Options::new(device.caps());
     [on, Options { fuse: false, ..on }, Options { reuse: false, ..on }, Options { fuse: false, reuse: false, ..on }]
 }

@@ -4,7 +4,7 @@ use crate::check::{Bench, Example};
 use crate::gpu::{Gpu, GpuError};
 use crate::kernels::matmul::MatMul;
 use crate::kernels::multiply_add::MultiplyAdd;
-use crate::kernels::{Access, Class, Cost, Kernel, Lens, Operand, Recipe, copy::Copy, philox};
+use crate::kernels::{Class, Cost, Kernel, Recipe, copy::Copy};
 use std::time::Instant;
 
 /// What one variant of one shape took.
@@ -20,34 +20,26 @@ pub struct Timing {
     pub runs: usize,
 }
 
-/// Draws the operands of a kernel without asking its twin.
-pub fn operands(kernel: &dyn Kernel) -> Example {
-    let Lens { reads, writes } = kernel.lens();
-    let fill = |operand, len, stream| {
-        let source = philox::Stream { seed: 1, domain: philox::Domain::Eval as u32, stream, step: 0 };
-        let mut next = 0;
-        let mut draw = || {
-            next += 1;
-            source.uniform(next - 1)
-        };
-        kernel.example(operand, len, &mut draw)
-    };
-    let reads = reads.iter().enumerate().map(|(i, n)| fill(Operand::Read(i), *n, i as u32)).collect();
-    let old = std::iter::zip(&writes, kernel.signature().writes)
-        .enumerate()
-        .map(|(i, (n, (_, access)))| match access {
-            Access::Write => vec![0.0; *n],
-            Access::Update => fill(Operand::Write(i), *n, 64 + i as u32),
-        })
-        .collect();
-    Example { reads, old, twin: Vec::new(), bounds: Vec::new() }
+/// Times `recipe` for about `seconds`; the median of the samples is taken. The first submission, which
+/// compiles, is not counted.
+pub fn time(gpu: &Gpu, kernel: &dyn Kernel, recipe: &Recipe, seconds: f64) -> Result<Timing, GpuError> {
+    let bench = Bench::new(gpu, &Example::inputs(kernel, 1, 0.0), recipe, false)?;
+    bench.run(gpu)?;
+    let mut samples = samples(gpu, &bench, seconds, 3)?;
+    samples.sort_by(f64::total_cmp);
+    let median = samples[samples.len() / 2];
+    let cost = kernel.cost();
+    Ok(Timing {
+        median_ms: 1e3 * median,
+        gflops: 1e-9 * cost.flops as f64 / median,
+        gbps: 1e-9 * cost.bytes as f64 / median,
+        runs: samples.len(),
+    })
 }
 
-/// Times `recipe` for about `seconds`: launches are put together into submissions of some
-/// milliseconds, so that what a submission costs the host does not count, and the median over the
-/// submissions is taken. The first submission, which compiles, is not counted.
-pub fn time(gpu: &Gpu, kernel: &dyn Kernel, recipe: &Recipe, seconds: f64) -> Result<Timing, GpuError> {
-    let bench = Bench::new(gpu, &operands(kernel), recipe, false)?;
+/// Seconds of a launch, all stages, in each of at least `least` samples over about `seconds`: launches are put
+/// together into submissions of some milliseconds, so that what a submission costs the host does not count.
+pub fn samples(gpu: &Gpu, bench: &Bench, seconds: f64, least: usize) -> Result<Vec<f64>, GpuError> {
     let sample = |launches: usize| -> Result<f64, GpuError> {
         let start = Instant::now();
         gpu.submit(|pass| {
@@ -58,23 +50,14 @@ pub fn time(gpu: &Gpu, kernel: &dyn Kernel, recipe: &Recipe, seconds: f64) -> Re
         gpu.wait()?;
         Ok(start.elapsed().as_secs_f64())
     };
-    sample(1)?;
     let once = sample(1)?;
     let launches = (0.02_f64.min(seconds / 8.0) / once.max(1e-7)).clamp(1.0, 1000.0) as usize;
     let begun = Instant::now();
     let mut samples = Vec::new();
-    while samples.len() < 3 || (begun.elapsed().as_secs_f64() < seconds && samples.len() < 1000) {
+    while samples.len() < least || (begun.elapsed().as_secs_f64() < seconds && samples.len() < 1000) {
         samples.push(sample(launches)? / launches as f64);
     }
-    samples.sort_by(f64::total_cmp);
-    let median = samples[samples.len() / 2];
-    let cost = kernel.cost();
-    Ok(Timing {
-        median_ms: 1e3 * median,
-        gflops: 1e-9 * cost.flops as f64 / median,
-        gbps: 1e-9 * cost.bytes as f64 / median,
-        runs: samples.len(),
-    })
+    Ok(samples)
 }
 
 /// A device's ceilings: what a kernel can reach that only multiplies and adds, or only copies.
@@ -119,7 +102,7 @@ fn rate(kernel: &dyn Kernel, work: u64) -> f64 {
 
 /// The median of some calls on the CPU after a warm-up, in milliseconds.
 pub fn time_call(kernel: &dyn Kernel, seconds: f64, run: impl Fn(&[&[f32]], &mut [&mut [f32]])) -> f64 {
-    let example = operands(kernel);
+    let example = Example::inputs(kernel, 1, 0.0);
     let reads: Vec<&[f32]> = example.reads.iter().map(Vec::as_slice).collect();
     let mut writes = example.old.clone();
     let mut writes: Vec<&mut [f32]> = writes.iter_mut().map(Vec::as_mut_slice).collect();

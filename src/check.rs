@@ -43,42 +43,82 @@ pub struct Example {
     pub reads: Vec<Vec<f32>>,
     /// Each write before the launch; NaN where it is only written.
     pub old: Vec<Vec<f32>>,
-    /// Each write after the twin ran.
-    pub twin: Vec<Vec<f32>>,
-    /// The permitted error of each element of each write.
-    pub bounds: Vec<Vec<f32>>,
+    /// What the launch is held against.
+    pub reference: Reference,
 }
 
+/// What a launch is held against.
+pub enum Reference {
+    /// Each write after the twin ran, and the permitted error of each of its elements.
+    Twin(Vec<Vec<f32>>, Vec<Vec<f32>>),
+    /// Some elements of the first write, the twin's value there and the permitted error.
+    Spots(Vec<(usize, [f32; 2])>),
+    /// Nothing: it is only timed.
+    Nothing,
+}
+
+/// Draws after which the inputs repeat, so that large ones cost no time: a prime, so that no mistake in an
+/// index falls on an equal number.
+const PERIOD: usize = 65_521;
+/// Elements looked at where the twin is not asked for all.
+const SPOTS: usize = 300;
+
 impl Example {
-    /// Draws inputs and runs the twin.
-    pub fn new(kernel: &dyn Kernel, seed: u64) -> Example {
+    /// Draws inputs; nothing is known of the outputs, which start as `blank`.
+    pub fn inputs(kernel: &dyn Kernel, seed: u64, blank: f32) -> Example {
         let Lens { reads, writes } = kernel.lens();
-        let fill = |operand, len, stream| {
+        let fill = |operand, len: usize, stream| {
             let source = philox::Stream { seed, domain: 9, stream, step: 0 };
+            let mut table: Vec<f32> = Vec::new();
             let mut next = 0;
             let mut draw = || {
+                if table.len() < PERIOD {
+                    table.push(source.uniform(table.len()));
+                }
                 next += 1;
-                source.uniform(next - 1)
+                table[(next - 1) % PERIOD]
             };
             kernel.example(operand, len, &mut draw)
         };
-        let reads: Vec<Vec<f32>> =
-            reads.iter().enumerate().map(|(i, n)| fill(Operand::Read(i), *n, i as u32)).collect();
-        let old: Vec<Vec<f32>> = std::iter::zip(&writes, kernel.signature().writes)
+        let reads = reads.iter().enumerate().map(|(i, n)| fill(Operand::Read(i), *n, i as u32)).collect();
+        let old = std::iter::zip(&writes, kernel.signature().writes)
             .enumerate()
             .map(|(i, (n, (_, access)))| match access {
-                Access::Write => vec![f32::NAN; *n],
+                Access::Write => vec![blank; *n],
                 Access::Update => fill(Operand::Write(i), *n, 64 + i as u32),
             })
             .collect();
-        let mut twin = old.clone();
-        let ins: Vec<&[f32]> = reads.iter().map(Vec::as_slice).collect();
-        kernel.cpu(&ins, &mut twin.iter_mut().map(Vec::as_mut_slice).collect::<Vec<_>>());
-        let before: Vec<&[f32]> = old.iter().map(Vec::as_slice).collect();
-        let after: Vec<&[f32]> = twin.iter().map(Vec::as_slice).collect();
-        let bounds = kernel.bounds(&ins, &before, &after);
-        Example { reads, old, twin, bounds }
+        Example { reads, old, reference: Reference::Nothing }
     }
+
+    /// Draws inputs and runs the twin.
+    pub fn new(kernel: &dyn Kernel, seed: u64) -> Example {
+        let example = Example::inputs(kernel, seed, f32::NAN);
+        let mut twin = example.old.clone();
+        kernel.cpu(&slices(&example.reads), &mut twin.iter_mut().map(Vec::as_mut_slice).collect::<Vec<_>>());
+        let bounds = kernel.bounds(&slices(&example.reads), &slices(&example.old), &slices(&twin));
+        Example { reference: Reference::Twin(twin, bounds), ..example }
+    }
+
+    /// Draws inputs and asks the twin for some elements, or for all if it cannot give single ones.
+    pub fn spots(kernel: &dyn Kernel, seed: u64) -> Example {
+        let example = Example::inputs(kernel, seed, f32::NAN);
+        let len = kernel.lens().writes[0];
+        let draws = philox::Stream { seed, domain: 9, stream: 128, step: 0 };
+        let anywhere = (0..SPOTS).map(|i| ((draws.uniform(i) * len as f32) as usize).min(len - 1));
+        let ends = [0, len / 2, len - 1];
+        let reads = slices(&example.reads);
+        let spots: Option<Vec<_>> =
+            ends.into_iter().chain(anywhere).map(|at| Some((at, kernel.spot(&reads, at)?))).collect();
+        match spots {
+            Some(spots) => Example { reference: Reference::Spots(spots), ..example },
+            None => Example::new(kernel, seed),
+        }
+    }
+}
+
+fn slices(data: &[Vec<f32>]) -> Vec<&[f32]> {
+    data.iter().map(Vec::as_slice).collect()
 }
 
 /// A kernel's operands on a device, with one variant ready to run.
@@ -172,10 +212,37 @@ pub fn check_variant(
     outcome
 }
 
+/// A variant ready to run, with the checks in its shaders off, if two runs of it agree with the twin.
+///
+/// # Errors
+/// Why it must not be used, or what the device said.
+pub fn agreement(gpu: &Gpu, kernel: &dyn Kernel, recipe: &Recipe, example: &Example) -> Result<Bench, Disagreement> {
+    let bench = Bench::new(gpu, example, recipe, false)?;
+    let first = bench.run(gpu)?;
+    bench.reset(gpu, example);
+    let mut outcome = Outcome::new(kernel.signature().name, recipe.name, kernel);
+    judge(kernel, example, &first, &bench.run(gpu)?, &mut outcome);
+    match outcome.failure {
+        Some(why) => Err(Disagreement::Wrong(why)),
+        None => Ok(bench),
+    }
+}
+
+/// Why a variant must not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Disagreement {
+    /// The device refused it.
+    #[error(transparent)]
+    Gpu(#[from] GpuError),
+    /// It computes something else.
+    #[error("{0}")]
+    Wrong(String),
+}
+
 /// Checks the kernel as the CPU runs it when it is a device.
 pub fn check_host(name: &'static str, kernel: &dyn Kernel, seed: u64) -> Outcome {
     let example = Example::new(kernel, seed);
-    let reads: Vec<&[f32]> = example.reads.iter().map(Vec::as_slice).collect();
+    let reads = slices(&example.reads);
     let run = || {
         let guarded = |old: &Vec<f32>| old.iter().copied().chain([f32::from_bits(CANARY); GUARD]).collect();
         let mut writes: Vec<Vec<f32>> = example.old.iter().map(guarded).collect();
@@ -198,33 +265,49 @@ fn judge(kernel: &dyn Kernel, example: &Example, first: &[Vec<f32>], second: &[V
     }
 }
 
-/// Holds the writes (with guards) against the twin and notes the worst element.
+/// Holds the writes (with guards) against the reference and notes the worst element.
 pub fn compare(kernel: &dyn Kernel, example: &Example, writes: &[Vec<f32>], outcome: &mut Outcome) {
     for (w, got) in writes.iter().enumerate() {
         let name = kernel.signature().writes[w].0;
-        let (twin, bounds) = (&example.twin[w], &example.bounds[w]);
-        if got[twin.len()..].iter().any(|v| v.to_bits() != CANARY) {
+        let len = example.old[w].len();
+        if got[len..].iter().any(|v| v.to_bits() != CANARY) {
             outcome.failure.get_or_insert(format!("{name}: wrote behind its end"));
         }
-        for (i, want) in twin.iter().enumerate() {
-            // Equal bits agree, but two NaNs agree about nothing.
-            if got[i].to_bits() == want.to_bits() && !want.is_nan() {
-                continue;
+        match &example.reference {
+            Reference::Twin(twin, bounds) => {
+                for i in 0..len {
+                    outcome.element((name, i), got[i], [twin[w][i], bounds[w][i]]);
+                }
             }
-            let error = (got[i] - want).abs();
-            let ratio = error / bounds[i];
-            if ratio.is_nan() || ratio > 1.0 {
-                outcome.failure.get_or_insert(format!(
-                    "{name}[{i}]: {} where the twin has {want} (permitted error {:e})",
-                    got[i], bounds[i]
-                ));
+            Reference::Spots(spots) => {
+                if let Some(i) = got[..len].iter().position(|v| v.is_nan()) {
+                    outcome.failure.get_or_insert(format!("{name}[{i}] was not written"));
+                }
+                spots.iter().filter(|_| w == 0).for_each(|(i, spot)| outcome.element((name, *i), got[*i], *spot));
             }
-            // NaN counts as the worst there is.
-            if ratio.is_nan() || ratio > outcome.ratio {
-                outcome.ratio = if ratio.is_nan() { f32::INFINITY } else { ratio };
-                outcome.worst = error;
-                outcome.bound = bounds[i];
-            }
+            Reference::Nothing => {}
+        }
+    }
+}
+
+impl Outcome {
+    /// Holds one element against what the twin has there, and the error it permits.
+    fn element(&mut self, (name, i): (&str, usize), got: f32, [want, bound]: [f32; 2]) {
+        // Equal bits agree, but two NaNs agree about nothing.
+        if got.to_bits() == want.to_bits() && !want.is_nan() {
+            return;
+        }
+        let error = (got - want).abs();
+        let ratio = error / bound;
+        if ratio.is_nan() || ratio > 1.0 {
+            self.failure.get_or_insert_with(|| {
+                format!("{name}[{i}]: {got} where the twin has {want} (permitted error {bound:e})")
+            });
+        }
+        // NaN counts as the worst there is.
+        if ratio.is_nan() || ratio > self.ratio {
+            self.ratio = if ratio.is_nan() { f32::INFINITY } else { ratio };
+            (self.worst, self.bound) = (error, bound);
         }
     }
 }

@@ -1,10 +1,11 @@
 //! `limn bench`: the time of kernels, and of whole training steps.
 
-use super::{Error, config, device, kernels_named, term};
+use super::{Error, Switch, TuneArg, config, device, kernels_named, term, tune};
 use crate::bench::{self, Roof};
 use crate::kernels::{Cost, Kernel, Recipe};
 use crate::program::Device;
-use crate::train::{Session, time_steps};
+use crate::train::{PRESETS, Session, time_steps};
+use crate::tune::Verdict;
 use serde_json::json;
 
 /// Arguments of `limn bench`.
@@ -14,6 +15,9 @@ pub struct BenchArgs {
     command: Option<Command>,
     /// Kernels to time, by name or a part of it; all without any
     names: Vec<String>,
+    /// Choose variants anew, by measuring, for the presets named; for all without any
+    #[arg(long)]
+    tune: bool,
     /// Device: `cpu`, `twins`, or a number or a part of a name from `limn devices`
     #[arg(long, value_name = "D", global = true)]
     device: Option<String>,
@@ -38,6 +42,8 @@ struct StepArgs {
     /// Images per step
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     batch: Option<u32>,
+    #[command(flatten)]
+    tune: TuneArg,
 }
 
 /// How long each variant is timed.
@@ -46,6 +52,8 @@ const SECONDS: f64 = 0.25;
 /// Times kernels or steps.
 pub fn bench(args: &BenchArgs) -> Result<(), Error> {
     match &args.command {
+        Some(_) if args.tune => Err(Error::new("`limn bench --tune` takes the names of presets and no command")),
+        None if args.tune => retune(args),
         Some(_) if !args.names.is_empty() => {
             Err(Error::new("`limn bench` times either kernels, or a step, or the device's ceilings"))
         }
@@ -66,6 +74,43 @@ fn roof(device: Option<&str>, json: bool) -> Result<(), Error> {
     term::say(format!("  {:>10.2} GB/s copying", roof.gbps))
 }
 
+/// Measures the variants of every kernel in the training steps of some presets, known or not.
+fn retune(args: &BenchArgs) -> Result<(), Error> {
+    let all: Vec<String> = PRESETS.iter().map(|(name, _)| name.to_string()).collect();
+    let presets = if args.names.is_empty() { &all } else { &args.names };
+    let configs = presets.iter().map(|preset| config(preset, None, &[])).collect::<Result<Vec<_>, _>>()?;
+    let device = device::open(args.device.as_deref())?;
+    let Some(tuner) = tune::tuner(TuneArg { tune: Switch::On }, &device) else {
+        return Err(Error::new(format!(
+            "{} computes every kernel in one way; there is nothing to choose",
+            device.name()
+        )));
+    };
+    let mut tuner = tuner.again();
+    for (preset, config) in std::iter::zip(presets, configs) {
+        let mut session = Session::new(&config.model, &config.optim, config.train.seed, device.clone())?;
+        let report = tune::tune(&mut session, config.train.batch, Some(&mut tuner))?;
+        if args.json {
+            let kernels = session.choices.unwrap_or_default().kernels;
+            term::say(
+                json!({ "preset": preset, "device": device.name(), "seconds": report.seconds, "kernels": kernels }),
+            )?;
+            continue;
+        }
+        term::say(format!("{preset}, batch {}:", config.train.batch))?;
+        report.lines().iter().try_for_each(|line| term::say(format!("  {line}")))?;
+        for (kernel, choice) in session.choices.unwrap_or_default().kernels {
+            let verdict = |(name, verdict): (&String, &Verdict)| match verdict {
+                Verdict::Ms(ms) => format!("{name} {ms:.3} ms"),
+                Verdict::Refused(_) => format!("{name} refused"),
+            };
+            let measured: Vec<String> = choice.measured.iter().map(verdict).collect();
+            term::say(format!("  {kernel}: {} ({})", choice.variant, measured.join(", ")))?;
+        }
+    }
+    Ok(())
+}
+
 /// Steps before the timed ones.
 const WARM: usize = 3;
 /// Steps timed.
@@ -76,11 +121,14 @@ fn step(args: &StepArgs, device: Option<&str>, json: bool) -> Result<(), Error> 
     let device = device::open(device)?;
     let roof = Roof::measure(device.gpu())?;
     let mut session = Session::new(&config.model, &config.optim, config.train.seed, device)?;
+    let mut tuner = tune::tuner(args.tune, session.store.device());
+    let tuned = tune::tune(&mut session, config.train.batch, tuner.as_mut())?;
     let t = time_steps(&mut session, &args.preset, config.train.batch, WARM, STEPS)?;
     if json {
         let mut object = serde_json::to_value(&t)?;
         object["ceiling_gflops"] = json!(roof.gflops);
         object["ceiling_share"] = json!(t.gflops / roof.gflops);
+        object["tuning_s"] = json!(tuned.seconds);
         return term::say(object);
     }
     term::say(format!("{} batch {} on {}: median of {} steps", t.preset, t.batch, t.device, t.steps))?;
@@ -94,7 +142,8 @@ fn step(args: &StepArgs, device: Option<&str>, json: bool) -> Result<(), Error> 
         "  {:>10.2} GFLOP a step, {:.2} GFLOP/s, {share:.1}% of the multiply-add ceiling",
         t.gflop_per_step, t.gflops
     ))?;
-    term::say(format!("  {:>10.1} MB in buffers", t.peak_bytes as f64 / 1e6))
+    term::say(format!("  {:>10.1} MB in buffers", t.peak_bytes as f64 / 1e6))?;
+    tuned.lines().iter().try_for_each(|line| term::say(format!("  before that, {line}")))
 }
 
 /// The time of one variant at one shape.

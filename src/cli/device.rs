@@ -1,6 +1,7 @@
 //! Choosing a device.
 
 use super::{Error, term};
+use crate::data;
 use crate::gpu::{Gpu, GpuError};
 use crate::program::Device;
 use std::sync::Arc;
@@ -19,7 +20,12 @@ pub fn open(wanted: Option<&str>) -> Result<Device, Error> {
         return Ok(device);
     }
     match Gpu::open(wanted) {
-        Ok(gpu) => Ok(Device::Gpu(Arc::new(gpu))),
+        Ok(gpu) => {
+            if let Ok(cache) = data::cache_dir() {
+                gpu.keep_pipelines(&cache.join("pipelines"));
+            }
+            Ok(Device::Gpu(Arc::new(gpu)))
+        }
         Err(GpuError::NoAdapter) => {
             term::note(format!("{NO_ADAPTER}; running on the built-in cpu device"));
             Ok(Device::Cpu)

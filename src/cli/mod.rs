@@ -17,6 +17,7 @@ mod run;
 mod sample;
 mod term;
 mod train;
+mod tune;
 
 use crate::train::Config;
 use clap::{Args, Parser, Subcommand};
@@ -65,6 +66,20 @@ struct DeviceArg {
     /// Device: `cpu`, `twins`, or a number or a part of a name from `limn devices`
     #[arg(long, value_name = "D")]
     device: Option<String>,
+}
+
+/// Whether variants are chosen by measuring.
+#[derive(Args, Clone, Copy, Debug)]
+struct TuneArg {
+    /// Choose the fastest variant of each kernel by measuring, once for each device and shape
+    #[arg(long, value_enum, default_value_t = Switch::On, value_name = "on|off")]
+    tune: Switch,
+}
+
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq)]
+enum Switch {
+    On,
+    Off,
 }
 
 /// One `--set key=value`.

@@ -1,6 +1,6 @@
 //! `limn profile`: where the GPU time of a training step goes.
 
-use super::{DeviceArg, Error, config, device, term};
+use super::{DeviceArg, Error, TuneArg, config, device, term, tune};
 use crate::bench::Roof;
 use crate::train::{self, Profile, ProfileRow, Session};
 use serde_json::json;
@@ -26,6 +26,8 @@ pub struct ProfileArgs {
     json: bool,
     #[command(flatten)]
     device: DeviceArg,
+    #[command(flatten)]
+    tune: TuneArg,
 }
 
 /// Launches of the same kernel, shapes and variant, which are one line.
@@ -44,6 +46,8 @@ pub fn profile(args: &ProfileArgs) -> Result<(), Error> {
     let device = device::open(args.device.device.as_deref())?;
     let roof = Roof::measure(device.gpu())?;
     let mut session = Session::new(&config.model, &config.optim, config.train.seed, device)?;
+    let mut tuner = tune::tuner(args.tune, session.store.device());
+    tune::tune(&mut session, config.train.batch, tuner.as_mut())?;
     let profile = train::profile(&mut session, config.train.batch, args.steps as usize)?;
     if let Some(path) = &args.trace {
         trace(&profile, path)?;

@@ -1,6 +1,6 @@
 //! `limn train`: a run from a preset or a file, or one that goes on.
 
-use super::{DeviceArg, Error, Setting, device, setting, term};
+use super::{DeviceArg, Error, Setting, TuneArg, device, setting, term, tune};
 use crate::models::Family;
 use crate::sample::{self, Grid};
 use crate::train::{self, Config, Hooks, Outcome, RunDir, Session, Start};
@@ -33,6 +33,8 @@ pub struct TrainArgs {
     seed: Option<u64>,
     #[command(flatten)]
     device: DeviceArg,
+    #[command(flatten)]
+    tune: TuneArg,
     /// Run folder; by default runs/PRESET-N
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -64,7 +66,11 @@ pub fn train(args: &TrainArgs) -> Result<(), Error> {
         term::note(format!("Ctrl-C will end training at once: {error}"));
     }
     let mut sampler = |session: &mut Session, n: usize, path: &Path| picture(session, n, seed, path);
-    let outcome = train::train(start, device, Hooks { sampler: &mut sampler, stop: &STOP, screen: true })?;
+    let mut tuner = tune::tuner(args.tune, &device);
+    let mut measure = |session: &mut Session, batch| tune::tune(session, batch, tuner.as_mut());
+    let tune: &mut train::Tune = &mut measure;
+    let outcome =
+        train::train(start, device, Hooks { tune: Some(tune), sampler: &mut sampler, stop: &STOP, screen: true })?;
     tell(&outcome)
 }
 

@@ -1,5 +1,6 @@
 //! The device: the only room that says `wgpu`.
 
+mod cache;
 mod memory;
 mod pipeline;
 mod reflect;
@@ -110,6 +111,9 @@ pub struct Gpu {
     pipelines: Mutex<HashMap<pipeline::Key, Arc<Pipeline>>>,
     modules: Mutex<HashMap<(&'static str, bool), wgpu::ShaderModule>>,
     dummies: OnceLock<[Span; 2]>,
+    /// The name of the file compiled pipelines can be kept in, where the driver lets a program have them.
+    cache_name: Option<String>,
+    cache: OnceLock<cache::PipelineCache>,
     fault: Arc<Mutex<Option<GpuError>>>,
 }
 
@@ -197,7 +201,7 @@ impl Gpu {
             }
         }
         let timing = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES;
-        let optional = timing | wgpu::Features::SUBGROUP | wgpu::Features::SHADER_F16;
+        let optional = timing | wgpu::Features::SUBGROUP | wgpu::Features::SHADER_F16 | wgpu::Features::PIPELINE_CACHE;
         let features = adapter.features() & optional;
         let open = adapter.request_device(&wgpu::DeviceDescriptor {
             label: Some("limn"),
@@ -238,6 +242,8 @@ impl Gpu {
             nested_arrays: mesa_version(&desc.driver).is_some_and(|major| major < 24),
         };
         let timestamps = features.contains(timing);
+        let cached = features.contains(wgpu::Features::PIPELINE_CACHE);
+        let cache_name = wgpu::util::pipeline_cache_key(&adapter.get_info()).filter(|_| cached);
         Ok(Gpu {
             device,
             queue,
@@ -248,6 +254,8 @@ impl Gpu {
             pipelines: Mutex::default(),
             modules: Mutex::default(),
             dummies: OnceLock::new(),
+            cache_name,
+            cache: OnceLock::new(),
             fault,
         })
     }

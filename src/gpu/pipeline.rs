@@ -2,7 +2,10 @@
 
 use super::{Gpu, GpuError, Span, reflect};
 use crate::kernels::{Slot, Stage};
+use rayon::prelude::*;
+use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// What makes two stages share a pipeline: shader, override constants, run-time checks.
 pub(super) type Key = (&'static str, Vec<(&'static str, u64)>, bool);
@@ -29,19 +32,32 @@ impl Ready {
     }
 }
 
+fn key(stage: &Stage, checks: bool) -> Key {
+    (stage.shader.name, stage.constants.iter().map(|(n, v)| (*n, v.to_bits())).collect(), checks)
+}
+
 impl Gpu {
     /// The pipeline of a stage, made on first use. With `checks` the shader keeps its bounds and
     /// loop checks: tests want them, training does not pay for them.
     pub fn pipeline(&self, stage: &Stage, checks: bool) -> Result<Arc<Pipeline>, GpuError> {
-        let constants = stage.constants.iter().map(|(n, v)| (*n, v.to_bits())).collect();
-        let key: Key = (stage.shader.name, constants, checks);
+        let key = key(stage, checks);
         if let Some(known) = self.pipelines.lock().unwrap_or_else(|e| e.into_inner()).get(&key) {
             return Ok(known.clone());
         }
         reflect(stage)?;
         let made = Arc::new(self.compile(stage, checks)?);
+        if let Some(cache) = self.cache.get() {
+            cache.grown.store(true, Ordering::Relaxed);
+        }
         let mut all = self.pipelines.lock().unwrap_or_else(|e| e.into_inner());
         Ok(all.entry(key).or_insert(made).clone())
+    }
+
+    /// Makes the pipelines of many stages, side by side.
+    pub fn pipelines(&self, stages: &[&Stage], checks: bool) -> Result<(), GpuError> {
+        let mut seen = HashSet::new();
+        let distinct: Vec<_> = stages.iter().filter(|stage| seen.insert(key(stage, checks))).collect();
+        distinct.into_par_iter().try_for_each(|stage| self.pipeline(stage, checks).map(drop))
     }
 
     fn compile(&self, stage: &Stage, checks: bool) -> Result<Pipeline, GpuError> {
@@ -77,7 +93,7 @@ impl Gpu {
                 // No shader of ours reads workgroup memory before writing it.
                 zero_initialize_workgroup_memory: false,
             },
-            cache: None,
+            cache: self.cache.get().map(|cache| &cache.raw),
         });
         match pollster::block_on(scope.pop()) {
             Some(error) => Err(GpuError::Validation(format!("{}: {error}", stage.shader.name))),

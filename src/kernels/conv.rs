@@ -6,6 +6,7 @@
 //! three, always in the direction of the convolution.
 
 use super::activation::Activation;
+use super::spots::Spot;
 use super::{EPS, params, sum_bound};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -397,8 +398,19 @@ impl Epilogue<'_> {
 
     pub(super) fn write(&self, sums: &[f64], y: &mut [f32]) {
         for (i, (y, sum)) in std::iter::zip(y, sums).enumerate() {
-            *y = self.activation.apply((sum + self.bias(i)) as f32 + self.residual(i));
+            *y = self.value(i, *sum);
         }
+    }
+
+    /// Element `i` of the output.
+    fn value(&self, i: usize, sum: f64) -> f32 {
+        self.activation.apply((sum + self.bias(i)) as f32 + self.residual(i))
+    }
+
+    /// Element `i` of the output and its permitted error.
+    pub(super) fn spot(&self, terms: usize, spot: Spot, i: usize) -> [f32; 2] {
+        let y = self.value(i, spot.sum);
+        [y, self.bound(terms, spot.magnitude, i, y)]
     }
 
     /// Does to sums in place what [`Epilogue::write`] does.
@@ -420,17 +432,18 @@ impl Epilogue<'_> {
 
     /// The permitted error where `magnitudes` are the sums of the terms' absolute values.
     pub(super) fn bounds(&self, terms: usize, magnitudes: &[f64], y: &[f32]) -> Vec<f32> {
+        magnitudes.iter().enumerate().map(|(i, m)| self.bound(terms, *m, i, y[i])).collect()
+    }
+
+    fn bound(&self, terms: usize, magnitude: f64, i: usize, y: f32) -> f32 {
         let (gain, curved) = match self.activation {
             Activation::Identity | Activation::Relu => (1.0, 0.0),
             Activation::LeakyRelu(slope) => (slope.abs().max(1.0), EPS),
             _ => (1.0, 8e-6),
         };
-        let bound = |(i, m): (usize, &f64)| {
-            let magnitude = (m + self.bias(i).abs()) as f32 + self.residual(i).abs();
-            let constant = if curved > EPS { 1e-6 } else { 0.0 };
-            gain * sum_bound(terms + 2, magnitude) + curved * y[i].abs() + constant
-        };
-        magnitudes.iter().enumerate().map(bound).collect()
+        let magnitude = (magnitude + self.bias(i).abs()) as f32 + self.residual(i).abs();
+        let constant = if curved > EPS { 1e-6 } else { 0.0 };
+        gain * sum_bound(terms + 2, magnitude) + curved * y.abs() + constant
     }
 }
 

@@ -60,6 +60,11 @@ impl Kernel for Conv2d {
         vec![self.epilogue(reads[2], reads[3]).bounds(terms, &sums, twin[0])]
     }
 
+    fn spot(&self, reads: &[&[f32]], at: usize) -> Option<[f32; 2]> {
+        let terms = self.0.ci as usize * self.0.taps();
+        Some(self.epilogue(reads[2], reads[3]).spot(terms, self.0.spot_y(reads[0], reads[1], at), at))
+    }
+
     fn with_activation(&self, act: Activation) -> Option<Arc<dyn Kernel>> {
         Some(Arc::new(Conv2d(self.0.activated(act)?)))
     }

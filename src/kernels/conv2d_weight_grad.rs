@@ -47,6 +47,12 @@ impl Kernel for Conv2dWeightGrad {
         let sums = self.0.sum_w(&abs(reads[0]), &abs(reads[1]));
         vec![sums.into_iter().map(|m| sum_bound(terms, m as f32)).collect()]
     }
+
+    fn spot(&self, reads: &[&[f32]], at: usize) -> Option<[f32; 2]> {
+        let terms = self.0.n as usize * self.0.y_plane();
+        let spot = self.0.spot_w(reads[0], reads[1], at);
+        Some([spot.sum as f32, sum_bound(terms, spot.magnitude as f32)])
+    }
 }
 
 fn boxed(all: Vec<Conv>) -> Vec<Box<dyn Kernel>> {

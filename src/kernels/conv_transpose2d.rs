@@ -63,6 +63,11 @@ impl Kernel for ConvTranspose2d {
         vec![self.epilogue(reads[2], reads[3]).bounds(terms, &sums, twin[0])]
     }
 
+    fn spot(&self, reads: &[&[f32]], at: usize) -> Option<[f32; 2]> {
+        let terms = self.0.co as usize * self.0.taps();
+        Some(self.epilogue(reads[2], reads[3]).spot(terms, self.0.spot_x(reads[0], reads[1], at), at))
+    }
+
     fn with_activation(&self, act: Activation) -> Option<Arc<dyn Kernel>> {
         Some(Arc::new(ConvTranspose2d(self.0.activated(act)?)))
     }

@@ -3,6 +3,7 @@
 use super::activation::Activation;
 use super::conv::{Epilogue, abs, epilogue_label};
 use super::gather::{self, Gather};
+use super::spots::Spot;
 use super::{Access, Caps, Kernel, Lens, Recipe, Signature, params};
 use rayon::prelude::*;
 use std::sync::Arc;
@@ -128,6 +129,17 @@ impl Kernel for MatMul {
     fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
         let sums = self.sum(&abs(reads[0]), &abs(reads[1]));
         vec![self.tail(reads[2], reads[3]).bounds(self.k as usize, &sums, twin[0])]
+    }
+
+    fn spot(&self, reads: &[&[f32]], at: usize) -> Option<[f32; 2]> {
+        let [m, k, n] = [self.m, self.k, self.n].map(|v| v as usize);
+        let (row, col) = (at / n, at % n);
+        let (product, row) = (row / m, row % m);
+        let a = |l: usize| product * m * k + if self.trans_a != 0 { l * m + row } else { row * k + l };
+        let b = |l: usize| product * k * n + if self.trans_b != 0 { col * k + l } else { l * n + col };
+        let mut spot = Spot::default();
+        (0..k).for_each(|l| spot.add(reads[0][a(l)], reads[1][b(l)]));
+        Some(self.tail(reads[2], reads[3]).spot(k, spot, at))
     }
 
     fn with_activation(&self, act: Activation) -> Option<Arc<dyn Kernel>> {

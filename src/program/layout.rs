@@ -36,16 +36,7 @@ pub(super) fn place(source: &Source, nodes: Vec<Node>, options: &Options) -> Res
     let mut launches = Vec::new();
     for (at, node) in nodes.iter().enumerate() {
         let Body::Kernel(kernel) = &node.body else { continue };
-        let recipe = match &options.caps {
-            None => None,
-            Some(caps) => Some(
-                kernel
-                    .variants(caps)
-                    .into_iter()
-                    .next()
-                    .ok_or_else(|| PlanError::NoVariant { kernel: kernel.signature().name, label: kernel.label() })?,
-            ),
-        };
+        let recipe = options.recipe(kernel.as_ref())?;
         let reads: Vec<Option<View>> = node.reads.iter().map(|r| r.map(|r| layout.view(r))).collect();
         let mut writes = Vec::new();
         for write in &node.writes {

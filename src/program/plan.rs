@@ -1,24 +1,27 @@
 //! Planning: dead nodes, fusion, lowering to launches.
 
 use super::{Body, Node, Place, Program, Source, fuse, layout};
-use crate::kernels::{Access, Caps, Kernel, copy::Copy};
+use crate::kernels::{Access, Caps, Kernel, Recipe, copy::Copy};
+use crate::tune::Choices;
 use std::sync::Arc;
 
 /// How to plan.
 #[derive(Clone, Copy, Debug)]
-pub struct Options {
+pub struct Options<'a> {
     /// The device's capabilities; `None` plans for the CPU twins.
     pub caps: Option<Caps>,
+    /// Variants that were measured to be the fastest; without, each kernel's best guess is taken.
+    pub choices: Option<&'a Choices>,
     /// Fuse pointwise chains and epilogues.
     pub fuse: bool,
     /// Let values that are never alive together share a buffer.
     pub reuse: bool,
 }
 
-impl Options {
+impl Options<'_> {
     /// Everything on, for a device with these capabilities.
     pub fn new(caps: Option<Caps>) -> Self {
-        Options { caps, fuse: true, reuse: true }
+        Options { caps, choices: None, fuse: true, reuse: true }
     }
 }
 
@@ -57,6 +60,20 @@ pub enum PlanError {
         /// Elements it must have.
         needs: usize,
     },
+}
+
+impl Options<'_> {
+    /// How the device computes a kernel; `None` on the CPU.
+    pub(super) fn recipe(&self, kernel: &dyn Kernel) -> Result<Option<Recipe>, PlanError> {
+        let Some(caps) = &self.caps else { return Ok(None) };
+        let recipes = kernel.variants(caps);
+        let picked = match self.choices {
+            Some(choices) => choices.pick(kernel, recipes),
+            None => recipes.into_iter().next(),
+        };
+        let none = || PlanError::NoVariant { kernel: kernel.signature().name, label: kernel.label() };
+        picked.ok_or_else(none).map(Some)
+    }
 }
 
 /// Plans a program.

@@ -341,6 +341,8 @@ fn prepare(gpu: &Gpu, program: &Program, memory: &[Memory], checks: bool) -> Res
         offsets.push(blocks.len());
         blocks.extend_from_slice(&stage.params);
     }
+    let recipes = program.launches.iter().filter_map(|l| l.recipe.as_ref());
+    gpu.pipelines(&recipes.flat_map(|r| &r.stages).collect::<Vec<_>>(), checks)?;
     let params = gpu.uniforms(&blocks)?;
     let [absent, sink] = gpu.dummies()?;
     let span = |view: &View| match &memory[view.buffer] {

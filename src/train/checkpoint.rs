@@ -1,7 +1,7 @@
 //! Checkpoints: safetensors with PyTorch's names, written whole or not at all.
 
 use super::Session;
-use super::files::replace;
+use crate::files::replace;
 use crate::models::ModelConfig;
 use crate::program::{DeviceError, Pending};
 use safetensors::tensor::TensorView;

@@ -1,9 +1,10 @@
 //! A run's folder: what lies where, and opening it.
 
 use super::checkpoint::{self, CheckpointError};
-use super::files::replace;
 use super::{Config, ConfigError, Session, SessionError};
+use crate::files::replace;
 use crate::program::Device;
+use crate::tune::Choices;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
@@ -135,6 +136,20 @@ impl RunDir {
         self.path.join("checkpoint.safetensors")
     }
 
+    /// The variants chosen when the run began, if that was on this device: a run that goes on takes the same,
+    /// for other variants add up in another order.
+    pub(super) fn load_choices(&self, device: &Device) -> Option<Choices> {
+        Choices::load(&self.choices(), device.gpu()?.desc())
+    }
+
+    pub(super) fn write_choices(&self, choices: &Choices) -> Result<(), RunError> {
+        choices.save(&self.choices()).map_err(RunError::io("save", &self.choices()))
+    }
+
+    fn choices(&self) -> PathBuf {
+        self.path.join("choices.json")
+    }
+
     /// Where pictures of samples are.
     pub fn samples(&self) -> PathBuf {
         self.path.join("samples")
@@ -160,6 +175,7 @@ impl RunDir {
         }
         let c = &self.config;
         let mut session = Session::new(&c.model, &c.optim, c.train.seed, device)?;
+        session.choices = self.load_choices(session.store.device());
         let step = checkpoint::load_weights(&self.checkpoint(), &mut session)?;
         Ok((session, step))
     }

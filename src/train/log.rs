@@ -1,7 +1,7 @@
 //! What a run leaves in writing: lines on the screen, `log.txt`, `metrics.csv`.
 
-use super::files::replace;
 use super::folder::RunError;
+use crate::files::replace;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};

@@ -4,7 +4,6 @@
 mod batches;
 pub mod checkpoint;
 mod config;
-mod files;
 mod folder;
 mod log;
 mod measure;
@@ -17,6 +16,6 @@ pub use checkpoint::{CheckpointError, CheckpointInfo};
 pub use config::{Config, ConfigError, DataConfig, PRESETS, TrainConfig};
 pub use folder::{RunDir, RunError};
 pub use measure::{Profile, ProfileRow, StepTiming, profile, time_steps};
-pub use run::{Hooks, Outcome, Sampler, Start, TrainError, train};
+pub use run::{Hooks, Outcome, Sampler, Start, TrainError, Tune, train};
 pub use session::{Session, SessionError};
 pub use step::{HISTORY_ROWS, pack, train_source};

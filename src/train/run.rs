@@ -8,6 +8,7 @@ use super::{Config, ConfigError, HISTORY_ROWS, Session, SessionError};
 use crate::data::{self, Dataset, Geometry, Order};
 use crate::kernels::Class;
 use crate::program::{Device, DeviceError, Pending, Runner};
+use crate::tune;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::ops::Range;
@@ -38,8 +39,13 @@ pub enum Start {
 /// Draws this many samples of the session's model into the picture at this path.
 pub type Sampler<'a> = dyn FnMut(&mut Session, usize, &Path) -> Result<(), Box<dyn std::error::Error>> + 'a;
 
+/// Chooses the variants of the kernels of a session's training step, for this batch.
+pub type Tune<'a> = dyn FnMut(&mut Session, usize) -> Result<tune::Report, SessionError> + 'a;
+
 /// What the loop calls and asks on its way.
 pub struct Hooks<'a> {
+    /// Chooses variants before a run begins on a device; without it the best guesses are taken.
+    pub tune: Option<&'a mut Tune<'a>>,
     /// Draws pictures of samples.
     pub sampler: &'a mut Sampler<'a>,
     /// Becomes true when the run shall stop after the step it is at.
@@ -134,7 +140,7 @@ impl From<DeviceError> for TrainError {
 ///
 /// # Errors
 /// One sentence. Whatever went wrong, a checkpoint that was there is whole.
-pub fn train(start: Start, device: Device, hooks: Hooks) -> Result<Outcome, TrainError> {
+pub fn train(start: Start, device: Device, mut hooks: Hooks) -> Result<Outcome, TrainError> {
     let (mut config, resumed, out) = match start {
         Start::New { config, out } => {
             config.validate()?;
@@ -164,6 +170,11 @@ pub fn train(start: Start, device: Device, hooks: Hooks) -> Result<Outcome, Trai
         config.train.steps.unwrap_or_else(|| config.train.epochs.saturating_mul(steps_per_epoch).div_ceil(per_step));
     config.train.steps = Some(total);
     config.validate()?;
+    session.choices = resumed.as_ref().and_then(|(run, _)| run.load_choices(session.store.device()));
+    let tuned = match &mut hooks.tune {
+        Some(tune) if session.choices.is_none() => Some(tune(&mut session, config.train.batch)?),
+        _ => None,
+    };
     let runner = session.train_step(config.train.batch)?;
 
     let (run, lock, step) = match resumed {
@@ -185,8 +196,12 @@ pub fn train(start: Start, device: Device, hooks: Hooks) -> Result<Outcome, Trai
             (run, lock, 0)
         }
     };
+    if let Some(choices) = session.choices.as_ref().filter(|_| tuned.is_some()) {
+        run.write_choices(choices)?;
+    }
     let mut log = Log::open(&run.log(), hooks.screen)?;
     introduce(&mut log, &run, &session, &dataset, step..total);
+    tuned.iter().flat_map(tune::Report::lines).for_each(|line| log.say(&line));
     let metrics = Metrics::open(&run.metrics(), session.model.losses(), step)?;
     let batches =
         Batches::start(dataset.train, order, per_step, step..total).map_err(RunError::io("feed", &run.path))?;

@@ -6,6 +6,7 @@ use crate::kernels::philox::Domain;
 use crate::models::{Model, ModelConfig};
 use crate::nn::OptimConfig;
 use crate::program::{Device, DeviceError, Options, Runner, Source, Store, plan};
+use crate::tune::{Choices, Progress, Report, TuneError, Tuner};
 
 /// What can go wrong while a model is built or run.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +20,9 @@ pub enum SessionError {
     /// The device's words.
     #[error(transparent)]
     Device(#[from] DeviceError),
+    /// No variant of a kernel is right, or the device failed while they were measured.
+    #[error(transparent)]
+    Tune(#[from] TuneError),
 }
 
 impl From<crate::program::PlanError> for SessionError {
@@ -39,6 +43,8 @@ pub struct Session {
     pub seed: u64,
     /// Parameters, statistics, moments, counters.
     pub store: Store,
+    /// Variants its programs take where measuring has chosen them.
+    pub choices: Option<Choices>,
 }
 
 impl Session {
@@ -56,7 +62,7 @@ impl Session {
                 store.write(&net.stats_state(), &stats)?;
             }
         }
-        Ok(Session { model, config: config.clone(), optim: optim.clone(), seed, store })
+        Ok(Session { model, config: config.clone(), optim: optim.clone(), seed, store, choices: None })
     }
 
     /// An empty graph whose noise belongs to `domain` and counts its steps in the state `clock`.
@@ -71,12 +77,29 @@ impl Session {
 
     /// The training step, ready to run.
     pub fn train_step(&mut self, batch: usize) -> Result<Runner, SessionError> {
-        let source = train_source(self.model.as_ref(), &self.optim, batch, self.seed)?;
+        let source = self.train_source(batch)?;
         self.prepare(&source)
     }
 
+    /// Has `tuner` choose the variants of the training step's kernels.
+    pub fn tune(&mut self, batch: usize, tuner: &mut Tuner, progress: &mut Progress) -> Result<Report, SessionError> {
+        let program = plan(&self.train_source(batch)?, &self.options())?;
+        let kernels: Vec<_> = program.launches.into_iter().map(|launch| launch.kernel).collect();
+        let report = tuner.tune(&kernels, progress)?;
+        self.choices = Some(tuner.choices().of_these(&kernels));
+        Ok(report)
+    }
+
+    fn train_source(&self, batch: usize) -> Result<Source, SessionError> {
+        Ok(train_source(self.model.as_ref(), &self.optim, batch, self.seed)?)
+    }
+
+    fn options(&self) -> Options<'_> {
+        Options { choices: self.choices.as_ref(), ..Options::new(self.store.device().caps()) }
+    }
+
     fn prepare(&mut self, source: &Source) -> Result<Runner, SessionError> {
-        let program = plan(source, &Options::new(self.store.device().caps()))?;
+        let program = plan(source, &self.options())?;
         Ok(Runner::new(program, &mut self.store)?)
     }
 }

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 /// Where the next version of a file is written before it takes the file's place.
-pub(super) fn temporary(path: &Path) -> PathBuf {
+pub(crate) fn temporary(path: &Path) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_os_string();
     name.push(".tmp");
     path.with_file_name(name)
@@ -14,7 +14,7 @@ pub(super) fn temporary(path: &Path) -> PathBuf {
 /// Replaces `path` by what `write` writes: to a temporary name beside it, synced, renamed, the
 /// folder synced. On any error the temporary is removed and the old file is as it was; whenever the
 /// machine stops, either the old or the new file is there, whole.
-pub(super) fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+pub(crate) fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     let temporary = temporary(path);
     let written = File::create(&temporary).and_then(|mut file| {
         write(&mut file)?;

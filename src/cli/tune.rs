@@ -1,0 +1,24 @@
+//! Choosing variants before something is trained or timed.
+
+use super::{Switch, TuneArg, term};
+use crate::data;
+use crate::program::Device;
+use crate::train::{Session, SessionError};
+use crate::tune::{Report, Tuner};
+
+/// A tuner that keeps its choices in the user's cache folder; none where it is switched off, or where
+/// the device is the CPU, which has no variants.
+pub fn tuner(arg: TuneArg, device: &Device) -> Option<Tuner> {
+    let Device::Gpu(gpu) = device else { return None };
+    let folder = data::cache_dir().ok().map(|cache| cache.join("tune"));
+    (arg.tune == Switch::On).then(|| Tuner::new(gpu.clone(), folder.as_deref()))
+}
+
+/// Has the tuner choose the variants of a session's training step, with a line of progress.
+pub fn tune(session: &mut Session, batch: usize, tuner: Option<&mut Tuner>) -> Result<Report, SessionError> {
+    let Some(tuner) = tuner else { return Ok(Report::default()) };
+    let mut progress = term::Progress::new();
+    session.tune(batch, tuner, &mut |done, all, kernel| {
+        progress.show(format!("choosing variants by measuring, {} of {all}: {kernel}", done + 1));
+    })
+}
