@@ -18,3 +18,17 @@ fn add(block: u32, a0: f32, a1: f32, a2: f32, a3: f32, b0: V, b1: V, b2: V, b3: 
   sums[r + 6u] += subgroupBroadcast(a0, 6u) * b0 + subgroupBroadcast(a1, 6u) * b1 + subgroupBroadcast(a2, 6u) * b2 + subgroupBroadcast(a3, 6u) * b3;
   sums[r + 7u] += subgroupBroadcast(a0, 7u) * b0 + subgroupBroadcast(a1, 7u) * b1 + subgroupBroadcast(a2, 7u) * b2 + subgroupBroadcast(a3, 7u) * b3;
 }
+
+// Adds eight products to every row of a block: term i of rows 0 to 3 in lane i's `one`, of rows 4 to 7 in its
+// `two`; w0 to w7 belong to its column.
+fn add_lanes(block: u32, one: vec4<f32>, two: vec4<f32>, w0: V, w1: V, w2: V, w3: V, w4: V, w5: V, w6: V, w7: V) {
+  let r = 8u * block;
+  sums[r] += subgroupBroadcast(one.x, 0u) * w0 + subgroupBroadcast(one.x, 1u) * w1 + subgroupBroadcast(one.x, 2u) * w2 + subgroupBroadcast(one.x, 3u) * w3 + subgroupBroadcast(one.x, 4u) * w4 + subgroupBroadcast(one.x, 5u) * w5 + subgroupBroadcast(one.x, 6u) * w6 + subgroupBroadcast(one.x, 7u) * w7;
+  sums[r + 1u] += subgroupBroadcast(one.y, 0u) * w0 + subgroupBroadcast(one.y, 1u) * w1 + subgroupBroadcast(one.y, 2u) * w2 + subgroupBroadcast(one.y, 3u) * w3 + subgroupBroadcast(one.y, 4u) * w4 + subgroupBroadcast(one.y, 5u) * w5 + subgroupBroadcast(one.y, 6u) * w6 + subgroupBroadcast(one.y, 7u) * w7;
+  sums[r + 2u] += subgroupBroadcast(one.z, 0u) * w0 + subgroupBroadcast(one.z, 1u) * w1 + subgroupBroadcast(one.z, 2u) * w2 + subgroupBroadcast(one.z, 3u) * w3 + subgroupBroadcast(one.z, 4u) * w4 + subgroupBroadcast(one.z, 5u) * w5 + subgroupBroadcast(one.z, 6u) * w6 + subgroupBroadcast(one.z, 7u) * w7;
+  sums[r + 3u] += subgroupBroadcast(one.w, 0u) * w0 + subgroupBroadcast(one.w, 1u) * w1 + subgroupBroadcast(one.w, 2u) * w2 + subgroupBroadcast(one.w, 3u) * w3 + subgroupBroadcast(one.w, 4u) * w4 + subgroupBroadcast(one.w, 5u) * w5 + subgroupBroadcast(one.w, 6u) * w6 + subgroupBroadcast(one.w, 7u) * w7;
+  sums[r + 4u] += subgroupBroadcast(two.x, 0u) * w0 + subgroupBroadcast(two.x, 1u) * w1 + subgroupBroadcast(two.x, 2u) * w2 + subgroupBroadcast(two.x, 3u) * w3 + subgroupBroadcast(two.x, 4u) * w4 + subgroupBroadcast(two.x, 5u) * w5 + subgroupBroadcast(two.x, 6u) * w6 + subgroupBroadcast(two.x, 7u) * w7;
+  sums[r + 5u] += subgroupBroadcast(two.y, 0u) * w0 + subgroupBroadcast(two.y, 1u) * w1 + subgroupBroadcast(two.y, 2u) * w2 + subgroupBroadcast(two.y, 3u) * w3 + subgroupBroadcast(two.y, 4u) * w4 + subgroupBroadcast(two.y, 5u) * w5 + subgroupBroadcast(two.y, 6u) * w6 + subgroupBroadcast(two.y, 7u) * w7;
+  sums[r + 6u] += subgroupBroadcast(two.z, 0u) * w0 + subgroupBroadcast(two.z, 1u) * w1 + subgroupBroadcast(two.z, 2u) * w2 + subgroupBroadcast(two.z, 3u) * w3 + subgroupBroadcast(two.z, 4u) * w4 + subgroupBroadcast(two.z, 5u) * w5 + subgroupBroadcast(two.z, 6u) * w6 + subgroupBroadcast(two.z, 7u) * w7;
+  sums[r + 7u] += subgroupBroadcast(two.w, 0u) * w0 + subgroupBroadcast(two.w, 1u) * w1 + subgroupBroadcast(two.w, 2u) * w2 + subgroupBroadcast(two.w, 3u) * w3 + subgroupBroadcast(two.w, 4u) * w4 + subgroupBroadcast(two.w, 5u) * w5 + subgroupBroadcast(two.w, 6u) * w6 + subgroupBroadcast(two.w, 7u) * w7;
+}

@@ -38,6 +38,9 @@ pub(super) fn plain() -> Vec<Conv> {
         Conv::new([8, 32, 7, 8], 16, [1, 1]),
         Conv::new([5, 16, 7, 7], 32, [1, 1]),
         Conv::new([1, 17, 8, 8], 1, [1, 1]),
+        Conv::new([3, 9, 6, 10], 37, [1, 1]).epilogue(Relu, true, true),
+        Conv::new([2, 70, 2, 6], 33, [1, 1]).epilogue(LeakyRelu(0.2), false, true),
+        Conv::new([7, 1, 2, 2], 3, [1, 1]).epilogue(Tanh, true, false),
         // Sums long enough to be split.
         Conv::new([16, 3, 24, 24], 5, [3, 3]).with(same(1), same(1), [1; 4]),
         Conv::new([4, 130, 4, 4], 68, [3, 3]).with(same(1), same(1), [1; 4]),

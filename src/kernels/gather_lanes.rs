@@ -1,7 +1,7 @@
 //! Variants of the gather form for subgroups of 8 SIMD lanes of a CPU core.
 
 use super::gather::Gather;
-use super::lanes::{LANES, RUN, STEP, Size, Source, size};
+use super::lanes::{self, LANES, RUN, STEP, Size, Source, size};
 use super::{Caps, Recipe, Shader, Slot, Stage, grid_1d, params, shader};
 
 params! {
@@ -17,10 +17,16 @@ params! {
 }
 
 static SIZES: [Size; 4] = [
-    size!("lanes_gather", 64, 32, 8, 4, "gather", "gather_lanes"),
-    size!("lanes_gather", 16, 32, 2, 4, "gather", "gather_lanes"),
-    size!("lanes_gather", 64, 16, 8, 2, "gather", "gather_lanes"),
-    size!("lanes_gather", 64, 8, 8, 1, "gather", "gather_lanes"),
+    size!("lanes_gather" as "lanes", 64, 32, 8, 4, "gather", "gather_lanes"),
+    size!("lanes_gather" as "lanes", 16, 32, 2, 4, "gather", "gather_lanes"),
+    size!("lanes_gather" as "lanes", 64, 16, 8, 2, "gather", "gather_lanes"),
+    size!("lanes_gather" as "lanes", 64, 8, 8, 1, "gather", "gather_lanes"),
+];
+/// For kernels of one tap, from planes as they lie.
+static PLANES: [Size; 3] = [
+    size!("lanes_planes" as "planes", 64, 32, 8, 4, "gather"),
+    size!("lanes_planes" as "planes", 64, 16, 8, 2, "gather"),
+    size!("lanes_planes" as "planes", 64, 8, 8, 1, "gather"),
 ];
 static COL2IM: Shader = shader!("lanes_col2im", "activation", "gather");
 static PACK: Shader = shader!("lanes_pack", "gather");
@@ -53,7 +59,8 @@ pub(super) fn recipes(form: &Gather, caps: &Caps) -> Vec<Recipe> {
     }
     let mut sizes: Vec<&Size> = SIZES.iter().collect();
     sizes.sort_by_key(|size| work(size, &source.form));
-    let mut all: Vec<Recipe> = sizes.iter().map(|size| recipe(form, &source, caps, size)).collect();
+    let mut all = planes(form, caps);
+    all.extend(sizes.iter().map(|size| recipe(form, &source, caps, size)));
     if let Some(columns) = by_columns(form, caps) {
         let first = if form.dc < 8 { 0 } else { all.len() };
         all.insert(first, columns);
@@ -62,16 +69,38 @@ pub(super) fn recipes(form: &Gather, caps: &Caps) -> Vec<Recipe> {
     all
 }
 
+/// Those that need no copy of the source.
+fn planes(form: &Gather, caps: &Caps) -> Vec<Recipe> {
+    if !lanes::in_fours(form) {
+        return Vec::new();
+    }
+    let mut sizes: Vec<&'static Size> = PLANES.iter().collect();
+    sizes.sort_by_key(|size| form.dc.div_ceil(size.columns()) * (512 + 64 * 3 * size.width));
+    let recipe = |size: &'static Size| {
+        let mut recipe = Recipe { name: size.name, scratch: Vec::new(), stages: Vec::new() };
+        let pack_src = form.sc.next_multiple_of(8);
+        let packed = Gather { pack_src, pack_dst: form.dc.next_multiple_of(size.width), ..*form };
+        let weights = recipe.weights(&packed, caps);
+        let fours = (form.rows * form.sh * form.sw / 4).div_ceil(2 * size.blocks);
+        let grid = grid_1d((fours * packed.pack_dst.div_ceil(size.columns())) as usize, caps);
+        recipe.main(
+            Stage::new(size.shader(caps), &packed.straight(), grid),
+            Slot::Read(0),
+            weights,
+            Slot::Write(0),
+            form,
+        );
+        recipe.activate(form, caps);
+        recipe
+    };
+    sizes.into_iter().map(recipe).collect()
+}
+
 fn recipe(form: &Gather, source: &Source, caps: &Caps, size: &'static Size) -> Recipe {
     let mut recipe = Recipe { name: size.name, scratch: Vec::new(), stages: Vec::new() };
     let src = source.pack(form, caps, &mut recipe, 0);
     recipe.product(&source.form, caps, size, src, Slot::Write(0));
-    if form.act > 2 {
-        let len = form.batch * form.rows * form.dc * form.dh * form.dw;
-        let block = Activate { len, act: form.act, slope: form.slope };
-        let grid = grid_1d(len.div_ceil(LANES) as usize, caps);
-        recipe.stages.push(Stage::new(&ACTIVATE, &block, grid).bind("x", Slot::Write(0)));
-    }
+    recipe.activate(form, caps);
     recipe
 }
 
@@ -115,16 +144,44 @@ fn by_columns(form: &Gather, caps: &Caps) -> Option<Recipe> {
     Some(recipe)
 }
 
+impl Gather {
+    /// The block of a main stage. A leaky ReLU of slope 0 is a ReLU (of which the shader makes 0, not -0), one
+    /// of slope 1 the identity; curved ones come behind.
+    fn straight(&self) -> Gather {
+        Gather { slope: [1.0, 0.0, self.slope].get(self.act as usize).copied().unwrap_or(1.0), ..*self }
+    }
+}
+
 impl Recipe {
+    /// Adds a main stage with its bindings.
+    fn main(&mut self, stage: Stage, src: Slot, w: Slot, dst: Slot, form: &Gather) {
+        self.stages.push(
+            stage
+                .bind("src", src)
+                .bind("w", w)
+                .bind("b", Slot::Read(2))
+                .bind("r", Slot::Read(3))
+                .bind("dst", dst)
+                .constant("RESIDUAL", form.has_residual),
+        );
+    }
+
+    /// Adds the stage of an activation that is not made of straight pieces.
+    fn activate(&mut self, form: &Gather, caps: &Caps) {
+        if form.act > 2 {
+            let len = form.batch * form.rows * form.dc * form.dh * form.dw;
+            let block = Activate { len, act: form.act, slope: form.slope };
+            let grid = grid_1d(len.div_ceil(LANES) as usize, caps);
+            self.stages.push(Stage::new(&ACTIVATE, &block, grid).bind("x", Slot::Write(0)));
+        }
+    }
+
     /// Adds the stages that pack the weights of `form` and make `dst` from `src`.
     fn product(&mut self, form: &Gather, caps: &Caps, size: &'static Size, src: Slot, dst: Slot) {
         let pack_dst = form.pack_dst.next_multiple_of(size.width);
         let src_row = form.full_h * form.full_w * form.quads;
         let form = Gather { pack_dst, src_row, src_batch: form.rows * src_row, ..*form };
         let weights = self.weights(&form, caps);
-        // A leaky ReLU of slope 0 is a ReLU (of which the shader makes 0, not -0), one of slope 1 the
-        // identity; curved ones come behind.
-        let slope = [1.0, 0.0, form.slope].get(form.act as usize).copied().unwrap_or(1.0);
         let [(ph, uh), (pw, uw)] = form.phases();
         let columns = form.pack_dst.div_ceil(size.columns()) * form.groups * form.batch;
         let outputs = (form.rows as usize * uh * uw).div_ceil(size.rows() as usize);
@@ -133,16 +190,8 @@ impl Recipe {
         let most = size.rows().min(form.rows);
         let inner = (1..=most).rev().find(|inner| form.rows.is_multiple_of(*inner)).unwrap_or(1);
         let grid = grid_1d(outputs * ph * pw * columns as usize, caps);
-        let shader = size.shader(caps);
-        self.stages.push(
-            Stage::new(shader, &Gather { slope, inner, ..form }, grid)
-                .bind("src", src)
-                .bind("w", weights)
-                .bind("b", Slot::Read(2))
-                .bind("r", Slot::Read(3))
-                .bind("dst", dst)
-                .constant("RESIDUAL", form.has_residual),
-        );
+        let stage = Stage::new(size.shader(caps), &Gather { inner, ..form.straight() }, grid);
+        self.main(stage, src, weights, dst, &form);
     }
 
     /// The weights with their output channels innermost, packed by a stage of their own unless they

@@ -20,11 +20,11 @@ pub(super) struct Size {
     pub shaders: [Shader; 2],
 }
 
-/// A [`Size`] of a shader: rows, columns, `blocks`, `width`, and the shader's own pieces.
+/// A [`Size`] of a shader: how its name begins, rows, columns, `blocks`, `width`, and the shader's own pieces.
 macro_rules! size {
-    ($name:literal, $rows:literal, $columns:literal, $blocks:literal, $width:literal $(, $lib:literal)*) => {
+    ($name:literal as $prefix:literal, $rows:literal, $columns:literal, $blocks:literal, $width:literal $(, $lib:literal)*) => {
         $crate::kernels::lanes::Size {
-            name: concat!("lanes_", $rows, "x", $columns),
+            name: concat!($prefix, "_", $rows, "x", $columns),
             blocks: $blocks,
             width: $width,
             shaders: [
@@ -52,6 +52,14 @@ impl Size {
     pub(super) fn shader(&self, caps: &Caps) -> &Shader {
         &self.shaders[usize::from(caps.nested_arrays)]
     }
+}
+
+/// Whether a convolution is a product of planes that can be read four pixels at a time: one tap, no mask.
+pub(super) fn in_fours(form: &Gather) -> bool {
+    let one = [form.kh, form.kw, form.stride_h, form.stride_w, form.groups, form.batch].iter().all(|v| *v == 1);
+    let plane = form.sh * form.sw;
+    let as_they_lie = form.src_chan == plane && form.dst_chan == plane && form.dh * form.dw == plane;
+    one && form.mask == 0 && form.pad_top + form.pad_left == 0 && as_they_lie && plane.is_multiple_of(4)
 }
 
 static RING: Shader = shader!("lanes_ring", "gather");

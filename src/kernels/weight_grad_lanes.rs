@@ -2,19 +2,61 @@
 
 use super::conv::Conv;
 use super::gather::{Gather, Role};
-use super::lanes::{STEP, Size, Source, size};
+use super::lanes::{self, STEP, Size, Source, size};
 use super::weight_grad::WeightGrad;
 use super::{Caps, Recipe, Slot, Stage, grid_1d};
 
 static SIZES: [Size; 4] = [
-    size!("lanes_weight_grad", 64, 32, 8, 4, "weight_grad"),
-    size!("lanes_weight_grad", 32, 32, 4, 4, "weight_grad"),
-    size!("lanes_weight_grad", 64, 16, 8, 2, "weight_grad"),
-    size!("lanes_weight_grad", 32, 16, 4, 2, "weight_grad"),
+    size!("lanes_weight_grad" as "lanes", 64, 32, 8, 4, "weight_grad"),
+    size!("lanes_weight_grad" as "lanes", 32, 32, 4, 4, "weight_grad"),
+    size!("lanes_weight_grad" as "lanes", 64, 16, 8, 2, "weight_grad"),
+    size!("lanes_weight_grad" as "lanes", 32, 16, 4, 2, "weight_grad"),
+];
+
+/// For kernels of one tap, from planes as they lie.
+static PLANES: [Size; 3] = [
+    size!("lanes_planes_weight_grad" as "planes", 32, 32, 4, 4, "weight_grad"),
+    size!("lanes_planes_weight_grad" as "planes", 32, 16, 4, 2, "weight_grad"),
+    size!("lanes_planes_weight_grad" as "planes", 16, 32, 2, 4, "weight_grad"),
 ];
 
 /// The variants, the one of least work first.
 pub(super) fn recipes(conv: &Conv, caps: &Caps) -> Vec<Recipe> {
+    let mut all = planes(conv, caps);
+    all.extend(packed(conv, caps));
+    all.retain(|recipe| recipe.fits(caps));
+    all
+}
+
+/// Those that need no copy of x and dy.
+fn planes(conv: &Conv, caps: &Caps) -> Vec<Recipe> {
+    if !lanes::in_fours(&Gather::conv(conv, Role::Conv)) {
+        return Vec::new();
+    }
+    let mut sizes: Vec<&'static Size> = PLANES.iter().collect();
+    sizes.sort_by_key(|size| {
+        let [lines, columns] = [conv.ci.div_ceil(size.rows()), conv.co.div_ceil(size.columns())];
+        lines * columns * (32 * (size.blocks + size.width) + 8 * size.blocks * size.width)
+    });
+    let recipe = |size: &'static Size| {
+        let form = WeightGrad::new(conv, 1, size.width);
+        let blocks = form.lines.div_ceil(size.rows()) * form.columns.div_ceil(size.columns());
+        let form = form.split(blocks, 64, 256, STEP);
+        let mut recipe = Recipe { name: size.name, scratch: Vec::new(), stages: Vec::new() };
+        let part = recipe.scratch(form.partials());
+        recipe.stages.push(
+            Stage::new(size.shader(caps), &form, grid_1d((blocks * form.splits) as usize, caps))
+                .bind("x", Slot::Read(0))
+                .bind("dy", Slot::Read(1))
+                .bind("part", Slot::ScratchOut(part)),
+        );
+        recipe.stages.push(form.reduce(part, caps));
+        recipe
+    };
+    sizes.into_iter().map(recipe).collect()
+}
+
+fn packed(conv: &Conv, caps: &Caps) -> Vec<Recipe> {
     let x = Source::of(&Gather::conv(conv, Role::Conv));
     if !x.fits(caps) {
         return Vec::new();
@@ -27,9 +69,7 @@ pub(super) fn recipes(conv: &Conv, caps: &Caps) -> Vec<Recipe> {
     };
     let mut sizes: Vec<&Size> = SIZES.iter().collect();
     sizes.sort_by_key(work);
-    let mut all: Vec<Recipe> = sizes.into_iter().map(|size| recipe(conv, &x, caps, size)).collect();
-    all.retain(|recipe| recipe.fits(caps));
-    all
+    sizes.into_iter().map(|size| recipe(conv, &x, caps, size)).collect()
 }
 
 /// The product with the lines that the source `x` makes.
