@@ -41,6 +41,10 @@ pub(super) fn plain() -> Vec<Conv> {
         Conv::new([3, 9, 6, 10], 37, [1, 1]).epilogue(Relu, true, true),
         Conv::new([2, 70, 2, 6], 33, [1, 1]).epilogue(LeakyRelu(0.2), false, true),
         Conv::new([7, 1, 2, 2], 3, [1, 1]).epilogue(Tanh, true, false),
+        // Kernels three wide that keep the size: taller than wide, off centre, more channels than a workgroup takes.
+        Conv::new([2, 9, 6, 8], 37, [3, 3]).with(same(1), same(1), [1; 4]).epilogue(Relu, true, true),
+        Conv::new([3, 20, 5, 4], 3, [5, 3]).with(same(1), same(1), [2, 1, 2, 1]),
+        Conv::new([2, 33, 7, 12], 17, [2, 3]).with(same(1), same(1), [1, 1, 0, 1]).epilogue(Tanh, false, true),
         // Sums long enough to be split.
         Conv::new([16, 3, 24, 24], 5, [3, 3]).with(same(1), same(1), [1; 4]),
         Conv::new([4, 130, 4, 4], 68, [3, 3]).with(same(1), same(1), [1; 4]),
@@ -77,6 +81,11 @@ pub(super) fn masked() -> Vec<Conv> {
         let strided = Conv::new([2, 2, 9, 9], 4, [3, 3]).with([2, 2], [1, 1], [1; 4]);
         all.push(strided.masked(mask, 3));
         all.push(Conv::new([9, 16, 7, 7], 16, [3, 3]).with([1, 1], [1, 1], [1; 4]).masked(mask, 1));
+        // Rows of fours.
+        all.push(
+            Conv::new([2, 17, 6, 8], 9, [3, 3]).with([1, 1], [1, 1], [1; 4]).masked(mask, 1).epilogue(Relu, true, true),
+        );
+        all.push(Conv::new([5, 3, 4, 12], 34, [5, 3]).with([1, 1], [1, 1], [2, 1, 2, 1]).masked(mask, 1));
         // The 1x1 kernel is its own centre.
         all.push(Conv::new([2, 6, 5, 5], 6, [1, 1]).masked(mask, 3));
     }

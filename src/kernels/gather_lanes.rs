@@ -24,9 +24,14 @@ static SIZES: [Size; 4] = [
 ];
 /// For kernels of one tap, from planes as they lie.
 static PLANES: [Size; 3] = [
-    size!("lanes_planes" as "planes", 64, 32, 8, 4, "gather"),
-    size!("lanes_planes" as "planes", 64, 16, 8, 2, "gather"),
-    size!("lanes_planes" as "planes", 64, 8, 8, 1, "gather"),
+    size!("lanes_planes" as "planes", 128, 32, 16, 4, "gather", "store_planes"),
+    size!("lanes_planes" as "planes", 128, 16, 16, 2, "gather", "store_planes"),
+    size!("lanes_planes" as "planes", 64, 8, 8, 1, "gather", "store_planes"),
+];
+/// For kernels three wide, from planes as they lie.
+static ROWS: [Size; 2] = [
+    size!("lanes_rows" as "rows", 128, 16, 16, 2, "gather", "store_planes"),
+    size!("lanes_rows" as "rows", 64, 16, 8, 2, "gather", "store_planes"),
 ];
 static COL2IM: Shader = shader!("lanes_col2im", "activation", "gather");
 static PACK: Shader = shader!("lanes_pack", "gather");
@@ -59,7 +64,7 @@ pub(super) fn recipes(form: &Gather, caps: &Caps) -> Vec<Recipe> {
     }
     let mut sizes: Vec<&Size> = SIZES.iter().collect();
     sizes.sort_by_key(|size| work(size, &source.form));
-    let mut all = planes(form, caps);
+    let mut all = in_place(form, caps);
     all.extend(sizes.iter().map(|size| recipe(form, &source, caps, size)));
     if let Some(columns) = by_columns(form, caps) {
         let first = if form.dc < 8 { 0 } else { all.len() };
@@ -70,11 +75,13 @@ pub(super) fn recipes(form: &Gather, caps: &Caps) -> Vec<Recipe> {
 }
 
 /// Those that need no copy of the source.
-fn planes(form: &Gather, caps: &Caps) -> Vec<Recipe> {
-    if !lanes::in_fours(form) {
-        return Vec::new();
-    }
-    let mut sizes: Vec<&'static Size> = PLANES.iter().collect();
+fn in_place(form: &Gather, caps: &Caps) -> Vec<Recipe> {
+    let sizes: &'static [Size] = match (lanes::in_fours(form), lanes::in_rows(form)) {
+        (true, _) => &PLANES,
+        (_, true) => &ROWS,
+        _ => return Vec::new(),
+    };
+    let mut sizes: Vec<&'static Size> = sizes.iter().collect();
     sizes.sort_by_key(|size| form.dc.div_ceil(size.columns()) * (512 + 64 * 3 * size.width));
     let recipe = |size: &'static Size| {
         let mut recipe = Recipe { name: size.name, scratch: Vec::new(), stages: Vec::new() };

@@ -62,6 +62,21 @@ pub(super) fn in_fours(form: &Gather) -> bool {
     one && form.mask == 0 && form.pad_top + form.pad_left == 0 && as_they_lie && plane.is_multiple_of(4)
 }
 
+/// Whether a convolution keeps the size of planes that can be read four pixels of a row at a time, with a kernel
+/// three wide whose taps are their neighbours.
+pub(super) fn in_rows(form: &Gather) -> bool {
+    let one = [form.stride_h, form.stride_w, form.dilation_h, form.dilation_w, form.groups, form.batch];
+    let same = form.sh == form.dh && form.sw == form.dw;
+    let plane = form.sh * form.sw;
+    let as_they_lie = form.src_chan == plane && form.dst_chan == plane;
+    one.iter().all(|v| *v == 1)
+        && form.kw == 3
+        && form.pad_left == 1
+        && same
+        && as_they_lie
+        && form.sw.is_multiple_of(4)
+}
+
 static RING: Shader = shader!("lanes_ring", "gather");
 static IM2COL: Shader = shader!("lanes_im2col", "gather");
 

@@ -14,38 +14,49 @@ static SIZES: [Size; 4] = [
 ];
 
 /// For kernels of one tap, from planes as they lie.
-static PLANES: [Size; 3] = [
-    size!("lanes_planes_weight_grad" as "planes", 32, 32, 4, 4, "weight_grad"),
+static PLANES: [Size; 2] = [
     size!("lanes_planes_weight_grad" as "planes", 32, 16, 4, 2, "weight_grad"),
     size!("lanes_planes_weight_grad" as "planes", 16, 32, 2, 4, "weight_grad"),
 ];
 
+/// For kernels three wide, from planes as they lie: a third of the lines to each tap of a row.
+static ROWS: [Size; 3] = [
+    size!("lanes_rows_weight_grad" as "rows", 48, 16, 6, 2, "weight_grad"),
+    size!("lanes_rows_weight_grad" as "rows", 24, 16, 3, 2, "weight_grad"),
+    size!("lanes_rows_weight_grad" as "rows", 24, 32, 3, 4, "weight_grad"),
+];
+
 /// The variants, the one of least work first.
 pub(super) fn recipes(conv: &Conv, caps: &Caps) -> Vec<Recipe> {
-    let mut all = planes(conv, caps);
+    let mut all = in_place(conv, caps);
     all.extend(packed(conv, caps));
     all.retain(|recipe| recipe.fits(caps));
     all
 }
 
 /// Those that need no copy of x and dy.
-fn planes(conv: &Conv, caps: &Caps) -> Vec<Recipe> {
-    if !lanes::in_fours(&Gather::conv(conv, Role::Conv)) {
-        return Vec::new();
-    }
-    let mut sizes: Vec<&'static Size> = PLANES.iter().collect();
-    sizes.sort_by_key(|size| {
-        let [lines, columns] = [conv.ci.div_ceil(size.rows()), conv.co.div_ceil(size.columns())];
-        lines * columns * (32 * (size.blocks + size.width) + 8 * size.blocks * size.width)
-    });
+fn in_place(conv: &Conv, caps: &Caps) -> Vec<Recipe> {
+    let role = Gather::conv(conv, Role::Conv);
+    let (sizes, taps, step): (&'static [Size], u32, u32) = match (lanes::in_fours(&role), lanes::in_rows(&role)) {
+        (true, _) => (&PLANES, 1, STEP),
+        (_, true) => (&ROWS, 3, conv.ow),
+        _ => return Vec::new(),
+    };
+    let form = |size: &Size| WeightGrad::new(conv, 1, size.width);
+    // Workgroups for one share of the terms: rows of the kernel, channels of x and columns.
+    let blocks = |size: &Size| {
+        let form = form(size);
+        let kernel_rows = (form.lines / form.ci).div_ceil(taps);
+        kernel_rows * form.ci.div_ceil(size.rows() / taps) * form.columns.div_ceil(size.columns())
+    };
+    let mut sizes: Vec<&'static Size> = sizes.iter().collect();
+    sizes.sort_by_key(|size| blocks(size) * (32 * (size.blocks / taps + size.width) + 8 * size.blocks * size.width));
     let recipe = |size: &'static Size| {
-        let form = WeightGrad::new(conv, 1, size.width);
-        let blocks = form.lines.div_ceil(size.rows()) * form.columns.div_ceil(size.columns());
-        let form = form.split(blocks, 64, 256, STEP);
+        let form = form(size).split(blocks(size), 64, 256, step);
         let mut recipe = Recipe { name: size.name, scratch: Vec::new(), stages: Vec::new() };
         let part = recipe.scratch(form.partials());
         recipe.stages.push(
-            Stage::new(size.shader(caps), &form, grid_1d((blocks * form.splits) as usize, caps))
+            Stage::new(size.shader(caps), &form, grid_1d((blocks(size) * form.splits) as usize, caps))
                 .bind("x", Slot::Read(0))
                 .bind("dy", Slot::Read(1))
                 .bind("part", Slot::ScratchOut(part)),
