@@ -1,7 +1,7 @@
 // y[i] = step_n(... step_0(x0, x1, ...)): a fused pointwise chain, see lib/pointwise.wgsl.
 //   xk [period_k]   element (i / inner_k) % period_k belongs to output i
 //   y  [len]        len is a multiple of four
-// One invocation computes four neighbours. Kinds: 1 neighbours of the operand itself, 2 one
+// One invocation computes TURNS times four neighbours. Kinds: 1 neighbours of the operand itself, 2 one
 // element for all four, 3 neighbours of a row that repeats.
 @group(0) @binding(0) var<uniform> p: PointwiseParams;
 @group(0) @binding(1) var<storage, read> x0: array<vec4<f32>>;
@@ -16,11 +16,11 @@ fn apply4(op: u32, a: vec4<f32>, b: vec4<f32>, c: f32) -> vec4<f32> {
   return vec4<f32>(apply(op, a.x, b.x, c), apply(op, a.y, b.y, c), apply(op, a.z, b.z, c), apply(op, a.w, b.w, c));
 }
 
-@compute @workgroup_size(WG)
-fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let q = (wg.x + wg.y * nwg.x) * WG + lane;
+// Fours that an invocation computes, WG apart: software devices pay for every workgroup.
+override TURNS: u32 = 1u;
+
+fn four(q: u32) {
   let i = 4u * q;
-  if i >= p.len { return; }
   var r: array<vec4<f32>, 14>;
   if K0 == 1u { r[0] = x0[q]; }
   else if K0 == 2u { let j = (i / p.inner0) % p.period0; r[0] = vec4<f32>(x0[j / 4u][j % 4u]); }
@@ -49,4 +49,12 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3
   if COUNT > 6u { r[12] = apply4(OP6, r[A6], r[B6], p.c6); }
   if COUNT > 7u { r[13] = apply4(OP7, r[A7], r[B7], p.c7); }
   y[q] = r[5u + COUNT];
+}
+
+@compute @workgroup_size(WG)
+fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) nwg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let first = (wg.x + wg.y * nwg.x) * WG * TURNS + lane;
+  // An end that the compiler does not know: unrolled, the loop takes it a second.
+  let end = min(p.len / 4u, first + WG * TURNS);
+  for (var q = first; q < end; q += WG) { four(q); }
 }

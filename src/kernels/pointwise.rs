@@ -395,8 +395,10 @@ impl Kernel for Pointwise {
         let mut all = Vec::new();
         let kinds: Vec<u32> = self.inputs.iter().map(|s| self.vec4_kind(*s)).collect();
         if self.len.is_multiple_of(4) && !kinds.contains(&0) {
-            let groups = (self.len / 4).div_ceil(wg as usize);
-            all.push(Recipe::single("vec4", self.stage(&VEC4, &kinds, groups, wg, caps)));
+            let turns = if caps.class == Class::Lanes { (self.len / 4096).clamp(1, 16) } else { 1 };
+            let groups = (self.len / 4).div_ceil(wg as usize * turns);
+            let stage = self.stage(&VEC4, &kinds, groups, wg, caps).constant("TURNS", turns as u32);
+            all.push(Recipe::single("vec4", stage));
         }
         let kinds: Vec<u32> =
             self.inputs.iter().map(|s| u32::from(s.inner == 1 && s.period as usize == self.len)).collect();
