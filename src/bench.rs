@@ -40,7 +40,7 @@ pub fn operands(kernel: &dyn Kernel) -> Example {
             Access::Update => fill(Operand::Write(i), *n, 64 + i as u32),
         })
         .collect();
-    Example { reads, old, twin: Vec::new(), bounds: Vec::new() }
+    Example { reads, old, twin: Vec::new(), bounds: Vec::new(), mixed_bounds: Default::default() }
 }
 
 /// Times `recipe` for about `seconds`: launches are put together into submissions of some

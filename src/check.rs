@@ -4,7 +4,14 @@
 //! the permitted error comes from the error bound of the sum, and two runs must agree bitwise.
 
 use crate::gpu::{Gpu, GpuError, Ready, Span};
-use crate::kernels::{Access, Kernel, Lens, Operand, Recipe, Slot, philox};
+use crate::kernels::activation::Activation;
+use crate::kernels::conv::Conv;
+use crate::kernels::conv_transpose2d::ConvTranspose2d;
+use crate::kernels::conv2d::Conv2d;
+use crate::kernels::conv2d_weight_grad::Conv2dWeightGrad;
+use crate::kernels::matmul::MatMul;
+use crate::kernels::{Access, Caps, Kernel, Lens, Operand, Precision, Recipe, Slot, philox};
+use std::cell::OnceCell;
 
 /// Words behind every operand: NaN behind reads, a pattern behind writes.
 const GUARD: usize = 64;
@@ -18,6 +25,8 @@ pub struct Outcome {
     pub kernel: &'static str,
     /// Variant name.
     pub variant: &'static str,
+    /// Whether the variant rounds operands to f16, and its bounds are those of f16.
+    pub mixed: bool,
     /// The case, as the kernel labels it.
     pub case: String,
     /// The largest |GPU - twin| over all writes.
@@ -33,7 +42,8 @@ pub struct Outcome {
 impl Outcome {
     /// No error yet, and no failure.
     pub fn new(kernel: &'static str, variant: &'static str, case: &dyn Kernel) -> Outcome {
-        Outcome { kernel, variant, case: case.label(), worst: 0.0, bound: 0.0, ratio: 0.0, failure: None }
+        let (mixed, case) = (false, case.label());
+        Outcome { kernel, variant, mixed, case, worst: 0.0, bound: 0.0, ratio: 0.0, failure: None }
     }
 }
 
@@ -47,6 +57,8 @@ pub struct Example {
     pub twin: Vec<Vec<f32>>,
     /// The permitted error of each element of each write.
     pub bounds: Vec<Vec<f32>>,
+    /// The same for variants that round operands to f16, once one is checked.
+    pub mixed_bounds: OnceCell<Vec<Vec<f32>>>,
 }
 
 impl Example {
@@ -77,7 +89,16 @@ impl Example {
         let before: Vec<&[f32]> = old.iter().map(Vec::as_slice).collect();
         let after: Vec<&[f32]> = twin.iter().map(Vec::as_slice).collect();
         let bounds = kernel.bounds(&ins, &before, &after);
-        Example { reads, old, twin, bounds }
+        Example { reads, old, twin, bounds, mixed_bounds: OnceCell::new() }
+    }
+
+    fn bounds(&self, kernel: &dyn Kernel, mixed: bool) -> &[Vec<f32>] {
+        if !mixed {
+            return &self.bounds;
+        }
+        let [reads, old, twin] = [&self.reads, &self.old, &self.twin].map(|t| t.iter().map(Vec::as_slice).collect());
+        let (reads, old, twin): (Vec<&[f32]>, Vec<&[f32]>, Vec<&[f32]>) = (reads, old, twin);
+        self.mixed_bounds.get_or_init(|| kernel.mixed_bounds(&reads, &old, &twin))
     }
 }
 
@@ -144,10 +165,16 @@ impl Bench {
     }
 }
 
-/// Checks every variant that is legal on this device. A variant the device refuses is a failure.
+/// Checks every variant that is legal on this device, or with mixed precision those that round operands
+/// to f16. A variant the device refuses is a failure.
 pub fn check(gpu: &Gpu, name: &'static str, kernel: &dyn Kernel, seed: u64) -> Vec<Outcome> {
+    let mixed = gpu.caps().precision == Precision::Mixed;
+    let mut variants = kernel.variants(gpu.caps());
+    variants.retain(|recipe| recipe.mixed() == mixed);
+    if variants.is_empty() {
+        return Vec::new();
+    }
     let example = Example::new(kernel, seed);
-    let variants = kernel.variants(gpu.caps());
     variants.iter().map(|recipe| check_variant(gpu, name, kernel, recipe, &example)).collect()
 }
 
@@ -159,7 +186,7 @@ pub fn check_variant(
     recipe: &Recipe,
     example: &Example,
 ) -> Outcome {
-    let mut outcome = Outcome::new(name, recipe.name, kernel);
+    let mut outcome = Outcome { mixed: recipe.mixed(), ..Outcome::new(name, recipe.name, kernel) };
     let runs = Bench::new(gpu, example, recipe, true).and_then(|bench| {
         let first = bench.run(gpu)?;
         bench.reset(gpu, example);
@@ -200,9 +227,10 @@ fn judge(kernel: &dyn Kernel, example: &Example, first: &[Vec<f32>], second: &[V
 
 /// Holds the writes (with guards) against the twin and notes the worst element.
 pub fn compare(kernel: &dyn Kernel, example: &Example, writes: &[Vec<f32>], outcome: &mut Outcome) {
+    let bounds = example.bounds(kernel, outcome.mixed);
     for (w, got) in writes.iter().enumerate() {
         let name = kernel.signature().writes[w].0;
-        let (twin, bounds) = (&example.twin[w], &example.bounds[w]);
+        let (twin, bounds) = (&example.twin[w], &bounds[w]);
         if got[twin.len()..].iter().any(|v| v.to_bits() != CANARY) {
             outcome.failure.get_or_insert(format!("{name}: wrote behind its end"));
         }
@@ -227,4 +255,51 @@ pub fn compare(kernel: &dyn Kernel, example: &Example, writes: &[Vec<f32>], outc
             }
         }
     }
+}
+
+/// Opens an adapter, as [`Gpu::open`] does, for mixed precision. Its matrix units are used only if the
+/// variants that need them compile there and agree with their twins; the string says why they are not.
+///
+/// # Errors
+/// Those of [`Gpu::open_mixed`].
+pub fn open_mixed(wanted: Option<&str>) -> Result<(Gpu, Option<String>), GpuError> {
+    let why = match Gpu::open_mixed(wanted, true) {
+        Ok(gpu) => match distrust(&gpu, gpu.caps()) {
+            None => return Ok((gpu, None)),
+            Some(why) => why,
+        },
+        Err(error @ GpuError::Open { .. }) => error.to_string(),
+        Err(error) => return Err(error),
+    };
+    Ok((Gpu::open_mixed(wanted, false)?, Some(format!("matrix units are not used: {why}"))))
+}
+
+/// The first variant that needs matrix units and falls short on this device, and why. Every size of
+/// every such shader is run once, on shapes that fill no block; without them there is nothing to run.
+pub fn distrust(gpu: &Gpu, caps: &Caps) -> Option<String> {
+    let without: Vec<&str> = probes()[0].variants(&Caps { coop: None, ..*caps }).iter().map(|r| r.name).collect();
+    let fails = |kernel: &dyn Kernel| {
+        let mut variants = kernel.variants(caps);
+        variants.retain(|recipe| !without.contains(&recipe.name));
+        let example = (!variants.is_empty()).then(|| Example::new(kernel, 1))?;
+        let name = kernel.signature().name;
+        let outcomes = variants.iter().map(|recipe| check_variant(gpu, name, kernel, recipe, &example));
+        let bad = outcomes.into_iter().find(|outcome| outcome.failure.is_some())?;
+        Some(format!("{name} [{}]: {}", bad.variant, bad.failure.unwrap_or_default()))
+    };
+    probes().iter().find_map(|kernel| fails(kernel.as_ref()))
+}
+
+/// Small products of every role, none of which fills its blocks.
+fn probes() -> [Box<dyn Kernel>; 6] {
+    let conv = Conv::new([2, 5, 9, 15], 70, [3, 3]).with([1, 1], [1, 1], [1; 4]);
+    let strided = Conv::new([3, 37, 12, 10], 9, [4, 4]).with([2, 2], [1, 1], [1; 4]);
+    [
+        Box::new(Conv2d(conv.epilogue(Activation::LeakyRelu(0.2), true, true))),
+        Box::new(Conv2d(conv.masked(2, 3))),
+        Box::new(ConvTranspose2d(strided.epilogue(Activation::Identity, true, false))),
+        Box::new(Conv2dWeightGrad(conv)),
+        Box::new(MatMul { batch: 2, ..MatMul::new(70, 83, 67) }),
+        Box::new(MatMul::new(131, 45, 66).transposed(true, true)),
+    ]
 }

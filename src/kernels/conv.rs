@@ -6,6 +6,7 @@
 //! three, always in the direction of the convolution.
 
 use super::activation::Activation;
+use super::tiles::Rounding;
 use super::{EPS, params, sum_bound};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -418,8 +419,9 @@ impl Epilogue<'_> {
         });
     }
 
-    /// The permitted error where `magnitudes` are the sums of the terms' absolute values.
-    pub(super) fn bounds(&self, terms: usize, magnitudes: &[f64], y: &[f32]) -> Vec<f32> {
+    /// The permitted error where `magnitudes` are the sums of the terms' absolute values, whose factors
+    /// have been through `rounding`.
+    pub(super) fn bounds(&self, terms: usize, magnitudes: &[f64], rounding: Rounding, y: &[f32]) -> Vec<f32> {
         let (gain, curved) = match self.activation {
             Activation::Identity | Activation::Relu => (1.0, 0.0),
             Activation::LeakyRelu(slope) => (slope.abs().max(1.0), EPS),
@@ -428,7 +430,7 @@ impl Epilogue<'_> {
         let bound = |(i, m): (usize, &f64)| {
             let magnitude = (m + self.bias(i).abs()) as f32 + self.residual(i).abs();
             let constant = if curved > EPS { 1e-6 } else { 0.0 };
-            gain * sum_bound(terms + 2, magnitude) + curved * y[i].abs() + constant
+            gain * (sum_bound(terms + 2, magnitude) + rounding.of(*m)) + curved * y[i].abs() + constant
         };
         magnitudes.iter().enumerate().map(bound).collect()
     }

@@ -4,6 +4,7 @@ use super::activation::Activation;
 use super::conv::{Conv, Epilogue, abs};
 use super::conv_cases;
 use super::gather::{self, Role};
+use super::tiles::Rounding;
 use super::{Access, Caps, Kernel, Lens, Recipe, Signature};
 use std::sync::Arc;
 
@@ -18,6 +19,15 @@ impl Conv2d {
     fn epilogue<'a>(&self, bias: &'a [f32], residual: &'a [f32]) -> Epilogue<'a> {
         let c = &self.0;
         Epilogue { activation: c.activation(), bias, residual, channels: c.co as usize, plane: c.y_plane() }
+    }
+
+    fn terms(&self) -> usize {
+        self.0.ci as usize * self.0.taps()
+    }
+
+    fn permitted(&self, reads: &[&[f32]], twin: &[&[f32]], rounding: Rounding) -> Vec<Vec<f32>> {
+        let sums = self.0.sum_y(&abs(reads[0]), &abs(reads[1]));
+        vec![self.epilogue(reads[2], reads[3]).bounds(self.terms(), &sums, rounding, twin[0])]
     }
 }
 
@@ -55,9 +65,11 @@ impl Kernel for Conv2d {
     }
 
     fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
-        let sums = self.0.sum_y(&abs(reads[0]), &abs(reads[1]));
-        let terms = self.0.ci as usize * self.0.taps();
-        vec![self.epilogue(reads[2], reads[3]).bounds(terms, &sums, twin[0])]
+        self.permitted(reads, twin, Rounding::default())
+    }
+
+    fn mixed_bounds(&self, reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
+        self.permitted(reads, twin, Rounding::mixed(self.terms(), reads[0], reads[1]))
     }
 
     fn with_activation(&self, act: Activation) -> Option<Arc<dyn Kernel>> {

@@ -3,6 +3,7 @@
 use super::activation::Activation;
 use super::conv::{Epilogue, abs, epilogue_label};
 use super::gather::{self, Gather};
+use super::tiles::Rounding;
 use super::{Access, Caps, Kernel, Lens, Recipe, Signature, params};
 use rayon::prelude::*;
 use std::sync::Arc;
@@ -83,6 +84,11 @@ impl MatMul {
         });
         c
     }
+
+    fn permitted(&self, reads: &[&[f32]], twin: &[&[f32]], rounding: Rounding) -> Vec<Vec<f32>> {
+        let sums = self.sum(&abs(reads[0]), &abs(reads[1]));
+        vec![self.tail(reads[2], reads[3]).bounds(self.k as usize, &sums, rounding, twin[0])]
+    }
 }
 
 impl Kernel for MatMul {
@@ -126,8 +132,11 @@ impl Kernel for MatMul {
     }
 
     fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
-        let sums = self.sum(&abs(reads[0]), &abs(reads[1]));
-        vec![self.tail(reads[2], reads[3]).bounds(self.k as usize, &sums, twin[0])]
+        self.permitted(reads, twin, Rounding::default())
+    }
+
+    fn mixed_bounds(&self, reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
+        self.permitted(reads, twin, Rounding::mixed(self.k as usize, reads[0], reads[1]))
     }
 
     fn with_activation(&self, act: Activation) -> Option<Arc<dyn Kernel>> {
