@@ -78,13 +78,13 @@ fn load(block: Block, k0: u32, tid: u32) {
   let pixel = k % plane;
   let y0 = i32((pixel / p.ow) * p.stride_h) - i32(p.pad_top);
   let x0 = i32((pixel % p.ow) * p.stride_w) - i32(p.pad_left);
-  let from = i32(n * p.ci * p.h * p.w) + y0 * i32(p.w) + x0;
+  let base = i32(n * p.ci * p.h * p.w) + y0 * i32(p.w) + x0;
   for (var m = tid / BK; m < BM; m += THREADS / BK) {
     let sy = y0 + line_y[m];
     var value = 0.0;
     if (inside && sy >= 0 && sy < i32(p.h)) {
       let sx = x0 + line_x[m];
-      if (sx >= 0 && sx < i32(p.w)) { value = x[u32(from + line_src[m])]; }
+      if (sx >= 0 && sx < i32(p.w)) { value = x[u32(base + line_src[m])]; }
     }
     a_tile[i * A_LINE + m] = operand_a(value);
   }

@@ -1,7 +1,9 @@
 //! Choosing a device.
 
 use super::{Error, term};
+use crate::check;
 use crate::gpu::{Gpu, GpuError};
+use crate::kernels::Precision;
 use crate::program::Device;
 use std::sync::Arc;
 
@@ -23,6 +25,31 @@ pub fn open(wanted: Option<&str>) -> Result<Device, Error> {
         Err(GpuError::NoAdapter) => {
             term::note(format!("{NO_ADAPTER}; running on the built-in cpu device"));
             Ok(Device::Cpu)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The same for a precision. Matrix units that fall short are left out, with a remark.
+///
+/// # Errors
+/// Those of [`open`]; mixed precision where there is no GPU, or one that knows no f16.
+pub fn open_for(wanted: Option<&str>, precision: Precision) -> Result<Device, Error> {
+    if precision == Precision::Full {
+        return open(wanted);
+    }
+    if let Some(name) = wanted.filter(|wanted| built_in(wanted).is_some()) {
+        return Err(Error::new(format!(
+            "mixed precision needs a GPU's f16, which --device {name} has none of; use --precision full, or another device"
+        )));
+    }
+    match check::open_mixed(wanted) {
+        Ok((gpu, remark)) => {
+            remark.into_iter().for_each(term::note);
+            Ok(Device::Gpu(Arc::new(gpu)))
+        }
+        Err(GpuError::NoAdapter) => {
+            Err(Error::new(format!("mixed precision needs a GPU, and {NO_ADAPTER}; or use --precision full")))
         }
         Err(error) => Err(error.into()),
     }

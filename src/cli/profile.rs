@@ -1,6 +1,6 @@
 //! `limn profile`: where the GPU time of a training step goes.
 
-use super::{DeviceArg, Error, config, device, term};
+use super::{DeviceArg, Error, PrecisionArg, config, device, term};
 use crate::bench::Roof;
 use crate::train::{self, Profile, ProfileRow, Session};
 use serde_json::json;
@@ -26,6 +26,8 @@ pub struct ProfileArgs {
     json: bool,
     #[command(flatten)]
     device: DeviceArg,
+    #[command(flatten)]
+    precision: PrecisionArg,
 }
 
 /// Launches of the same kernel, shapes and variant, which are one line.
@@ -41,7 +43,7 @@ struct Group {
 /// Times every launch of a training step.
 pub fn profile(args: &ProfileArgs) -> Result<(), Error> {
     let config = config(&args.preset, args.batch, &[])?;
-    let device = device::open(args.device.device.as_deref())?;
+    let device = device::open_for(args.device.device.as_deref(), args.precision.of(&config))?;
     let roof = Roof::measure(device.gpu())?;
     let mut session = Session::new(&config.model, &config.optim, config.train.seed, device)?;
     let profile = train::profile(&mut session, config.train.batch, args.steps as usize)?;

@@ -92,7 +92,9 @@ pub(super) use shaders;
 macro_rules! peaks {
     ($binding:literal) => {
         concat!(
-            "enable f16;\n@group(0) @binding(", $binding, ") ",
+            "enable f16;\n@group(0) @binding(",
+            $binding,
+            ") ",
             "var<storage, read> peaks: array<f32>; // [2, PARTS]\n",
         )
     };
@@ -104,7 +106,13 @@ pub(super) use peaks;
 pub(super) fn tiles(caps: &Caps, waste: impl Fn(u32, u32) -> f64) -> Vec<Tile> {
     let registers = |names: [&'static str; 3], unit| {
         let sizes = [(64, 64, 16), (128, 32, 16), (256, 16, 8)];
-        std::iter::zip(names, sizes).map(move |(name, (lines, columns, terms))| Tile { name, lines, columns, terms, unit })
+        std::iter::zip(names, sizes).map(move |(name, (lines, columns, terms))| Tile {
+            name,
+            lines,
+            columns,
+            terms,
+            unit,
+        })
     };
     let sorted = |mut tiles: Vec<Tile>| {
         tiles.sort_by(|a, b| waste(a.lines, a.columns).total_cmp(&waste(b.lines, b.columns)));
