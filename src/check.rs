@@ -96,8 +96,8 @@ impl Example {
         if !mixed {
             return &self.bounds;
         }
-        let [reads, old, twin] = [&self.reads, &self.old, &self.twin].map(|t| t.iter().map(Vec::as_slice).collect());
-        let (reads, old, twin): (Vec<&[f32]>, Vec<&[f32]>, Vec<&[f32]>) = (reads, old, twin);
+        let [reads, old, twin] =
+            [&self.reads, &self.old, &self.twin].map(|all| all.iter().map(Vec::as_slice).collect::<Vec<_>>());
         self.mixed_bounds.get_or_init(|| kernel.mixed_bounds(&reads, &old, &twin))
     }
 }
@@ -186,8 +186,20 @@ pub fn check_variant(
     recipe: &Recipe,
     example: &Example,
 ) -> Outcome {
+    check_as(gpu, name, kernel, recipe, example, true)
+}
+
+/// The same with the shaders' own checks on or off.
+fn check_as(
+    gpu: &Gpu,
+    name: &'static str,
+    kernel: &dyn Kernel,
+    recipe: &Recipe,
+    example: &Example,
+    checks: bool,
+) -> Outcome {
     let mut outcome = Outcome { mixed: recipe.mixed(), ..Outcome::new(name, recipe.name, kernel) };
-    let runs = Bench::new(gpu, example, recipe, true).and_then(|bench| {
+    let runs = Bench::new(gpu, example, recipe, checks).and_then(|bench| {
         let first = bench.run(gpu)?;
         bench.reset(gpu, example);
         Ok((first, bench.run(gpu)?))
@@ -275,7 +287,8 @@ pub fn open_mixed(wanted: Option<&str>) -> Result<(Gpu, Option<String>), GpuErro
 }
 
 /// The first variant that needs matrix units and falls short on this device, and why. Every size of
-/// every such shader is run once, on shapes that fill no block; without them there is nothing to run.
+/// every such shader is run as training runs it, on shapes that fill no block; without matrix units
+/// there is nothing to run.
 pub fn distrust(gpu: &Gpu, caps: &Caps) -> Option<String> {
     let without: Vec<&str> = probes()[0].variants(&Caps { coop: None, ..*caps }).iter().map(|r| r.name).collect();
     let fails = |kernel: &dyn Kernel| {
@@ -283,7 +296,7 @@ pub fn distrust(gpu: &Gpu, caps: &Caps) -> Option<String> {
         variants.retain(|recipe| !without.contains(&recipe.name));
         let example = (!variants.is_empty()).then(|| Example::new(kernel, 1))?;
         let name = kernel.signature().name;
-        let outcomes = variants.iter().map(|recipe| check_variant(gpu, name, kernel, recipe, &example));
+        let outcomes = variants.iter().map(|recipe| check_as(gpu, name, kernel, recipe, &example, false));
         let bad = outcomes.into_iter().find(|outcome| outcome.failure.is_some())?;
         Some(format!("{name} [{}]: {}", bad.variant, bad.failure.unwrap_or_default()))
     };

@@ -40,6 +40,7 @@ fn mixed_precision_is_refused_where_there_is_no_f16() {
             limn(&line.split(' ').collect::<Vec<_>>()).bad(&words);
         }
     }
+    limn(&["bench", "roof", "--precision", "mixed"]).bad(&["ceilings are those of f32"]);
     limn(&["check", "pointwise", "--precision", "mixed"]).bad(&["for convolutions and matmul"]);
     limn(&["train", "vae", "--set", "train.precision=half"]).bad(&["train.precision", "expected `full` or `mixed`"]);
     let call = limn(&["plan", "vae", "--precision", "half"]);

@@ -51,6 +51,9 @@ pub fn bench(args: &BenchArgs) -> Result<(), Error> {
         Some(_) if !args.names.is_empty() => {
             Err(Error::new("`limn bench` times either kernels, or a step, or the device's ceilings"))
         }
+        Some(Command::Roof) if args.precision.precision.is_some() => {
+            Err(Error::new("the device's ceilings are those of f32; leave --precision out"))
+        }
         Some(Command::Roof) => roof(args.device.as_deref(), args.json),
         Some(Command::Step(step_args)) => step(step_args, args),
         None => kernels(args),
