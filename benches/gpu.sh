@@ -23,6 +23,11 @@ echo "$name: results in $stem-*"
 status=0
 "$limn" check --device "$device" > "$stem-check.txt" || status=$?
 tail -n 1 "$stem-check.txt"
+# Mixed precision is refused, in a sentence, where the device knows no f16.
+mixed=1
+"$limn" check --device "$device" --precision mixed > "$stem-check-mixed.txt" 2>&1 || mixed=$?
+tail -n 1 "$stem-check-mixed.txt"
+if [ "$mixed" = 1 ] && grep -q FAILED "$stem-check-mixed.txt"; then status=1; fi
 "$limn" bench roof --device "$device" --json | tee "$stem-roof.json"
 
 : > "$stem-steps.jsonl"
@@ -30,6 +35,16 @@ for preset in vae vae-conv dcgan dcgan-28 dcgan-32 pixelcnn; do
   "$limn" bench step "$preset" --device "$device" --json | tee -a "$stem-steps.jsonl"
   "$limn" profile "$preset" --device "$device" > "$stem-profile-$preset.txt"
 done
+# Beside PyTorch with TF32, and with amp (benches/peers.md).
+if [ "$mixed" != 2 ]; then
+  "$limn" bench step dcgan --batch 128 --device "$device" --json | tee -a "$stem-steps.jsonl"
+  for preset in "dcgan --batch 128" dcgan-28 pixelcnn; do
+    # The words are a preset and its flags.
+    # shellcheck disable=SC2086
+    "$limn" bench step $preset --device "$device" --precision mixed --json | tee -a "$stem-steps.jsonl"
+  done
+  "$limn" profile dcgan --batch 128 --device "$device" --precision mixed > "$stem-profile-dcgan-mixed.txt"
+fi
 if [ -z "${LIMN_QUICK:-}" ]; then
   "$limn" bench --device "$device" --json > "$stem-kernels.jsonl"
 fi

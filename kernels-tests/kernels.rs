@@ -15,7 +15,7 @@ pub fn wanted(name: &str) -> bool {
 }
 
 /// Runs `run` on every case of every wanted kernel and fails with all failures at once.
-fn every_case(run: impl Fn(&'static str, &dyn Kernel) -> Vec<Outcome>) {
+pub fn every_case(run: impl Fn(&'static str, &dyn Kernel) -> Vec<Outcome>) {
     let mut failures = Vec::new();
     for entry in kernels::all().iter().filter(|e| wanted(e.name)) {
         for kernel in (entry.cases)() {

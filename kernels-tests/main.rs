@@ -8,6 +8,7 @@ mod harness;
 mod kernels;
 mod kill;
 mod layout;
+mod mixed;
 mod philox;
 mod programs;
 mod random_graphs;

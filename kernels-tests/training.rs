@@ -109,7 +109,7 @@ fn adam_steps_as_pytorch_does() {
 
 /// One step of a small classifier-like network: convolution, batch norm, a residual block, a
 /// transposed convolution, a linear head; its parameters, gradients and moments are flat.
-fn network() -> (Source, Tensors) {
+pub fn network() -> (Source, Tensors) {
     let g = graph();
     let shapes: [&[usize]; 9] = [&[4, 1, 3, 3], &[4], &[4], &[4, 4, 3, 3], &[4], &[4, 2, 4, 4], &[2], &[3, 128], &[3]];
     let mut len = 0;

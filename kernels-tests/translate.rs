@@ -2,7 +2,7 @@
 //! against WebGPU's default limits: what would fail on a user's desk fails here.
 
 use limn::gpu::reflect;
-use limn::kernels::{self, Caps, Class, Stage};
+use limn::kernels::{self, Caps, Class, Coop, Precision, Stage};
 use naga::back::{hlsl, msl, pipeline_constants::process_overrides, spv};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -11,19 +11,34 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 const LANES: Caps =
     Caps { class: Class::Lanes, max_workgroup_bytes: 32768, max_invocations: 1024, subgroup: 8, ..Caps::WEBGPU };
 
-/// Devices whose variants are translated: WebGPU's defaults, software rasterisers, a large GPU.
-const DEVICES: [Caps; 4] = [
+/// A large GPU.
+const LARGE: Caps = Caps {
+    max_invocations: 1024,
+    max_workgroup_bytes: 49152,
+    max_storage_bindings: 64,
+    max_binding_bytes: 1 << 31,
+    subgroup: 32,
+    ..Caps::WEBGPU
+};
+
+/// Mixed precision in fragments of `edge`, or without matrix units.
+const fn mixed(edge: u32, emulated: u32) -> Caps {
+    let coop = if edge == 0 { None } else { Some(Coop { edge, subgroup: 32, emulated }) };
+    Caps { precision: Precision::Mixed, f16: true, coop, ..LARGE }
+}
+
+/// Devices whose variants are translated: WebGPU's defaults, software rasterisers, a large GPU, mixed
+/// precision.
+const DEVICES: [Caps; 9] = [
     Caps::WEBGPU,
     LANES,
     Caps { nested_arrays: true, ..LANES },
-    Caps {
-        max_invocations: 1024,
-        max_workgroup_bytes: 49152,
-        max_storage_bindings: 64,
-        max_binding_bytes: 1 << 31,
-        subgroup: 32,
-        ..Caps::WEBGPU
-    },
+    LARGE,
+    mixed(0, 0),
+    mixed(8, 0),
+    mixed(16, 0),
+    mixed(8, 32),
+    mixed(16, 32),
 ];
 
 /// A stage's module with its constants put in: what a driver would be given.
@@ -42,21 +57,39 @@ fn has_subgroups(stage: &Stage) -> bool {
     stage.shader.parts.iter().any(|part| part.contains("subgroup"))
 }
 
+/// What a stage may use beyond WebGPU's core.
+fn extensions(stage: &Stage) -> Capabilities {
+    let mut found = Capabilities::empty();
+    found.set(Capabilities::SUBGROUP, has_subgroups(stage));
+    found.set(Capabilities::SHADER_FLOAT16, stage.shader.has("f16"));
+    found.set(Capabilities::COOPERATIVE_MATRIX, stage.shader.has("wgpu_cooperative_matrix"));
+    found
+}
+
 /// Writes the module in the three languages: in the oldest version of each that wgpu may choose,
-/// or, with subgroups, the oldest that has them.
-fn translate(module: &naga::Module, info: &ModuleInfo, subgroups: bool) -> Result<(), String> {
+/// or the oldest that has what it uses. Cooperative matrices are not for DX12.
+fn translate(module: &naga::Module, info: &ModuleInfo, uses: Capabilities) -> Result<(), String> {
     let (compute, main) = (naga::ShaderStage::Compute, "main".to_string());
+    let coop = uses.contains(Capabilities::COOPERATIVE_MATRIX);
+    let newer = uses.intersects(Capabilities::SUBGROUP | Capabilities::COOPERATIVE_MATRIX);
     let only = spv::PipelineOptions { shader_stage: compute, entry_point: main };
-    let options = spv::Options { lang_version: (1, if subgroups { 3 } else { 0 }), ..Default::default() };
+    let options = spv::Options { lang_version: (1, if newer { 3 } else { 0 }), ..Default::default() };
     spv::write_vec(module, info, &options, Some(&only)).map_err(|e| format!("SPIR-V: {e}"))?;
 
-    let options = msl::Options { lang_version: (2, u8::from(subgroups)), ..Default::default() };
+    let minor = if coop { 3 } else { u8::from(newer) };
+    let options = msl::Options { lang_version: (2, minor), ..Default::default() };
     let (_, entry) = msl::write_string(module, info, &options, &Default::default()).map_err(|e| format!("MSL: {e}"))?;
     for name in entry.entry_point_names {
         name.map_err(|e| format!("MSL: {e}"))?;
     }
-
-    let shader_model = if subgroups { hlsl::ShaderModel::V6_0 } else { hlsl::ShaderModel::V5_1 };
+    if coop {
+        return Ok(());
+    }
+    let shader_model = match (uses.contains(Capabilities::SHADER_FLOAT16), newer) {
+        (true, _) => hlsl::ShaderModel::V6_2,
+        (_, true) => hlsl::ShaderModel::V6_0,
+        _ => hlsl::ShaderModel::V5_1,
+    };
     let (options, pipeline) = (hlsl::Options { shader_model, ..Default::default() }, hlsl::PipelineOptions::default());
     let mut text = String::new();
     let entry = hlsl::Writer::new(&mut text, &options, &pipeline)
@@ -89,10 +122,9 @@ fn every_shader_translates_to_spirv_msl_and_hlsl() {
     let failures: Vec<String> = stages
         .iter()
         .filter_map(|stage| {
-            let subgroups = has_subgroups(stage);
-            let extra = if subgroups { Capabilities::SUBGROUP } else { Capabilities::empty() };
-            let result = specialised(stage, Capabilities::default() | extra)
-                .and_then(|(module, info)| translate(&module, &info, subgroups));
+            let uses = extensions(stage);
+            let result = specialised(stage, Capabilities::default() | uses)
+                .and_then(|(module, info)| translate(&module, &info, uses));
             result.err().map(|why| format!("{} {:?}: {why}", stage.shader.name, stage.constants))
         })
         .collect();
@@ -100,27 +132,28 @@ fn every_shader_translates_to_spirv_msl_and_hlsl() {
     assert!(failures.is_empty(), "{} failed:\n{}", failures.len(), failures.join("\n"));
 }
 
-/// Invocations and bytes of workgroup memory of a specialised stage.
+/// Invocations and bytes of workgroup memory of a specialised module.
+fn size(module: &naga::Module) -> (u32, u32) {
+    let invocations = module.entry_points[0].workgroup_size.iter().product::<u32>();
+    let shared = module.global_variables.iter().filter(|(_, v)| v.space == naga::AddressSpace::WorkGroup);
+    // Each variable starts at its own alignment; 16 bytes is the strictest there is.
+    let bytes = shared.map(|(_, v)| module.types[v.ty].inner.size(module.to_ctx()).next_multiple_of(16)).sum();
+    (invocations, bytes)
+}
+
+/// What [`size`] says of a stage, or why it has none.
 type Needs = HashMap<(&'static str, Vec<(&'static str, u64)>), Result<(u32, u32), String>>;
 
-fn needs(stage: &Stage, known: &mut Needs) -> Result<(u32, u32), String> {
+fn needs(stage: &Stage, allowed: Capabilities, known: &mut Needs) -> Result<(u32, u32), String> {
     let constants = stage.constants.iter().map(|(name, v)| (*name, v.to_bits())).collect();
-    let measure = || {
-        let (module, _) = specialised(stage, Capabilities::empty())?;
-        let size = module.entry_points[0].workgroup_size;
-        let invocations = size.iter().product::<u32>();
-        let shared = module.global_variables.iter().filter(|(_, v)| v.space == naga::AddressSpace::WorkGroup);
-        // Each variable starts at its own alignment; 16 bytes is the strictest there is.
-        let bytes = shared.map(|(_, v)| module.types[v.ty].inner.size(module.to_ctx()).next_multiple_of(16)).sum();
-        Ok((invocations, bytes))
-    };
+    let measure = || specialised(stage, allowed).map(|(module, _)| size(&module));
     known.entry((stage.shader.name, constants)).or_insert_with(measure).clone()
 }
 
 /// Why a stage does not fit WebGPU's default limits.
 fn excess(stage: &Stage, known: &mut Needs) -> Option<String> {
     let limits = Caps::WEBGPU;
-    let (invocations, bytes) = match needs(stage, known) {
+    let (invocations, bytes) = match needs(stage, Capabilities::empty(), known) {
         Ok(needs) => needs,
         Err(why) => return Some(why),
     };
@@ -154,6 +187,26 @@ fn every_kernel_fits_webgpu_in_every_case() {
         }
     }
     assert!(failures.is_empty(), "{} failed:\n{}", failures.len(), failures.join("\n"));
+}
+
+#[test]
+fn mixed_variants_fit_the_devices_they_are_offered_to() {
+    for caps in &DEVICES[4..] {
+        let (mut names, mut known) = (BTreeSet::new(), Needs::new());
+        for entry in kernels::all() {
+            let kernels = (entry.cases)().into_iter().chain((entry.shapes)());
+            for recipe in kernels.flat_map(|kernel| kernel.variants(caps)).filter(|recipe| recipe.mixed()) {
+                names.insert(recipe.name);
+                for stage in &recipe.stages {
+                    let (invocations, bytes) =
+                        needs(stage, Capabilities::default() | extensions(stage), &mut known).expect("a shader");
+                    assert!(invocations <= caps.max_invocations, "{}: {invocations} invocations", recipe.name);
+                    assert!(bytes <= caps.max_workgroup_bytes, "{}: {bytes} bytes", recipe.name);
+                }
+            }
+        }
+        assert_eq!(names.len(), if caps.coop.is_some() { 6 } else { 3 }, "{caps:?}: {names:?}");
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::kernels::device;
 use limn::kernels::matmul::MatMul;
-use limn::kernels::{Caps, Kernel, Lens, Recipe, Signature};
+use limn::kernels::{Caps, Kernel, Lens, Precision, Recipe, Signature};
 use limn::program::{Body, Device, Node, Options, Place, Source, Value, plan};
 use limn::tune::{Choices, TuneError, Tuner, Verdict, key};
 use std::path::Path;
@@ -46,8 +46,8 @@ impl Kernel for Offered {
     fn bounds(&self, reads: &[&[f32]], old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
         right().bounds(reads, old, twin)
     }
-    fn spot(&self, reads: &[&[f32]], at: usize) -> Option<[f32; 2]> {
-        right().spot(reads, at)
+    fn spots(&self, reads: &[&[f32]], at: &[usize], precision: Precision) -> Option<Vec<[f32; 2]>> {
+        right().spots(reads, at, precision)
     }
 }
 

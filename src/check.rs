@@ -4,7 +4,14 @@
 //! the permitted error comes from the error bound of the sum, and two runs must agree bitwise.
 
 use crate::gpu::{Gpu, GpuError, Ready, Span};
-use crate::kernels::{Access, Kernel, Lens, Operand, Recipe, Slot, philox};
+use crate::kernels::activation::Activation;
+use crate::kernels::conv::Conv;
+use crate::kernels::conv_transpose2d::ConvTranspose2d;
+use crate::kernels::conv2d::Conv2d;
+use crate::kernels::conv2d_weight_grad::Conv2dWeightGrad;
+use crate::kernels::matmul::MatMul;
+use crate::kernels::{Access, Caps, Kernel, Lens, Operand, Precision, Recipe, Slot, philox};
+use std::cell::OnceCell;
 
 /// Words behind every operand: NaN behind reads, a pattern behind writes.
 const GUARD: usize = 64;
@@ -18,6 +25,8 @@ pub struct Outcome {
     pub kernel: &'static str,
     /// Variant name.
     pub variant: &'static str,
+    /// Whether the variant rounds operands to f16, and its bounds are those of f16.
+    pub mixed: bool,
     /// The case, as the kernel labels it.
     pub case: String,
     /// The largest |GPU - twin| over all writes.
@@ -33,7 +42,8 @@ pub struct Outcome {
 impl Outcome {
     /// No error yet, and no failure.
     pub fn new(kernel: &'static str, variant: &'static str, case: &dyn Kernel) -> Outcome {
-        Outcome { kernel, variant, case: case.label(), worst: 0.0, bound: 0.0, ratio: 0.0, failure: None }
+        let (mixed, case) = (false, case.label());
+        Outcome { kernel, variant, mixed, case, worst: 0.0, bound: 0.0, ratio: 0.0, failure: None }
     }
 }
 
@@ -45,14 +55,16 @@ pub struct Example {
     pub old: Vec<Vec<f32>>,
     /// What the launch is held against.
     pub reference: Reference,
+    /// The same for variants that round operands to f16, once one is checked.
+    pub mixed: OnceCell<Reference>,
 }
 
 /// What a launch is held against.
 pub enum Reference {
     /// Each write after the twin ran, and the permitted error of each of its elements.
     Twin(Vec<Vec<f32>>, Vec<Vec<f32>>),
-    /// Some elements of the first write, the twin's value there and the permitted error.
-    Spots(Vec<(usize, [f32; 2])>),
+    /// Some elements of the first write, the twin's values there and the permitted errors.
+    Spots(Vec<usize>, Vec<[f32; 2]>),
     /// Nothing: it is only timed.
     Nothing,
 }
@@ -88,7 +100,7 @@ impl Example {
                 Access::Update => fill(Operand::Write(i), *n, 64 + i as u32),
             })
             .collect();
-        Example { reads, old, reference: Reference::Nothing }
+        Example { reads, old, reference: Reference::Nothing, mixed: OnceCell::new() }
     }
 
     /// Draws inputs and runs the twin.
@@ -107,13 +119,32 @@ impl Example {
         let draws = philox::Stream { seed, domain: 9, stream: 128, step: 0 };
         let anywhere = (0..SPOTS).map(|i| ((draws.uniform(i) * len as f32) as usize).min(len - 1));
         let ends = [0, len / 2, len - 1];
-        let reads = slices(&example.reads);
-        let spots: Option<Vec<_>> =
-            ends.into_iter().chain(anywhere).map(|at| Some((at, kernel.spot(&reads, at)?))).collect();
-        match spots {
-            Some(spots) => Example { reference: Reference::Spots(spots), ..example },
+        let at: Vec<usize> = ends.into_iter().chain(anywhere).collect();
+        match kernel.spots(&slices(&example.reads), &at, Precision::Full) {
+            Some(spots) => Example { reference: Reference::Spots(at, spots), ..example },
             None => Example::new(kernel, seed),
         }
+    }
+
+    /// What a variant is held against, which may round operands to f16 or not.
+    fn reference(&self, kernel: &dyn Kernel, mixed: bool) -> &Reference {
+        if !mixed {
+            return &self.reference;
+        }
+        self.mixed.get_or_init(|| {
+            let reads = slices(&self.reads);
+            match &self.reference {
+                Reference::Twin(twin, _) => {
+                    let bounds = kernel.mixed_bounds(&reads, &slices(&self.old), &slices(twin));
+                    Reference::Twin(twin.clone(), bounds)
+                }
+                Reference::Spots(at, _) => {
+                    let spots = kernel.spots(&reads, at, Precision::Mixed).unwrap_or_default();
+                    Reference::Spots(at.clone(), spots)
+                }
+                Reference::Nothing => Reference::Nothing,
+            }
+        })
     }
 }
 
@@ -184,10 +215,16 @@ impl Bench {
     }
 }
 
-/// Checks every variant that is legal on this device. A variant the device refuses is a failure.
+/// Checks every variant that is legal on this device, or with mixed precision those that round operands
+/// to f16. A variant the device refuses is a failure.
 pub fn check(gpu: &Gpu, name: &'static str, kernel: &dyn Kernel, seed: u64) -> Vec<Outcome> {
+    let mixed = gpu.caps().precision == Precision::Mixed;
+    let mut variants = kernel.variants(gpu.caps());
+    variants.retain(|recipe| recipe.mixed() == mixed);
+    if variants.is_empty() {
+        return Vec::new();
+    }
     let example = Example::new(kernel, seed);
-    let variants = kernel.variants(gpu.caps());
     variants.iter().map(|recipe| check_variant(gpu, name, kernel, recipe, &example)).collect()
 }
 
@@ -199,8 +236,20 @@ pub fn check_variant(
     recipe: &Recipe,
     example: &Example,
 ) -> Outcome {
-    let mut outcome = Outcome::new(name, recipe.name, kernel);
-    let runs = Bench::new(gpu, example, recipe, true).and_then(|bench| {
+    check_as(gpu, name, kernel, recipe, example, true)
+}
+
+/// The same with the shaders' own checks on or off.
+fn check_as(
+    gpu: &Gpu,
+    name: &'static str,
+    kernel: &dyn Kernel,
+    recipe: &Recipe,
+    example: &Example,
+    checks: bool,
+) -> Outcome {
+    let mut outcome = Outcome { mixed: recipe.mixed(), ..Outcome::new(name, recipe.name, kernel) };
+    let runs = Bench::new(gpu, example, recipe, checks).and_then(|bench| {
         let first = bench.run(gpu)?;
         bench.reset(gpu, example);
         Ok((first, bench.run(gpu)?))
@@ -220,7 +269,7 @@ pub fn agreement(gpu: &Gpu, kernel: &dyn Kernel, recipe: &Recipe, example: &Exam
     let bench = Bench::new(gpu, example, recipe, false)?;
     let first = bench.run(gpu)?;
     bench.reset(gpu, example);
-    let mut outcome = Outcome::new(kernel.signature().name, recipe.name, kernel);
+    let mut outcome = Outcome { mixed: recipe.mixed(), ..Outcome::new(kernel.signature().name, recipe.name, kernel) };
     judge(kernel, example, &first, &bench.run(gpu)?, &mut outcome);
     match outcome.failure {
         Some(why) => Err(Disagreement::Wrong(why)),
@@ -267,23 +316,25 @@ fn judge(kernel: &dyn Kernel, example: &Example, first: &[Vec<f32>], second: &[V
 
 /// Holds the writes (with guards) against the reference and notes the worst element.
 pub fn compare(kernel: &dyn Kernel, example: &Example, writes: &[Vec<f32>], outcome: &mut Outcome) {
+    let reference = example.reference(kernel, outcome.mixed);
     for (w, got) in writes.iter().enumerate() {
         let name = kernel.signature().writes[w].0;
         let len = example.old[w].len();
         if got[len..].iter().any(|v| v.to_bits() != CANARY) {
             outcome.failure.get_or_insert(format!("{name}: wrote behind its end"));
         }
-        match &example.reference {
+        match reference {
             Reference::Twin(twin, bounds) => {
                 for i in 0..len {
                     outcome.element((name, i), got[i], [twin[w][i], bounds[w][i]]);
                 }
             }
-            Reference::Spots(spots) => {
+            Reference::Spots(at, spots) => {
                 if let Some(i) = got[..len].iter().position(|v| v.is_nan()) {
                     outcome.failure.get_or_insert(format!("{name}[{i}] was not written"));
                 }
-                spots.iter().filter(|_| w == 0).for_each(|(i, spot)| outcome.element((name, *i), got[*i], *spot));
+                let first = std::iter::zip(at, spots).filter(|_| w == 0);
+                first.for_each(|(i, spot)| outcome.element((name, *i), got[*i], *spot));
             }
             Reference::Nothing => {}
         }
@@ -310,4 +361,52 @@ impl Outcome {
             (self.worst, self.bound) = (error, bound);
         }
     }
+}
+
+/// Opens an adapter, as [`Gpu::open`] does, for mixed precision. Its matrix units are used only if the
+/// variants that need them compile there and agree with their twins; the string says why they are not.
+///
+/// # Errors
+/// Those of [`Gpu::open_mixed`].
+pub fn open_mixed(wanted: Option<&str>) -> Result<(Gpu, Option<String>), GpuError> {
+    let why = match Gpu::open_mixed(wanted, true) {
+        Ok(gpu) => match distrust(&gpu, gpu.caps()) {
+            None => return Ok((gpu, None)),
+            Some(why) => why,
+        },
+        Err(error @ GpuError::Open { .. }) => error.to_string(),
+        Err(error) => return Err(error),
+    };
+    Ok((Gpu::open_mixed(wanted, false)?, Some(format!("matrix units are not used: {why}"))))
+}
+
+/// The first variant that needs matrix units and falls short on this device, and why. Every size of
+/// every such shader is run as training runs it, on shapes that fill no block; without matrix units
+/// there is nothing to run.
+pub fn distrust(gpu: &Gpu, caps: &Caps) -> Option<String> {
+    let without: Vec<&str> = probes()[0].variants(&Caps { coop: None, ..*caps }).iter().map(|r| r.name).collect();
+    let fails = |kernel: &dyn Kernel| {
+        let mut variants = kernel.variants(caps);
+        variants.retain(|recipe| !without.contains(&recipe.name));
+        let example = (!variants.is_empty()).then(|| Example::new(kernel, 1))?;
+        let name = kernel.signature().name;
+        let outcomes = variants.iter().map(|recipe| check_as(gpu, name, kernel, recipe, &example, false));
+        let bad = outcomes.into_iter().find(|outcome| outcome.failure.is_some())?;
+        Some(format!("{name} [{}]: {}", bad.variant, bad.failure.unwrap_or_default()))
+    };
+    probes().iter().find_map(|kernel| fails(kernel.as_ref()))
+}
+
+/// Small products of every role, none of which fills its blocks.
+fn probes() -> [Box<dyn Kernel>; 6] {
+    let conv = Conv::new([2, 5, 9, 15], 70, [3, 3]).with([1, 1], [1, 1], [1; 4]);
+    let strided = Conv::new([3, 37, 12, 10], 9, [4, 4]).with([2, 2], [1, 1], [1; 4]);
+    [
+        Box::new(Conv2d(conv.epilogue(Activation::LeakyRelu(0.2), true, true))),
+        Box::new(Conv2d(conv.masked(2, 3))),
+        Box::new(ConvTranspose2d(strided.epilogue(Activation::Identity, true, false))),
+        Box::new(Conv2dWeightGrad(conv)),
+        Box::new(MatMul { batch: 2, ..MatMul::new(70, 83, 67) }),
+        Box::new(MatMul::new(131, 45, 66).transposed(true, true)),
+    ]
 }

@@ -1,6 +1,6 @@
 //! `limn bench`: the time of kernels, and of whole training steps.
 
-use super::{Error, Switch, TuneArg, config, device, kernels_named, term, tune};
+use super::{Error, PrecisionArg, Switch, TuneArg, config, device, kernels_named, term, tune};
 use crate::bench::{self, Roof};
 use crate::kernels::{Cost, Kernel, Recipe};
 use crate::program::Device;
@@ -24,6 +24,8 @@ pub struct BenchArgs {
     /// One JSON object per kernel, shape and variant, or per preset
     #[arg(long, global = true)]
     json: bool,
+    #[command(flatten)]
+    precision: PrecisionArg,
 }
 
 #[derive(clap::Subcommand, Debug)]
@@ -57,8 +59,11 @@ pub fn bench(args: &BenchArgs) -> Result<(), Error> {
         Some(_) if !args.names.is_empty() => {
             Err(Error::new("`limn bench` times either kernels, or a step, or the device's ceilings"))
         }
+        Some(Command::Roof) if args.precision.precision.is_some() => {
+            Err(Error::new("the device's ceilings are those of f32; leave --precision out"))
+        }
         Some(Command::Roof) => roof(args.device.as_deref(), args.json),
-        Some(Command::Step(step_args)) => step(step_args, args.device.as_deref(), args.json),
+        Some(Command::Step(step_args)) => step(step_args, args),
         None => kernels(args),
     }
 }
@@ -116,22 +121,25 @@ const WARM: usize = 3;
 /// Steps timed.
 const STEPS: usize = 9;
 
-fn step(args: &StepArgs, device: Option<&str>, json: bool) -> Result<(), Error> {
+fn step(args: &StepArgs, all: &BenchArgs) -> Result<(), Error> {
     let config = config(&args.preset, args.batch, &[])?;
-    let device = device::open(device)?;
+    let precision = all.precision.of(&config);
+    let device = device::open_for(all.device.as_deref(), precision)?;
     let roof = Roof::measure(device.gpu())?;
     let mut session = Session::new(&config.model, &config.optim, config.train.seed, device)?;
     let mut tuner = tune::tuner(args.tune, session.store.device());
     let tuned = tune::tune(&mut session, config.train.batch, tuner.as_mut())?;
     let t = time_steps(&mut session, &args.preset, config.train.batch, WARM, STEPS)?;
-    if json {
+    if all.json {
         let mut object = serde_json::to_value(&t)?;
+        object["precision"] = json!(precision);
         object["ceiling_gflops"] = json!(roof.gflops);
         object["ceiling_share"] = json!(t.gflops / roof.gflops);
         object["tuning_s"] = json!(tuned.seconds);
         return term::say(object);
     }
-    term::say(format!("{} batch {} on {}: median of {} steps", t.preset, t.batch, t.device, t.steps))?;
+    let head = format!("{} batch {} on {}, {precision} precision", t.preset, t.batch, t.device);
+    term::say(format!("{head}: median of {} steps", t.steps))?;
     term::say(format!("  {:>10.2} ms a step, {:.1} images/s", t.median_ms, t.images_per_s))?;
     term::say(format!(
         "  {:>10.2} ms on the device, {:.3} ms on the host, {} launches",
@@ -167,7 +175,7 @@ impl Row {
 
 fn kernels(args: &BenchArgs) -> Result<(), Error> {
     let entries = kernels_named(&args.names)?;
-    let device = device::open(args.device.as_deref())?;
+    let device = device::open_for(args.device.as_deref(), args.precision.precision.unwrap_or_default())?;
     let roof = Roof::measure(device.gpu())?;
     let mut progress = term::Progress::new();
     let mut rows = vec![["kernel", "shape", "variant", "ms", "GFLOP/s", "GB/s", "ceiling"].map(String::from).to_vec()];

@@ -1,9 +1,9 @@
 //! `limn check`: kernels held against their CPU twins.
 
-use super::{DeviceArg, Error, device, kernels_named, term};
+use super::{DeviceArg, Error, PrecisionArg, device, kernels_named, term};
 use crate::check::{self, Outcome};
 use crate::gpu::{Gpu, GpuError};
-use crate::kernels::Entry;
+use crate::kernels::{Entry, Precision, Recipe};
 use crate::program::Device;
 use serde_json::json;
 use std::sync::Arc;
@@ -15,6 +15,8 @@ pub struct CheckArgs {
     names: Vec<String>,
     #[command(flatten)]
     device: DeviceArg,
+    #[command(flatten)]
+    precision: PrecisionArg,
     /// One JSON object per case and variant
     #[arg(long)]
     json: bool,
@@ -25,9 +27,11 @@ const SEED: u64 = 1;
 
 /// Checks every case and variant; false if any falls short.
 pub fn check(args: &CheckArgs) -> Result<bool, Error> {
-    let entries = kernels_named(&args.names)?;
+    let mut entries = kernels_named(&args.names)?;
     // Without a name it is an adapter or nothing: nobody should take the processor's kernels for a GPU's.
+    let mixed = args.precision.precision == Some(Precision::Mixed);
     let device = match args.device.device.as_deref() {
+        wanted if mixed => device::open_for(wanted, Precision::Mixed)?,
         None => match Gpu::open(None) {
             Err(GpuError::NoAdapter) => return Err(Error::new(format!("no adapter to check: {}", device::NO_ADAPTER))),
             gpu => Device::Gpu(Arc::new(gpu?)),
@@ -36,6 +40,12 @@ pub fn check(args: &CheckArgs) -> Result<bool, Error> {
     };
     if matches!(device, Device::Twins) {
         return Err(Error::new("the twins are what kernels are checked against; check an adapter, or `cpu`"));
+    }
+    if let Some(caps) = device.caps().filter(|_| mixed) {
+        entries.retain(|entry| (entry.cases)().iter().any(|case| case.variants(&caps).iter().any(Recipe::mixed)));
+        if entries.is_empty() {
+            return Err(Error::new("mixed precision is for convolutions and matmul; the other kernels are the same"));
+        }
     }
     let width = entries.iter().map(|e| e.name.len()).max().unwrap_or(0);
     let (mut total, mut failed) = (0, 0);
@@ -51,9 +61,10 @@ pub fn check(args: &CheckArgs) -> Result<bool, Error> {
     }
     if !args.json {
         let device = device.name();
+        let kind = if mixed { " of mixed precision" } else { "" };
         term::say(match failed {
-            0 => format!("{total} checks on {device}: all within their bounds"),
-            _ => format!("{failed} of {total} checks on {device} FAILED"),
+            0 => format!("{total} checks{kind} on {device}: all within their bounds"),
+            _ => format!("{failed} of {total} checks{kind} on {device} FAILED"),
         })?;
     }
     Ok(failed == 0)

@@ -19,6 +19,7 @@ mod term;
 mod train;
 mod tune;
 
+use crate::kernels::Precision;
 use crate::train::Config;
 use clap::{Args, Parser, Subcommand};
 use std::process::ExitCode;
@@ -80,6 +81,28 @@ struct TuneArg {
 enum Switch {
     On,
     Off,
+}
+
+/// How to compute.
+#[derive(Args, Clone, Copy, Debug)]
+struct PrecisionArg {
+    /// `mixed`: products of f16, added in f32, for convolutions and matmul on a GPU
+    #[arg(long, value_name = "full|mixed", value_parser = precision, global = true)]
+    precision: Option<Precision>,
+}
+
+impl PrecisionArg {
+    /// The flag, or else what the settings say.
+    fn of(self, config: &Config) -> Precision {
+        self.precision.unwrap_or(config.train.precision)
+    }
+}
+
+fn precision(text: &str) -> Result<Precision, String> {
+    [Precision::Full, Precision::Mixed]
+        .into_iter()
+        .find(|precision| precision.to_string() == text)
+        .ok_or_else(|| "it is full or mixed".into())
 }
 
 /// One `--set key=value`.
@@ -252,6 +275,13 @@ mod tests {
             "bench --json --device 0 step dcgan",
             "profile dcgan --steps 3 --trace t.json --json",
             "plan dcgan",
+            "train vae --precision mixed",
+            "train --resume DIR --precision full",
+            "check conv2d --precision mixed",
+            "bench conv2d --precision full",
+            "bench step dcgan --batch 128 --precision mixed",
+            "profile dcgan --precision mixed",
+            "plan dcgan --precision mixed",
             "data list --json",
             "data get mnist",
         ] {

@@ -1,6 +1,6 @@
 //! `limn plan`: the program of a preset.
 
-use super::{DeviceArg, Error, Setting, config, device, setting, term};
+use super::{DeviceArg, Error, PrecisionArg, Setting, config, device, setting, term};
 use crate::program::{Options, Totals, plan as make};
 use crate::train::train_source;
 use serde_json::json;
@@ -21,12 +21,14 @@ pub struct PlanArgs {
     json: bool,
     #[command(flatten)]
     device: DeviceArg,
+    #[command(flatten)]
+    precision: PrecisionArg,
 }
 
 /// Prints the listing, the parameters and the memory.
 pub fn plan(args: &PlanArgs) -> Result<(), Error> {
     let config = config(&args.preset, args.batch, &args.set)?;
-    let device = device::open(args.device.device.as_deref())?;
+    let device = device::open_for(args.device.device.as_deref(), args.precision.of(&config))?;
     let model = config.model.build().map_err(Error::new)?;
     let source = train_source(model.as_ref(), &config.optim, config.train.batch, config.train.seed)?;
     let program = make(&source, &Options::new(device.caps()))?;

@@ -1,6 +1,6 @@
 //! `limn profile`: where the GPU time of a training step goes.
 
-use super::{DeviceArg, Error, TuneArg, config, device, term, tune};
+use super::{DeviceArg, Error, PrecisionArg, TuneArg, config, device, term, tune};
 use crate::bench::Roof;
 use crate::train::{self, Profile, ProfileRow, Session};
 use serde_json::json;
@@ -28,6 +28,8 @@ pub struct ProfileArgs {
     device: DeviceArg,
     #[command(flatten)]
     tune: TuneArg,
+    #[command(flatten)]
+    precision: PrecisionArg,
 }
 
 /// Launches of the same kernel, shapes and variant, which are one line.
@@ -43,7 +45,7 @@ struct Group {
 /// Times every launch of a training step.
 pub fn profile(args: &ProfileArgs) -> Result<(), Error> {
     let config = config(&args.preset, args.batch, &[])?;
-    let device = device::open(args.device.device.as_deref())?;
+    let device = device::open_for(args.device.device.as_deref(), args.precision.of(&config))?;
     let roof = Roof::measure(device.gpu())?;
     let mut session = Session::new(&config.model, &config.optim, config.train.seed, device)?;
     let mut tuner = tune::tuner(args.tune, session.store.device());

@@ -1,6 +1,6 @@
 //! `limn train`: a run from a preset or a file, or one that goes on.
 
-use super::{DeviceArg, Error, Setting, TuneArg, device, setting, term, tune};
+use super::{DeviceArg, Error, PrecisionArg, Setting, TuneArg, device, setting, term, tune};
 use crate::models::Family;
 use crate::sample::{self, Grid};
 use crate::train::{self, Config, Hooks, Outcome, RunDir, Session, Start};
@@ -35,6 +35,8 @@ pub struct TrainArgs {
     device: DeviceArg,
     #[command(flatten)]
     tune: TuneArg,
+    #[command(flatten)]
+    precision: PrecisionArg,
     /// Run folder; by default runs/PRESET-N
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -49,23 +51,24 @@ static STOP: AtomicBool = AtomicBool::new(false);
 /// Starts a run, or goes on with one.
 pub fn train(args: &TrainArgs) -> Result<(), Error> {
     // Settings are looked at before a device is opened: their mistakes are found sooner.
-    let (start, seed) = match (&args.resume, &args.what) {
+    let (start, settings) = match (&args.resume, &args.what) {
         (Some(dir), _) => {
-            let seed = RunDir::open(dir)?.config.train.seed;
-            (Start::Resume { dir: dir.clone(), steps: args.steps, epochs: args.epochs }, seed)
+            let settings = RunDir::open(dir)?.config.train;
+            (Start::Resume { dir: dir.clone(), steps: args.steps, epochs: args.epochs }, settings)
         }
         (None, Some(what)) => {
             let config = config(what, args)?;
-            let seed = config.train.seed;
-            (Start::New { config, out: args.out.clone() }, seed)
+            let settings = config.train.clone();
+            (Start::New { config, out: args.out.clone() }, settings)
         }
         (None, None) => return Err(Error::new("say what to train: a preset, a FILE.toml, or --resume DIR")),
     };
-    let device = device::open(args.device.device.as_deref())?;
+    let precision = args.precision.precision.unwrap_or(settings.precision);
+    let device = device::open_for(args.device.device.as_deref(), precision)?;
     if let Err(error) = ctrlc::set_handler(interrupt) {
         term::note(format!("Ctrl-C will end training at once: {error}"));
     }
-    let mut sampler = |session: &mut Session, n: usize, path: &Path| picture(session, n, seed, path);
+    let mut sampler = |session: &mut Session, n: usize, path: &Path| picture(session, n, settings.seed, path);
     let mut tuner = tune::tuner(args.tune, &device);
     let mut measure = |session: &mut Session, batch| tune::tune(session, batch, tuner.as_mut());
     let tune: &mut train::Tune = &mut measure;

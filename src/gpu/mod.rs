@@ -9,7 +9,7 @@ pub use memory::{Readback, Span, Submission};
 pub use pipeline::{Pipeline, Ready};
 pub use reflect::{Mismatch, reflect};
 
-use crate::kernels::{Caps, Class};
+use crate::kernels::{Caps, Class, Coop, Precision};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -52,6 +52,14 @@ pub enum GpuError {
         needs: u64,
         /// The largest binding in bytes.
         has: u64,
+    },
+    /// Mixed precision on an adapter that knows no f16.
+    #[error(
+        "{adapter} cannot compute in f16 (it lacks shader_f16), so there is no mixed precision on it; use --precision full, or choose another device"
+    )]
+    NoF16 {
+        /// Adapter name.
+        adapter: String,
     },
     /// Opening the device failed.
     #[error("the device {adapter} could not be opened: {reason}")]
@@ -177,6 +185,18 @@ impl Gpu {
     /// backend or driver, case ignored. Without a name the most capable kind is taken: discrete,
     /// integrated, virtual, then software.
     pub fn open(wanted: Option<&str>) -> Result<Gpu, GpuError> {
+        Self::open_as(wanted, Precision::Full, false)
+    }
+
+    /// The same for mixed precision: with the adapter's matrix units if `coop` and it has fitting ones.
+    ///
+    /// # Errors
+    /// [`GpuError::NoF16`] and those of [`Gpu::open`].
+    pub fn open_mixed(wanted: Option<&str>, coop: bool) -> Result<Gpu, GpuError> {
+        Self::open_as(wanted, Precision::Mixed, coop)
+    }
+
+    fn open_as(wanted: Option<&str>, precision: Precision, coop: bool) -> Result<Gpu, GpuError> {
         let instance = instance();
         let adapters = enumerate(&instance);
         let descs: Vec<_> = adapters.iter().enumerate().map(|(i, a)| describe(i, a)).collect();
@@ -184,10 +204,20 @@ impl Gpu {
             Some(wanted) => choose(&descs, wanted)?,
             None => preferred(&descs).ok_or(GpuError::NoAdapter)?.index,
         };
-        Self::from_adapter(&adapters[chosen], descs[chosen].clone())
+        let adapter = &adapters[chosen];
+        if precision == Precision::Mixed && !adapter.features().contains(wgpu::Features::SHADER_F16) {
+            return Err(GpuError::NoF16 { adapter: descs[chosen].name.clone() });
+        }
+        let coop = if coop { fitting_coop(adapter) } else { None };
+        Self::from_adapter(adapter, descs[chosen].clone(), precision, coop)
     }
 
-    fn from_adapter(adapter: &wgpu::Adapter, desc: AdapterDesc) -> Result<Gpu, GpuError> {
+    fn from_adapter(
+        adapter: &wgpu::Adapter,
+        desc: AdapterDesc,
+        precision: Precision,
+        coop: Option<Coop>,
+    ) -> Result<Gpu, GpuError> {
         let limits = adapter.limits();
         let needs: [(&'static str, u64, u64); 4] = [
             ("max_storage_buffers_per_shader_stage", u64::from(limits.max_storage_buffers_per_shader_stage), 8),
@@ -202,11 +232,19 @@ impl Gpu {
         }
         let timing = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES;
         let optional = timing | wgpu::Features::SUBGROUP | wgpu::Features::SHADER_F16 | wgpu::Features::PIPELINE_CACHE;
-        let features = adapter.features() & optional;
+        let mut features = adapter.features() & optional;
+        let mut experimental_features = wgpu::ExperimentalFeatures::disabled();
+        if coop.is_some() {
+            features |= wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX;
+            // SAFETY: the feature is used by shaders of limn's own, and only where `check::open_mixed`
+            // has found that they do on this device what they say.
+            experimental_features = unsafe { wgpu::ExperimentalFeatures::enabled() };
+        }
         let open = adapter.request_device(&wgpu::DeviceDescriptor {
             label: Some("limn"),
             required_features: features,
             required_limits: limits.clone(),
+            experimental_features,
             memory_hints: wgpu::MemoryHints::Performance,
             ..Default::default()
         });
@@ -240,6 +278,9 @@ impl Gpu {
                 0
             },
             nested_arrays: mesa_version(&desc.driver).is_some_and(|major| major < 24),
+            precision,
+            f16: features.contains(wgpu::Features::SHADER_F16),
+            coop,
         };
         let timestamps = features.contains(timing);
         let cached = features.contains(wgpu::Features::PIPELINE_CACHE);
@@ -287,6 +328,24 @@ impl Gpu {
             None => Ok(()),
         }
     }
+}
+
+/// The adapter's square fragments of f16 whose products are added in f32, if it has some.
+fn fitting_coop(adapter: &wgpu::Adapter) -> Option<Coop> {
+    let needs = wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX | wgpu::Features::SUBGROUP;
+    if !adapter.features().contains(needs) {
+        return None;
+    }
+    let all = adapter.cooperative_matrix_properties();
+    let (f16, f32) = (wgpu::CooperativeScalarType::F16, wgpu::CooperativeScalarType::F32);
+    let fits = |edge: &u32| {
+        let sizes = |c: &wgpu::CooperativeMatrixProperties| [c.m_size, c.n_size, c.k_size] == [*edge; 3];
+        all.iter().any(|c| sizes(c) && (c.ab_type, c.cr_type) == (f16, f32))
+    };
+    let info = adapter.get_info();
+    // Where subgroups come in several sizes, 32 is the one that has matrix units.
+    let subgroup = if info.subgroup_min_size == info.subgroup_max_size { info.subgroup_min_size } else { 32 };
+    [16, 8].into_iter().find(fits).map(|edge| Coop { edge, subgroup, emulated: 0 })
 }
 
 fn choose(descs: &[AdapterDesc], wanted: &str) -> Result<usize, GpuError> {

@@ -7,6 +7,7 @@
 
 use super::activation::Activation;
 use super::spots::Spot;
+use super::tiles::Rounding;
 use super::{EPS, params, sum_bound};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -408,9 +409,9 @@ impl Epilogue<'_> {
     }
 
     /// Element `i` of the output and its permitted error.
-    pub(super) fn spot(&self, terms: usize, spot: Spot, i: usize) -> [f32; 2] {
+    pub(super) fn spot(&self, terms: usize, spot: Spot, rounding: Rounding, i: usize) -> [f32; 2] {
         let y = self.value(i, spot.sum);
-        [y, self.bound(terms, spot.magnitude, i, y)]
+        [y, self.bound(terms, spot.magnitude, rounding, i, y)]
     }
 
     /// Does to sums in place what [`Epilogue::write`] does.
@@ -430,20 +431,22 @@ impl Epilogue<'_> {
         });
     }
 
-    /// The permitted error where `magnitudes` are the sums of the terms' absolute values.
-    pub(super) fn bounds(&self, terms: usize, magnitudes: &[f64], y: &[f32]) -> Vec<f32> {
-        magnitudes.iter().enumerate().map(|(i, m)| self.bound(terms, *m, i, y[i])).collect()
+    /// The permitted error where `magnitudes` are the sums of the terms' absolute values, whose factors
+    /// have been through `rounding`.
+    pub(super) fn bounds(&self, terms: usize, magnitudes: &[f64], rounding: Rounding, y: &[f32]) -> Vec<f32> {
+        magnitudes.iter().enumerate().map(|(i, m)| self.bound(terms, *m, rounding, i, y[i])).collect()
     }
 
-    fn bound(&self, terms: usize, magnitude: f64, i: usize, y: f32) -> f32 {
+    fn bound(&self, terms: usize, magnitude: f64, rounding: Rounding, i: usize, y: f32) -> f32 {
         let (gain, curved) = match self.activation {
             Activation::Identity | Activation::Relu => (1.0, 0.0),
             Activation::LeakyRelu(slope) => (slope.abs().max(1.0), EPS),
             _ => (1.0, 8e-6),
         };
+        let rounding = rounding.of(magnitude);
         let magnitude = (magnitude + self.bias(i).abs()) as f32 + self.residual(i).abs();
         let constant = if curved > EPS { 1e-6 } else { 0.0 };
-        gain * sum_bound(terms + 2, magnitude) + curved * y.abs() + constant
+        gain * (sum_bound(terms + 2, magnitude) + rounding) + curved * y.abs() + constant
     }
 }
 

@@ -2,7 +2,8 @@
 
 use super::conv::{Conv, abs};
 use super::conv_cases;
-use super::{Access, Caps, Kernel, Lens, Recipe, Signature, sum_bound, weight_grad};
+use super::tiles::Rounding;
+use super::{Access, Caps, Kernel, Lens, Precision, Recipe, Signature, sum_bound, weight_grad};
 
 /// dw[co,ci,kh,kw] = Σ dy[n,co,oy,ox] · x[n,ci,oy·stride - pad + kh·dilation, …] over n, oy, ox.
 ///
@@ -10,6 +11,17 @@ use super::{Access, Caps, Kernel, Lens, Recipe, Signature, sum_bound, weight_gra
 /// are written as 0 and never computed. Bias, residual and activation of the block are ignored.
 #[derive(Clone, Copy, Debug)]
 pub struct Conv2dWeightGrad(pub Conv);
+
+impl Conv2dWeightGrad {
+    fn terms(&self) -> usize {
+        self.0.n as usize * self.0.y_plane()
+    }
+
+    fn permitted(&self, reads: &[&[f32]], rounding: Rounding) -> Vec<Vec<f32>> {
+        let sums = self.0.sum_w(&abs(reads[0]), &abs(reads[1]));
+        vec![sums.into_iter().map(|m| sum_bound(self.terms(), m as f32) + rounding.of(m)).collect()]
+    }
+}
 
 impl Kernel for Conv2dWeightGrad {
     fn signature(&self) -> &'static Signature {
@@ -43,15 +55,21 @@ impl Kernel for Conv2dWeightGrad {
     }
 
     fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], _twin: &[&[f32]]) -> Vec<Vec<f32>> {
-        let terms = self.0.n as usize * self.0.y_plane();
-        let sums = self.0.sum_w(&abs(reads[0]), &abs(reads[1]));
-        vec![sums.into_iter().map(|m| sum_bound(terms, m as f32)).collect()]
+        self.permitted(reads, Rounding::default())
     }
 
-    fn spot(&self, reads: &[&[f32]], at: usize) -> Option<[f32; 2]> {
-        let terms = self.0.n as usize * self.0.y_plane();
-        let spot = self.0.spot_w(reads[0], reads[1], at);
-        Some([spot.sum as f32, sum_bound(terms, spot.magnitude as f32)])
+    fn mixed_bounds(&self, reads: &[&[f32]], _old: &[&[f32]], _twin: &[&[f32]]) -> Vec<Vec<f32>> {
+        self.permitted(reads, Rounding::mixed(self.terms(), reads[0], reads[1]))
+    }
+
+    fn spots(&self, reads: &[&[f32]], at: &[usize], precision: Precision) -> Option<Vec<[f32; 2]>> {
+        let terms = self.terms();
+        let rounding = Rounding::of_factors(precision, terms, reads[0], reads[1]);
+        let spot = |at: &usize| {
+            let spot = self.0.spot_w(reads[0], reads[1], *at);
+            [spot.sum as f32, sum_bound(terms, spot.magnitude as f32) + rounding.of(spot.magnitude)]
+        };
+        Some(at.iter().map(spot).collect())
     }
 }
 

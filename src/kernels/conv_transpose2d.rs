@@ -4,7 +4,8 @@ use super::activation::Activation;
 use super::conv::{Conv, Epilogue, abs};
 use super::conv_cases;
 use super::gather::{self, Role};
-use super::{Access, Caps, Kernel, Lens, Recipe, Signature};
+use super::tiles::Rounding;
+use super::{Access, Caps, Kernel, Lens, Precision, Recipe, Signature};
 use std::sync::Arc;
 
 /// x[n,ci,iy,ix] = act(Σ y[n,co,oy,ox] · w[co,ci,kh,kw] + b[ci] + r) over all (co, oy, kh, ox, kw)
@@ -21,6 +22,15 @@ impl ConvTranspose2d {
     fn epilogue<'a>(&self, bias: &'a [f32], residual: &'a [f32]) -> Epilogue<'a> {
         let c = &self.0;
         Epilogue { activation: c.activation(), bias, residual, channels: c.ci as usize, plane: c.x_plane() }
+    }
+
+    fn terms(&self) -> usize {
+        self.0.co as usize * self.0.taps()
+    }
+
+    fn permitted(&self, reads: &[&[f32]], twin: &[&[f32]], rounding: Rounding) -> Vec<Vec<f32>> {
+        let sums = self.0.sum_x(&abs(reads[0]), &abs(reads[1]));
+        vec![self.epilogue(reads[2], reads[3]).bounds(self.terms(), &sums, rounding, twin[0])]
     }
 }
 
@@ -58,14 +68,18 @@ impl Kernel for ConvTranspose2d {
     }
 
     fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
-        let sums = self.0.sum_x(&abs(reads[0]), &abs(reads[1]));
-        let terms = self.0.co as usize * self.0.taps();
-        vec![self.epilogue(reads[2], reads[3]).bounds(terms, &sums, twin[0])]
+        self.permitted(reads, twin, Rounding::default())
     }
 
-    fn spot(&self, reads: &[&[f32]], at: usize) -> Option<[f32; 2]> {
-        let terms = self.0.co as usize * self.0.taps();
-        Some(self.epilogue(reads[2], reads[3]).spot(terms, self.0.spot_x(reads[0], reads[1], at), at))
+    fn mixed_bounds(&self, reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
+        self.permitted(reads, twin, Rounding::mixed(self.terms(), reads[0], reads[1]))
+    }
+
+    fn spots(&self, reads: &[&[f32]], at: &[usize], precision: Precision) -> Option<Vec<[f32; 2]>> {
+        let (terms, tail) = (self.terms(), self.epilogue(reads[2], reads[3]));
+        let rounding = Rounding::of_factors(precision, terms, reads[0], reads[1]);
+        let spot = |at: &usize| tail.spot(terms, self.0.spot_x(reads[0], reads[1], *at), rounding, *at);
+        Some(at.iter().map(spot).collect())
     }
 
     fn with_activation(&self, act: Activation) -> Option<Arc<dyn Kernel>> {

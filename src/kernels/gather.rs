@@ -7,7 +7,8 @@
 use super::conv::Conv;
 use super::gather_lanes;
 use super::matmul::MatMul;
-use super::{Caps, Class, Recipe, Shader, Slot, Stage, grid_1d, params, shader};
+use super::tiles::{Shaders, Tile, shaders, tiles};
+use super::{Caps, Class, Recipe, Slot, grid_1d, params};
 
 /// Which derivative of the trilinear form is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -217,36 +218,30 @@ pub(super) fn variants(conv: &Conv, role: Role, caps: &Caps) -> Vec<Recipe> {
 /// Every variant, the best guess first.
 pub(super) fn recipes(form: &Gather, caps: &Caps) -> Vec<Recipe> {
     let lanes = caps.class == Class::Lanes && caps.subgroup == 8;
-    let mut all = if lanes { gather_lanes::recipes(form, caps) } else { Vec::new() };
-    all.extend(tiles(form, caps));
-    all
-}
-
-static TILE: Shader = shader!("tile_gather", "activation", "gather");
-
-/// Workgroup tiles for a GPU, the one that wastes least first.
-fn tiles(form: &Gather, caps: &Caps) -> Vec<Recipe> {
-    let mut sizes = [("tile_64x64", 16, 16, 16), ("tile_128x32", 8, 32, 16), ("tile_256x16", 4, 64, 8)];
+    let lanes = if lanes { gather_lanes::recipes(form, caps) } else { Vec::new() };
     // Columns a tile computes for nothing, per column that is wanted.
-    sizes.sort_by_key(|(_, tx, _, _)| form.pack_dst.div_ceil(tx * 4) * tx * 4);
-    sizes.into_iter().map(|(name, tx, ty, bk)| tile(form, caps, name, [tx, ty, bk])).collect()
+    let (mixed, f32): (Vec<Tile>, Vec<Tile>) =
+        tiles(caps, |_, columns| f64::from(form.pack_dst.next_multiple_of(columns))).into_iter().partition(Tile::mixed);
+    let make = |tile: &Tile| recipe(form, caps, tile);
+    mixed.iter().map(make).chain(lanes).chain(f32.iter().map(make)).collect()
 }
 
-fn tile(form: &Gather, caps: &Caps, name: &'static str, [tx, ty, bk]: [u32; 3]) -> Recipe {
+static SHADERS: Shaders = shaders!("gather", 6, "activation", "gather", "tile_gather");
+
+fn recipe(form: &Gather, caps: &Caps, tile: &Tile) -> Recipe {
     let [(ph, uh), (pw, uw)] = form.phases();
-    let m_blocks = (form.rows as usize * uh * uw).div_ceil(ty as usize * 4);
-    let columns = form.pack_dst.div_ceil(tx * 4) as usize * form.groups as usize;
+    let m_blocks = (form.rows as usize * uh * uw).div_ceil(tile.lines as usize);
+    let columns = form.pack_dst.div_ceil(tile.columns) as usize * form.groups as usize;
     let grid = grid_1d(m_blocks * columns * ph * pw * form.batch as usize, caps);
-    let stage = Stage::new(&TILE, form, grid)
+    let stage = tile
+        .stage(&SHADERS, form, grid)
         .bind("src", Slot::Read(0))
         .bind("w", Slot::Read(1))
         .bind("b", Slot::Read(2))
         .bind("r", Slot::Read(3))
         .bind("dst", Slot::Write(0))
-        .constant("TX", tx)
-        .constant("TY", ty)
-        .constant("BK", bk)
         .constant("ALONG_K", u32::from(form.w_src < form.w_dst))
         .constant("ALONG_M", u32::from(form.dst_chan != 1));
-    Recipe::single(name, stage)
+    let per_product = [form.rows * form.sh * form.sw, form.dc * form.kh * form.kw];
+    tile.recipe(stage, per_product.map(|n| n * form.sc * form.batch), Vec::new(), caps)
 }

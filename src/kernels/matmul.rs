@@ -4,7 +4,8 @@ use super::activation::Activation;
 use super::conv::{Epilogue, abs, epilogue_label};
 use super::gather::{self, Gather};
 use super::spots::Spot;
-use super::{Access, Caps, Kernel, Lens, Recipe, Signature, params};
+use super::tiles::Rounding;
+use super::{Access, Caps, Kernel, Lens, Precision, Recipe, Signature, params};
 use rayon::prelude::*;
 use std::sync::Arc;
 
@@ -84,6 +85,11 @@ impl MatMul {
         });
         c
     }
+
+    fn permitted(&self, reads: &[&[f32]], twin: &[&[f32]], rounding: Rounding) -> Vec<Vec<f32>> {
+        let sums = self.sum(&abs(reads[0]), &abs(reads[1]));
+        vec![self.tail(reads[2], reads[3]).bounds(self.k as usize, &sums, rounding, twin[0])]
+    }
 }
 
 impl Kernel for MatMul {
@@ -127,19 +133,27 @@ impl Kernel for MatMul {
     }
 
     fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
-        let sums = self.sum(&abs(reads[0]), &abs(reads[1]));
-        vec![self.tail(reads[2], reads[3]).bounds(self.k as usize, &sums, twin[0])]
+        self.permitted(reads, twin, Rounding::default())
     }
 
-    fn spot(&self, reads: &[&[f32]], at: usize) -> Option<[f32; 2]> {
+    fn mixed_bounds(&self, reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
+        self.permitted(reads, twin, Rounding::mixed(self.k as usize, reads[0], reads[1]))
+    }
+
+    fn spots(&self, reads: &[&[f32]], at: &[usize], precision: Precision) -> Option<Vec<[f32; 2]>> {
         let [m, k, n] = [self.m, self.k, self.n].map(|v| v as usize);
-        let (row, col) = (at / n, at % n);
-        let (product, row) = (row / m, row % m);
-        let a = |l: usize| product * m * k + if self.trans_a != 0 { l * m + row } else { row * k + l };
-        let b = |l: usize| product * k * n + if self.trans_b != 0 { col * k + l } else { l * n + col };
-        let mut spot = Spot::default();
-        (0..k).for_each(|l| spot.add(reads[0][a(l)], reads[1][b(l)]));
-        Some(self.tail(reads[2], reads[3]).spot(k, spot, at))
+        let tail = self.tail(reads[2], reads[3]);
+        let rounding = Rounding::of_factors(precision, k, reads[0], reads[1]);
+        let spot = |at: &usize| {
+            let (row, col) = (at / n, at % n);
+            let (product, row) = (row / m, row % m);
+            let a = |l: usize| product * m * k + if self.trans_a != 0 { l * m + row } else { row * k + l };
+            let b = |l: usize| product * k * n + if self.trans_b != 0 { col * k + l } else { l * n + col };
+            let mut spot = Spot::default();
+            (0..k).for_each(|l| spot.add(reads[0][a(l)], reads[1][b(l)]));
+            tail.spot(k, spot, rounding, *at)
+        };
+        Some(at.iter().map(spot).collect())
     }
 
     fn with_activation(&self, act: Activation) -> Option<Arc<dyn Kernel>> {

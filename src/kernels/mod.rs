@@ -42,6 +42,7 @@ pub mod sample_pixel;
 pub mod sgd;
 mod spots;
 pub mod strided;
+mod tiles;
 mod weight_grad;
 mod weight_grad_lanes;
 
@@ -113,6 +114,44 @@ pub struct Caps {
     /// Whether the compiler of a [`Class::Lanes`] device unrolls loops over nested arrays, and
     /// indexes a flat one lane by lane. Mesa before 24; newer ones are the other way round.
     pub nested_arrays: bool,
+    /// What is asked for: with [`Precision::Mixed`] variants with operands in f16 come first.
+    pub precision: Precision,
+    /// Whether shaders may compute in f16.
+    pub f16: bool,
+    /// Matrix units that multiply f16 and add in f32.
+    pub coop: Option<Coop>,
+}
+
+/// How the convolution family and `matmul` compute. Tensors are f32 either way, and so are sums.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// In f32.
+    #[default]
+    Full,
+    /// Operands of products are rounded to f16, scaled by a power of two to their tensor's largest.
+    Mixed,
+}
+
+impl std::fmt::Display for Precision {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Precision::Full => "full",
+            Precision::Mixed => "mixed",
+        })
+    }
+}
+
+/// Cooperative matrices: products of square fragments by a subgroup's matrix units.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Coop {
+    /// Lines and columns of a fragment, 8 or 16.
+    pub edge: u32,
+    /// Invocations a subgroup is expected to have; any number gives right results.
+    pub subgroup: u32,
+    /// 0 for matrix units. Otherwise ordinary invocations stand in for them, so many to a subgroup:
+    /// tests hold the shaders' index arithmetic against the twins where there are none.
+    pub emulated: u32,
 }
 
 /// The two kinds of device for which a different shape of kernel is fast.
@@ -136,6 +175,9 @@ impl Caps {
         max_binding_bytes: 128 << 20,
         subgroup: 0,
         nested_arrays: false,
+        precision: Precision::Full,
+        f16: false,
+        coop: None,
     };
 }
 
@@ -211,6 +253,11 @@ impl Recipe {
     pub fn single(name: &'static str, stage: Stage) -> Self {
         Recipe { name, scratch: Vec::new(), stages: vec![stage] }
     }
+
+    /// Whether it rounds operands to f16.
+    pub fn mixed(&self) -> bool {
+        self.stages.iter().any(|stage| stage.shader.has("f16"))
+    }
 }
 
 /// A kernel with its parameters filled in.
@@ -280,10 +327,15 @@ pub trait Kernel: Debug + Send + Sync {
         twin.iter().map(|y| y.iter().map(|v| 1e-6 + 8e-6 * v.abs()).collect()).collect()
     }
 
-    /// Element `at` of the first write as the twin would have it, and its permitted error, without the
-    /// rest: for kernels whose twin takes seconds at the sizes people train with.
-    fn spot(&self, reads: &[&[f32]], at: usize) -> Option<[f32; 2]> {
-        let _ = (reads, at);
+    /// The same for variants that round operands to f16; those of other kernels do not.
+    fn mixed_bounds(&self, reads: &[&[f32]], old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
+        self.bounds(reads, old, twin)
+    }
+
+    /// Elements `at` of the first write as the twin would have them, and their permitted errors in this
+    /// precision, without the rest: for kernels whose twin takes seconds at the sizes people train with.
+    fn spots(&self, reads: &[&[f32]], at: &[usize], precision: Precision) -> Option<Vec<[f32; 2]>> {
+        let _ = (reads, at, precision);
         None
     }
 }

@@ -16,6 +16,12 @@ impl Shader {
     pub fn source(&self) -> String {
         self.parts.concat()
     }
+
+    /// Whether the module enables a WGSL extension.
+    pub fn has(&self, extension: &str) -> bool {
+        let enable = format!("enable {extension};");
+        self.parts.first().is_some_and(|part| part.lines().any(|line| line == enable))
+    }
 }
 
 /// One 32-bit field of a parameter block.

@@ -2,6 +2,7 @@
 //! sum in a fixed order.
 
 use super::conv::Conv;
+use super::tiles::{Shaders, Tile, shaders, tiles};
 use super::{Caps, Class, Recipe, Shader, Slot, Stage, grid_1d, params, shader, weight_grad_lanes};
 
 params! {
@@ -140,39 +141,32 @@ impl WeightGrad {
     }
 }
 
-static TILE: Shader = shader!("tile_weight_grad", "weight_grad");
+static SHADERS: Shaders = shaders!("weight_grad", 4, "weight_grad", "tile_weight_grad");
 static REDUCE: Shader = shader!("weight_grad_reduce", "weight_grad");
 
 /// Every variant, the best guess first.
 pub(super) fn variants(conv: &Conv, caps: &Caps) -> Vec<Recipe> {
     let lanes = caps.class == Class::Lanes && caps.subgroup == 8;
-    let mut all = if lanes { weight_grad_lanes::recipes(conv, caps) } else { Vec::new() };
-    all.extend(tiles(conv, caps));
-    all
-}
-
-/// Workgroup tiles for a GPU, the one that wastes least first.
-fn tiles(conv: &Conv, caps: &Caps) -> Vec<Recipe> {
-    let mut sizes = [("tile_64x64", 16, 16, 16), ("tile_128x32", 8, 32, 16), ("tile_256x16", 4, 64, 8)];
+    let lanes = if lanes { weight_grad_lanes::recipes(conv, caps) } else { Vec::new() };
     let form = WeightGrad::new(conv, 1, 1);
     let waste = |size: u32, tile: u32| f64::from(size.next_multiple_of(tile)) / f64::from(size.max(1));
-    sizes.sort_by(|a, b| {
-        let cost = |t: &(&str, u32, u32, u32)| waste(form.pack, t.1 * 4) * waste(form.lines, t.2 * 4);
-        cost(a).total_cmp(&cost(b))
-    });
-    sizes.into_iter().map(|(name, tx, ty, bk)| tile(conv, caps, name, [tx, ty, bk])).collect()
+    let all = tiles(caps, |lines, columns| waste(form.pack, columns) * waste(form.lines, lines));
+    let (mixed, f32): (Vec<Tile>, Vec<Tile>) = all.into_iter().partition(Tile::mixed);
+    let make = |tile: &Tile| recipe(conv, caps, tile);
+    mixed.iter().map(make).chain(lanes).chain(f32.iter().map(make)).collect()
 }
 
-fn tile(conv: &Conv, caps: &Caps, name: &'static str, [tx, ty, bk]: [u32; 3]) -> Recipe {
+fn recipe(conv: &Conv, caps: &Caps, tile: &Tile) -> Recipe {
     let form = WeightGrad::new(conv, 1, 1);
-    let blocks = form.lines.div_ceil(ty * 4).max(1) * form.pack.div_ceil(tx * 4) * form.groups;
-    let form = form.split(blocks, 512, 256, bk);
-    let stage = Stage::new(&TILE, &form, grid_1d((blocks * form.splits) as usize, caps))
+    let blocks = form.lines.div_ceil(tile.lines).max(1) * form.pack.div_ceil(tile.columns) * form.groups;
+    let form = form.split(blocks, 512, 256, tile.terms);
+    let stage = tile
+        .stage(&SHADERS, &form, grid_1d((blocks * form.splits) as usize, caps))
         .bind("x", Slot::Read(0))
         .bind("dy", Slot::Read(1))
-        .bind("part", Slot::ScratchOut(0))
-        .constant("TX", tx)
-        .constant("TY", ty)
-        .constant("BK", bk);
-    Recipe { name, scratch: vec![form.partials()], stages: vec![stage, form.reduce(0, caps)] }
+        .bind("part", Slot::ScratchOut(0));
+    let lens = [conv.x_len() as u32, conv.y_len() as u32];
+    let mut recipe = tile.recipe(stage, lens, vec![form.partials()], caps);
+    recipe.stages.push(form.reduce(0, caps));
+    recipe
 }

@@ -2,7 +2,7 @@
 
 use super::{Launch, PlanError, Program, Purpose, View};
 use crate::gpu::{Gpu, GpuError, Readback, Ready, Span};
-use crate::kernels::{Caps, Class, Slot};
+use crate::kernels::{Caps, Class, Precision, Slot};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
@@ -59,6 +59,11 @@ impl Device {
             Device::Cpu | Device::Twins => None,
             Device::Gpu(gpu) => Some(*gpu.caps()),
         }
+    }
+
+    /// The precision it was opened for.
+    pub fn precision(&self) -> Precision {
+        self.gpu().map_or(Precision::Full, |gpu| gpu.caps().precision)
     }
 
     /// The GPU, if it is one.

@@ -3,6 +3,7 @@
 use super::settings::{Settings, nearest, read};
 use super::step::HISTORY_ROWS;
 use crate::data::Geometry;
+use crate::kernels::Precision;
 use crate::models::ModelConfig;
 use crate::nn::OptimConfig;
 use serde::{Deserialize, Serialize};
@@ -107,6 +108,13 @@ pub struct TrainConfig {
     pub checkpoint_every: u64,
     /// Images in a picture of samples.
     pub samples: usize,
+    /// How products are computed. [`super::train`] writes down what its device was opened for.
+    #[serde(default, skip_serializing_if = "is_full")]
+    pub precision: Precision,
+}
+
+fn is_full(precision: &Precision) -> bool {
+    *precision == Precision::Full
 }
 
 impl Config {
@@ -338,6 +346,9 @@ mod tests {
         assert_eq!(c.data.source, "8");
         c.set("train.epochs=2").unwrap();
         assert_eq!((c.train.epochs, c.train.steps), (2, None));
+        c.set("train.precision=mixed").unwrap();
+        assert_eq!(c.train.precision, Precision::Mixed);
+        assert_eq!(load(&c.to_toml().unwrap()).unwrap(), c);
         let before = c.clone();
         for (setting, words) in [
             ("lr=1", "lr: unknown key; did you mean optim.lr?"),
@@ -346,6 +357,8 @@ mod tests {
             ("train.batch=many", "train.batch: expected an integer, found a string"),
             ("train.batch=1.5", "train.batch: expected an integer, found a number"),
             ("train.batch=-1", "train.batch: -1 must not be negative"),
+            ("train.precision=half", "train.precision: unknown variant `half`, expected `full` or `mixed`"),
+            ("train.precison=full", "did you mean train.precision"),
             ("optim.centered=1", "optim.centered: expected true or false, found an integer"),
             ("model.kind=vae", "it is \"dcgan\" and cannot be changed"),
             ("model.loss=hinge", "unknown variant"),

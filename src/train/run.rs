@@ -6,7 +6,7 @@ use super::folder::{RunDir, RunError};
 use super::log::{Log, Metrics, Progress, Row, duration};
 use super::{Config, ConfigError, HISTORY_ROWS, Session, SessionError};
 use crate::data::{self, Dataset, Geometry, Order};
-use crate::kernels::Class;
+use crate::kernels::{Class, Precision};
 use crate::program::{Device, DeviceError, Pending, Runner};
 use crate::tune;
 use std::collections::VecDeque;
@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// What to train.
+#[expect(clippy::large_enum_variant, reason = "there is one of it in a run")]
 pub enum Start {
     /// A new run.
     New {
@@ -136,7 +137,8 @@ impl From<DeviceError> for TrainError {
 
 /// Trains a model: the losses of every step go to `metrics.csv`, pictures to `samples/`, and the
 /// state of the run to `checkpoint.safetensors` every so often, at the end, and when it is stopped.
-/// A run that was resumed ends with the same bits as one that never stopped.
+/// A run that was resumed ends with the same bits as one that never stopped. The device decides
+/// the precision, and `config.toml` keeps it.
 ///
 /// # Errors
 /// One sentence. Whatever went wrong, a checkpoint that was there is whole.
@@ -161,6 +163,7 @@ pub fn train(start: Start, device: Device, mut hooks: Hooks) -> Result<Outcome, 
             (config, Some((run, lock)), None)
         }
     };
+    config.train.precision = device.precision();
     let mut session = Session::new(&config.model, &config.optim, config.train.seed, device)?;
     let dataset = open_data(&mut config, session.model.geometry())?;
     let per_step = session.model.batches_per_step() as u64;
@@ -262,8 +265,9 @@ fn open_data(config: &mut Config, [channels, height, width]: [usize; 3]) -> Resu
 fn introduce(log: &mut Log, run: &RunDir, session: &Session, dataset: &Dataset, steps: Range<u64>) {
     dataset.warnings.iter().for_each(|w| log.say(w));
     let t = &run.config.train;
+    let mixed = if t.precision == Precision::Mixed { " in mixed precision" } else { "" };
     let head = format!(
-        "limn {}: {} ({} parameters) on {}, {} images of {}, batch {}, on {}",
+        "limn {}: {} ({} parameters) on {}, {} images of {}, batch {}, on {}{mixed}",
         env!("CARGO_PKG_VERSION"),
         run.config.name_or_kind(),
         session.model.parameters(),

@@ -50,6 +50,9 @@ fn nearest_in<'a>(prefix: &str, wanted: &str, names: impl IntoIterator<Item = &'
     }
 }
 
+/// The keys that may be absent.
+const OPTIONAL: [&str; 2] = ["train.steps", "train.precision"];
+
 /// A complete table of settings under edit.
 pub(super) struct Settings(Table);
 
@@ -66,9 +69,9 @@ impl Settings {
         self.0.get(section)?.get("kind")?.as_str()
     }
 
-    /// All keys, dotted. `train.steps` is the only one that may be absent.
+    /// All keys, dotted.
     fn keys(&self) -> Vec<String> {
-        let mut keys = vec!["train.steps".to_string()];
+        let mut keys: Vec<String> = OPTIONAL.map(String::from).into();
         for (section, table) in &self.0 {
             keys.extend(table.as_table().into_iter().flat_map(Table::keys).map(|key| format!("{section}.{key}")));
         }
@@ -283,7 +286,7 @@ pub(super) fn read(path: &Path, text: &str) -> Result<Config, ConfigError> {
         put.map_err(|why| fault(line, format!("key {dotted}: {why}")))?;
         given.insert(dotted);
     }
-    let missing = settings.keys().into_iter().find(|k| k != "train.steps" && !given.contains(k));
+    let missing = settings.keys().into_iter().find(|k| !OPTIONAL.contains(&k.as_str()) && !given.contains(k));
     if let (true, Some(key)) = (complete, missing) {
         let why = format!("key {key} is missing; add it, or say preset = \"NAME\" at the top and only what differs");
         return Err(fault(line(text.len()), why));

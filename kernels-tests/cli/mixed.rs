@@ -1,0 +1,59 @@
+//! `--precision mixed`: what it changes, what keeps it, and where it is refused.
+
+use super::limn;
+
+#[test]
+fn a_resumed_run_keeps_its_precision_and_its_bits() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let read = |name: &str, file: &str| std::fs::read(dir.path().join(name).join(file)).expect("a file");
+    let small = "train vae --batch 8 --set model.hidden=12 --set train.sample_every=0";
+    let train = |out: &str, rest: &str| {
+        let line = format!("{small} --out {} {rest}", path(out));
+        limn(&line.split(' ').collect::<Vec<_>>()).good()
+    };
+    train("whole", "--precision mixed --steps 5");
+    train("parts", "--set train.precision=mixed --steps 2");
+    limn(&["train", "--resume", &path("parts"), "--steps", "5"]).good();
+    train("full", "--steps 5");
+    let checkpoint = |name: &str| read(name, "checkpoint.safetensors");
+    assert!(checkpoint("whole") == checkpoint("parts"), "the resumed run differs");
+    assert!(checkpoint("whole") != checkpoint("full"), "mixed precision changes nothing");
+    let settings = |name: &str| String::from_utf8(read(name, "config.toml")).expect("text");
+    assert!(settings("parts").contains("precision = \"mixed\""));
+    assert!(!settings("full").contains("precision"));
+    assert!(String::from_utf8(read("parts", "log.txt")).expect("text").contains("in mixed precision"));
+
+    let words = ["mixed precision needs a GPU's f16", "--device cpu", "--precision full"];
+    limn(&["train", "--resume", &path("parts"), "--steps", "6", "--device", "cpu"]).bad(&words);
+    limn(&["train", "--resume", &path("parts"), "--steps", "6", "--device", "cpu", "--precision", "full"]).good();
+    assert!(!settings("parts").contains("precision"), "a flag wins, and stays");
+}
+
+#[test]
+fn mixed_precision_is_refused_where_there_is_no_f16() {
+    for device in ["cpu", "twins", "CPU"] {
+        let name = format!("--device {device}");
+        let words = ["mixed precision needs a GPU's f16", name.as_str()];
+        for command in ["train vae", "bench matmul", "bench step vae", "profile vae", "check matmul", "plan vae"] {
+            let line = format!("{command} --precision mixed --device {device}");
+            limn(&line.split(' ').collect::<Vec<_>>()).bad(&words);
+        }
+    }
+    limn(&["bench", "roof", "--precision", "mixed"]).bad(&["ceilings are those of f32"]);
+    limn(&["check", "pointwise", "--precision", "mixed"]).bad(&["for convolutions and matmul"]);
+    limn(&["train", "vae", "--set", "train.precision=half"]).bad(&["train.precision", "expected `full` or `mixed`"]);
+    let call = limn(&["plan", "vae", "--precision", "half"]);
+    assert!(call.code == Some(2) && call.err.contains("it is full or mixed"), "{}", call.err);
+}
+
+#[test]
+fn the_commands_that_time_and_list_take_mixed_precision() {
+    let plan = limn(&["plan", "vae", "--precision", "mixed"]).good().out;
+    assert!(plan.lines().any(|line| line.contains("matmul") && line.contains("_f16_")), "{plan}");
+    assert!(!limn(&["plan", "vae"]).good().out.contains("f16"));
+    let step = limn(&["bench", "step", "vae", "--batch", "4", "--precision", "mixed", "--json"]).good().rows();
+    assert_eq!(step[0]["precision"], "mixed");
+    let profile = limn(&["profile", "vae", "--batch", "4", "--steps", "1", "--precision", "mixed"]).good().out;
+    assert!(profile.contains("[tile_f16_") || profile.contains("[coop_f16_"), "{profile}");
+}

@@ -1,0 +1,218 @@
+//! Mixed precision: every variant that rounds operands to f16 against its twin, matrix units among them
+//! by way of invocations that stand in for them, and what mixed training steps make of it.
+
+use crate::kernels::{every_case, wanted};
+use crate::support::{Rig, gpu};
+use crate::training::network;
+use limn::check::{self, Bench, Example};
+use limn::gpu::Gpu;
+use limn::kernels::conv::Conv;
+use limn::kernels::conv2d::Conv2d;
+use limn::kernels::conv2d_weight_grad::Conv2dWeightGrad;
+use limn::kernels::matmul::MatMul;
+use limn::kernels::{self, Caps, Coop, Kernel, Lens, Operand, Recipe, Signature};
+use limn::program::Device;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// The device of the tests, opened for mixed precision.
+fn device() -> Gpu {
+    Gpu::open_mixed(std::env::var("LIMN_DEVICE").ok().as_deref(), false).expect("a device that knows f16")
+}
+
+/// Matrix units in whose place `lanes` invocations play a subgroup, of which 32 are expected.
+fn emulated(gpu: &Gpu, edge: u32, lanes: u32) -> Caps {
+    Caps { coop: Some(Coop { edge, subgroup: 32, emulated: lanes }), ..*gpu.caps() }
+}
+
+/// The variants that only `caps` with matrix units has.
+fn cooperative(kernel: &dyn Kernel, caps: &Caps) -> Vec<Recipe> {
+    let mut all = kernel.variants(caps);
+    all.retain(|recipe| recipe.name.starts_with("coop_"));
+    all
+}
+
+#[test]
+fn every_mixed_variant_agrees_with_its_twin() {
+    let gpu = device();
+    let mut names = BTreeSet::new();
+    every_case(|name, kernel| {
+        let outcomes = check::check(&gpu, name, kernel, 1);
+        assert!(outcomes.iter().all(|o| o.mixed));
+        outcomes
+    });
+    for entry in kernels::all() {
+        let case = &(entry.cases)()[0];
+        let mixed: Vec<_> = case.variants(gpu.caps()).into_iter().filter(Recipe::mixed).map(|r| r.name).collect();
+        if !mixed.is_empty() {
+            assert!(case.variants(gpu.caps())[0].mixed(), "{}: mixed variants come first", entry.name);
+            names.insert(entry.name);
+        }
+    }
+    assert_eq!(names.len(), 7, "{names:?}");
+}
+
+#[test]
+fn the_index_arithmetic_of_matrix_units_agrees_with_the_twins() {
+    let gpu = device();
+    // Subgroups of the expected size; twice as large, so that blocks take two passes; half as large.
+    for (edge, lanes) in [(16, 32), (8, 32), (16, 64), (8, 16)] {
+        let caps = emulated(&gpu, edge, lanes);
+        let mut sizes = BTreeSet::new();
+        for entry in kernels::all().iter().filter(|e| wanted(e.name)) {
+            let cases = (entry.cases)().into_iter().filter(|kernel| kernel.lens().writes[0] < 5_000).enumerate();
+            // The cases of a kernel differ in what is loaded, which all sizes share.
+            for (i, kernel) in cases.filter(|(i, _)| lanes == 32 || i % 5 == 0) {
+                let recipes = cooperative(kernel.as_ref(), &caps);
+                if recipes.is_empty() {
+                    continue;
+                }
+                let example = Example::new(kernel.as_ref(), 1);
+                let recipe = &recipes[i % recipes.len()];
+                sizes.insert(recipe.name);
+                let outcome = check::check_variant(&gpu, entry.name, kernel.as_ref(), recipe, &example);
+                assert!(outcome.mixed && outcome.failure.is_none(), "{edge} {lanes} {outcome:?}");
+            }
+        }
+        assert_eq!(sizes.len(), 3, "{edge} {lanes}: {sizes:?}");
+    }
+}
+
+#[test]
+fn matrix_units_that_do_not_work_are_found_out() {
+    let gpu = device();
+    assert_eq!(check::distrust(&gpu, gpu.caps()), None, "without any there is nothing to doubt");
+    assert_eq!(check::distrust(&gpu, &emulated(&gpu, 16, 32)), None);
+    // Subgroups that are not as large as their fragments' shares add up to: sums go missing.
+    let why = check::distrust(&gpu, &emulated(&gpu, 16, 48)).expect("wrong sums");
+    assert!(why.contains("coop_f16_") && why.contains("where the twin has"), "{why}");
+    if !gpu.desc().features.contains(&"cooperative_matrix") {
+        let why = check::distrust(&gpu, &emulated(&gpu, 16, 0)).expect("a refused pipeline");
+        assert!(why.contains("coop_f16_") && why.contains("coop_16_gather"), "{why}");
+        let (gpu, why) = check::open_mixed(std::env::var("LIMN_DEVICE").ok().as_deref()).expect("a device");
+        assert!(gpu.caps().coop.is_none() && why.is_none(), "{why:?}");
+    }
+    assert!(gpu.check().is_ok());
+}
+
+/// A kernel of the family whose operands are powers of two times the usual ones.
+#[derive(Debug)]
+struct Scaled<K>(K, [i32; 2]);
+
+impl<K: Kernel> Kernel for Scaled<K> {
+    fn signature(&self) -> &'static Signature {
+        self.0.signature()
+    }
+
+    fn lens(&self) -> Lens {
+        self.0.lens()
+    }
+
+    fn cpu(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
+        self.0.cpu(reads, writes);
+    }
+
+    fn variants(&self, caps: &Caps) -> Vec<Recipe> {
+        self.0.variants(caps)
+    }
+
+    fn flops(&self) -> u64 {
+        self.0.flops()
+    }
+
+    fn label(&self) -> String {
+        format!("{} by {:?}", self.0.label(), self.1)
+    }
+
+    fn example(&self, operand: Operand, len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
+        let Operand::Read(i) = operand else { panic!("writes are only written") };
+        let scale = 2f32.powi(self.1.get(i).copied().unwrap_or(0));
+        self.0.example(operand, len, draw).iter().map(|v| v * scale).collect()
+    }
+
+    fn bounds(&self, reads: &[&[f32]], old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
+        self.0.bounds(reads, old, twin)
+    }
+
+    fn mixed_bounds(&self, reads: &[&[f32]], old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
+        self.0.mixed_bounds(reads, old, twin)
+    }
+}
+
+#[test]
+fn magnitudes_far_from_one_lose_nothing() {
+    // Of f16 alone, 2^-24 is the smallest number and 2^16 too large.
+    let gpu = device();
+    let conv = Conv::new([3, 5, 9, 8], 9, [3, 3]).with([2, 2], [1, 1], [1; 4]);
+    let bits = |kernel: &dyn Kernel, scale: i32| -> Vec<Vec<u32>> {
+        let example = Example::new(kernel, 1);
+        let recipes = kernel.variants(gpu.caps());
+        let run = |recipe: &Recipe| -> Vec<u32> {
+            let bench = Bench::new(&gpu, &example, recipe, true).expect("a bench");
+            let writes = bench.run(&gpu).expect("a run");
+            writes[0][..example.old[0].len()].iter().map(|v| (v / 2f32.powi(scale)).to_bits()).collect()
+        };
+        recipes.iter().filter(|r| r.mixed()).map(run).collect()
+    };
+    fn all<K: Kernel + Clone + 'static>(kernel: &K, by: [i32; 2]) -> Box<dyn Kernel> {
+        Box::new(Scaled(kernel.clone(), by))
+    }
+    for by in [[0, 0], [-40, 0], [0, -60], [30, 40], [-50, 80], [100, -30]] {
+        let mut kernels = [[0, 0], by].map(|by| [all(&Conv2d(conv), by), all(&Conv2dWeightGrad(conv), by)]);
+        let [plain, scaled] = &mut kernels;
+        for (plain, scaled) in std::iter::zip(plain, scaled) {
+            let outcomes = check::check(&gpu, "scaled", scaled.as_ref(), 1);
+            assert_eq!(outcomes.len(), 3);
+            for outcome in outcomes {
+                assert!(outcome.failure.is_none(), "{outcome:?}");
+            }
+            // Powers of two go in and out without a trace.
+            assert_eq!(bits(scaled.as_ref(), by[0] + by[1]), bits(plain.as_ref(), 0), "{by:?}");
+        }
+    }
+}
+
+#[test]
+fn what_is_not_finite_stays_so_and_what_is_stays_finite() {
+    let gpu = device();
+    let kernel = MatMul::new(5, 8, 3);
+    let mut example = Example::new(&kernel, 1);
+    // NVIDIA's NaN has every bit of its fraction set.
+    example.reads[0][8] = f32::from_bits(0x7fff_ffff);
+    example.reads[0][16] = f32::INFINITY;
+    example.reads[0][24..32].fill(3.4e38);
+    for recipe in kernel.variants(gpu.caps()).iter().filter(|r| r.mixed()) {
+        let bench = Bench::new(&gpu, &example, recipe, true).expect("a bench");
+        let c = &bench.run(&gpu).expect("a run")[0];
+        assert!(c[..3].iter().all(|v| v.is_finite()), "row 0: {c:?}");
+        assert!(c[3..6].iter().all(|v| v.is_nan()), "row 1: {c:?}");
+        assert!(c[6..9].iter().all(|v| !v.is_finite()), "row 2: {c:?}");
+        let want: Vec<f32> = (0..3).map(|n| (0..8).map(|k| 3.4e38 * example.reads[1][3 * k + n]).sum()).collect();
+        for (got, want) in std::iter::zip(&c[9..12], want) {
+            let near = (got / want - 1.0).abs() < 0.02 || (!want.is_finite() && !got.is_finite());
+            assert!(near, "row 3: {got} where {want} should be");
+        }
+    }
+}
+
+/// The quotient of the norms of a difference and of what should be.
+fn relative(got: &[f32], want: &[f32]) -> f64 {
+    let norm = |v: &mut dyn Iterator<Item = f64>| v.map(|v| v * v).sum::<f64>().sqrt();
+    let off = norm(&mut std::iter::zip(got, want).map(|(g, w)| f64::from(*g) - f64::from(*w)));
+    off / norm(&mut want.iter().map(|w| f64::from(*w))).max(1e-30)
+}
+
+#[test]
+fn a_mixed_training_step_stays_near_the_full_one() {
+    // Convolution, transposed convolution, batch norm and a linear head, forwards and backwards.
+    let (source, given) = network();
+    let mixed = Rig::on(&source, &Device::Gpu(Arc::new(device())), &given).after(1);
+    let full = Rig::on(&source, &gpu(), &given).after(1);
+    let [loss, gradients] = ["loss", "gradients"].map(|name| relative(&mixed[name], &full[name]));
+    println!("loss {loss:e} gradients {gradients:e}");
+    // A handful of roundings by 2^-11 stand between the images and a gradient.
+    assert!(loss < 2e-3 && gradients < 5e-3, "loss {loss:e} gradients {gradients:e}");
+    assert!(gradients > 1e-6, "mixed precision changes nothing");
+    let again = Rig::on(&source, &Device::Gpu(Arc::new(device())), &given).after(1);
+    crate::support::assert_same_bits(&again, &mixed, "two mixed runs");
+}

@@ -1,0 +1,20 @@
+// Fragments in a GPU's matrix units; the aliases of their types stand in front. A tile keeps the lines,
+// or columns, of one term side by side: for the left factor [line, term] that is column by column, for
+// the right one [term, column] row by row, which is what the T says.
+
+fn zeros() -> FragmentC { return FragmentC(); }
+
+fn fragment_a(at: u32) -> FragmentA { return coopLoad<FragmentA>(&a_tile[at], A_LINE); }
+
+fn fragment_b(at: u32) -> FragmentB { return coopLoadT<FragmentB>(&b_tile[at], B_LINE); }
+
+fn multiply_add(a: FragmentA, b: FragmentB, c: FragmentC) -> FragmentC { return coopMultiplyAdd(a, b, c); }
+
+fn store_c(c: FragmentC, at: u32) { coopStoreT(c, &c_tile[at], C_LINE); }
+
+@compute @workgroup_size(THREADS)
+fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) grid: vec3<u32>,
+        @builtin(local_invocation_index) tid: u32, @builtin(subgroup_id) subgroup: u32,
+        @builtin(num_subgroups) subgroups: u32) {
+  product(wg.x + wg.y * grid.x, tid, subgroup, subgroups);
+}

@@ -1,0 +1,181 @@
+// A block of the sums of lib/gather.wgsl, as an implicit matrix product whose operands pass through
+// workgroup memory BK terms at a time:
+//
+//   dst[m, col] = act(sum over k of A[m, k] * B[k, col] + b[col] + r[m, col])
+//
+// m runs over the outputs of one phase (row, uy, ux), k over (source channel, live tap), the tap
+// fastest. A workgroup makes BM outputs of BN columns. Its columns are of one colour, so that the
+// centre tap of a mask has one set of live channels: those terms come last.
+
+override A_LINE: u32 = BM + PAD;
+override B_LINE: u32 = BN + PAD;
+override A_SIZE: u32 = BK * A_LINE;
+override B_SIZE: u32 = BK * B_LINE;
+// 1: neighbouring invocations load B along k (weights [co,ci,kh,kw]); 0: along the columns.
+override ALONG_K: u32 = 1;
+// 1: neighbouring invocations make neighbouring outputs of one column; 0: columns of one output.
+override ALONG_M: u32 = 1;
+
+@group(0) @binding(0) var<uniform> p: Gather;
+@group(0) @binding(1) var<storage, read> src: array<f32>; // [rows, sc, sh, sw]
+@group(0) @binding(2) var<storage, read> w: array<f32>; // sc x dc x taps, strides w_src, w_dst, 1
+@group(0) @binding(3) var<storage, read> b: array<f32>; // [dc]
+@group(0) @binding(4) var<storage, read> r: array<f32>; // as dst
+@group(0) @binding(5) var<storage, read_write> dst: array<f32>; // [rows, dc, dh, dw]
+
+var<workgroup> a_tile: array<Operand, A_SIZE>;
+var<workgroup> b_tile: array<Operand, B_SIZE>;
+
+// The next BK terms: where they are read, from an output's first tap, and where their weights stand.
+var<workgroup> term_y: array<i32, BK>;
+var<workgroup> term_x: array<i32, BK>;
+var<workgroup> term_src: array<i32, BK>;
+var<workgroup> term_w: array<u32, BK>;
+
+const NOWHERE: i32 = 0x20000000; // outside of every source: the y of a term past the last
+
+// The output whose line of A this invocation loads: the first tap's position.
+var<private> line_inside: bool;
+var<private> line_y: i32;
+var<private> line_x: i32;
+var<private> line_src: i32;
+
+// The terms of a workgroup: `dense` live taps over all source channels, then the centre tap over
+// the channels of colours lo..hi.
+struct Terms { dense: u32, main: u32, total: u32, lo: u32, hi: u32 }
+
+struct Term { c: u32, tap: u32 } // tap: index among the phase's taps
+
+fn terms(h: Axis, v: Axis, own: u32) -> Terms {
+  let all = h.taps * v.taps;
+  if (p.mask == 0u) { return Terms(all, all * p.sc, all * p.sc, 0u, 0u); }
+  let centre = (p.kh / 2u) * p.kw + p.kw / 2u;
+  var dense = 0u;
+  while (dense < all && raster(h, v, dense) < centre) { dense += 1u; }
+  let main = dense * p.sc;
+  if (dense == all || raster(h, v, dense) != centre) { return Terms(dense, main, main, 0u, 0u); }
+  let see = centre_colours(own);
+  var total = main;
+  for (var i = see.lo; i < see.hi; i += 1u) { total += colour_count(p.sc, i); }
+  return Terms(dense, main, total, see.lo, see.hi);
+}
+
+fn raster(h: Axis, v: Axis, t: u32) -> u32 {
+  return (h.tap0 + (t / v.taps) * h.tap_step) * p.kw + v.tap0 + (t % v.taps) * v.tap_step;
+}
+
+fn term(all: Terms, k: u32) -> Term {
+  if (k < all.main) { return Term(k / all.dense, k % all.dense); }
+  var q = k - all.main;
+  var colour = all.lo;
+  while (colour + 1u < all.hi && q >= colour_count(p.sc, colour)) {
+    q -= colour_count(p.sc, colour);
+    colour += 1u;
+  }
+  return Term(colour + p.groups * q, all.dense);
+}
+
+struct Block {
+  live: bool, first: u32, end: u32, // whether there is something to do; the terms
+  h: Axis, v: Axis, units: u32, all: Terms,
+  batch: u32, m0: u32, m_total: u32, own: u32, q0: u32, columns: u32,
+}
+
+// The block of workgroup `index`. Neighbouring workgroups share their rows of A.
+fn block_at(index: u32) -> Block {
+  let phases_h = select(1u, p.stride_h, p.transposed != 0u);
+  let phases_w = select(1u, p.stride_w, p.transposed != 0u);
+  let max_units = ((p.dh + phases_h - 1u) / phases_h) * ((p.dw + phases_w - 1u) / phases_w);
+  let m_blocks = (p.rows * max_units + BM - 1u) / BM;
+  let colour_blocks = (p.pack_dst + BN - 1u) / BN;
+
+  var at = index;
+  let column_block = at % (colour_blocks * p.groups);
+  at /= colour_blocks * p.groups;
+  let m_block = at % m_blocks;
+  at /= m_blocks;
+  let phase = at % (phases_h * phases_w);
+  let batch = at / (phases_h * phases_w);
+
+  let h = axis(phase / phases_w, p.transposed, p.kh, p.stride_h, p.pad_top, p.dilation_h, p.step_h, p.dh);
+  let v = axis(phase % phases_w, p.transposed, p.kw, p.stride_w, p.pad_left, p.dilation_w, p.step_w, p.dw);
+  let units = h.units * v.units;
+  let own = column_block / colour_blocks;
+  let m_total = p.rows * units;
+  let m0 = m_block * BM;
+  let all = terms(h, v, own);
+  let live = batch < p.batch && m0 < m_total;
+  let q0 = (column_block % colour_blocks) * BN;
+  return Block(live, 0u, all.total, h, v, units, all, batch, m0, m_total, own, q0, colour_count(p.dc, own));
+}
+
+// What this invocation keeps. BM divides the number of invocations.
+fn begin(block: Block, tid: u32) {
+  let m = block.m0 + tid % BM;
+  line_inside = m < block.m_total;
+  let safe = select(0u, m, line_inside);
+  let unit = safe % block.units;
+  line_y = block.h.src0 + block.h.src_u * i32(unit / block.v.units);
+  line_x = block.v.src0 + block.v.src_u * i32(unit % block.v.units);
+  let row = block.batch * p.src_batch + (safe / block.units) * p.src_row;
+  line_src = i32(row) + line_y * i32(p.sw) + line_x;
+}
+
+// Notes the BK terms from k0 on.
+fn note(block: Block, k0: u32, tid: u32) {
+  for (var i = tid; i < BK; i += THREADS) {
+    var y = NOWHERE;
+    if (k0 + i < block.end) {
+      let t = term(block.all, k0 + i);
+      y = block.h.src_m * i32(t.tap / block.v.taps);
+      let x = block.v.src_m * i32(t.tap % block.v.taps);
+      term_x[i] = x;
+      term_src[i] = i32(t.c * p.src_chan) + y * i32(p.sw) + x;
+      term_w[i] = t.c * p.w_src + raster(block.h, block.v, t.tap);
+    } else {
+      term_x[i] = 0;
+      term_src[i] = 0;
+      term_w[i] = 0u;
+    }
+    term_y[i] = y;
+  }
+}
+
+// Fills both tiles with the noted terms.
+fn load(block: Block, k0: u32, tid: u32) {
+  for (var i = tid / BM; i < BK; i += THREADS / BM) {
+    let y = line_y + term_y[i];
+    let x = line_x + term_x[i];
+    var value = 0.0;
+    if (line_inside && y >= 0 && y < i32(p.sh) && x >= 0 && x < i32(p.sw)) {
+      value = src[u32(line_src + term_src[i])];
+    }
+    a_tile[i * A_LINE + tid % BM] = operand_a(value);
+  }
+  let first = block.batch * p.w_batch;
+  for (var e = tid; e < BK * BN; e += THREADS) {
+    let i = select(e / BN, e % BK, ALONG_K == 1u);
+    let j = select(e % BN, e / BK, ALONG_K == 1u);
+    var value = 0.0;
+    if (term_y[i] != NOWHERE && block.q0 + j < block.columns) {
+      let col = block.own + p.groups * (block.q0 + j);
+      value = w[first + term_w[i] + col * p.w_dst];
+    }
+    b_tile[i * B_LINE + j] = operand_b(value);
+  }
+}
+
+// Writes what comes of the sum of line m and column q of the block, if there is such an output.
+fn finish(block: Block, line: u32, q: u32, sum: f32) {
+  let m = block.m0 + line;
+  if (m >= block.m_total || block.q0 + q >= block.columns) { return; }
+  let u = m % block.units;
+  let oy = block.h.dst0 + block.h.dst_step * (u / block.v.units);
+  let ox = block.v.dst0 + block.v.dst_step * (u % block.v.units);
+  let col = block.own + p.groups * (block.q0 + q);
+  let index = block.batch * p.dst_batch + (m / block.units) * p.dst_row + oy * p.dw + ox + col * p.dst_chan;
+  var value = unscaled(sum);
+  if (p.has_bias != 0u) { value += b[col]; }
+  if (p.has_residual != 0u) { value += r[index]; }
+  dst[index] = activate(p.act, p.slope, value);
+}
