@@ -42,10 +42,15 @@ pub struct Readback {
 }
 
 impl Gpu {
+    /// Bytes of the largest storage buffer there may be.
+    pub fn largest_buffer(&self) -> u64 {
+        self.caps.max_binding_bytes.min(self.limits.max_buffer_size)
+    }
+
     /// A zeroed storage buffer of `words` 32-bit words; `what` names it in errors.
     pub fn buffer(&self, words: usize, what: &str) -> Result<Span, GpuError> {
         let needs = 4 * words.max(1) as u64;
-        let has = self.caps.max_binding_bytes.min(self.limits.max_buffer_size);
+        let has = self.largest_buffer();
         if needs > has {
             return Err(GpuError::TooLarge { what: what.to_string(), needs, has });
         }

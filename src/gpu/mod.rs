@@ -127,6 +127,8 @@ fn instance() -> wgpu::Instance {
     let mut desc = wgpu::InstanceDescriptor::new_without_display_handle();
     desc.backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
     desc.flags = wgpu::InstanceFlags::from_build_config().with_env();
+    // Asked for more than this share of the memory, drivers would rather slow down than refuse.
+    desc.memory_budget_thresholds.for_resource_creation = Some(95);
     wgpu::Instance::new(desc)
 }
 

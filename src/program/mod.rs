@@ -5,12 +5,15 @@
 //! values out in buffers; the result is a [`Program`]. A [`Runner`] holds a program ready on a
 //! device, which may be a GPU or the CPU twins.
 
+mod capacity;
 mod fuse;
 mod layout;
 mod listing;
 mod plan;
 mod run;
+mod share;
 
+pub use capacity::{Capacity, Exceeded, size};
 pub use listing::Totals;
 pub use plan::{Options, PlanError, plan};
 pub use run::{Device, DeviceError, Pending, Runner, Store};

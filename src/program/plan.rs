@@ -26,9 +26,7 @@ impl Options {
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
     /// A kernel has no variant within the device's limits.
-    #[error(
-        "{kernel} {label} has no variant within this device's limits; use a smaller batch or model, or another device"
-    )]
+    #[error("{kernel} {label} is too large for every variant within this device's limits")]
     NoVariant {
         /// Kernel name.
         kernel: &'static str,

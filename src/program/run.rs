@@ -1,6 +1,6 @@
 //! Running programs: a device, the states programs share, and a program made ready.
 
-use super::{Launch, PlanError, Program, Purpose, View};
+use super::{Capacity, Exceeded, Launch, PlanError, Program, Purpose, View};
 use crate::gpu::{Gpu, GpuError, Readback, Ready, Span};
 use crate::kernels::{Caps, Class, Slot};
 use std::cell::RefCell;
@@ -32,6 +32,9 @@ pub enum DeviceError {
     /// The program cannot be planned for this device.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// The program is too large for this device.
+    #[error("the program does not fit this device: {0}; make the model smaller or take another device")]
+    Exceeded(#[from] Exceeded),
     /// A name the program does not know.
     #[error("the program has no {kind} called \"{name}\"")]
     Name {
@@ -171,6 +174,12 @@ impl Store {
         Ok(memory)
     }
 
+    /// Bytes a buffer of a program has already.
+    fn present(&self, purpose: &Purpose) -> u64 {
+        let Purpose::State(name) = purpose else { return 0 };
+        self.states.get(name).map_or(0, |(_, len)| 4 * *len as u64)
+    }
+
     /// Writes a whole state, making it if it is new.
     pub fn write(&mut self, name: &str, data: &[f32]) -> Result<(), DeviceError> {
         let memory = self.ensure(name, data.len())?;
@@ -216,14 +225,26 @@ impl Runner {
     /// Like [`Runner::new`], with the shaders' bounds checks on or off.
     pub fn with_checks(program: Program, store: &mut Store, checks: bool) -> Result<Runner, DeviceError> {
         let device = store.device.clone();
+        let mut capacity = Capacity::of(&device);
+        let present = program.buffers.iter().map(|b| store.present(&b.purpose)).sum();
+        capacity.total = capacity.total.map(|free| free.saturating_add(present));
+        capacity.check(&program)?;
         let mut memory = Vec::new();
+        let mut made = 0;
         for buffer in &program.buffers {
-            memory.push(match &buffer.purpose {
-                Purpose::State(name) => store.ensure(name, buffer.len)?,
-                Purpose::Input(name) => Memory::new(&device, buffer.len, name)?,
-                Purpose::Flat => Memory::new(&device, buffer.len, "gradients")?,
-                Purpose::Temp => Memory::new(&device, buffer.len, "activations")?,
+            let new = match &buffer.purpose {
+                Purpose::State(name) => store.ensure(name, buffer.len),
+                Purpose::Input(name) => Memory::new(&device, buffer.len, name).map_err(DeviceError::from),
+                Purpose::Flat => Memory::new(&device, buffer.len, "gradients").map_err(DeviceError::from),
+                Purpose::Temp => Memory::new(&device, buffer.len, "activations").map_err(DeviceError::from),
+            };
+            memory.push(match new {
+                Err(DeviceError::Gpu(GpuError::OutOfMemory(_))) => {
+                    return Err(Exceeded::Refused { needs: program.totals().memory, has: made }.into());
+                }
+                new => new?,
             });
+            made += 4 * buffer.len as u64;
         }
         let ready = match &device {
             Device::Cpu | Device::Twins => Vec::new(),

@@ -1,11 +1,11 @@
 //! A model with its states on a device.
 
-use super::step::train_source;
+use super::memory::Step;
 use crate::graph::{Graph, GraphError, Noise};
 use crate::kernels::philox::Domain;
 use crate::models::{Model, ModelConfig};
 use crate::nn::OptimConfig;
-use crate::program::{Device, DeviceError, Options, Runner, Source, Store, plan};
+use crate::program::{Capacity, Device, DeviceError, Exceeded, Options, PlanError, Runner, Store, plan};
 
 /// What can go wrong while a model is built or run.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +19,45 @@ pub enum SessionError {
     /// The device's words.
     #[error(transparent)]
     Device(#[from] DeviceError),
+    /// A training step that the device cannot hold.
+    #[error("a step of batch {batch} does not fit {device}: {why}; {}", advice(*.largest))]
+    TooLarge {
+        /// Images of the step.
+        batch: usize,
+        /// The device's name.
+        device: String,
+        /// What is too large, in words.
+        why: String,
+        /// The largest batch that fits.
+        largest: Option<usize>,
+    },
+}
+
+fn advice(largest: Option<usize>) -> String {
+    match largest {
+        Some(batch) => format!("the largest batch that fits is {batch}"),
+        None => "not even a batch of 1 fits, so make the model smaller or take another device".into(),
+    }
+}
+
+impl SessionError {
+    /// What is too large, where a smaller batch may help: in words, and what the device holds.
+    pub(super) fn excess(&self, known: Capacity) -> Option<(String, Capacity)> {
+        match self {
+            SessionError::Graph(error @ GraphError::TooLarge { .. }) => Some((error.to_string(), known)),
+            SessionError::Device(DeviceError::Plan(error @ PlanError::NoVariant { .. })) => {
+                Some((error.to_string(), known))
+            }
+            SessionError::Device(DeviceError::Exceeded(error)) => {
+                let total = match error {
+                    Exceeded::Total { has, .. } | Exceeded::Refused { has, .. } => Some(*has),
+                    Exceeded::Buffer { .. } => known.total,
+                };
+                Some((error.to_string(), Capacity { total, ..known }))
+            }
+            _ => None,
+        }
+    }
 }
 
 impl From<crate::program::PlanError> for SessionError {
@@ -66,17 +105,20 @@ impl Session {
 
     /// Plans a finished graph and makes it ready on this session's device and states.
     pub fn runner(&mut self, graph: &Graph) -> Result<Runner, SessionError> {
-        self.prepare(&graph.finish()?)
+        let program = plan(&graph.finish()?, &Options::new(self.store.device().caps()))?;
+        Ok(Runner::new(program, &mut self.store)?)
     }
 
     /// The training step, ready to run.
+    ///
+    /// # Errors
+    /// [`SessionError::TooLarge`] with the largest batch that fits, and all that can be wrong with a
+    /// model or a device.
     pub fn train_step(&mut self, batch: usize) -> Result<Runner, SessionError> {
-        let source = train_source(self.model.as_ref(), &self.optim, batch, self.seed)?;
-        self.prepare(&source)
-    }
-
-    fn prepare(&mut self, source: &Source) -> Result<Runner, SessionError> {
-        let program = plan(source, &Options::new(self.store.device().caps()))?;
-        Ok(Runner::new(program, &mut self.store)?)
+        let caps = self.store.device().caps();
+        let (model, optim, seed) = (self.model.as_ref(), &self.optim, self.seed);
+        let step = Step { model, optim, seed };
+        let tried = step.program(batch, caps).and_then(|program| Ok(Runner::new(program, &mut self.store)?));
+        tried.map_err(|error| step.refusal(error, batch, self.store.device()))
     }
 }
