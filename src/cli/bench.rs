@@ -76,6 +76,7 @@ fn step(args: &StepArgs, device: Option<&str>, json: bool) -> Result<(), Error> 
     let device = device::open(device)?;
     let roof = Roof::measure(device.gpu())?;
     let mut session = Session::new(&config.model, &config.optim, config.train.seed, device)?;
+    session.recompute = config.train.recompute;
     let t = time_steps(&mut session, &args.preset, config.train.batch, WARM, STEPS)?;
     if json {
         let mut object = serde_json::to_value(&t)?;

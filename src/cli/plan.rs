@@ -29,9 +29,12 @@ pub fn plan(args: &PlanArgs) -> Result<(), Error> {
     let device = device::open(args.device.device.as_deref())?;
     let model = config.model.build().map_err(Error::new)?;
     let batch = config.train.batch;
-    let step = Step { model: model.as_ref(), optim: &config.optim, seed: config.train.seed };
+    let (seed, recompute) = (config.train.seed, config.train.recompute);
+    let step = Step { model: model.as_ref(), optim: &config.optim, seed, recompute };
     let program = step.program(batch, device.caps()).map_err(|error| step.refusal(error, batch, &device))?;
     let (totals, memory) = (program.totals(), Memory::of(&program, model.as_ref(), &config.optim));
+    let plain = Step { recompute: false, ..step }.program(batch, device.caps());
+    let recompute_saves = plain.map_or(0, |plain| plain.totals().memory - totals.memory);
     let fits = Capacity::of(&device).check(&program);
     if args.json {
         let row = json!({
@@ -50,6 +53,7 @@ pub fn plan(args: &PlanArgs) -> Result<(), Error> {
             "activation_bytes": memory.activations,
             "shared_bytes": memory.shared,
             "reuse_saved_bytes": memory.reuse_saves(),
+            "recompute_saved_bytes": recompute_saves,
             "peak_bytes": memory.peak(),
             "fits": fits.is_ok(),
         });
@@ -79,6 +83,9 @@ pub fn plan(args: &PlanArgs) -> Result<(), Error> {
     let [alone, saved] = [memory.activations, memory.reuse_saves()].map(size);
     term::say(format!("peak         {:>10}", size(memory.peak())))?;
     term::say(format!("activations would take {alone} if none shared memory: reuse saves {saved}"))?;
+    if recompute {
+        term::say(format!("without recomputation more would be held: it saves {}", size(recompute_saves)))?;
+    }
     if let Err(exceeded) = fits {
         term::note(step.refusal(DeviceError::from(exceeded).into(), batch, &device));
     }

@@ -44,6 +44,7 @@ pub fn profile(args: &ProfileArgs) -> Result<(), Error> {
     let device = device::open(args.device.device.as_deref())?;
     let roof = Roof::measure(device.gpu())?;
     let mut session = Session::new(&config.model, &config.optim, config.train.seed, device)?;
+    session.recompute = config.train.recompute;
     let profile = train::profile(&mut session, config.train.batch, args.steps as usize)?;
     if let Some(path) = &args.trace {
         trace(&profile, path)?;

@@ -6,9 +6,9 @@ use std::sync::mpsc;
 /// A range of a buffer, in 32-bit words.
 #[derive(Clone, Debug)]
 pub struct Span {
-    buffer: wgpu::Buffer,
-    offset: u64,
-    len: u64,
+    pub(super) buffer: wgpu::Buffer,
+    pub(super) offset: u64,
+    pub(super) len: u64,
 }
 
 impl Span {
@@ -31,6 +31,9 @@ impl Span {
         })
     }
 }
+
+/// Recorded commands, to be submitted once.
+pub struct Commands(pub(super) wgpu::CommandBuffer);
 
 /// Commands handed to the device.
 pub struct Submission(wgpu::SubmissionIndex);
@@ -101,14 +104,24 @@ impl Gpu {
         self.queue.write_buffer(&span.buffer, 4 * span.offset, bytemuck::cast_slice(data));
     }
 
-    /// Records commands into one compute pass and submits them without waiting.
-    pub fn submit(&self, record: impl FnOnce(&mut wgpu::ComputePass<'_>)) -> Submission {
+    /// Records commands into one compute pass.
+    pub fn record(&self, record: impl FnOnce(&mut wgpu::ComputePass<'_>)) -> Commands {
         let mut encoder = self.device.create_command_encoder(&Default::default());
         {
             let mut pass = encoder.begin_compute_pass(&Default::default());
             record(&mut pass);
         }
-        Submission(self.queue.submit([encoder.finish()]))
+        Commands(encoder.finish())
+    }
+
+    /// Submits commands in this order without waiting.
+    pub fn submit_recorded(&self, commands: impl IntoIterator<Item = Commands>) -> Submission {
+        Submission(self.queue.submit(commands.into_iter().map(|c| c.0)))
+    }
+
+    /// Records commands into one compute pass and submits them without waiting.
+    pub fn submit(&self, record: impl FnOnce(&mut wgpu::ComputePass<'_>)) -> Submission {
+        self.submit_recorded([self.record(record)])
     }
 
     /// Blocks until a submission and everything before it has run.

@@ -3,10 +3,12 @@
 mod memory;
 mod pipeline;
 mod reflect;
+mod staging;
 
-pub use memory::{Readback, Span, Submission};
+pub use memory::{Commands, Readback, Span, Submission};
 pub use pipeline::{Pipeline, Ready};
 pub use reflect::{Mismatch, reflect};
+pub use staging::Staging;
 
 use crate::kernels::{Caps, Class};
 use std::collections::HashMap;

@@ -1,12 +1,15 @@
 //! Running programs: a device, the states programs share, and a program made ready.
 
-use super::{Capacity, Exceeded, Launch, PlanError, Program, Purpose, View};
+use super::feed::Room;
+use super::recorder::Recorder;
+use super::{Capacity, Exceeded, Feed, Launch, PlanError, Program, Purpose, Upload, View};
 use crate::gpu::{Gpu, GpuError, Readback, Ready, Span};
 use crate::kernels::{Caps, Class, Slot};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
 /// Steps that may be on their way before the host waits for the oldest.
@@ -210,8 +213,10 @@ pub struct Runner {
     program: Program,
     device: Device,
     memory: Vec<Memory>,
-    /// For every launch, its stages; empty on the CPU.
-    ready: Vec<Vec<Ready>>,
+    /// The commands of a run; none on the CPU.
+    recorder: Option<Recorder>,
+    /// The input that is fed, and where its uploads go when they have been used.
+    fed: Option<(View, Sender<Upload>)>,
     in_flight: VecDeque<crate::gpu::Submission>,
     host: Duration,
 }
@@ -246,11 +251,12 @@ impl Runner {
             });
             made += 4 * buffer.len as u64;
         }
-        let ready = match &device {
-            Device::Cpu | Device::Twins => Vec::new(),
-            Device::Gpu(gpu) => prepare(gpu, &program, &memory, checks)?,
+        let recorder = match &device {
+            Device::Cpu | Device::Twins => None,
+            Device::Gpu(gpu) => Some(Recorder::new(gpu.clone(), prepare(gpu, &program, &memory, checks)?)),
         };
-        Ok(Runner { program, device, memory, ready, in_flight: VecDeque::new(), host: Duration::ZERO })
+        let (in_flight, host) = (VecDeque::new(), Duration::ZERO);
+        Ok(Runner { program, device, memory, recorder, fed: None, in_flight, host })
     }
 
     /// The program.
@@ -260,12 +266,7 @@ impl Runner {
 
     /// Writes an input. It is queued before the next run.
     pub fn write(&self, name: &str, data: &[f32]) -> Result<(), DeviceError> {
-        let (_, view) = self
-            .program
-            .inputs
-            .iter()
-            .find(|(n, _)| n == name)
-            .ok_or_else(|| DeviceError::Name { kind: "input", name: name.into() })?;
+        let view = self.input(name)?;
         if view.len != data.len() {
             return Err(DeviceError::Length { name: name.into(), needs: view.len, has: data.len() });
         }
@@ -273,10 +274,49 @@ impl Runner {
         Ok(())
     }
 
+    fn input(&self, name: &str) -> Result<View, DeviceError> {
+        let input = self.program.inputs.iter().find(|(n, _)| n == name);
+        input.map(|(_, view)| *view).ok_or_else(|| DeviceError::Name { kind: "input", name: name.into() })
+    }
+
+    /// Where another thread finds room for the contents of an input in the runs to come, for
+    /// [`Runner::run_with`].
+    pub fn feed(&mut self, name: &str) -> Result<Feed, DeviceError> {
+        let view = self.input(name)?;
+        let (send, receive) = channel();
+        // One for every run on its way, one to be handed over and one to be filled.
+        for _ in 0..IN_FLIGHT + 2 {
+            let room = match &self.device {
+                Device::Gpu(gpu) => Room::Gpu { staging: gpu.staging(view.len)?, words: view.len },
+                Device::Cpu | Device::Twins => Room::Host(vec![0.0; view.len]),
+            };
+            // The receiver is still here.
+            let _ = send.send(Upload(room));
+        }
+        self.fed = Some((view, send));
+        Ok(Feed(receive))
+    }
+
     /// Runs the program once. On a GPU this returns as soon as the commands are queued, unless
     /// several runs are still on their way.
     pub fn run(&mut self) -> Result<(), DeviceError> {
-        let Device::Gpu(gpu) = self.device.clone() else {
+        self.start(None)
+    }
+
+    /// Runs the program once with the contents of a filled upload from [`Runner::feed`].
+    pub fn run_with(&mut self, upload: Upload) -> Result<(), DeviceError> {
+        self.start(Some(upload))
+    }
+
+    fn start(&mut self, upload: Option<Upload>) -> Result<(), DeviceError> {
+        let fed = upload.and_then(|upload| Some((upload, self.fed.clone()?)));
+        let (Device::Gpu(gpu), Some(recorder)) = (self.device.clone(), &mut self.recorder) else {
+            if let Some((Upload(Room::Host(words)), (view, used))) = fed
+                && let Memory::Host(host) = &self.memory[view.buffer]
+            {
+                // Nobody takes it back where the feed is gone.
+                let _ = used.send(Upload(Room::Host(host.replace(words))));
+            }
             self.program.launches.iter().for_each(|launch| run_on_host(launch, &self.memory, &self.device));
             return Ok(());
         };
@@ -289,7 +329,17 @@ impl Runner {
             gpu.wait_for(oldest)?;
         }
         let start = Instant::now();
-        let submission = gpu.submit(|pass| self.ready.iter().flatten().for_each(|r| r.record(pass)));
+        let run = recorder.next();
+        let submission = if let Some((Upload(Room::Gpu { staging, words }), (view, used))) = fed
+            && let Memory::Gpu(span) = &self.memory[view.buffer]
+        {
+            let copy = gpu.upload(&staging, &span.slice(view.offset, view.len));
+            let submission = gpu.submit_recorded([copy, run]);
+            gpu.recall(staging, move |staging| _ = used.send(Upload(Room::Gpu { staging, words })));
+            submission
+        } else {
+            gpu.submit_recorded([run])
+        };
         self.host += start.elapsed();
         self.in_flight.push_back(submission);
         Ok(gpu.check()?)
@@ -333,16 +383,17 @@ impl Runner {
             };
             return Ok((self.program.launches.iter().map(time).collect(), false));
         };
+        let ready = self.recorder.as_ref().map_or(&[][..], Recorder::ready);
         let mut times = Vec::new();
         if gpu.has_timestamps() {
-            let flat: Vec<&Ready> = self.ready.iter().flatten().collect();
+            let flat: Vec<&Ready> = ready.iter().flatten().collect();
             let mut stages = gpu.time_each(&flat)?.into_iter();
-            for stage in &self.ready {
+            for stage in ready {
                 times.push(stages.by_ref().take(stage.len()).sum());
             }
             return Ok((times, true));
         }
-        for stages in &self.ready {
+        for stages in ready {
             let start = Instant::now();
             gpu.submit(|pass| stages.iter().for_each(|r| r.record(pass)));
             gpu.wait()?;

@@ -4,7 +4,7 @@ use super::{SessionError, train_source};
 use crate::kernels::Caps;
 use crate::models::Model;
 use crate::nn::OptimConfig;
-use crate::program::{Capacity, Device, Options, Program, Purpose, plan};
+use crate::program::{Capacity, Device, Options, Program, Purpose, plan, plan_recomputing};
 
 /// Everything a training step is planned from but its batch.
 #[derive(Clone, Copy)]
@@ -15,12 +15,15 @@ pub struct Step<'a> {
     pub optim: &'a OptimConfig,
     /// The run's seed.
     pub seed: u64,
+    /// Whether activations are computed again rather than held.
+    pub recompute: bool,
 }
 
 impl Step<'_> {
     /// The step for a device with these capabilities; `None` plans for the CPU.
     pub fn program(&self, batch: usize, caps: Option<Caps>) -> Result<Program, SessionError> {
         let source = train_source(self.model, self.optim, batch, self.seed)?;
+        let plan = if self.recompute { plan_recomputing } else { plan };
         Ok(plan(&source, &Options::new(caps))?)
     }
 

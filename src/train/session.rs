@@ -76,6 +76,8 @@ pub struct Session {
     pub optim: OptimConfig,
     /// The run's seed.
     pub seed: u64,
+    /// Whether training computes activations again rather than hold them.
+    pub recompute: bool,
     /// Parameters, statistics, moments, counters.
     pub store: Store,
 }
@@ -95,7 +97,7 @@ impl Session {
                 store.write(&net.stats_state(), &stats)?;
             }
         }
-        Ok(Session { model, config: config.clone(), optim: optim.clone(), seed, store })
+        Ok(Session { model, config: config.clone(), optim: optim.clone(), seed, recompute: false, store })
     }
 
     /// An empty graph whose noise belongs to `domain` and counts its steps in the state `clock`.
@@ -117,7 +119,7 @@ impl Session {
     pub fn train_step(&mut self, batch: usize) -> Result<Runner, SessionError> {
         let caps = self.store.device().caps();
         let (model, optim, seed) = (self.model.as_ref(), &self.optim, self.seed);
-        let step = Step { model, optim, seed };
+        let step = Step { model, optim, seed, recompute: self.recompute };
         let tried = step.program(batch, caps).and_then(|program| Ok(Runner::new(program, &mut self.store)?));
         tried.map_err(|error| step.refusal(error, batch, self.store.device()))
     }
