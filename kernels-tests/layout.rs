@@ -5,8 +5,10 @@ use crate::support::{
     random_values, sound,
 };
 use limn::graph::{Graph, Var, gradients};
+use limn::kernels::Caps;
 use limn::ops::Adam;
 use limn::program::{Device, Options, Program, Purpose, Source, View, plan};
+use limn::train::{Config, PRESETS, train_source};
 
 const CPU: Options = Options { caps: None, choices: None, fuse: true, reuse: true };
 
@@ -33,8 +35,55 @@ fn values_that_are_never_alive_together_share_a_buffer() {
     assert_same_under_every_plan(&source, &random_values(&source), &Device::Twins, 2);
 }
 
+/// The most words of temporaries alive at one launch: no reuse can take less.
+fn most_alive(apart: &Program) -> usize {
+    let mut lives: Vec<Option<[usize; 2]>> = vec![None; apart.buffers.len()];
+    for (at, launch) in apart.launches.iter().enumerate() {
+        for view in launch.reads.iter().flatten().chain(&launch.writes).chain(&launch.scratch) {
+            lives[view.buffer].get_or_insert([at, at])[1] = at;
+        }
+    }
+    let lives = std::iter::zip(&apart.buffers, lives).filter(|(b, _)| b.purpose == Purpose::Temp);
+    let lives: Vec<_> = lives.filter_map(|(b, life)| Some((b.len, life?))).collect();
+    let at =
+        |i: usize| lives.iter().filter(|(_, [first, last])| (*first..=*last).contains(&i)).map(|(len, _)| len).sum();
+    (0..apart.launches.len()).map(at).max().expect("launches")
+}
+
 #[test]
-fn a_smaller_buffer_grows_for_a_larger_value() {
+fn presets_take_little_more_than_what_is_alive_at_once() {
+    for (name, _) in PRESETS {
+        let config = Config::preset(name).expect("a preset");
+        let model = config.model.build().expect("a model");
+        let source = train_source(model.as_ref(), &config.optim, config.train.batch, 0).expect("a step");
+        for caps in [None, gpu().caps(), Some(Caps::WEBGPU)] {
+            let on = Options::new(caps);
+            let (shared, apart) = (planned(&source, &on), planned(&source, &Options { reuse: false, ..on }));
+            let (takes, least) = (shared.totals().temporary as f64 / 4.0, most_alive(&apart) as f64);
+            assert!(takes <= 1.1 * least, "{name} {caps:?}: {takes} words where {least} are alive at once");
+            assert_eq!(shared.totals().unshared, apart.totals().temporary, "{name}");
+        }
+    }
+}
+
+#[test]
+fn small_values_lie_side_by_side_where_a_large_one_was() {
+    let g = graph();
+    let x = g.input("x", &[64, 8]);
+    // Two halves are made from the large one's sums, when it is gone, and read together.
+    let (a, b) = (x.tanh().flip(0).sum_axes(&[1]), x.flip(1).flip(0).sum_axes(&[1]));
+    let (a, b) = (&a + &a.flip(0), &b - &b.flip(0));
+    g.output("y", &(&a.flip(0) * &b.flip(0)));
+    let source = g.finish().expect("a graph");
+    let program = planned(&source, &CPU);
+    let beside = program.launches.iter().flat_map(|l| l.reads.iter().flatten().chain(&l.writes));
+    assert!(beside.clone().any(|v| v.offset > 0), "{}", program.listing());
+    assert!(beside.filter(|v| v.offset > 0).all(|v| v.offset % 64 == 0));
+    assert_same_everywhere(&source, &random_values(&source), &gpu(), 2);
+}
+
+#[test]
+fn the_largest_value_decides_the_size_of_what_is_shared() {
     let g = graph();
     let x = g.input("x", &[4, 5]);
     let y = x.flip(0).flip(1).pad(0, 3, 2).pad(1, 40, 1);

@@ -13,6 +13,9 @@ use std::fmt::Debug;
 use std::rc::Rc;
 use std::sync::Arc;
 
+/// Elements of the largest tensor: kernels count them in 32 bits, and offsets with a sign.
+const MOST_ELEMENTS: usize = i32::MAX as usize;
+
 /// A mistake in a model, found while its graph was built.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum GraphError {
@@ -25,6 +28,12 @@ pub enum GraphError {
         shapes: Vec<Vec<usize>>,
         /// What does not fit.
         why: String,
+    },
+    /// A tensor with more elements than kernels can count.
+    #[error("a tensor of shape {shape:?} has more than the {MOST_ELEMENTS} elements limn can count")]
+    TooLarge {
+        /// Its shape.
+        shape: Vec<usize>,
     },
     /// An op without a gradient rule for what was asked.
     #[error("{op} has no {order}-order gradient")]
@@ -199,6 +208,10 @@ impl Graph {
 
     fn value(&self, shape: &[usize], place: Place) -> Var {
         let mut inner = self.inner.borrow_mut();
+        let len = shape.iter().try_fold(1usize, |len, n| len.checked_mul(*n));
+        if len.is_none_or(|len| len > MOST_ELEMENTS) {
+            inner.error.get_or_insert(GraphError::TooLarge { shape: shape.to_vec() });
+        }
         inner.source.values.push(Value { shape: shape.to_vec(), place });
         Var { graph: self.clone(), id: inner.source.values.len() - 1, shape: shape.into() }
     }

@@ -97,6 +97,35 @@ fn pixelcnn_completes_what_is_hidden_and_keeps_what_is_known() {
 }
 
 #[test]
+fn a_batch_that_does_not_fit_is_refused_with_the_largest_that_does() {
+    let place = Place::new();
+    let out = place.path("run");
+    for device in ["cpu", "twins", "0"] {
+        for batch in ["3000000", "4294967295"] {
+            let absurd = ["--batch", batch, "--device", device];
+            for command in
+                [&["plan", "vae"][..], &["plan", "pixelcnn"], &["bench", "step", "dcgan"], &["profile", "vae"]]
+            {
+                let words = [&format!("batch {batch} does not fit"), "the largest batch that fits is"];
+                limn(&[command, &absurd].concat()).bad(&words);
+            }
+        }
+        // A run that is refused leaves no folder behind.
+        let wide = ["train", "pixelcnn", "--batch", "6000", "--set", "model.hidden=240", "--out", text(&out)];
+        limn(&[&wide[..], &["--device", device]].concat())
+            .bad(&["batch 6000 does not fit", "the largest batch that fits is"]);
+        assert!(!out.exists());
+    }
+    let rows = on_cpu(&["plan", "vae", "--json"]).good().rows();
+    let bytes = |key: &str| rows[0][key].as_u64().expect("bytes");
+    let parts = ["parameter", "optimizer", "gradient", "record", "input", "shared"];
+    assert_eq!(parts.iter().map(|part| bytes(&format!("{part}_bytes"))).sum::<u64>(), bytes("peak_bytes"));
+    assert!(bytes("parameter_bytes") >= 4 * 652_824 && bytes("optimizer_bytes") == 2 * bytes("parameter_bytes"));
+    assert_eq!(bytes("activation_bytes") - bytes("shared_bytes"), bytes("reuse_saved_bytes"));
+    assert_eq!(rows[0]["fits"], true);
+}
+
+#[test]
 fn plans_benches_and_profiles_speak_of_presets() {
     let out = on_cpu(&["plan", "vae"]).good().out;
     assert!(out.contains("fc1.weight") && out.trim_end().ends_with("parameters: 652824"), "{out}");

@@ -1,8 +1,8 @@
 //! `limn plan`: the program of a preset.
 
 use super::{DeviceArg, Error, PrecisionArg, Setting, config, device, setting, term};
-use crate::program::{Options, Totals, plan as make};
-use crate::train::train_source;
+use crate::program::{Capacity, DeviceError, size};
+use crate::train::{Memory, Step};
 use serde_json::json;
 
 /// Arguments of `limn plan`.
@@ -30,9 +30,14 @@ pub fn plan(args: &PlanArgs) -> Result<(), Error> {
     let config = config(&args.preset, args.batch, &args.set)?;
     let device = device::open_for(args.device.device.as_deref(), args.precision.of(&config))?;
     let model = config.model.build().map_err(Error::new)?;
-    let source = train_source(model.as_ref(), &config.optim, config.train.batch, config.train.seed)?;
-    let program = make(&source, &Options::new(device.caps()))?;
-    let totals: Totals = program.totals();
+    let batch = config.train.batch;
+    let (seed, recompute) = (config.train.seed, config.train.recompute);
+    let step = Step { model: model.as_ref(), optim: &config.optim, seed, recompute, choices: None };
+    let program = step.program(batch, device.caps()).map_err(|error| step.refusal(error, batch, &device))?;
+    let (totals, memory) = (program.totals(), Memory::of(&program, model.as_ref(), &config.optim));
+    let plain = Step { recompute: false, ..step }.program(batch, device.caps());
+    let recompute_saves = plain.map_or(0, |plain| plain.totals().memory - totals.memory);
+    let fits = Capacity::of(&device).check(&program);
     if args.json {
         let row = json!({
             "preset": args.preset,
@@ -42,9 +47,17 @@ pub fn plan(args: &PlanArgs) -> Result<(), Error> {
             "launches": totals.launches,
             "gflop_per_step": totals.flops as f64 / 1e9,
             "bytes_per_step": totals.bytes,
-            "memory_bytes": totals.memory,
-            "temporary_bytes": totals.temporary,
-            "unshared_bytes": totals.unshared,
+            "parameter_bytes": memory.parameters,
+            "optimizer_bytes": memory.optimizer,
+            "gradient_bytes": memory.gradients,
+            "record_bytes": memory.records,
+            "input_bytes": memory.inputs,
+            "activation_bytes": memory.activations,
+            "shared_bytes": memory.shared,
+            "reuse_saved_bytes": memory.reuse_saves(),
+            "recompute_saved_bytes": recompute_saves,
+            "peak_bytes": memory.peak(),
+            "fits": fits.is_ok(),
         });
         return term::say(row);
     }
@@ -57,14 +70,26 @@ pub fn plan(args: &PlanArgs) -> Result<(), Error> {
     }
     term::say(format!("\nthe training step, batch {}, on {}:", config.train.batch, device.name()))?;
     term::say(program.listing())?;
-    let mb = |bytes: u64| format!("{:.1} MB", bytes as f64 / 1e6);
-    term::say(format!("launches    {}", totals.launches))?;
-    term::say(format!("arithmetic  {:.3} GFLOP a step", totals.flops as f64 / 1e9))?;
-    term::say(format!("memory      {} in all", mb(totals.memory)))?;
-    term::say(format!(
-        "temporaries {} in shared buffers; {} if each had its own",
-        mb(totals.temporary),
-        mb(totals.unshared)
-    ))?;
+    term::say(format!("launches     {}", totals.launches))?;
+    term::say(format!("arithmetic   {:.3} GFLOP a step", totals.flops as f64 / 1e9))?;
+    for (what, bytes) in [
+        ("weights", memory.parameters),
+        ("optimiser", memory.optimizer),
+        ("gradients", memory.gradients),
+        ("records", memory.records),
+        ("inputs", memory.inputs),
+        ("activations", memory.shared),
+    ] {
+        term::say(format!("{what:<12} {:>10}", size(bytes)))?;
+    }
+    let [alone, saved] = [memory.activations, memory.reuse_saves()].map(size);
+    term::say(format!("peak         {:>10}", size(memory.peak())))?;
+    term::say(format!("activations would take {alone} if none shared memory: reuse saves {saved}"))?;
+    if recompute {
+        term::say(format!("without recomputation more would be held: it saves {}", size(recompute_saves)))?;
+    }
+    if let Err(exceeded) = fits {
+        term::note(step.refusal(DeviceError::from(exceeded).into(), batch, &device));
+    }
     term::say(format!("parameters: {}", model.parameters()))
 }

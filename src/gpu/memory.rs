@@ -6,9 +6,9 @@ use std::sync::mpsc;
 /// A range of a buffer, in 32-bit words.
 #[derive(Clone, Debug)]
 pub struct Span {
-    buffer: wgpu::Buffer,
-    offset: u64,
-    len: u64,
+    pub(super) buffer: wgpu::Buffer,
+    pub(super) offset: u64,
+    pub(super) len: u64,
 }
 
 impl Span {
@@ -32,6 +32,9 @@ impl Span {
     }
 }
 
+/// Recorded commands, to be submitted once.
+pub struct Commands(pub(super) wgpu::CommandBuffer);
+
 /// Commands handed to the device.
 pub struct Submission(wgpu::SubmissionIndex);
 
@@ -42,10 +45,15 @@ pub struct Readback {
 }
 
 impl Gpu {
+    /// Bytes of the largest storage buffer there may be.
+    pub fn largest_buffer(&self) -> u64 {
+        self.caps.max_binding_bytes.min(self.limits.max_buffer_size)
+    }
+
     /// A zeroed storage buffer of `words` 32-bit words; `what` names it in errors.
     pub fn buffer(&self, words: usize, what: &str) -> Result<Span, GpuError> {
         let needs = 4 * words.max(1) as u64;
-        let has = self.caps.max_binding_bytes.min(self.limits.max_buffer_size);
+        let has = self.largest_buffer();
         if needs > has {
             return Err(GpuError::TooLarge { what: what.to_string(), needs, has });
         }
@@ -96,14 +104,24 @@ impl Gpu {
         self.queue.write_buffer(&span.buffer, 4 * span.offset, bytemuck::cast_slice(data));
     }
 
-    /// Records commands into one compute pass and submits them without waiting.
-    pub fn submit(&self, record: impl FnOnce(&mut wgpu::ComputePass<'_>)) -> Submission {
+    /// Records commands into one compute pass.
+    pub fn record(&self, record: impl FnOnce(&mut wgpu::ComputePass<'_>)) -> Commands {
         let mut encoder = self.device.create_command_encoder(&Default::default());
         {
             let mut pass = encoder.begin_compute_pass(&Default::default());
             record(&mut pass);
         }
-        Submission(self.queue.submit([encoder.finish()]))
+        Commands(encoder.finish())
+    }
+
+    /// Submits commands in this order without waiting.
+    pub fn submit_recorded(&self, commands: impl IntoIterator<Item = Commands>) -> Submission {
+        Submission(self.queue.submit(commands.into_iter().map(|c| c.0)))
+    }
+
+    /// Records commands into one compute pass and submits them without waiting.
+    pub fn submit(&self, record: impl FnOnce(&mut wgpu::ComputePass<'_>)) -> Submission {
+        self.submit_recorded([self.record(record)])
     }
 
     /// Blocks until a submission and everything before it has run.

@@ -4,10 +4,12 @@ mod cache;
 mod memory;
 mod pipeline;
 mod reflect;
+mod staging;
 
-pub use memory::{Readback, Span, Submission};
+pub use memory::{Commands, Readback, Span, Submission};
 pub use pipeline::{Pipeline, Ready};
 pub use reflect::{Mismatch, reflect};
+pub use staging::Staging;
 
 use crate::kernels::{Caps, Class, Coop, Precision};
 use std::collections::HashMap;
@@ -139,6 +141,8 @@ fn instance() -> wgpu::Instance {
     let mut desc = wgpu::InstanceDescriptor::new_without_display_handle();
     desc.backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
     desc.flags = wgpu::InstanceFlags::from_build_config().with_env();
+    // Asked for more than this share of the memory, drivers would rather slow down than refuse.
+    desc.memory_budget_thresholds.for_resource_creation = Some(95);
     wgpu::Instance::new(desc)
 }
 

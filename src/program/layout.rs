@@ -5,6 +5,7 @@
 //! even for disjoint ranges. Everything else shares buffers by liveness.
 
 use super::plan::{accesses, copy};
+use super::share::share;
 use super::{Body, Buffer, Launch, Node, Options, Place, PlanError, Program, Purpose, Source, Value, ValueId, View};
 use crate::kernels::Access;
 use std::collections::HashMap;
@@ -31,10 +32,8 @@ pub(super) fn place(source: &Source, nodes: Vec<Node>, options: &Options) -> Res
     let nodes = layout.flatten(nodes);
     let source = layout.source.clone();
     let mut unshared = 0;
-    let last_use = layout.last_uses(&nodes);
-    let mut free: Vec<usize> = Vec::new();
     let mut launches = Vec::new();
-    for (at, node) in nodes.iter().enumerate() {
+    for node in &nodes {
         let Body::Kernel(kernel) = &node.body else { continue };
         let recipe = options.recipe(kernel.as_ref())?;
         let reads: Vec<Option<View>> = node.reads.iter().map(|r| r.map(|r| layout.view(r))).collect();
@@ -44,7 +43,7 @@ pub(super) fn place(source: &Source, nodes: Vec<Node>, options: &Options) -> Res
             if !layout.views.contains_key(&root) && matches!(source.values[root].place, Place::Node(_)) {
                 let len = source.values[root].len();
                 unshared += len;
-                let buffer = layout.take(&mut free, len, options.reuse);
+                let buffer = layout.add(len, Purpose::Temp);
                 layout.views.insert(root, View { buffer, offset: 0, len });
             }
             writes.push(layout.view(*write));
@@ -52,32 +51,21 @@ pub(super) fn place(source: &Source, nodes: Vec<Node>, options: &Options) -> Res
         let mut scratch = Vec::new();
         for &len in recipe.iter().flat_map(|r| &r.scratch) {
             unshared += len;
-            let buffer = layout.take(&mut free, len, options.reuse);
+            let buffer = layout.add(len, Purpose::Temp);
             scratch.push(View { buffer, offset: 0, len });
         }
         let written = |v: &View| writes.iter().chain(&scratch).any(|w: &View| w.buffer == v.buffer);
         if reads.iter().flatten().any(written) {
             return Err(PlanError::Aliased { kernel: kernel.signature().name, label: kernel.label() });
         }
-        free.extend(scratch.iter().map(|s| s.buffer));
-        // What nobody reads from here on gives its buffer back.
-        let touched = node.reads.iter().flatten().chain(&node.writes).map(|id| source.root(*id));
-        let mut touched: Vec<ValueId> = touched.collect();
-        touched.sort_unstable();
-        touched.dedup();
-        for root in touched {
-            let view = layout.views.get(&root);
-            if let Some(view) = view
-                && last_use.get(&root).copied().unwrap_or(at) <= at
-                && layout.buffers[view.buffer].purpose == Purpose::Temp
-            {
-                free.push(view.buffer);
-            }
-        }
         launches.push(Launch { kernel: kernel.clone(), recipe, reads, writes, scratch, scope: node.scope.clone() });
     }
     let outputs = source.outputs.iter().map(|(name, id)| (name.clone(), layout.view(*id))).collect();
-    Ok(Program { launches, buffers: layout.buffers, inputs: layout.inputs, outputs, unshared })
+    let mut program = Program { launches, buffers: layout.buffers, inputs: layout.inputs, outputs, unshared };
+    if options.reuse {
+        share(&mut program);
+    }
+    Ok(program)
 }
 
 impl Layout {
@@ -111,35 +99,6 @@ impl Layout {
             // Nodes run in the order they were built, so a value is written before it is read.
             _ => *self.views.get(&root).expect("a value is written before it is read"),
         }
-    }
-
-    /// A free buffer of at least `len` elements: the tightest that fits, else the largest, grown.
-    fn take(&mut self, free: &mut Vec<usize>, len: usize, reuse: bool) -> usize {
-        let size = |layout: &Self, b: usize| layout.buffers[b].len;
-        let fits = (0..free.len()).filter(|f| size(self, free[*f]) >= len).min_by_key(|f| size(self, free[*f]));
-        let best = fits.or_else(|| (0..free.len()).max_by_key(|f| size(self, free[*f])));
-        match best.filter(|_| reuse) {
-            Some(at) => {
-                let buffer = free.swap_remove(at);
-                self.buffers[buffer].len = size(self, buffer).max(len);
-                buffer
-            }
-            None => self.add(len, Purpose::Temp),
-        }
-    }
-
-    /// The last node that touches each root value; outputs are touched for ever.
-    fn last_uses(&self, nodes: &[Node]) -> HashMap<ValueId, usize> {
-        let mut last = HashMap::new();
-        for (at, node) in nodes.iter().enumerate() {
-            for id in node.reads.iter().flatten().chain(&node.writes) {
-                last.insert(self.source.root(*id), at);
-            }
-        }
-        for (_, id) in &self.source.outputs {
-            last.insert(self.source.root(*id), usize::MAX);
-        }
-        last
     }
 
     /// Gives every flat buffer its place, has producers write their pieces there, and turns what

@@ -5,14 +5,21 @@
 //! values out in buffers; the result is a [`Program`]. A [`Runner`] holds a program ready on a
 //! device, which may be a GPU or the CPU twins.
 
+mod capacity;
+mod feed;
 mod fuse;
 mod layout;
 mod listing;
 mod plan;
+mod recompute;
+mod recorder;
 mod run;
+mod share;
 
+pub use capacity::{Capacity, Exceeded, size};
+pub use feed::{Feed, Upload};
 pub use listing::Totals;
-pub use plan::{Options, PlanError, plan};
+pub use plan::{Options, PlanError, plan, plan_recomputing};
 pub use run::{Device, DeviceError, Pending, Runner, Store};
 
 pub(crate) use fuse::is_run;

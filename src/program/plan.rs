@@ -1,5 +1,6 @@
 //! Planning: dead nodes, fusion, lowering to launches.
 
+use super::recompute::Lowered;
 use super::{Body, Node, Place, Program, Source, fuse, layout};
 use crate::kernels::{Access, Caps, Kernel, Recipe, copy::Copy};
 use crate::tune::Choices;
@@ -29,9 +30,7 @@ impl Options<'_> {
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
     /// A kernel has no variant within the device's limits.
-    #[error(
-        "{kernel} {label} has no variant within this device's limits; use a smaller batch or model, or another device"
-    )]
+    #[error("{kernel} {label} is too large for every variant within this device's limits")]
     NoVariant {
         /// Kernel name.
         kernel: &'static str,
@@ -78,6 +77,20 @@ impl Options<'_> {
 
 /// Plans a program.
 pub fn plan(source: &Source, options: &Options) -> Result<Program, PlanError> {
+    layout::place(source, lower(source, options)?, options)
+}
+
+/// Plans a program that takes more time and less memory: it computes activations again instead of
+/// holding them for the backward pass, in the way that was found to take least.
+pub fn plan_recomputing(source: &Source, options: &Options) -> Result<Program, PlanError> {
+    let ways = Lowered::new(source, lower(source, options)?).smaller();
+    let programs = ways.into_iter().map(|way| layout::place(&way.source, way.nodes, options));
+    let programs = programs.collect::<Result<Vec<_>, _>>()?;
+    Ok(programs.into_iter().min_by_key(|p| p.totals().memory).unwrap_or_default())
+}
+
+/// The launches to be, fused.
+fn lower(source: &Source, options: &Options) -> Result<Vec<Node>, PlanError> {
     let mut nodes = alive(source);
     if options.fuse {
         nodes = fuse::epilogues(source, nodes);
@@ -88,7 +101,7 @@ pub fn plan(source: &Source, options: &Options) -> Result<Program, PlanError> {
             operands_fit(source, node, kernel.as_ref())?;
         }
     }
-    layout::place(source, nodes, options)
+    Ok(nodes)
 }
 
 /// The nodes whose results reach an output or a state, in order.

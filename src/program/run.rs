@@ -1,12 +1,15 @@
 //! Running programs: a device, the states programs share, and a program made ready.
 
-use super::{Launch, PlanError, Program, Purpose, View};
+use super::feed::Room;
+use super::recorder::Recorder;
+use super::{Capacity, Exceeded, Feed, Launch, PlanError, Program, Purpose, Upload, View};
 use crate::gpu::{Gpu, GpuError, Readback, Ready, Span};
 use crate::kernels::{Caps, Class, Precision, Slot};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
 /// Steps that may be on their way before the host waits for the oldest.
@@ -32,6 +35,9 @@ pub enum DeviceError {
     /// The program cannot be planned for this device.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// The program is too large for this device.
+    #[error("the program does not fit this device: {0}; make the model smaller or take another device")]
+    Exceeded(#[from] Exceeded),
     /// A name the program does not know.
     #[error("the program has no {kind} called \"{name}\"")]
     Name {
@@ -176,6 +182,12 @@ impl Store {
         Ok(memory)
     }
 
+    /// Bytes a buffer of a program has already.
+    fn present(&self, purpose: &Purpose) -> u64 {
+        let Purpose::State(name) = purpose else { return 0 };
+        self.states.get(name).map_or(0, |(_, len)| 4 * *len as u64)
+    }
+
     /// Writes a whole state, making it if it is new.
     pub fn write(&mut self, name: &str, data: &[f32]) -> Result<(), DeviceError> {
         let memory = self.ensure(name, data.len())?;
@@ -206,8 +218,10 @@ pub struct Runner {
     program: Program,
     device: Device,
     memory: Vec<Memory>,
-    /// For every launch, its stages; empty on the CPU.
-    ready: Vec<Vec<Ready>>,
+    /// The commands of a run; none on the CPU.
+    recorder: Option<Recorder>,
+    /// The input that is fed, and where its uploads go when they have been used.
+    fed: Option<(View, Sender<Upload>)>,
     in_flight: VecDeque<crate::gpu::Submission>,
     host: Duration,
 }
@@ -221,20 +235,33 @@ impl Runner {
     /// Like [`Runner::new`], with the shaders' bounds checks on or off.
     pub fn with_checks(program: Program, store: &mut Store, checks: bool) -> Result<Runner, DeviceError> {
         let device = store.device.clone();
+        let mut capacity = Capacity::of(&device);
+        let present = program.buffers.iter().map(|b| store.present(&b.purpose)).sum();
+        capacity.total = capacity.total.map(|free| free.saturating_add(present));
+        capacity.check(&program)?;
         let mut memory = Vec::new();
+        let mut made = 0;
         for buffer in &program.buffers {
-            memory.push(match &buffer.purpose {
-                Purpose::State(name) => store.ensure(name, buffer.len)?,
-                Purpose::Input(name) => Memory::new(&device, buffer.len, name)?,
-                Purpose::Flat => Memory::new(&device, buffer.len, "gradients")?,
-                Purpose::Temp => Memory::new(&device, buffer.len, "activations")?,
+            let new = match &buffer.purpose {
+                Purpose::State(name) => store.ensure(name, buffer.len),
+                Purpose::Input(name) => Memory::new(&device, buffer.len, name).map_err(DeviceError::from),
+                Purpose::Flat => Memory::new(&device, buffer.len, "gradients").map_err(DeviceError::from),
+                Purpose::Temp => Memory::new(&device, buffer.len, "activations").map_err(DeviceError::from),
+            };
+            memory.push(match new {
+                Err(DeviceError::Gpu(GpuError::OutOfMemory(_))) => {
+                    return Err(Exceeded::Refused { needs: program.totals().memory, has: made }.into());
+                }
+                new => new?,
             });
+            made += 4 * buffer.len as u64;
         }
-        let ready = match &device {
-            Device::Cpu | Device::Twins => Vec::new(),
-            Device::Gpu(gpu) => prepare(gpu, &program, &memory, checks)?,
+        let recorder = match &device {
+            Device::Cpu | Device::Twins => None,
+            Device::Gpu(gpu) => Some(Recorder::new(gpu.clone(), prepare(gpu, &program, &memory, checks)?)),
         };
-        Ok(Runner { program, device, memory, ready, in_flight: VecDeque::new(), host: Duration::ZERO })
+        let (in_flight, host) = (VecDeque::new(), Duration::ZERO);
+        Ok(Runner { program, device, memory, recorder, fed: None, in_flight, host })
     }
 
     /// The program.
@@ -244,12 +271,7 @@ impl Runner {
 
     /// Writes an input. It is queued before the next run.
     pub fn write(&self, name: &str, data: &[f32]) -> Result<(), DeviceError> {
-        let (_, view) = self
-            .program
-            .inputs
-            .iter()
-            .find(|(n, _)| n == name)
-            .ok_or_else(|| DeviceError::Name { kind: "input", name: name.into() })?;
+        let view = self.input(name)?;
         if view.len != data.len() {
             return Err(DeviceError::Length { name: name.into(), needs: view.len, has: data.len() });
         }
@@ -257,10 +279,49 @@ impl Runner {
         Ok(())
     }
 
+    fn input(&self, name: &str) -> Result<View, DeviceError> {
+        let input = self.program.inputs.iter().find(|(n, _)| n == name);
+        input.map(|(_, view)| *view).ok_or_else(|| DeviceError::Name { kind: "input", name: name.into() })
+    }
+
+    /// Where another thread finds room for the contents of an input in the runs to come, for
+    /// [`Runner::run_with`].
+    pub fn feed(&mut self, name: &str) -> Result<Feed, DeviceError> {
+        let view = self.input(name)?;
+        let (send, receive) = channel();
+        // One for every run on its way, one to be handed over and one to be filled.
+        for _ in 0..IN_FLIGHT + 2 {
+            let room = match &self.device {
+                Device::Gpu(gpu) => Room::Gpu { staging: gpu.staging(view.len)?, words: view.len },
+                Device::Cpu | Device::Twins => Room::Host(vec![0.0; view.len]),
+            };
+            // The receiver is still here.
+            let _ = send.send(Upload(room));
+        }
+        self.fed = Some((view, send));
+        Ok(Feed(receive))
+    }
+
     /// Runs the program once. On a GPU this returns as soon as the commands are queued, unless
     /// several runs are still on their way.
     pub fn run(&mut self) -> Result<(), DeviceError> {
-        let Device::Gpu(gpu) = self.device.clone() else {
+        self.start(None)
+    }
+
+    /// Runs the program once with the contents of a filled upload from [`Runner::feed`].
+    pub fn run_with(&mut self, upload: Upload) -> Result<(), DeviceError> {
+        self.start(Some(upload))
+    }
+
+    fn start(&mut self, upload: Option<Upload>) -> Result<(), DeviceError> {
+        let fed = upload.and_then(|upload| Some((upload, self.fed.clone()?)));
+        let (Device::Gpu(gpu), Some(recorder)) = (self.device.clone(), &mut self.recorder) else {
+            if let Some((Upload(Room::Host(words)), (view, used))) = fed
+                && let Memory::Host(host) = &self.memory[view.buffer]
+            {
+                // Nobody takes it back where the feed is gone.
+                let _ = used.send(Upload(Room::Host(host.replace(words))));
+            }
             self.program.launches.iter().for_each(|launch| run_on_host(launch, &self.memory, &self.device));
             return Ok(());
         };
@@ -273,7 +334,17 @@ impl Runner {
             gpu.wait_for(oldest)?;
         }
         let start = Instant::now();
-        let submission = gpu.submit(|pass| self.ready.iter().flatten().for_each(|r| r.record(pass)));
+        let run = recorder.next();
+        let submission = if let Some((Upload(Room::Gpu { staging, words }), (view, used))) = fed
+            && let Memory::Gpu(span) = &self.memory[view.buffer]
+        {
+            let copy = gpu.upload(&staging, &span.slice(view.offset, view.len));
+            let submission = gpu.submit_recorded([copy, run]);
+            gpu.recall(staging, move |staging| _ = used.send(Upload(Room::Gpu { staging, words })));
+            submission
+        } else {
+            gpu.submit_recorded([run])
+        };
         self.host += start.elapsed();
         self.in_flight.push_back(submission);
         Ok(gpu.check()?)
@@ -317,16 +388,17 @@ impl Runner {
             };
             return Ok((self.program.launches.iter().map(time).collect(), false));
         };
+        let ready = self.recorder.as_ref().map_or(&[][..], Recorder::ready);
         let mut times = Vec::new();
         if gpu.has_timestamps() {
-            let flat: Vec<&Ready> = self.ready.iter().flatten().collect();
+            let flat: Vec<&Ready> = ready.iter().flatten().collect();
             let mut stages = gpu.time_each(&flat)?.into_iter();
-            for stage in &self.ready {
+            for stage in ready {
                 times.push(stages.by_ref().take(stage.len()).sum());
             }
             return Ok((times, true));
         }
-        for stages in &self.ready {
+        for stages in ready {
             let start = Instant::now();
             gpu.submit(|pass| stages.iter().for_each(|r| r.record(pass)));
             gpu.wait()?;

@@ -108,6 +108,10 @@ pub struct TrainConfig {
     pub checkpoint_every: u64,
     /// Images in a picture of samples.
     pub samples: usize,
+    /// Compute activations again in the backward pass rather than hold them: less memory, more time,
+    /// and the same bits.
+    #[serde(default)]
+    pub recompute: bool,
     /// How products are computed. [`super::train`] writes down what its device was opened for.
     #[serde(default, skip_serializing_if = "is_full")]
     pub precision: Precision,

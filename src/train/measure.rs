@@ -15,14 +15,15 @@ pub struct StepTiming {
     pub batch: usize,
     /// Device name.
     pub device: String,
-    /// Median wall time of a step in milliseconds, upload included.
+    /// Median wall time of a step in milliseconds.
     pub median_ms: f64,
     /// Images trained on in a second.
     pub images_per_s: f64,
     /// Time on the device in milliseconds: by timestamps where it has them, else the wall time less
     /// the host's.
     pub gpu_ms: f64,
-    /// Median time the host spends recording and submitting, outside waiting.
+    /// Median time the host spends on handing over a step, outside waiting; threads of their own fill
+    /// the uploads and record the commands meanwhile.
     pub host_ms: f64,
     /// Arithmetic of a step in 10⁹ operations; dead taps and padding do not count.
     pub gflop_per_step: f64,
@@ -67,17 +68,16 @@ pub struct Profile {
     pub timestamps: bool,
 }
 
-/// A step's images, neither zeros nor constant, as words.
-fn images(session: &Session, batch: usize) -> Vec<f32> {
+/// A step's images, neither zeros nor constant, as bytes.
+fn images(session: &Session, batch: usize) -> Vec<u8> {
     let size: usize = session.model.geometry().iter().product();
     let draw = Stream { seed: 1, domain: Domain::Sample as u32, stream: 7, step: 0 };
     let len = batch * session.model.batches_per_step() * size;
-    let bytes: Vec<u8> = (0..len).map(|i| (255.0 * draw.uniform(i)) as u8).collect();
-    pack(bytes)
+    (0..len).map(|i| (255.0 * draw.uniform(i)) as u8).collect()
 }
 
-/// Times at least `steps` whole steps after `warm` untimed ones. Each is timed from upload to the
-/// end of its work on the device.
+/// Times at least `steps` whole steps after `warm` untimed ones, each to the end of its work on the
+/// device. As in training, the images are put where the device takes them meanwhile.
 pub fn time_steps(
     session: &mut Session,
     preset: &str,
@@ -87,12 +87,15 @@ pub fn time_steps(
 ) -> Result<StepTiming, SessionError> {
     let mut step = session.train_step(batch)?;
     let images = images(session, batch);
+    let feed = step.feed("images")?;
+    let gone = || SessionError::Config("the device took no more uploads".into());
     let (mut wall, mut host) = (Vec::new(), Vec::new());
     for i in 0..warm + steps {
+        let mut upload = feed.next().ok_or_else(gone)?;
+        upload.fill(&images)?;
         let start = Instant::now();
-        step.write("images", &images)?;
         step.take_host_time();
-        step.run()?;
+        step.run_with(upload)?;
         step.wait()?;
         if i >= warm {
             wall.push(start.elapsed().as_secs_f64() * 1e3);
@@ -123,7 +126,7 @@ pub fn time_steps(
 /// Times every launch of a training step, as the mean of `steps` runs after a warm one.
 pub fn profile(session: &mut Session, batch: usize, steps: usize) -> Result<Profile, SessionError> {
     let mut step = session.train_step(batch)?;
-    step.write("images", &images(session, batch))?;
+    step.write("images", &pack(images(session, batch)))?;
     step.run()?;
     let mut sums = vec![0.0; step.program().launches.len()];
     let mut timestamps = false;

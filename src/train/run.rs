@@ -165,6 +165,7 @@ pub fn train(start: Start, device: Device, mut hooks: Hooks) -> Result<Outcome, 
     };
     config.train.precision = device.precision();
     let mut session = Session::new(&config.model, &config.optim, config.train.seed, device)?;
+    session.recompute = config.train.recompute;
     let dataset = open_data(&mut config, session.model.geometry())?;
     let per_step = session.model.batches_per_step() as u64;
     let order = Order::new(dataset.train.len(), config.train.batch, config.train.seed)?;
@@ -178,7 +179,7 @@ pub fn train(start: Start, device: Device, mut hooks: Hooks) -> Result<Outcome, 
         Some(tune) if session.choices.is_none() => Some(tune(&mut session, config.train.batch)?),
         _ => None,
     };
-    let runner = session.train_step(config.train.batch)?;
+    let mut runner = session.train_step(config.train.batch)?;
 
     let (run, lock, step) = match resumed {
         Some((mut run, lock)) => {
@@ -206,8 +207,8 @@ pub fn train(start: Start, device: Device, mut hooks: Hooks) -> Result<Outcome, 
     introduce(&mut log, &run, &session, &dataset, step..total);
     tuned.iter().flat_map(tune::Report::lines).for_each(|line| log.say(&line));
     let metrics = Metrics::open(&run.metrics(), session.model.losses(), step)?;
-    let batches =
-        Batches::start(dataset.train, order, per_step, step..total).map_err(RunError::io("feed", &run.path))?;
+    let batches = Batches::start(runner.feed("images")?, dataset.train, order, per_step, step..total)
+        .map_err(RunError::io("feed", &run.path))?;
     let images = (run.config.train.batch as u64 * per_step) as f64;
     let now = Tick { wall: metrics.seconds, active: 0.0 };
     let software = session.store.device().caps().is_some_and(|caps| caps.class == Class::Lanes);
@@ -385,11 +386,8 @@ impl Loop<'_> {
         let Some(images) = self.batches.next() else {
             return Err(self.stopped("the thread that prepares batches ended early"));
         };
-        let begin = Instant::now();
-        self.runner.write("images", &images).map_err(|e| self.stopped(e))?;
-        let mut host = begin.elapsed();
-        self.runner.run().map_err(|e| self.stopped(e))?;
-        host += self.runner.take_host_time();
+        self.runner.run_with(images).map_err(|e| self.stopped(e))?;
+        let mut host = self.runner.take_host_time();
         self.step += 1;
         if self.step.is_multiple_of(log_every) && self.software {
             // Its copy would wait for the step all the same, and count as the host's time.

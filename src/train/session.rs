@@ -1,11 +1,11 @@
 //! A model with its states on a device.
 
-use super::step::train_source;
+use super::memory::Step;
 use crate::graph::{Graph, GraphError, Noise};
 use crate::kernels::philox::Domain;
 use crate::models::{Model, ModelConfig};
 use crate::nn::OptimConfig;
-use crate::program::{Device, DeviceError, Options, Runner, Source, Store, plan};
+use crate::program::{Capacity, Device, DeviceError, Exceeded, Options, PlanError, Runner, Store, plan};
 use crate::tune::{Choices, Progress, Report, TuneError, Tuner};
 
 /// What can go wrong while a model is built or run.
@@ -23,6 +23,45 @@ pub enum SessionError {
     /// No variant of a kernel is right, or the device failed while they were measured.
     #[error(transparent)]
     Tune(#[from] TuneError),
+    /// A training step that the device cannot hold.
+    #[error("a step of batch {batch} does not fit {device}: {why}; {}", advice(*.largest))]
+    TooLarge {
+        /// Images of the step.
+        batch: usize,
+        /// The device's name.
+        device: String,
+        /// What is too large, in words.
+        why: String,
+        /// The largest batch that fits.
+        largest: Option<usize>,
+    },
+}
+
+fn advice(largest: Option<usize>) -> String {
+    match largest {
+        Some(batch) => format!("the largest batch that fits is {batch}"),
+        None => "not even a batch of 1 fits, so make the model smaller or take another device".into(),
+    }
+}
+
+impl SessionError {
+    /// What is too large, where a smaller batch may help: in words, and what the device holds.
+    pub(super) fn excess(&self, known: Capacity) -> Option<(String, Capacity)> {
+        match self {
+            SessionError::Graph(error @ GraphError::TooLarge { .. }) => Some((error.to_string(), known)),
+            SessionError::Device(DeviceError::Plan(error @ PlanError::NoVariant { .. })) => {
+                Some((error.to_string(), known))
+            }
+            SessionError::Device(DeviceError::Exceeded(error)) => {
+                let total = match error {
+                    Exceeded::Total { has, .. } | Exceeded::Refused { has, .. } => Some(*has),
+                    Exceeded::Buffer { .. } => known.total,
+                };
+                Some((error.to_string(), Capacity { total, ..known }))
+            }
+            _ => None,
+        }
+    }
 }
 
 impl From<crate::program::PlanError> for SessionError {
@@ -41,6 +80,8 @@ pub struct Session {
     pub optim: OptimConfig,
     /// The run's seed.
     pub seed: u64,
+    /// Whether training computes activations again rather than hold them.
+    pub recompute: bool,
     /// Parameters, statistics, moments, counters.
     pub store: Store,
     /// Variants its programs take where measuring has chosen them.
@@ -62,7 +103,8 @@ impl Session {
                 store.write(&net.stats_state(), &stats)?;
             }
         }
-        Ok(Session { model, config: config.clone(), optim: optim.clone(), seed, store, choices: None })
+        let (config, optim) = (config.clone(), optim.clone());
+        Ok(Session { model, config, optim, seed, recompute: false, store, choices: None })
     }
 
     /// An empty graph whose noise belongs to `domain` and counts its steps in the state `clock`.
@@ -72,34 +114,46 @@ impl Session {
 
     /// Plans a finished graph and makes it ready on this session's device and states.
     pub fn runner(&mut self, graph: &Graph) -> Result<Runner, SessionError> {
-        self.prepare(&graph.finish()?)
+        let program = plan(&graph.finish()?, &self.options())?;
+        Ok(Runner::new(program, &mut self.store)?)
     }
 
     /// The training step, ready to run.
+    ///
+    /// # Errors
+    /// [`SessionError::TooLarge`] with the largest batch that fits, and all that can be wrong with a
+    /// model or a device.
     pub fn train_step(&mut self, batch: usize) -> Result<Runner, SessionError> {
-        let source = self.train_source(batch)?;
-        self.prepare(&source)
+        let step = self.step();
+        let program = step.program(batch, self.store.device().caps());
+        let tried = program.and_then(|program| Ok(Runner::new(program, &mut self.store)?));
+        tried.map_err(|error| self.step().refusal(error, batch, self.store.device()))
     }
 
     /// Has `tuner` choose the variants of the training step's kernels.
+    ///
+    /// # Errors
+    /// Those of [`Session::train_step`], and of the tuner.
     pub fn tune(&mut self, batch: usize, tuner: &mut Tuner, progress: &mut Progress) -> Result<Report, SessionError> {
-        let program = plan(&self.train_source(batch)?, &self.options())?;
+        let (step, device) = (self.step(), self.store.device());
+        let planned = step.program(batch, device.caps()).and_then(|program| {
+            // What does not fit is refused before it is measured.
+            Capacity::of(device).check(&program).map_err(DeviceError::from)?;
+            Ok(program)
+        });
+        let program = planned.map_err(|error| step.refusal(error, batch, device))?;
         let kernels: Vec<_> = program.launches.into_iter().map(|launch| launch.kernel).collect();
         let report = tuner.tune(&kernels, progress)?;
         self.choices = Some(tuner.choices().of_these(&kernels));
         Ok(report)
     }
 
-    fn train_source(&self, batch: usize) -> Result<Source, SessionError> {
-        Ok(train_source(self.model.as_ref(), &self.optim, batch, self.seed)?)
+    fn step(&self) -> Step<'_> {
+        let (model, optim, choices) = (self.model.as_ref(), &self.optim, self.choices.as_ref());
+        Step { model, optim, seed: self.seed, recompute: self.recompute, choices }
     }
 
     fn options(&self) -> Options<'_> {
         Options { choices: self.choices.as_ref(), ..Options::new(self.store.device().caps()) }
-    }
-
-    fn prepare(&mut self, source: &Source) -> Result<Runner, SessionError> {
-        let program = plan(source, &self.options())?;
-        Ok(Runner::new(program, &mut self.store)?)
     }
 }

@@ -1,0 +1,130 @@
+//! Capacity: whether a program fits a device, found out before anything is made.
+
+use super::{Device, Program};
+use sysinfo::{MemoryRefreshKind, System};
+
+/// The part of the machine's free memory that a program may take.
+const SHARE: f64 = 0.9;
+
+/// Copies of a program's inputs that the host holds besides: batches that wait, are being made, or
+/// are on their way.
+const COPIES: u64 = 8;
+
+/// What a device can hold, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capacity {
+    /// The largest buffer.
+    pub buffer: u64,
+    /// All buffers of a program together. GPUs with memory of their own do not tell.
+    pub total: Option<u64>,
+}
+
+/// A program that is too large for a device, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Exceeded {
+    /// One of its buffers.
+    #[error("it needs a buffer of {}, and the device takes at most {}", size(*.needs), size(*.has))]
+    Buffer {
+        /// The buffer's size.
+        needs: u64,
+        /// The largest there may be.
+        has: u64,
+    },
+    /// All of them together, with the host's copies of the inputs.
+    #[error("it needs {} of memory, and {} are free", size(*.needs), size(*.has))]
+    Total {
+        /// Their size.
+        needs: u64,
+        /// What is free.
+        has: u64,
+    },
+    /// The device refused a buffer.
+    #[error("it needs {} of memory, and the device had no more after {}", size(*.needs), size(*.has))]
+    Refused {
+        /// The size of all buffers.
+        needs: u64,
+        /// The size of those it had made.
+        has: u64,
+    },
+}
+
+impl Capacity {
+    /// What is known of a device before anything is made on it.
+    pub fn of(device: &Device) -> Capacity {
+        match device.gpu() {
+            None => Capacity { buffer: isize::MAX as u64, total: Some(free()) },
+            Some(gpu) => {
+                let shares = matches!(gpu.desc().kind, "cpu" | "integrated");
+                Capacity { buffer: gpu.largest_buffer(), total: shares.then(free) }
+            }
+        }
+    }
+
+    /// Whether `program` fits.
+    pub fn check(&self, program: &Program) -> Result<(), Exceeded> {
+        let bytes = |len: usize| 4 * len.next_multiple_of(4) as u64;
+        let largest = program.buffers.iter().map(|b| bytes(b.len)).max().unwrap_or(0);
+        if largest > self.buffer {
+            return Err(Exceeded::Buffer { needs: largest, has: self.buffer });
+        }
+        let inputs: u64 = program.inputs.iter().map(|(_, view)| bytes(view.len)).sum();
+        let needs = program.totals().memory + COPIES * inputs;
+        match self.total {
+            Some(has) if needs > has => Err(Exceeded::Total { needs, has }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Bytes of memory a program may take on this machine: of what is free, or of what is left of the
+/// limit this process lives under.
+fn free() -> u64 {
+    let mut system = System::new();
+    system.refresh_memory_specifics(MemoryRefreshKind::nothing().with_ram());
+    let limit = system.cgroup_limits().map(|c| c.total_memory.saturating_sub(c.rss));
+    // Where the system does not tell, nothing is refused.
+    let known = [Some(system.available_memory()), limit].into_iter().flatten().filter(|b| *b > 0);
+    known.min().map_or(u64::MAX, |bytes| (SHARE * bytes as f64) as u64)
+}
+
+/// A number of bytes for people, as memory is sold: 1 GB is 10⁹ bytes.
+pub fn size(bytes: u64) -> String {
+    let (unit, name) = match bytes {
+        0..1_000_000 => (1e3, "kB"),
+        1_000_000..1_000_000_000 => (1e6, "MB"),
+        1_000_000_000..1_000_000_000_000 => (1e9, "GB"),
+        _ => (1e12, "TB"),
+    };
+    format!("{:.1} {name}", bytes as f64 / unit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Buffer, Purpose};
+    use super::*;
+
+    fn program(lens: &[usize]) -> Program {
+        let buffers = lens.iter().map(|len| Buffer { len: *len, purpose: Purpose::Temp }).collect();
+        Program { buffers, ..Program::default() }
+    }
+
+    #[test]
+    fn a_program_fits_up_to_the_last_byte() {
+        let capacity = Capacity { buffer: 400, total: Some(640) };
+        assert_eq!(capacity.check(&program(&[100, 60])), Ok(()));
+        assert_eq!(capacity.check(&program(&[104])), Err(Exceeded::Buffer { needs: 416, has: 400 }));
+        assert_eq!(capacity.check(&program(&[100, 61])), Err(Exceeded::Total { needs: 644, has: 640 }));
+        assert_eq!(Capacity { total: None, ..capacity }.check(&program(&[100; 9])), Ok(()));
+    }
+
+    #[test]
+    fn this_machine_has_memory_to_give() {
+        assert!((1 << 20..u64::MAX).contains(&free()));
+    }
+
+    #[test]
+    fn sizes_are_told_in_units_of_a_thousand() {
+        let told = [900, 1_500_000, 41_200_000_000, 7_000_000_000_000].map(size);
+        assert_eq!(told, ["0.9 kB", "1.5 MB", "41.2 GB", "7.0 TB"]);
+    }
+}

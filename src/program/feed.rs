@@ -1,0 +1,53 @@
+//! Feeding: inputs filled on a thread of their own while the device works.
+
+use super::DeviceError;
+use crate::gpu::Staging;
+use std::sync::mpsc::Receiver;
+
+/// Hands out room for the coming contents of one input. It may go to another thread.
+pub struct Feed(pub(super) Receiver<Upload>);
+
+/// Room for one run's contents of an input.
+pub struct Upload(pub(super) Room);
+
+pub(super) enum Room {
+    Host(Vec<f32>),
+    Gpu { staging: Staging, words: usize },
+}
+
+impl Feed {
+    /// Room to fill, waiting until a run has used some; `None` when the runner is gone.
+    pub fn next(&self) -> Option<Upload> {
+        self.0.recv().ok()
+    }
+}
+
+impl Upload {
+    /// Fills it, to go into a run; what `bytes` leaves of the last word is zero.
+    ///
+    /// # Errors
+    /// Bytes that do not make up the input's words; a device that is lost.
+    pub fn fill(&mut self, bytes: &[u8]) -> Result<(), DeviceError> {
+        let needs = match &self.0 {
+            Room::Host(words) => words.len(),
+            Room::Gpu { words, .. } => *words,
+        };
+        let has = bytes.len().div_ceil(4);
+        if has != needs {
+            return Err(DeviceError::Length { name: "upload".into(), needs, has });
+        }
+        let whole = bytes.len() / 4 * 4;
+        let mut last = [0; 4];
+        last[..bytes.len() - whole].copy_from_slice(&bytes[whole..]);
+        match &mut self.0 {
+            Room::Host(words) => {
+                let room: &mut [u8] = bytemuck::cast_slice_mut(words);
+                let (most, end) = room.split_at_mut(whole);
+                most.copy_from_slice(&bytes[..whole]);
+                end.copy_from_slice(&last[..end.len()]);
+            }
+            Room::Gpu { staging, .. } => staging.fill(&bytes[..whole], &last[..4 * (needs - whole / 4)])?,
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,268 @@
+//! Recomputation: activations that wait long for the backward pass are dropped and made again when
+//! it comes (Chen, Xu, Zhang & Guestrin 2016, "Training deep nets with sublinear memory cost").
+//!
+//! Where most memory is held, what was made before falls into segments. A segment keeps what later
+//! segments start from; the rest is made again, by the same kernels from the same operands and so
+//! with the same bits, just before the first launch that wants some of it. A launch that updates a
+//! state is never repeated, and none is across an update of a state it reads: parameters, or the
+//! clock that random numbers are functions of. Nothing is repeated twice.
+
+use super::plan::accesses;
+use super::{Body, Node, Place, Source, Value, ValueId};
+use crate::kernels::Access;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::ops::Range;
+
+/// The numbers of segments that are tried.
+const SEGMENTS: [usize; 13] = [2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48];
+
+/// How often another peak may be lowered.
+const ROUNDS: usize = 12;
+
+/// Nodes in order, with the values they are about.
+#[derive(Clone)]
+pub(super) struct Lowered {
+    pub(super) source: Source,
+    pub(super) nodes: Vec<Node>,
+    /// Nodes that repeat others, or have been repeated.
+    repeated: Vec<bool>,
+}
+
+/// From the node that makes a value to those that read it.
+struct Life {
+    len: usize,
+    made: usize,
+    reads: Vec<usize>,
+}
+
+impl Life {
+    /// The last node that has to do with it.
+    fn last(&self) -> usize {
+        self.reads.last().copied().unwrap_or(self.made)
+    }
+}
+
+impl Lowered {
+    pub(super) fn new(source: &Source, nodes: Vec<Node>) -> Lowered {
+        Lowered { source: source.clone(), repeated: vec![false; nodes.len()], nodes }
+    }
+
+    /// Ways to run the same in ever less memory, this one first. What they really take depends on
+    /// scratch too and on how well things fit together, so they have to be tried.
+    pub(super) fn smaller(self) -> Vec<Lowered> {
+        let mut all = vec![self];
+        for round in 0..ROUNDS {
+            let now = &all[round];
+            let alive = now.alive(&now.lives());
+            let (peak, turn) = peak(&alive, 0..alive.len());
+            let tried = SEGMENTS.iter().filter_map(|n| now.repeat(turn, *n));
+            match tried.min_by_key(|(_, peak)| *peak) {
+                Some((lowered, less)) if less < peak => all.push(lowered),
+                _ => break,
+            }
+        }
+        all
+    }
+
+    /// The life of every value that takes temporary memory.
+    fn lives(&self) -> BTreeMap<ValueId, Life> {
+        let mut lives = BTreeMap::new();
+        let mut flat = HashSet::new();
+        for (at, node) in self.nodes.iter().enumerate() {
+            for read in node.reads.iter().flatten().map(|r| self.source.root(*r)) {
+                lives.entry(read).and_modify(|life: &mut Life| life.reads.push(at));
+            }
+            let roots = node.writes.iter().map(|w| self.source.root(*w));
+            if matches!(node.body, Body::Flatten(_)) {
+                // Its pieces live in the flat buffer.
+                flat.extend(node.reads.iter().flatten().map(|r| self.source.root(*r)));
+                continue;
+            }
+            for root in roots.filter(|r| matches!(self.source.values[*r].place, Place::Node(_))) {
+                let len = self.source.values[root].len();
+                lives.entry(root).or_insert(Life { len, made: at, reads: Vec::new() });
+            }
+        }
+        // Outputs are there for ever, whatever else happens.
+        flat.extend(self.source.outputs.iter().map(|(_, id)| self.source.root(*id)));
+        lives.retain(|root, _| !flat.contains(root));
+        lives
+    }
+
+    /// Elements alive at every node.
+    fn alive(&self, lives: &BTreeMap<ValueId, Life>) -> Vec<usize> {
+        let (mut begin, mut end) = (vec![0; self.nodes.len()], vec![0; self.nodes.len() + 1]);
+        for life in lives.values() {
+            begin[life.made] += life.len;
+            end[life.last() + 1] += life.len;
+        }
+        let mut alive = 0;
+        let step = |(begin, end)| {
+            alive = alive + begin - end;
+            alive
+        };
+        std::iter::zip(begin, end).map(step).collect()
+    }
+
+    /// Whether the node at `from` would do the same at `to`, and nothing besides.
+    fn repeatable(&self, from: usize, to: usize, updates: &HashMap<usize, Vec<usize>>) -> bool {
+        let node = &self.nodes[from];
+        let place = |id: ValueId| &self.source.values[self.source.root(id)].place;
+        let fresh = |id: &ValueId| match place(*id) {
+            Place::State { state, .. } => {
+                !updates.get(state).is_some_and(|at| at.iter().any(|at| (from..to).contains(at)))
+            }
+            _ => true,
+        };
+        matches!(node.body, Body::Kernel(_))
+            && !self.repeated[from]
+            && accesses(node).iter().all(|access| *access == Access::Write)
+            && node.writes.iter().all(|w| matches!(place(*w), Place::Node(_)))
+            && node.reads.iter().flatten().all(fresh)
+    }
+
+    /// The nodes that update each state.
+    fn updates(&self) -> HashMap<usize, Vec<usize>> {
+        let mut updates: HashMap<usize, Vec<usize>> = HashMap::new();
+        for (at, node) in self.nodes.iter().enumerate() {
+            for write in &node.writes {
+                if let Place::State { state, .. } = self.source.values[self.source.root(*write)].place {
+                    updates.entry(state).or_default().push(at);
+                }
+            }
+        }
+        updates
+    }
+
+    /// Divides what is held at `turn` into `segments` and repeats all but the last; gives the most
+    /// that is then alive from the first value dropped to its last use. `None` where nothing is
+    /// there to repeat.
+    fn repeat(&self, turn: usize, segments: usize) -> Option<(Lowered, usize)> {
+        let (lives, updates) = (self.lives(), self.updates());
+        let waits =
+            |life: &&Life| life.made < turn && life.last() >= turn && self.repeatable(life.made, turn, &updates);
+        let cuts = cuts(&lives, &lives.values().filter(waits).collect::<Vec<_>>(), turn, segments);
+        // What later segments start from.
+        let mut kept: HashSet<ValueId> = HashSet::new();
+        let mut chosen = Vec::new();
+        for range in cuts.windows(2).rev().skip(1).map(|c| c[0]..c[1]) {
+            let waiting = lives.iter().filter(|(id, l)| range.contains(&l.made) && waits(l) && !kept.contains(id));
+            let late = |life: &Life| life.reads.iter().copied().find(|r| *r >= turn);
+            let dropped: Vec<(ValueId, usize)> = waiting.filter_map(|(id, life)| Some((*id, late(life)?))).collect();
+            let Some(at) = dropped.iter().map(|(_, late)| *late).min() else { continue };
+            let dropped: HashSet<ValueId> =
+                dropped.into_iter().map(|d| d.0).filter(|id| self.repeatable(lives[id].made, at, &updates)).collect();
+            let mut again = BTreeSet::new();
+            let mut wanted: Vec<ValueId> = dropped.iter().copied().collect();
+            while let Some(life) = wanted.pop().map(|id| &lives[&id]) {
+                if !again.insert(life.made) {
+                    continue;
+                }
+                for read in self.nodes[life.made].reads.iter().flatten().map(|r| self.source.root(*r)) {
+                    match lives.get(&read) {
+                        Some(life) if kept.contains(&read) || !range.contains(&life.made) => _ = kept.insert(read),
+                        Some(life) if !self.repeatable(life.made, at, &updates) => _ = kept.insert(read),
+                        Some(_) => wanted.push(read),
+                        None => {}
+                    }
+                }
+            }
+            chosen.push(Segment { at, again, dropped });
+        }
+        let first = chosen.iter().flat_map(|s| &s.dropped).map(|id| lives[id].made).min()?;
+        let last = chosen.iter().flat_map(|s| &s.dropped).map(|id| lives[id].last()).max()?;
+        let (lowered, moved) = self.rewrite(&chosen, &kept);
+        let alive = lowered.alive(&lowered.lives());
+        let (peak, _) = peak(&alive, moved[first]..moved[last] + 1);
+        Some((lowered, peak))
+    }
+
+    /// The nodes with every segment's repeated where it is wanted first, and where each has gone.
+    fn rewrite(&self, segments: &[Segment], kept: &HashSet<ValueId>) -> (Lowered, Vec<usize>) {
+        let mut new = Lowered { source: self.source.clone(), nodes: Vec::new(), repeated: Vec::new() };
+        // Where readers from here on find what was dropped.
+        let mut instead: HashMap<ValueId, ValueId> = HashMap::new();
+        let mut moved = Vec::new();
+        for (at, node) in self.nodes.iter().enumerate() {
+            for segment in segments.iter().filter(|s| s.at == at) {
+                let mut made = HashMap::new();
+                for &from in &segment.again {
+                    let mut node = self.nodes[from].clone();
+                    node.reads.iter_mut().flatten().for_each(|read| *read = new.renamed(*read, &made));
+                    for write in &mut node.writes {
+                        let value = Value { shape: self.source.values[*write].shape.clone(), place: Place::Node(from) };
+                        new.source.values.push(value);
+                        let id = new.source.values.len() - 1;
+                        if !kept.contains(write) {
+                            made.insert(*write, id);
+                        }
+                        *write = id;
+                    }
+                    new.push(node, true);
+                }
+                instead.extend(made.into_iter().filter(|(old, _)| segment.dropped.contains(old)));
+            }
+            let mut node = node.clone();
+            node.reads.iter_mut().flatten().for_each(|read| *read = new.renamed(*read, &instead));
+            moved.push(new.nodes.len());
+            new.push(node, self.repeated[at] || segments.iter().any(|s| s.again.contains(&at)));
+        }
+        (new, moved)
+    }
+
+    fn push(&mut self, node: Node, repeated: bool) {
+        self.nodes.push(node);
+        self.repeated.push(repeated);
+    }
+
+    /// `read`, or what has come to stand for its elements.
+    fn renamed(&mut self, read: ValueId, names: &HashMap<ValueId, ValueId>) -> ValueId {
+        let root = self.source.root(read);
+        match names.get(&root) {
+            None => read,
+            Some(new) if root == read => *new,
+            Some(new) => {
+                let value = Value { shape: self.source.values[read].shape.clone(), place: Place::Alias(*new) };
+                self.source.values.push(value);
+                self.source.values.len() - 1
+            }
+        }
+    }
+}
+
+/// A part of what comes before the turn.
+struct Segment {
+    /// The node before which it is repeated.
+    at: usize,
+    /// The nodes to repeat.
+    again: BTreeSet<usize>,
+    /// Values that need not wait any more.
+    dropped: HashSet<ValueId>,
+}
+
+/// The first of the largest of `alive` in `range`, and where it is.
+fn peak(alive: &[usize], range: Range<usize>) -> (usize, usize) {
+    range.map(|at| (alive[at], at)).max_by_key(|(alive, at)| (*alive, Reverse(*at))).unwrap_or_default()
+}
+
+/// Where segments begin and end, so that each makes about as much of what waits, and little goes
+/// from one to the next.
+fn cuts(lives: &BTreeMap<ValueId, Life>, waiting: &[&Life], turn: usize, segments: usize) -> Vec<usize> {
+    let total: usize = waiting.iter().map(|l| l.len).sum();
+    let before = |cut: usize| waiting.iter().filter(|l| l.made < cut).map(|l| l.len).sum::<usize>();
+    let crossing = |cut: usize| {
+        let crosses = |l: &&Life| l.made < cut && l.reads.iter().any(|r| (cut..turn).contains(r));
+        lives.values().filter(crosses).map(|l| l.len).sum::<usize>()
+    };
+    let sizes: Vec<(usize, usize)> = (0..turn).map(|cut| (before(cut), crossing(cut))).collect();
+    let mut cuts = vec![0];
+    for k in 1..segments {
+        // Within half a segment of where it should be.
+        let (wanted, slack) = (total * k / segments, total / segments / 2);
+        let near = (cuts[cuts.len() - 1] + 1..turn).filter(|cut| sizes[*cut].0.abs_diff(wanted) <= slack);
+        cuts.extend(near.min_by_key(|cut| (sizes[*cut].1, sizes[*cut].0.abs_diff(wanted))));
+    }
+    cuts.push(turn);
+    cuts
+}

@@ -1,0 +1,108 @@
+//! Memory of a training step: what it takes, and the largest batch that fits.
+
+use super::{SessionError, train_source};
+use crate::kernels::Caps;
+use crate::models::Model;
+use crate::nn::OptimConfig;
+use crate::program::{Capacity, Device, Options, Program, Purpose, plan, plan_recomputing};
+use crate::tune::Choices;
+
+/// Everything a training step is planned from but its batch.
+#[derive(Clone, Copy)]
+pub struct Step<'a> {
+    /// The model.
+    pub model: &'a dyn Model,
+    /// Its optimiser.
+    pub optim: &'a OptimConfig,
+    /// The run's seed.
+    pub seed: u64,
+    /// Whether activations are computed again rather than held.
+    pub recompute: bool,
+    /// Variants that were measured to be the fastest.
+    pub choices: Option<&'a Choices>,
+}
+
+impl Step<'_> {
+    /// The step for a device with these capabilities; `None` plans for the CPU.
+    pub fn program(&self, batch: usize, caps: Option<Caps>) -> Result<Program, SessionError> {
+        let source = train_source(self.model, self.optim, batch, self.seed)?;
+        let plan = if self.recompute { plan_recomputing } else { plan };
+        Ok(plan(&source, &Options { choices: self.choices, ..Options::new(caps) })?)
+    }
+
+    /// What to say of a step of `batch` that failed to be planned or made: where it is too large,
+    /// the largest batch that fits.
+    pub fn refusal(&self, error: SessionError, batch: usize, device: &Device) -> SessionError {
+        let Some((why, capacity)) = error.excess(Capacity::of(device)) else { return error };
+        let largest = self.largest_batch(batch, device.caps(), &capacity);
+        SessionError::TooLarge { batch, device: device.name(), why, largest }
+    }
+
+    /// The largest batch below `batch` whose step fits, if a batch of 1 does. Larger batches take
+    /// more memory, so it is found by halving.
+    fn largest_batch(&self, batch: usize, caps: Option<Caps>, capacity: &Capacity) -> Option<usize> {
+        let fits = |n: usize| self.program(n, caps).is_ok_and(|program| capacity.check(&program).is_ok());
+        let (mut good, mut bad) = (0, batch);
+        while bad - good > 1 {
+            let middle = good + (bad - good) / 2;
+            if fits(middle) { good = middle } else { bad = middle }
+        }
+        (good > 0).then_some(good)
+    }
+}
+
+/// What a training step takes on its device, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// Parameters.
+    pub parameters: u64,
+    /// The optimiser's buffers.
+    pub optimizer: u64,
+    /// Gradients of the parameters.
+    pub gradients: u64,
+    /// Running statistics, counters and losses.
+    pub records: u64,
+    /// What the host uploads.
+    pub inputs: u64,
+    /// Activations, their gradients and scratch if each had memory of its own.
+    pub activations: u64,
+    /// What those take when the ones never alive together share memory.
+    pub shared: u64,
+}
+
+impl Memory {
+    /// Adds up the buffers of a step of `model`.
+    pub fn of(program: &Program, model: &dyn Model, optim: &OptimConfig) -> Memory {
+        let mut memory = Memory { activations: program.totals().unshared, ..Memory::default() };
+        for buffer in &program.buffers {
+            *match &buffer.purpose {
+                Purpose::State(name) => {
+                    let mut networks = model.networks().into_iter();
+                    let moment = |name: &str, net: &str| {
+                        name.strip_prefix(net)
+                            .is_some_and(|rest| optim.buffers().iter().any(|b| rest == format!(".{b}")))
+                    };
+                    match networks.find(|net| *name == net.params_state() || moment(name, &net.name)) {
+                        Some(net) if *name == net.params_state() => &mut memory.parameters,
+                        Some(_) => &mut memory.optimizer,
+                        None => &mut memory.records,
+                    }
+                }
+                Purpose::Input(_) => &mut memory.inputs,
+                Purpose::Flat => &mut memory.gradients,
+                Purpose::Temp => &mut memory.shared,
+            } += 4 * buffer.len as u64;
+        }
+        memory
+    }
+
+    /// All that is really allocated.
+    pub fn peak(&self) -> u64 {
+        self.parameters + self.optimizer + self.gradients + self.records + self.inputs + self.shared
+    }
+
+    /// What sharing saves.
+    pub fn reuse_saves(&self) -> u64 {
+        self.activations - self.shared
+    }
+}
