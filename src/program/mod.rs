@@ -8,10 +8,12 @@
 mod fuse;
 mod layout;
 mod listing;
+mod pixel;
 mod plan;
 mod run;
 
 pub use listing::Totals;
+pub use pixel::{NotPerPixel, PixelProgram};
 pub use plan::{Options, PlanError, plan};
 pub use run::{Device, DeviceError, Pending, Runner, Store};
 

@@ -75,7 +75,7 @@ pub fn plan(source: &Source, options: &Options) -> Result<Program, PlanError> {
 }
 
 /// The nodes whose results reach an output or a state, in order.
-fn alive(source: &Source) -> Vec<Node> {
+pub(super) fn alive(source: &Source) -> Vec<Node> {
     let mut wanted = vec![false; source.values.len()];
     for (_, id) in &source.outputs {
         wanted[source.root(*id)] = true;

@@ -75,7 +75,8 @@ impl Session {
         self.prepare(&source)
     }
 
-    fn prepare(&mut self, source: &Source) -> Result<Runner, SessionError> {
+    /// Plans a program and makes it ready on this session's device and states.
+    pub fn prepare(&mut self, source: &Source) -> Result<Runner, SessionError> {
         let program = plan(source, &Options::new(self.store.device().caps()))?;
         Ok(Runner::new(program, &mut self.store)?)
     }
