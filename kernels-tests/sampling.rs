@@ -2,7 +2,8 @@
 
 use crate::support::{gpu, graph, normals};
 use limn::graph::Var;
-use limn::models::{ModelConfig, PixelCnnConfig};
+use limn::models::{Family, Metric, Model, ModelConfig, PixelCnn, PixelCnnConfig, PixelModel};
+use limn::nn::{Network, OptimConfig};
 use limn::ops::{ConvSpec, Mask};
 use limn::program::{Device, NotPerPixel, PixelProgram};
 use limn::sample::{self, Drawing};
@@ -87,6 +88,57 @@ fn chunks_and_seeds_are_as_before() {
     assert_same_pictures(&images, "67 images");
     assert_eq!(draw(&mut session, 1, 6)[0], images[0][64 * 20..65 * 20], "the second chunk has the next seed");
     assert_ne!(draw(&mut session, n, 6)[0], images[0]);
+}
+
+/// A PixelCNN whose logits look at the whole batch, and do nothing with it.
+struct Peeping(PixelCnn);
+
+impl Model for Peeping {
+    fn networks(&self) -> Vec<&Network> {
+        self.0.networks()
+    }
+
+    fn geometry(&self) -> [usize; 3] {
+        self.0.geometry()
+    }
+
+    fn losses(&self) -> &'static [&'static str] {
+        self.0.losses()
+    }
+
+    fn step(&self, images: &Var, optim: &OptimConfig) -> Vec<Var> {
+        self.0.step(images, optim)
+    }
+
+    fn evaluate(&self, images: &Var) -> Vec<Metric> {
+        self.0.evaluate(images)
+    }
+
+    fn family(&self) -> Family<'_> {
+        Family::Pixels(self)
+    }
+}
+
+impl PixelModel for Peeping {
+    fn logits(&self, images: &Var) -> Var {
+        let logits = self.0.logits(images);
+        &logits + &logits.mean().mul_scalar(0.0)
+    }
+}
+
+#[test]
+fn a_network_without_code_for_pixels_is_drawn_the_naive_way() {
+    for device in [Device::Cpu, gpu()] {
+        let mut session = session([5, 6], 2, 1, 3, &device);
+        let plain = both(&mut session, &[0.0; 60], &[0.0; 30], 8);
+        let ModelConfig::Pixelcnn(config) = &session.config else { panic!("a PixelCNN") };
+        session.model = Box::new(Peeping(PixelCnn::new(config).expect("a model")));
+        let why = sample::refusal(&session).expect("a refusal");
+        assert!(why.contains("reduce_sum") && why.contains("does not work on each pixel alone"), "{why}");
+        let peeping = both(&mut session, &[0.0; 60], &[0.0; 30], 8);
+        assert_same_pictures(&peeping, &device.name());
+        assert_eq!(peeping[0], plain[0]);
+    }
 }
 
 /// The program of a graph on images of 6x5 pixels.

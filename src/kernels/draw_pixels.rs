@@ -54,6 +54,9 @@ static ONE: Shader =
 static FOUR: Shader =
     shader!("draw_pixels" as "draw_pixels_4"; "const G = 4u;";, "activation", "pointwise_codes", "philox");
 
+static EIGHT: Shader =
+    shader!("draw_pixels" as "draw_pixels_8"; "const G = 8u;";, "activation", "pointwise_codes", "philox");
+
 static SIGNATURE: Signature = Signature {
     name: "draw_pixels",
     reads: &["code", "weights", "keep", "clock"],
@@ -119,8 +122,15 @@ impl Kernel for DrawPixels {
         let one = |wg_log, name| self.recipe(name, &ONE, 1, wg_log, caps);
         let four = |wg_log, name| self.recipe(name, &FOUR, 4, wg_log, caps);
         match caps.class {
-            Class::Lanes if self.block.n >= 8 => vec![four(3, "images4"), one(3, "images1")],
-            Class::Lanes => vec![one(3, "images1"), four(3, "images4")],
+            Class::Lanes => {
+                // A workgroup is one core's: weights are loaded once for all of its images.
+                let eight = self.recipe("images8", &EIGHT, 8, 3, caps);
+                match self.block.n {
+                    16.. => vec![eight, four(3, "images4"), one(3, "images1")],
+                    4.. => vec![four(3, "images4"), one(3, "images1"), eight],
+                    _ => vec![one(3, "images1"), four(3, "images4"), eight],
+                }
+            }
             // Few images leave most of a GPU idle, so each has a workgroup until there are very many.
             Class::Gpu if self.block.n >= 1024 => vec![four(7, "images4"), one(7, "images1")],
             Class::Gpu => vec![one(7, "images1"), four(7, "images4")],
