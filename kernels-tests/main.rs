@@ -14,6 +14,7 @@ mod programs;
 mod random_graphs;
 mod receptive_field;
 mod runs;
+mod sampling;
 mod second_order;
 mod steps;
 mod support;

@@ -87,6 +87,11 @@ fn pixelcnn_completes_what_is_hidden_and_keeps_what_is_known() {
     let out = place.path("c.png");
     on_cpu(&["complete", text(&run), "--images", text(&mask), "--keep", text(&mask), "--out", text(&out)]).good();
     assert_eq!(picture(&out), (6 * 58 + 2, 58 + 2));
+    let naive = place.path("n.png");
+    let same =
+        ["complete", text(&run), "--images", text(&mask), "--keep", text(&mask), "--naive", "--out", text(&naive)];
+    on_cpu(&same).good();
+    assert_eq!(std::fs::read(&out).expect("a picture"), std::fs::read(&naive).expect("a picture"));
     let complete = |more: &[&str]| on_cpu(&[&["complete", text(&run)], more].concat());
     complete(&["--images", "test", "--keep", "upper-hafl"]).bad(&["upper-hafl", "upper-half"]);
     complete(&["--images", "nowhere.png"]).bad(&["nowhere.png"]);
@@ -136,6 +141,12 @@ fn plans_benches_and_profiles_speak_of_presets() {
         assert!(rows[0][key].as_f64().is_some_and(f64::is_finite), "{key}");
     }
     assert_eq!((&rows[0]["preset"], &rows[0]["batch"]), (&"vae".into(), &2.into()));
+    let args = ["bench", "sample", "pixelcnn-small", "--batch", "1", "--naive-pixels", "1", "--json"];
+    let rows = on_cpu(&args).good().rows();
+    for key in ["cached_s", "cached_images_per_s", "naive_s_per_pixel", "naive_s", "ratio"] {
+        assert!(rows[0][key].as_f64().is_some_and(f64::is_finite), "{key}");
+    }
+    on_cpu(&["bench", "sample", "vae"]).bad(&["pixel by pixel"]);
     let place = Place::new();
     let trace = place.path("trace.json");
     let args = ["profile", "vae", "--steps", "1", "--batch", "2", "--trace", text(&trace), "--json"];

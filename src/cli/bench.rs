@@ -1,5 +1,6 @@
-//! `limn bench`: the time of kernels, and of whole training steps.
+//! `limn bench`: the time of kernels, of whole training steps, and of sampling.
 
+use super::bench_sample::{self, SampleArgs};
 use super::{Error, PrecisionArg, Switch, TuneArg, config, device, kernels_named, term, tune};
 use crate::bench::{self, Roof};
 use crate::kernels::{Cost, Kernel, Recipe};
@@ -32,6 +33,8 @@ pub struct BenchArgs {
 enum Command {
     /// Whole training steps of a preset: median of at least 7 after warm-up
     Step(StepArgs),
+    /// Sampling pixel by pixel: whole images cached, some pixels the naive way, and their ratio
+    Sample(SampleArgs),
     /// What the device can multiply and add, and copy, at most
     Roof,
 }
@@ -57,12 +60,13 @@ pub fn bench(args: &BenchArgs) -> Result<(), Error> {
         Some(_) if args.tune => Err(Error::new("`limn bench --tune` takes the names of presets and no command")),
         None if args.tune => retune(args),
         Some(_) if !args.names.is_empty() => {
-            Err(Error::new("`limn bench` times either kernels, or a step, or the device's ceilings"))
+            Err(Error::new("`limn bench` times either kernels, or a step, or sampling, or the device's ceilings"))
         }
         Some(Command::Roof) if args.precision.precision.is_some() => {
             Err(Error::new("the device's ceilings are those of f32; leave --precision out"))
         }
         Some(Command::Roof) => roof(args.device.as_deref(), args.json),
+        Some(Command::Sample(sample_args)) => bench_sample::bench(sample_args, args.device.as_deref(), args.json),
         Some(Command::Step(step_args)) => step(step_args, args),
         None => kernels(args),
     }

@@ -1,5 +1,6 @@
 //! `limn complete`: images of which a part is hidden.
 
+use super::sample::drawing;
 use super::{DeviceArg, Error, device, nearest, term};
 use crate::data::{self, Geometry};
 use crate::models::Family;
@@ -24,6 +25,9 @@ pub struct CompleteArgs {
     /// Picture to write; by default completed.png in the run folder
     #[arg(long, value_name = "FILE.png")]
     out: Option<PathBuf>,
+    /// Run the whole network on the whole image for every pixel, as a check: slow, the same images
+    #[arg(long)]
+    naive: bool,
     #[command(flatten)]
     device: DeviceArg,
 }
@@ -43,7 +47,8 @@ pub fn complete(args: &CompleteArgs) -> Result<(), Error> {
     let keep = keep(&args.keep, geometry)?;
     let size = geometry.elements();
     let repeated: Vec<f32> = originals.chunks(size).flat_map(|image| image.repeat(TRIES)).collect();
-    let drawn = sample::complete(&mut session, &repeated, &keep, args.seed)?;
+    let drawing = drawing(&session, args.naive);
+    let drawn = sample::complete(&mut session, &repeated, &keep, args.seed, drawing)?;
     // Each row: the original, what is kept of it, and the completions.
     let rows = std::iter::zip(originals.chunks(size), drawn.chunks(TRIES * size));
     let picture: Vec<f32> = rows

@@ -4,6 +4,7 @@
 //! input or any other failure, told in one plain sentence.
 
 mod bench;
+mod bench_sample;
 mod check;
 mod complete;
 mod data;
@@ -51,7 +52,7 @@ enum Command {
     Check(check::CheckArgs),
     /// Run one operation on tensors of your own, to hold it against PyTorch
     Run(run::RunArgs),
-    /// Time kernels (ms, GFLOP/s, GB/s), or whole training steps
+    /// Time kernels (ms, GFLOP/s, GB/s), whole training steps, or sampling
     Bench(bench::BenchArgs),
     /// GPU time of a training step, kernel by kernel
     Profile(profile::ProfileArgs),
@@ -259,8 +260,10 @@ mod tests {
             "train my.toml --steps 100",
             "train --resume DIR",
             "sample DIR --n 64 --seed 1 --out a.png",
+            "sample DIR --naive",
             "complete DIR --images test --keep upper-half --out a.png",
             "complete DIR --images a.png --keep mask.png",
+            "complete DIR --images test --naive",
             "latent DIR manifold --out a.png",
             "latent DIR traverse",
             "latent DIR interpolate",
@@ -272,6 +275,7 @@ mod tests {
             "bench",
             "bench conv2d matmul --device 0 --json",
             "bench step dcgan --batch 64 --device 0 --json",
+            "bench sample pixelcnn --batch 16 --device 0 --json",
             "bench --json --device 0 step dcgan",
             "profile dcgan --steps 3 --trace t.json --json",
             "plan dcgan",

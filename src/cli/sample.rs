@@ -2,7 +2,9 @@
 
 use super::train::picture;
 use super::{DeviceArg, Error, device, term};
-use crate::train::RunDir;
+use crate::models::Family;
+use crate::sample::{self, Drawing};
+use crate::train::{RunDir, Session};
 use std::path::PathBuf;
 
 /// Arguments of `limn sample`.
@@ -19,6 +21,9 @@ pub struct SampleArgs {
     /// Picture to write; by default samples.png in the run folder
     #[arg(long, value_name = "FILE.png")]
     out: Option<PathBuf>,
+    /// Run the whole network on the whole image for every pixel, as a check: slow, the same images
+    #[arg(long)]
+    naive: bool,
     #[command(flatten)]
     device: DeviceArg,
 }
@@ -28,7 +33,19 @@ pub fn sample(args: &SampleArgs) -> Result<(), Error> {
     let run = RunDir::open(&args.dir)?;
     let (mut session, step) = run.session(device::open(args.device.device.as_deref())?)?;
     let n = args.n as usize;
+    let drawing = drawing(&session, args.naive);
     let out = args.out.clone().unwrap_or_else(|| run.path.join("samples.png"));
-    picture(&mut session, n, args.seed, &out).map_err(|e| Error::new(e.to_string()))?;
+    picture(&mut session, n, args.seed, drawing, &out).map_err(|e| Error::new(e.to_string()))?;
     term::say(format!("{n} samples after {step} training steps: {}", out.display()))
+}
+
+/// How a model's pixels are drawn; says so where the fast way is wanted and cannot be had.
+pub fn drawing(session: &Session, naive: bool) -> Drawing {
+    if naive {
+        return Drawing::Naive;
+    }
+    if let (Family::Pixels(_), Some(why)) = (session.model.family(), sample::refusal(session)) {
+        term::note(why);
+    }
+    Drawing::Cached
 }

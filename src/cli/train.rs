@@ -2,7 +2,7 @@
 
 use super::{DeviceArg, Error, PrecisionArg, Setting, TuneArg, device, setting, term, tune};
 use crate::models::Family;
-use crate::sample::{self, Grid};
+use crate::sample::{self, Drawing, Grid};
 use crate::train::{self, Config, Hooks, Outcome, RunDir, Session, Start};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -68,7 +68,8 @@ pub fn train(args: &TrainArgs) -> Result<(), Error> {
     if let Err(error) = ctrlc::set_handler(interrupt) {
         term::note(format!("Ctrl-C will end training at once: {error}"));
     }
-    let mut sampler = |session: &mut Session, n: usize, path: &Path| picture(session, n, settings.seed, path);
+    let seed = settings.seed;
+    let mut sampler = |session: &mut Session, n: usize, path: &Path| picture(session, n, seed, Drawing::Cached, path);
     let mut tuner = tune::tuner(args.tune, &device);
     let mut measure = |session: &mut Session, batch| tune::tune(session, batch, tuner.as_mut());
     let tune: &mut train::Tune = &mut measure;
@@ -106,9 +107,10 @@ pub(super) fn picture(
     session: &mut Session,
     n: usize,
     seed: u64,
+    drawing: Drawing,
     path: &Path,
 ) -> Result<(), Box<dyn std::error::Error>> {
-    let images = sample::samples(session, n, seed)?;
+    let images = sample::samples(session, n, seed, drawing)?;
     let columns = (n as f64).sqrt().ceil() as usize;
     Ok(Grid { images: &images, geometry: session.model.geometry(), columns }.save(path)?)
 }

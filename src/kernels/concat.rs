@@ -1,5 +1,6 @@
 //! Concatenation of two tensors along an axis.
 
+use super::pixel_code::AtPixel;
 use super::*;
 
 params! {
@@ -52,6 +53,10 @@ impl Kernel for Concat {
 
     fn bounds(&self, _reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
         exact(twin)
+    }
+
+    fn at_pixel(&self) -> Option<AtPixel<'_>> {
+        Some(AtPixel::Concat(self))
     }
 
     fn flops(&self) -> u64 {

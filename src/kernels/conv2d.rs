@@ -4,6 +4,7 @@ use super::activation::Activation;
 use super::conv::{Conv, Epilogue, abs};
 use super::conv_cases;
 use super::gather::{self, Role};
+use super::pixel_code::AtPixel;
 use super::tiles::Rounding;
 use super::{Access, Caps, Kernel, Lens, Precision, Recipe, Signature};
 use std::sync::Arc;
@@ -54,6 +55,10 @@ impl Kernel for Conv2d {
 
     fn variants(&self, caps: &Caps) -> Vec<Recipe> {
         gather::variants(&self.0, Role::Conv, caps)
+    }
+
+    fn at_pixel(&self) -> Option<AtPixel<'_>> {
+        Some(AtPixel::Conv(&self.0))
     }
 
     fn flops(&self) -> u64 {

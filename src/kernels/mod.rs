@@ -22,6 +22,7 @@ pub mod conv_transpose2d;
 pub mod copy;
 pub mod cross_entropy;
 pub mod decode_u8;
+pub mod draw_pixels;
 pub mod ema;
 mod gather;
 mod gather_lanes;
@@ -31,6 +32,8 @@ mod launch;
 pub mod matmul;
 pub mod multiply_add;
 pub mod philox;
+pub mod pixel_code;
+mod pixel_walk;
 pub mod pointwise;
 pub mod random;
 pub mod record;
@@ -311,6 +314,12 @@ pub trait Kernel: Debug + Send + Sync {
         None
     }
 
+    /// What the kernel does at one position of an image, if it works on each alone or reads others at
+    /// fixed distances; images can then be drawn pixel by pixel without computing anything twice.
+    fn at_pixel(&self) -> Option<pixel_code::AtPixel<'_>> {
+        None
+    }
+
     /// What `limn check` feeds operand `operand` with: by default uniform in [-1, 1), never zeros.
     /// Kernels whose operands mean something else (class indices, variances, counters, packed
     /// bytes) say what. `draw(n)` yields n uniforms in [0, 1).
@@ -419,5 +428,6 @@ pub fn all() -> Vec<Entry> {
         "record": record::cases, record::shapes;
         "multiply_add": multiply_add::cases, multiply_add::shapes;
         "sample_pixel": sample_pixel::cases, sample_pixel::shapes;
+        "draw_pixels": draw_pixels::cases, draw_pixels::shapes;
     }
 }

@@ -126,6 +126,19 @@ impl Code {
         }
     }
 
+    /// The operation that computes the same as an activation and its constant; none for the identity.
+    pub fn of(activation: Activation) -> Option<(Code, f32)> {
+        let code = match activation {
+            Activation::Identity => return None,
+            Activation::Relu => Code::Relu,
+            Activation::LeakyRelu(_) => Code::LeakyRelu,
+            Activation::Elu => Code::Elu,
+            Activation::Tanh => Code::Tanh,
+            Activation::Sigmoid => Code::Sigmoid,
+        };
+        Some((code, activation.slope()))
+    }
+
     /// The operation in f32, its transcendental functions by way of f64.
     pub fn apply(self, a: f32, b: f32, c: f32) -> f32 {
         if let Some(act) = self.activation(c) {
@@ -180,7 +193,7 @@ impl Code {
 
     /// Error of the result given the value and error of the operands: |∂f/∂a|·ea + |∂f/∂b|·eb and
     /// a few units of the last place for the operation itself.
-    fn error(self, (a, ea): (f32, f32), (b, eb): (f32, f32), c: f32, y: f32) -> f32 {
+    pub(super) fn error(self, (a, ea): (f32, f32), (b, eb): (f32, f32), c: f32, y: f32) -> f32 {
         let own = match self {
             // WGSL lets exp err by 3 + 2|x| units and ln, tanh and their kin be built from it.
             Code::Exp => (3.0 + 2.0 * a.abs()) * 2.0 * EPS * y.abs(),
@@ -259,8 +272,8 @@ params! {
 
 static SIGNATURE: Signature =
     Signature { name: "pointwise", reads: &["x0", "x1", "x2", "x3", "x4", "x5"], writes: &[("y", Access::Write)] };
-static SCALAR: Shader = shader!("pointwise", "activation", "pointwise");
-static VEC4: Shader = shader!("pointwise_vec4", "activation", "pointwise");
+static SCALAR: Shader = shader!("pointwise", "activation", "pointwise_codes", "pointwise");
+static VEC4: Shader = shader!("pointwise_vec4", "activation", "pointwise_codes", "pointwise");
 
 const OPS: [&str; 8] = ["OP0", "OP1", "OP2", "OP3", "OP4", "OP5", "OP6", "OP7"];
 const AS: [&str; 8] = ["A0", "A1", "A2", "A3", "A4", "A5", "A6", "A7"];

@@ -1,5 +1,6 @@
 //! A general gather: slice, pad, flip, expand, permute, subsample and dilate.
 
+use super::pixel_code::AtPixel;
 use super::*;
 use rayon::prelude::*;
 
@@ -181,6 +182,10 @@ impl Kernel for Strided {
 
     fn bounds(&self, _reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
         exact(twin)
+    }
+
+    fn at_pixel(&self) -> Option<AtPixel<'_>> {
+        Some(AtPixel::Strided(self))
     }
 
     fn flops(&self) -> u64 {

@@ -10,6 +10,7 @@ mod feed;
 mod fuse;
 mod layout;
 mod listing;
+mod pixel;
 mod plan;
 mod recompute;
 mod recorder;
@@ -19,6 +20,7 @@ mod share;
 pub use capacity::{Capacity, Exceeded, size};
 pub use feed::{Feed, Upload};
 pub use listing::Totals;
+pub use pixel::{NotPerPixel, PixelProgram};
 pub use plan::{Options, PlanError, plan, plan_recomputing};
 pub use run::{Device, DeviceError, Pending, Runner, Store};
 

@@ -105,7 +105,7 @@ fn lower(source: &Source, options: &Options) -> Result<Vec<Node>, PlanError> {
 }
 
 /// The nodes whose results reach an output or a state, in order.
-fn alive(source: &Source) -> Vec<Node> {
+pub(super) fn alive(source: &Source) -> Vec<Node> {
     let mut wanted = vec![false; source.values.len()];
     for (_, id) in &source.outputs {
         wanted[source.root(*id)] = true;

@@ -1,19 +1,42 @@
 //! Drawing images pixel by pixel.
 
 use super::CHUNK;
+use super::cached::Cached;
 use crate::kernels::philox::Domain;
 use crate::models::Family;
 use crate::train::{Session, SessionError};
 
 /// Counts pixels while an image is drawn.
-const CLOCK: &str = "sample.pixel";
+pub(super) const CLOCK: &str = "sample.pixel";
+
+/// How pixels are drawn. Both ways draw from the same random numbers, so the images are the same but
+/// where a draw falls within rounding of its probability.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Drawing {
+    /// For each pixel, compute what it touches; what earlier pixels gave is kept. Networks that
+    /// [`super::refusal`] names are drawn the naive way.
+    #[default]
+    Cached,
+    /// For each pixel, run the whole network on the whole image.
+    Naive,
+}
 
 /// Draws the pixels of `images` [n,1,h,w] that are not known, in raster order, each given all
 /// pixels before it. `keep` is nonzero where a pixel is known: one image's worth [h·w] for all
 /// images, or one for each.
-pub fn complete(session: &mut Session, images: &[f32], keep: &[f32], seed: u64) -> Result<Vec<f32>, SessionError> {
+pub fn complete(
+    session: &mut Session,
+    images: &[f32],
+    keep: &[f32],
+    seed: u64,
+    drawing: Drawing,
+) -> Result<Vec<f32>, SessionError> {
     let [c, h, w] = session.model.geometry();
     let size = c * h * w;
+    let cached = match drawing {
+        Drawing::Cached => Cached::new(session)?.ok(),
+        Drawing::Naive => None,
+    };
     let mut all = Vec::with_capacity(images.len());
     for (k, chunk) in images.chunks(CHUNK * size).enumerate() {
         let keep = if keep.len() == size {
@@ -21,10 +44,21 @@ pub fn complete(session: &mut Session, images: &[f32], keep: &[f32], seed: u64) 
         } else {
             keep[k * CHUNK * size..k * CHUNK * size + chunk.len()].to_vec()
         };
+        // Unknown pixels start at zero: what stood there must not leak through a model that errs.
+        let start: Vec<f32> = std::iter::zip(chunk, &keep).map(|(v, k)| if *k == 0.0 { 0.0 } else { *v }).collect();
         // Chunks are different images, so they draw from different seeds.
-        all.extend(draw(session, chunk, &keep, seed.wrapping_add(k as u64))?);
+        let seed = seed.wrapping_add(k as u64);
+        all.extend(match &cached {
+            Some(cached) => cached.draw(session, &start, &keep, seed)?,
+            None => draw(session, &start, &keep, seed)?,
+        });
     }
     Ok(all)
+}
+
+/// A model's refusal to anybody who wants pixels from one that has none.
+pub(super) fn no_pixels() -> SessionError {
+    SessionError::Config("this model does not draw pixel by pixel, so it cannot complete images".into())
 }
 
 fn draw(session: &mut Session, images: &[f32], keep: &[f32], seed: u64) -> Result<Vec<f32>, SessionError> {
@@ -33,19 +67,13 @@ fn draw(session: &mut Session, images: &[f32], keep: &[f32], seed: u64) -> Resul
     let graph = session.graph(Domain::Sample, seed, CLOCK);
     let name = format!("sample.images.{n}");
     let canvas = graph.state(&name, images.len(), 0, &[n, c, h, w]);
-    let Family::Pixels(model) = session.model.family() else {
-        return Err(SessionError::Config(
-            "this model does not draw pixel by pixel, so it cannot complete images".into(),
-        ));
-    };
+    let Family::Pixels(model) = session.model.family() else { return Err(no_pixels()) };
     let logits = model.logits(&canvas).reshape(&[n, size]);
     let known = graph.input("keep", &[n, size]);
     graph.sample_pixel(&logits, &known, &canvas.reshape(&[n, size]));
     graph.advance(&graph.clock());
     let mut runner = session.runner(&graph)?;
-    // Unknown pixels start at zero: what stood there must not leak through a model that errs.
-    let start: Vec<f32> = std::iter::zip(images, keep).map(|(v, k)| if *k == 0.0 { 0.0 } else { *v }).collect();
-    session.store.write(&name, &start)?;
+    session.store.write(&name, images)?;
     runner.write("keep", keep)?;
     let mut clock = None;
     for pixel in (0..size).filter(|p| keep.chunks_exact(size).any(|image| image[*p] == 0.0)) {

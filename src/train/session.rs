@@ -5,7 +5,7 @@ use crate::graph::{Graph, GraphError, Noise};
 use crate::kernels::philox::Domain;
 use crate::models::{Model, ModelConfig};
 use crate::nn::OptimConfig;
-use crate::program::{Capacity, Device, DeviceError, Exceeded, Options, PlanError, Runner, Store, plan};
+use crate::program::{Capacity, Device, DeviceError, Exceeded, Options, PlanError, Runner, Source, Store, plan};
 use crate::tune::{Choices, Progress, Report, TuneError, Tuner};
 
 /// What can go wrong while a model is built or run.
@@ -114,8 +114,7 @@ impl Session {
 
     /// Plans a finished graph and makes it ready on this session's device and states.
     pub fn runner(&mut self, graph: &Graph) -> Result<Runner, SessionError> {
-        let program = plan(&graph.finish()?, &self.options())?;
-        Ok(Runner::new(program, &mut self.store)?)
+        self.prepare(&graph.finish()?)
     }
 
     /// The training step, ready to run.
@@ -128,6 +127,12 @@ impl Session {
         let program = step.program(batch, self.store.device().caps());
         let tried = program.and_then(|program| Ok(Runner::new(program, &mut self.store)?));
         tried.map_err(|error| self.step().refusal(error, batch, self.store.device()))
+    }
+
+    /// Plans a program and makes it ready on this session's device and states.
+    pub fn prepare(&mut self, source: &Source) -> Result<Runner, SessionError> {
+        let program = plan(source, &self.options())?;
+        Ok(Runner::new(program, &mut self.store)?)
     }
 
     /// Has `tuner` choose the variants of the training step's kernels.

@@ -1,0 +1,269 @@
+//! Cached against naive sampling, and graphs as code for single pixels.
+
+use crate::support::{gpu, graph, normals};
+use limn::graph::Var;
+use limn::models::{Family, Metric, Model, ModelConfig, PixelCnn, PixelCnnConfig, PixelModel};
+use limn::nn::{Network, OptimConfig};
+use limn::ops::{ConvSpec, Mask};
+use limn::program::{Device, NotPerPixel, PixelProgram};
+use limn::sample::{self, Drawing};
+use limn::train::{Config, Session};
+
+fn devices() -> [Device; 3] {
+    [Device::Twins, Device::Cpu, gpu()]
+}
+
+fn session(size: [usize; 2], hidden: usize, blocks: usize, seed: u64, device: &Device) -> Session {
+    let preset = Config::preset("pixelcnn-small").expect("a preset");
+    let config = ModelConfig::Pixelcnn(PixelCnnConfig { height: size[0], width: size[1], hidden, blocks });
+    let mut session = Session::new(&config, &preset.optim, seed, device.clone()).expect("a session");
+    // Larger weights than fresh ones, so that pixels hang on one another.
+    let names: Vec<String> = session.model.networks().iter().map(|n| n.params_state()).collect();
+    for name in names {
+        let params = session.store.read(&name).expect("parameters");
+        let noise = normals(50, params.len());
+        let louder: Vec<f32> = std::iter::zip(params, noise).map(|(p, z)| 1.7 * p + 0.05 * z).collect();
+        session.store.write(&name, &louder).expect("parameters");
+    }
+    session
+}
+
+fn both(session: &mut Session, images: &[f32], keep: &[f32], seed: u64) -> [Vec<f32>; 2] {
+    [Drawing::Cached, Drawing::Naive]
+        .map(|drawing| sample::complete(session, images, keep, seed, drawing).expect("images"))
+}
+
+/// Fails unless the images are the same and hold both colours.
+fn assert_same_pictures([cached, naive]: &[Vec<f32>; 2], what: &str) {
+    let differ: Vec<usize> = (0..naive.len()).filter(|i| cached[*i] != naive[*i]).collect();
+    assert!(differ.is_empty() && cached.len() == naive.len(), "{what}: pixels {differ:?} differ");
+    assert!(naive.contains(&0.0) && naive.contains(&1.0), "{what}: an image of one colour proves nothing");
+}
+
+#[test]
+fn cached_images_are_the_naive_ones() {
+    for device in devices() {
+        for (seed, (n, size, hidden, blocks)) in
+            [(1, [9, 7], 3, 2), (5, [7, 12], 8, 1), (3, [6, 5], 5, 3), (9, [10, 10], 4, 0)].into_iter().enumerate()
+        {
+            let mut session = session(size, hidden, blocks, seed as u64, &device);
+            assert_eq!(sample::refusal(&session), None);
+            let len = size[0] * size[1];
+            let images = both(&mut session, &vec![0.0; n * len], &vec![0.0; len], 11 + seed as u64);
+            assert_same_pictures(&images, &format!("{} seed {seed}", device.name()));
+        }
+    }
+}
+
+#[test]
+fn known_pixels_stay_and_count() {
+    for device in devices() {
+        let (n, size) = (7, [8, 11]);
+        let len = size[0] * size[1];
+        let mut session = session(size, 6, 2, 4, &device);
+        let known: Vec<f32> = normals(60, n * len).iter().map(|z| f32::from(u8::from(*z > 0.3))).collect();
+        let keep: Vec<f32> = normals(61, n * len).iter().map(|z| f32::from(u8::from(*z > 0.0))).collect();
+        let images = both(&mut session, &known, &keep, 2);
+        assert_same_pictures(&images, &device.name());
+        let kept = |image: &[f32]| (0..n * len).all(|i| keep[i] == 0.0 || image[i] == known[i]);
+        assert!(kept(&images[0]) && kept(&images[1]), "a known pixel changed");
+        // Other known pixels lead to other unknown ones.
+        let inverted: Vec<f32> = known.iter().map(|v| 1.0 - v).collect();
+        let others = both(&mut session, &inverted, &keep, 2);
+        assert_same_pictures(&others, &device.name());
+        assert!((0..n * len).any(|i| keep[i] == 0.0 && others[0][i] != images[0][i]));
+        // All known: nothing is drawn.
+        let all = both(&mut session, &known, &vec![1.0; len], 2);
+        assert!(all.iter().all(|images| *images == known));
+    }
+}
+
+#[test]
+fn chunks_and_seeds_are_as_before() {
+    let device = gpu();
+    let (n, size) = (67, [4, 5]);
+    let mut session = session(size, 2, 1, 9, &device);
+    let draw = |session: &mut Session, n: usize, seed| both(session, &vec![0.0; n * 20], &[0.0; 20], seed);
+    let images = draw(&mut session, n, 5);
+    assert_same_pictures(&images, "67 images");
+    assert_eq!(draw(&mut session, 1, 6)[0], images[0][64 * 20..65 * 20], "the second chunk has the next seed");
+    assert_ne!(draw(&mut session, n, 6)[0], images[0]);
+}
+
+/// A PixelCNN whose logits look at the whole batch, and do nothing with it.
+struct Peeping(PixelCnn);
+
+impl Model for Peeping {
+    fn networks(&self) -> Vec<&Network> {
+        self.0.networks()
+    }
+
+    fn geometry(&self) -> [usize; 3] {
+        self.0.geometry()
+    }
+
+    fn losses(&self) -> &'static [&'static str] {
+        self.0.losses()
+    }
+
+    fn step(&self, images: &Var, optim: &OptimConfig) -> Vec<Var> {
+        self.0.step(images, optim)
+    }
+
+    fn evaluate(&self, images: &Var) -> Vec<Metric> {
+        self.0.evaluate(images)
+    }
+
+    fn family(&self) -> Family<'_> {
+        Family::Pixels(self)
+    }
+}
+
+impl PixelModel for Peeping {
+    fn logits(&self, images: &Var) -> Var {
+        let logits = self.0.logits(images);
+        &logits + &logits.mean().mul_scalar(0.0)
+    }
+}
+
+#[test]
+fn a_network_without_code_for_pixels_is_drawn_the_naive_way() {
+    for device in [Device::Cpu, gpu()] {
+        let mut session = session([5, 6], 2, 1, 3, &device);
+        let plain = both(&mut session, &[0.0; 60], &[0.0; 30], 8);
+        let ModelConfig::Pixelcnn(config) = &session.config else { panic!("a PixelCNN") };
+        session.model = Box::new(Peeping(PixelCnn::new(config).expect("a model")));
+        let why = sample::refusal(&session).expect("a refusal");
+        assert!(why.contains("reduce_sum") && why.contains("does not work on each pixel alone"), "{why}");
+        let peeping = both(&mut session, &[0.0; 60], &[0.0; 30], 8);
+        assert_same_pictures(&peeping, &device.name());
+        assert_eq!(peeping[0], plain[0]);
+    }
+}
+
+/// The program of a graph on images of 6x5 pixels.
+fn program(logits: impl Fn(&Var) -> Var) -> Result<PixelProgram, NotPerPixel> {
+    let g = graph();
+    let image = g.input("image", &[1, 1, 6, 5]);
+    let logits = logits(&image);
+    PixelProgram::new(&g.finish().expect("a graph"), image.id(), logits.id())
+}
+
+fn weights(x: &Var, name: &str, co: usize, k: usize) -> Var {
+    let ci = x.shape()[1];
+    x.graph().state(name, co * ci * k * k, 0, &[co, ci, k, k])
+}
+
+fn conv(x: &Var, name: &str, co: usize, k: usize, mask: Mask) -> Var {
+    x.conv2d(&weights(x, name, co, k), None, &ConvSpec::masked(mask, [k, k], 1))
+}
+
+#[test]
+fn what_cannot_be_drawn_pixel_by_pixel_says_why() {
+    let a = |x: &Var| conv(x, "a", 4, 5, Mask::A);
+    let refused = |logits: &dyn Fn(&Var) -> Var, words: &str| {
+        let why = program(logits).err().unwrap_or_else(|| panic!("{words}: not refused")).to_string();
+        assert!(why.contains(words), "{why}");
+    };
+    assert!(program(|x| conv(&a(x), "b", 1, 3, Mask::B)).is_ok());
+    refused(&|x| conv(&a(x), "b", 1, 3, Mask::None), "reads pixels that are drawn later");
+    refused(&|x| conv(x, "b", 1, 3, Mask::B), "depends on the pixel itself");
+    refused(&|x| conv(&a(x), "b", 2, 1, Mask::B), "not one number for each pixel");
+    refused(&|x| conv(&a(x).flip(3), "b", 1, 1, Mask::B), "strided");
+    refused(&|x| conv(&(&a(x) - &a(x).mean()), "b", 1, 1, Mask::B), "does not work on each pixel alone");
+    refused(&|x| a(x).conv2d(&weights(&a(x), "b", 1, 3), None, &ConvSpec::new(2, 1)), "something else than channels");
+    refused(&|x| conv(&(&a(x) + &x.graph().input("z", &[1, 4, 6, 5])), "b", 1, 1, Mask::B), "input other than");
+    refused(&|x| conv(&(&a(x) * &conv(&a(x), "c", 1, 1, Mask::B)), "b", 1, 1, Mask::B), "lays channels over others");
+}
+
+/// Graphs with slices, shifts, gates, concatenation, constants and dilation: the code's logits at every
+/// pixel are those of the graph.
+#[test]
+fn code_computes_what_the_graph_does() {
+    use limn::kernels::Kernel;
+    use limn::kernels::draw_pixels::{DrawPixels, PixelBlock};
+    use limn::kernels::pixel_code::Instruction;
+    use limn::program::{Options, Runner, Store, plan};
+    type Net = fn(&Var) -> Var;
+    let nets: [Net; 3] = [
+        |x| {
+            // A gate of two halves of channels, with a constant for each channel and each pixel.
+            let y = conv(&x.add_scalar(-0.5), "a", 7, 5, Mask::A).leaky_relu(0.2);
+            let gated = &y.slice(1, 0, 3).tanh() * &y.slice(1, 4, 3).sigmoid();
+            let scaled = &gated * &x.graph().state("scale", 3, 0, &[1, 3, 1, 1]);
+            let moved = &scaled + &x.graph().state("moved", 90, 0, &[1, 3, 6, 5]);
+            let both = moved.concat(&y, 1);
+            let dilated = ConvSpec { dilation: [2, 2], padding: [2; 4], ..ConvSpec::masked(Mask::B, [3, 3], 1) };
+            let z = both.conv2d(&weights(&both, "d", 5, 3), Some(&x.graph().state("bias", 5, 0, &[5])), &dilated);
+            conv(&(&z.elu() + &z), "e", 1, 1, Mask::None)
+        },
+        |x| {
+            // The rows above by a kernel that sees none but them, and a row more of the same moved down.
+            let above = ConvSpec { padding: [2, 1, 0, 1], ..ConvSpec::default() };
+            let w = x.graph().state("v", 4 * 2 * 3, 0, &[4, 1, 2, 3]);
+            let seen = x.conv2d(&w, None, &above).slice(2, 0, 6);
+            let seen = &seen + &seen.relu().pad(2, 1, 0).slice(2, 0, 6);
+            let left = conv(x, "left", 4, 3, Mask::A);
+            conv(&(&seen + &left).relu(), "e", 1, 3, Mask::B)
+        },
+        |x| {
+            // Weights that are computed, and a residual that waits for a later value.
+            let w = weights(x, "a", 6, 3).mul_scalar(0.7).tanh();
+            let y = x.conv2d(&w, None, &ConvSpec::masked(Mask::A, [3, 3], 1));
+            let z = conv(&y.relu(), "b", 6, 3, Mask::B);
+            conv(&(&conv(&z.relu(), "c", 6, 3, Mask::B) + &y), "e", 1, 1, Mask::None)
+        },
+    ];
+    for (k, net) in nets.iter().enumerate() {
+        let g = graph();
+        let image = g.input("image", &[1, 1, 6, 5]);
+        let logits = net(&image);
+        g.output("logits", &logits);
+        let source = g.finish().expect("a graph");
+        let mut store = Store::new(Device::Twins);
+        for (i, state) in source.states.iter().enumerate() {
+            store.write(&state.name, &normals(70 + i as u32, state.len)).expect("a state");
+        }
+        let picture: Vec<f32> = normals(69, 30).iter().map(|z| f32::from(u8::from(*z > 0.0))).collect();
+        let program = plan(&source, &Options::new(None)).expect("a plan");
+        let mut whole = Runner::new(program, &mut store).expect("a runner");
+        whole.write("image", &picture).expect("an image");
+        whole.run().expect("a run");
+        let want = whole.read("logits").expect("logits");
+
+        let pixels = PixelProgram::new(&source, image.id(), logits.id()).unwrap_or_else(|e| panic!("net {k}: {e}"));
+        let program = plan(&pixels.operands, &Options::new(None)).expect("a plan");
+        let mut operands = Runner::new(program, &mut store).expect("a runner");
+        operands.run().expect("a run");
+        let names = pixels.operands.outputs.iter().map(|(name, _)| operands.read(name).expect("an operand"));
+        let weights = pixels.pack(&names.collect::<Vec<_>>());
+        let code = std::sync::Arc::new(pixels.code);
+        let home = code.instructions.iter().find_map(|i| match i {
+            Instruction::Draw { logits, .. } => Some(*logits),
+            _ => None,
+        });
+        let at = 4 * home.expect("a draw").at(0, 0, 5);
+        let (mut canvas, mut columns) = (picture.clone(), vec![f32::NAN; 4 * code.columns as usize]);
+        for t in 0..30 {
+            let block = PixelBlock {
+                n: 1,
+                h: 6,
+                w: 5,
+                columns: code.columns,
+                instructions: code.instructions.len() as u32,
+                offset: t,
+                steps: 1,
+                first: 0,
+                seed_lo: 0,
+                seed_hi: 0,
+                stream: 0,
+                domain: 0,
+            };
+            let kernel = DrawPixels { block, code: code.clone() };
+            kernel.cpu(&[&[], &weights, &[1.0; 30], &[0.0]], &mut [&mut canvas, &mut columns]);
+            let (got, want) = (columns[at], want[t as usize]);
+            assert!((got - want).abs() <= 1e-5 * (1.0 + want.abs()), "net {k}, pixel {t}: {got} and should be {want}");
+        }
+        assert_eq!(canvas, picture);
+    }
+}

@@ -1,0 +1,212 @@
+//! The code that draws an image pixel by pixel and computes only what a new pixel touches.
+//!
+//! Every value of a network has a *column* at each position (y, x): its channels there. An
+//! [`Instruction`] makes one value's column at the current position from columns at this and earlier
+//! positions. Columns are kept in fours of channels, those past the last one zero; a value that is
+//! read at earlier positions keeps as many rows of columns as reach back, in a ring.
+
+use super::concat::Concat;
+use super::conv::Conv;
+use super::pointwise::Code;
+use super::strided::Strided;
+use std::fmt::Debug;
+
+/// What a kernel does to the column at a position, for kernels that work on each position alone or
+/// read others at fixed distances; see [`super::Kernel::at_pixel`].
+#[derive(Clone, Copy, Debug)]
+pub enum AtPixel<'a> {
+    /// A convolution.
+    Conv(&'a Conv),
+    /// One tensor behind another along an axis.
+    Concat(&'a Concat),
+    /// A gather: slices of channels, shifts of rows and columns.
+    Strided(&'a Strided),
+}
+
+/// Fours of channels that hold `channels`.
+pub fn quads(channels: u32) -> u32 {
+    channels.div_ceil(4)
+}
+
+/// Where the columns of a value lie: that of (y, x) is at four number
+/// base + ((y & mask)·w + x)·step of an image's columns, or of the weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Home {
+    /// Among the weights, the same for every image.
+    pub fixed: bool,
+    /// First four.
+    pub base: u32,
+    /// Fours from a column to its right neighbour; 0 where only the current one is kept.
+    pub step: u32,
+    /// Rows kept less one, where they are a power of two; all ones where every row is.
+    pub mask: u32,
+}
+
+impl Home {
+    /// The four where the column of (y, x) begins in images `w` wide.
+    pub fn at(&self, y: u32, x: u32, w: u32) -> usize {
+        self.base as usize + (((y & self.mask) * w + x) * self.step) as usize
+    }
+
+    fn words(&self) -> [u32; 3] {
+        [self.base | u32::from(self.fixed) << 31, self.step, self.mask]
+    }
+}
+
+/// One instruction: makes the column at the current position of the value that lives at `to`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Instruction {
+    /// to = then(Σ over taps and ci of from\[y + dy, x + dx, ci\] · w\[tap, ci, co\] + bias\[co\] + residual);
+    /// outside of the image there are zeros.
+    Conv {
+        /// The result.
+        to: Home,
+        /// What is read through the taps.
+        from: Home,
+        /// Channels read.
+        ci: u32,
+        /// Channels made.
+        co: u32,
+        /// Rows and columns from the current position to each tap.
+        taps: Vec<[i32; 2]>,
+        /// The four where w \[taps, 4·quads(ci), 4·quads(co)\] begins.
+        weights: u32,
+        /// The four where bias \[4·quads(co)\] begins.
+        bias: u32,
+        /// What is added before `then`.
+        residual: Option<Home>,
+        /// A pointwise operation at the end, with its constant.
+        then: Option<(Code, f32)>,
+    },
+    /// to = code(a, b, c), channel by channel.
+    Pointwise {
+        /// The result.
+        to: Home,
+        /// First operand.
+        a: Home,
+        /// Second operand of a binary operation.
+        b: Option<Home>,
+        /// Channels.
+        channels: u32,
+        /// What is computed.
+        code: Code,
+        /// Its constant.
+        c: f32,
+    },
+    /// Channels start .. start + channels of a\[y + dy, x + dx\] followed by b\[y, x\].
+    Join {
+        /// The result.
+        to: Home,
+        /// What comes first.
+        a: Home,
+        /// Its channels.
+        a_channels: u32,
+        /// What follows.
+        b: Option<Home>,
+        /// The first channel taken.
+        start: u32,
+        /// Channels taken.
+        channels: u32,
+        /// Rows and columns from the current position to that read in a; zeros outside of the image.
+        shift: [i32; 2],
+    },
+    /// Draws the pixel from its logits where it is not known. What follows sees it.
+    Draw {
+        /// Where the image's own columns live.
+        to: Home,
+        /// The logits.
+        logits: Home,
+        /// The distribution.
+        head: Head,
+    },
+}
+
+/// The distribution of a pixel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Head {
+    /// 1 with probability sigmoid(logit), else 0; one channel.
+    Bernoulli,
+}
+
+/// Code for images of one size.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PixelCode {
+    /// Height of the images.
+    pub h: u32,
+    /// Width of the images.
+    pub w: u32,
+    /// Fours in an image's columns.
+    pub columns: u32,
+    /// Fours of weights.
+    pub weights: u32,
+    /// What is done at each position, in order.
+    pub instructions: Vec<Instruction>,
+}
+
+/// Fours of words an instruction takes.
+pub(super) const WORDS: usize = 5;
+/// The number that stands for no operation at the end of a convolution.
+const NOTHING: u32 = 255;
+
+impl PixelCode {
+    /// The code as devices read it: five fours of words for each instruction, then one for each tap.
+    pub fn words(&self) -> Vec<u32> {
+        let mut all = Vec::new();
+        let mut taps: Vec<u32> = Vec::new();
+        let none = [0; 3];
+        let home = |h: &Option<Home>| h.map_or(none, |h| h.words());
+        let mut row = |op: u32, to: &Home, a: [u32; 3], b: [u32; 3], rest: [u32; 9]| {
+            let [to0, to1, to2] = to.words();
+            let [ax, bx, tail @ ..] = rest;
+            all.extend([op, to0, to1, to2, a[0], a[1], a[2], ax, b[0], b[1], b[2], bx]);
+            all.extend(tail.iter().chain(&[0]));
+        };
+        let first = self.instructions.len() * WORDS;
+        for instruction in &self.instructions {
+            match instruction {
+                Instruction::Conv { to, from, ci, co, taps: own, weights, bias, residual, then } => {
+                    let (code, c) = then.map_or((NOTHING, 0.0), |(code, c)| (code as u32, c));
+                    let (at, count) = ((first + taps.len() / 4) as u32, own.len() as u32);
+                    let adds = u32::from(residual.is_some());
+                    let rest = [quads(*ci), adds, *co, *weights, at, count, *bias, code, c.to_bits()];
+                    row(0, to, from.words(), home(residual), rest);
+                    taps.extend(own.iter().flat_map(|[dy, dx]| [*dy as u32, *dx as u32, 0, 0]));
+                }
+                Instruction::Pointwise { to, a, b, channels, code, c } => {
+                    let rest = [0, u32::from(b.is_some()), *channels, 0, 0, 0, 0, *code as u32, c.to_bits()];
+                    row(1, to, a.words(), home(b), rest);
+                }
+                Instruction::Join { to, a, a_channels, b, start, channels, shift: [dy, dx] } => {
+                    let joins = u32::from(b.is_some());
+                    let rest = [*a_channels, joins, *channels, *start, *dy as u32, *dx as u32, 0, 0, 0];
+                    row(2, to, a.words(), home(b), rest);
+                }
+                Instruction::Draw { to, logits, head: Head::Bernoulli } => {
+                    row(3, to, logits.words(), none, [0; 9]);
+                }
+            }
+        }
+        all.extend(taps);
+        all
+    }
+
+    /// Products at one position of one image.
+    pub fn products(&self) -> u64 {
+        let of = |i: &Instruction| match i {
+            Instruction::Conv { ci, co, taps, .. } => u64::from(*ci) * u64::from(*co) * taps.len() as u64,
+            _ => 0,
+        };
+        self.instructions.iter().map(of).sum()
+    }
+}
+
+impl Instruction {
+    /// Sets the weights to zero by which a convolution multiplies what stands past its last channel.
+    pub(super) fn clear_padding(&self, all: &mut [f32]) {
+        let Instruction::Conv { ci, co, taps, weights, .. } = self else { return };
+        let wide = 4 * quads(*co) as usize;
+        let rows = all[4 * *weights as usize..].chunks_exact_mut(wide).take(4 * quads(*ci) as usize * taps.len());
+        let past = rows.enumerate().filter(|(row, _)| row % (4 * quads(*ci) as usize) >= *ci as usize);
+        past.for_each(|(_, row)| row.fill(0.0));
+    }
+}

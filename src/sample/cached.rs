@@ -1,0 +1,114 @@
+//! Drawing images pixel by pixel without computing anything twice.
+
+use super::pixels::{CLOCK, no_pixels};
+use crate::kernels::philox::Domain;
+use crate::kernels::pixel_code::PixelCode;
+use crate::models::Family;
+use crate::ops::PixelDraw;
+use crate::program::{NotPerPixel, PixelProgram};
+use crate::train::{Session, SessionError};
+use std::sync::Arc;
+
+/// Products that one image may cost in a launch: some ten milliseconds on a slow core, far from what
+/// makes a driver believe that a GPU hangs.
+const PER_LAUNCH: u64 = 1 << 22;
+/// Products that all images may cost in a submission.
+const PER_SUBMISSION: u64 = 1 << 30;
+
+/// A model's network as code for single pixels, with its weights packed.
+pub(super) struct Cached {
+    code: Arc<PixelCode>,
+    words: Vec<f32>,
+    weights: Vec<f32>,
+    stream: u32,
+}
+
+/// Why this model's pixels can only be drawn the naive way, if so.
+pub fn refusal(session: &Session) -> Option<String> {
+    let Ok((Err(why), _)) = program(session) else { return None };
+    Some(format!("each pixel takes a pass over the whole image, because {why}"))
+}
+
+/// The model's code, or why there is none, and the stream that its pixels are drawn from.
+fn program(session: &Session) -> Result<(Result<PixelProgram, NotPerPixel>, u32), SessionError> {
+    let [c, h, w] = session.model.geometry();
+    let Family::Pixels(model) = session.model.family() else { return Err(no_pixels()) };
+    let graph = session.graph(Domain::Sample, 0, CLOCK);
+    let image = graph.input("image", &[1, c, h, w]);
+    let logits = model.logits(&image);
+    Ok((PixelProgram::new(&graph.finish()?, image.id(), logits.id()), graph.next_stream()))
+}
+
+impl Cached {
+    /// Packs the model's present weights; the inner error is why it cannot be drawn this way.
+    pub fn new(session: &mut Session) -> Result<Result<Cached, NotPerPixel>, SessionError> {
+        let (program, stream) = program(session)?;
+        let program = match program {
+            Ok(program) => program,
+            Err(why) => return Ok(Err(why)),
+        };
+        let mut runner = session.prepare(&program.operands)?;
+        runner.run()?;
+        let names = program.operands.outputs.iter().map(|(name, _)| name);
+        let operands = names.map(|name| runner.read(name)).collect::<Result<Vec<_>, _>>()?;
+        let words = program.code.words().into_iter().map(f32::from_bits).collect();
+        Ok(Ok(Cached { words, weights: program.pack(&operands), code: Arc::new(program.code), stream }))
+    }
+
+    /// Draws the pixels of `images` [n,h·w] that `keep` [n,h·w] does not say are known.
+    pub fn draw(
+        &self,
+        session: &mut Session,
+        images: &[f32],
+        keep: &[f32],
+        seed: u64,
+    ) -> Result<Vec<f32>, SessionError> {
+        let size = (self.code.h * self.code.w) as usize;
+        let bytes = 16 * u64::from(self.code.columns);
+        let most = session.store.device().caps().map_or(usize::MAX, |caps| (caps.max_binding_bytes / bytes) as usize);
+        let together = most.clamp(1, images.len() / size) * size;
+        let mut all = Vec::with_capacity(images.len());
+        for (k, (images, keep)) in std::iter::zip(images.chunks(together), keep.chunks(together)).enumerate() {
+            all.extend(self.draw_together(session, images, keep, seed, k * together / size)?);
+        }
+        Ok(all)
+    }
+
+    /// Draws images of which the first is number `first` of those that share the seed.
+    fn draw_together(
+        &self,
+        session: &mut Session,
+        images: &[f32],
+        keep: &[f32],
+        seed: u64,
+        first: usize,
+    ) -> Result<Vec<f32>, SessionError> {
+        let size = (self.code.h * self.code.w) as usize;
+        let n = images.len() / size;
+        let graph = session.graph(Domain::Sample, seed, CLOCK);
+        let words = graph.input("code", &[self.words.len()]);
+        let weights = graph.input("weights", &[self.weights.len()]);
+        let known = graph.input("keep", &[n, size]);
+        let (name, len) = (format!("sample.images.{n}"), 4 * n * self.code.columns as usize);
+        let canvas = graph.state(&name, images.len(), 0, &[n, size]);
+        let columns = graph.state(&format!("sample.columns.{len}"), len, 0, &[len]);
+        let products = self.code.products().max(1);
+        let steps = (PER_LAUNCH / products).clamp(1, size as u64) as usize;
+        let launches = (PER_SUBMISSION / (products * (steps * n) as u64)).clamp(1, size.div_ceil(steps) as u64);
+        for launch in 0..launches as usize {
+            let draw = PixelDraw { offset: launch * steps, steps, first, stream: self.stream };
+            graph.draw_pixels(&self.code, [&words, &weights, &known], [&canvas, &columns], &draw);
+        }
+        let mut runner = session.runner(&graph)?;
+        runner.write("code", &self.words)?;
+        runner.write("weights", &self.weights)?;
+        runner.write("keep", keep)?;
+        session.store.write(&name, images)?;
+        let last = (0..size).rev().find(|t| keep.chunks_exact(size).any(|image| image[*t] == 0.0));
+        for begin in (0..last.map_or(0, |t| t + 1)).step_by(steps * launches as usize) {
+            session.store.write(CLOCK, &[f32::from_bits(begin as u32)])?;
+            runner.run()?;
+        }
+        Ok(session.store.read(&name)?)
+    }
+}
