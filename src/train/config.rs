@@ -110,7 +110,7 @@ pub struct TrainConfig {
     pub samples: usize,
     /// Compute activations again in the backward pass rather than hold them: less memory, more time,
     /// and the same bits.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub recompute: bool,
     /// How products are computed. [`super::train`] writes down what its device was opened for.
     #[serde(default, skip_serializing_if = "is_full")]
@@ -352,6 +352,9 @@ mod tests {
         assert_eq!((c.train.epochs, c.train.steps), (2, None));
         c.set("train.precision=mixed").unwrap();
         assert_eq!(c.train.precision, Precision::Mixed);
+        assert_eq!(load(&c.to_toml().unwrap()).unwrap(), c);
+        c.set("train.recompute=true").unwrap();
+        assert!(c.train.recompute);
         assert_eq!(load(&c.to_toml().unwrap()).unwrap(), c);
         let before = c.clone();
         for (setting, words) in [

@@ -51,7 +51,7 @@ fn nearest_in<'a>(prefix: &str, wanted: &str, names: impl IntoIterator<Item = &'
 }
 
 /// The keys that may be absent.
-const OPTIONAL: [&str; 2] = ["train.steps", "train.precision"];
+const OPTIONAL: [&str; 3] = ["train.steps", "train.precision", "train.recompute"];
 
 /// A complete table of settings under edit.
 pub(super) struct Settings(Table);
