@@ -90,10 +90,17 @@ impl Choices {
         Choices { device, kernels: BTreeMap::new() }
     }
 
-    /// The choices in a file; `None` if there is none, or if it cannot be read or is of another device.
-    pub fn load(path: &Path, desc: &AdapterDesc) -> Option<Choices> {
-        let choices: Choices = serde_json::from_str(&std::fs::read_to_string(path).ok()?).ok()?;
-        (choices.device == Choices::new(desc).device).then_some(choices)
+    /// The choices in a file.
+    ///
+    /// # Errors
+    /// What the system said, or what is wrong with the text.
+    pub fn read(path: &Path) -> std::io::Result<Choices> {
+        Ok(serde_json::from_str(&std::fs::read_to_string(path)?)?)
+    }
+
+    /// These choices, if they were made on this adapter with this driver.
+    pub fn of_device(self, desc: &AdapterDesc) -> Option<Choices> {
+        (self.device == Choices::new(desc).device).then_some(self)
     }
 
     /// Replaces the file at `path` by these choices.
@@ -187,7 +194,9 @@ impl Tuner {
         let plain = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' };
         let name: String = empty.device.chars().map(plain).collect();
         let file = folder.map(|folder| folder.join(format!("{name}.json")));
-        let choices = file.as_deref().and_then(|file| Choices::load(file, gpu.desc())).unwrap_or(empty);
+        // What cannot be read is measured again.
+        let known = file.as_deref().and_then(|file| Choices::read(file).ok()?.of_device(gpu.desc()));
+        let choices = known.unwrap_or(empty);
         Tuner { gpu, file, choices, budget: Some(BUDGET), again: false }
     }
 

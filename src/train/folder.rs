@@ -138,8 +138,16 @@ impl RunDir {
 
     /// The variants chosen when the run began, if that was on this device: a run that goes on takes the same,
     /// for other variants add up in another order.
-    pub(super) fn load_choices(&self, device: &Device) -> Option<Choices> {
-        Choices::load(&self.choices(), device.gpu()?.desc())
+    ///
+    /// # Errors
+    /// A file that is there and cannot be read.
+    pub(super) fn load_choices(&self, device: &Device) -> Result<Option<Choices>, RunError> {
+        let (Some(gpu), path) = (device.gpu(), self.choices()) else { return Ok(None) };
+        if !path.exists() {
+            // A run from before there were choices took every kernel's first variant.
+            return Ok(Some(Choices::new(gpu.desc())));
+        }
+        Choices::read(&path).map(|choices| choices.of_device(gpu.desc())).map_err(RunError::io("read", &path))
     }
 
     pub(super) fn write_choices(&self, choices: &Choices) -> Result<(), RunError> {
@@ -175,7 +183,7 @@ impl RunDir {
         }
         let c = &self.config;
         let mut session = Session::new(&c.model, &c.optim, c.train.seed, device)?;
-        session.choices = self.load_choices(session.store.device());
+        session.choices = self.load_choices(session.store.device())?;
         let step = checkpoint::load_weights(&self.checkpoint(), &mut session)?;
         Ok((session, step))
     }

@@ -174,11 +174,8 @@ pub fn train(start: Start, device: Device, mut hooks: Hooks) -> Result<Outcome, 
         config.train.steps.unwrap_or_else(|| config.train.epochs.saturating_mul(steps_per_epoch).div_ceil(per_step));
     config.train.steps = Some(total);
     config.validate()?;
-    session.choices = resumed.as_ref().and_then(|(run, _)| run.load_choices(session.store.device()));
-    let tuned = match &mut hooks.tune {
-        Some(tune) if session.choices.is_none() => Some(tune(&mut session, config.train.batch)?),
-        _ => None,
-    };
+    let tuned =
+        choose(&mut session, config.train.batch, resumed.as_ref().map(|(run, _)| run), hooks.tune.as_deref_mut())?;
     let mut runner = session.train_step(config.train.batch)?;
 
     let (run, lock, step) = match resumed {
@@ -200,7 +197,7 @@ pub fn train(start: Start, device: Device, mut hooks: Hooks) -> Result<Outcome, 
             (run, lock, 0)
         }
     };
-    if let Some(choices) = session.choices.as_ref().filter(|_| tuned.is_some()) {
+    if let Some(choices) = &session.choices {
         run.write_choices(choices)?;
     }
     let mut log = Log::open(&run.log(), hooks.screen)?;
@@ -246,6 +243,29 @@ pub fn train(start: Start, device: Device, mut hooks: Hooks) -> Result<Outcome, 
     }
     result?;
     Ok(training.outcome())
+}
+
+/// Chooses the variants of a session's kernels: those of the run that goes on, where it is on the same device,
+/// else by measuring, if that is wanted.
+fn choose(
+    session: &mut Session,
+    batch: usize,
+    resumed: Option<&RunDir>,
+    tune: Option<&mut Tune>,
+) -> Result<Option<tune::Report>, TrainError> {
+    let Some(gpu) = session.store.device().gpu() else { return Ok(None) };
+    let none = tune::Choices::new(gpu.desc());
+    session.choices = match resumed {
+        Some(run) => run.load_choices(session.store.device())?,
+        None => None,
+    };
+    match tune {
+        Some(tune) if session.choices.is_none() => Ok(Some(tune(session, batch)?)),
+        _ => {
+            session.choices.get_or_insert(none);
+            Ok(None)
+        }
+    }
 }
 
 /// Opens the images, and makes a path absolute so that `config.toml` works from any folder.

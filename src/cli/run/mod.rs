@@ -70,14 +70,16 @@ impl Job {
         let operands = operands(op, &graph, tensors)?;
         unused(op, tensors);
         let outputs: Vec<_> = std::iter::zip(op.outputs.iter().copied(), (op.build)(&operands, settings)?).collect();
-        graph.finish()?;
-        let mut results = Vec::new();
         for (name, var) in &outputs {
             let elements = var.shape().iter().try_fold(1usize, |n, e| n.checked_mul(*e)).unwrap_or(usize::MAX);
             if elements > MOST {
                 let shape = var.shape();
                 return Err(Error::new(format!("{name} would have the shape {shape:?}, more than limn run takes")));
             }
+        }
+        graph.finish()?;
+        let mut results = Vec::new();
+        for (name, var) in &outputs {
             graph.output(name, var);
             results.push((name.to_string(), var.shape().to_vec()));
         }
