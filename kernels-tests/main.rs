@@ -12,6 +12,7 @@ mod philox;
 mod programs;
 mod random_graphs;
 mod receptive_field;
+mod recompute;
 mod runs;
 mod second_order;
 mod steps;
