@@ -13,6 +13,7 @@ mod philox;
 mod programs;
 mod random_graphs;
 mod receptive_field;
+mod recompute;
 mod runs;
 mod sampling;
 mod second_order;

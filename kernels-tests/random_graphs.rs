@@ -124,7 +124,7 @@ fn whole(g: &Graph, name: &str, shape: &[usize]) -> Var {
 }
 
 /// A random graph with some outputs, and the gradients of a loss in a flat buffer.
-fn random(seed: u64, size: usize) -> Source {
+pub fn random(seed: u64, size: usize) -> Source {
     let g = graph();
     let x = g.input("x", &[2, 3, 4, 5]);
     let mut growing = Growing { g: g.clone(), choices: Choices::new(seed), vars: vec![x.clone()], names: 0 };

@@ -93,6 +93,27 @@ fn resumed_and_repeated_runs_are_bitwise_equal() {
 }
 
 #[test]
+fn a_run_that_recomputes_resumes_and_has_the_bits_of_one_that_does_not() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let [plain, whole, parts] = ["plain", "whole", "parts"].map(|name| dir.path().join(name));
+    let tiny = ["model.hidden=2", "model.blocks=3", "train.sample_every=1"];
+    let mut config = config("pixelcnn", &tiny);
+    run(start(&config, &plain)).expect("a run");
+    config.set("train.recompute=true").expect("a setting");
+    run(start(&config, &whole)).expect("a run");
+    run_until(start(&config, &parts), 3);
+    assert!(RunDir::open(&parts).expect("a run").config.train.recompute);
+    run(resume(&parts)).expect("the rest");
+    assert!(bytes(&whole) == bytes(&parts), "the resumed run differs");
+    let read = |dir: &Path| {
+        let (session, _) = RunDir::open(dir).expect("a run").session(Device::Cpu).expect("a session");
+        session.store.read("pixelcnn.params").expect("a state")
+    };
+    assert!(std::iter::zip(read(&whole), read(&plain)).all(|(a, b)| a.to_bits() == b.to_bits()));
+    assert_eq!(losses(&whole), losses(&plain));
+}
+
+#[test]
 fn a_longer_run_begins_like_the_shorter_one() {
     let dir = tempfile::tempdir().expect("a folder");
     let [short, long] = ["short", "long"].map(|name| dir.path().join(name));

@@ -94,13 +94,18 @@ pub struct Rig {
 impl Rig {
     /// Plans `source` and fills states and inputs.
     pub fn new(source: &Source, device: &Device, options: &Options, values: &Tensors) -> Rig {
+        Rig::holding(planned(source, options), source, device, values)
+    }
+
+    /// A program planned from `source`, with states and inputs filled.
+    pub fn holding(program: Program, source: &Source, device: &Device, values: &Tensors) -> Rig {
         let mut store = Store::new(device.clone());
         for state in &source.states {
             if let Some(data) = values.get(&state.name) {
                 store.write(&state.name, data).expect("the state fits");
             }
         }
-        let runner = Runner::with_checks(planned(source, options), &mut store, true).expect("a runner");
+        let runner = Runner::with_checks(program, &mut store, true).expect("a runner");
         let rig = Rig { runner, store };
         let inputs: Vec<String> = rig.runner.program().inputs.iter().map(|(name, _)| name.clone()).collect();
         inputs.iter().for_each(|name| rig.runner.write(name, &values[name]).expect("the input fits"));

@@ -48,21 +48,28 @@ impl Lowered {
         Lowered { source: source.clone(), repeated: vec![false; nodes.len()], nodes }
     }
 
-    /// Ways to run the same in ever less memory, this one first. What they really take depends on
-    /// scratch too and on how well things fit together, so they have to be tried.
-    pub(super) fn smaller(self) -> Vec<Lowered> {
+    /// This, and ways to run the same in less memory. What they really take depends on scratch too
+    /// and on how well things fit together, so they have to be tried.
+    pub(super) fn ways(self) -> Vec<Lowered> {
         let mut all = vec![self];
-        for round in 0..ROUNDS {
-            let now = &all[round];
-            let alive = now.alive(&now.lives());
-            let (peak, turn) = peak(&alive, 0..alive.len());
-            let tried = SEGMENTS.iter().filter_map(|n| now.repeat(turn, *n));
-            match tried.min_by_key(|(_, peak)| *peak) {
-                Some((lowered, less)) if less < peak => all.push(lowered),
-                _ => break,
+        for patience in [&[false][..], &[true], &[false, true]] {
+            let mut now = 0;
+            for _ in 0..ROUNDS {
+                let Some(lowered) = all[now].lower_peak(patience) else { break };
+                now = all.len();
+                all.push(lowered);
             }
         }
         all
+    }
+
+    /// The same with the least held where most is held now, if less can be.
+    fn lower_peak(&self, patience: &[bool]) -> Option<Lowered> {
+        let alive = self.alive(&self.lives());
+        let (most, turn) = peak(&alive, 0..alive.len());
+        let ways = SEGMENTS.iter().flat_map(|n| patience.iter().map(|p| (*n, *p)));
+        let tried = ways.filter_map(|(segments, patient)| self.repeat(turn, segments, patient));
+        tried.min_by_key(|(_, most)| *most).filter(|(_, less)| *less < most).map(|(lowered, _)| lowered)
     }
 
     /// The life of every value that takes temporary memory.
@@ -137,8 +144,9 @@ impl Lowered {
 
     /// Divides what is held at `turn` into `segments` and repeats all but the last; gives the most
     /// that is then alive from the first value dropped to its last use. `None` where nothing is
-    /// there to repeat.
-    fn repeat(&self, turn: usize, segments: usize) -> Option<(Lowered, usize)> {
+    /// there to repeat. A segment comes back where some of it is wanted first; a `patient` one
+    /// rather keeps what is wanted soon, where that spares the rest from coming back for it.
+    fn repeat(&self, turn: usize, segments: usize, patient: bool) -> Option<(Lowered, usize)> {
         let (lives, updates) = (self.lives(), self.updates());
         let waits =
             |life: &&Life| life.made < turn && life.last() >= turn && self.repeatable(life.made, turn, &updates);
@@ -150,9 +158,14 @@ impl Lowered {
             let waiting = lives.iter().filter(|(id, l)| range.contains(&l.made) && waits(l) && !kept.contains(id));
             let late = |life: &Life| life.reads.iter().copied().find(|r| *r >= turn);
             let dropped: Vec<(ValueId, usize)> = waiting.filter_map(|(id, life)| Some((*id, late(life)?))).collect();
-            let Some(at) = dropped.iter().map(|(_, late)| *late).min() else { continue };
-            let dropped: HashSet<ValueId> =
-                dropped.into_iter().map(|d| d.0).filter(|id| self.repeatable(lives[id].made, at, &updates)).collect();
+            let from = |at: usize| dropped.iter().filter(move |(_, late)| *late >= at);
+            let spared = |at: usize| (at - turn) * from(at).map(|(id, _)| lives[id].len).sum::<usize>();
+            let worth = |at: usize| if patient { spared(at) } else { 0 };
+            let Some(at) = dropped.iter().map(|(_, late)| *late).max_by_key(|at| (worth(*at), Reverse(*at))) else {
+                continue;
+            };
+            let same = |id: &ValueId| self.repeatable(lives[id].made, at, &updates);
+            let dropped: HashSet<ValueId> = from(at).map(|(id, _)| *id).filter(same).collect();
             let mut again = BTreeSet::new();
             let mut wanted: Vec<ValueId> = dropped.iter().copied().collect();
             while let Some(life) = wanted.pop().map(|id| &lives[&id]) {
