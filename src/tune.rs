@@ -177,6 +177,15 @@ impl Report {
     }
 }
 
+/// A kernel to choose a variant for.
+struct Work<'a> {
+    key: String,
+    kernel: &'a dyn Kernel,
+    recipes: Vec<Recipe>,
+    /// How much of the program it is.
+    weight: u64,
+}
+
 /// Measures variants on one device and remembers what was fastest.
 pub struct Tuner {
     gpu: Arc<Gpu>,
@@ -218,26 +227,10 @@ impl Tuner {
     /// same will be measured again.
     pub fn tune(&mut self, kernels: &[Arc<dyn Kernel>], progress: &mut Progress) -> Result<Report, TuneError> {
         let begun = Instant::now();
-        let mut work: BTreeMap<String, (u64, &Arc<dyn Kernel>, Vec<Recipe>)> = BTreeMap::new();
-        for kernel in kernels {
-            let cost = kernel.cost();
-            // A rough measure of time: devices do some eight operations in the time of a byte.
-            let weight = cost.flops + 8 * cost.bytes;
-            if let Some((sum, ..)) = work.get_mut(&key(kernel.as_ref())) {
-                *sum += weight;
-                continue;
-            }
-            let recipes = kernel.variants(self.gpu.caps());
-            let known = !self.again && self.choices.of(kernel.as_ref(), &recipes).is_some();
-            if recipes.len() > 1 && !known {
-                work.insert(key(kernel.as_ref()), (weight, kernel, recipes));
-            }
-        }
-        let mut work: Vec<_> = work.into_iter().collect();
-        work.sort_by_key(|(_, (weight, ..))| std::cmp::Reverse(*weight));
+        let work = self.unknown(kernels);
         let mut report = Report::default();
         let count = work.len();
-        for (done, (key, (_, kernel, recipes))) in work.into_iter().enumerate() {
+        for (done, Work { key, kernel, recipes, .. }) in work.into_iter().enumerate() {
             let among = fingerprint(&recipes);
             let first = recipes[0].name;
             let choice = if self.budget.is_some_and(|budget| begun.elapsed() > budget) {
@@ -245,7 +238,7 @@ impl Tuner {
                 Choice { variant: first.into(), among, measured: BTreeMap::new() }
             } else {
                 progress(done, count, &key);
-                let (variant, measured) = self.measure(kernel.as_ref(), &recipes)?;
+                let (variant, measured) = self.measure(kernel, &recipes)?;
                 report.measured += 1;
                 report.changed += usize::from(variant != first);
                 let refused = measured.iter().filter_map(|(name, verdict)| match verdict {
@@ -262,6 +255,24 @@ impl Tuner {
         }
         report.seconds = begun.elapsed().as_secs_f64();
         Ok(report)
+    }
+
+    /// The kernels that have something to choose and no choice yet, those that matter most first.
+    fn unknown<'a>(&self, kernels: &'a [Arc<dyn Kernel>]) -> Vec<Work<'a>> {
+        let mut all: BTreeMap<String, Work> = BTreeMap::new();
+        for kernel in kernels {
+            let (key, cost) = (key(kernel.as_ref()), kernel.cost());
+            let work = all.entry(key.clone()).or_insert_with(|| {
+                let recipes = kernel.variants(self.gpu.caps());
+                Work { key, kernel: kernel.as_ref(), recipes, weight: 0 }
+            });
+            // A rough measure of time: devices do some eight operations in the time of a byte.
+            work.weight += cost.flops + 8 * cost.bytes;
+        }
+        let open = |work: &Work| self.again || self.choices.of(work.kernel, &work.recipes).is_none();
+        let mut all: Vec<Work> = all.into_values().filter(|work| work.recipes.len() > 1 && open(work)).collect();
+        all.sort_by_key(|work| std::cmp::Reverse(work.weight));
+        all
     }
 
     /// The fastest right variant of a kernel, and what each of those tried did.
