@@ -32,7 +32,6 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) grid: vec
   // Where each four of pixels stands in an image's first channel, of the source and of dst; fours past
   // the end repeat the last.
   var source_at: array<u32, 2u * BLOCKS>;
-  var dst_at: array<u32, 2u * BLOCKS>;
   for (var i = 0u; i < 2u * BLOCKS; i += 1u) {
     let m = min(m0 + i, total - 1u);
     let n = div(m, quads);
@@ -61,19 +60,5 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) grid: vec
     }
   }
 
-  let count = select(0u, p.dc - min(p.dc, q0 * WIDTH), end > 0u);
-  var bias = V();
-  if (p.has_bias != 0u) {
-    for (var j = 0u; j < WIDTH; j += 1u) {
-      if (j < count) { bias = with_word(bias, j, b[q0 * WIDTH + j]); }
-    }
-  }
-  let first = column * WIDTH * quads;
-  for (var block = 0u; block < BLOCKS; block += 1u) {
-    let m = m0 + 2u * block;
-    store(select(0u, count, m < total), dst_at[2u * block] + first, quads, bias,
-          row_sum(block, 0u), row_sum(block, 1u), row_sum(block, 2u), row_sum(block, 3u));
-    store(select(0u, count, m + 1u < total), dst_at[2u * block + 1u] + first, quads, bias,
-          row_sum(block, 4u), row_sum(block, 5u), row_sum(block, 6u), row_sum(block, 7u));
-  }
+  finish(m0, total, quads, q0, column, end > 0u);
 }

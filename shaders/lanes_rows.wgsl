@@ -18,12 +18,11 @@ override RESIDUAL: bool = false;
 
 const FOURS = 2u * BLOCKS;
 
-// Where each four of pixels stands in its image's first channel, its row and place in it, and where it goes;
-// the one behind the last belongs to the next workgroup.
+// Where each four of pixels stands in its image's first channel, its row and its place in that; the one
+// behind the last belongs to the next workgroup.
 var<private> src_at: array<i32, FOURS + 1u>;
 var<private> line_of: array<i32, FOURS + 1u>;
 var<private> turn_of: array<u32, FOURS + 1u>;
-var<private> dst_at: array<u32, FOURS + 1u>;
 
 // Four pixels of the lane's channel, from the row `rise` below; zeros outside of the plane.
 fn four(i: u32, rise: i32, channel: i32) -> vec4<f32> {
@@ -51,7 +50,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) grid: vec
     let n = div(m, quads);
     let y = div(m - n * quads, turns);
     src_at[i] = i32(n * p.sc * quads + m - n * quads);
-    dst_at[i] = n * p.dc * quads + m - n * quads;
+    if (i < FOURS) { dst_at[i] = n * p.dc * quads + m - n * quads; }
     line_of[i] = i32(y);
     turn_of[i] = m - n * quads - y * turns;
   }
@@ -121,19 +120,5 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) grid: vec
     }
   }
 
-  let count = select(0u, p.dc - min(p.dc, q0 * WIDTH), end > 0u);
-  var bias = V();
-  if (p.has_bias != 0u) {
-    for (var j = 0u; j < WIDTH; j += 1u) {
-      if (j < count) { bias = with_word(bias, j, b[q0 * WIDTH + j]); }
-    }
-  }
-  let first = column * WIDTH * quads;
-  for (var block = 0u; block < BLOCKS; block += 1u) {
-    let m = m0 + 2u * block;
-    store(select(0u, count, m < total), dst_at[2u * block] + first, quads, bias,
-          row_sum(block, 0u), row_sum(block, 1u), row_sum(block, 2u), row_sum(block, 3u));
-    store(select(0u, count, m + 1u < total), dst_at[2u * block + 1u] + first, quads, bias,
-          row_sum(block, 4u), row_sum(block, 5u), row_sum(block, 6u), row_sum(block, 7u));
-  }
+  finish(m0, total, quads, q0, column, end > 0u);
 }

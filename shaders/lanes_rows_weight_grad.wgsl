@@ -13,10 +13,6 @@ const CHANNELS = BLOCKS / 3u;
 @group(0) @binding(2) var<storage, read> dy: array<vec4<f32>>; // [n, co, h, w / 4]
 @group(0) @binding(3) var<storage, read_write> part: array<V>; // [splits, lines, columns / V]
 
-fn put(line: u32, end: u32, at: u32, sum: V) {
-  if (line < end) { part[at + line * (p.columns / WIDTH)] = sum; }
-}
-
 @compute @workgroup_size(8)
 fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) grid: vec3<u32>,
         @builtin(local_invocation_index) lane: u32) {
@@ -99,13 +95,6 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) grid: vec
     let line = (3u * kh + kw) * p.ci + c;
     // Past the last channel of this tap stand those of the next.
     let last = select(0u, min(p.lines, (3u * kh + kw + 1u) * p.ci), writes && kw < taps);
-    put(line, last, at, row_sum(block, 0u));
-    put(line + 1u, last, at, row_sum(block, 1u));
-    put(line + 2u, last, at, row_sum(block, 2u));
-    put(line + 3u, last, at, row_sum(block, 3u));
-    put(line + 4u, last, at, row_sum(block, 4u));
-    put(line + 5u, last, at, row_sum(block, 5u));
-    put(line + 6u, last, at, row_sum(block, 6u));
-    put(line + 7u, last, at, row_sum(block, 7u));
+    put_block(block, line, 1u, last, at);
   }
 }

@@ -28,10 +28,6 @@ fn window(at: Place) -> u32 {
   return ((min(at.n, p.n - 1u) * p.x_h + at.oy * p.stride_h) * p.x_w + at.ox * p.stride_w) * (p.channels / 4u);
 }
 
-fn put(line: u32, end: u32, at: u32, sum: V) {
-  if (line < end) { part[at + line * (p.columns / WIDTH)] = sum; }
-}
-
 @compute @workgroup_size(8)
 fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) grid: vec3<u32>,
         @builtin(local_invocation_index) lane: u32) {
@@ -99,13 +95,6 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) grid: vec
   let at = split * p.lines * row + column;
   for (var block = 0u; block < BLOCKS; block += 1u) {
     let line = line0 + (block / 4u) * 32u + block % 4u;
-    put(line, last, at, row_sum(block, 0u));
-    put(line + 4u, last, at, row_sum(block, 1u));
-    put(line + 8u, last, at, row_sum(block, 2u));
-    put(line + 12u, last, at, row_sum(block, 3u));
-    put(line + 16u, last, at, row_sum(block, 4u));
-    put(line + 20u, last, at, row_sum(block, 5u));
-    put(line + 24u, last, at, row_sum(block, 6u));
-    put(line + 28u, last, at, row_sum(block, 7u));
+    put_block(block, line, 4u, last, at);
   }
 }

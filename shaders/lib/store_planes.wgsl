@@ -1,4 +1,7 @@
-// The end of a main stage that makes planes four pixels at a time; it has `p`, `r`, `dst` and RESIDUAL.
+// The end of a main stage that makes planes four pixels at a time; it has `p`, `b`, `r`, `dst` and RESIDUAL.
+
+// Where each four of a workgroup's pixels goes in its image's first channel.
+var<private> dst_at: array<u32, 2u * BLOCKS>;
 
 // Four pixels of a lane's columns: `at` is where they begin, `count` how many columns there are.
 fn store(count: u32, at: u32, quads: u32, bias: V, s0: V, s1: V, s2: V, s3: V) {
@@ -9,5 +12,25 @@ fn store(count: u32, at: u32, quads: u32, bias: V, s0: V, s1: V, s2: V, s3: V) {
       let less = select(p.slope * value, vec4<f32>(), p.slope == 0.0);
       dst[at + j * quads] = select(less, value, value > vec4<f32>());
     }
+  }
+}
+
+// Stores the sums of fours m0 .. of `total` in a lane's columns, which are 8 V from `column`; lanes whose `q0`
+// is past the last column, and workgroups that are not live, write nothing.
+fn finish(m0: u32, total: u32, quads: u32, q0: u32, column: u32, live: bool) {
+  let count = select(0u, p.dc - min(p.dc, q0 * WIDTH), live);
+  var bias = V();
+  if (p.has_bias != 0u) {
+    for (var j = 0u; j < WIDTH; j += 1u) {
+      if (j < count) { bias = with_word(bias, j, b[q0 * WIDTH + j]); }
+    }
+  }
+  let first = column * WIDTH * quads;
+  for (var block = 0u; block < BLOCKS; block += 1u) {
+    let m = m0 + 2u * block;
+    store(select(0u, count, m < total), dst_at[2u * block] + first, quads, bias,
+          row_sum(block, 0u), row_sum(block, 1u), row_sum(block, 2u), row_sum(block, 3u));
+    store(select(0u, count, m + 1u < total), dst_at[2u * block + 1u] + first, quads, bias,
+          row_sum(block, 4u), row_sum(block, 5u), row_sum(block, 6u), row_sum(block, 7u));
   }
 }
