@@ -74,10 +74,10 @@ const STEPS: usize = 9;
 fn step(args: &StepArgs, device: Option<&str>, json: bool) -> Result<(), Error> {
     let config = config(&args.preset, args.batch, &[])?;
     let device = device::open(device)?;
-    let roof = Roof::measure(device.gpu())?;
     let mut session = Session::new(&config.model, &config.optim, config.train.seed, device)?;
     session.recompute = config.train.recompute;
     let t = time_steps(&mut session, &args.preset, config.train.batch, WARM, STEPS)?;
+    let roof = Roof::measure(session.store.device().gpu())?;
     if json {
         let mut object = serde_json::to_value(&t)?;
         object["ceiling_gflops"] = json!(roof.gflops);

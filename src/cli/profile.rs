@@ -42,10 +42,10 @@ struct Group {
 pub fn profile(args: &ProfileArgs) -> Result<(), Error> {
     let config = config(&args.preset, args.batch, &[])?;
     let device = device::open(args.device.device.as_deref())?;
-    let roof = Roof::measure(device.gpu())?;
     let mut session = Session::new(&config.model, &config.optim, config.train.seed, device)?;
     session.recompute = config.train.recompute;
     let profile = train::profile(&mut session, config.train.batch, args.steps as usize)?;
+    let roof = Roof::measure(session.store.device().gpu())?;
     if let Some(path) = &args.trace {
         trace(&profile, path)?;
     }

@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// What to train.
+#[expect(clippy::large_enum_variant, reason = "a process makes one")]
 pub enum Start {
     /// A new run.
     New {

@@ -50,6 +50,9 @@ fn nearest_in<'a>(prefix: &str, wanted: &str, names: impl IntoIterator<Item = &'
     }
 }
 
+/// Keys that a complete file may leave out: it says epochs, or is from before there was the setting.
+const OPTIONAL: [&str; 2] = ["train.steps", "train.recompute"];
+
 /// A complete table of settings under edit.
 pub(super) struct Settings(Table);
 
@@ -283,7 +286,7 @@ pub(super) fn read(path: &Path, text: &str) -> Result<Config, ConfigError> {
         put.map_err(|why| fault(line, format!("key {dotted}: {why}")))?;
         given.insert(dotted);
     }
-    let missing = settings.keys().into_iter().find(|k| k != "train.steps" && !given.contains(k));
+    let missing = settings.keys().into_iter().find(|k| !OPTIONAL.contains(&k.as_str()) && !given.contains(k));
     if let (true, Some(key)) = (complete, missing) {
         let why = format!("key {key} is missing; add it, or say preset = \"NAME\" at the top and only what differs");
         return Err(fault(line(text.len()), why));
