@@ -129,12 +129,12 @@ fn step(args: &StepArgs, all: &BenchArgs) -> Result<(), Error> {
     let config = config(&args.preset, args.batch, &[])?;
     let precision = all.precision.of(&config);
     let device = device::open_for(all.device.as_deref(), precision)?;
-    let roof = Roof::measure(device.gpu())?;
     let mut session = Session::new(&config.model, &config.optim, config.train.seed, device)?;
     session.recompute = config.train.recompute;
     let mut tuner = tune::tuner(args.tune, session.store.device());
     let tuned = tune::tune(&mut session, config.train.batch, tuner.as_mut())?;
     let t = time_steps(&mut session, &args.preset, config.train.batch, WARM, STEPS)?;
+    let roof = Roof::measure(session.store.device().gpu())?;
     if all.json {
         let mut object = serde_json::to_value(&t)?;
         object["precision"] = json!(precision);

@@ -106,3 +106,53 @@ impl Memory {
         self.activations - self.shared
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::program::{DeviceError, Exceeded};
+    use crate::train::Config;
+
+    #[test]
+    fn a_device_that_gave_out_is_told_the_largest_batch_for_what_it_had() {
+        let config = Config::preset("vae-conv").unwrap();
+        let model = config.model.build().unwrap();
+        for recompute in [false, true] {
+            let step = Step { model: model.as_ref(), optim: &config.optim, seed: 0, recompute, choices: None };
+            let takes = |batch: usize| {
+                let program = step.program(batch, None).unwrap();
+                let capacity = Capacity { buffer: u64::MAX, total: Some(0) };
+                match capacity.check(&program) {
+                    Err(Exceeded::Total { needs, .. }) => needs,
+                    other => panic!("{other:?}"),
+                }
+            };
+            let refused = |has: u64| {
+                let error = DeviceError::from(Exceeded::Refused { needs: takes(128), has });
+                step.refusal(error.into(), 128, &Device::Cpu)
+            };
+            for batch in [1, 2, 77, 127] {
+                let SessionError::TooLarge { largest, .. } = refused(takes(batch)) else { panic!("a refusal") };
+                assert_eq!(largest, Some(batch));
+            }
+            let none = refused(takes(1) - 1).to_string();
+            assert!(none.contains("batch 128 does not fit cpu") && none.contains("not even a batch of 1"), "{none}");
+        }
+    }
+
+    #[test]
+    fn the_parts_of_a_steps_memory_add_up() {
+        for (name, _) in crate::train::PRESETS {
+            let config = Config::preset(name).unwrap();
+            let model = config.model.build().unwrap();
+            let step = Step { model: model.as_ref(), optim: &config.optim, seed: 0, recompute: false, choices: None };
+            let program = step.program(config.train.batch, None).unwrap();
+            let memory = Memory::of(&program, model.as_ref(), &config.optim);
+            assert_eq!(memory.peak(), program.totals().memory, "{name}");
+            let flat: usize = model.networks().iter().map(|net| net.flat_len()).sum();
+            let optimizer = flat * config.optim.buffers().len();
+            let [flat, optimizer] = [flat, optimizer].map(|len| 4 * len as u64);
+            assert_eq!((memory.parameters, memory.gradients, memory.optimizer), (flat, flat, optimizer), "{name}");
+        }
+    }
+}

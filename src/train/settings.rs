@@ -50,7 +50,7 @@ fn nearest_in<'a>(prefix: &str, wanted: &str, names: impl IntoIterator<Item = &'
     }
 }
 
-/// The keys that may be absent.
+/// Keys that a complete file may leave out: it says epochs, or is from before there was the setting.
 const OPTIONAL: [&str; 3] = ["train.steps", "train.precision", "train.recompute"];
 
 /// A complete table of settings under edit.
