@@ -102,15 +102,16 @@ impl RunDir {
     /// Refuses a folder for a new run that holds something, or cannot be looked into.
     pub(super) fn free(path: &Path) -> Result<(), RunError> {
         let occupied = match fs::read_dir(path) {
-            Ok(mut entries) => entries.any(|e| e.is_ok_and(|e| e.file_name() != LOCK)),
+            Ok(mut entries) => entries.any(|e| e.is_ok_and(|e| e.file_name() != LOCK && e.file_name() != CHOICES)),
             Err(_) => path.exists(),
         };
         if occupied { Err(RunError::InUse { path: path.into() }) } else { Ok(()) }
     }
 
     /// Makes the folder of a new run: `out`, which must be empty or not there, or `runs/NAME-N`
-    /// with the first free N. Writes `config.toml`.
-    pub(super) fn create(config: Config, out: Option<&Path>) -> Result<RunDir, RunError> {
+    /// with the first free N. Writes the choices, if there are any, and then `config.toml`, which makes it
+    /// a run: whenever it is killed, it goes on with the variants it began with.
+    pub(super) fn create(config: Config, out: Option<&Path>, choices: Option<&Choices>) -> Result<RunDir, RunError> {
         let path = match out {
             Some(path) => {
                 RunDir::free(path)?;
@@ -120,6 +121,7 @@ impl RunDir {
             None => fresh(Path::new("runs"), &config.name_or_kind())?,
         };
         let run = RunDir { path, config };
+        choices.map_or(Ok(()), |choices| run.write_choices(choices))?;
         run.write_config()?;
         let samples = run.samples();
         fs::create_dir_all(&samples).map_err(RunError::io("create", &samples))?;
@@ -150,12 +152,12 @@ impl RunDir {
         Choices::read(&path).map(|choices| choices.of_device(gpu.desc())).map_err(RunError::io("read", &path))
     }
 
-    pub(super) fn write_choices(&self, choices: &Choices) -> Result<(), RunError> {
+    fn write_choices(&self, choices: &Choices) -> Result<(), RunError> {
         choices.save(&self.choices()).map_err(RunError::io("save", &self.choices()))
     }
 
     fn choices(&self) -> PathBuf {
-        self.path.join("choices.json")
+        self.path.join(CHOICES)
     }
 
     /// Where pictures of samples are.
@@ -199,6 +201,9 @@ impl RunDir {
         }
     }
 }
+
+/// The file of the variants a run takes.
+const CHOICES: &str = "choices.json";
 
 /// The file whose lock says that somebody trains in a folder.
 const LOCK: &str = ".lock";

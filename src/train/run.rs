@@ -192,14 +192,11 @@ pub fn train(start: Start, device: Device, mut hooks: Hooks) -> Result<Outcome, 
             (run, lock, step)
         }
         None => {
-            let run = RunDir::create(config, out.as_deref())?;
+            let run = RunDir::create(config, out.as_deref(), session.choices.as_ref())?;
             let lock = run.lock()?;
             (run, lock, 0)
         }
     };
-    if let Some(choices) = &session.choices {
-        run.write_choices(choices)?;
-    }
     let mut log = Log::open(&run.log(), hooks.screen)?;
     introduce(&mut log, &run, &session, &dataset, step..total);
     tuned.iter().flat_map(tune::Report::lines).for_each(|line| log.say(&line));
