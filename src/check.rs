@@ -248,17 +248,31 @@ fn check_as(
     example: &Example,
     checks: bool,
 ) -> Outcome {
-    let mut outcome = Outcome { mixed: recipe.mixed(), ..Outcome::new(name, recipe.name, kernel) };
-    let runs = Bench::new(gpu, example, recipe, checks).and_then(|bench| {
-        let first = bench.run(gpu)?;
-        bench.reset(gpu, example);
-        Ok((first, bench.run(gpu)?))
-    });
-    match runs {
-        Err(error) => outcome.failure = Some(error.to_string()),
-        Ok((first, second)) => judge(kernel, example, &first, &second, &mut outcome),
-    }
-    outcome
+    judged(gpu, name, kernel, recipe, example, checks).map_or_else(
+        |error| Outcome { failure: Some(error.to_string()), ..outcome(name, kernel, recipe) },
+        |(_, outcome)| outcome,
+    )
+}
+
+fn outcome(name: &'static str, kernel: &dyn Kernel, recipe: &Recipe) -> Outcome {
+    Outcome { mixed: recipe.mixed(), ..Outcome::new(name, recipe.name, kernel) }
+}
+
+/// A variant ready to run, and how two runs of it did.
+fn judged(
+    gpu: &Gpu,
+    name: &'static str,
+    kernel: &dyn Kernel,
+    recipe: &Recipe,
+    example: &Example,
+    checks: bool,
+) -> Result<(Bench, Outcome), GpuError> {
+    let bench = Bench::new(gpu, example, recipe, checks)?;
+    let first = bench.run(gpu)?;
+    bench.reset(gpu, example);
+    let mut outcome = outcome(name, kernel, recipe);
+    judge(kernel, example, &first, &bench.run(gpu)?, &mut outcome);
+    Ok((bench, outcome))
 }
 
 /// A variant ready to run, with the checks in its shaders off, if two runs of it agree with the twin.
@@ -266,11 +280,7 @@ fn check_as(
 /// # Errors
 /// Why it must not be used, or what the device said.
 pub fn agreement(gpu: &Gpu, kernel: &dyn Kernel, recipe: &Recipe, example: &Example) -> Result<Bench, Disagreement> {
-    let bench = Bench::new(gpu, example, recipe, false)?;
-    let first = bench.run(gpu)?;
-    bench.reset(gpu, example);
-    let mut outcome = Outcome { mixed: recipe.mixed(), ..Outcome::new(kernel.signature().name, recipe.name, kernel) };
-    judge(kernel, example, &first, &bench.run(gpu)?, &mut outcome);
+    let (bench, outcome) = judged(gpu, kernel.signature().name, kernel, recipe, example, false)?;
     match outcome.failure {
         Some(why) => Err(Disagreement::Wrong(why)),
         None => Ok(bench),

@@ -282,7 +282,7 @@ impl Tuner {
         recipes: &[Recipe],
     ) -> Result<(&'static str, BTreeMap<String, Verdict>), TuneError> {
         // A software device compiles for a second or two what it then runs; its models of work order the
-        // variants well, and those behind the third were never the fastest.
+        // variants well, and the first is nearly always the fastest.
         let most = if self.gpu.caps().class == Class::Lanes { 4 } else { 9 };
         let example = Example::spots(kernel, 3);
         let mut measured = BTreeMap::new();

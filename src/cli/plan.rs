@@ -35,8 +35,13 @@ pub fn plan(args: &PlanArgs) -> Result<(), Error> {
     let step = Step { model: model.as_ref(), optim: &config.optim, seed, recompute, choices: None };
     let program = step.program(batch, device.caps()).map_err(|error| step.refusal(error, batch, &device))?;
     let (totals, memory) = (program.totals(), Memory::of(&program, model.as_ref(), &config.optim));
-    let plain = Step { recompute: false, ..step }.program(batch, device.caps());
-    let recompute_saves = plain.map_or(0, |plain| plain.totals().memory - totals.memory);
+    let recompute_saves = match recompute {
+        true => {
+            let plain = Step { recompute: false, ..step }.program(batch, device.caps());
+            plain.map_or(0, |plain| plain.totals().memory - totals.memory)
+        }
+        false => 0,
+    };
     let fits = Capacity::of(&device).check(&program);
     if args.json {
         let row = json!({
