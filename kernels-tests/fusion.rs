@@ -97,6 +97,72 @@ fn residuals_move_into_the_kernel_in_front_of_them() {
     }
 }
 
+/// y times the gate of another tensor `g`, as the gradient of a ReLU or leaky ReLU that made g.
+fn gated(g: &Graph, y: &Var, slope: f32) -> Var {
+    y * &g.input("g", y.shape()).gate(slope)
+}
+
+#[test]
+fn gates_move_into_the_kernel_in_front_of_them() {
+    for (kernel, build) in producers() {
+        let alone = source(|g| gated(g, &build(g), 0.2));
+        let with_residual = source(|g| {
+            let y = gated(g, &build(g), 0.0);
+            &g.input("r", y.shape()) + &y
+        });
+        if kernel == "batch_norm" {
+            assert_fuses(&alone, &[kernel, "pointwise"]);
+            continue;
+        }
+        assert_fuses(&alone, &[kernel]);
+        assert_fuses(&with_residual, &[kernel]);
+        assert_fuses(&source(|g| gated(g, &build(g), 0.2).tanh()), &[kernel]);
+        for source in [&alone, &with_residual] {
+            assert_same_everywhere(source, &random_values(source), &gpu(), 1);
+        }
+    }
+}
+
+#[test]
+fn a_gate_stands_in_front_of_a_residual_and_of_an_activation() {
+    let conv = producers()[0].1;
+    let behind = source(|g| {
+        let y = conv(g);
+        gated(g, &(&y + &g.input("r", y.shape())), 0.2)
+    });
+    assert_fuses(&behind, &["conv2d", "pointwise"]);
+    assert_fuses(&source(|g| gated(g, &conv(g).tanh(), 0.2)), &["conv2d", "pointwise"]);
+    assert_fuses(&source(|g| gated(g, &gated(g, &conv(g), 0.2), 0.3)), &["conv2d", "pointwise"]);
+    // A gate that others read as well is made for them.
+    let shared = source(|g| {
+        let y = conv(g);
+        let gate = g.input("g", y.shape()).gate(0.2);
+        g.output("gate", &gate);
+        &y * &gate
+    });
+    assert_fuses(&shared, &["conv2d", "pointwise"]);
+    // Smaller ones broadcast, and a gate of the result itself is needed beside it.
+    let narrow = source(|g| &conv(g) * &g.input("g", &[4]).gate(0.2));
+    assert_fuses(&narrow, &["conv2d", "pointwise", "pointwise"]);
+    let own = source(|g| {
+        let y = conv(g);
+        &y * &y.gate(0.2)
+    });
+    assert_fuses(&own, &["conv2d", "pointwise"]);
+}
+
+#[test]
+fn the_gradient_of_a_rectifier_moves_into_the_convolution_in_front_of_it() {
+    let backward = source(|g| {
+        let (x, w, v) = (g.input("x", &[2, 3, 4, 4]), g.input("w", &[5, 3, 3, 3]), g.input("v", &[2, 5, 3, 3]));
+        let same = ConvSpec::new(1, 1);
+        let loss = x.conv2d(&w, None, &same).leaky_relu(0.2).conv2d(&v, None, &same).square().sum();
+        gradients(&loss, &[w]).remove(0).expect("dw")
+    });
+    let want = ["conv2d", "conv2d", "random", "pointwise", "pointwise", "conv_transpose2d", "conv2d_weight_grad"];
+    assert_fuses(&backward, &want);
+}
+
 #[test]
 fn an_epilogue_holds_one_residual_and_then_one_activation() {
     let conv = producers()[0].1;
@@ -292,6 +358,9 @@ fn nothing_moves_past_an_update_of_what_it_reads() {
     check(&around_an_update(product, |_, y, s| y + s), &["matmul", "ema", "pointwise"]);
     // An activation reads nothing else and may go in front of the update.
     check(&around_an_update(product, |_, y, _| y.tanh()), &["matmul", "ema"]);
+    // A gate of a state opens as the state did before the update.
+    let opened = around_an_update(|_, s| s.gate(0.2), |g, open, _| &product(g, &g.input("x", &[2, 3])) * open);
+    check(&opened, &["pointwise", "ema", "matmul", "pointwise"]);
     // A kernel that does not read the state waits for it.
     let apart = around_an_update(|g, _| g.input("x", &[2, 3]).matmul(&g.input("w", &[3, 3])), |_, y, s| y + s);
     check(&apart, &["ema", "matmul"]);

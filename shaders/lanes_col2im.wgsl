@@ -1,7 +1,7 @@
 // The second half of conv_transpose2d by columns: a first stage made the product of every source
 // pixel with every weight, cols[row, dc * taps, sh, sw]; here every output gathers its taps,
 //
-//   dst[row, col, oy, ox] = act(sum over live taps of cols[row, col * taps + tap, iy, ix] + b[col] + r)
+//   dst[row, col, oy, ox] = act((sum over live taps of cols[row, col * taps + tap, iy, ix] + b[col]) * gate(g) + r)
 //
 // A workgroup makes 8 neighbouring units of each line of one phase of one channel.
 
@@ -9,7 +9,8 @@
 @group(0) @binding(1) var<storage, read> cols: array<f32>; // [rows, dc, taps, sh, sw]
 @group(0) @binding(2) var<storage, read> b: array<f32>; // [dc]
 @group(0) @binding(3) var<storage, read> r: array<f32>; // as dst
-@group(0) @binding(4) var<storage, read_write> dst: array<f32>; // [rows, dc, dh, dw]
+@group(0) @binding(4) var<storage, read> g: array<f32>; // as dst
+@group(0) @binding(5) var<storage, read_write> dst: array<f32>; // [rows, dc, dh, dw]
 
 @compute @workgroup_size(8)
 fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) grid: vec3<u32>,
@@ -41,6 +42,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) grid: vec
       }
     }
     let index = row * p.dst_row + col * p.dst_chan + (h.dst0 + h.dst_step * uy) * p.dw + v.dst0 + v.dst_step * ux;
+    if (p.has_gate != 0u) { sum *= select(p.gate, 1.0, g[index] > 0.0); }
     if (p.has_residual != 0u) { sum += r[index]; }
     dst[index] = activate(p.act, p.slope, sum);
   }

@@ -1,12 +1,13 @@
 // conv2d and conv_transpose2d with a kernel of one tap, where a workgroup is one subgroup of 8 SIMD lanes of
 // a CPU core and the source is read as it lies:
 //
-//   dst[n, col, pixel] = act(sum over c of src[n, c, pixel] * w[c, col] + b[col] + r)
+//   dst[n, col, pixel] = act((sum over c of src[n, c, pixel] * w[c, col] + b[col]) * gate(g) + r)
 //
 // A workgroup makes 8 * BLOCKS pixels of 8 V columns, eight channels at a time: lane i loads channel i of
 // four neighbouring pixels of a plane, and registers hand it to the lanes, which hold columns.
 
 override RESIDUAL: bool = false;
+override GATE: bool = false;
 
 @group(0) @binding(0) var<uniform> p: Gather;
 @group(0) @binding(1) var<storage, read> src: array<vec4<f32>>; // [rows, sc, sh * sw / 4]
@@ -14,6 +15,7 @@ override RESIDUAL: bool = false;
 @group(0) @binding(3) var<storage, read> b: array<f32>; // [dc]
 @group(0) @binding(4) var<storage, read> r: array<vec4<f32>>; // as dst
 @group(0) @binding(5) var<storage, read_write> dst: array<vec4<f32>>; // [rows, dc, dh * dw / 4]
+@group(0) @binding(6) var<storage, read> g: array<vec4<f32>>; // as dst
 
 @compute @workgroup_size(8)
 fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) grid: vec3<u32>,

@@ -1,13 +1,15 @@
 // conv2d and conv_transpose2d with kernels three wide that keep the size, masked or not, where a workgroup is
 // one subgroup of 8 SIMD lanes of a CPU core and the source is read as it lies:
 //
-//   dst[n, col, y, x] = act(sum over live taps and c of src[n, c, y + rise, x + reach] * w[tap, c, col] + b[col] + r)
+//   dst[n, col, y, x] =
+//     act((sum over live taps and c of src[n, c, y + rise, x + reach] * w[tap, c, col] + b[col]) * gate(g) + r)
 //
 // with rise = kh - pad_top and reach = kw - 1 for a convolution, both negated for a transposed one. A
 // workgroup makes 8 * BLOCKS pixels of 8 V columns, eight channels at a time: lane i loads channel i of
 // four neighbouring pixels once for the three taps of a row of the kernel, which see them shifted by one.
 
 override RESIDUAL: bool = false;
+override GATE: bool = false;
 
 @group(0) @binding(0) var<uniform> p: Gather;
 @group(0) @binding(1) var<storage, read> src: array<vec4<f32>>; // [rows, sc, sh, sw / 4]
@@ -15,6 +17,7 @@ override RESIDUAL: bool = false;
 @group(0) @binding(3) var<storage, read> b: array<f32>; // [dc]
 @group(0) @binding(4) var<storage, read> r: array<vec4<f32>>; // as dst
 @group(0) @binding(5) var<storage, read_write> dst: array<vec4<f32>>; // [rows, dc, dh, dw / 4]
+@group(0) @binding(6) var<storage, read> g: array<vec4<f32>>; // as dst
 
 const FOURS = 2u * BLOCKS;
 

@@ -1,9 +1,9 @@
 // conv2d, conv_transpose2d and matmul in one form: every output gathers
 //
-//   dst[row, col, oy, ox] = act(sum over taps and source channels c of
-//                               src[row, c, iy, ix] * w[c, col, tap]  + b[col] + r)
+//   dst[row, col, oy, ox] = act((sum over taps and source channels c of
+//                               src[row, c, iy, ix] * w[c, col, tap]  + b[col]) * gate(g) + r)
 //
-// A row is an image (or a row of a), a column an output channel (or a column of b). The block is
+// with gate(g) 1 where g > 0 and p.gate elsewhere. A row is an image (or a row of a), a column an output channel (or a column of b). The block is
 // src/kernels/gather.rs's.
 struct Gather {
   rows: u32, sc: u32, sh: u32, sw: u32,
@@ -15,7 +15,7 @@ struct Gather {
   src_batch: u32, src_row: u32, src_chan: u32,
   w_batch: u32, w_src: u32, w_dst: u32,
   dst_batch: u32, dst_row: u32, dst_chan: u32,
-  act: u32, slope: f32, has_bias: u32, has_residual: u32,
+  act: u32, slope: f32, has_bias: u32, has_residual: u32, has_gate: u32, gate: f32,
   pack_src: u32, pack_dst: u32,
   step_h: u32, step_w: u32,
   inner: u32,

@@ -1,4 +1,4 @@
-// The end of a main stage that makes planes four pixels at a time; it has `p`, `b`, `r`, `dst` and RESIDUAL.
+// The end of a main stage that makes planes four pixels at a time; it has `p`, `b`, `r`, `g`, `dst`, RESIDUAL and GATE.
 
 // Where each four of a workgroup's pixels goes in its image's first channel.
 var<private> dst_at: array<u32, 2u * BLOCKS>;
@@ -8,6 +8,7 @@ fn store(count: u32, at: u32, quads: u32, bias: V, s0: V, s1: V, s2: V, s3: V) {
   for (var j = 0u; j < WIDTH; j += 1u) {
     if (j < count) {
       var value = vec4<f32>(word(s0, j), word(s1, j), word(s2, j), word(s3, j)) + word(bias, j);
+      if (GATE) { value *= select(vec4<f32>(p.gate), vec4<f32>(1.0), g[at + j * quads] > vec4<f32>()); }
       if (RESIDUAL) { value += r[at + j * quads]; }
       let less = select(p.slope * value, vec4<f32>(), p.slope == 0.0);
       dst[at + j * quads] = select(less, value, value > vec4<f32>());

@@ -1,7 +1,7 @@
 // A block of the sums of lib/gather.wgsl, as an implicit matrix product whose operands pass through
 // workgroup memory BK terms at a time:
 //
-//   dst[m, col] = act(sum over k of A[m, k] * B[k, col] + b[col] + r[m, col])
+//   dst[m, col] = act((sum over k of A[m, k] * B[k, col] + b[col]) * gate(g[m, col]) + r[m, col])
 //
 // m runs over the outputs of one phase (row, uy, ux), k over (source channel, live tap), the tap
 // fastest. A workgroup makes BM outputs of BN columns. Its columns are of one colour, so that the
@@ -21,7 +21,8 @@ override ALONG_M: u32 = 1;
 @group(0) @binding(2) var<storage, read> w: array<f32>; // sc x dc x taps, strides w_src, w_dst, 1
 @group(0) @binding(3) var<storage, read> b: array<f32>; // [dc]
 @group(0) @binding(4) var<storage, read> r: array<f32>; // as dst
-@group(0) @binding(5) var<storage, read_write> dst: array<f32>; // [rows, dc, dh, dw]
+@group(0) @binding(5) var<storage, read> g: array<f32>; // as dst
+@group(0) @binding(6) var<storage, read_write> dst: array<f32>; // [rows, dc, dh, dw]
 
 var<workgroup> a_tile: array<Operand, A_SIZE>;
 var<workgroup> b_tile: array<Operand, B_SIZE>;
@@ -176,6 +177,7 @@ fn finish(block: Block, line: u32, q: u32, sum: f32) {
   let index = block.batch * p.dst_batch + (m / block.units) * p.dst_row + oy * p.dw + ox + col * p.dst_chan;
   var value = unscaled(sum);
   if (p.has_bias != 0u) { value += b[col]; }
+  if (p.has_gate != 0u) { value *= select(p.gate, 1.0, g[index] > 0.0); }
   if (p.has_residual != 0u) { value += r[index]; }
   dst[index] = activate(p.act, p.slope, value);
 }

@@ -60,6 +60,10 @@ params! {
         pub has_bias: u32,
         /// 1 if a residual is added before the activation.
         pub has_residual: u32,
+        /// 1 if a gate is in front of the residual.
+        pub has_gate: u32,
+        /// What the gate leaves where it is not open.
+        pub gate: f32,
     }
 }
 
@@ -100,6 +104,8 @@ impl Conv {
             slope: 0.0,
             has_bias: 0,
             has_residual: 0,
+            has_gate: 0,
+            gate: 0.0,
         }
         .fit(0, 0)
     }
@@ -135,6 +141,17 @@ impl Conv {
         self
     }
 
+    /// Sets the gate: a result is left as it is where g > 0, and multiplied by `slope` elsewhere.
+    pub fn gated(mut self, slope: f32) -> Conv {
+        (self.has_gate, self.gate) = (1, slope);
+        self
+    }
+
+    /// The same without an epilogue.
+    pub fn bare(self) -> Conv {
+        Conv { has_gate: 0, gate: 0.0, ..self.epilogue(Activation::Identity, false, false) }
+    }
+
     /// The same with an activation behind it, unless there is one.
     pub(super) fn activated(self, act: Activation) -> Option<Conv> {
         let (code, slope) = (act.code(), act.slope());
@@ -144,6 +161,11 @@ impl Conv {
     /// The same with a residual in front of the activation, unless either is there.
     pub(super) fn residual(self) -> Option<Conv> {
         (self.act == 0 && self.has_residual == 0).then_some(Conv { has_residual: 1, ..self })
+    }
+
+    /// The same with a gate behind bias and sum, unless there is something behind them.
+    pub(super) fn gate(self, slope: f32) -> Option<Conv> {
+        (self.act == 0 && self.has_residual == 0 && self.has_gate == 0).then_some(self.gated(slope))
     }
 
     /// Elements of x.
@@ -211,6 +233,19 @@ impl Conv {
     /// Arithmetic of any of the three roles.
     pub fn flops(&self) -> u64 {
         2 * u64::from(self.n) * self.y_plane() as u64 * self.live_weights()
+    }
+
+    /// The epilogue for results of so many channels and pixels, of reads b, r and g.
+    pub(super) fn tail<'a>(&self, reads: &[&'a [f32]], channels: u32, plane: usize) -> Epilogue<'a> {
+        let (activation, channels) = (self.activation(), channels as usize);
+        let [bias, residual, gate] = [reads[0], reads[1], reads[2]];
+        Epilogue { activation, bias, residual, gate, gate_slope: self.gate, channels, plane }
+    }
+
+    /// Elements of the epilogue's reads.
+    pub(super) fn tail_lens(&self, channels: u32, len: usize) -> [usize; 3] {
+        let (channels, residual, gate) = (channels as usize, self.has_residual as usize, self.has_gate as usize);
+        [self.has_bias as usize * channels, residual * len, gate * len]
     }
 
     /// The activation of the epilogue.
@@ -353,7 +388,7 @@ impl Conv {
             (0, _) => {}
             (m, g) => text += &format!(" mask {}{}", ["", "A", "B"][m.min(2) as usize], colours(g)),
         }
-        text + &epilogue_label(self.activation(), self.has_bias, self.has_residual)
+        text + &epilogue_label(self.activation(), self.has_bias, self.has_gate, self.has_residual)
     }
 }
 
@@ -361,10 +396,13 @@ fn colours(groups: u32) -> String {
     if groups > 1 { format!(" groups {groups}") } else { String::new() }
 }
 
-pub(super) fn epilogue_label(activation: Activation, bias: u32, residual: u32) -> String {
+pub(super) fn epilogue_label(activation: Activation, bias: u32, gate: u32, residual: u32) -> String {
     let mut text = String::new();
     if bias != 0 {
         text += " +bias";
+    }
+    if gate != 0 {
+        text += " gated";
     }
     if residual != 0 {
         text += " +residual";
@@ -376,14 +414,18 @@ pub(super) fn epilogue_label(activation: Activation, bias: u32, residual: u32) -
     }
 }
 
-/// act(round(sum + bias) + residual): the epilogue of every twin. Element i of `sums` belongs to
-/// channel `i / plane % channels`.
+/// act(round(sum + bias) · gate + residual): the epilogue of every twin. Element i of `sums` belongs
+/// to channel `i / plane % channels`.
 pub(super) struct Epilogue<'a> {
     pub activation: Activation,
     /// `[channels]` or empty.
     pub bias: &'a [f32],
     /// As long as the output, or empty.
     pub residual: &'a [f32],
+    /// As long as the output, or empty: open where it is above 0.
+    pub gate: &'a [f32],
+    /// What a gate leaves where it is not open.
+    pub gate_slope: f32,
     pub channels: usize,
     pub plane: usize,
 }
@@ -397,6 +439,10 @@ impl Epilogue<'_> {
         if self.residual.is_empty() { 0.0 } else { self.residual[i] }
     }
 
+    fn gate(&self, i: usize) -> f32 {
+        if self.gate.is_empty() || self.gate[i] > 0.0 { 1.0 } else { self.gate_slope }
+    }
+
     pub(super) fn write(&self, sums: &[f64], y: &mut [f32]) {
         for (i, (y, sum)) in std::iter::zip(y, sums).enumerate() {
             *y = self.value(i, *sum);
@@ -405,7 +451,7 @@ impl Epilogue<'_> {
 
     /// Element `i` of the output.
     fn value(&self, i: usize, sum: f64) -> f32 {
-        self.activation.apply((sum + self.bias(i)) as f32 + self.residual(i))
+        self.activation.apply((sum + self.bias(i)) as f32 * self.gate(i) + self.residual(i))
     }
 
     /// Element `i` of the output and its permitted error.
@@ -416,7 +462,8 @@ impl Epilogue<'_> {
 
     /// Does to sums in place what [`Epilogue::write`] does.
     pub(super) fn finish(&self, y: &mut [f32]) {
-        if self.bias.is_empty() && self.residual.is_empty() && self.activation == Activation::Identity {
+        let bare = self.bias.is_empty() && self.residual.is_empty() && self.gate.is_empty();
+        if bare && self.activation == Activation::Identity {
             return;
         }
         let image = self.channels * self.plane;
@@ -425,7 +472,7 @@ impl Epilogue<'_> {
                 let bias = self.bias.get(c).copied().unwrap_or(0.0);
                 let first = n * image + c * self.plane;
                 for (i, y) in y.iter_mut().enumerate() {
-                    *y = self.activation.apply(*y + bias + self.residual(first + i));
+                    *y = self.activation.apply((*y + bias) * self.gate(first + i) + self.residual(first + i));
                 }
             }
         });
@@ -443,8 +490,9 @@ impl Epilogue<'_> {
             Activation::LeakyRelu(slope) => (slope.abs().max(1.0), EPS),
             _ => (1.0, 8e-6),
         };
-        let rounding = rounding.of(magnitude);
-        let magnitude = (magnitude + self.bias(i).abs()) as f32 + self.residual(i).abs();
+        let gate = self.gate(i).abs();
+        let rounding = gate * rounding.of(magnitude);
+        let magnitude = gate * (magnitude + self.bias(i).abs()) as f32 + self.residual(i).abs();
         let constant = if curved > EPS { 1e-6 } else { 0.0 };
         gain * (sum_bound(terms + 2, magnitude) + rounding) + curved * y.abs() + constant
     }

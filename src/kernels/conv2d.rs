@@ -9,17 +9,17 @@ use super::tiles::Rounding;
 use super::{Access, Caps, Kernel, Lens, Precision, Recipe, Signature};
 use std::sync::Arc;
 
-/// y[n,co,oy,ox] = act(Σ x[n,ci,oy·stride - pad + kh·dilation, …] · w[co,ci,kh,kw] + b[co] + r).
+/// y[n,co,oy,ox] = act((Σ x[n,ci,oy·stride - pad + kh·dilation, …] · w[co,ci,kh,kw] + b[co]) · gate(g) + r),
+/// where a gate is 1 where g > 0 and a slope elsewhere: the gradient of a ReLU in front of x's.
 ///
-/// Reads x [n,ci,h,w], w [co,ci,kh,kw], b [co] and r [n,co,oh,ow] (each absent, of length 0, unless
-/// the block says otherwise); writes y [n,co,oh,ow].
+/// Reads x [n,ci,h,w], w [co,ci,kh,kw], b [co], r and g [n,co,oh,ow] (the last three absent, of length 0,
+/// unless the block says otherwise); writes y [n,co,oh,ow].
 #[derive(Clone, Copy, Debug)]
 pub struct Conv2d(pub Conv);
 
 impl Conv2d {
-    fn epilogue<'a>(&self, bias: &'a [f32], residual: &'a [f32]) -> Epilogue<'a> {
-        let c = &self.0;
-        Epilogue { activation: c.activation(), bias, residual, channels: c.co as usize, plane: c.y_plane() }
+    fn epilogue<'a>(&self, reads: &[&'a [f32]]) -> Epilogue<'a> {
+        self.0.tail(&reads[2..], self.0.co, self.0.y_plane())
     }
 
     fn terms(&self) -> usize {
@@ -28,29 +28,29 @@ impl Conv2d {
 
     fn permitted(&self, reads: &[&[f32]], twin: &[&[f32]], rounding: Rounding) -> Vec<Vec<f32>> {
         let sums = self.0.sum_y(&abs(reads[0]), &abs(reads[1]));
-        vec![self.epilogue(reads[2], reads[3]).bounds(self.terms(), &sums, rounding, twin[0])]
+        vec![self.epilogue(reads).bounds(self.terms(), &sums, rounding, twin[0])]
     }
 }
 
 impl Kernel for Conv2d {
     fn signature(&self) -> &'static Signature {
-        &Signature { name: "conv2d", reads: &["x", "w", "b", "r"], writes: &[("y", Access::Write)] }
+        &Signature { name: "conv2d", reads: &["x", "w", "b", "r", "g"], writes: &[("y", Access::Write)] }
     }
 
     fn lens(&self) -> Lens {
         let c = &self.0;
-        let (b, r) = (c.has_bias as usize * c.co as usize, c.has_residual as usize * c.y_len());
-        Lens { reads: vec![c.x_len(), c.w_len(), b, r], writes: vec![c.y_len()] }
+        let [b, r, g] = c.tail_lens(c.co, c.y_len());
+        Lens { reads: vec![c.x_len(), c.w_len(), b, r, g], writes: vec![c.y_len()] }
     }
 
     fn cpu(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
         let sums = self.0.sum_y(reads[0], reads[1]);
-        self.epilogue(reads[2], reads[3]).write(&sums, writes[0]);
+        self.epilogue(reads).write(&sums, writes[0]);
     }
 
     fn host(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
         self.0.host_y(reads[0], reads[1], writes[0]);
-        self.epilogue(reads[2], reads[3]).finish(writes[0]);
+        self.epilogue(reads).finish(writes[0]);
     }
 
     fn variants(&self, caps: &Caps) -> Vec<Recipe> {
@@ -78,7 +78,7 @@ impl Kernel for Conv2d {
     }
 
     fn spots(&self, reads: &[&[f32]], at: &[usize], precision: Precision) -> Option<Vec<[f32; 2]>> {
-        let (terms, tail) = (self.terms(), self.epilogue(reads[2], reads[3]));
+        let (terms, tail) = (self.terms(), self.epilogue(reads));
         let rounding = Rounding::of_factors(precision, terms, reads[0], reads[1]);
         let spot = |at: &usize| tail.spot(terms, self.0.spot_y(reads[0], reads[1], *at), rounding, *at);
         Some(at.iter().map(spot).collect())
@@ -90,6 +90,10 @@ impl Kernel for Conv2d {
 
     fn with_residual(&self) -> Option<(Arc<dyn Kernel>, usize)> {
         Some((Arc::new(Conv2d(self.0.residual()?)), 3))
+    }
+
+    fn with_gate(&self, slope: f32) -> Option<(Arc<dyn Kernel>, usize)> {
+        Some((Arc::new(Conv2d(self.0.gate(slope)?)), 4))
     }
 }
 

@@ -74,9 +74,8 @@ impl Kernel for Conv2dWeightGrad {
 }
 
 fn boxed(all: Vec<Conv>) -> Vec<Box<dyn Kernel>> {
-    let plain = |c: Conv| Conv { act: 0, slope: 0.0, has_bias: 0, has_residual: 0, ..c };
     let mut seen: Vec<Conv> = Vec::new();
-    for conv in all.into_iter().map(plain) {
+    for conv in all.into_iter().map(Conv::bare) {
         if !seen.contains(&conv) {
             seen.push(conv);
         }

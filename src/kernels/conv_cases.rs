@@ -37,6 +37,7 @@ pub(super) fn plain() -> Vec<Conv> {
         // 1x1 convolutions: matrix products over the pixels.
         Conv::new([8, 32, 7, 8], 16, [1, 1]),
         Conv::new([5, 16, 7, 7], 32, [1, 1]),
+        Conv::new([5, 17, 6, 6], 33, [1, 1]).gated(0.0),
         Conv::new([1, 17, 8, 8], 1, [1, 1]),
         Conv::new([3, 9, 6, 10], 37, [1, 1]).epilogue(Relu, true, true),
         Conv::new([2, 70, 2, 6], 33, [1, 1]).epilogue(LeakyRelu(0.2), false, true),
@@ -45,6 +46,9 @@ pub(super) fn plain() -> Vec<Conv> {
         Conv::new([2, 9, 6, 8], 37, [3, 3]).with(same(1), same(1), [1; 4]).epilogue(Relu, true, true),
         Conv::new([3, 20, 5, 4], 3, [5, 3]).with(same(1), same(1), [2, 1, 2, 1]),
         Conv::new([2, 33, 7, 12], 17, [2, 3]).with(same(1), same(1), [1, 1, 0, 1]).epilogue(Tanh, false, true),
+        Conv::new([3, 10, 5, 8], 18, [3, 3]).with(same(1), same(1), [1; 4]).epilogue(Identity, false, true).gated(0.0),
+        // To few channels, by columns.
+        Conv::new([3, 2, 9, 9], 12, [4, 4]).with(same(2), same(1), [1; 4]).epilogue(Elu, true, true).gated(-0.5),
         // Sums long enough to be split.
         Conv::new([16, 3, 24, 24], 5, [3, 3]).with(same(1), same(1), [1; 4]),
         Conv::new([4, 130, 4, 4], 68, [3, 3]).with(same(1), same(1), [1; 4]),
@@ -55,6 +59,7 @@ pub(super) fn plain() -> Vec<Conv> {
     for (i, activation) in ACTIVATIONS.into_iter().enumerate() {
         all.push(base.epilogue(activation, i % 2 == 0, i % 3 == 0));
         all.push(Conv { co: 35, ..base }.epilogue(activation, i % 2 == 1, i % 3 != 0));
+        all.push(Conv { ci: 9, ..base }.epilogue(activation, i % 3 == 0, i % 2 == 0).gated(0.2));
     }
     all
 }

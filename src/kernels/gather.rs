@@ -86,6 +86,10 @@ params! {
         pub has_bias: u32,
         /// 1 if a residual is added.
         pub has_residual: u32,
+        /// 1 if there is a gate.
+        pub has_gate: u32,
+        /// What the gate leaves where it is not open.
+        pub gate: f32,
         /// Source channels per colour, padded as the variant packs them.
         pub pack_src: u32,
         /// Destination channels per colour, padded as the variant packs them.
@@ -155,6 +159,8 @@ impl Gather {
             slope: c.slope,
             has_bias: c.has_bias,
             has_residual: c.has_residual,
+            has_gate: c.has_gate,
+            gate: c.gate,
             pack_src: sc.div_ceil(groups),
             pack_dst: dc.div_ceil(groups),
             step_h: c.stride_h / gcd(c.stride_h, c.dilation_h),
@@ -188,6 +194,8 @@ impl Gather {
             slope: m.slope,
             has_bias: m.has_bias,
             has_residual: m.has_residual,
+            has_gate: m.has_gate,
+            gate: m.gate,
             ..Gather::conv(&conv, Role::Conv)
         }
     }
@@ -226,7 +234,7 @@ pub(super) fn recipes(form: &Gather, caps: &Caps) -> Vec<Recipe> {
     mixed.iter().map(make).chain(lanes).chain(f32.iter().map(make)).collect()
 }
 
-static SHADERS: Shaders = shaders!("gather", 6, "activation", "gather", "tile_gather");
+static SHADERS: Shaders = shaders!("gather", 7, "activation", "gather", "tile_gather");
 
 fn recipe(form: &Gather, caps: &Caps, tile: &Tile) -> Recipe {
     let [(ph, uh), (pw, uw)] = form.phases();
@@ -239,6 +247,7 @@ fn recipe(form: &Gather, caps: &Caps, tile: &Tile) -> Recipe {
         .bind("w", Slot::Read(1))
         .bind("b", Slot::Read(2))
         .bind("r", Slot::Read(3))
+        .bind("g", Slot::Read(4))
         .bind("dst", Slot::Write(0))
         .constant("ALONG_K", u32::from(form.w_src < form.w_dst))
         .constant("ALONG_M", u32::from(form.dst_chan != 1));

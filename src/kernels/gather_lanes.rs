@@ -2,17 +2,23 @@
 
 use super::gather::Gather;
 use super::lanes::{self, LANES, RUN, STEP, Size, Source, size};
-use super::{Caps, Recipe, Shader, Slot, Stage, grid_1d, params, shader};
+use super::{Caps, Recipe, Shader, Slot, Stage, flat, grid_1d, params, shader};
 
 params! {
-    /// The block of `lanes_activate.wgsl`.
-    pub struct Activate {
+    /// The block of `lanes_finish.wgsl`.
+    pub struct Finish {
         /// Elements.
         pub len: u32,
         /// Code of the activation.
         pub act: u32,
         /// Slope of a leaky ReLU.
         pub slope: f32,
+        /// 1 if there is a gate.
+        pub has_gate: u32,
+        /// What the gate leaves where it is not open.
+        pub gate: f32,
+        /// 1 if a residual is added.
+        pub has_residual: u32,
     }
 }
 
@@ -35,7 +41,8 @@ static ROWS: [Size; 2] = [
 ];
 static COL2IM: Shader = shader!("lanes_col2im", "activation", "gather");
 static PACK: Shader = shader!("lanes_pack", "gather");
-static ACTIVATE: Shader = shader!("lanes_activate", "activation");
+static FINISH: Shader = shader!("lanes_finish", "width1", "flat", "activation", "activate1");
+static FINISH4: Shader = shader!("lanes_finish" as "lanes_finish4", "width4", "flat", "activation", "activate4");
 
 /// About what computing `form` costs, in cycles of a core: what a workgroup loads and multiplies
 /// per four terms, what it takes to begin and to store.
@@ -90,14 +97,10 @@ fn in_place(form: &Gather, caps: &Caps) -> Vec<Recipe> {
         let weights = recipe.weights(&packed, caps);
         let fours = (form.rows * form.sh * form.sw / 4).div_ceil(2 * size.blocks);
         let grid = grid_1d((fours * packed.pack_dst.div_ceil(size.columns())) as usize, caps);
-        recipe.main(
-            Stage::new(size.shader(caps), &packed.straight(), grid),
-            Slot::Read(0),
-            weights,
-            Slot::Write(0),
-            form,
-        );
-        recipe.activate(form, caps);
+        let stage = Stage::new(size.shader(caps), &packed.straight(), grid);
+        let stage = operands(stage, Slot::Read(0), weights, Slot::Write(0), form);
+        recipe.stages.push(stage.bind("g", Slot::Read(4)).constant("GATE", form.has_gate));
+        recipe.finish(&Gather { has_gate: 0, has_residual: 0, ..*form }, caps);
         recipe
     };
     sizes.into_iter().map(recipe).collect()
@@ -106,8 +109,13 @@ fn in_place(form: &Gather, caps: &Caps) -> Vec<Recipe> {
 fn recipe(form: &Gather, source: &Source, caps: &Caps, size: &'static Size) -> Recipe {
     let mut recipe = Recipe { name: size.name, scratch: Vec::new(), stages: Vec::new() };
     let src = source.pack(form, caps, &mut recipe, 0);
-    recipe.product(&source.form, caps, size, src, Slot::Write(0));
-    recipe.activate(form, caps);
+    // A gate comes behind, and with it what comes behind a gate.
+    let (within, behind) = match form.has_gate {
+        0 => (source.form, Gather { has_residual: 0, ..*form }),
+        _ => (Gather { has_residual: 0, act: 0, ..source.form }, *form),
+    };
+    recipe.product(&within, caps, size, src, Slot::Write(0));
+    recipe.finish(&behind, caps);
     recipe
 }
 
@@ -130,6 +138,7 @@ fn by_columns(form: &Gather, caps: &Caps) -> Option<Recipe> {
         act: 0,
         has_bias: 0,
         has_residual: 0,
+        has_gate: 0,
         pack_dst: form.dc * taps,
         ..form.of_one_tap()
     };
@@ -146,6 +155,7 @@ fn by_columns(form: &Gather, caps: &Caps) -> Option<Recipe> {
             .bind("cols", Slot::ScratchIn(cols))
             .bind("b", Slot::Read(2))
             .bind("r", Slot::Read(3))
+            .bind("g", Slot::Read(4))
             .bind("dst", Slot::Write(0)),
     );
     Some(recipe)
@@ -159,27 +169,22 @@ impl Gather {
     }
 }
 
-impl Recipe {
-    /// Adds a main stage with its bindings.
-    fn main(&mut self, stage: Stage, src: Slot, w: Slot, dst: Slot, form: &Gather) {
-        self.stages.push(
-            stage
-                .bind("src", src)
-                .bind("w", w)
-                .bind("b", Slot::Read(2))
-                .bind("r", Slot::Read(3))
-                .bind("dst", dst)
-                .constant("RESIDUAL", form.has_residual),
-        );
-    }
+/// A main stage with its bindings.
+fn operands(stage: Stage, src: Slot, w: Slot, dst: Slot, form: &Gather) -> Stage {
+    let stage = stage.bind("src", src).bind("w", w).bind("b", Slot::Read(2)).bind("r", Slot::Read(3));
+    stage.bind("dst", dst).constant("RESIDUAL", form.has_residual)
+}
 
-    /// Adds the stage of an activation that is not made of straight pieces.
-    fn activate(&mut self, form: &Gather, caps: &Caps) {
-        if form.act > 2 {
+impl Recipe {
+    /// Adds the stage of a gate, and of an activation that is not made of straight pieces.
+    fn finish(&mut self, form: &Gather, caps: &Caps) {
+        let Gather { act, slope, has_gate, gate, has_residual, .. } = *form;
+        if act > 2 || has_gate != 0 {
             let len = form.batch * form.rows * form.dc * form.dh * form.dw;
-            let block = Activate { len, act: form.act, slope: form.slope };
-            let grid = grid_1d(len.div_ceil(LANES) as usize, caps);
-            self.stages.push(Stage::new(&ACTIVATE, &block, grid).bind("x", Slot::Write(0)));
+            let (shader, width) = if len.is_multiple_of(4) { (&FINISH4, 4) } else { (&FINISH, 1) };
+            let block = Finish { len: len / width, act, slope, has_gate, gate, has_residual };
+            let stage = flat(shader, &block, block.len as usize, caps);
+            self.stages.push(stage.bind("g", Slot::Read(4)).bind("r", Slot::Read(3)).bind("x", Slot::Write(0)));
         }
     }
 
@@ -198,7 +203,7 @@ impl Recipe {
         let inner = (1..=most).rev().find(|inner| form.rows.is_multiple_of(*inner)).unwrap_or(1);
         let grid = grid_1d(outputs * ph * pw * columns as usize, caps);
         let stage = Stage::new(size.shader(caps), &Gather { inner, ..form.straight() }, grid);
-        self.main(stage, src, weights, dst, &form);
+        self.stages.push(operands(stage, src, weights, dst, &form));
     }
 
     /// The weights with their output channels innermost, packed by a stage of their own unless they

@@ -10,11 +10,11 @@ use rayon::prelude::*;
 use std::sync::Arc;
 
 params! {
-    /// c [batch,m,n] = act(a·b + bias + r).
+    /// c [batch,m,n] = act((a·b + bias) · gate(g) + r), where a gate is 1 where g > 0 and a slope elsewhere.
     ///
     /// Reads a ([batch,m,k], or [batch,k,m] if `trans_a`), b ([batch,k,n], or [batch,n,k] if
-    /// `trans_b`), bias [n] and r [batch,m,n] (each absent, of length 0, unless the block says
-    /// otherwise); writes c.
+    /// `trans_b`), bias [n], r and g [batch,m,n] (the last three absent, of length 0, unless the
+    /// block says otherwise); writes c.
     pub struct MatMul {
         /// Independent products.
         pub batch: u32,
@@ -36,14 +36,19 @@ params! {
         pub has_bias: u32,
         /// 1 if a residual is added before the activation.
         pub has_residual: u32,
+        /// 1 if a gate is in front of the residual.
+        pub has_gate: u32,
+        /// What the gate leaves where it is not open.
+        pub gate: f32,
     }
 }
 
 impl MatMul {
     /// A product without batch, transposes or epilogue.
     pub fn new(m: u32, k: u32, n: u32) -> MatMul {
-        let (batch, slope) = (1, 0.0);
-        MatMul { batch, m, k, n, trans_a: 0, trans_b: 0, act: 0, slope, has_bias: 0, has_residual: 0 }
+        let [trans_a, trans_b, act, has_bias, has_residual, has_gate] = [0; 6];
+        let (batch, slope, gate) = (1, 0.0, 0.0);
+        MatMul { batch, m, k, n, trans_a, trans_b, act, slope, has_bias, has_residual, has_gate, gate }
     }
 
     /// Sets which operands are stored transposed.
@@ -59,12 +64,20 @@ impl MatMul {
         self
     }
 
+    /// Sets the gate: a result is left as it is where g > 0, and multiplied by `slope` elsewhere.
+    pub fn gated(mut self, slope: f32) -> MatMul {
+        (self.has_gate, self.gate) = (1, slope);
+        self
+    }
+
     fn activation(&self) -> Activation {
         Activation::from_code(self.act, self.slope)
     }
 
-    fn tail<'a>(&self, bias: &'a [f32], residual: &'a [f32]) -> Epilogue<'a> {
-        Epilogue { activation: self.activation(), bias, residual, channels: self.n as usize, plane: 1 }
+    fn tail<'a>(&self, reads: &[&'a [f32]]) -> Epilogue<'a> {
+        let [bias, residual, gate] = [reads[2], reads[3], reads[4]];
+        let (activation, channels) = (self.activation(), self.n as usize);
+        Epilogue { activation, bias, residual, gate, gate_slope: self.gate, channels, plane: 1 }
     }
 
     /// a·b in f64.
@@ -88,29 +101,30 @@ impl MatMul {
 
     fn permitted(&self, reads: &[&[f32]], twin: &[&[f32]], rounding: Rounding) -> Vec<Vec<f32>> {
         let sums = self.sum(&abs(reads[0]), &abs(reads[1]));
-        vec![self.tail(reads[2], reads[3]).bounds(self.k as usize, &sums, rounding, twin[0])]
+        vec![self.tail(reads).bounds(self.k as usize, &sums, rounding, twin[0])]
     }
 }
 
 impl Kernel for MatMul {
     fn signature(&self) -> &'static Signature {
-        &Signature { name: "matmul", reads: &["a", "b", "bias", "r"], writes: &[("c", Access::Write)] }
+        &Signature { name: "matmul", reads: &["a", "b", "bias", "r", "g"], writes: &[("c", Access::Write)] }
     }
 
     fn lens(&self) -> Lens {
         let [batch, m, k, n] = [self.batch, self.m, self.k, self.n].map(|v| v as usize);
         let c = batch * m * n;
-        let (bias, r) = (self.has_bias as usize * n, self.has_residual as usize * c);
-        Lens { reads: vec![batch * m * k, batch * k * n, bias, r], writes: vec![c] }
+        let [bias, r, g] =
+            [(self.has_bias, n), (self.has_residual, c), (self.has_gate, c)].map(|(has, n)| has as usize * n);
+        Lens { reads: vec![batch * m * k, batch * k * n, bias, r, g], writes: vec![c] }
     }
 
     fn cpu(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
-        self.tail(reads[2], reads[3]).write(&self.sum(reads[0], reads[1]), writes[0]);
+        self.tail(reads).write(&self.sum(reads[0], reads[1]), writes[0]);
     }
 
     fn host(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
         self.product(reads[0], reads[1], writes[0]);
-        self.tail(reads[2], reads[3]).finish(writes[0]);
+        self.tail(reads).finish(writes[0]);
     }
 
     fn variants(&self, caps: &Caps) -> Vec<Recipe> {
@@ -129,7 +143,7 @@ impl Kernel for MatMul {
             (batch, _) => format!("[{batch},{cols},{rows}]ᵀ"),
         };
         let (a, b) = (dims(self.m, self.k, self.trans_a), dims(self.k, self.n, self.trans_b));
-        format!("a{a} b{b}{}", epilogue_label(self.activation(), self.has_bias, self.has_residual))
+        format!("a{a} b{b}{}", epilogue_label(self.activation(), self.has_bias, self.has_gate, self.has_residual))
     }
 
     fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
@@ -142,7 +156,7 @@ impl Kernel for MatMul {
 
     fn spots(&self, reads: &[&[f32]], at: &[usize], precision: Precision) -> Option<Vec<[f32; 2]>> {
         let [m, k, n] = [self.m, self.k, self.n].map(|v| v as usize);
-        let tail = self.tail(reads[2], reads[3]);
+        let tail = self.tail(reads);
         let rounding = Rounding::of_factors(precision, k, reads[0], reads[1]);
         let spot = |at: &usize| {
             let (row, col) = (at / n, at % n);
@@ -164,6 +178,11 @@ impl Kernel for MatMul {
     fn with_residual(&self) -> Option<(Arc<dyn Kernel>, usize)> {
         let free = self.act == 0 && self.has_residual == 0;
         free.then(|| (Arc::new(MatMul { has_residual: 1, ..*self }) as Arc<dyn Kernel>, 3))
+    }
+
+    fn with_gate(&self, slope: f32) -> Option<(Arc<dyn Kernel>, usize)> {
+        let free = self.act == 0 && self.has_residual == 0 && self.has_gate == 0;
+        free.then(|| (Arc::new(self.gated(slope)) as Arc<dyn Kernel>, 4))
     }
 }
 
@@ -198,6 +217,7 @@ pub fn cases() -> Vec<Box<dyn Kernel>> {
         let batched = MatMul { batch: 2, ..MatMul::new(20, 24, 40) };
         all.push(batched.transposed(b, !a).epilogue(activation, b, !b));
         all.push(batched.transposed(!b, !b));
+        all.push(MatMul::new(20, 12, 34).transposed(b, a).epilogue(activation, a, b).gated(0.2));
     }
     boxed(all)
 }

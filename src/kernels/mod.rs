@@ -314,6 +314,13 @@ pub trait Kernel: Debug + Send + Sync {
         None
     }
 
+    /// The same kernel with its result multiplied by a gate, before any residual: 1 where an operand of
+    /// its output's shape is above 0 and `slope` elsewhere. And the index of the read it arrives by.
+    fn with_gate(&self, slope: f32) -> Option<(Arc<dyn Kernel>, usize)> {
+        let _ = slope;
+        None
+    }
+
     /// What the kernel does at one position of an image, if it works on each alone or reads others at
     /// fixed distances; images can then be drawn pixel by pixel without computing anything twice.
     fn at_pixel(&self) -> Option<pixel_code::AtPixel<'_>> {

@@ -110,13 +110,10 @@ impl ConvSpec {
             slope: 0.0,
             has_bias: has_bias.into(),
             has_residual: 0,
+            has_gate: 0,
+            gate: 0.0,
         }
     }
-}
-
-/// The block without epilogue, as the gradient roles want it.
-fn bare(block: Conv) -> Conv {
-    Conv { act: 0, slope: 0.0, has_bias: 0, has_residual: 0, ..block }
 }
 
 fn x_shape(c: &Conv) -> [usize; 4] {
@@ -133,19 +130,19 @@ fn y_shape(c: &Conv) -> [usize; 4] {
 
 /// ∂S/∂y: y from x and w.
 fn forward(x: &Var, w: &Var, b: Option<&Var>, block: Conv) -> Var {
-    let block = Conv { has_bias: b.is_some().into(), ..bare(block) };
+    let block = Conv { has_bias: b.is_some().into(), ..block.bare() };
     x.graph().apply1(Forward(block), launch(Conv2d(block)), &[Some(x), Some(w), b], &y_shape(&block))
 }
 
 /// ∂S/∂x: x from y and w.
 fn transposed(y: &Var, w: &Var, b: Option<&Var>, block: Conv) -> Var {
-    let block = Conv { has_bias: b.is_some().into(), ..bare(block) };
+    let block = Conv { has_bias: b.is_some().into(), ..block.bare() };
     y.graph().apply1(Transposed(block), launch(ConvTranspose2d(block)), &[Some(y), Some(w), b], &x_shape(&block))
 }
 
 /// ∂S/∂w: w from x and y.
 fn weight_grad(x: &Var, y: &Var, block: Conv) -> Var {
-    let block = bare(block);
+    let block = block.bare();
     x.graph().apply1(WeightGrad(block), launch(Conv2dWeightGrad(block)), &[Some(x), Some(y)], &w_shape(&block))
 }
 

@@ -79,6 +79,8 @@ impl Var {
             slope: 0.0,
             has_bias: bias.is_some().into(),
             has_residual: 0,
+            has_gate: 0,
+            gate: 0.0,
         };
         let shape: &[usize] = if self.shape().len() == 3 { &[batch, m, n] } else { &[m, n] };
         self.graph().apply1(Product { trans_a, trans_b }, launch(kernel), &[Some(self), Some(other), bias], shape)

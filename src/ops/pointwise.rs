@@ -33,17 +33,17 @@ impl Op for Pointwise {
             Code::Sqrt => &dy.mul_scalar(0.5) / y,
             Code::Abs => dy * &a.sign(),
             Code::Recip => -&(&(dy * y) * y),
-            Code::Relu => dy * &y.unary(Code::Gate, 0.0),
-            Code::LeakyRelu => dy * &y.unary(Code::Gate, c),
+            Code::Relu => dy * &y.gate(0.0),
+            Code::LeakyRelu => dy * &y.gate(c),
             Code::Elu => dy * &y.unary(Code::EluGate, 0.0),
             Code::Tanh => dy * &(y * y).unary(Code::RsubC, 1.0),
             Code::Sigmoid => dy * &(y * &y.unary(Code::RsubC, 1.0)),
             Code::Softplus => dy * &a.sigmoid(),
             // The slope of ELU changes with its output where that is negative.
-            Code::EluGate => dy * &a.unary(Code::MulC, -1.0).unary(Code::Gate, 0.0),
+            Code::EluGate => dy * &a.unary(Code::MulC, -1.0).gate(0.0),
             // 1 where a > c, from the sign of a - c; likewise below.
-            Code::MaxC => dy * &a.add_scalar(-c).unary(Code::Gate, 0.0),
-            Code::MinC => dy * &a.unary(Code::RsubC, c).unary(Code::Gate, 0.0),
+            Code::MaxC => dy * &a.add_scalar(-c).gate(0.0),
+            Code::MinC => dy * &a.unary(Code::RsubC, c).gate(0.0),
             // Steps are flat almost everywhere.
             _ => return Ok(vec![None]),
         };
@@ -54,7 +54,7 @@ impl Op for Pointwise {
 impl Pointwise {
     fn binary_gradient(&self, call: &Call) -> Vec<Option<Var>> {
         let (dy, y, a, b) = (call.dy(), &call.outputs[0], call.input(0), call.input(1));
-        let above = |x: &Var, y: &Var| (x - y).unary(Code::Gate, 0.0);
+        let above = |x: &Var, y: &Var| (x - y).gate(0.0);
         let da = || match self.code {
             Code::Mul => dy * b,
             Code::Div => dy / b,
@@ -148,6 +148,11 @@ impl Var {
     /// |x|
     pub fn abs(&self) -> Var {
         self.unary(Code::Abs, 0.0)
+    }
+
+    /// 1 where x > 0 and `slope` elsewhere: the derivative of a leaky ReLU, itself flat.
+    pub fn gate(&self, slope: f32) -> Var {
+        self.unary(Code::Gate, slope)
     }
 
     /// -1, 0 or 1

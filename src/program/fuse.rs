@@ -1,5 +1,5 @@
-//! Fusion: activations and residuals into the kernels that produce their operand, and pointwise
-//! operations into chains.
+//! Fusion: activations, their gradients and residuals into the kernels that produce their operand, and
+//! pointwise operations into chains.
 //!
 //! Two nodes become one where the first stands or where the second does, and only if no state that
 //! is read is updated in between.
@@ -66,19 +66,22 @@ impl Uses {
     }
 }
 
-/// Moves residual additions and activations into the convolution, matmul or normalisation whose
-/// result they alone read.
+/// Moves activations, gates (the gradients of straight activations) and residual additions into the
+/// convolution, matmul or normalisation whose result they alone read.
 pub(super) fn epilogues(source: &Source, nodes: Vec<Node>) -> Vec<Node> {
     let mut nodes: Vec<Option<Node>> = nodes.into_iter().map(Some).collect();
     let mut uses = Uses::new(source, &nodes);
     let mut at = 0;
     while at < nodes.len() {
         // A node that absorbed its reader is looked at again, where it stands now.
-        let Some(Absorbed { reader, place, node }) = absorb(source, &uses, &nodes, at) else {
+        let Some(Absorbed { reader, gate, place, node }) = absorb(source, &uses, &nodes, at) else {
             at += 1;
             continue;
         };
         (nodes[at], nodes[reader]) = (None, None);
+        if let Some(gate) = gate {
+            nodes[gate] = None;
+        }
         nodes[place] = Some(node);
         uses = Uses::new(source, &nodes);
     }
@@ -89,12 +92,14 @@ pub(super) fn epilogues(source: &Source, nodes: Vec<Node>) -> Vec<Node> {
 struct Absorbed {
     /// The reader.
     reader: usize,
+    /// The node that made the reader's other operand, if nobody else needs it.
+    gate: Option<usize>,
     /// Where the node stands from now on: where it was, or at the reader's place.
     place: usize,
     node: Node,
 }
 
-/// The node at `at` with the activation or addition that alone reads its first result, if its
+/// The node at `at` with the activation, gate or addition that alone reads its first result, if its
 /// kernel can take that.
 fn absorb(source: &Source, uses: &Uses, nodes: &[Option<Node>], at: usize) -> Option<Absorbed> {
     let node = nodes[at].as_ref()?;
@@ -111,16 +116,26 @@ fn absorb(source: &Source, uses: &Uses, nodes: &[Option<Node>], at: usize) -> Op
     fused.writes[0] = next.writes[0];
     if let Some(act) = code.activation(c) {
         fused.body = Body::Kernel(kernel.with_activation(act)?);
-        return Some(Absorbed { reader, place: at, node: fused });
+        return Some(Absorbed { reader, gate: None, place: at, node: fused });
     }
     let mut others = next.reads.iter().flatten().filter(|r| source.root(**r) != source.root(result));
-    let other = *others.next().filter(|r| code == Code::Add && len(**r) == len(result))?;
-    let (kernel, slot) = kernel.with_residual()?;
+    let mut other = *others.next().filter(|r| len(**r) == len(result))?;
+    let mut gate = None;
+    let (kernel, slot) = match code {
+        Code::Add => kernel.with_residual()?,
+        Code::Mul => {
+            let opening = opening(source, uses, nodes, other)?;
+            gate = (uses.only_reader(source, other) == Some(reader)).then_some(opening.node);
+            other = opening.of;
+            kernel.with_gate(opening.slope)?
+        }
+        _ => return None,
+    };
     fused.body = Body::Kernel(kernel);
     fused.reads.resize(fused.reads.len().max(slot + 1), None);
     fused.reads[slot] = Some(other);
     if uses.stands(source, other, at, reader) {
-        return Some(Absorbed { reader, place: at, node: fused });
+        return Some(Absorbed { reader, gate, place: at, node: fused });
     }
     // The other operand comes later, so the node has to wait for it; nobody may want its further
     // results before.
@@ -129,7 +144,24 @@ fn absorb(source: &Source, uses: &Uses, nodes: &[Option<Node>], at: usize) -> Op
         readers.is_some_and(|r| r.iter().any(|r| *r < reader))
     };
     let moves = uses.may_move(source, node, at, reader) && !node.writes[1..].iter().any(wanted_before);
-    moves.then_some(Absorbed { reader, place: reader, node: fused })
+    moves.then_some(Absorbed { reader, gate, place: reader, node: fused })
+}
+
+/// A value that says by its sign what a gate lets through.
+struct Opening {
+    /// The node that makes the gate of it.
+    node: usize,
+    of: ValueId,
+    slope: f32,
+}
+
+/// What `value` is made of, if it is a gate that could as well be made where it is read.
+fn opening(source: &Source, uses: &Uses, nodes: &[Option<Node>], value: ValueId) -> Option<Opening> {
+    let at = *uses.writer.get(&source.root(value))?;
+    let node = nodes[at].as_ref()?;
+    let (Body::Pointwise(Code::Gate, slope), Some(of)) = (&node.body, node.reads[0]) else { return None };
+    let stays = uses.unchanged(source, of, at, nodes.len());
+    stays.then_some(Opening { node: at, of, slope: *slope })
 }
 
 /// A chain being grown: reads and how they lie over the output, and steps whose operands name a

@@ -1,0 +1,27 @@
+// x = act(x * gate(g) + r) in place, with gate(g) 1 where g > 0 and p.gate elsewhere: what a lanes variant leaves
+// of its epilogue. Its unrolled rows would hold a copy of an exponential each, and lanes that hold channels
+// would read g word by word, a plane apart.
+//
+// One invocation does every WG-th element of its workgroup's block. An element is a V: one or four
+// numbers; len counts Vs.
+
+override WG: u32 = 8u;
+
+struct Finish { len: u32, act: u32, slope: f32, has_gate: u32, gate: f32, has_residual: u32 }
+
+@group(0) @binding(0) var<uniform> p: Finish;
+@group(0) @binding(1) var<storage, read> g: array<V>; // [len]
+@group(0) @binding(2) var<storage, read> r: array<V>; // [len]
+@group(0) @binding(3) var<storage, read_write> x: array<V>; // [len]
+
+@compute @workgroup_size(WG)
+fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) grid: vec3<u32>,
+        @builtin(local_invocation_index) lane: u32) {
+  let all = flat_range(p.len, wg, grid, lane);
+  for (var i = all.first; i < all.end; i += WG) {
+    var value = x[i];
+    if (p.has_gate != 0u) { value *= select(V(p.gate), V(1.0), g[i] > V()); }
+    if (p.has_residual != 0u) { value += r[i]; }
+    x[i] = activate_all(p.act, p.slope, value);
+  }
+}
