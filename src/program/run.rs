@@ -207,6 +207,15 @@ impl Store {
         Ok(memory.start_read(&self.device, 0, *len))
     }
 
+    /// Lets two states of one length trade names. Programs that are ready keep to the memory they have.
+    pub fn exchange(&mut self, one: &str, other: &str) {
+        if let (Some(first), Some(second)) = (self.states.get(one).cloned(), self.states.get(other).cloned()) {
+            debug_assert_eq!(first.1, second.1);
+            self.states.insert(one.into(), second);
+            self.states.insert(other.into(), first);
+        }
+    }
+
     /// Names of all states.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.states.keys().map(String::as_str)
@@ -470,7 +479,8 @@ fn run_on_host(launch: &Launch, memory: &[Memory], device: &Device) {
             .map(|b| b.as_ref().map_or(&[][..], |(data, v)| &data[v.offset..v.offset + v.len]))
             .collect();
         reads.resize(needed, &[]);
-        let mut writes: Vec<&mut [f32]> = launch.writes.iter().map(|_| &mut [][..]).collect();
+        // Absent writes come last and have no elements.
+        let mut writes: Vec<&mut [f32]> = launch.kernel.signature().writes.iter().map(|_| &mut [][..]).collect();
         let mut next = order.iter().peekable();
         for (buffer, data) in std::iter::zip(&buffers, &mut taken) {
             let (mut rest, mut start) = (data.as_mut_slice(), 0);

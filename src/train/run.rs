@@ -164,7 +164,7 @@ pub fn train(start: Start, device: Device, mut hooks: Hooks) -> Result<Outcome, 
         }
     };
     config.train.precision = device.precision();
-    let mut session = Session::new(&config.model, &config.optim, config.train.seed, device)?;
+    let mut session = Session::new(&config.model, &config.optimizer(), config.train.seed, device)?;
     session.recompute = config.train.recompute;
     let dataset = open_data(&mut config, session.model.geometry())?;
     let per_step = session.model.batches_per_step() as u64;
@@ -513,7 +513,8 @@ impl Loop<'_> {
     fn draw(&mut self) {
         self.sampled = Some(self.step);
         let path = self.run.samples().join(format!("step-{}.png", self.step));
-        let drawn = (self.hooks.sampler)(&mut self.session, self.run.config.train.samples, &path);
+        let (sampler, samples) = (&mut self.hooks.sampler, self.run.config.train.samples);
+        let drawn = self.session.with_averages(|session| sampler(session, samples, &path));
         if let Err(error) = drawn {
             self.log.say(&format!("no picture of samples at step {}: {error}", self.step));
         }
