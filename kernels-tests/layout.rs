@@ -55,7 +55,7 @@ fn presets_take_little_more_than_what_is_alive_at_once() {
     for (name, _) in PRESETS {
         let config = Config::preset(name).expect("a preset");
         let model = config.model.build().expect("a model");
-        let source = train_source(model.as_ref(), &config.optim, config.train.batch, 0).expect("a step");
+        let source = train_source(model.as_ref(), &config.optimizer(), config.train.batch, 0).expect("a step");
         for caps in [None, gpu().caps(), Some(Caps::WEBGPU)] {
             let on = Options::new(caps);
             let (shared, apart) = (planned(&source, &on), planned(&source, &Options { reuse: false, ..on }));
@@ -245,7 +245,7 @@ fn a_flat_buffer_goes_straight_into_an_optimiser() {
     let flat = g.flatten(&grads, &[64, 128], 192);
     let all = |name: &str| g.state(name, 192, 0, &[192]);
     let adam = Adam { lr: 0.1, decay: 1.0, beta1: 0.5, beta2: 0.9, eps: 1e-8 };
-    g.adam(&adam, &flat, &g.clock(), &all("net.params"), &all("net.m"), &all("net.v"));
+    g.adam(&adam, &flat, &g.clock(), &all("net.params"), [&all("net.m"), &all("net.v")], None);
     g.output("loss", &loss);
     g.advance(&g.clock());
     let source = g.finish().expect("a graph");

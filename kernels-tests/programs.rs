@@ -2,7 +2,8 @@
 
 use crate::support::{Rig, Tensors, assert_same_bits, gpu, graph, normals, planned};
 use limn::graph::GraphError;
-use limn::program::{Device, DeviceError, Options, Purpose, Runner, Source, Store};
+use limn::program::{Device, DeviceError, Options, Pending, Purpose, Runner, Source, Store};
+use std::collections::VecDeque;
 
 fn devices() -> [Device; 2] {
     [Device::Twins, gpu()]
@@ -212,4 +213,43 @@ fn listings_name_every_launch_and_buffer() {
     }
     let flops: u64 = program.launches.iter().map(|l| l.kernel.flops()).sum();
     assert_eq!(program.totals().flops, flops);
+}
+
+#[test]
+fn a_ring_reads_in_order_and_makes_no_more_buffers_than_are_on_their_way() {
+    let g = graph();
+    g.advance(&g.clock());
+    let source = g.finish().expect("a graph");
+    for device in [Device::Twins, Device::Cpu, gpu()] {
+        let mut rig = Rig::on(&source, &device, &Tensors::new());
+        let mut ring = rig.store.ring("clock").expect("a state");
+        let mut under_way = VecDeque::new();
+        let mut seen = Vec::new();
+        for _ in 0..20 {
+            rig.runner.run().expect("a run");
+            if under_way.len() == 3 {
+                let oldest: Pending = under_way.pop_front().expect("three");
+                seen.push(oldest.take().expect("a copy")[0].to_bits());
+            }
+            under_way.push_back(ring.start_read());
+        }
+        assert_eq!(seen, (1..=17).collect::<Vec<u32>>());
+        let most = if device.gpu().is_some() { 3 } else { 0 };
+        assert_eq!(ring.made(), most, "{}", device.name());
+        // Those that are thrown away unread are lost to the ring, and others take their place.
+        let rest = under_way.pop_back().expect("a copy");
+        under_way.clear();
+        assert_eq!(rest.take().expect("a copy")[0].to_bits(), 20);
+        for want in [20, 20] {
+            let copy = ring.start_read();
+            let got = loop {
+                if let Some(got) = copy.try_take().expect("a copy") {
+                    break got;
+                }
+            };
+            assert_eq!(got[0].to_bits(), want);
+        }
+        assert_eq!(ring.made(), most);
+        assert!(rig.store.ring("time").is_err());
+    }
 }

@@ -30,7 +30,7 @@ fn a_pixel_sees_only_earlier_ones_and_the_stacked_masks_have_a_blind_spot() {
     // The network is piecewise linear: unions over several draws of its parameters see every path.
     let mut seen = vec![0.0f32; SIDE * SIDE];
     for seed in 0..4 {
-        let mut session = Session::new(&config.model, &config.optim, seed, Device::Twins).expect("a session");
+        let mut session = Session::new(&config.model, &config.optimizer(), seed, Device::Twins).expect("a session");
         std::iter::zip(&mut seen, field(&mut session, y, x)).for_each(|(s, g)| *s += g);
     }
     let at = |dy: usize, dx: isize| seen[(y - dy) * SIDE + (x as isize + dx) as usize];

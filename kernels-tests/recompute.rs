@@ -88,7 +88,7 @@ fn nothing_is_repeated_across_an_update_of_what_it_reads() {
 /// Losses and states after some steps of a preset on images that are not all alike.
 fn trained(name: &str, device: &Device, recompute: bool) -> (usize, Tensors) {
     let config = Config::preset(name).expect("a preset");
-    let mut session = Session::new(&config.model, &config.optim, 3, device.clone()).expect("a session");
+    let mut session = Session::new(&config.model, &config.optimizer(), 3, device.clone()).expect("a session");
     session.recompute = recompute;
     // At few images a VAE is parameters and little else.
     let (batch, size) = (if name == "vae" { 64 } else { 6 }, session.model.geometry().iter().product::<usize>());
@@ -122,7 +122,7 @@ fn recomputation_takes_less_memory_on_every_preset() {
     for (name, _) in PRESETS {
         let config = Config::preset(name).expect("a preset");
         let model = config.model.build().expect("a model");
-        let source = train_source(model.as_ref(), &config.optim, config.train.batch, 0).expect("a step");
+        let source = train_source(model.as_ref(), &config.optimizer(), config.train.batch, 0).expect("a step");
         for caps in [None, gpu().caps(), Some(Caps::WEBGPU)] {
             let options = Options::new(caps);
             let plain = plan(&source, &options).expect("a plan").totals();

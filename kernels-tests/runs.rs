@@ -3,7 +3,7 @@
 
 use limn::models::ModelConfig;
 use limn::program::Device;
-use limn::train::{Config, Hooks, Outcome, RunDir, Session, Start, TrainError, checkpoint, train};
+use limn::train::{Config, Hooks, Outcome, RunDir, Session, Start, TrainError, Weights, checkpoint, train};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -65,6 +65,8 @@ fn resumed_and_repeated_runs_are_bitwise_equal() {
         vae(&["train.sample_every=1"]),
         config("dcgan-28", &["model.width=2", "model.latent=3", "model.discriminator_steps=2", "train.sample_every=1"]),
         config("pixelcnn", &["model.hidden=1", "model.blocks=1", "train.sample_every=1", "optim.kind=rmsprop"]),
+        vae(&["train.sample_every=1", "train.ema=0.9"]),
+        config("dcgan-28", &["model.width=2", "model.latent=3", "train.sample_every=1", "train.ema=0.5"]),
     ];
     for config in models {
         let dir = tempfile::tempdir().expect("a folder");
@@ -105,12 +107,60 @@ fn a_run_that_recomputes_resumes_and_has_the_bits_of_one_that_does_not() {
     assert!(RunDir::open(&parts).expect("a run").config.train.recompute);
     run(resume(&parts)).expect("the rest");
     assert!(bytes(&whole) == bytes(&parts), "the resumed run differs");
-    let read = |dir: &Path| {
-        let (session, _) = RunDir::open(dir).expect("a run").session(Device::Cpu).expect("a session");
-        session.store.read("pixelcnn.params").expect("a state")
-    };
+    let read = |dir: &Path| state(dir, "pixelcnn.params", None);
     assert!(std::iter::zip(read(&whole), read(&plain)).all(|(a, b)| a.to_bits() == b.to_bits()));
     assert_eq!(losses(&whole), losses(&plain));
+}
+
+/// A state of a run's model with these weights.
+fn state(dir: &Path, name: &str, weights: Option<Weights>) -> Vec<f32> {
+    let (session, _) = RunDir::open(dir).expect("a run").session(Device::Cpu, weights).expect("a session");
+    session.store.read(name).expect("a state")
+}
+
+#[test]
+fn a_run_with_averages_trains_like_one_without_and_is_looked_at_by_them() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let [plain, kept] = ["plain", "kept"].map(|name| dir.path().join(name));
+    let tiny = ["model.width=2", "model.latent=3", "train.sample_every=2"];
+    let mut config = config("dcgan-28", &tiny);
+    run(start(&config, &plain)).expect("a run");
+    config.set("train.ema=0.9").expect("a setting");
+    // What pictures under way see.
+    let mut seen = Vec::new();
+    let stop = AtomicBool::new(false);
+    let mut sampler = |session: &mut Session, _: usize, _: &Path| {
+        assert_eq!(session.weights, Weights::Averaged);
+        seen = session.store.read("generator.params").expect("parameters");
+        Ok(())
+    };
+    train(start(&config, &kept), Device::Cpu, Hooks { tune: None, sampler: &mut sampler, stop: &stop, screen: false })
+        .expect("a run");
+    assert_eq!(losses(&kept), losses(&plain));
+    let (trained, averaged) = (Some(Weights::Trained), Some(Weights::Averaged));
+    let file = bytes(&kept);
+    let file = safetensors::SafeTensors::deserialize(&file).expect("safetensors");
+    for net in ["generator", "discriminator"] {
+        let params = format!("{net}.params");
+        assert_eq!(state(&kept, &params, trained), state(&plain, &params, None), "{net}");
+        assert_eq!(state(&kept, &params, averaged), state(&kept, &params, None), "{net}");
+        // A judge makes no images, and running statistics stay those of training.
+        let same = state(&kept, &params, averaged) == state(&kept, &params, trained);
+        assert_eq!(same, net == "discriminator");
+        let stats = format!("{net}.stats");
+        assert_eq!(state(&kept, &stats, averaged), state(&kept, &stats, trained));
+        let named = |prefix: &str| file.names().iter().filter(|n| n.starts_with(prefix)).count();
+        assert_eq!(named(&format!("average.{net}.")) > 0, net == "generator");
+    }
+    assert_eq!(seen, state(&kept, "generator.params", averaged));
+    let error = RunDir::open(&plain).expect("a run").session(Device::Cpu, averaged).err().expect("none").to_string();
+    assert!(error.contains("keeps no averaged weights"), "{error}");
+    // Settings that were changed by hand are no reason to start an average late.
+    let settings = std::fs::read_to_string(plain.join("config.toml")).expect("settings");
+    let settings = settings.replace("ema = 0.0", "ema = 0.9");
+    std::fs::write(plain.join("config.toml"), settings).expect("settings");
+    let error = run(Start::Resume { dir: plain, steps: Some(9), epochs: None }).expect_err("no average").to_string();
+    assert!(error.contains("tensor average.generator") && error.contains("is missing"), "{error}");
 }
 
 #[test]
@@ -131,7 +181,8 @@ fn a_run_killed_before_its_first_checkpoint_starts_again() {
     run(start(&vae(&[]), &whole)).expect("a run");
     run(start(&vae(&[]), &killed)).expect("a run");
     std::fs::remove_file(killed.join("checkpoint.safetensors")).expect("gone");
-    let error = RunDir::open(&killed).expect("a run").session(Device::Cpu).err().expect("no checkpoint").to_string();
+    let error =
+        RunDir::open(&killed).expect("a run").session(Device::Cpu, None).err().expect("no checkpoint").to_string();
     assert!(error.contains("has no checkpoint yet"), "{error}");
     run(resume(&killed)).expect("from the start");
     assert!(bytes(&whole) == bytes(&killed));
@@ -146,7 +197,7 @@ fn a_run_can_be_opened_and_its_settings_reproduce_it() {
     let config = Config::load(file.to_str().expect("a path")).expect("settings");
     run(start(&config, &second)).expect("a run");
     assert!(bytes(&first) == bytes(&second));
-    let (session, step) = RunDir::open(&first).expect("a run").session(Device::Cpu).expect("a session");
+    let (session, step) = RunDir::open(&first).expect("a run").session(Device::Cpu, None).expect("a session");
     assert_eq!(step, 7);
     let params = session.store.read("vae.params").expect("parameters");
     let text = bytes(&first);
@@ -194,7 +245,8 @@ fn a_checkpoint_that_is_not_this_runs_is_refused_and_nothing_is_loaded() {
     let file = ours.join("checkpoint.safetensors");
     let good = bytes(&ours);
     let config = vae(&[]);
-    let mut session = Session::new(&config.model, &config.optim, config.train.seed, Device::Cpu).expect("a session");
+    let mut session =
+        Session::new(&config.model, &config.optimizer(), config.train.seed, Device::Cpu).expect("a session");
     let before = session.store.read("vae.params").expect("parameters");
 
     let tensor = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![1], &[0; 4]).expect("a tensor");
@@ -221,15 +273,15 @@ fn a_checkpoint_that_is_not_this_runs_is_refused_and_nothing_is_loaded() {
         let error = checkpoint::load(&file, &mut session).expect_err("refused").to_string();
         assert!(error.contains(words) && error.contains("checkpoint.safetensors"), "{error}\n{words}");
         assert!(session.store.read("vae.params").expect("parameters") == before);
-        assert!(RunDir::open(&ours).expect("a run").session(Device::Cpu).is_err());
+        assert!(RunDir::open(&ours).expect("a run").session(Device::Cpu, None).is_err());
     }
     std::fs::write(&file, &good).expect("a file");
     let mut sgd = config.clone();
     sgd.set("optim.kind=sgd").expect("a setting");
-    let mut session = Session::new(&sgd.model, &sgd.optim, 0, Device::Cpu).expect("a session");
+    let mut session = Session::new(&sgd.model, &sgd.optimizer(), 0, Device::Cpu).expect("a session");
     let error = checkpoint::load(&file, &mut session).expect_err("another optimiser").to_string();
     assert!(error.contains("optim.vae.momentum is missing"), "{error}");
-    let mut session = Session::new(&config.model, &config.optim, 1, Device::Cpu).expect("a session");
+    let mut session = Session::new(&config.model, &config.optimizer(), 1, Device::Cpu).expect("a session");
     let error = checkpoint::load(&file, &mut session).expect_err("another seed").to_string();
     assert!(error.contains("seed 0"), "{error}");
 }

@@ -3,7 +3,7 @@
 use crate::support::{gpu, graph, normals};
 use limn::graph::Var;
 use limn::models::{Family, Metric, Model, ModelConfig, PixelCnn, PixelCnnConfig, PixelModel};
-use limn::nn::{Network, OptimConfig};
+use limn::nn::{Network, Optimizer};
 use limn::ops::{ConvSpec, Mask};
 use limn::program::{Device, NotPerPixel, PixelProgram};
 use limn::sample::{self, Drawing};
@@ -16,7 +16,7 @@ fn devices() -> [Device; 3] {
 fn session(size: [usize; 2], hidden: usize, blocks: usize, seed: u64, device: &Device) -> Session {
     let preset = Config::preset("pixelcnn-small").expect("a preset");
     let config = ModelConfig::Pixelcnn(PixelCnnConfig { height: size[0], width: size[1], hidden, blocks });
-    let mut session = Session::new(&config, &preset.optim, seed, device.clone()).expect("a session");
+    let mut session = Session::new(&config, &preset.optimizer(), seed, device.clone()).expect("a session");
     // Larger weights than fresh ones, so that pixels hang on one another.
     let names: Vec<String> = session.model.networks().iter().map(|n| n.params_state()).collect();
     for name in names {
@@ -106,7 +106,7 @@ impl Model for Peeping {
         self.0.losses()
     }
 
-    fn step(&self, images: &Var, optim: &OptimConfig) -> Vec<Var> {
+    fn step(&self, images: &Var, optim: &Optimizer) -> Vec<Var> {
         self.0.step(images, optim)
     }
 

@@ -203,7 +203,7 @@ fn a_gradient_through_parameters_that_were_updated_since_is_refused() {
         let loss = x.linear(&w, None).square().sum();
         let grad = |loss: &Var| gradients(loss, std::slice::from_ref(&w)).remove(0).expect("a gradient");
         let early = grad(&loss).reshape(&[12]);
-        g.sgd(&Sgd { lr: 0.1, decay: 1.0, momentum: 0.0, weight_decay: 0.0 }, &early, &g.clock(), &all, &v);
+        g.sgd(&Sgd { lr: 0.1, decay: 1.0, momentum: 0.0, weight_decay: 0.0 }, &early, &g.clock(), &all, &v, None);
         if late {
             g.output("late", &grad(&loss));
         } else {

@@ -11,7 +11,7 @@ use std::path::Path;
 /// each step, one row a step.
 fn train(config: &Config, device: Device, batch: usize, steps: usize) -> (Session, Vec<Vec<f32>>) {
     let seed = config.train.seed;
-    let mut session = Session::new(&config.model, &config.optim, seed, device).expect("a session");
+    let mut session = Session::new(&config.model, &config.optimizer(), seed, device).expect("a session");
     let [c, h, w] = session.model.geometry();
     let data = limn::data::open("builtin", Some(limn::data::Geometry::new(c, h, w))).expect("the built-in set");
     let mut step = session.train_step(batch).expect("a program");
@@ -113,6 +113,45 @@ fn a_step_of_every_preset_on_the_gpu_follows_the_twins() {
 }
 
 #[test]
+fn averages_of_a_whole_step_follow_its_parameters_and_the_twins() {
+    for (name, averaged, judge) in [
+        ("vae", "vae", None),
+        ("dcgan-28-small", "generator", Some("discriminator")),
+        ("pixelcnn-small", "pixelcnn", None),
+    ] {
+        let plain = preset(name);
+        let mut config = plain.clone();
+        config.set("train.ema=0.75").expect("a setting");
+        let (params, average) = (format!("{averaged}.params"), format!("{averaged}.average"));
+        let read = |session: &Session, state: &str| session.store.read(state).expect("a state");
+        let bits = |data: &[f32]| data.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+        // Programs count the launches of the same step, so no further one keeps the average.
+        let launches = |config: &Config| {
+            let mut session = Session::new(&config.model, &config.optimizer(), 0, gpu()).expect("a session");
+            session.train_step(2).expect("a step").program().launches.len()
+        };
+        assert_eq!(launches(&config), launches(&plain));
+        let mut want: Option<Vec<f32>> = None;
+        for steps in 0..=2 {
+            let (session, losses) = train(&config, gpu(), 2, steps);
+            let (trained, kept) = (read(&session, &params), read(&session, &average));
+            let want = want.get_or_insert_with(|| trained.clone());
+            std::iter::zip(&mut *want, &trained).for_each(|(a, p)| *a += 0.25 * (p - *a));
+            assert!(distance(&kept, want) < 1e-6, "{name}, {steps} steps: {:e}", distance(&kept, want));
+            assert_eq!(kept == trained, steps == 0, "{name}: the average starts as a copy");
+            assert!(judge.is_none_or(|net| session.store.read(&format!("{net}.average")).is_err()));
+            // Training does not see it.
+            let (without, same) = train(&plain, gpu(), 2, steps);
+            assert_eq!(bits(&losses.concat()), bits(&same.concat()));
+            assert_eq!(bits(&trained), bits(&read(&without, &params)));
+        }
+        let [on_gpu, on_twins] = [gpu(), Device::Twins].map(|device| read(&train(&config, device, 2, 1).0, &average));
+        // Adam's first step has every gradient's sign: one within rounding of zero may go either way.
+        assert!(distance(&on_gpu, &on_twins) < 1e-3, "{name}: {:e}", distance(&on_gpu, &on_twins));
+    }
+}
+
+#[test]
 fn two_trainings_on_the_gpu_agree_in_every_bit() {
     for name in ["vae-conv-small", "dcgan-28-small", "pixelcnn-small"] {
         let bits = || {
@@ -132,7 +171,7 @@ fn listings_are_the_golden_ones() {
     for (name, _) in PRESETS {
         let config = preset(name);
         let model = config.model.build().expect("a model");
-        let source = train_source(model.as_ref(), &config.optim, config.train.batch, 0).expect("a program");
+        let source = train_source(model.as_ref(), &config.optimizer(), config.train.batch, 0).expect("a program");
         let program = plan(&source, &Options::new(Some(Caps::WEBGPU))).expect("a plan");
         let path = folder.join(format!("{name}.txt"));
         if std::env::var_os("LIMN_UPDATE_GOLDEN").is_some() {

@@ -1,12 +1,16 @@
 //! Optimisers against hand-computed steps, and whole training steps of a small network.
 
-use crate::support::{Rig, Tensors, assert_all_close, assert_close, assert_same_under_every_plan, gpu, graph, normals};
+use crate::support::{
+    Rig, Tensors, assert_all_close, assert_close, assert_same_under_every_plan, gpu, graph, launches, normals,
+};
 use limn::graph::{Graph, Var, gradients};
-use limn::ops::{Adam, ConvSpec, RmsProp, Sgd};
-use limn::program::{Device, Source};
+use limn::ops::{Adam, Average, ConvSpec, RmsProp, Sgd};
+use limn::program::{Device, Options, Source};
 
-/// Parameters 1 and -2 (and the state of an optimiser) after each of three steps with the gradients
-/// (0.5, -1), (0.25, 3), (-1, 0.125) under `update`.
+const GRADS: [[f32; 2]; 3] = [[0.5, -1.0], [0.25, 3.0], [-1.0, 0.125]];
+
+/// Parameters 1 and -2 (and the state of an optimiser) after each of three steps with [`GRADS`] under
+/// `update`.
 fn steps(device: &Device, update: impl Fn(&Graph, &Var, &Var)) -> Vec<Vec<f32>> {
     let g = graph();
     let p = g.state("p", 2, 0, &[2]);
@@ -19,7 +23,7 @@ fn steps(device: &Device, update: impl Fn(&Graph, &Var, &Var)) -> Vec<Vec<f32>> 
         rig.runner.run().expect("a step");
         rig.store.read("p").expect("p")
     };
-    [[0.5, -1.0], [0.25, 3.0], [-1.0, 0.125]].map(step).to_vec()
+    GRADS.map(step).to_vec()
 }
 
 fn assert_steps(update: impl Fn(&Graph, &Var, &Var), want: [[f64; 2]; 3]) {
@@ -37,7 +41,7 @@ fn moment(g: &Graph, name: &str) -> Var {
 #[test]
 fn sgd_steps_as_pytorch_does() {
     let plain = Sgd { lr: 0.1, decay: 1.0, momentum: 0.0, weight_decay: 0.0 };
-    let run = |o: Sgd| move |g: &Graph, grad: &Var, p: &Var| g.sgd(&o, grad, &g.clock(), p, &moment(g, "v"));
+    let run = |o: Sgd| move |g: &Graph, grad: &Var, p: &Var| g.sgd(&o, grad, &g.clock(), p, &moment(g, "v"), None);
     // p -= 0.1 g
     assert_steps(run(plain), [[0.95, -1.9], [0.925, -2.2], [1.025, -2.2125]]);
     // v = 0.9 v + g: (0.5, -1), (0.7, 2.1), (-0.37, 2.015)
@@ -51,13 +55,12 @@ fn sgd_steps_as_pytorch_does() {
     assert_steps(run(slowing), [[0.95, -1.9], [0.9375, -2.05], [0.9625, -2.053125]]);
 }
 
-/// The gradients of [`steps`], and three steps of an optimiser of one number written out in f64.
+/// Three steps with [`GRADS`] of an optimiser of one number, written out in f64.
 fn by_hand(mut step: impl FnMut(usize, &mut [f64; 4], f64) -> f64) -> [[f64; 2]; 3] {
-    let grads = [[0.5, -1.0], [0.25, 3.0], [-1.0, 0.125]];
     let mut p = [1.0, -2.0];
     let mut state = [[0.0; 4]; 2];
     std::array::from_fn(|t| {
-        (0..2).for_each(|i| p[i] -= step(t, &mut state[i], grads[t][i]));
+        (0..2).for_each(|i| p[i] -= step(t, &mut state[i], f64::from(GRADS[t][i])));
         p
     })
 }
@@ -68,7 +71,7 @@ fn rmsprop_steps_as_pytorch_does() {
     let run = |o: RmsProp| {
         move |g: &Graph, grad: &Var, p: &Var| {
             let [a, b, c] = ["square", "mean", "momentum"].map(|name| moment(g, name));
-            g.rmsprop(&o, grad, &g.clock(), p, [&a, &b, &c]);
+            g.rmsprop(&o, grad, &g.clock(), p, [&a, &b, &c], None);
         }
     };
     // The first step is 0.1 g / (√(0.25 g²) + 0.01): 0.05 / 0.26 and -0.1 / 0.51.
@@ -90,7 +93,7 @@ fn rmsprop_steps_as_pytorch_does() {
 fn adam_steps_as_pytorch_does() {
     let o = Adam { lr: 0.1, decay: 1.0, beta1: 0.5, beta2: 0.75, eps: 0.01 };
     let run = |o: Adam| {
-        move |g: &Graph, grad: &Var, p: &Var| g.adam(&o, grad, &g.clock(), p, &moment(g, "m"), &moment(g, "v"))
+        move |g: &Graph, grad: &Var, p: &Var| g.adam(&o, grad, &g.clock(), p, [&moment(g, "m"), &moment(g, "v")], None)
     };
     // The first step is lr g / (|g| + eps), whatever the decays: 0.05 / 0.51 and -0.1 / 1.01.
     let first = steps(&Device::Twins, run(o)).remove(0);
@@ -104,6 +107,53 @@ fn adam_steps_as_pytorch_does() {
             f64::from(0.1f32) * f64::powi(decay, t as i32) * m / (v.sqrt() + f64::from(0.01f32))
         });
         assert_steps(run(Adam { beta1, beta2, decay, ..o }), want);
+    }
+}
+
+#[test]
+fn every_optimiser_averages_its_parameters_in_its_own_launch() {
+    type Update = fn(&Graph, &Var, &Var, Option<&Average>);
+    let all: [(&str, Update); 3] = [
+        ("sgd", |g, grad, p, average| {
+            let o = Sgd { lr: 0.1, decay: 1.0, momentum: 0.9, weight_decay: 0.0 };
+            g.sgd(&o, grad, &g.clock(), p, &moment(g, "v"), average);
+        }),
+        ("rmsprop", |g, grad, p, average| {
+            let o = RmsProp { lr: 0.1, decay: 1.0, alpha: 0.75, eps: 0.01, momentum: 0.0, centered: true };
+            let [a, b, c] = ["square", "mean", "momentum"].map(|name| moment(g, name));
+            g.rmsprop(&o, grad, &g.clock(), p, [&a, &b, &c], average);
+        }),
+        ("adam", |g, grad, p, average| {
+            let o = Adam { lr: 0.1, decay: 1.0, beta1: 0.5, beta2: 0.75, eps: 0.01 };
+            g.adam(&o, grad, &g.clock(), p, [&moment(g, "m"), &moment(g, "v")], average);
+        }),
+    ];
+    for (name, update) in all {
+        for device in [Device::Twins, Device::Cpu, gpu()] {
+            let plain = steps(&device, |g, grad, p| update(g, grad, p, None));
+            let g = graph();
+            let average = Average { state: moment(&g, "average"), rate: 0.25 };
+            update(&g, &g.input("g", &[2]), &g.state("p", 2, 0, &[2]), Some(&average));
+            g.advance(&g.clock());
+            let source = g.finish().expect("a graph");
+            assert_eq!(launches(&source, &Options::new(device.caps())), [name, "advance"]);
+            let given = Tensors::from([
+                ("p".into(), vec![1.0, -2.0]),
+                ("average".into(), vec![1.0, -2.0]),
+                ("g".into(), vec![0.0; 2]),
+            ]);
+            let mut rig = Rig::on(&source, &device, &given);
+            let mut want = vec![1.0, -2.0];
+            for (grad, p) in std::iter::zip(GRADS, plain) {
+                rig.runner.write("g", &grad).expect("two elements");
+                rig.runner.run().expect("a step");
+                let what = format!("{name} on {}", device.name());
+                // Keeping an average leaves the parameters as they are.
+                assert_eq!(rig.store.read("p").expect("p"), p, "{what}");
+                std::iter::zip(&mut want, p).for_each(|(a, p)| *a += 0.25 * (p - *a));
+                assert_close(&rig.store.read("average").expect("an average"), &want, 1e-6, &what);
+            }
+        }
     }
 }
 
@@ -140,7 +190,7 @@ pub fn network() -> (Source, Tensors) {
     let flat = g.flatten(&grads, &offsets, len);
     let all = |name: &str| g.state(name, len, 0, &[len]);
     let adam = Adam { lr: 1e-3, decay: 0.999, beta1: 0.5, beta2: 0.999, eps: 1e-8 };
-    g.adam(&adam, &flat, &g.clock(), &all("params"), &all("m"), &all("v"));
+    g.adam(&adam, &flat, &g.clock(), &all("params"), [&all("m"), &all("v")], None);
     g.record(&loss, &g.state("history", 4, 0, &[4, 1]), 0);
     g.output("loss", &loss);
     g.output("gradients", &flat);

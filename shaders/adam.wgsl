@@ -1,10 +1,13 @@
 // m = beta1 m + (1 - beta1) g, v = beta2 v + (1 - beta2) g²,
-// w -= lr exp((t - 1) ln_decay) / (1 - beta1^t) m / (sqrt(v) / sqrt(1 - beta2^t) + eps), t = clock + 1
+// w -= lr exp((t - 1) ln_decay) / (1 - beta1^t) m / (sqrt(v) / sqrt(1 - beta2^t) + eps), t = clock + 1;
+// average += average_rate (w - average), where one is kept
 //
 // One invocation updates every WG-th element of its workgroup's block. An element is a V: one or
 // four numbers; len counts Vs.
 
 override WG: u32 = 64u;
+// The binding of the average, if one is kept.
+const AVERAGE = 6u;
 
 struct Params {
   len: u32,
@@ -15,6 +18,7 @@ struct Params {
   ln_beta1: f32,
   ln_beta2: f32,
   eps: f32,
+  average_rate: f32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -41,6 +45,8 @@ fn main(
     let second = p.beta2 * v[i] + (1.0 - p.beta2) * d * d;
     m[i] = first;
     v[i] = second;
-    w[i] -= step * first / (sqrt(second) / root + p.eps);
+    let after = w[i] - step * first / (sqrt(second) / root + p.eps);
+    w[i] = after;
+    keep_average(i, after);
   }
 }

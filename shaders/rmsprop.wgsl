@@ -1,10 +1,13 @@
-// sq = alpha sq + (1 - alpha) g²; centred: avg = alpha avg + (1 - alpha) g, s = sq - avg²; else
-// s = sq; buf = momentum buf + g / (sqrt(s) + eps); w -= lr exp(t ln_decay) buf
+// sq = alpha sq + (1 - alpha) g²; centred: mean = alpha mean + (1 - alpha) g, s = sq - mean²; else
+// s = sq; buf = momentum buf + g / (sqrt(s) + eps); w -= lr exp(t ln_decay) buf;
+// average += average_rate (w - average), where one is kept
 //
 // One invocation updates every WG-th element of its workgroup's block. An element is a V: one or
 // four numbers; len counts Vs.
 
 override WG: u32 = 64u;
+// The binding of the average, if one is kept.
+const AVERAGE = 7u;
 
 struct Params {
   len: u32,
@@ -14,15 +17,16 @@ struct Params {
   eps: f32,
   momentum: f32,
   centered: u32,
+  average_rate: f32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> g: array<V>;          // [len]
-@group(0) @binding(2) var<storage, read> clock: array<u32>;    // [1]: t
-@group(0) @binding(3) var<storage, read_write> w: array<V>;    // [len]
-@group(0) @binding(4) var<storage, read_write> sq: array<V>;   // [len]
-@group(0) @binding(5) var<storage, read_write> avg: array<V>;  // [len], untouched unless centred
-@group(0) @binding(6) var<storage, read_write> buf: array<V>;  // [len]
+@group(0) @binding(2) var<storage, read> clock: array<u32>;     // [1]: t
+@group(0) @binding(3) var<storage, read_write> w: array<V>;     // [len]
+@group(0) @binding(4) var<storage, read_write> sq: array<V>;    // [len]
+@group(0) @binding(5) var<storage, read_write> mean: array<V>;  // [len], untouched unless centred
+@group(0) @binding(6) var<storage, read_write> buf: array<V>;   // [len]
 
 @compute @workgroup_size(WG)
 fn main(
@@ -38,13 +42,15 @@ fn main(
     sq[i] = s;
     var variance = s;
     if (p.centered != 0u) {
-      let a = p.alpha * avg[i] + (1.0 - p.alpha) * d;
-      avg[i] = a;
+      let a = p.alpha * mean[i] + (1.0 - p.alpha) * d;
+      mean[i] = a;
       // The mean square is never below the squared mean; rounding may say otherwise.
       variance = max(s - a * a, V(0.0));
     }
     let b = p.momentum * buf[i] + d / (sqrt(variance) + p.eps);
     buf[i] = b;
-    w[i] -= rate * b;
+    let after = w[i] - rate * b;
+    w[i] = after;
+    keep_average(i, after);
   }
 }

@@ -1,9 +1,12 @@
-// g' = g + weight_decay w, buf = momentum buf + g', w -= lr exp(t ln_decay) buf
+// g' = g + weight_decay w, buf = momentum buf + g', w -= lr exp(t ln_decay) buf;
+// average += average_rate (w - average), where one is kept
 //
 // One invocation updates every WG-th element of its workgroup's block. An element is a V: one or
 // four numbers; len counts Vs.
 
 override WG: u32 = 64u;
+// The binding of the average, if one is kept.
+const AVERAGE = 5u;
 
 struct Params {
   len: u32,
@@ -11,6 +14,7 @@ struct Params {
   ln_decay: f32,
   momentum: f32,
   weight_decay: f32,
+  average_rate: f32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -31,6 +35,8 @@ fn main(
     let before = w[i];
     let b = p.momentum * buf[i] + (g[i] + p.weight_decay * before);
     buf[i] = b;
-    w[i] = before - rate * b;
+    let after = before - rate * b;
+    w[i] = after;
+    keep_average(i, after);
   }
 }

@@ -24,14 +24,23 @@ impl Place {
 
     /// Trains a preset made tiny, into a folder of that name.
     fn train(&self, preset: &str, more: &[&str]) -> PathBuf {
-        let out = self.path(preset);
+        self.train_in(preset, preset, more)
+    }
+
+    fn train_in(&self, folder: &str, preset: &str, more: &[&str]) -> PathBuf {
+        let out = self.path(folder);
         let args = ["train", preset, "--steps", "2", "--batch", "4", "--device", "cpu", "--out", text(&out)];
         limn(&[&args, more].concat()).good();
         out
     }
 
     fn vae(&self) -> PathBuf {
-        self.train("vae", &["--set", "model.hidden=8", "--set", "model.latent=2", "--set", "train.samples=4"])
+        self.vae_in("vae")
+    }
+
+    fn vae_in(&self, folder: &str) -> PathBuf {
+        let tiny = ["--set", "model.hidden=8", "--set", "model.latent=2", "--set", "train.samples=4"];
+        self.train_in(folder, "vae", &tiny)
     }
 
     fn pixelcnn(&self) -> PathBuf {
@@ -74,6 +83,40 @@ fn a_run_holds_what_it_should_and_every_command_works_on_it() {
     let value = |i: usize| rows[i]["value"].as_f64().expect("a value");
     assert!((value(0) - value(3) - value(4)).abs() < 1e-3 && value(0) == -value(1));
     on_cpu(&["complete", text(&run), "--images", "test"]).bad(&["pixel by pixel"]);
+}
+
+#[test]
+fn models_with_averaged_weights_are_looked_at_by_them_unless_told_otherwise() {
+    let place = Place::new();
+    let far = ["--set", "optim.lr=0.05", "--set", "train.ema=0.99", "--set", "train.samples=4"];
+    let tiny = ["--set", "model.hidden=8", "--set", "model.latent=2"];
+    let run = place.train("vae", &[&far[..], &tiny].concat());
+    let drawn = |weights: &[&str]| {
+        let out = place.path("picture.png");
+        let said = on_cpu(&[&["sample", text(&run), "--n", "4", "--out", text(&out)], weights].concat()).good().out;
+        (std::fs::read(&out).expect("a picture"), said.contains("with averaged weights"))
+    };
+    let [default, averaged, trained] = [&[][..], &["--weights", "averaged"], &["--weights", "trained"]].map(drawn);
+    assert!(default == averaged && default.1 && !trained.1 && default.0 != trained.0);
+    // The run's own picture of its last step is of the same noise.
+    assert_eq!(std::fs::read(run.join("samples/step-2.png")).expect("a picture"), default.0);
+    let loss = |weights: &str| {
+        let row = on_cpu(&["eval", text(&run), "--weights", weights, "--json"]).good().rows().remove(0);
+        let protocol = row["protocol"].as_str().expect("a protocol").contains("averaged weights");
+        (row["value"].as_f64().expect("a value"), protocol)
+    };
+    let [averaged, trained] = ["averaged", "trained"].map(loss);
+    assert!(averaged.0 != trained.0 && averaged.1 && !trained.1);
+    let call = on_cpu(&["latent", text(&run), "manifold", "--weights", "best"]);
+    assert!(call.code == Some(2) && call.err.contains("they are averaged or trained"), "{}", call.err);
+    let plain = place.vae_in("plain");
+    on_cpu(&["sample", text(&plain), "--weights", "averaged"]).bad(&["keeps no averaged weights", "train.ema"]);
+    let bytes = |ema: &str| {
+        let rows = on_cpu(&["plan", "vae", "--set", ema, "--json"]).good().rows();
+        ["optimizer_bytes", "parameter_bytes", "peak_bytes", "launches"].map(|key| rows[0][key].as_u64().expect(key))
+    };
+    let ([optimizer, parameters, peak, launches], with) = (bytes("train.ema=0"), bytes("train.ema=0.999"));
+    assert_eq!(with, [optimizer + parameters, parameters, peak + parameters, launches]);
 }
 
 #[test]
@@ -183,6 +226,10 @@ fn bad_words_to_train() {
     train(&["vae", "--set", "model.hidden=0"], &["model.hidden"]);
     train(&["vae", "--set", "optim.lr=fast"], &["optim.lr"]);
     train(&["vae", "--set", "optim.lr=-1"], &["optim.lr"]);
+    for bad in ["1", "1.0", "-0.1", "nan", "inf"] {
+        train(&["vae", "--set", &format!("train.ema={bad}")], &["train.ema", "at least 0 and below 1"]);
+    }
+    train(&["vae", "--set", "train.ema=often"], &["train.ema", "expected a number, found a string"]);
     train(&["vae", "--data", "mnits"], &["mnits", "mnist"]);
     train(&["vae", "--data", text(&empty)], &["empty"]);
     train(&["vae", "--data", text(&short)], &["short-idx3-ubyte"]);

@@ -97,7 +97,7 @@ fn retune(args: &BenchArgs) -> Result<(), Error> {
     };
     let mut tuner = tuner.again();
     for (preset, config) in std::iter::zip(presets, configs) {
-        let mut session = Session::new(&config.model, &config.optim, config.train.seed, device.clone())?;
+        let mut session = Session::new(&config.model, &config.optimizer(), config.train.seed, device.clone())?;
         let report = tune::tune(&mut session, config.train.batch, Some(&mut tuner))?;
         if args.json {
             let kernels = session.choices.unwrap_or_default().kernels;
@@ -129,7 +129,7 @@ fn step(args: &StepArgs, all: &BenchArgs) -> Result<(), Error> {
     let config = config(&args.preset, args.batch, &[])?;
     let precision = all.precision.of(&config);
     let device = device::open_for(all.device.as_deref(), precision)?;
-    let mut session = Session::new(&config.model, &config.optim, config.train.seed, device)?;
+    let mut session = Session::new(&config.model, &config.optimizer(), config.train.seed, device)?;
     session.recompute = config.train.recompute;
     let mut tuner = tune::tuner(args.tune, session.store.device());
     let tuned = tune::tune(&mut session, config.train.batch, tuner.as_mut())?;

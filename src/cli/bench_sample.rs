@@ -31,7 +31,7 @@ pub fn bench(args: &SampleArgs, device: Option<&str>, json: bool) -> Result<(), 
         Device::Gpu(gpu) => gpu.desc().driver.clone(),
         _ => format!("limn {}", env!("CARGO_PKG_VERSION")),
     };
-    let mut session = Session::new(&config.model, &config.optim, config.train.seed, device)?;
+    let mut session = Session::new(&config.model, &config.optimizer(), config.train.seed, device)?;
     if let Some(why) = sample::refusal(&session) {
         return Err(Error::new(format!("{} cannot be sampled with a cache: {why}", args.preset)));
     }

@@ -1,7 +1,7 @@
 //! `limn complete`: images of which a part is hidden.
 
 use super::sample::drawing;
-use super::{DeviceArg, Error, device, nearest, term};
+use super::{Error, TrainedArg, nearest, term};
 use crate::data::{self, Geometry};
 use crate::models::Family;
 use crate::sample::{self, Grid};
@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 /// Arguments of `limn complete`.
 #[derive(clap::Args, Debug)]
 pub struct CompleteArgs {
-    /// Run folder
-    dir: PathBuf,
+    #[command(flatten)]
+    trained: TrainedArg,
     /// Image to complete, or `test` for images of the run's test set
     #[arg(long, value_name = "FILE|test")]
     images: String,
@@ -28,14 +28,11 @@ pub struct CompleteArgs {
     /// Run the whole network on the whole image for every pixel, as a check: slow, the same images
     #[arg(long)]
     naive: bool,
-    #[command(flatten)]
-    device: DeviceArg,
 }
 
 /// Completes images into one picture.
 pub fn complete(args: &CompleteArgs) -> Result<(), Error> {
-    let run = RunDir::open(&args.dir)?;
-    let (mut session, _) = run.session(device::open(args.device.device.as_deref())?)?;
+    let (run, mut session, _) = args.trained.open()?;
     if !matches!(session.model.family(), Family::Pixels(_)) {
         return Err(Error::new(
             "only models that draw pixel by pixel complete images; train a pixelcnn preset for that",

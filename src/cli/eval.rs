@@ -1,26 +1,21 @@
 //! `limn eval`: the test loss with its parts.
 
-use super::{DeviceArg, Error, device, term};
-use crate::train::RunDir;
+use super::{Error, TrainedArg, term};
 use crate::{data, eval};
-use std::path::PathBuf;
 
 /// Arguments of `limn eval`.
 #[derive(clap::Args, Debug)]
 pub struct EvalArgs {
-    /// Run folder
-    dir: PathBuf,
+    #[command(flatten)]
+    trained: TrainedArg,
     /// One JSON object per metric
     #[arg(long)]
     json: bool,
-    #[command(flatten)]
-    device: DeviceArg,
 }
 
 /// Prints each metric with value, unit and protocol.
 pub fn eval(args: &EvalArgs) -> Result<(), Error> {
-    let run = RunDir::open(&args.dir)?;
-    let (mut session, _) = run.session(device::open(args.device.device.as_deref())?)?;
+    let (run, mut session, _) = args.trained.open()?;
     let [c, h, w] = session.model.geometry();
     let data = data::open(&run.config.data.source, Some(data::Geometry::new(c, h, w)))?;
     let figures = eval::evaluate(&mut session, &data.name, &data.test, run.config.train.batch)?;

@@ -1,6 +1,6 @@
 //! `limn latent`: pictures of a latent space.
 
-use super::{DeviceArg, Error, device, term};
+use super::{Error, TrainedArg, term};
 use crate::data::{self, Split};
 use crate::models::Family;
 use crate::sample::{self, Grid};
@@ -10,8 +10,8 @@ use std::path::PathBuf;
 /// Arguments of `limn latent`.
 #[derive(clap::Args, Debug)]
 pub struct LatentArgs {
-    /// Run folder
-    dir: PathBuf,
+    #[command(flatten)]
+    trained: TrainedArg,
     /// What to draw
     #[arg(value_enum)]
     view: View,
@@ -21,8 +21,6 @@ pub struct LatentArgs {
     /// Picture to write; by default named after the view, in the run folder
     #[arg(long, value_name = "FILE.png")]
     out: Option<PathBuf>,
-    #[command(flatten)]
-    device: DeviceArg,
 }
 
 /// What to draw of a latent space.
@@ -40,8 +38,7 @@ enum View {
 
 /// Draws the latent space into one picture.
 pub fn latent(args: &LatentArgs) -> Result<(), Error> {
-    let run = RunDir::open(&args.dir)?;
-    let (mut session, _) = run.session(device::open(args.device.device.as_deref())?)?;
+    let (run, mut session, _) = args.trained.open()?;
     let Family::Latent(model) = session.model.family() else {
         return Err(Error::new("this model draws pixel by pixel and has no latent space; try `limn complete`"));
     };

@@ -21,8 +21,9 @@ mod train;
 mod tune;
 
 use crate::kernels::Precision;
-use crate::train::Config;
+use crate::train::{Config, RunDir, Session, Weights};
 use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Trains generative models on any GPU that speaks Vulkan, Metal or DX12.
@@ -68,6 +69,34 @@ struct DeviceArg {
     /// Device: `cpu`, `twins`, or a number or a part of a name from `limn devices`
     #[arg(long, value_name = "D")]
     device: Option<String>,
+}
+
+/// A trained model to look at.
+#[derive(Args, Clone, Debug)]
+struct TrainedArg {
+    /// Run folder
+    dir: PathBuf,
+    /// Weights: `trained`, or their moving average, which is the default of runs with train.ema
+    #[arg(long, value_name = "averaged|trained", value_parser = weights)]
+    weights: Option<Weights>,
+    #[command(flatten)]
+    device: DeviceArg,
+}
+
+impl TrainedArg {
+    /// The run, its model with these weights, and the training steps it has seen.
+    fn open(&self) -> Result<(RunDir, Session, u64), Error> {
+        let run = RunDir::open(&self.dir)?;
+        let (session, step) = run.session(device::open(self.device.device.as_deref())?, self.weights)?;
+        Ok((run, session, step))
+    }
+}
+
+fn weights(text: &str) -> Result<Weights, String> {
+    [Weights::Averaged, Weights::Trained]
+        .into_iter()
+        .find(|weights| weights.to_string() == text)
+        .ok_or_else(|| "they are averaged or trained".into())
 }
 
 /// Whether variants are chosen by measuring.
@@ -261,6 +290,8 @@ mod tests {
             "train --resume DIR",
             "sample DIR --n 64 --seed 1 --out a.png",
             "sample DIR --naive",
+            "sample DIR --weights averaged",
+            "eval DIR --weights trained --device cpu",
             "complete DIR --images test --keep upper-half --out a.png",
             "complete DIR --images a.png --keep mask.png",
             "complete DIR --images test --naive",

@@ -32,9 +32,10 @@ pub fn plan(args: &PlanArgs) -> Result<(), Error> {
     let model = config.model.build().map_err(Error::new)?;
     let batch = config.train.batch;
     let (seed, recompute) = (config.train.seed, config.train.recompute);
-    let step = Step { model: model.as_ref(), optim: &config.optim, seed, recompute, choices: None };
+    let optim = config.optimizer();
+    let step = Step { model: model.as_ref(), optim: &optim, seed, recompute, choices: None };
     let program = step.program(batch, device.caps()).map_err(|error| step.refusal(error, batch, &device))?;
-    let (totals, memory) = (program.totals(), Memory::of(&program, model.as_ref(), &config.optim));
+    let (totals, memory) = (program.totals(), Memory::of(&program, model.as_ref(), &optim));
     let recompute_saves = match recompute {
         true => {
             let plain = Step { recompute: false, ..step }.program(batch, device.caps());

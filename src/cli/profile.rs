@@ -46,7 +46,7 @@ struct Group {
 pub fn profile(args: &ProfileArgs) -> Result<(), Error> {
     let config = config(&args.preset, args.batch, &[])?;
     let device = device::open_for(args.device.device.as_deref(), args.precision.of(&config))?;
-    let mut session = Session::new(&config.model, &config.optim, config.train.seed, device)?;
+    let mut session = Session::new(&config.model, &config.optimizer(), config.train.seed, device)?;
     session.recompute = config.train.recompute;
     let mut tuner = tune::tuner(args.tune, session.store.device());
     tune::tune(&mut session, config.train.batch, tuner.as_mut())?;

@@ -1,17 +1,17 @@
 //! `limn sample`: pictures a trained model draws.
 
 use super::train::picture;
-use super::{DeviceArg, Error, device, term};
+use super::{Error, TrainedArg, term};
 use crate::models::Family;
 use crate::sample::{self, Drawing};
-use crate::train::{RunDir, Session};
+use crate::train::{Session, Weights};
 use std::path::PathBuf;
 
 /// Arguments of `limn sample`.
 #[derive(clap::Args, Debug)]
 pub struct SampleArgs {
-    /// Run folder
-    dir: PathBuf,
+    #[command(flatten)]
+    trained: TrainedArg,
     /// How many images
     #[arg(long, default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     n: u32,
@@ -24,19 +24,17 @@ pub struct SampleArgs {
     /// Run the whole network on the whole image for every pixel, as a check: slow, the same images
     #[arg(long)]
     naive: bool,
-    #[command(flatten)]
-    device: DeviceArg,
 }
 
 /// Draws samples into one picture.
 pub fn sample(args: &SampleArgs) -> Result<(), Error> {
-    let run = RunDir::open(&args.dir)?;
-    let (mut session, step) = run.session(device::open(args.device.device.as_deref())?)?;
+    let (run, mut session, step) = args.trained.open()?;
     let n = args.n as usize;
     let drawing = drawing(&session, args.naive);
     let out = args.out.clone().unwrap_or_else(|| run.path.join("samples.png"));
     picture(&mut session, n, args.seed, drawing, &out).map_err(|e| Error::new(e.to_string()))?;
-    term::say(format!("{n} samples after {step} training steps: {}", out.display()))
+    let averaged = if session.weights == Weights::Averaged { ", with averaged weights" } else { "" };
+    term::say(format!("{n} samples after {step} training steps{averaged}: {}", out.display()))
 }
 
 /// How a model's pixels are drawn; says so where the fast way is wanted and cannot be had.

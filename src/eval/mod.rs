@@ -2,7 +2,7 @@
 
 use crate::data::Split;
 use crate::kernels::philox::Domain;
-use crate::train::{Session, SessionError, pack};
+use crate::train::{Session, SessionError, Weights, pack};
 
 /// Counts the batches of an evaluation.
 const CLOCK: &str = "eval.clock";
@@ -47,8 +47,10 @@ pub fn evaluate(session: &mut Session, data: &str, test: &Split, batch: usize) -
             *sum += runner.read(metric.name)?[..count].iter().map(|v| f64::from(*v)).sum::<f64>();
         }
     }
+    let averaged = session.weights == Weights::Averaged;
+    let weights = if averaged { "; averaged weights" } else { "" };
     let protocol = format!(
-        "mean over {} test images of {data}; {}; one draw of noise per image; seed {}",
+        "mean over {} test images of {data}; {}{weights}; one draw of noise per image; seed {}",
         test.len(),
         session.model.binarisation(),
         session.seed

@@ -1,7 +1,6 @@
-//! Buffers, transfers and submission.
+//! Buffers, writes and submission.
 
 use super::{Gpu, GpuError};
-use std::sync::mpsc;
 
 /// A range of a buffer, in 32-bit words.
 #[derive(Clone, Debug)]
@@ -37,12 +36,6 @@ pub struct Commands(pub(super) wgpu::CommandBuffer);
 
 /// Commands handed to the device.
 pub struct Submission(wgpu::SubmissionIndex);
-
-/// A copy on its way from the device to the host.
-pub struct Readback {
-    staging: wgpu::Buffer,
-    done: mpsc::Receiver<Result<(), wgpu::BufferAsyncError>>,
-}
 
 impl Gpu {
     /// Bytes of the largest storage buffer there may be.
@@ -135,62 +128,6 @@ impl Gpu {
     pub fn wait(&self) -> Result<(), GpuError> {
         self.device.poll(wgpu::PollType::wait_indefinitely()).map_err(|e| GpuError::Lost(e.to_string()))?;
         self.check()
-    }
-
-    /// Starts copying a span to the host, behind everything submitted so far.
-    pub fn start_read(&self, span: &Span) -> Readback {
-        let staging = self.device.create_buffer(&wgpu::BufferDescriptor {
-            label: Some("readback"),
-            size: 4 * span.len,
-            usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
-            mapped_at_creation: false,
-        });
-        let mut encoder = self.device.create_command_encoder(&Default::default());
-        encoder.copy_buffer_to_buffer(&span.buffer, 4 * span.offset, &staging, 0, 4 * span.len);
-        self.queue.submit([encoder.finish()]);
-        let (send, done) = mpsc::channel();
-        staging.slice(..).map_async(wgpu::MapMode::Read, move |result| {
-            // The receiver is gone when nobody wants the answer any more.
-            let _ = send.send(result);
-        });
-        Readback { staging, done }
-    }
-
-    /// The contents of a finished copy, or `None` while it is under way; never blocks.
-    pub fn try_read(&self, readback: &Readback) -> Result<Option<Vec<f32>>, GpuError> {
-        self.device.poll(wgpu::PollType::Poll).map_err(|e| GpuError::Lost(e.to_string()))?;
-        match readback.done.try_recv() {
-            Ok(result) => self.take(readback, result).map(Some),
-            Err(mpsc::TryRecvError::Empty) => Ok(None),
-            Err(mpsc::TryRecvError::Disconnected) => Err(self.lost("a copy was abandoned")),
-        }
-    }
-
-    /// Waits for a copy and returns its contents.
-    pub fn finish_read(&self, readback: &Readback) -> Result<Vec<f32>, GpuError> {
-        self.wait()?;
-        match readback.done.recv() {
-            Ok(result) => self.take(readback, result),
-            Err(_) => Err(self.lost("a copy was abandoned")),
-        }
-    }
-
-    /// Reads a span, waiting for everything submitted so far.
-    pub fn read(&self, span: &Span) -> Result<Vec<f32>, GpuError> {
-        self.finish_read(&self.start_read(span))
-    }
-
-    fn take(&self, readback: &Readback, result: Result<(), wgpu::BufferAsyncError>) -> Result<Vec<f32>, GpuError> {
-        result.map_err(|e| self.lost(&e.to_string()))?;
-        let view = readback.staging.slice(..).get_mapped_range().map_err(|e| self.lost(&e.to_string()))?;
-        let data = bytemuck::pod_collect_to_vec(&view[..]);
-        drop(view);
-        readback.staging.unmap();
-        Ok(data)
-    }
-
-    fn lost(&self, words: &str) -> GpuError {
-        self.check().err().unwrap_or_else(|| GpuError::Lost(words.to_string()))
     }
 
     /// Submits `count + 1` timestamps around `count` recorded commands and returns the nanoseconds

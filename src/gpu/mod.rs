@@ -3,11 +3,13 @@
 mod cache;
 mod memory;
 mod pipeline;
+mod readback;
 mod reflect;
 mod staging;
 
-pub use memory::{Commands, Readback, Span, Submission};
+pub use memory::{Commands, Span, Submission};
 pub use pipeline::{Pipeline, Ready};
+pub use readback::{Readback, Ring};
 pub use reflect::{Mismatch, reflect};
 pub use staging::Staging;
 

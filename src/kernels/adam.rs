@@ -1,12 +1,13 @@
 //! Adam (Kingma & Ba 2015, algorithm 1), as PyTorch computes it.
 
+use super::average::{self, Shaders, optimizer_shaders};
 use super::*;
 
 params! {
     /// g `[len]`, clock -> p, m, v `[len]` updated, with t = clock + 1:
     /// m = beta1 m + (1 - beta1) g, v = beta2 v + (1 - beta2) g²,
     /// p -= lr_t / (1 - beta1^t) m / (sqrt(v) / sqrt(1 - beta2^t) + eps),
-    /// with lr_t = lr exp(clock ln_decay).
+    /// with lr_t = lr exp(clock ln_decay); then average += average_rate (p - average), if one is kept.
     pub struct Adam {
         /// Elements.
         pub len: u32,
@@ -24,20 +25,21 @@ params! {
         pub ln_beta2: f32,
         /// Added to the root.
         pub eps: f32,
+        /// How much of the new parameters enters their average; 0 keeps none.
+        pub average_rate: f32,
     }
 }
 
-static SHADER: Shader = shader!("adam", "width1", "flat", "activation");
-static SHADER4: Shader = shader!("adam" as "adam4", "width4", "flat", "activation");
+static SHADERS: Shaders = optimizer_shaders!("adam", "activation");
 
 static SIGNATURE: Signature = Signature {
     name: "adam",
     reads: &["g", "clock"],
-    writes: &[("p", Access::Update), ("m", Access::Update), ("v", Access::Update)],
+    writes: &[("p", Access::Update), ("m", Access::Update), ("v", Access::Update), ("average", Access::Update)],
 };
 
 impl Adam {
-    /// The parameter block; the logarithms come from the decays.
+    /// The parameter block without an average; the logarithms come from the decays.
     pub fn new(len: u32, lr: f32, ln_decay: f32, betas: (f64, f64), eps: f32) -> Adam {
         Adam {
             len,
@@ -49,6 +51,7 @@ impl Adam {
             ln_beta1: betas.0.ln().max(-1e4) as f32,
             ln_beta2: betas.1.ln().max(-1e4) as f32,
             eps,
+            average_rate: 0.0,
         }
     }
 }
@@ -59,12 +62,11 @@ impl Kernel for Adam {
     }
 
     fn lens(&self) -> Lens {
-        let len = self.len as usize;
-        Lens { reads: vec![len, 1], writes: vec![len; 3] }
+        Lens { reads: vec![self.len as usize, 1], writes: average::lens(3, self.len, self.average_rate) }
     }
 
     fn cpu(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
-        let [p, m, v] = writes else { return };
+        let [p, m, v, average] = writes else { return };
         let t = f64::from(step(reads[1])) + 1.0;
         let correction = |ln_beta: f32| -(t * f64::from(ln_beta)).exp_m1();
         let step = rate(self.lr, self.ln_decay, reads[1]) / correction(self.ln_beta1);
@@ -77,23 +79,18 @@ impl Kernel for Adam {
             (m[i], v[i]) = (first as f32, second as f32);
             p[i] = (f64::from(p[i]) - step * first / (second.sqrt() / root + f64::from(self.eps))) as f32;
         }
+        average::keep(self.average_rate, p, average);
     }
 
     fn variants(&self, caps: &Caps) -> Vec<Recipe> {
-        let stage = |shader, width: u32| {
-            let params = Adam { len: self.len / width, ..*self };
-            flat(shader, &params, params.len as usize, caps)
-                .bind("g", Slot::Read(0))
-                .bind("clock", Slot::Read(1))
-                .bind("w", Slot::Write(0))
-                .bind("m", Slot::Write(1))
-                .bind("v", Slot::Write(2))
-        };
-        let scalar = Recipe::single("scalar", stage(&SHADER, 1));
-        match self.len % 4 {
-            0 => vec![Recipe::single("vec4", stage(&SHADER4, 4)), scalar],
-            _ => vec![scalar],
-        }
+        let bind = [
+            ("g", Slot::Read(0)),
+            ("clock", Slot::Read(1)),
+            ("w", Slot::Write(0)),
+            ("m", Slot::Write(1)),
+            ("v", Slot::Write(2)),
+        ];
+        average::variants(&SHADERS, (self.len, self.average_rate), |len| Adam { len, ..*self }, &bind, caps)
     }
 
     fn example(&self, operand: Operand, len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
@@ -126,33 +123,41 @@ impl Kernel for Adam {
             bounds[1].push(d_m);
             bounds[2].push(d_v);
         }
+        bounds.push(average::bounds(self.average_rate, twin[0], &bounds[0], old[3]));
         bounds
     }
 
     fn flops(&self) -> u64 {
-        12 * u64::from(self.len)
+        12 * u64::from(self.len) + average::flops(self.average_rate, self.len)
     }
 
     fn label(&self) -> String {
-        format!("p[{}] betas {},{}", self.len, self.beta1, self.beta2)
+        format!("p[{}] betas {},{}{}", self.len, self.beta1, self.beta2, average::label(self.average_rate))
     }
 }
 
 /// Odd shapes.
 pub fn cases() -> Vec<Box<dyn Kernel>> {
-    let case = |len, betas, ln_decay| Box::new(Adam::new(len, 1e-3, ln_decay, betas, 1e-8)) as Box<dyn Kernel>;
+    let case = |len, betas, ln_decay, average_rate| {
+        Box::new(Adam { average_rate, ..Adam::new(len, 1e-3, ln_decay, betas, 1e-8) }) as Box<dyn Kernel>
+    };
     vec![
-        case(1, (0.9, 0.999), 0.0),
-        case(131, (0.5, 0.999), 0.0),
-        case(512, (0.0, 0.9), -2.3e-5),
-        case(10_007, (0.9, 0.999), -2.3e-5),
-        case(4096, (0.9, 0.99999), 0.0),
+        case(1, (0.9, 0.999), 0.0, 0.0),
+        case(131, (0.5, 0.999), 0.0, 0.0),
+        case(512, (0.0, 0.9), -2.3e-5, 0.0),
+        case(10_007, (0.9, 0.999), -2.3e-5, 0.0),
+        case(4096, (0.9, 0.99999), 0.0, 0.0),
+        case(1, (0.9, 0.999), 0.0, 0.5),
+        case(131, (0.5, 0.999), -2.3e-5, 1.0),
+        case(512, (0.0, 0.9), 0.0, 1e-4),
+        case(10_007, (0.9, 0.999), 0.0, 0.001),
     ]
 }
 
 /// Shapes of the presets.
 pub fn shapes() -> Vec<Box<dyn Kernel>> {
-    [652_824, 896_833, 53_569]
-        .map(|len| Box::new(Adam::new(len, 1e-3, 0.0, (0.9, 0.999), 1e-8)) as Box<dyn Kernel>)
+    let case = |(len, average_rate)| Adam { average_rate, ..Adam::new(len, 1e-3, 0.0, (0.9, 0.999), 1e-8) };
+    [(652_824, 0.0), (896_833, 0.0), (53_569, 0.0), (652_824, 0.001)]
+        .map(|shape| Box::new(case(shape)) as Box<dyn Kernel>)
         .into()
 }

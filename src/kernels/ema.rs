@@ -1,4 +1,4 @@
-//! Exponential moving averages: running statistics and averaged weights.
+//! Exponential moving averages: running statistics.
 
 use super::*;
 

@@ -12,6 +12,7 @@ mod shader;
 pub mod activation;
 pub mod adam;
 pub mod advance;
+mod average;
 pub mod batch_norm;
 pub mod concat;
 pub mod conv;

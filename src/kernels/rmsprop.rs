@@ -1,11 +1,13 @@
 //! RMSprop, plain and centred (Graves 2013, equations 38 to 45), as PyTorch computes it.
 
+use super::average::{self, Shaders, optimizer_shaders};
 use super::*;
 
 params! {
-    /// g `[len]`, clock -> p, sq, avg, buf `[len]` updated: sq = alpha sq + (1 - alpha) g²; centred:
-    /// avg = alpha avg + (1 - alpha) g and s = sq - avg², else s = sq; u = g / (sqrt(s) + eps);
-    /// buf = momentum buf + u; p -= lr_t buf, with lr_t = lr exp(t ln_decay) at clock t.
+    /// g `[len]`, clock -> p, sq, mean, buf `[len]` updated: sq = alpha sq + (1 - alpha) g²; centred:
+    /// mean = alpha mean + (1 - alpha) g and s = sq - mean², else s = sq; u = g / (sqrt(s) + eps);
+    /// buf = momentum buf + u; p -= lr_t buf, with lr_t = lr exp(t ln_decay) at clock t; then
+    /// average += average_rate (p - average), if one is kept.
     pub struct RmsProp {
         /// Elements.
         pub len: u32,
@@ -21,16 +23,23 @@ params! {
         pub momentum: f32,
         /// 1: the mean gradient is taken off the mean square.
         pub centered: u32,
+        /// How much of the new parameters enters their average; 0 keeps none.
+        pub average_rate: f32,
     }
 }
 
-static SHADER: Shader = shader!("rmsprop", "width1", "flat");
-static SHADER4: Shader = shader!("rmsprop" as "rmsprop4", "width4", "flat");
+static SHADERS: Shaders = optimizer_shaders!("rmsprop");
 
 static SIGNATURE: Signature = Signature {
     name: "rmsprop",
     reads: &["g", "clock"],
-    writes: &[("p", Access::Update), ("sq", Access::Update), ("avg", Access::Update), ("buf", Access::Update)],
+    writes: &[
+        ("p", Access::Update),
+        ("sq", Access::Update),
+        ("mean", Access::Update),
+        ("buf", Access::Update),
+        ("average", Access::Update),
+    ],
 };
 
 impl Kernel for RmsProp {
@@ -39,12 +48,11 @@ impl Kernel for RmsProp {
     }
 
     fn lens(&self) -> Lens {
-        let len = self.len as usize;
-        Lens { reads: vec![len, 1], writes: vec![len; 4] }
+        Lens { reads: vec![self.len as usize, 1], writes: average::lens(4, self.len, self.average_rate) }
     }
 
     fn cpu(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
-        let [p, sq, avg, buf] = writes else { return };
+        let [p, sq, mean, buf, average] = writes else { return };
         let lr = rate(self.lr, self.ln_decay, reads[1]);
         let alpha = f64::from(self.alpha);
         for (i, g) in reads[0].iter().enumerate() {
@@ -53,8 +61,8 @@ impl Kernel for RmsProp {
             sq[i] = s as f32;
             let mut variance = s;
             if self.centered != 0 {
-                let a = alpha * f64::from(avg[i]) + (1.0 - alpha) * g;
-                avg[i] = a as f32;
+                let a = alpha * f64::from(mean[i]) + (1.0 - alpha) * g;
+                mean[i] = a as f32;
                 // The mean square is never below the squared mean; rounding may say otherwise.
                 variance = (s - a * a).max(0.0);
             }
@@ -62,24 +70,19 @@ impl Kernel for RmsProp {
             buf[i] = b as f32;
             p[i] = (f64::from(p[i]) - lr * b) as f32;
         }
+        average::keep(self.average_rate, p, average);
     }
 
     fn variants(&self, caps: &Caps) -> Vec<Recipe> {
-        let stage = |shader, width: u32| {
-            let params = RmsProp { len: self.len / width, ..*self };
-            flat(shader, &params, params.len as usize, caps)
-                .bind("g", Slot::Read(0))
-                .bind("clock", Slot::Read(1))
-                .bind("w", Slot::Write(0))
-                .bind("sq", Slot::Write(1))
-                .bind("avg", Slot::Write(2))
-                .bind("buf", Slot::Write(3))
-        };
-        let scalar = Recipe::single("scalar", stage(&SHADER, 1));
-        match self.len % 4 {
-            0 => vec![Recipe::single("vec4", stage(&SHADER4, 4)), scalar],
-            _ => vec![scalar],
-        }
+        let bind = [
+            ("g", Slot::Read(0)),
+            ("clock", Slot::Read(1)),
+            ("w", Slot::Write(0)),
+            ("sq", Slot::Write(1)),
+            ("mean", Slot::Write(2)),
+            ("buf", Slot::Write(3)),
+        ];
+        average::variants(&SHADERS, (self.len, self.average_rate), |len| RmsProp { len, ..*self }, &bind, caps)
     }
 
     fn example(&self, operand: Operand, len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
@@ -97,13 +100,13 @@ impl Kernel for RmsProp {
         let relative = rate_error(self.ln_decay, reads[1]) + 3.0 * EPS;
         let mut bounds = vec![Vec::new(); 4];
         for (i, g) in reads[0].iter().enumerate() {
-            let (sq, avg) = (twin[1][i], twin[2][i]);
+            let (sq, mean) = (twin[1][i], twin[2][i]);
             let d_sq = 6.0 * EPS * sq + f32::MIN_POSITIVE;
             let centered = self.centered as f32;
-            let d_avg = centered * 4.0 * EPS * (self.alpha * old[2][i].abs() + (1.0 - self.alpha) * g.abs());
+            let d_mean = centered * 4.0 * EPS * (self.alpha * old[2][i].abs() + (1.0 - self.alpha) * g.abs());
             // The root of a difference: its error grows as the difference shrinks.
-            let variance = (sq - centered * avg * avg).max(0.0);
-            let d_variance = d_sq + centered * (2.0 * avg.abs() * d_avg + 3.0 * EPS * (sq + avg * avg));
+            let variance = (sq - centered * mean * mean).max(0.0);
+            let d_variance = d_sq + centered * (2.0 * mean.abs() * d_mean + 3.0 * EPS * (sq + mean * mean));
             let root = variance.sqrt();
             let d_root = (d_variance / root.max(f32::MIN_POSITIVE)).min(d_variance.sqrt()) + 10.0 * EPS * root;
             let below = root + self.eps;
@@ -112,39 +115,45 @@ impl Kernel for RmsProp {
             bounds[0]
                 .push(lr * (d_buf + relative * twin[3][i].abs()) + 2.0 * EPS * twin[0][i].abs() + f32::MIN_POSITIVE);
             bounds[1].push(d_sq);
-            bounds[2].push(d_avg);
+            bounds[2].push(d_mean);
             bounds[3].push(d_buf);
         }
+        bounds.push(average::bounds(self.average_rate, twin[0], &bounds[0], old[4]));
         bounds
     }
 
     fn flops(&self) -> u64 {
-        (10 + 5 * u64::from(self.centered)) * u64::from(self.len)
+        (10 + 5 * u64::from(self.centered)) * u64::from(self.len) + average::flops(self.average_rate, self.len)
     }
 
     fn label(&self) -> String {
         let centred = if self.centered == 0 { "plain" } else { "centred" };
-        format!("p[{}] {centred} momentum {}", self.len, self.momentum)
+        format!("p[{}] {centred} momentum {}{}", self.len, self.momentum, average::label(self.average_rate))
     }
 }
 
 /// Odd shapes.
 pub fn cases() -> Vec<Box<dyn Kernel>> {
-    let case = |len, momentum, centered, ln_decay| {
-        Box::new(RmsProp { len, lr: 1e-3, ln_decay, alpha: 0.99, eps: 1e-8, momentum, centered }) as Box<dyn Kernel>
+    let case = |len, momentum, centered, ln_decay, average_rate| {
+        let (lr, alpha, eps) = (1e-3, 0.99, 1e-8);
+        Box::new(RmsProp { len, lr, ln_decay, alpha, eps, momentum, centered, average_rate }) as Box<dyn Kernel>
     };
     vec![
-        case(1, 0.0, 0, 0.0),
-        case(131, 0.0, 1, 0.0),
-        case(512, 0.9, 1, -1e-4),
-        case(10_007, 0.9, 0, -1e-4),
-        case(4096, 0.0, 0, 0.0),
+        case(1, 0.0, 0, 0.0, 0.0),
+        case(131, 0.0, 1, 0.0, 0.0),
+        case(512, 0.9, 1, -1e-4, 0.0),
+        case(10_007, 0.9, 0, -1e-4, 0.0),
+        case(4096, 0.0, 0, 0.0, 0.0),
+        case(131, 0.0, 0, 0.0, 0.25),
+        case(512, 0.9, 1, -1e-4, 0.001),
     ]
 }
 
 /// Shapes of the presets.
 pub fn shapes() -> Vec<Box<dyn Kernel>> {
-    let case =
-        |centered| RmsProp { len: 652_824, lr: 1e-3, ln_decay: 0.0, alpha: 0.9, eps: 1e-8, momentum: 0.0, centered };
+    let case = |centered| {
+        let (lr, alpha, eps) = (1e-3, 0.9, 1e-8);
+        RmsProp { len: 652_824, lr, ln_decay: 0.0, alpha, eps, momentum: 0.0, centered, average_rate: 0.0 }
+    };
     vec![Box::new(case(0)), Box::new(case(1))]
 }

@@ -1,10 +1,12 @@
 //! Stochastic gradient descent with momentum.
 
+use super::average::{self, Shaders, optimizer_shaders};
 use super::*;
 
 params! {
     /// g `[len]`, clock -> p, buf `[len]` updated: g' = g + weight_decay p, buf = momentum buf + g',
-    /// p -= lr_t buf, with lr_t = lr exp(t ln_decay) at clock t.
+    /// p -= lr_t buf, with lr_t = lr exp(t ln_decay) at clock t; then average += average_rate (p - average),
+    /// if one is kept.
     pub struct Sgd {
         /// Elements.
         pub len: u32,
@@ -16,14 +18,18 @@ params! {
         pub momentum: f32,
         /// L2 penalty.
         pub weight_decay: f32,
+        /// How much of the new parameters enters their average; 0 keeps none.
+        pub average_rate: f32,
     }
 }
 
-static SHADER: Shader = shader!("sgd", "width1", "flat");
-static SHADER4: Shader = shader!("sgd" as "sgd4", "width4", "flat");
+static SHADERS: Shaders = optimizer_shaders!("sgd");
 
-static SIGNATURE: Signature =
-    Signature { name: "sgd", reads: &["g", "clock"], writes: &[("p", Access::Update), ("buf", Access::Update)] };
+static SIGNATURE: Signature = Signature {
+    name: "sgd",
+    reads: &["g", "clock"],
+    writes: &[("p", Access::Update), ("buf", Access::Update), ("average", Access::Update)],
+};
 
 impl Kernel for Sgd {
     fn signature(&self) -> &'static Signature {
@@ -31,12 +37,11 @@ impl Kernel for Sgd {
     }
 
     fn lens(&self) -> Lens {
-        let len = self.len as usize;
-        Lens { reads: vec![len, 1], writes: vec![len, len] }
+        Lens { reads: vec![self.len as usize, 1], writes: average::lens(2, self.len, self.average_rate) }
     }
 
     fn cpu(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
-        let [p, buf] = writes else { return };
+        let [p, buf, average] = writes else { return };
         let lr = rate(self.lr, self.ln_decay, reads[1]);
         for (i, g) in reads[0].iter().enumerate() {
             let g = f64::from(*g) + f64::from(self.weight_decay) * f64::from(p[i]);
@@ -44,22 +49,12 @@ impl Kernel for Sgd {
             buf[i] = b as f32;
             p[i] = (f64::from(p[i]) - lr * b) as f32;
         }
+        average::keep(self.average_rate, p, average);
     }
 
     fn variants(&self, caps: &Caps) -> Vec<Recipe> {
-        let stage = |shader, width: u32| {
-            let params = Sgd { len: self.len / width, ..*self };
-            flat(shader, &params, params.len as usize, caps)
-                .bind("g", Slot::Read(0))
-                .bind("clock", Slot::Read(1))
-                .bind("w", Slot::Write(0))
-                .bind("buf", Slot::Write(1))
-        };
-        let scalar = Recipe::single("scalar", stage(&SHADER, 1));
-        match self.len % 4 {
-            0 => vec![Recipe::single("vec4", stage(&SHADER4, 4)), scalar],
-            _ => vec![scalar],
-        }
+        let bind = [("g", Slot::Read(0)), ("clock", Slot::Read(1)), ("w", Slot::Write(0)), ("buf", Slot::Write(1))];
+        average::variants(&SHADERS, (self.len, self.average_rate), |len| Sgd { len, ..*self }, &bind, caps)
     }
 
     fn example(&self, operand: Operand, len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
@@ -81,27 +76,37 @@ impl Kernel for Sgd {
         let relative = rate_error(self.ln_decay, reads[1]) + 3.0 * EPS;
         let p =
             |i: usize| lr * (buf[i] + relative * twin[1][i].abs()) + 2.0 * EPS * twin[0][i].abs() + f32::MIN_POSITIVE;
-        vec![(0..buf.len()).map(p).collect(), buf]
+        let p: Vec<f32> = (0..buf.len()).map(p).collect();
+        let average = average::bounds(self.average_rate, twin[0], &p, old[2]);
+        vec![p, buf, average]
     }
 
     fn flops(&self) -> u64 {
-        6 * u64::from(self.len)
+        6 * u64::from(self.len) + average::flops(self.average_rate, self.len)
     }
 
     fn label(&self) -> String {
-        format!("p[{}] momentum {}", self.len, self.momentum)
+        format!("p[{}] momentum {}{}", self.len, self.momentum, average::label(self.average_rate))
     }
 }
 
 /// Odd shapes.
 pub fn cases() -> Vec<Box<dyn Kernel>> {
-    let case = |len, momentum, weight_decay, ln_decay| {
-        Box::new(Sgd { len, lr: 0.1, ln_decay, momentum, weight_decay }) as Box<dyn Kernel>
+    let case = |len, momentum, weight_decay, ln_decay, average_rate| {
+        Box::new(Sgd { len, lr: 0.1, ln_decay, momentum, weight_decay, average_rate }) as Box<dyn Kernel>
     };
-    vec![case(1, 0.0, 0.0, 0.0), case(257, 0.9, 0.0, -4e-6), case(1024, 0.5, 1e-4, -0.01), case(20_011, 0.7, 0.0, 0.0)]
+    vec![
+        case(1, 0.0, 0.0, 0.0, 0.0),
+        case(257, 0.9, 0.0, -4e-6, 0.0),
+        case(1024, 0.5, 1e-4, -0.01, 0.0),
+        case(20_011, 0.7, 0.0, 0.0, 0.0),
+        case(257, 0.9, 0.0, 0.0, 0.25),
+        case(1024, 0.5, 1e-4, -0.01, 0.001),
+    ]
 }
 
 /// Shapes of the presets.
 pub fn shapes() -> Vec<Box<dyn Kernel>> {
-    vec![Box::new(Sgd { len: 2_400_000, lr: 0.1, ln_decay: -4e-6, momentum: 0.5, weight_decay: 0.0 })]
+    let len = 2_400_000;
+    vec![Box::new(Sgd { len, lr: 0.1, ln_decay: -4e-6, momentum: 0.5, weight_decay: 0.0, average_rate: 0.0 })]
 }

@@ -4,7 +4,7 @@
 
 use super::{Family, LatentModel, Metric, Model, positive};
 use crate::graph::Var;
-use crate::nn::{Mode, Network, NetworkBuilder, Numbering, OptimConfig, Sequential};
+use crate::nn::{Mode, Network, NetworkBuilder, Numbering, Optimizer, Sequential};
 use crate::ops::ConvSpec;
 use serde::{Deserialize, Serialize};
 
@@ -55,7 +55,7 @@ impl Dcgan {
         positive(&[("discriminator_steps", c.discriminator_steps)])?;
         let numbering = Numbering::default();
         let mut g = NetworkBuilder::new("generator", &numbering).dcgan_init();
-        let mut d = NetworkBuilder::new("discriminator", &numbering).dcgan_init();
+        let mut d = NetworkBuilder::new("discriminator", &numbering).dcgan_init().only_trains();
         let (generator, discriminator) = match c.image {
             64 => (generator_64(&mut g, c), discriminator_64(&mut d, c)),
             28 | 32 => (generator_small(&mut g, c), discriminator_small(&mut d, c)),
@@ -159,7 +159,7 @@ impl Model for Dcgan {
 
     /// Algorithm 1: k times, ascend the discriminator's gradient on a batch of images and a batch
     /// of noise; then descend the generator's on a fresh batch of noise.
-    fn step(&self, images: &Var, optim: &OptimConfig) -> Vec<Var> {
+    fn step(&self, images: &Var, optim: &Optimizer) -> Vec<Var> {
         let k = self.config.discriminator_steps;
         let m = images.shape()[0] / k;
         let mut loss_d = None;

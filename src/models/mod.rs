@@ -12,7 +12,7 @@ pub use vae::{Vae, VaeConfig};
 pub use vae_conv::{VaeConv, VaeConvConfig};
 
 use crate::graph::Var;
-use crate::nn::{Network, OptimConfig};
+use crate::nn::{Network, Optimizer};
 use serde::{Deserialize, Serialize};
 
 /// The `[model]` table: which network, and its sizes.
@@ -71,7 +71,7 @@ pub trait Model {
 
     /// One training step on images [b,c,h,w] in [0, 1], optimiser included: its losses, scalars in
     /// the order of [`Model::losses`].
-    fn step(&self, images: &Var, optim: &OptimConfig) -> Vec<Var>;
+    fn step(&self, images: &Var, optim: &Optimizer) -> Vec<Var>;
 
     /// What is measured on test images [n,c,h,w] in [0, 1].
     fn evaluate(&self, images: &Var) -> Vec<Metric>;

@@ -3,7 +3,7 @@
 
 use super::{Family, Metric, Model, PixelModel, positive};
 use crate::graph::Var;
-use crate::nn::{Mode, Network, NetworkBuilder, Numbering, OptimConfig, Sequential};
+use crate::nn::{Mode, Network, NetworkBuilder, Numbering, Optimizer, Sequential};
 use crate::ops::Mask;
 use serde::{Deserialize, Serialize};
 
@@ -67,7 +67,7 @@ impl Model for PixelCnn {
         &["nll"]
     }
 
-    fn step(&self, images: &Var, optim: &OptimConfig) -> Vec<Var> {
+    fn step(&self, images: &Var, optim: &Optimizer) -> Vec<Var> {
         let loss = self.nll(images).mean();
         optim.minimize(&loss, &self.net);
         vec![loss]

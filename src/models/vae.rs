@@ -3,7 +3,7 @@
 
 use super::{Family, LatentModel, Metric, Model, positive};
 use crate::graph::Var;
-use crate::nn::{Mode, Network, NetworkBuilder, Numbering, OptimConfig, Sequential};
+use crate::nn::{Mode, Network, NetworkBuilder, Numbering, Optimizer, Sequential};
 use crate::ops::Latent;
 use serde::{Deserialize, Serialize};
 
@@ -83,7 +83,7 @@ impl Model for Vae {
         &["loss", "bce", "kl"]
     }
 
-    fn step(&self, images: &Var, optim: &OptimConfig) -> Vec<Var> {
+    fn step(&self, images: &Var, optim: &Optimizer) -> Vec<Var> {
         descend(self.parts(images), &self.net, optim)
     }
 
@@ -97,7 +97,7 @@ impl Model for Vae {
 }
 
 /// One step down the mean -ELBO: the loss and its parts.
-pub(super) fn descend((bce, kl): (Var, Var), net: &Network, optim: &OptimConfig) -> Vec<Var> {
+pub(super) fn descend((bce, kl): (Var, Var), net: &Network, optim: &Optimizer) -> Vec<Var> {
     let (bce, kl) = (bce.mean(), kl.mean());
     let loss = &bce + &kl;
     optim.minimize(&loss, net);

@@ -4,7 +4,7 @@
 use super::vae::{descend, negative_elbo};
 use super::{Family, LatentModel, Metric, Model, positive};
 use crate::graph::Var;
-use crate::nn::{Mode, Network, NetworkBuilder, Numbering, OptimConfig, Sequential};
+use crate::nn::{Mode, Network, NetworkBuilder, Numbering, Optimizer, Sequential};
 use crate::ops::{ConvSpec, Latent};
 use serde::{Deserialize, Serialize};
 
@@ -107,7 +107,7 @@ impl Model for VaeConv {
         &["loss", "bce", "kl"]
     }
 
-    fn step(&self, images: &Var, optim: &OptimConfig) -> Vec<Var> {
+    fn step(&self, images: &Var, optim: &Optimizer) -> Vec<Var> {
         descend(self.parts(images), &self.net, optim)
     }
 

@@ -6,4 +6,4 @@ mod optim;
 
 pub use layers::{Mode, Sequence, Sequential};
 pub use network::{Init, Network, NetworkBuilder, Numbering, Param, ParamInfo};
-pub use optim::OptimConfig;
+pub use optim::{OptimConfig, Optimizer};

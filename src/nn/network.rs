@@ -104,12 +104,15 @@ impl Param {
 /// Parameters and running statistics that are trained together.
 #[derive(Clone, Debug)]
 pub struct Network {
-    /// Name of the network; its states are `NAME.params`, `NAME.stats` and the optimiser's.
+    /// Name of the network; its states are `NAME.params`, `NAME.stats`, `NAME.average`, `NAME.updates`
+    /// and the optimiser's.
     pub name: String,
     /// The parameters, in the order of creation.
     pub params: Vec<ParamInfo>,
     /// Running statistics, which are saved but not trained.
     pub stats: Vec<ParamInfo>,
+    /// Whether new images are made with it, rather than only other networks trained.
+    pub makes_images: bool,
     handles: Vec<Param>,
     len: usize,
     stats_len: usize,
@@ -151,9 +154,24 @@ impl Network {
         graph.state(&self.params_state(), self.len, 0, &[self.len])
     }
 
+    /// Name of the state that holds an optimiser's buffer of the same size.
+    pub fn moment_state(&self, name: &str) -> String {
+        format!("{}.{name}", self.name)
+    }
+
     /// One variable over an optimiser's buffer of the same size.
     pub fn moment(&self, graph: &Graph, name: &str) -> Var {
-        graph.state(&format!("{}.{name}", self.name), self.len, 0, &[self.len])
+        graph.state(&self.moment_state(name), self.len, 0, &[self.len])
+    }
+
+    /// Name of the state that holds the average of the parameters.
+    pub fn average_state(&self) -> String {
+        format!("{}.average", self.name)
+    }
+
+    /// One variable over the average of all parameters.
+    pub fn average(&self, graph: &Graph) -> Var {
+        graph.state(&self.average_state(), self.len, 0, &[self.len])
     }
 
     /// Name of the state that counts the network's updates.
@@ -208,6 +226,7 @@ impl NetworkBuilder {
             name: name.into(),
             params: Vec::new(),
             stats: Vec::new(),
+            makes_images: true,
             handles: Vec::new(),
             len: 0,
             stats_len: 0,
@@ -230,6 +249,12 @@ impl NetworkBuilder {
     /// Weights start as in Keras.
     pub fn glorot_init(mut self) -> Self {
         self.scheme = Scheme::Glorot;
+        self
+    }
+
+    /// No images are made with it: it only helps to train other networks.
+    pub fn only_trains(mut self) -> Self {
+        self.net.makes_images = false;
         self
     }
 

@@ -2,7 +2,7 @@
 
 use super::Network;
 use crate::graph::{Graph, Var, gradients};
-use crate::ops::{Adam, RmsProp, Sgd};
+use crate::ops::{Adam, Average, RmsProp, Sgd};
 use serde::{Deserialize, Serialize};
 
 /// The `[optim]` table.
@@ -85,6 +85,38 @@ impl OptimConfig {
                 .or_else(|| positive("eps", eps)),
         }
     }
+}
+
+/// How the networks of a model are trained: an optimiser, and the average that is kept of the
+/// parameters it passes through.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Optimizer {
+    /// The rule of an update.
+    pub rule: OptimConfig,
+    /// Decay of the moving average, the same at every update, or 0 for none:
+    /// average ← ema·average + (1 - ema)·p once p is updated. It starts as a copy of the initial
+    /// parameters, and what these still weigh is not taken out. Networks that make images have one;
+    /// their running statistics stay those of training.
+    pub ema: f64,
+}
+
+impl Optimizer {
+    /// A sentence about a value that makes no sense, if there is one.
+    pub fn fault(&self) -> Option<String> {
+        let fault = || format!("train.ema = {} must be at least 0 and below 1", self.ema);
+        self.rule.fault().or_else(|| (!(0.0..1.0).contains(&self.ema)).then(fault))
+    }
+
+    /// Whether it keeps an average of the parameters of `net`.
+    pub fn averages(&self, net: &Network) -> bool {
+        self.ema > 0.0 && net.makes_images
+    }
+
+    /// Names of the states of the parameters' size that it keeps for `net`.
+    pub fn states(&self, net: &Network) -> Vec<String> {
+        let average = self.averages(net).then(|| net.average_state());
+        self.rule.buffers().iter().map(|buffer| net.moment_state(buffer)).chain(average).collect()
+    }
 
     /// Adds one descent step on `loss` for the parameters of `net` to the graph. Parameters the
     /// loss does not depend on see a zero gradient.
@@ -105,20 +137,23 @@ impl OptimConfig {
     fn update(&self, g: &Graph, grads: &Var, net: &Network) {
         let p = net.flat(g);
         let updates = net.updates(g);
-        let buffers: Vec<Var> = self.buffers().iter().map(|name| net.moment(g, name)).collect();
-        match *self {
+        let buffers: Vec<Var> = self.rule.buffers().iter().map(|name| net.moment(g, name)).collect();
+        let average = || Average { state: net.average(g), rate: (1.0 - self.ema) as f32 };
+        let average = self.averages(net).then(average);
+        let average = average.as_ref();
+        match self.rule {
             OptimConfig::Sgd { lr, decay, momentum, weight_decay } => {
                 let o = Sgd { lr: lr as f32, decay, momentum: momentum as f32, weight_decay: weight_decay as f32 };
-                g.sgd(&o, grads, &updates, &p, &buffers[0]);
+                g.sgd(&o, grads, &updates, &p, &buffers[0], average);
             }
             OptimConfig::Rmsprop { lr, decay, alpha, eps, momentum, centered } => {
                 let (lr, alpha, eps, momentum) = (lr as f32, alpha as f32, eps as f32, momentum as f32);
                 let o = RmsProp { lr, decay, alpha, eps, momentum, centered };
-                g.rmsprop(&o, grads, &updates, &p, [&buffers[0], &buffers[1], &buffers[2]]);
+                g.rmsprop(&o, grads, &updates, &p, [&buffers[0], &buffers[1], &buffers[2]], average);
             }
             OptimConfig::Adam { lr, decay, beta1, beta2, eps } => {
                 let o = Adam { lr: lr as f32, decay, beta1, beta2, eps: eps as f32 };
-                g.adam(&o, grads, &updates, &p, &buffers[0], &buffers[1]);
+                g.adam(&o, grads, &updates, &p, [&buffers[0], &buffers[1]], average);
             }
         }
         g.advance(&updates);

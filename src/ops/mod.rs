@@ -16,7 +16,7 @@ mod view;
 pub use conv::{ConvSpec, Mask};
 pub use norm::Normed;
 pub use random::Latent;
-pub use update::{Adam, PixelDraw, RmsProp, Sgd};
+pub use update::{Adam, Average, PixelDraw, RmsProp, Sgd};
 
 use crate::graph::{Call, Graph, GraphError, Op, Var};
 use crate::kernels::Kernel;

@@ -53,22 +53,40 @@ pub struct Adam {
     pub eps: f32,
 }
 
+/// A moving average of the parameters, which an optimiser keeps in its own dispatch:
+/// state ← state + rate·(p - state) once p is updated.
+#[derive(Clone, Debug)]
+pub struct Average {
+    /// The average, of the size of the parameters.
+    pub state: Var,
+    /// 1 - decay, above 0.
+    pub rate: f32,
+}
+
+/// The rate a kernel is given, which is 0 where no average is kept.
+fn rate(average: Option<&Average>) -> f32 {
+    average.map_or(0.0, |average| average.rate)
+}
+
 impl Graph {
-    /// One dispatch of SGD: updates `p` and its momentum `v` from the gradient `g`; `updates` counts
-    /// the steps made so far.
-    pub fn sgd(&self, o: &Sgd, g: &Var, updates: &Var, p: &Var, v: &Var) {
+    /// One dispatch of SGD: updates `p`, its momentum `v` and the average from the gradient `g`;
+    /// `updates` counts the steps made so far.
+    pub fn sgd(&self, o: &Sgd, g: &Var, updates: &Var, p: &Var, v: &Var, average: Option<&Average>) {
         let kernel = sgd::Sgd {
             len: p.len() as u32,
             lr: o.lr,
             ln_decay: o.decay.ln() as f32,
             momentum: o.momentum,
             weight_decay: o.weight_decay,
+            average_rate: rate(average),
         };
-        self.update(launch(kernel), &[Some(g), Some(updates)], &[p, v]);
+        self.descend(launch(kernel), g, updates, &[p, v], average);
     }
 
-    /// One dispatch of RMSprop: updates `p`, the mean square, the mean and the momentum from `g`.
-    pub fn rmsprop(&self, o: &RmsProp, g: &Var, updates: &Var, p: &Var, [square, mean, momentum]: [&Var; 3]) {
+    /// One dispatch of RMSprop: updates `p`, its `buffers`, which are the mean square, the mean and the
+    /// momentum, and the average from `g`.
+    pub fn rmsprop(&self, o: &RmsProp, g: &Var, updates: &Var, p: &Var, buffers: [&Var; 3], average: Option<&Average>) {
+        let [square, mean, momentum] = buffers;
         let kernel = rmsprop::RmsProp {
             len: p.len() as u32,
             lr: o.lr,
@@ -77,14 +95,22 @@ impl Graph {
             eps: o.eps,
             momentum: o.momentum,
             centered: o.centered.into(),
+            average_rate: rate(average),
         };
-        self.update(launch(kernel), &[Some(g), Some(updates)], &[p, square, mean, momentum]);
+        self.descend(launch(kernel), g, updates, &[p, square, mean, momentum], average);
     }
 
-    /// One dispatch of Adam: updates `p` and the moments `m` and `v` from the gradient `g`.
-    pub fn adam(&self, o: &Adam, g: &Var, updates: &Var, p: &Var, m: &Var, v: &Var) {
+    /// One dispatch of Adam: updates `p`, the moments `[m, v]` and the average from the gradient `g`.
+    pub fn adam(&self, o: &Adam, g: &Var, updates: &Var, p: &Var, [m, v]: [&Var; 2], average: Option<&Average>) {
         let kernel = adam::Adam::new(p.len() as u32, o.lr, o.decay.ln() as f32, (o.beta1, o.beta2), o.eps);
-        self.update(launch(kernel), &[Some(g), Some(updates)], &[p, m, v]);
+        let kernel = adam::Adam { average_rate: rate(average), ..kernel };
+        self.descend(launch(kernel), g, updates, &[p, m, v], average);
+    }
+
+    /// An optimiser's launch; the average is the last of what it writes.
+    fn descend(&self, body: Body, g: &Var, updates: &Var, states: &[&Var], average: Option<&Average>) {
+        let targets: Vec<&Var> = states.iter().copied().chain(average.map(|average| &average.state)).collect();
+        self.update(body, &[Some(g), Some(updates)], &targets);
     }
 
     /// state ← state + rate·(scale·x - state)

@@ -22,7 +22,7 @@ pub use feed::{Feed, Upload};
 pub use listing::Totals;
 pub use pixel::{NotPerPixel, PixelProgram};
 pub use plan::{Options, PlanError, plan, plan_recomputing};
-pub use run::{Device, DeviceError, Pending, Runner, Store};
+pub use run::{Device, DeviceError, Pending, Ring, Runner, Store};
 
 pub(crate) use fuse::is_run;
 

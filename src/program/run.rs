@@ -3,7 +3,7 @@
 use super::feed::Room;
 use super::recorder::Recorder;
 use super::{Capacity, Exceeded, Feed, Launch, PlanError, Program, Purpose, Upload, View};
-use crate::gpu::{Gpu, GpuError, Readback, Ready, Span};
+use crate::gpu::{self, Gpu, GpuError, Readback, Ready, Span};
 use crate::kernels::{Caps, Class, Precision, Slot};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
@@ -151,6 +151,32 @@ impl Pending {
     }
 }
 
+/// A state that is read time and again while programs run, through buffers that are used again.
+pub struct Ring(Held);
+
+enum Held {
+    Host(Rc<RefCell<Vec<f32>>>),
+    Gpu(Arc<Gpu>, gpu::Ring),
+}
+
+impl Ring {
+    /// Starts reading the whole state behind everything submitted so far.
+    pub fn start_read(&mut self) -> Pending {
+        Pending(match &mut self.0 {
+            Held::Host(host) => Arrival::Done(host.borrow().clone()),
+            Held::Gpu(gpu, ring) => Arrival::Gpu(gpu.clone(), gpu.start_ring(ring)),
+        })
+    }
+
+    /// Buffers that reading has made so far on the device.
+    pub fn made(&self) -> usize {
+        match &self.0 {
+            Held::Host(_) => 0,
+            Held::Gpu(_, ring) => ring.made(),
+        }
+    }
+}
+
 /// The named buffers that programs share on one device.
 pub struct Store {
     device: Device,
@@ -195,6 +221,10 @@ impl Store {
         Ok(())
     }
 
+    fn state(&self, name: &str) -> Result<&(Memory, usize), DeviceError> {
+        self.states.get(name).ok_or_else(|| DeviceError::Name { kind: "state", name: name.into() })
+    }
+
     /// Reads a whole state.
     pub fn read(&self, name: &str) -> Result<Vec<f32>, DeviceError> {
         self.start_read(name)?.take()
@@ -202,9 +232,27 @@ impl Store {
 
     /// Starts reading a whole state behind everything submitted so far.
     pub fn start_read(&self, name: &str) -> Result<Pending, DeviceError> {
-        let state = self.states.get(name);
-        let (memory, len) = state.ok_or_else(|| DeviceError::Name { kind: "state", name: name.into() })?;
+        let (memory, len) = self.state(name)?;
         Ok(memory.start_read(&self.device, 0, *len))
+    }
+
+    /// A ring that reads a whole state, in the memory that it has now.
+    pub fn ring(&self, name: &str) -> Result<Ring, DeviceError> {
+        let (memory, len) = self.state(name)?;
+        Ok(Ring(match (memory, &self.device) {
+            (Memory::Gpu(span), Device::Gpu(gpu)) => Held::Gpu(gpu.clone(), gpu.ring(span.slice(0, *len))),
+            (Memory::Host(host), _) => Held::Host(host.clone()),
+            (Memory::Gpu(_), _) => Held::Host(Rc::default()),
+        }))
+    }
+
+    /// Lets two states of one length trade names. Programs that are ready keep to the memory they have.
+    pub fn exchange(&mut self, one: &str, other: &str) {
+        if let (Some(first), Some(second)) = (self.states.get(one).cloned(), self.states.get(other).cloned()) {
+            debug_assert_eq!(first.1, second.1);
+            self.states.insert(one.into(), second);
+            self.states.insert(other.into(), first);
+        }
     }
 
     /// Names of all states.
@@ -222,7 +270,7 @@ pub struct Runner {
     recorder: Option<Recorder>,
     /// The input that is fed, and where its uploads go when they have been used.
     fed: Option<(View, Sender<Upload>)>,
-    in_flight: VecDeque<crate::gpu::Submission>,
+    in_flight: VecDeque<gpu::Submission>,
     host: Duration,
 }
 
@@ -470,7 +518,8 @@ fn run_on_host(launch: &Launch, memory: &[Memory], device: &Device) {
             .map(|b| b.as_ref().map_or(&[][..], |(data, v)| &data[v.offset..v.offset + v.len]))
             .collect();
         reads.resize(needed, &[]);
-        let mut writes: Vec<&mut [f32]> = launch.writes.iter().map(|_| &mut [][..]).collect();
+        // Absent writes come last and have no elements.
+        let mut writes: Vec<&mut [f32]> = launch.kernel.signature().writes.iter().map(|_| &mut [][..]).collect();
         let mut next = order.iter().peekable();
         for (buffer, data) in std::iter::zip(&buffers, &mut taken) {
             let (mut rest, mut start) = (data.as_mut_slice(), 0);

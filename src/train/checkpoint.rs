@@ -1,8 +1,9 @@
 //! Checkpoints: safetensors with PyTorch's names, written whole or not at all.
 
-use super::Session;
+use super::{Session, Weights};
 use crate::files::replace;
 use crate::models::ModelConfig;
+use crate::nn::ParamInfo;
 use crate::program::{DeviceError, Pending};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
@@ -17,6 +18,9 @@ const FORMAT: u32 = 1;
 /// The only key of the file's metadata. One key, because the order of several would change from
 /// file to file, and equal runs are to leave equal files.
 const KEY: &str = "limn";
+
+/// What stands before a parameter's name in the name of its average.
+const AVERAGE: &str = "average.";
 
 /// What can go wrong with a checkpoint.
 #[derive(Debug, thiserror::Error)]
@@ -99,35 +103,42 @@ impl Item {
     }
 }
 
-/// Parameters and running statistics: what a trained model is.
-fn weights(session: &Session) -> Vec<Item> {
+/// Items of some tensors of a network, named with `prefix`, that lie in one state of `state_len` elements.
+fn parts(prefix: &'static str, infos: &[ParamInfo], state: String, state_len: usize) -> impl Iterator<Item = Item> {
+    infos.iter().map(move |info| Item {
+        tensor: format!("{prefix}{}", info.name),
+        shape: info.shape.clone(),
+        dtype: Dtype::F32,
+        state: state.clone(),
+        state_len,
+        offset: info.offset,
+    })
+}
+
+/// Parameters and running statistics: what a trained model is. Averaged parameters take the place of
+/// the trained ones in networks that make images.
+fn weights(session: &Session, weights: Weights) -> Vec<Item> {
     let mut items = Vec::new();
     for net in session.model.networks() {
-        let parts =
-            [(&net.params, net.params_state(), net.flat_len()), (&net.stats, net.stats_state(), net.stats_len())];
-        for (infos, state, state_len) in parts {
-            items.extend(infos.iter().map(|p| Item {
-                tensor: p.name.clone(),
-                shape: p.shape.clone(),
-                dtype: Dtype::F32,
-                state: state.clone(),
-                state_len,
-                offset: p.offset,
-            }));
-        }
+        let averaged = weights == Weights::Averaged && net.makes_images;
+        let prefix = if averaged { AVERAGE } else { "" };
+        items.extend(parts(prefix, &net.params, net.params_state(), net.flat_len()));
+        items.extend(parts("", &net.stats, net.stats_state(), net.stats_len()));
     }
     items
 }
 
-/// What going on with a run needs beside the weights: moments and counters.
+/// What going on with a run needs beside the weights: averages, moments and counters.
 fn progress(session: &Session) -> Vec<Item> {
-    let mut items = Vec::new();
+    let networks = session.model.networks().into_iter().filter(|net| session.optim.averages(net));
+    let mut items: Vec<Item> =
+        networks.flat_map(|net| parts(AVERAGE, &net.params, net.average_state(), net.flat_len())).collect();
     let mut whole = |tensor: String, state: String, len: usize, dtype| {
         items.push(Item { tensor, shape: vec![len], dtype, state, state_len: len, offset: 0 });
     };
     for net in session.model.networks() {
-        for buffer in session.optim.buffers() {
-            let name = format!("{}.{buffer}", net.name);
+        for buffer in session.optim.rule.buffers() {
+            let name = net.moment_state(buffer);
             whole(format!("optim.{name}"), name, net.flat_len(), Dtype::F32);
         }
         whole(format!("optim.{}.updates", net.name), net.updates_state(), 1, Dtype::U32);
@@ -160,7 +171,7 @@ fn read_states(session: &Session, items: &[Item]) -> Result<BTreeMap<String, Vec
 
 /// The first parameter or running statistic that is not finite, by name.
 pub fn not_finite(session: &Session) -> Result<Option<String>, DeviceError> {
-    let items = weights(session);
+    let items = weights(session, Weights::Trained);
     let states = read_states(session, &items)?;
     Ok(first_not_finite(&items, &states).map(String::from))
 }
@@ -179,7 +190,7 @@ fn first_not_finite<'a>(items: &'a [Item], states: &BTreeMap<String, Vec<f32>>) 
 /// # Errors
 /// [`CheckpointError::NotFinite`] before anything is written, [`CheckpointError::Io`].
 pub fn save(path: &Path, session: &Session, step: u64) -> Result<(), CheckpointError> {
-    let items: Vec<Item> = weights(session).into_iter().chain(progress(session)).collect();
+    let items: Vec<Item> = weights(session, Weights::Trained).into_iter().chain(progress(session)).collect();
     let states = read_states(session, &items)?;
     if let Some(tensor) = first_not_finite(&items, &states) {
         return Err(CheckpointError::NotFinite { tensor: tensor.into() });
@@ -209,16 +220,18 @@ pub fn save(path: &Path, session: &Session, step: u64) -> Result<(), CheckpointE
 /// # Errors
 /// One sentence that names the file and the tensor; then nothing has been loaded.
 pub fn load(path: &Path, session: &mut Session) -> Result<u64, CheckpointError> {
-    let items: Vec<Item> = weights(session).into_iter().chain(progress(session)).collect();
+    let items: Vec<Item> = weights(session, Weights::Trained).into_iter().chain(progress(session)).collect();
     let info = load_items(path, session, &items, true)?;
     Ok(info.step)
 }
 
-/// Loads the parameters and running statistics only, for a session that will not train. Returns
-/// the training steps done. Errors as [`load`].
-pub fn load_weights(path: &Path, session: &mut Session) -> Result<u64, CheckpointError> {
-    let items = weights(session);
-    Ok(load_items(path, session, &items, false)?.step)
+/// Loads the running statistics and these of the parameters only, for a session that will not train.
+/// Returns the training steps done. Errors as [`load`].
+pub fn load_weights(path: &Path, session: &mut Session, which: Weights) -> Result<u64, CheckpointError> {
+    let items = weights(session, which);
+    let info = load_items(path, session, &items, false)?;
+    session.weights = which;
+    Ok(info.step)
 }
 
 fn load_items(

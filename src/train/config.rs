@@ -5,7 +5,7 @@ use super::step::HISTORY_ROWS;
 use crate::data::Geometry;
 use crate::kernels::Precision;
 use crate::models::ModelConfig;
-use crate::nn::OptimConfig;
+use crate::nn::{OptimConfig, Optimizer};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -112,6 +112,10 @@ pub struct TrainConfig {
     /// and the same bits.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub recompute: bool,
+    /// Decay of a moving average of the weights, which samples and figures are then made with; 0 for
+    /// none. See [`Optimizer::ema`].
+    #[serde(default)]
+    pub ema: f64,
     /// How products are computed. [`super::train`] writes down what its device was opened for.
     #[serde(default, skip_serializing_if = "is_full")]
     pub precision: Precision,
@@ -188,6 +192,11 @@ impl Config {
         value.and_then(|v| v.get("kind")?.as_str().map(String::from)).unwrap_or_default()
     }
 
+    /// How the model's networks are trained.
+    pub fn optimizer(&self) -> Optimizer {
+        Optimizer { rule: self.optim.clone(), ema: self.train.ema }
+    }
+
     /// What to call the run in a sentence.
     pub fn name_or_kind(&self) -> String {
         if self.name.is_empty() { self.model_kind() } else { self.name.clone() }
@@ -226,7 +235,7 @@ impl Config {
         if let Some((key, value)) = table.iter().find(|(_, v)| !finite(v)) {
             return Some(format!("optim.{key} = {value} must be a finite number"));
         }
-        self.optim.fault()
+        self.optimizer().fault()
     }
 
     fn model_fault(&self) -> Option<String> {
@@ -353,6 +362,8 @@ mod tests {
         c.set("train.precision=mixed").unwrap();
         assert_eq!(c.train.precision, Precision::Mixed);
         assert_eq!(load(&c.to_toml().unwrap()).unwrap(), c);
+        c.set("train.ema=.5").unwrap();
+        assert_eq!(c.optimizer().ema, 0.5);
         c.set("train.recompute=true").unwrap();
         assert!(c.train.recompute);
         assert_eq!(load(&c.to_toml().unwrap()).unwrap(), c);
@@ -366,6 +377,7 @@ mod tests {
             ("train.batch=-1", "train.batch: -1 must not be negative"),
             ("train.precision=half", "train.precision: unknown variant `half`, expected `full` or `mixed`"),
             ("train.precison=full", "did you mean train.precision"),
+            ("train.em=0.9", "did you mean train.ema?"),
             ("optim.centered=1", "optim.centered: expected true or false, found an integer"),
             ("model.kind=vae", "it is \"dcgan\" and cannot be changed"),
             ("model.loss=hinge", "unknown variant"),
@@ -387,6 +399,9 @@ mod tests {
             ("vae", "train.steps=0", "train.steps = 0 must be at least 1"),
             ("vae", "optim.lr=nan", "optim.lr = nan must be a finite number"),
             ("vae", "optim.lr=0", "optim.lr = 0 must be above 0"),
+            ("vae", "train.ema=1", "train.ema = 1 must be at least 0 and below 1"),
+            ("vae", "train.ema=-0.1", "train.ema = -0.1 must be at least 0 and below 1"),
+            ("vae", "train.ema=nan", "train.ema = NaN must be at least 0 and below 1"),
             ("vae", "model.hidden=0", "model.hidden = 0 must be at least 1"),
             ("vae", "model.hidden=9999999", "model.hidden = 9999999 must be at most 65536"),
             ("vae", "model.channels=2", "with 2 channels is not possible"),

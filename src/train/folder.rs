@@ -1,8 +1,9 @@
 //! A run's folder: what lies where, and opening it.
 
 use super::checkpoint::{self, CheckpointError};
-use super::{Config, ConfigError, Session, SessionError};
+use super::{Config, ConfigError, Session, SessionError, Weights};
 use crate::files::replace;
+use crate::nn::Optimizer;
 use crate::program::Device;
 use crate::tune::Choices;
 use std::fs::{self, File};
@@ -22,6 +23,12 @@ pub enum RunError {
     /// A run without a checkpoint.
     #[error("{} has no checkpoint yet; train it with `limn train --resume {}`", .path.display(), .path.display())]
     NoCheckpoint {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Averaged weights were asked of a run that keeps none.
+    #[error("{} keeps no averaged weights; a run keeps them with --set train.ema=0.999", .path.display())]
+    NoAverages {
         /// The folder.
         path: PathBuf,
     },
@@ -175,18 +182,27 @@ impl RunDir {
         self.path.join("log.txt")
     }
 
-    /// The trained model on a device, and the training steps it has seen. Moments stay in the file.
+    /// The trained model on a device, and the training steps it has seen. It has these `weights`; where
+    /// they are not said, averaged ones if the run keeps them. Moments stay in the file.
     ///
     /// # Errors
-    /// [`RunError::NoCheckpoint`], or what is wrong with the checkpoint or the device.
-    pub fn session(&self, device: Device) -> Result<(Session, u64), RunError> {
+    /// [`RunError::NoCheckpoint`], [`RunError::NoAverages`], or what is wrong with the checkpoint or the device.
+    pub fn session(&self, device: Device, weights: Option<Weights>) -> Result<(Session, u64), RunError> {
         if !self.checkpoint().is_file() {
             return Err(RunError::NoCheckpoint { path: self.path.clone() });
         }
-        let c = &self.config;
-        let mut session = Session::new(&c.model, &c.optim, c.train.seed, device)?;
+        let (c, kept) = (&self.config, self.config.train.ema > 0.0);
+        let weights = match weights {
+            Some(Weights::Averaged) if !kept => return Err(RunError::NoAverages { path: self.path.clone() }),
+            Some(weights) => weights,
+            None if kept => Weights::Averaged,
+            None => Weights::Trained,
+        };
+        // Averages that are loaded are the parameters of a model that is not trained, and need none.
+        let optim = Optimizer { ema: 0.0, ..c.optimizer() };
+        let mut session = Session::new(&c.model, &optim, c.train.seed, device)?;
         session.choices = self.load_choices(session.store.device())?;
-        let step = checkpoint::load_weights(&self.checkpoint(), &mut session)?;
+        let step = checkpoint::load_weights(&self.checkpoint(), &mut session, weights)?;
         Ok((session, step))
     }
 

@@ -3,7 +3,7 @@
 use super::{SessionError, train_source};
 use crate::kernels::Caps;
 use crate::models::Model;
-use crate::nn::OptimConfig;
+use crate::nn::Optimizer;
 use crate::program::{Capacity, Device, Options, Program, Purpose, plan, plan_recomputing};
 use crate::tune::Choices;
 
@@ -13,7 +13,7 @@ pub struct Step<'a> {
     /// The model.
     pub model: &'a dyn Model,
     /// Its optimiser.
-    pub optim: &'a OptimConfig,
+    pub optim: &'a Optimizer,
     /// The run's seed.
     pub seed: u64,
     /// Whether activations are computed again rather than held.
@@ -56,7 +56,7 @@ impl Step<'_> {
 pub struct Memory {
     /// Parameters.
     pub parameters: u64,
-    /// The optimiser's buffers.
+    /// The optimiser's buffers, and the averages it keeps of the parameters.
     pub optimizer: u64,
     /// Gradients of the parameters.
     pub gradients: u64,
@@ -72,20 +72,18 @@ pub struct Memory {
 
 impl Memory {
     /// Adds up the buffers of a step of `model`.
-    pub fn of(program: &Program, model: &dyn Model, optim: &OptimConfig) -> Memory {
+    pub fn of(program: &Program, model: &dyn Model, optim: &Optimizer) -> Memory {
         let mut memory = Memory { activations: program.totals().unshared, ..Memory::default() };
         for buffer in &program.buffers {
             *match &buffer.purpose {
                 Purpose::State(name) => {
-                    let mut networks = model.networks().into_iter();
-                    let moment = |name: &str, net: &str| {
-                        name.strip_prefix(net)
-                            .is_some_and(|rest| optim.buffers().iter().any(|b| rest == format!(".{b}")))
-                    };
-                    match networks.find(|net| *name == net.params_state() || moment(name, &net.name)) {
-                        Some(net) if *name == net.params_state() => &mut memory.parameters,
-                        Some(_) => &mut memory.optimizer,
-                        None => &mut memory.records,
+                    let networks = model.networks();
+                    if networks.iter().any(|net| *name == net.params_state()) {
+                        &mut memory.parameters
+                    } else if networks.iter().any(|net| optim.states(net).contains(name)) {
+                        &mut memory.optimizer
+                    } else {
+                        &mut memory.records
                     }
                 }
                 Purpose::Input(_) => &mut memory.inputs,
@@ -118,7 +116,7 @@ mod tests {
         let config = Config::preset("vae-conv").unwrap();
         let model = config.model.build().unwrap();
         for recompute in [false, true] {
-            let step = Step { model: model.as_ref(), optim: &config.optim, seed: 0, recompute, choices: None };
+            let step = Step { model: model.as_ref(), optim: &config.optimizer(), seed: 0, recompute, choices: None };
             let takes = |batch: usize| {
                 let program = step.program(batch, None).unwrap();
                 let capacity = Capacity { buffer: u64::MAX, total: Some(0) };
@@ -142,15 +140,19 @@ mod tests {
 
     #[test]
     fn the_parts_of_a_steps_memory_add_up() {
-        for (name, _) in crate::train::PRESETS {
-            let config = Config::preset(name).unwrap();
-            let model = config.model.build().unwrap();
-            let step = Step { model: model.as_ref(), optim: &config.optim, seed: 0, recompute: false, choices: None };
+        for ((name, _), ema) in crate::train::PRESETS.into_iter().flat_map(|preset| [(preset, 0.0), (preset, 0.9)]) {
+            let mut config = Config::preset(name).unwrap();
+            config.train.ema = ema;
+            let (model, optim) = (config.model.build().unwrap(), config.optimizer());
+            let step = Step { model: model.as_ref(), optim: &optim, seed: 0, recompute: false, choices: None };
             let program = step.program(config.train.batch, None).unwrap();
-            let memory = Memory::of(&program, model.as_ref(), &config.optim);
+            let memory = Memory::of(&program, model.as_ref(), &optim);
             assert_eq!(memory.peak(), program.totals().memory, "{name}");
-            let flat: usize = model.networks().iter().map(|net| net.flat_len()).sum();
-            let optimizer = flat * config.optim.buffers().len();
+            let networks = model.networks();
+            let flat: usize = networks.iter().map(|net| net.flat_len()).sum();
+            let averages: usize = networks.iter().filter(|net| optim.averages(net)).map(|net| net.flat_len()).sum();
+            assert_eq!(averages > 0, ema > 0.0);
+            let optimizer = flat * config.optim.buffers().len() + averages;
             let [flat, optimizer] = [flat, optimizer].map(|len| 4 * len as u64);
             assert_eq!((memory.parameters, memory.gradients, memory.optimizer), (flat, flat, optimizer), "{name}");
         }

@@ -19,5 +19,5 @@ pub use folder::{RunDir, RunError};
 pub use measure::{Profile, ProfileRow, StepTiming, profile, time_steps};
 pub use memory::{Memory, Step};
 pub use run::{Hooks, Outcome, Sampler, Start, TrainError, Tune, train};
-pub use session::{Session, SessionError};
+pub use session::{Session, SessionError, Weights};
 pub use step::{HISTORY_ROWS, pack, train_source};

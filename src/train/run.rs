@@ -7,7 +7,7 @@ use super::log::{Log, Metrics, Progress, Row, duration};
 use super::{Config, ConfigError, HISTORY_ROWS, Session, SessionError};
 use crate::data::{self, Dataset, Geometry, Order};
 use crate::kernels::{Class, Precision};
-use crate::program::{Device, DeviceError, Pending, Runner};
+use crate::program::{Device, DeviceError, Pending, Ring, Runner};
 use crate::tune;
 use std::collections::VecDeque;
 use std::fs::File;
@@ -164,7 +164,7 @@ pub fn train(start: Start, device: Device, mut hooks: Hooks) -> Result<Outcome, 
         }
     };
     config.train.precision = device.precision();
-    let mut session = Session::new(&config.model, &config.optim, config.train.seed, device)?;
+    let mut session = Session::new(&config.model, &config.optimizer(), config.train.seed, device)?;
     session.recompute = config.train.recompute;
     let dataset = open_data(&mut config, session.model.geometry())?;
     let per_step = session.model.batches_per_step() as u64;
@@ -201,6 +201,7 @@ pub fn train(start: Start, device: Device, mut hooks: Hooks) -> Result<Outcome, 
     introduce(&mut log, &run, &session, &dataset, step..total);
     tuned.iter().flat_map(tune::Report::lines).for_each(|line| log.say(&line));
     let metrics = Metrics::open(&run.metrics(), session.model.losses(), step)?;
+    let history = session.store.ring("history")?;
     let batches = Batches::start(runner.feed("images")?, dataset.train, order, per_step, step..total)
         .map_err(RunError::io("feed", &run.path))?;
     let images = (run.config.train.batch as u64 * per_step) as f64;
@@ -211,6 +212,7 @@ pub fn train(start: Start, device: Device, mut hooks: Hooks) -> Result<Outcome, 
         _lock: lock,
         session,
         runner,
+        history,
         batches,
         log,
         metrics,
@@ -321,6 +323,8 @@ struct Loop<'a> {
     _lock: File,
     session: Session,
     runner: Runner,
+    /// Losses of the last steps.
+    history: Ring,
     batches: Batches,
     log: Log,
     metrics: Metrics,
@@ -413,7 +417,7 @@ impl Loop<'_> {
         let rest = Instant::now();
         self.ticks.push_back(self.now());
         if self.step.is_multiple_of(log_every) {
-            self.ask()?;
+            self.ask();
         }
         self.collect(false)?;
         self.log.tick(self.step);
@@ -428,19 +432,18 @@ impl Loop<'_> {
     }
 
     /// Asks the device for the losses of the steps since it was last asked.
-    fn ask(&mut self) -> Result<(), TrainError> {
+    fn ask(&mut self) {
         if self.asked < self.step {
-            let history = self.session.store.start_read("history").map_err(|e| self.stopped(e))?;
+            let history = self.history.start_read();
             self.blocks.push_back(Block { steps: self.asked..self.step, history });
             self.asked = self.step;
         }
-        Ok(())
     }
 
     /// Takes the losses that have arrived; with `all`, waits for those of every step done.
     fn collect(&mut self, all: bool) -> Result<(), TrainError> {
         if all {
-            self.ask()?;
+            self.ask();
         }
         while let Some(block) = self.blocks.front() {
             let history = if all { block.history.take().map(Some) } else { block.history.try_take() };
@@ -513,7 +516,8 @@ impl Loop<'_> {
     fn draw(&mut self) {
         self.sampled = Some(self.step);
         let path = self.run.samples().join(format!("step-{}.png", self.step));
-        let drawn = (self.hooks.sampler)(&mut self.session, self.run.config.train.samples, &path);
+        let (sampler, samples) = (&mut self.hooks.sampler, self.run.config.train.samples);
+        let drawn = self.session.with_averages(|session| sampler(session, samples, &path));
         if let Err(error) = drawn {
             self.log.say(&format!("no picture of samples at step {}: {error}", self.step));
         }

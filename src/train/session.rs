@@ -4,7 +4,7 @@ use super::memory::Step;
 use crate::graph::{Graph, GraphError, Noise};
 use crate::kernels::philox::Domain;
 use crate::models::{Model, ModelConfig};
-use crate::nn::OptimConfig;
+use crate::nn::Optimizer;
 use crate::program::{Capacity, Device, DeviceError, Exceeded, Options, PlanError, Runner, Source, Store, plan};
 use crate::tune::{Choices, Progress, Report, TuneError, Tuner};
 
@@ -70,6 +70,24 @@ impl From<crate::program::PlanError> for SessionError {
     }
 }
 
+/// Which parameters images and figures are made with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weights {
+    /// Those that training has arrived at.
+    Trained,
+    /// Their moving average, in networks that make images.
+    Averaged,
+}
+
+impl std::fmt::Display for Weights {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Weights::Trained => "trained",
+            Weights::Averaged => "averaged",
+        })
+    }
+}
+
 /// A model, the states of its networks on a device, and what makes a run reproducible.
 pub struct Session {
     /// The model.
@@ -77,20 +95,22 @@ pub struct Session {
     /// Its sizes.
     pub config: ModelConfig,
     /// Its optimiser.
-    pub optim: OptimConfig,
+    pub optim: Optimizer,
     /// The run's seed.
     pub seed: u64,
     /// Whether training computes activations again rather than hold them.
     pub recompute: bool,
-    /// Parameters, statistics, moments, counters.
+    /// Parameters, statistics, moments, averages, counters.
     pub store: Store,
+    /// Which parameters programs made now see.
+    pub weights: Weights,
     /// Variants its programs take where measuring has chosen them.
     pub choices: Option<Choices>,
 }
 
 impl Session {
-    /// A model with freshly drawn parameters.
-    pub fn new(config: &ModelConfig, optim: &OptimConfig, seed: u64, device: Device) -> Result<Session, SessionError> {
+    /// A model with freshly drawn parameters; averages of them start as copies.
+    pub fn new(config: &ModelConfig, optim: &Optimizer, seed: u64, device: Device) -> Result<Session, SessionError> {
         let model = config.build().map_err(SessionError::Config)?;
         if let Some(fault) = optim.fault() {
             return Err(SessionError::Config(fault));
@@ -99,12 +119,16 @@ impl Session {
         for net in model.networks() {
             let (params, stats) = net.initial(seed);
             store.write(&net.params_state(), &params)?;
+            if optim.averages(net) {
+                store.write(&net.average_state(), &params)?;
+            }
             if !stats.is_empty() {
                 store.write(&net.stats_state(), &stats)?;
             }
         }
         let (config, optim) = (config.clone(), optim.clone());
-        Ok(Session { model, config, optim, seed, recompute: false, store, choices: None })
+        let (recompute, weights) = (false, Weights::Trained);
+        Ok(Session { model, config, optim, seed, recompute, store, weights, choices: None })
     }
 
     /// An empty graph whose noise belongs to `domain` and counts its steps in the state `clock`.
@@ -127,6 +151,22 @@ impl Session {
         let program = step.program(batch, self.store.device().caps());
         let tried = program.and_then(|program| Ok(Runner::new(program, &mut self.store)?));
         tried.map_err(|error| self.step().refusal(error, batch, self.store.device()))
+    }
+
+    /// Lets `look` see averages in the place of the trained parameters, where they are kept. A training
+    /// step made before goes on with what it had.
+    pub fn with_averages<T>(&mut self, look: impl FnOnce(&mut Session) -> T) -> T {
+        let averaged = self.model.networks().into_iter().filter(|net| self.optim.averages(net));
+        let states: Vec<[String; 2]> = averaged.map(|net| [net.params_state(), net.average_state()]).collect();
+        let before = self.weights;
+        if !states.is_empty() {
+            self.weights = Weights::Averaged;
+        }
+        states.iter().for_each(|[one, other]| self.store.exchange(one, other));
+        let seen = look(self);
+        states.iter().for_each(|[one, other]| self.store.exchange(one, other));
+        self.weights = before;
+        seen
     }
 
     /// Plans a program and makes it ready on this session's device and states.

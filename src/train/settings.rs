@@ -51,7 +51,7 @@ fn nearest_in<'a>(prefix: &str, wanted: &str, names: impl IntoIterator<Item = &'
 }
 
 /// Keys that a complete file may leave out: it says epochs, or is from before there was the setting.
-const OPTIONAL: [&str; 3] = ["train.steps", "train.precision", "train.recompute"];
+const OPTIONAL: [&str; 4] = ["train.steps", "train.precision", "train.recompute", "train.ema"];
 
 /// A complete table of settings under edit.
 pub(super) struct Settings(Table);
@@ -73,7 +73,8 @@ impl Settings {
     fn keys(&self) -> Vec<String> {
         let mut keys: Vec<String> = OPTIONAL.map(String::from).into();
         for (section, table) in &self.0 {
-            keys.extend(table.as_table().into_iter().flat_map(Table::keys).map(|key| format!("{section}.{key}")));
+            let present = table.as_table().into_iter().flat_map(Table::keys).map(|key| format!("{section}.{key}"));
+            keys.extend(present.filter(|key| !OPTIONAL.contains(&key.as_str())));
         }
         keys
     }

@@ -3,7 +3,7 @@
 use crate::graph::{Graph, GraphError, Noise};
 use crate::kernels::philox::Domain;
 use crate::models::Model;
-use crate::nn::OptimConfig;
+use crate::nn::Optimizer;
 use crate::program::Source;
 
 /// Steps whose losses the device remembers until the host reads them.
@@ -13,7 +13,7 @@ pub const HISTORY_ROWS: usize = 256;
 /// losses in row `step % HISTORY_ROWS` of the state `history`, and advances the state `clock`.
 ///
 /// The input `images` holds `batch · batches_per_step` images [c,h,w] of bytes, four to a word.
-pub fn train_source(model: &dyn Model, optim: &OptimConfig, batch: usize, seed: u64) -> Result<Source, GraphError> {
+pub fn train_source(model: &dyn Model, optim: &Optimizer, batch: usize, seed: u64) -> Result<Source, GraphError> {
     let g = Graph::new(Noise { seed, domain: Domain::Train as u32, clock: "clock".into() });
     let [c, h, w] = model.geometry();
     let n = batch * model.batches_per_step();
