@@ -205,7 +205,7 @@ fn mixed_variants_fit_the_devices_they_are_offered_to() {
                 }
             }
         }
-        assert_eq!(names.len(), if caps.coop.is_some() { 6 } else { 3 }, "{caps:?}: {names:?}");
+        assert_eq!(names.len(), if caps.coop.is_some() { 9 } else { 6 }, "{caps:?}: {names:?}");
     }
 }
 

@@ -41,13 +41,16 @@ pub(super) struct Tile {
     pub columns: u32,
     /// Terms that pass through workgroup memory at a time.
     pub terms: u32,
+    /// Lines, and columns, of an invocation's sums where they are in its registers: 4 or 8.
+    edge: u32,
     unit: Unit,
 }
 
 /// The shaders of one role.
 pub(super) struct Shaders {
-    pub f32: Shader,
-    pub f16: Shader,
+    /// With 4 x 4 sums to an invocation, with 8 x 8.
+    pub f32: [Shader; 2],
+    pub f16: [Shader; 2],
     /// With fragments of 8 x 8, of 16 x 16.
     pub coop: [Shader; 2],
     pub emulated: [Shader; 2],
@@ -57,9 +60,14 @@ pub(super) struct Shaders {
 macro_rules! shaders {
     ($role:literal, $peaks:literal $(, $lib:literal)*) => {
         $crate::kernels::tiles::Shaders {
-            f32: $crate::kernels::shader!("tile" as concat!("tile_", $role), "operand_f32" $(, $lib)*),
-            f16: $crate::kernels::shader!("tile" as concat!("tile_f16_", $role);
-                $crate::kernels::tiles::peaks!($peaks);, "operand_f16" $(, $lib)*),
+            f32: [
+                $crate::kernels::shader!("tile" as concat!("tile_", $role), "operand_f32" $(, $lib)*),
+                $crate::kernels::shader!("tile_wide" as concat!("tile_wide_", $role), "operand_f32" $(, $lib)*),
+            ],
+            f16: [
+                $crate::kernels::tiles::shaders!(@@@ "tile", $role, $peaks $(, $lib)*),
+                $crate::kernels::tiles::shaders!(@@@ "tile_wide", $role, $peaks $(, $lib)*),
+            ],
             coop: [
                 $crate::kernels::tiles::shaders!(@ 8, $role, $peaks $(, $lib)*),
                 $crate::kernels::tiles::shaders!(@ 16, $role, $peaks $(, $lib)*),
@@ -69,6 +77,10 @@ macro_rules! shaders {
                 $crate::kernels::tiles::shaders!(@@ 16, $role, $peaks $(, $lib)*),
             ],
         }
+    };
+    (@@@ $tile:literal, $role:literal, $peaks:literal $(, $lib:literal)*) => {
+        $crate::kernels::shader!($tile as concat!($tile, "_f16_", $role);
+            $crate::kernels::tiles::peaks!($peaks);, "operand_f16" $(, $lib)*)
     };
     (@ $edge:literal, $role:literal, $peaks:literal $(, $lib:literal)*) => {
         $crate::kernels::shader!("coop" as concat!("coop_", $edge, "_", $role);
@@ -104,28 +116,34 @@ pub(super) use peaks;
 /// Every tile variant a device can run, those of the asked precision first; of each kind the one of
 /// least `waste(lines, columns)` first.
 pub(super) fn tiles(caps: &Caps, waste: impl Fn(u32, u32) -> f64) -> Vec<Tile> {
-    let registers = |names: [&'static str; 3], unit| {
-        let sizes = [(64, 64, 16), (128, 32, 16), (256, 16, 8)];
-        std::iter::zip(names, sizes).map(move |(name, (lines, columns, terms))| Tile {
-            name,
-            lines,
-            columns,
-            terms,
-            unit,
-        })
+    // Those of 8 x 8 sums wait for a tuner: where registers are few, or products small, they are slow.
+    let registers = |names: [&'static str; 6], unit| {
+        let sizes =
+            [(64, 64, 16, 4), (128, 32, 16, 4), (256, 16, 8, 4), (128, 128, 8, 8), (128, 64, 16, 8), (64, 128, 8, 8)];
+        let make = |(name, (lines, columns, terms, edge))| Tile { name, lines, columns, terms, edge, unit };
+        std::iter::zip(names, sizes).map(make).filter(|tile| tile.fits(caps)).collect::<Vec<_>>()
     };
     let sorted = |mut tiles: Vec<Tile>| {
-        tiles.sort_by(|a, b| waste(a.lines, a.columns).total_cmp(&waste(b.lines, b.columns)));
+        let order = |t: &Tile| (t.edge, waste(t.lines, t.columns));
+        tiles.sort_by(|a, b| order(a).0.cmp(&order(b).0).then(order(a).1.total_cmp(&order(b).1)));
         tiles
     };
     let mut all = Vec::new();
     if caps.precision == Precision::Mixed && caps.f16 {
         let coop: Vec<Tile> = caps.coop.iter().flat_map(|coop| fragments(*coop)).collect();
-        all.extend(sorted(coop).into_iter().filter(|tile| tile.fits(caps)));
-        let names = ["tile_f16_64x64", "tile_f16_128x32", "tile_f16_256x16"];
-        all.extend(sorted(registers(names, Unit::F16).collect()));
+        all.extend(sorted(coop.into_iter().filter(|tile| tile.fits(caps)).collect()));
+        let names = [
+            "tile_f16_64x64",
+            "tile_f16_128x32",
+            "tile_f16_256x16",
+            "tile_f16_128x128",
+            "tile_f16_128x64",
+            "tile_f16_64x128",
+        ];
+        all.extend(sorted(registers(names, Unit::F16)));
     }
-    all.extend(sorted(registers(["tile_64x64", "tile_128x32", "tile_256x16"], Unit::F32).collect()));
+    let names = ["tile_64x64", "tile_128x32", "tile_256x16", "tile_128x128", "tile_128x64", "tile_64x128"];
+    all.extend(sorted(registers(names, Unit::F32)));
     all
 }
 
@@ -139,7 +157,7 @@ fn fragments(coop: Coop) -> [Tile; 3] {
     let sizes = [(4, 2), (2, 2), (4, 1)];
     std::array::from_fn(|i| {
         let (lines, columns) = (sizes[i].0 * tile, sizes[i].1 * tile);
-        Tile { name: names[i], lines, columns, terms: 32, unit: Unit::Coop(coop) }
+        Tile { name: names[i], lines, columns, terms: 32, edge: 0, unit: Unit::Coop(coop) }
     })
 }
 
@@ -151,8 +169,8 @@ impl Tile {
 
     fn shader(&self, of: &'static Shaders) -> &'static Shader {
         match self.unit {
-            Unit::F32 => &of.f32,
-            Unit::F16 => &of.f16,
+            Unit::F32 => &of.f32[usize::from(self.edge == 8)],
+            Unit::F16 => &of.f16[usize::from(self.edge == 8)],
             Unit::Coop(coop) => {
                 let of = if coop.emulated == 0 { &of.coop } else { &of.emulated };
                 &of[usize::from(coop.edge == 16)]
@@ -163,9 +181,8 @@ impl Tile {
     /// Its main stage, without bindings.
     pub fn stage<P: Params>(&self, of: &'static Shaders, block: &P, grid: [u32; 3]) -> Stage {
         let stage = Stage::new(self.shader(of), block, grid).constant("BK", self.terms);
-        let registers = |stage: Stage| stage.constant("TX", self.columns / 4).constant("TY", self.lines / 4);
         let Unit::Coop(coop) = self.unit else {
-            let stage = registers(stage);
+            let stage = stage.constant("TX", self.columns / self.edge).constant("TY", self.lines / self.edge);
             return if self.unit == Unit::F16 { stage.constant("PAD", 2) } else { stage };
         };
         let (rows, columns) = self.grid(coop);
@@ -183,15 +200,20 @@ impl Tile {
         rows * columns * coop.subgroup
     }
 
-    /// Whether a variant of fragments fits the device.
+    /// Whether it fits the device.
     fn fits(&self, caps: &Caps) -> bool {
-        let Unit::Coop(coop) = self.unit else { return true };
-        let (rows, columns) = self.grid(coop);
-        let operands = 2 * self.terms * (self.lines + self.columns + 16);
-        let sums = 4 * rows * columns * coop.edge * (coop.edge + 4);
         // Terms or lines that are noted, and alignment.
         let noted = 4 * (4 * self.terms).max(3 * self.lines) + 128;
-        self.threads(coop) <= caps.max_invocations && operands + sums + noted <= caps.max_workgroup_bytes
+        let words = self.terms * (self.lines + self.columns + 16);
+        let (threads, tiles) = match self.unit {
+            Unit::F32 => (self.lines * self.columns / (self.edge * self.edge), 4 * words),
+            Unit::F16 => (self.lines * self.columns / (self.edge * self.edge), 2 * words),
+            Unit::Coop(coop) => {
+                let (rows, columns) = self.grid(coop);
+                (self.threads(coop), 2 * words + 4 * rows * columns * coop.edge * (coop.edge + 4))
+            }
+        };
+        threads <= caps.max_invocations && tiles + noted <= caps.max_workgroup_bytes
     }
 
     /// The recipe around the main stage `stage`, whose operands are reads 0 and 1 of so many elements.
