@@ -58,7 +58,7 @@ impl Kernel for Conv2d {
     }
 
     fn at_pixel(&self) -> Option<AtPixel<'_>> {
-        Some(AtPixel::Conv(&self.0))
+        (self.0.has_gate == 0).then_some(AtPixel::Conv(&self.0))
     }
 
     fn flops(&self) -> u64 {
