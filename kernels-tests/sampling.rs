@@ -168,6 +168,13 @@ fn what_cannot_be_drawn_pixel_by_pixel_says_why() {
     assert!(program(|x| conv(&a(x), "b", 1, 3, Mask::B)).is_ok());
     refused(&|x| conv(&a(x), "b", 1, 3, Mask::None), "reads pixels that are drawn later");
     refused(&|x| conv(x, "b", 1, 3, Mask::B), "depends on the pixel itself");
+    let along = |x: &Var, left: usize| {
+        let spec = ConvSpec { padding: [0, left, 0, 2 - left], ..ConvSpec::default() };
+        x.conv2d(&x.graph().state(&format!("along{left}"), 3, 0, &[1, 1, 1, 3]), None, &spec)
+    };
+    refused(&|x| along(x, 1), "reads pixels that are drawn later");
+    refused(&|x| along(&conv(x, "b", 1, 3, Mask::A), 1), "depends on the pixel itself");
+    refused(&|x| along(&conv(x, "b", 1, 3, Mask::A), 0), "reads pixels that are drawn later");
     refused(&|x| conv(&a(x), "b", 2, 1, Mask::B), "not one number for each pixel");
     refused(&|x| conv(&a(x).flip(3), "b", 1, 1, Mask::B), "strided");
     refused(&|x| conv(&(&a(x) - &a(x).mean()), "b", 1, 1, Mask::B), "does not work on each pixel alone");
@@ -185,7 +192,8 @@ fn code_computes_what_the_graph_does() {
     use limn::kernels::pixel_code::Instruction;
     use limn::program::{Options, Runner, Store, plan};
     type Net = fn(&Var) -> Var;
-    let nets: [Net; 3] = [
+    let ahead = [0, 0, 0, 3, 1];
+    let nets: [Net; 5] = [
         |x| {
             // A gate of two halves of channels, with a constant for each channel and each pixel.
             let y = conv(&x.add_scalar(-0.5), "a", 7, 5, Mask::A).leaky_relu(0.2);
@@ -213,6 +221,31 @@ fn code_computes_what_the_graph_does() {
             let z = conv(&y.relu(), "b", 6, 3, Mask::B);
             conv(&(&conv(&z.relu(), "c", 6, 3, Mask::B) + &y), "e", 1, 1, Mask::None)
         },
+        |x| {
+            // A stack over the rows above that looks left and right, dilated once, beside one along the row.
+            let rows = |dilation: usize| ConvSpec {
+                dilation: [dilation; 2],
+                padding: [dilation, dilation, 0, dilation],
+                ..ConvSpec::default()
+            };
+            let g = x.graph().clone();
+            let first = x.conv2d(&g.state("v0", 5 * 3, 0, &[5, 1, 1, 3]), None, &rows(1)).slice(2, 0, 6);
+            let second = first.tanh().conv2d(&g.state("v1", 4 * 5 * 6, 0, &[4, 5, 2, 3]), None, &rows(2));
+            let third = second.relu().conv2d(&g.state("v2", 4 * 4 * 6, 0, &[4, 4, 2, 3]), None, &rows(1));
+            let along = ConvSpec::masked(Mask::A, [1, 3], 1);
+            let left = x.conv2d(&g.state("h0", 4 * 3, 0, &[4, 1, 1, 3]), None, &along);
+            let all = &(&left + &conv(&second, "s", 4, 1, Mask::None)) + &conv(&third, "t", 4, 1, Mask::None);
+            conv(&all.elu(), "e", 1, 1, Mask::None)
+        },
+        |x| {
+            // A value that is read to the right of the pixel and where the pixel is.
+            let g = x.graph().clone();
+            let above = ConvSpec { padding: [1, 1, 0, 1], ..ConvSpec::default() };
+            let seen = x.conv2d(&g.state("v0", 2 * 3, 0, &[2, 1, 1, 3]), None, &above).slice(2, 0, 6);
+            let right = ConvSpec { padding: [0, 1, 0, 1], ..ConvSpec::default() };
+            let wide = seen.relu().conv2d(&g.state("r", 3 * 2 * 3, 0, &[3, 2, 1, 3]), None, &right);
+            conv(&(&wide + &conv(&seen, "s", 3, 1, Mask::None)), "e", 1, 1, Mask::None)
+        },
     ];
     for (k, net) in nets.iter().enumerate() {
         let g = graph();
@@ -238,20 +271,23 @@ fn code_computes_what_the_graph_does() {
         let names = pixels.operands.outputs.iter().map(|(name, _)| operands.read(name).expect("an operand"));
         let weights = pixels.pack(&names.collect::<Vec<_>>());
         let code = std::sync::Arc::new(pixels.code);
-        let home = code.instructions.iter().find_map(|i| match i {
-            Instruction::Draw { logits, .. } => Some(*logits),
+        let home = code.instructions.iter().find_map(|placed| match placed.instruction {
+            Instruction::Draw { logits, .. } => Some(logits),
             _ => None,
         });
-        let at = 4 * home.expect("a draw").at(0, 0, 5);
+        let home = home.expect("a draw");
+        assert_eq!(code.ahead(), ahead[k], "net {k}");
         let (mut canvas, mut columns) = (picture.clone(), vec![f32::NAN; 4 * code.columns as usize]);
-        for t in 0..30 {
+        for offset in 0..code.steps() {
+            let (y, x) = (offset / code.line(), (offset % code.line()).wrapping_sub(code.ahead()));
             let block = PixelBlock {
                 n: 1,
                 h: 6,
                 w: 5,
                 columns: code.columns,
                 instructions: code.instructions.len() as u32,
-                offset: t,
+                ahead: code.ahead(),
+                offset,
                 steps: 1,
                 first: 0,
                 seed_lo: 0,
@@ -261,8 +297,12 @@ fn code_computes_what_the_graph_does() {
             };
             let kernel = DrawPixels { block, code: code.clone() };
             kernel.cpu(&[&[], &weights, &[1.0; 30], &[0.0]], &mut [&mut canvas, &mut columns]);
-            let (got, want) = (columns[at], want[t as usize]);
-            assert!((got - want).abs() <= 1e-5 * (1.0 + want.abs()), "net {k}, pixel {t}: {got} and should be {want}");
+            if x >= 5 {
+                continue;
+            }
+            let (got, want) = (columns[4 * home.at(y, x, 5)], want[(y * 5 + x) as usize]);
+            let close = (got - want).abs() <= 1e-5 * (1.0 + want.abs());
+            assert!(close, "net {k}, pixel ({y}, {x}): {got} and should be {want}");
         }
         assert_eq!(canvas, picture);
     }

@@ -1,10 +1,11 @@
-// For every image and each of `steps` positions t, one after the other: the instructions of the code in
-// order, each of which makes the column of one value (its channels, in fours) at (y, x) = (t / w, t % w):
+// For every image and each of `steps` steps s, one after the other: the instructions of the code in order.
+// One that is ahead by k columns makes the column of one value (its channels, in fours) at
+// (y, x) = (s / line, s % line - ahead + k), line = w + ahead, if there is such a position:
 //
 //   conv       to = then(sum over taps and ci of from[y + dy, x + dx, ci] * w[tap, ci, co] + bias[co] + b[co])
 //   pointwise  to = code(a, b, c)
 //   join       to = channels start.. of a[y + dy, x + dx] followed by b
-//   draw       image[t] = 1 if draw (first + n)·positions + t < sigmoid(a), else 0, where keep[n, t] = 0
+//   draw       image[t] = 1 if draw (first + n)·h·w + t < sigmoid(a), else 0, where keep[n, t] = 0, t = y·w + x
 //
 // A column of (y, x) is at four base + ((y & mask)·w + x)·step of the image's columns, or of the weights
 // where the upper bit of base is set. src/kernels/pixel_code.rs writes the code.
@@ -21,6 +22,7 @@ struct Params {
   w: u32,
   columns: u32,
   instructions: u32,
+  ahead: u32,
   offset: u32,
   steps: u32,
   first: u32,
@@ -40,12 +42,14 @@ struct Params {
 
 var<workgroup> partial: array<vec4<f32>, WG * G>;  // [part, image, four]
 
-// The five fours of an instruction: its kind and `to`; a and a number; b and whether it is there; two more.
+// The five fours of an instruction: its kind and `to`; a and a number; b and whether it is there; two more, of
+// which the last word is how far ahead it is.
 struct Instruction { to: vec4<u32>, a: vec4<u32>, b: vec4<u32>, c: vec4<u32>, d: vec4<u32> }
 
 struct Position { y: u32, x: u32 }
 
 const FIXED = 0x80000000u;
+const NOTHING = 0xffffffffu; // the kind of an instruction that is outside of the image
 
 // The least k with 2^k >= n.
 fn log2_up(n: u32) -> u32 {
@@ -182,8 +186,9 @@ fn join(k: Instruction, own: u32, lane: u32, here: Position) {
   }
 }
 
-fn draw(k: Instruction, n: u32, t: u32, here: Position) {
+fn draw(k: Instruction, n: u32, here: Position) {
   let positions = p.h * p.w;
+  let t = here.y * p.w + here.x;
   let i = n * positions + t;
   if (keep[i] == 0.0) {
     let e = (p.first + n) * positions + t;
@@ -203,13 +208,15 @@ fn main(
   if (first >= p.n) {
     return;
   }
-  let begin = min(clock[0], p.h * p.w) + p.offset;
-  let end = min(begin + p.steps, p.h * p.w);
-  for (var t = begin; t < end; t++) {
-    let here = Position(t / p.w, t % p.w);
+  let line = p.w + p.ahead;
+  let begin = min(clock[0], p.h * line) + p.offset;
+  let end = min(begin + p.steps, p.h * line);
+  for (var s = begin; s < end; s++) {
     for (var i = 0u; i < p.instructions; i++) {
       let k = Instruction(code[5u * i], code[5u * i + 1u], code[5u * i + 2u], code[5u * i + 3u], code[5u * i + 4u]);
-      let kind = k.to.x;
+      // Left of the image the difference is a large number.
+      let here = Position(s / line, s % line + k.d.w - p.ahead);
+      let kind = select(NOTHING, k.to.x, here.x < p.w);
       if (kind == 0u) {
         multiply(k, first, lane, here);
       }
@@ -223,7 +230,7 @@ fn main(
         } else if (kind == 2u) {
           join(k, n * p.columns, lane, here);
         } else if (kind == 3u && lane == n - first) {
-          draw(k, n, t, here);
+          draw(k, n, here);
         }
       }
       storageBarrier();

@@ -1,6 +1,6 @@
 //! Many pixels of every image drawn in one launch, each by computing its own columns only.
 
-use super::pixel_code::{Head, Home, Instruction, PixelCode, quads};
+use super::pixel_code::{Head, Home, Instruction, PixelCode, Placed, quads};
 use super::pixel_walk::{Arithmetic, Bounded, Exact, Image, Single};
 use super::pointwise::Code;
 use super::*;
@@ -8,9 +8,11 @@ use rayon::prelude::*;
 
 params! {
     /// code, weights `[4 fours]`, keep `[n, h·w]`, clock -> image `[n, h·w]` and columns
-    /// `[n, 4 columns]` updated: at positions t = clock + offset .. + steps of every image the
-    /// instructions of the code run in order; where keep is 0, image = 1 if u < sigmoid(logit), else 0.
-    /// u is element (first + n)·h·w + t of the stream at step 0.
+    /// `[n, 4 columns]` updated: in steps s = clock + offset .. + steps of every image the
+    /// instructions of the code run in order, those that are ahead by k columns at column
+    /// s mod (w + ahead) - ahead + k of row s / (w + ahead), if there is one. Where keep is 0,
+    /// image = 1 if u < sigmoid(logit), else 0. u is element (first + n)·h·w + y·w + x of the stream
+    /// at step 0.
     pub struct PixelBlock {
         /// Images.
         pub n: u32,
@@ -22,9 +24,11 @@ params! {
         pub columns: u32,
         /// Instructions of the code.
         pub instructions: u32,
-        /// The first position is this far behind the clock.
+        /// How far ahead the foremost instruction is.
+        pub ahead: u32,
+        /// The first step is this far behind the clock.
         pub offset: u32,
-        /// Positions.
+        /// Steps.
         pub steps: u32,
         /// The first image's number among those that share the stream.
         pub first: u32,
@@ -138,16 +142,16 @@ impl Kernel for DrawPixels {
     }
 
     fn example(&self, operand: Operand, len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
-        let positions = (self.block.h * self.block.w) as f32;
+        let positions = self.code.steps() as f32;
         match operand {
             Operand::Read(0) => self.code.words().into_iter().map(f32::from_bits).collect(),
             Operand::Read(1) => {
                 let mut weights: Vec<f32> = (0..len).map(|_| 0.8 * draw() - 0.4).collect();
-                self.code.instructions.iter().for_each(|i| i.clear_padding(&mut weights));
+                self.code.instructions.iter().for_each(|i| i.instruction.clear_padding(&mut weights));
                 weights
             }
             Operand::Read(2) => (0..len).map(|_| (2.0 * draw()).floor()).collect(),
-            // Now and then a position past the last, which must change nothing.
+            // Now and then a step past the last, which must change nothing.
             Operand::Read(_) => (0..len).map(|_| f32::from_bits((1.1 * positions * draw()) as u32)).collect(),
             Operand::Write(0) => (0..len).map(|_| (2.0 * draw()).floor()).collect(),
             Operand::Write(_) => (0..len).map(|_| 2.0 * draw() - 1.0).collect(),
@@ -167,7 +171,7 @@ impl Kernel for DrawPixels {
 
     fn label(&self) -> String {
         let PixelBlock { n, h, w, steps, instructions, .. } = self.block;
-        format!("image[{n},1,{h},{w}] {steps} pixels of {instructions} instructions")
+        format!("image[{n},1,{h},{w}] {steps} steps of {instructions} instructions")
     }
 }
 
@@ -190,6 +194,10 @@ impl Builder {
         Home { fixed: false, base, step, mask: rows - 1 }
     }
 
+    fn push(&mut self, instruction: Instruction) {
+        self.code.instructions.push(Placed { ahead: 0, instruction });
+    }
+
     fn weights(&mut self, fours: u32) -> u32 {
         self.code.weights += fours;
         self.code.weights - fours
@@ -207,15 +215,29 @@ impl Builder {
         let bias = self.weights(quads(co));
         let (residual, then) = tail;
         let taps = taps.to_vec();
-        self.code.instructions.push(Instruction::Conv { to, from, ci, co, taps, weights, bias, residual, then });
+        self.push(Instruction::Conv { to, from, ci, co, taps, weights, bias, residual, then });
     }
 
     fn kernel(self, n: u32, [offset, steps]: [u32; 2]) -> Box<dyn Kernel> {
         let PixelCode { h, w, columns, .. } = self.code;
         let instructions = self.code.instructions.len() as u32;
         let (seed_lo, seed_hi, stream, domain, first) = (42, 1, 2, 3, 5);
-        let block =
-            PixelBlock { n, h, w, columns, instructions, offset, steps, first, seed_lo, seed_hi, stream, domain };
+        let ahead = self.code.ahead();
+        let block = PixelBlock {
+            n,
+            h,
+            w,
+            columns,
+            instructions,
+            ahead,
+            offset,
+            steps,
+            first,
+            seed_lo,
+            seed_hi,
+            stream,
+            domain,
+        };
         Box::new(DrawPixels { block, code: Arc::new(self.code) })
     }
 }
@@ -238,7 +260,7 @@ fn pixelcnn(n: u32, [h, w]: [u32; 2], hidden: u32, blocks: u32, pixels: [u32; 2]
         let [y, d] = [wide, hidden].map(|c| b.room(c, None));
         let (u, z) = (b.room(hidden, Some(1)), b.room(wide, None));
         let relu_x = Instruction::Pointwise { to: y, a: x, b: None, channels: wide, code: Code::Relu, c: 0.0 };
-        b.code.instructions.push(relu_x);
+        b.push(relu_x);
         b.conv(u, y, [wide, hidden], &[[0, 0]], (None, relu));
         b.conv(d, u, [hidden, hidden], &masked(3, 1, true), (None, relu));
         b.conv(z, d, [hidden, wide], &[[0, 0]], (Some(x), None));
@@ -246,7 +268,7 @@ fn pixelcnn(n: u32, [h, w]: [u32; 2], hidden: u32, blocks: u32, pixels: [u32; 2]
     }
     let logits = b.room(1, None);
     b.conv(logits, x, [wide, 1], &[[0, 0]], (None, None));
-    b.code.instructions.push(Instruction::Draw { to: image, logits, head: Head::Bernoulli });
+    b.push(Instruction::Draw { to: image, logits, head: Head::Bernoulli });
     b.kernel(n, pixels)
 }
 
@@ -269,27 +291,44 @@ fn mixture(n: u32, [h, w]: [u32; 2], channels: u32, pixels: [u32; 2]) -> Box<dyn
         channels,
         shift,
     };
-    b.code.instructions.push(join(left, x, double, None, 0, channels, [0, 0]));
-    b.code.instructions.push(join(right, x, double, None, channels + 1, channels, [0, 0]));
-    b.code.instructions.push(join(above, x, double, None, 1, channels, [-1, 1]));
+    b.push(join(left, x, double, None, 0, channels, [0, 0]));
+    b.push(join(right, x, double, None, channels + 1, channels, [0, 0]));
+    b.push(join(above, x, double, None, 1, channels, [-1, 1]));
     let then = |to, a, second, code, c| Instruction::Pointwise { to, a, b: second, channels, code, c };
-    b.code.instructions.push(then(left, left, None, Code::Tanh, 0.0));
-    b.code.instructions.push(then(right, right, None, Code::Sigmoid, 0.0));
-    b.code.instructions.push(then(gated, left, Some(right), Code::Mul, 0.0));
+    b.push(then(left, left, None, Code::Tanh, 0.0));
+    b.push(then(right, right, None, Code::Sigmoid, 0.0));
+    b.push(then(gated, left, Some(right), Code::Mul, 0.0));
     let at = b.weights(quads(channels));
     let scale = Home { fixed: true, base: at, step: 0, mask: 0 };
-    b.code.instructions.push(then(above, above, Some(scale), Code::Mul, 0.0));
+    b.push(then(above, above, Some(scale), Code::Mul, 0.0));
     let at = b.weights(quads(channels) * h * w);
     let everywhere = Home { fixed: true, base: at, step: quads(channels), mask: u32::MAX };
-    b.code.instructions.push(then(above, above, Some(everywhere), Code::Add, 0.0));
+    b.push(then(above, above, Some(everywhere), Code::Add, 0.0));
     let both = b.room(2 * channels, None);
-    b.code.instructions.push(join(both, gated, channels, Some(above), 0, 2 * channels, [0, 0]));
+    b.push(join(both, gated, channels, Some(above), 0, 2 * channels, [0, 0]));
     let logits = b.room(1, None);
     b.conv(logits, both, [2 * channels, 1], &[[0, 0]], (None, None));
-    b.code.instructions.push(Instruction::Draw { to: image, logits, head: Head::Bernoulli });
+    b.push(Instruction::Draw { to: image, logits, head: Head::Bernoulli });
     let (to, a, c) = (centred, image, -0.5);
-    b.code.instructions.push(Instruction::Pointwise { to, a, b: None, channels: 1, code: Code::AddC, c });
+    b.push(Instruction::Pointwise { to, a, b: None, channels: 1, code: Code::AddC, c });
     b.kernel(n, pixels)
+}
+
+/// A stack over the row above that is read to the right of the pixel, so that two instructions run ahead.
+fn stack(n: u32, [h, w]: [u32; 2], channels: u32, steps: [u32; 2]) -> Box<dyn Kernel> {
+    let mut b = Builder::new(h, w);
+    let image = b.room(1, Some(1));
+    let above = b.room(channels, Some(0));
+    let wide = b.room(channels, Some(0));
+    let logits = b.room(1, None);
+    b.conv(above, image, [1, channels], &[[-1, -1], [-1, 0], [-1, 1]], (None, None));
+    b.conv(wide, above, [channels, channels], &[[0, -2], [0, 0], [0, 2]], (None, Some((Code::Tanh, 0.0))));
+    b.conv(logits, wide, [channels, 1], &[[0, -1], [0, 0], [0, 1]], (None, None));
+    for (placed, ahead) in std::iter::zip(&mut b.code.instructions, [3, 1]) {
+        placed.ahead = ahead;
+    }
+    b.push(Instruction::Draw { to: image, logits, head: Head::Bernoulli });
+    b.kernel(n, steps)
 }
 
 /// Odd shapes.
@@ -307,6 +346,9 @@ pub fn cases() -> Vec<Box<dyn Kernel>> {
         mixture(1, [1, 9], 1, [0, 9]),
         mixture(6, [6, 5], 3, [0, 12]),
         mixture(3, [11, 13], 8, [20, 40]),
+        stack(5, [3, 7], 6, [0, 30]),
+        // Narrower than the foremost instruction is ahead.
+        stack(2, [4, 2], 3, [1, 19]),
     ]
 }
 

@@ -2,7 +2,8 @@
 //!
 //! Every value of a network has a *column* at each position (y, x): its channels there. An
 //! [`Instruction`] makes one value's column at the current position from columns at this and earlier
-//! positions. Columns are kept in fours of channels, those past the last one zero; a value that is
+//! positions. A value that hangs on earlier rows only may be read to the right of the current position:
+//! its instruction then runs so many columns ahead of the pixel that is drawn. Columns are kept in fours of channels, those past the last one zero; a value that is
 //! read at earlier positions keeps as many rows of columns as reach back, in a ring.
 
 use super::concat::Concat;
@@ -128,7 +129,19 @@ pub enum Head {
     Bernoulli,
 }
 
+/// An instruction and how far ahead of the drawn pixel it runs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Placed {
+    /// Columns to the right of the pixel that is drawn in the same step.
+    pub ahead: u32,
+    /// What is done there, where that is inside of the image.
+    pub instruction: Instruction,
+}
+
 /// Code for images of one size.
+///
+/// A row takes w steps and as many more before its first pixel as the instruction furthest ahead is:
+/// step s draws pixel (s / line, s % line - ahead), if there is one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PixelCode {
     /// Height of the images.
@@ -139,8 +152,8 @@ pub struct PixelCode {
     pub columns: u32,
     /// Fours of weights.
     pub weights: u32,
-    /// What is done at each position, in order.
-    pub instructions: Vec<Instruction>,
+    /// What is done in each step, in order.
+    pub instructions: Vec<Placed>,
 }
 
 /// Fours of words an instruction takes.
@@ -155,34 +168,34 @@ impl PixelCode {
         let mut taps: Vec<u32> = Vec::new();
         let none = [0; 3];
         let home = |h: &Option<Home>| h.map_or(none, |h| h.words());
-        let mut row = |op: u32, to: &Home, a: [u32; 3], b: [u32; 3], rest: [u32; 9]| {
+        let mut row = |op: u32, ahead: &u32, to: &Home, a: [u32; 3], b: [u32; 3], rest: [u32; 9]| {
             let [to0, to1, to2] = to.words();
             let [ax, bx, tail @ ..] = rest;
             all.extend([op, to0, to1, to2, a[0], a[1], a[2], ax, b[0], b[1], b[2], bx]);
-            all.extend(tail.iter().chain(&[0]));
+            all.extend(tail.iter().chain([ahead]));
         };
         let first = self.instructions.len() * WORDS;
-        for instruction in &self.instructions {
+        for Placed { ahead, instruction } in &self.instructions {
             match instruction {
                 Instruction::Conv { to, from, ci, co, taps: own, weights, bias, residual, then } => {
                     let (code, c) = then.map_or((NOTHING, 0.0), |(code, c)| (code as u32, c));
                     let (at, count) = ((first + taps.len() / 4) as u32, own.len() as u32);
                     let adds = u32::from(residual.is_some());
                     let rest = [quads(*ci), adds, *co, *weights, at, count, *bias, code, c.to_bits()];
-                    row(0, to, from.words(), home(residual), rest);
+                    row(0, ahead, to, from.words(), home(residual), rest);
                     taps.extend(own.iter().flat_map(|[dy, dx]| [*dy as u32, *dx as u32, 0, 0]));
                 }
                 Instruction::Pointwise { to, a, b, channels, code, c } => {
                     let rest = [0, u32::from(b.is_some()), *channels, 0, 0, 0, 0, *code as u32, c.to_bits()];
-                    row(1, to, a.words(), home(b), rest);
+                    row(1, ahead, to, a.words(), home(b), rest);
                 }
                 Instruction::Join { to, a, a_channels, b, start, channels, shift: [dy, dx] } => {
                     let joins = u32::from(b.is_some());
                     let rest = [*a_channels, joins, *channels, *start, *dy as u32, *dx as u32, 0, 0, 0];
-                    row(2, to, a.words(), home(b), rest);
+                    row(2, ahead, to, a.words(), home(b), rest);
                 }
                 Instruction::Draw { to, logits, head: Head::Bernoulli } => {
-                    row(3, to, logits.words(), none, [0; 9]);
+                    row(3, ahead, to, logits.words(), none, [0; 9]);
                 }
             }
         }
@@ -190,9 +203,29 @@ impl PixelCode {
         all
     }
 
-    /// Products at one position of one image.
+    /// How far ahead of the drawn pixel the foremost instruction runs.
+    pub fn ahead(&self) -> u32 {
+        self.instructions.iter().map(|placed| placed.ahead).max().unwrap_or(0)
+    }
+
+    /// Steps that a row takes.
+    pub fn line(&self) -> u32 {
+        self.w + self.ahead()
+    }
+
+    /// Steps that an image takes.
+    pub fn steps(&self) -> u32 {
+        self.h * self.line()
+    }
+
+    /// The step that draws pixel (y, x).
+    pub fn step_of(&self, y: u32, x: u32) -> u32 {
+        y * self.line() + self.ahead() + x
+    }
+
+    /// Products in one step of one image.
     pub fn products(&self) -> u64 {
-        let of = |i: &Instruction| match i {
+        let of = |placed: &Placed| match &placed.instruction {
             Instruction::Conv { ci, co, taps, .. } => u64::from(*ci) * u64::from(*co) * taps.len() as u64,
             _ => 0,
         };

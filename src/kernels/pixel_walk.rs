@@ -2,7 +2,7 @@
 //! does it, in f32 as `--device cpu` does, and with an error bound beside every number.
 
 use super::draw_pixels::DrawPixels;
-use super::pixel_code::{Head, Home, Instruction, PixelCode, quads};
+use super::pixel_code::{Head, Home, Instruction, PixelCode, Placed, quads};
 use super::pointwise::Code;
 use super::{EPS, exp_error, philox, sum_bound};
 
@@ -141,20 +141,27 @@ pub(super) struct Image<'a, A: Arithmetic> {
 }
 
 impl DrawPixels {
-    /// Draws the image's pixels from position `first` on.
+    /// Takes the image's steps from number `first` on.
     pub(super) fn walk<A: Arithmetic>(&self, weights: &[f32], first: u32, image: &mut Image<A>) {
         let p = &self.block;
         let source = philox::Stream::of([p.seed_lo, p.seed_hi], p.domain, p.stream, 0);
         let positions = p.h * p.w;
         let mut sums = Vec::new();
-        for t in first.saturating_add(p.offset)..first.saturating_add(p.offset).saturating_add(p.steps).min(positions) {
-            let mut step = Step { code: &self.code, weights, y: t / p.w, x: t % p.w };
-            for instruction in &self.code.instructions {
+        let begin = first.saturating_add(p.offset);
+        for s in begin..begin.saturating_add(p.steps).min(self.code.steps()) {
+            let line = self.code.line();
+            for Placed { ahead, instruction } in &self.code.instructions {
+                // The column this instruction is at, where that is inside of the image.
+                let x = (s % line + ahead).wrapping_sub(p.ahead);
+                if x >= p.w {
+                    continue;
+                }
+                let mut step = Step { code: &self.code, weights, y: s / line, x };
                 let Instruction::Draw { to, logits, head: Head::Bernoulli } = instruction else {
                     step.run::<A>(instruction, image.columns, &mut sums);
                     continue;
                 };
-                let at = t as usize;
+                let at = (step.y * p.w + x) as usize;
                 if image.keep[at] == 0.0 {
                     let draw = source.uniform(image.index * positions as usize + at);
                     image.pixels[at] = A::bernoulli(step.load::<A>(logits, image.columns, 0), draw);

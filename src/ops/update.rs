@@ -146,7 +146,7 @@ impl Graph {
         self.update(launch(kernel), &[Some(logits), Some(keep), Some(&self.clock())], &[image]);
     }
 
-    /// Draws pixels `clock` + `offset` .. + `steps` of each image by code that computes only their own
+    /// Takes steps `clock` + `offset` .. + `steps` of drawing each image by code that computes only new
     /// columns; pixels that `keep` says are known stay. words are those of the code, weights its
     /// packed weights, keep and image [n, h·w], columns [n, 4·columns]. The images are number `first`
     /// and later ones of those that draw from `stream`.
@@ -158,6 +158,7 @@ impl Graph {
             w: code.w,
             columns: code.columns,
             instructions: code.instructions.len() as u32,
+            ahead: code.ahead(),
             offset: draw.offset as u32,
             steps: draw.steps as u32,
             first: draw.first as u32,
@@ -178,12 +179,12 @@ impl Graph {
     }
 }
 
-/// Which pixels of which images [`Graph::draw_pixels`] draws, and from which random numbers.
+/// Which steps of which images [`Graph::draw_pixels`] takes, and from which random numbers.
 #[derive(Clone, Copy, Debug)]
 pub struct PixelDraw {
-    /// The first pixel is this far behind the clock.
+    /// The first step is this far behind the clock.
     pub offset: usize,
-    /// Pixels.
+    /// Steps.
     pub steps: usize,
     /// The first image's number.
     pub first: usize,

@@ -2,12 +2,13 @@
 //!
 //! Every value that depends on the image gets a column at each position, and every node an
 //! instruction, in the order of the nodes. Values that see only earlier pixels come before the draw,
-//! those that see the pixel itself after it. What does not depend on the image (weights, biases,
+//! those that see the pixel itself after it. A value that sees only earlier rows may be read at columns to
+//! the right: its instruction runs so far ahead of the pixel. What does not depend on the image (weights, biases,
 //! scales) is computed once and packed.
 
 use super::{Body, Node, Place, Source, ValueId, fuse, plan};
 use crate::kernels::conv::Conv;
-use crate::kernels::pixel_code::{AtPixel, Head, Home, Instruction, PixelCode, quads};
+use crate::kernels::pixel_code::{AtPixel, Head, Home, Instruction, PixelCode, Placed, quads};
 use crate::kernels::pointwise::Code;
 use crate::kernels::strided::Strided;
 use std::collections::{HashMap, HashSet};
@@ -48,15 +49,27 @@ enum Action {
     Join { start: u32, shift: [i32; 2] },
 }
 
+/// A node that depends on the image.
+struct Step<'a> {
+    node: &'a Node,
+    /// What the node is called in messages.
+    name: String,
+    action: Action,
+    /// Rows and columns from a position to those of the first operand that are read there.
+    shifts: Vec<[i32; 2]>,
+}
+
 struct Plan<'a> {
     source: &'a Source,
     h: usize,
     w: usize,
     /// Values that depend on the image, by their roots.
     dependent: HashSet<ValueId>,
-    /// Of those, the ones that see the pixel at their own position.
+    /// Of those, the ones whose columns can only be made behind the draw of the same step.
     late: HashSet<ValueId>,
-    /// How many rows back a value is read, for those read elsewhere than at the current position.
+    /// How far ahead of the drawn pixel a value's column is made.
+    ahead: HashMap<ValueId, i32>,
+    /// How many rows back a value is read, for those whose column is read in later steps.
     reach: HashMap<ValueId, u32>,
     homes: HashMap<ValueId, Home>,
     columns: u32,
@@ -83,6 +96,7 @@ impl PixelProgram {
             w,
             dependent: HashSet::from([image]),
             late: HashSet::from([image]),
+            ahead: HashMap::new(),
             reach: HashMap::new(),
             homes: HashMap::new(),
             columns: 0,
@@ -93,26 +107,29 @@ impl PixelProgram {
         let mut steps = Vec::new();
         for node in &nodes {
             if node.reads.iter().flatten().any(|r| plan.depends(*r)) {
-                steps.push((node, plan.look(node)?));
+                steps.push(plan.look(node)?);
             }
         }
         plan.extents(logits, "the logits")?;
         if source.values[logits].shape != image_shape || !plan.depends(logits) {
             return Err(refuse("the logits", "are not one number for each pixel"));
         }
+        plan.settle(&steps, image, source.root(logits))?;
         if plan.late.contains(&source.root(logits)) {
             return Err(refuse("the logit of a pixel", "depends on the pixel itself"));
         }
         plan.room(image);
-        steps.iter().for_each(|(node, _)| plan.room(source.root(node.writes[0])));
+        steps.iter().for_each(|step| plan.room(source.root(step.node.writes[0])));
         let (mut early, mut late) = (Vec::new(), Vec::new());
-        for (node, action) in &steps {
-            let after = plan.late.contains(&source.root(node.writes[0]));
-            let instruction = plan.instruction(node, action);
-            if after { &mut late } else { &mut early }.push(instruction);
+        for step in &steps {
+            let root = source.root(step.node.writes[0]);
+            let placed =
+                Placed { ahead: plan.ahead(root) as u32, instruction: plan.instruction(step.node, &step.action) };
+            if plan.late.contains(&root) { &mut late } else { &mut early }.push(placed);
         }
         let home = |id: ValueId| plan.homes[&source.root(id)];
-        early.push(Instruction::Draw { to: home(image), logits: home(logits), head: Head::Bernoulli });
+        let draw = Instruction::Draw { to: home(image), logits: home(logits), head: Head::Bernoulli };
+        early.push(Placed { ahead: 0, instruction: draw });
         early.extend(late);
         let mut operands = source.clone();
         let constant = |node: &Node| {
@@ -162,6 +179,9 @@ impl PixelProgram {
     }
 }
 
+/// What a network must not do.
+const LATER: &str = "reads pixels that are drawn later";
+
 fn refuse(node: impl Into<String>, why: &'static str) -> NotPerPixel {
     NotPerPixel { node: node.into(), why }
 }
@@ -190,7 +210,7 @@ impl Plan<'_> {
     }
 
     /// What a node does, and what that asks of its operands.
-    fn look(&mut self, node: &Node) -> Result<Action, NotPerPixel> {
+    fn look<'n>(&mut self, node: &'n Node) -> Result<Step<'n>, NotPerPixel> {
         let name = match &node.body {
             Body::Kernel(kernel) => format!("{} {}", kernel.signature().name, kernel.label()),
             Body::Pointwise(code, _) => code.name().to_string(),
@@ -244,18 +264,14 @@ impl Plan<'_> {
             Action::Pointwise(..) => vec![[0, 0]],
             Action::Join { shift, .. } => vec![*shift],
         };
-        if shifts.iter().any(|s| *s > [0, 0]) {
-            return no("reads pixels that are drawn later");
+        if shifts.iter().any(|[dy, _]| *dy > 0) {
+            return no(LATER);
         }
         self.dependent.insert(self.source.root(to));
         for (k, read) in node.reads.iter().enumerate() {
             let Some(read) = read.filter(|r| self.depends(*r)) else { continue };
-            let root = self.source.root(read);
             let [channels, rh, rw] = self.extents(read, &name)?;
-            // Only the first operand is read at a distance, and with zeros around it.
-            let here = [[0, 0]];
-            let shifts = if k == 0 { &shifts[..] } else { &here };
-            let far = shifts.iter().any(|s| *s != [0, 0]);
+            let far = k == 0 && shifts.iter().any(|s| *s != [0, 0]);
             if far && [rh, rw] != [self.h, self.w] {
                 return no("looks past the edge of an image");
             }
@@ -263,16 +279,57 @@ impl Plan<'_> {
             if !whole {
                 return no("lays channels over others");
             }
-            if far {
-                let back = shifts.iter().map(|s| s[0].unsigned_abs()).max().unwrap_or(0);
-                let reach = self.reach.entry(root).or_insert(0);
-                *reach = back.max(*reach);
-            }
-            if shifts.contains(&[0, 0]) && self.late.contains(&root) {
-                self.late.insert(self.source.root(to));
+        }
+        Ok(Step { node, name, action, shifts })
+    }
+
+    /// How far ahead of the drawn pixel the columns of a value are made.
+    fn ahead(&self, root: ValueId) -> i32 {
+        self.ahead.get(&root).copied().unwrap_or(0)
+    }
+
+    /// The values a step reads that depend on the image, and how far from its own position. Only the
+    /// first operand is read at a distance, and with zeros around it.
+    fn reads<'s>(&self, step: &'s Step) -> Vec<(ValueId, &'s [[i32; 2]])> {
+        let reads = step.node.reads.iter().enumerate().filter_map(|(k, read)| Some((k, (*read)?)));
+        let dependent = reads.filter(|(_, read)| self.depends(*read));
+        dependent.map(|(k, read)| (self.source.root(read), if k == 0 { &step.shifts[..] } else { &[[0, 0]] })).collect()
+    }
+
+    /// Finds how far ahead each value has to be made for those that read it to the right, which are kept
+    /// for later steps, and which have to wait for the draw.
+    fn settle(&mut self, steps: &[Step], image: ValueId, logits: ValueId) -> Result<(), NotPerPixel> {
+        for step in steps.iter().rev() {
+            let own = self.ahead(self.source.root(step.node.writes[0]));
+            for (root, shifts) in self.reads(step) {
+                let needs = shifts.iter().filter(|[dy, _]| *dy == 0).map(|[_, dx]| own + dx).max().unwrap_or(0);
+                if root == image && needs > 0 {
+                    return Err(refuse(&step.name, LATER));
+                }
+                let ahead = self.ahead(root).max(needs);
+                self.ahead.insert(root, ahead);
             }
         }
-        Ok(action)
+        if self.ahead(logits) > 0 {
+            self.reach.insert(logits, 0);
+        }
+        for step in steps {
+            let to = self.source.root(step.node.writes[0]);
+            let own = self.ahead(to);
+            for (root, shifts) in self.reads(step) {
+                let ahead = self.ahead(root);
+                let at_once = |[dy, dx]: &[i32; 2]| *dy == 0 && own + dx == ahead;
+                if shifts.iter().any(at_once) && self.late.contains(&root) {
+                    self.late.insert(to);
+                }
+                if !shifts.iter().all(at_once) {
+                    let back = shifts.iter().map(|[dy, _]| dy.unsigned_abs()).max().unwrap_or(0);
+                    let reach = self.reach.entry(root).or_insert(0);
+                    *reach = back.max(*reach);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Whether no read but the first, and those from `after` on, depends on the image, and the first does.

@@ -93,8 +93,9 @@ impl Cached {
         let canvas = graph.state(&name, images.len(), 0, &[n, size]);
         let columns = graph.state(&format!("sample.columns.{len}"), len, 0, &[len]);
         let products = self.code.products().max(1);
-        let steps = (PER_LAUNCH / products).clamp(1, size as u64) as usize;
-        let launches = (PER_SUBMISSION / (products * (steps * n) as u64)).clamp(1, size.div_ceil(steps) as u64);
+        let all = self.code.steps() as usize;
+        let steps = (PER_LAUNCH / products).clamp(1, all as u64) as usize;
+        let launches = (PER_SUBMISSION / (products * (steps * n) as u64)).clamp(1, all.div_ceil(steps) as u64);
         for launch in 0..launches as usize {
             let draw = PixelDraw { offset: launch * steps, steps, first, stream: self.stream };
             graph.draw_pixels(&self.code, [&words, &weights, &known], [&canvas, &columns], &draw);
@@ -105,7 +106,8 @@ impl Cached {
         runner.write("keep", keep)?;
         session.store.write(&name, images)?;
         let last = (0..size).rev().find(|t| keep.chunks_exact(size).any(|image| image[*t] == 0.0));
-        for begin in (0..last.map_or(0, |t| t + 1)).step_by(steps * launches as usize) {
+        let end = last.map_or(0, |t| self.code.step_of(t as u32 / self.code.w, t as u32 % self.code.w) + 1);
+        for begin in (0..end as usize).step_by(steps * launches as usize) {
             session.store.write(CLOCK, &[f32::from_bits(begin as u32)])?;
             runner.run()?;
         }
