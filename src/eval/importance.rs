@@ -1,12 +1,12 @@
 //! log p(x) by importance sampling: draws of z from q(z|x), weighed by p(x,z)/q(z|x).
 
-use super::{CLOCK, Figure, Sample, bits_per_dim, uploaded};
+use super::{CLOCK, Figure, Sample, abilities, uploaded};
 use crate::kernels::philox::Domain;
 use crate::models::Family;
-use crate::program::Runner;
+use crate::program::{DeviceError, PlanError, Runner};
 use crate::train::{Session, SessionError};
 
-/// Images that are weighed together.
+/// Images that are weighed together, where the device has room for them.
 const IMAGES: usize = 16;
 
 /// Draws for each of them that a program makes at once. Memory goes with their product, and not with the
@@ -77,6 +77,20 @@ impl Estimator {
         Ok(Estimator { observe, weigh, images, draws })
     }
 
+    /// For as many images and draws at once as the device has room for, at most these.
+    fn fitting(session: &mut Session, mut images: usize, mut draws: u32) -> Result<Estimator, SessionError> {
+        loop {
+            match Estimator::new(session, images, draws) {
+                Err(SessionError::Device(
+                    DeviceError::Exceeded(_) | DeviceError::Plan(PlanError::NoVariant { .. }),
+                )) if images > 1 || draws > 1 => {
+                    (images, draws) = if images > 1 { (images / 2, draws) } else { (1, draws / 2) };
+                }
+                other => return other,
+            }
+        }
+    }
+
     /// The estimate for each of the images in `words`.
     fn log_p(&mut self, words: &[f32], samples: u32) -> Result<Vec<f64>, SessionError> {
         self.observe.write("images", words)?;
@@ -105,31 +119,20 @@ pub(super) fn figures(
     name: &str,
     samples: u32,
 ) -> Result<Vec<Figure>, SessionError> {
-    let (images, draws) = (IMAGES.min(sample.count), DRAWS.min(samples));
-    let mut estimator = Estimator::new(session, images, draws)?;
+    let mut estimator = Estimator::fitting(session, IMAGES.min(sample.count), DRAWS.min(samples))?;
+    let images = estimator.images;
     let mut sum = 0.0;
     for first in (0..sample.count).step_by(images) {
         let count = images.min(sample.count - first);
         sum += estimator.log_p(&sample.words(first, images), samples)?[..count].iter().sum::<f64>();
     }
     let mean = sum / sample.count as f64;
-    let geometry = session.model.geometry();
-    let likelihood = {
-        let [c, h, w] = geometry;
-        let images = session.graph(Domain::Eval, 0, CLOCK).input("images", &[1, c, h, w]);
-        session.model.evaluate(&images).first().is_some_and(|metric| metric.likelihood)
-    };
     let words = format!("log of the mean weight p(x,z)/q(z|x) of {samples} draws of z from q(z|x) per image");
     let protocol = sample.protocol(session, &words);
-    let figure = |name: &str, value: f64, unit: &str| Figure {
-        name: name.into(),
-        value,
-        unit: unit.into(),
-        protocol: protocol.clone(),
-    };
-    let mut figures = vec![figure(name, mean, "nats/image"), figure("nll", -mean, "nats/image")];
-    if likelihood {
-        figures.push(figure("bits_per_dim", bits_per_dim(-mean, geometry), "bits/dim"));
+    let mut figures =
+        vec![Figure::new(name, mean, "nats/image", &protocol), Figure::new("nll", -mean, "nats/image", &protocol)];
+    if abilities(session).is_likelihood {
+        figures.push(Figure::bits_per_dim(-mean, session.model.geometry(), &protocol));
     }
     Ok(figures)
 }

@@ -24,6 +24,18 @@ pub struct Figure {
     pub protocol: String,
 }
 
+impl Figure {
+    fn new(name: &str, value: f64, unit: &str, protocol: &str) -> Figure {
+        Figure { name: name.into(), value, unit: unit.into(), protocol: protocol.into() }
+    }
+
+    /// Nats of an image as bits of each of its numbers.
+    fn bits_per_dim(nats: f64, geometry: [usize; 3], protocol: &str) -> Figure {
+        let numbers = geometry.iter().product::<usize>() as f64;
+        Figure::new("bits_per_dim", nats / (numbers * std::f64::consts::LN_2), "bits/dim", protocol)
+    }
+}
+
 /// What to measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Measure {
@@ -50,7 +62,7 @@ impl Measure {
     /// One sentence with the measures this model has.
     pub fn named(name: &str, session: &Session) -> Result<Measure, SessionError> {
         let refuse = |why: String| Err(SessionError::Config(format!("--metric {name}: {why}")));
-        let (own, weighs) = abilities(session);
+        let Abilities { own, weighs, .. } = abilities(session);
         if name == own {
             return Ok(Measure::Own);
         }
@@ -66,12 +78,22 @@ impl Measure {
     }
 }
 
-/// The name of the model's own metrics and whether it can weigh draws of latent vectors, asked of a graph that
-/// is thrown away.
-fn abilities(session: &Session) -> (&'static str, bool) {
+/// What of a model can be measured.
+struct Abilities {
+    /// The name of its own metrics.
+    own: &'static str,
+    /// Whether they are of a probability, which bits per dimension count.
+    is_likelihood: bool,
+    /// Whether it can weigh draws of latent vectors.
+    weighs: bool,
+}
+
+/// What the session's model can do, asked of a graph that is thrown away.
+fn abilities(session: &Session) -> Abilities {
     let [c, h, w] = session.model.geometry();
-    let images = session.graph(Domain::Eval, 0, CLOCK).input("images", &[1, c, h, w]);
-    let own = match session.model.evaluate(&images).first().map_or("", |metric| metric.name) {
+    let images = session.graph(Domain::Eval, session.seed, CLOCK).input("images", &[1, c, h, w]);
+    let metrics = session.model.evaluate(&images);
+    let own = match metrics.first().map_or("", |metric| metric.name) {
         "loss" => "elbo",
         other => other,
     };
@@ -79,7 +101,7 @@ fn abilities(session: &Session) -> (&'static str, bool) {
         Family::Latent(model) => model.log_weights(&images, 1).is_some(),
         Family::Pixels(_) => false,
     };
-    (own, weighs)
+    Abilities { own, is_likelihood: metrics.iter().any(|metric| metric.likelihood), weighs }
 }
 
 /// The images of a figure.
@@ -157,27 +179,16 @@ fn own(session: &mut Session, sample: &Sample, batch: usize) -> Result<Vec<Figur
         }
     }
     let protocol = sample.protocol(session, "one draw of noise per image");
-    let figure = |name: &str, value: f64, unit: &str| Figure {
-        name: name.into(),
-        value,
-        unit: unit.into(),
-        protocol: protocol.clone(),
-    };
     let mut figures = Vec::new();
     for (sum, Metric { name, unit, likelihood, .. }) in std::iter::zip(&sums, &metrics) {
         let mean = sum / sample.count as f64;
-        figures.push(figure(name, mean, unit));
+        figures.push(Figure::new(name, mean, unit, &protocol));
         if *name == "loss" {
-            figures.push(figure("elbo", -mean, unit));
+            figures.push(Figure::new("elbo", -mean, unit, &protocol));
         }
         if *likelihood {
-            figures.push(figure("bits_per_dim", bits_per_dim(mean, geometry), "bits/dim"));
+            figures.push(Figure::bits_per_dim(mean, geometry, &protocol));
         }
     }
     Ok(figures)
-}
-
-/// Nats of an image as bits of each of its numbers.
-fn bits_per_dim(nats: f64, geometry: [usize; 3]) -> f64 {
-    nats / (geometry.iter().product::<usize>() as f64 * std::f64::consts::LN_2)
 }
