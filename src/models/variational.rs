@@ -108,6 +108,7 @@ struct Draws {
 fn draws(model: &dyn Variational, x: &Var, samples: usize) -> Draws {
     let (mu, logvar) = model.posterior(x);
     let (n, latent) = (mu.shape()[0], mu.shape()[1]);
+    x.graph().scope("draws");
     let noise = x.graph().normal(&[samples, n, latent]);
     let z = &mu + &(&logvar.mul_scalar(0.5).exp() * &noise);
     let outputs = model.outputs(&z.reshape(&[samples * n, latent]));
