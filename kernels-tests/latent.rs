@@ -102,9 +102,8 @@ fn value(figures: &[Figure], name: &str) -> f64 {
 
 #[test]
 fn more_draws_give_a_higher_bound_and_log_p_the_highest() {
-    // Dynamic binarisation draws other images for the one pass than for the draws of z.
-    let once = (&["model.binarisation=static"][..], 6.0);
-    for (settings, noise) in [(&["model.samples=5", "model.binarisation=dynamic"][..], 12.0), once] {
+    let dynamic = &["model.samples=5", "model.binarisation=dynamic"][..];
+    for (settings, same_images) in [(dynamic, false), (&["model.binarisation=static"][..], true)] {
         let tiny = ["model.hidden=32", "model.latent=8", "train.batch=32"];
         let (mut session, losses) = trained("vae", &[&tiny, settings].concat(), 150);
         assert!(losses[149][0] < 0.7 * losses[0][0], "it learns");
@@ -116,9 +115,12 @@ fn more_draws_give_a_higher_bound_and_log_p_the_highest() {
         let log_p = figures(&mut session, Measure::LogP, count);
         let best = value(&log_p, "log_p");
         let one = value(&one, "iwae_1");
-        assert!((one - elbo).abs() < noise, "{one} {elbo}");
         assert!(one < five && five < fifty && fifty < best, "{one} {five} {fifty} {best}");
-        assert!(noise > 6.0 || elbo < five, "{elbo} {five}");
+        if same_images {
+            // Dynamic binarisation draws other images in the one pass than it does for the draws of z. A single draw
+            // of z varies by some nats an image.
+            assert!(elbo < five && (one - elbo).abs() < 6.0, "{elbo} {one} {five}");
+        }
         assert!(value(&log_p, "nll") == -best && value(&log_p, "bits_per_dim") > 0.0);
         let protocol = &log_p[0].protocol;
         for words in ["the first 24 of 1000 test images of fashion-mini", "binarisation", "5000 draws", "seed 0"] {
