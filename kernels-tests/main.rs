@@ -7,6 +7,7 @@ mod gradients;
 mod harness;
 mod kernels;
 mod kill;
+mod latent;
 mod layout;
 mod mixed;
 mod philox;

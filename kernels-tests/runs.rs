@@ -66,6 +66,9 @@ fn resumed_and_repeated_runs_are_bitwise_equal() {
         config("dcgan-28", &["model.width=2", "model.latent=3", "model.discriminator_steps=2", "train.sample_every=1"]),
         config("pixelcnn", &["model.hidden=1", "model.blocks=1", "train.sample_every=1", "optim.kind=rmsprop"]),
         vae(&["train.sample_every=1", "train.ema=0.9"]),
+        vae(&["train.sample_every=1", "model.beta=4", "model.warm_up=5", "model.binarisation=static"]),
+        vae(&["train.sample_every=1", "model.samples=3", "model.binarisation=dynamic", "model.layers=2"]),
+        config("ae", &["model.hidden=8", "model.latent=2", "train.sample_every=1"]),
         config("dcgan-28", &["model.width=2", "model.latent=3", "train.sample_every=1", "train.ema=0.5"]),
     ];
     for config in models {

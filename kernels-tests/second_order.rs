@@ -52,6 +52,18 @@ fn pointwise_ops() {
     check_second(&[off_grid(&[5]), Operand(vec![5], Draw::OnGrid)], |x| vec![x[0].minimum(&x[1])]);
 }
 
+#[test]
+fn losses() {
+    check_second(&[off_grid(&[5, 3])], |x| vec![x[0].log_sum_exp()]);
+    let operands = [off_grid(&[6]), off_grid(&[6]), off_grid(&[6])];
+    let spread = |v: &Var| v.mul_scalar(0.25);
+    check_second(&operands, |x| vec![x[0].gaussian_nll(&spread(&x[1]), &x[2])]);
+    check_second(&operands, |x| vec![x[0].discretised_logistic_nll(&spread(&x[1]), &x[2])]);
+    // Both ends of the scale, whose bins are open.
+    let operands = [off_grid(&[6]), off_grid(&[6]), Operand(vec![6], Draw::Class(2))];
+    check_second(&operands, |x| vec![x[0].discretised_logistic_nll(&spread(&x[1]), &x[2])]);
+}
+
 /// Views are linear: their second-order gradient is that of a curve behind them.
 #[test]
 fn reductions_and_views() {

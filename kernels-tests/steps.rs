@@ -62,6 +62,11 @@ fn vae_follows_pytorch() {
 }
 
 #[test]
+fn the_bound_of_five_draws_follows_pytorch() {
+    follows_pytorch("vae-iwae-small", 50, 5e-6);
+}
+
+#[test]
 fn dcgan_follows_pytorch() {
     follows_pytorch("dcgan-28", 64, 2.5e-6);
 }
@@ -80,12 +85,13 @@ fn distance(a: &[f32], b: &[f32]) -> f64 {
 
 /// One step of a preset on the GPU and on the twins: the worst distance of the losses and of each
 /// network's gradient.
-fn apart(name: &str, seed: u64) -> (f64, f64) {
+fn apart(config: Config, seed: u64) -> (f64, f64) {
+    let name = config.name.clone();
     // Adam's first step has every gradient's sign and nothing of its size, so an update of the
     // discriminator would blow rounding up before the generator sees it. Plain descent does not,
     // and its momentum after one step is the gradient.
     let optim = OptimConfig::Sgd { lr: 1e-6, decay: 1.0, momentum: 0.9, weight_decay: 0.0 };
-    let mut config = Config { optim, ..preset(name) };
+    let mut config = Config { optim, ..config };
     config.train.seed = seed;
     let batch = if name == "dcgan" { 2 } else { 3 };
     let (on_gpu, losses) = train(&config, gpu(), batch, 1);
@@ -103,13 +109,27 @@ fn apart(name: &str, seed: u64) -> (f64, f64) {
 #[test]
 fn a_step_of_every_preset_on_the_gpu_follows_the_twins() {
     for (name, _) in PRESETS {
-        // A unit within rounding of its kink may fall either way and move a gradient by a
-        // thousandth; that does not happen to two draws of the parameters alike.
-        let [(loss, a), (_, b)] = [1, 2].map(|seed| apart(name, seed));
-        assert!(loss < 1e-5, "{name}: the losses are off by {loss:e}");
-        assert!(a.min(b) < 5e-5, "{name}: gradients are off by {a:e} and {b:e} of their length");
-        assert!(a.max(b) < 5e-2, "{name}: gradients are off by {a:e} and {b:e} of their length");
+        follows_the_twins(&preset(name));
     }
+}
+
+#[test]
+fn a_step_with_every_decoder_on_the_gpu_follows_the_twins() {
+    for decoder in ["gaussian", "discretised-logistic"] {
+        let mut config = preset("vae-conv-small");
+        config.set_all(&[&format!("model.decoder={decoder}"), "model.beta=0.5"]).expect("settings");
+        follows_the_twins(&config);
+    }
+}
+
+fn follows_the_twins(config: &Config) {
+    let name = &config.name;
+    // A unit within rounding of its kink may fall either way and move a gradient by a
+    // thousandth; that does not happen to two draws of the parameters alike.
+    let [(loss, a), (_, b)] = [1, 2].map(|seed| apart(config.clone(), seed));
+    assert!(loss < 1e-5, "{name}: the losses are off by {loss:e}");
+    assert!(a.min(b) < 5e-5, "{name}: gradients are off by {a:e} and {b:e} of their length");
+    assert!(a.max(b) < 5e-2, "{name}: gradients are off by {a:e} and {b:e} of their length");
 }
 
 #[test]

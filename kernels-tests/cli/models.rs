@@ -86,6 +86,47 @@ fn a_run_holds_what_it_should_and_every_command_works_on_it() {
 }
 
 #[test]
+fn eval_measures_what_the_model_has_and_refuses_the_rest() {
+    let place = Place::new();
+    let run = place.vae();
+    let eval = |run: &Path, more: &[&str]| on_cpu(&[&["eval", text(run)], more].concat());
+    let names = |call: Call| -> Vec<String> {
+        call.good().rows().iter().map(|r| r["name"].as_str().expect("a name").to_string()).collect()
+    };
+    assert_eq!(names(eval(&run, &["--metric", "elbo", "--images", "3", "--json"])).len(), 5);
+    assert_eq!(
+        names(eval(&run, &["--metric", "iwae-7", "--images", "3", "--json"])),
+        ["iwae_7", "nll", "bits_per_dim"]
+    );
+    let call = eval(&run, &["--metric", "log-p", "--images", "2"]).good();
+    assert!(call.out.contains("log_p") && call.out.contains("the first 2 of 1000 test images"), "{}", call.out);
+    eval(&run, &["--metric", "fid"]).bad(&["--metric fid", "elbo, iwae-K", "log-p"]);
+    for bad in ["iwae-0", "iwae-", "iwae-x", "iwae-1000001"] {
+        eval(&run, &["--metric", bad]).bad(&[bad, "1 to 1000000"]);
+    }
+    eval(&run, &["--images", "1001"]).bad(&["--images 1001", "1000 test images"]);
+    assert_eq!(eval(&run, &["--images", "0"]).code, Some(2));
+    let pixels = place.pixelcnn();
+    assert_eq!(names(eval(&pixels, &["--metric", "nll", "--images", "2", "--json"])), ["nll", "bits_per_dim"]);
+    eval(&pixels, &["--metric", "log-p"]).bad(&["log-p", "it has nll"]);
+}
+
+#[test]
+fn an_autoencoder_says_what_its_samples_are() {
+    let place = Place::new();
+    let run = place.train("ae", &["--set", "model.hidden=8", "--set", "model.latent=3", "--set", "train.samples=4"]);
+    let call = on_cpu(&["sample", text(&run), "--n", "4"]).good();
+    assert!(call.err.contains("no prior"), "{}", call.err);
+    for view in ["manifold", "traverse", "interpolate", "reconstruct"] {
+        on_cpu(&["latent", text(&run), view]).good();
+        picture(&run.join(format!("{view}.png")));
+    }
+    let rows = on_cpu(&["eval", text(&run), "--json"]).good().rows();
+    assert_eq!((rows.len(), &rows[0]["name"]), (1, &"mse".into()));
+    on_cpu(&["eval", text(&run), "--metric", "iwae-5"]).bad(&["it has mse"]);
+}
+
+#[test]
 fn models_with_averaged_weights_are_looked_at_by_them_unless_told_otherwise() {
     let place = Place::new();
     let far = ["--set", "optim.lr=0.05", "--set", "train.ema=0.99", "--set", "train.samples=4"];

@@ -1,10 +1,10 @@
 //! `limn latent`: pictures of a latent space.
 
 use super::{Error, TrainedArg, term};
-use crate::data::{self, Split};
+use crate::data::Split;
 use crate::models::Family;
 use crate::sample::{self, Grid};
-use crate::train::{RunDir, Session};
+use crate::train::{self, RunDir, Session};
 use std::path::PathBuf;
 
 /// Arguments of `limn latent`.
@@ -107,8 +107,7 @@ fn encodes(session: &Session) -> bool {
 }
 
 fn test_images(session: &Session, run: &RunDir) -> Result<Split, Error> {
-    let [c, h, w] = session.model.geometry();
-    Ok(data::open(&run.config.data.source, Some(data::Geometry::new(c, h, w)))?.test)
+    Ok(train::images(&run.config.data.source, session.model.as_ref())?.test)
 }
 
 /// The first `n` images in [0, 1], from the start again where there are fewer.

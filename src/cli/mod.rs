@@ -47,7 +47,7 @@ enum Command {
     Complete(complete::CompleteArgs),
     /// Look at a model's latent space: manifold, traversals, interpolations, reconstructions
     Latent(latent::LatentArgs),
-    /// Test loss with its parts and units: nats/image, bits/dim, ELBO
+    /// Test loss with its parts and units: nats/image, bits/dim, ELBO, log p
     Eval(eval::EvalArgs),
     /// Hold every kernel and case against its CPU twin; exit code 1 if any falls short
     Check(check::CheckArgs),
@@ -300,6 +300,8 @@ mod tests {
             "latent DIR interpolate",
             "latent DIR reconstruct",
             "eval DIR --json",
+            "eval DIR --metric iwae-50",
+            "eval DIR --metric log-p --images 100 --json",
             "check",
             "check conv2d matmul --device 0 --json",
             "run conv2d --in a --out b --set stride=2,2 --set mask=A --grad --device cpu",

@@ -32,6 +32,11 @@ pub fn sample(args: &SampleArgs) -> Result<(), Error> {
     let n = args.n as usize;
     let drawing = drawing(&session, args.naive);
     let out = args.out.clone().unwrap_or_else(|| run.path.join("samples.png"));
+    if let Family::Latent(model) = session.model.family()
+        && let Some(caveat) = model.caveat()
+    {
+        term::note(caveat);
+    }
     picture(&mut session, n, args.seed, drawing, &out).map_err(|e| Error::new(e.to_string()))?;
     let averaged = if session.weights == Weights::Averaged { ", with averaged weights" } else { "" };
     term::say(format!("{n} samples after {step} training steps{averaged}: {}", out.display()))

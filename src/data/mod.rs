@@ -5,6 +5,7 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
+mod binarise;
 mod cifar;
 mod error;
 mod fetch;
@@ -15,6 +16,7 @@ mod order;
 mod process;
 mod sets;
 
+pub use binarise::Binarisation;
 pub use error::Error;
 pub use fetch::{Progress, get};
 pub use folder::read_image;

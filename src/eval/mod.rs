@@ -1,7 +1,11 @@
 //! Figures of a trained model on its test set.
 
+mod importance;
+
 use crate::data::Split;
+use crate::graph::{Graph, Var};
 use crate::kernels::philox::Domain;
+use crate::models::{Family, Metric};
 use crate::train::{Session, SessionError, Weights, pack};
 
 /// Counts the batches of an evaluation.
@@ -20,14 +24,144 @@ pub struct Figure {
     pub protocol: String,
 }
 
-/// Measures the model on every image of `test`, `batch` at a time. Likelihoods are also given in
-/// bits per dimension, and a bound on them as the evidence lower bound.
-pub fn evaluate(session: &mut Session, data: &str, test: &Split, batch: usize) -> Result<Vec<Figure>, SessionError> {
+impl Figure {
+    fn new(name: &str, value: f64, unit: &str, protocol: &str) -> Figure {
+        Figure { name: name.into(), value, unit: unit.into(), protocol: protocol.into() }
+    }
+
+    /// Nats of an image as bits of each of its numbers.
+    fn bits_per_dim(nats: f64, geometry: [usize; 3], protocol: &str) -> Figure {
+        let numbers = geometry.iter().product::<usize>() as f64;
+        Figure::new("bits_per_dim", nats / (numbers * std::f64::consts::LN_2), "bits/dim", protocol)
+    }
+}
+
+/// What to measure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Measure {
+    /// What the model's own metrics are, in one pass over the images.
+    Own,
+    /// The mean over images of log (1/k) Σ p(x,z)/q(z|x) over k draws of z from q(z|x): the bound of
+    /// Burda et al. (2016).
+    Bound(u32),
+    /// The same with [`LOG_P_SAMPLES`] draws, by which papers estimate log p(x).
+    LogP,
+}
+
+/// Draws for an estimate of log p(x), as in Burda et al. (2016), §5.
+pub const LOG_P_SAMPLES: u32 = 5000;
+
+/// Draws for a bound, at most.
+const MOST_SAMPLES: u32 = 1_000_000;
+
+impl Measure {
+    /// The measure of this name; its own metrics go by `elbo` where they are a bound, and by the name
+    /// of the first otherwise.
+    ///
+    /// # Errors
+    /// One sentence with the measures this model has.
+    pub fn named(name: &str, session: &Session) -> Result<Measure, SessionError> {
+        let refuse = |why: String| Err(SessionError::Config(format!("--metric {name}: {why}")));
+        let Abilities { own, weighs, .. } = abilities(session);
+        if name == own {
+            return Ok(Measure::Own);
+        }
+        if !weighs {
+            return refuse(format!("this model has no such metric; it has {own}"));
+        }
+        match name.strip_prefix("iwae-").map(str::parse::<u32>) {
+            _ if name == "log-p" => Ok(Measure::LogP),
+            Some(Ok(k)) if (1..=MOST_SAMPLES).contains(&k) => Ok(Measure::Bound(k)),
+            Some(_) => refuse(format!("write iwae-K with a number K of draws from 1 to {MOST_SAMPLES}")),
+            None => refuse(format!("this model has no such metric; it has {own}, iwae-K (K draws) and log-p")),
+        }
+    }
+}
+
+/// What of a model can be measured.
+struct Abilities {
+    /// The name of its own metrics.
+    own: &'static str,
+    /// Whether they are of a probability, which bits per dimension count.
+    is_likelihood: bool,
+    /// Whether it can weigh draws of latent vectors.
+    weighs: bool,
+}
+
+/// What the session's model can do, asked of a graph that is thrown away.
+fn abilities(session: &Session) -> Abilities {
     let [c, h, w] = session.model.geometry();
-    let (size, batch) = (c * h * w, batch.clamp(1, test.len().max(1)));
+    let images = session.graph(Domain::Eval, session.seed, CLOCK).input("images", &[1, c, h, w]);
+    let metrics = session.model.evaluate(&images);
+    let own = match metrics.first().map_or("", |metric| metric.name) {
+        "loss" => "elbo",
+        other => other,
+    };
+    let weighs = match session.model.family() {
+        Family::Latent(model) => model.log_weights(&images, 1).is_some(),
+        Family::Pixels(_) => false,
+    };
+    Abilities { own, is_likelihood: metrics.iter().any(|metric| metric.likelihood), weighs }
+}
+
+/// The images of a figure.
+#[derive(Clone, Copy, Debug)]
+pub struct Sample<'a> {
+    /// What they are of.
+    pub data: &'a str,
+    /// The test images, as [`crate::train::images`] opens them.
+    pub test: &'a Split,
+    /// How many of them count, from the first on; at most all, at least one.
+    pub count: usize,
+}
+
+impl Sample<'_> {
+    /// The bytes of `batch` images from `first` on, as words; behind the last, the first of them again,
+    /// which are not to be counted.
+    fn words(&self, first: usize, batch: usize) -> Vec<f32> {
+        let index = |k: usize| if first + k < self.count { first + k } else { first };
+        pack((0..batch).flat_map(|k| self.test.image(index(k)).iter().copied()).collect())
+    }
+
+    /// What a figure says of how it came about.
+    fn protocol(&self, session: &Session, draws: &str) -> String {
+        let which = match self.count == self.test.len() {
+            true => format!("{} test images", self.count),
+            false => format!("the first {} of {} test images", self.count, self.test.len()),
+        };
+        let weights = if session.weights == Weights::Averaged { "; averaged weights" } else { "" };
+        let binarisation = session.model.binarisation();
+        format!("mean over {which} of {}; {binarisation}{weights}; {draws}; seed {}", self.data, session.seed)
+    }
+}
+
+/// Test images of a program, [batch,c,h,w] in [0, 1], from its input `images` of packed bytes.
+fn uploaded(graph: &Graph, [c, h, w]: [usize; 3], batch: usize) -> Var {
+    let words = graph.input("images", &[(batch * c * h * w).div_ceil(4)]);
+    graph.decode_u8(&words, &[batch, c, h, w], 1.0, 0.0)
+}
+
+/// Measures the model. Likelihoods are also given in bits per dimension, and a bound on them as the
+/// evidence lower bound.
+pub fn evaluate(
+    session: &mut Session,
+    sample: &Sample,
+    measure: Measure,
+    batch: usize,
+) -> Result<Vec<Figure>, SessionError> {
+    match measure {
+        Measure::Own => own(session, sample, batch),
+        Measure::Bound(samples) => importance::figures(session, sample, &format!("iwae_{samples}"), samples),
+        Measure::LogP => importance::figures(session, sample, "log_p", LOG_P_SAMPLES),
+    }
+}
+
+/// The model's own metrics, `batch` images at a time.
+fn own(session: &mut Session, sample: &Sample, batch: usize) -> Result<Vec<Figure>, SessionError> {
+    let geometry = session.model.geometry();
+    let batch = batch.clamp(1, sample.count);
     let graph = session.graph(Domain::Eval, session.seed, CLOCK);
-    let words = graph.input("images", &[(batch * size).div_ceil(4)]);
-    let images = graph.decode_u8(&words, &[batch, c, h, w], 1.0, 0.0);
+    let images = uploaded(&graph, geometry, batch);
     let metrics = session.model.evaluate(&images);
     for metric in &metrics {
         graph.output(metric.name, &metric.values);
@@ -36,40 +170,24 @@ pub fn evaluate(session: &mut Session, data: &str, test: &Split, batch: usize) -
     let mut runner = session.runner(&graph)?;
     session.store.write(CLOCK, &[0.0])?;
     let mut sums = vec![0.0f64; metrics.len()];
-    for first in (0..test.len()).step_by(batch) {
-        // The last batch is filled up with its first image, which is then not counted.
-        let count = batch.min(test.len() - first);
-        let bytes: Vec<u8> =
-            (0..batch).flat_map(|k| test.image(first + if k < count { k } else { 0 }).iter().copied()).collect();
-        runner.write("images", &pack(bytes))?;
+    for first in (0..sample.count).step_by(batch) {
+        let count = batch.min(sample.count - first);
+        runner.write("images", &sample.words(first, batch))?;
         runner.run()?;
         for (sum, metric) in std::iter::zip(&mut sums, &metrics) {
             *sum += runner.read(metric.name)?[..count].iter().map(|v| f64::from(*v)).sum::<f64>();
         }
     }
-    let averaged = session.weights == Weights::Averaged;
-    let weights = if averaged { "; averaged weights" } else { "" };
-    let protocol = format!(
-        "mean over {} test images of {data}; {}{weights}; one draw of noise per image; seed {}",
-        test.len(),
-        session.model.binarisation(),
-        session.seed
-    );
-    let figure = |name: &str, value: f64, unit: &str| Figure {
-        name: name.into(),
-        value,
-        unit: unit.into(),
-        protocol: protocol.clone(),
-    };
+    let protocol = sample.protocol(session, "one draw of noise per image");
     let mut figures = Vec::new();
-    for (sum, metric) in std::iter::zip(&sums, &metrics) {
-        let mean = sum / test.len() as f64;
-        figures.push(figure(metric.name, mean, metric.unit));
-        if metric.likelihood {
-            if metric.name == "loss" {
-                figures.push(figure("elbo", -mean, metric.unit));
-            }
-            figures.push(figure("bits_per_dim", mean / (size as f64 * std::f64::consts::LN_2), "bits/dim"));
+    for (sum, Metric { name, unit, likelihood, .. }) in std::iter::zip(&sums, &metrics) {
+        let mean = sum / sample.count as f64;
+        figures.push(Figure::new(name, mean, unit, &protocol));
+        if *name == "loss" {
+            figures.push(Figure::new("elbo", -mean, unit, &protocol));
+        }
+        if *likelihood {
+            figures.push(Figure::bits_per_dim(mean, geometry, &protocol));
         }
     }
     Ok(figures)

@@ -36,6 +36,7 @@ pub mod philox;
 pub mod pixel_code;
 mod pixel_walk;
 pub mod pointwise;
+pub mod ramp;
 pub mod random;
 pub mod record;
 pub mod reduce;
@@ -420,6 +421,7 @@ pub fn all() -> Vec<Entry> {
         "reparameterize_grad": reparameterize::grad_cases, reparameterize::grad_shapes;
         "random": random::random_cases, random::random_shapes;
         "bernoulli": random::bernoulli_cases, random::bernoulli_shapes;
+        "ramp": ramp::cases, ramp::shapes;
         "cross_entropy": cross_entropy::cases, cross_entropy::shapes;
         "cross_entropy_grad": cross_entropy::grad_cases, cross_entropy::grad_shapes;
         "strided": strided::cases, strided::shapes;

@@ -16,6 +16,8 @@ pub enum Domain {
     Eval = 2,
     /// Samples and latent pictures.
     Sample = 3,
+    /// Draws of latent vectors that estimate a likelihood.
+    Importance = 4,
 }
 
 /// One named stream: every element of every step of one use of randomness.

@@ -201,10 +201,6 @@ impl Model for Dcgan {
         ]
     }
 
-    fn binarisation(&self) -> &'static str {
-        "grey levels in [-1,1]"
-    }
-
     fn family(&self) -> Family<'_> {
         Family::Latent(self)
     }

@@ -1,16 +1,22 @@
 //! The models: a file each, its layers, its forward pass and its training step as the paper has
 //! them.
 
+mod autoencoder;
 mod dcgan;
+mod decoder;
 mod pixelcnn;
 mod vae;
 mod vae_conv;
+mod variational;
 
+pub use autoencoder::{Autoencoder, AutoencoderConfig};
 pub use dcgan::{Dcgan, DcganConfig, GeneratorLoss};
+pub use decoder::Decoder;
 pub use pixelcnn::{PixelCnn, PixelCnnConfig};
-pub use vae::{Vae, VaeConfig};
+pub use vae::{Activation, Vae, VaeConfig};
 pub use vae_conv::{VaeConv, VaeConvConfig};
 
+use crate::data::Binarisation;
 use crate::graph::Var;
 use crate::nn::{Network, Optimizer};
 use serde::{Deserialize, Serialize};
@@ -19,6 +25,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum ModelConfig {
+    /// Fully connected autoencoder, without a bound on anything.
+    Ae(AutoencoderConfig),
     /// Fully connected variational autoencoder.
     Vae(VaeConfig),
     /// Convolutional variational autoencoder.
@@ -33,6 +41,7 @@ impl ModelConfig {
     /// The model, or a sentence about a size that makes no sense.
     pub fn build(&self) -> Result<Box<dyn Model>, String> {
         Ok(match self {
+            ModelConfig::Ae(c) => Box::new(Autoencoder::new(c)?),
             ModelConfig::Vae(c) => Box::new(Vae::new(c)?),
             ModelConfig::VaeConv(c) => Box::new(VaeConv::new(c)?),
             ModelConfig::Dcgan(c) => Box::new(Dcgan::new(c)?),
@@ -76,9 +85,21 @@ pub trait Model {
     /// What is measured on test images [n,c,h,w] in [0, 1].
     fn evaluate(&self, images: &Var) -> Vec<Metric>;
 
-    /// How images are made binary for evaluation, for the protocol of a figure.
-    fn binarisation(&self) -> &'static str {
-        "grey levels in [0,1]"
+    /// How grey levels are made binary, in training and for figures alike. A static one is that of the
+    /// data, which [`crate::train::images`] opens; a dynamic one is the model's own.
+    fn binarisation(&self) -> Binarisation {
+        Binarisation::None
+    }
+
+    /// Images [n,c,h,w] in [0, 1] as the model's likelihood speaks of them.
+    fn observe(&self, images: &Var) -> Var {
+        match self.binarisation() {
+            Binarisation::Dynamic => {
+                images.graph().scope("data");
+                images.bernoulli()
+            }
+            Binarisation::None | Binarisation::Static => images.clone(),
+        }
     }
 
     /// How new images are made.
@@ -108,12 +129,28 @@ pub trait LatentModel {
 
     /// The posterior mean of images [n,c,h,w] in [0, 1], for models that have one.
     fn encode(&self, images: &Var) -> Option<Var>;
+
+    /// log p(x,z) - log q(z|x) in nats of `samples` draws of z from q(z|x) for each image, [samples,n],
+    /// for models that have these densities; images [n,c,h,w] come from [`Model::observe`].
+    fn log_weights(&self, _images: &Var, _samples: usize) -> Option<Var> {
+        None
+    }
+
+    /// What to know of new images where the prior is none that the model was trained for.
+    fn caveat(&self) -> Option<&'static str> {
+        None
+    }
 }
 
 /// A model that draws pixels in raster order, each given those before it.
 pub trait PixelModel {
     /// Bernoulli logits [n,1,h,w] of every pixel given the pixels before it.
     fn logits(&self, images: &Var) -> Var;
+}
+
+/// What a setting is where files from before there was the setting leave it out.
+fn one<T: From<u8>>() -> T {
+    T::from(1)
 }
 
 /// A sentence for a size of zero.

@@ -2,6 +2,7 @@
 //! 2016), §3.3 to 3.5 and table 1, for binary images.
 
 use super::{Family, Metric, Model, PixelModel, positive};
+use crate::data::Binarisation;
 use crate::graph::Var;
 use crate::nn::{Mode, Network, NetworkBuilder, Numbering, Optimizer, Sequential};
 use crate::ops::Mask;
@@ -46,8 +47,7 @@ impl PixelCnn {
 
     /// Negative log-likelihood of images made binary anew at every step, [n] in nats.
     fn nll(&self, images: &Var) -> Var {
-        images.graph().scope("data");
-        let x = images.bernoulli();
+        let x = self.observe(images);
         let logits = self.logits(&x);
         images.graph().scope("loss");
         logits.bce_with_logits(&x).sum_axes(&[1, 2, 3]).reshape(&[images.shape()[0]])
@@ -77,8 +77,8 @@ impl Model for PixelCnn {
         vec![Metric { name: "nll", unit: "nats/image", values: self.nll(images), likelihood: true }]
     }
 
-    fn binarisation(&self) -> &'static str {
-        "dynamic: each pixel is 1 with probability grey/255"
+    fn binarisation(&self) -> Binarisation {
+        Binarisation::Dynamic
     }
 
     fn family(&self) -> Family<'_> {

@@ -1,13 +1,15 @@
 //! The variational autoencoder of Kingma & Welling, "Auto-Encoding Variational Bayes" (ICLR 2014),
-//! in the shape of the well-known example: 784-400-(20, 20)-400-784.
+//! fully connected: in the shape of the well-known example, 784-400-(20, 20)-400-784, in the deeper
+//! one of Burda, Grosse & Salakhutdinov, "Importance Weighted Autoencoders" (ICLR 2016), and others.
 
-use super::{Family, LatentModel, Metric, Model, positive};
+use super::variational::{Objective, Variational, log_weights, negative_elbo};
+use super::{Decoder, Family, LatentModel, Metric, Model, one, positive};
+use crate::data::Binarisation;
 use crate::graph::Var;
 use crate::nn::{Mode, Network, NetworkBuilder, Numbering, Optimizer, Sequential};
-use crate::ops::Latent;
 use serde::{Deserialize, Serialize};
 
-/// Sizes of a [`Vae`].
+/// Sizes of a [`Vae`], and what it maximises.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VaeConfig {
@@ -17,56 +19,105 @@ pub struct VaeConfig {
     pub height: usize,
     /// Width of the images.
     pub width: usize,
-    /// Units of the hidden layer on each side.
+    /// Units of each hidden layer.
     pub hidden: usize,
     /// Latent dimensions.
     pub latent: usize,
+    /// Hidden layers on each side.
+    #[serde(default = "one")]
+    pub layers: usize,
+    /// What follows a hidden layer.
+    #[serde(default)]
+    pub activation: Activation,
+    /// How grey levels become the binary pixels that the decoder speaks of.
+    #[serde(default)]
+    pub binarisation: Binarisation,
+    /// Draws of z for each image: with more than one, the bound of Burda et al. is maximised.
+    #[serde(default = "one")]
+    pub samples: usize,
+    /// Weight of the divergence (Higgins et al. 2017).
+    #[serde(default = "one")]
+    pub beta: f64,
+    /// Steps over which that weight rises from 0 (Sønderby et al. 2016); 0 for none.
+    #[serde(default)]
+    pub warm_up: u32,
+}
+
+/// What follows a hidden layer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Activation {
+    /// max(x, 0), and weights that start as PyTorch's.
+    #[default]
+    Relu,
+    /// tanh x, and weights that start as Glorot & Bengio (2010) have it, who studied it.
+    Tanh,
 }
 
 /// Encoder q(z|x) = N(μ, exp logvar), decoder p(x|z) Bernoulli.
 pub struct Vae {
     config: VaeConfig,
+    objective: Objective,
     net: Network,
-    fc1: Sequential,
+    encoder: Vec<Sequential>,
     fc21: Sequential,
     fc22: Sequential,
-    fc3: Sequential,
+    decoder: Vec<Sequential>,
     fc4: Sequential,
 }
 
 impl Vae {
-    /// The network, or a sentence about a size that makes no sense.
+    /// The network, or a sentence about a setting that makes no sense.
     pub fn new(c: &VaeConfig) -> Result<Vae, String> {
         positive(&[("channels", c.channels), ("height", c.height), ("width", c.width)])?;
-        positive(&[("hidden", c.hidden), ("latent", c.latent)])?;
+        positive(&[("hidden", c.hidden), ("latent", c.latent), ("layers", c.layers)])?;
+        if c.layers > MAX_LAYERS {
+            return Err(format!("model.layers = {} must be at most {MAX_LAYERS}", c.layers));
+        }
+        let objective = Objective { samples: c.samples, beta: c.beta, warm_up: c.warm_up };
+        objective.check()?;
         let pixels = c.channels * c.height * c.width;
-        let mut net = NetworkBuilder::new("vae", &Numbering::default());
-        let fc1 = net.linear("fc1", pixels, c.hidden);
+        let net = NetworkBuilder::new("vae", &Numbering::default());
+        let mut net = if c.activation == Activation::Tanh { net.glorot_init() } else { net };
+        let encoder = hidden(&mut net, "fc1", pixels, c);
         let fc21 = net.linear("fc21", c.hidden, c.latent);
         let fc22 = net.linear("fc22", c.hidden, c.latent);
-        let fc3 = net.linear("fc3", c.latent, c.hidden);
+        let decoder = hidden(&mut net, "fc3", c.latent, c);
         let fc4 = net.linear("fc4", c.hidden, pixels);
-        Ok(Vae { config: c.clone(), net: net.build(), fc1, fc21, fc22, fc3, fc4 })
+        Ok(Vae { config: c.clone(), objective, net: net.build(), encoder, fc21, fc22, decoder, fc4 })
     }
 
-    fn posterior(&self, images: &Var) -> (Var, Var) {
-        let h = self.fc1.forward(&images.flatten(), Mode::Train).relu();
+    fn apply(&self, layers: &[Sequential], x: &Var) -> Var {
+        layers.iter().fold(x.clone(), |x, layer| match self.config.activation {
+            Activation::Relu => layer.forward(&x, Mode::Train).relu(),
+            Activation::Tanh => layer.forward(&x, Mode::Train).tanh(),
+        })
+    }
+}
+
+/// Hidden layers on a side, at most: beyond a few nothing is gained, and names and listings grow.
+const MAX_LAYERS: usize = 64;
+
+/// The hidden layers of a side: `NAME`, `NAME_2`, `NAME_3`, ...
+fn hidden(net: &mut NetworkBuilder, name: &str, inputs: usize, c: &VaeConfig) -> Vec<Sequential> {
+    let mut layers = vec![net.linear(name, inputs, c.hidden)];
+    layers.extend((2..=c.layers).map(|i| net.linear(&format!("{name}_{i}"), c.hidden, c.hidden)));
+    layers
+}
+
+impl Variational for Vae {
+    fn posterior(&self, x: &Var) -> (Var, Var) {
+        let h = self.apply(&self.encoder, &x.flatten());
         (self.fc21.forward(&h, Mode::Train), self.fc22.forward(&h, Mode::Train))
     }
 
-    fn logits(&self, z: &Var) -> Var {
-        let h = self.fc3.forward(z, Mode::Train).relu();
+    fn outputs(&self, z: &Var) -> Var {
+        let h = self.apply(&self.decoder, z);
         self.fc4.forward(&h, Mode::Train)
     }
 
-    /// The two parts of -ELBO for every image: reconstruction and divergence, each [n].
-    fn parts(&self, images: &Var) -> (Var, Var) {
-        let (mu, logvar) = self.posterior(images);
-        let Latent { z, kl } = mu.reparameterize(&logvar);
-        let logits = self.logits(&z);
-        images.graph().scope("loss");
-        let bce = logits.bce_with_logits(&images.flatten()).sum_axes(&[1]);
-        (bce.reshape(&[images.shape()[0]]), kl)
+    fn decoder(&self) -> Decoder {
+        Decoder::Bernoulli
     }
 }
 
@@ -80,34 +131,24 @@ impl Model for Vae {
     }
 
     fn losses(&self) -> &'static [&'static str] {
-        &["loss", "bce", "kl"]
+        Decoder::Bernoulli.losses()
     }
 
     fn step(&self, images: &Var, optim: &Optimizer) -> Vec<Var> {
-        descend(self.parts(images), &self.net, optim)
+        self.objective.descend(self, &self.observe(images), &self.net, optim)
     }
 
     fn evaluate(&self, images: &Var) -> Vec<Metric> {
-        negative_elbo(self.parts(images))
+        negative_elbo(self, &self.observe(images))
+    }
+
+    fn binarisation(&self) -> Binarisation {
+        self.config.binarisation
     }
 
     fn family(&self) -> Family<'_> {
         Family::Latent(self)
     }
-}
-
-/// One step down the mean -ELBO: the loss and its parts.
-pub(super) fn descend((bce, kl): (Var, Var), net: &Network, optim: &Optimizer) -> Vec<Var> {
-    let (bce, kl) = (bce.mean(), kl.mean());
-    let loss = &bce + &kl;
-    optim.minimize(&loss, net);
-    vec![loss, bce, kl]
-}
-
-/// -ELBO and its parts as metrics.
-pub(super) fn negative_elbo((bce, kl): (Var, Var)) -> Vec<Metric> {
-    let metric = |name, values, likelihood| Metric { name, unit: "nats/image", values, likelihood };
-    vec![metric("loss", &bce + &kl, true), metric("bce", bce, false), metric("kl", kl, false)]
 }
 
 impl LatentModel for Vae {
@@ -117,10 +158,14 @@ impl LatentModel for Vae {
 
     fn decode(&self, z: &Var) -> Var {
         let [c, h, w] = self.geometry();
-        self.logits(z).sigmoid().reshape(&[z.shape()[0], c, h, w])
+        self.outputs(z).sigmoid().reshape(&[z.shape()[0], c, h, w])
     }
 
     fn encode(&self, images: &Var) -> Option<Var> {
         Some(self.posterior(images).0)
+    }
+
+    fn log_weights(&self, x: &Var, samples: usize) -> Option<Var> {
+        Some(log_weights(self, x, samples))
     }
 }

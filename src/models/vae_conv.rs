@@ -1,14 +1,14 @@
 //! A convolutional variational autoencoder: the one of the Keras documentation, two strided
 //! convolutions down to a latent plane and three transposed convolutions back.
 
-use super::vae::{descend, negative_elbo};
-use super::{Family, LatentModel, Metric, Model, positive};
+use super::variational::{Objective, Variational, log_weights, negative_elbo};
+use super::{Decoder, Family, LatentModel, Metric, Model, one, positive};
 use crate::graph::Var;
 use crate::nn::{Mode, Network, NetworkBuilder, Numbering, Optimizer, Sequential};
-use crate::ops::{ConvSpec, Latent};
+use crate::ops::ConvSpec;
 use serde::{Deserialize, Serialize};
 
-/// Sizes of a [`VaeConv`].
+/// Sizes of a [`VaeConv`], and what it maximises.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VaeConvConfig {
@@ -26,11 +26,21 @@ pub struct VaeConvConfig {
     pub dense: usize,
     /// Latent dimensions.
     pub latent: usize,
+    /// The family of p(x|z).
+    #[serde(default)]
+    pub decoder: Decoder,
+    /// Weight of the divergence (Higgins et al. 2017).
+    #[serde(default = "one")]
+    pub beta: f64,
+    /// Steps over which that weight rises from 0 (Sønderby et al. 2016); 0 for none.
+    #[serde(default)]
+    pub warm_up: u32,
 }
 
-/// Encoder q(z|x) = N(μ, exp logvar), decoder p(x|z) Bernoulli, both convolutional.
+/// Encoder q(z|x) = N(μ, exp logvar), decoder p(x|z), both convolutional.
 pub struct VaeConv {
     config: VaeConvConfig,
+    objective: Objective,
     net: Network,
     encoder: Sequential,
     z_mean: Sequential,
@@ -39,13 +49,15 @@ pub struct VaeConv {
 }
 
 impl VaeConv {
-    /// The network, or a sentence about a size that makes no sense.
+    /// The network, or a sentence about a setting that makes no sense.
     pub fn new(c: &VaeConvConfig) -> Result<VaeConv, String> {
         positive(&[("channels", c.channels), ("height", c.height), ("width", c.width)])?;
         positive(&[("filters1", c.filters1), ("filters2", c.filters2), ("dense", c.dense), ("latent", c.latent)])?;
         if !c.height.is_multiple_of(4) || !c.width.is_multiple_of(4) {
             return Err(format!("model.height and model.width must be multiples of 4, not {}x{}", c.height, c.width));
         }
+        let objective = Objective { samples: 1, beta: c.beta, warm_up: c.warm_up };
+        objective.check()?;
         // TensorFlow's "same" padding of a 3x3 kernel at stride 2 is all at bottom and right.
         let halve = ConvSpec { stride: [2, 2], padding: [0, 0, 1, 1], ..ConvSpec::default() };
         let keep = ConvSpec::new(1, 1);
@@ -73,24 +85,24 @@ impl VaeConv {
             .relu()
             .conv_transpose(c.filters2, c.filters1, 3, halve, true)
             .relu()
-            .conv_transpose(c.filters1, c.channels, 3, keep, true)
+            .conv_transpose(c.filters1, c.decoder.parameters() * c.channels, 3, keep, true)
             .build();
-        Ok(VaeConv { config: c.clone(), net: net.build(), encoder, z_mean, z_logvar, decoder })
+        Ok(VaeConv { config: c.clone(), objective, net: net.build(), encoder, z_mean, z_logvar, decoder })
     }
+}
 
-    fn posterior(&self, images: &Var) -> (Var, Var) {
-        let h = self.encoder.forward(images, Mode::Train);
+impl Variational for VaeConv {
+    fn posterior(&self, x: &Var) -> (Var, Var) {
+        let h = self.encoder.forward(x, Mode::Train);
         (self.z_mean.forward(&h, Mode::Train), self.z_logvar.forward(&h, Mode::Train))
     }
 
-    /// The two parts of -ELBO for every image: reconstruction and divergence, each [n].
-    fn parts(&self, images: &Var) -> (Var, Var) {
-        let (mu, logvar) = self.posterior(images);
-        let Latent { z, kl } = mu.reparameterize(&logvar);
-        let logits = self.decoder.forward(&z, Mode::Train);
-        images.graph().scope("loss");
-        let bce = logits.bce_with_logits(images).sum_axes(&[1, 2, 3]);
-        (bce.reshape(&[images.shape()[0]]), kl)
+    fn outputs(&self, z: &Var) -> Var {
+        self.decoder.forward(z, Mode::Train)
+    }
+
+    fn decoder(&self) -> Decoder {
+        self.config.decoder
     }
 }
 
@@ -104,15 +116,15 @@ impl Model for VaeConv {
     }
 
     fn losses(&self) -> &'static [&'static str] {
-        &["loss", "bce", "kl"]
+        self.config.decoder.losses()
     }
 
     fn step(&self, images: &Var, optim: &Optimizer) -> Vec<Var> {
-        descend(self.parts(images), &self.net, optim)
+        self.objective.descend(self, images, &self.net, optim)
     }
 
     fn evaluate(&self, images: &Var) -> Vec<Metric> {
-        negative_elbo(self.parts(images))
+        negative_elbo(self, images)
     }
 
     fn family(&self) -> Family<'_> {
@@ -126,10 +138,14 @@ impl LatentModel for VaeConv {
     }
 
     fn decode(&self, z: &Var) -> Var {
-        self.decoder.forward(z, Mode::Train).sigmoid()
+        self.config.decoder.mean(&self.outputs(z))
     }
 
     fn encode(&self, images: &Var) -> Option<Var> {
         Some(self.posterior(images).0)
+    }
+
+    fn log_weights(&self, x: &Var, samples: usize) -> Option<Var> {
+        Some(log_weights(self, x, samples))
     }
 }

@@ -23,11 +23,68 @@ impl Op for Softmax {
     }
 }
 
+/// ln Σ exp(x - x\[0\]) over the first axis: a cross-entropy whose gradient is written in ops.
+#[derive(Debug)]
+struct Excess;
+
+impl Op for Excess {
+    fn name(&self) -> &'static str {
+        "log_sum_exp"
+    }
+
+    fn gradient(&self, call: &Call) -> Result<Vec<Option<Var>>, GraphError> {
+        let (dy, y, x) = (call.dy(), &call.outputs[0], call.input(0));
+        let softmax = (x - &(y + &x.slice(0, 0, 1))).exp();
+        Ok(vec![Some(&(dy * &softmax) - &dy.pad(0, 0, x.shape()[0] - 1)), None])
+    }
+}
+
 impl Var {
+    /// ln Σ e^x over the first axis of x [k,n], which keeps extent 1; no exponential overflows.
+    pub fn log_sum_exp(&self) -> Var {
+        let &[classes, positions] = self.shape() else {
+            return self.graph().fail(mismatch("log_sum_exp", &[self.shape()], "x must be [k,n]"), self.shape());
+        };
+        let kernel = CrossEntropy { n: 1, classes: classes as u32, positions: positions as u32 };
+        let first = self.graph().constant(&[1, positions], 0.0);
+        let excess = self.graph().apply1(Excess, launch(kernel), &[Some(self), Some(&first)], &[1, positions]);
+        &excess + &self.slice(0, 0, 1)
+    }
+
     /// ln(1 + e^x) - x·t: the negative log-likelihood of target `t` in [0,1] under a Bernoulli
     /// variable with logit x, in nats.
     pub fn bce_with_logits(&self, target: &Var) -> Var {
         self.binary(Code::Bce, target)
+    }
+
+    /// Negative log-density of target t under a normal with mean `self` and log-variance `logvar`, in
+    /// nats: (ln 2π + logvar + (t - μ)² / e^logvar) / 2.
+    pub fn gaussian_nll(&self, logvar: &Var, target: &Var) -> Var {
+        let distance = &(target - self).square() * &(-logvar).exp();
+        (&distance + logvar).add_scalar(std::f32::consts::TAU.ln()).mul_scalar(0.5)
+    }
+
+    /// Negative log-probability in nats of target t, one of the 256 grey levels k/255, under a logistic
+    /// variable with mean `self` and log-scale `log_scale` that falls into the bin of t (Salimans et al.
+    /// 2017, §2.1). Bins reach half a level to both sides, those of 0 and 1 without end.
+    ///
+    /// With a and b at the upper and lower end of the bin, in units of the scale from the mean, and σ the
+    /// logistic function, σ(a) - σ(b) = σ(a)·σ(-b)·(1 - e^(b-a)): each factor has a logarithm without
+    /// cancellation, however far out the bin lies. An end that is open has the factor 1, and so has the
+    /// last one of such a bin.
+    pub fn discretised_logistic_nll(&self, log_scale: &Var, target: &Var) -> Var {
+        const HALF: f32 = 1.0 / 510.0;
+        let scale = (-log_scale).exp();
+        let from_mean = target - self;
+        let upper = &from_mean.add_scalar(HALF) * &scale;
+        let lower = &from_mean.add_scalar(-HALF) * &scale;
+        let is_bounded_above = target.unary(Code::RsubC, 1.0 - HALF).gate(0.0);
+        let is_bounded_below = target.add_scalar(-HALF).gate(0.0);
+        // 1 - e^(b-a) = 2t / (1 + t) with t = tanh((a - b) / 2).
+        let t = scale.mul_scalar(HALF).tanh();
+        let width = &t.mul_scalar(2.0).ln() - &t.add_scalar(1.0).ln();
+        let ends = &(&(-&upper).softplus() * &is_bounded_above) + &(&lower.softplus() * &is_bounded_below);
+        &ends - &(&(&is_bounded_above * &is_bounded_below) * &width)
     }
 
     /// (x - t)²

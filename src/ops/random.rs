@@ -1,8 +1,10 @@
-//! Random tensors. Each use has a stream of its own; the step comes from the device's clock.
+//! What changes from step to step by the device's clock: random tensors, of which each use has a stream
+//! of its own, and ramps.
 
 use super::{FirstOrderOnly, Leaf, launch, mismatch};
 use crate::graph::{Call, Graph, GraphError, Op, Var};
 use crate::kernels::decode_u8::DecodeU8;
+use crate::kernels::ramp::Ramp;
 use crate::kernels::random::{Bernoulli, Random};
 use crate::kernels::reparameterize::{Reparameterize, ReparameterizeGrad};
 
@@ -35,6 +37,11 @@ impl Graph {
     pub fn decode_u8(&self, words: &Var, shape: &[usize], scale: f32, shift: f32) -> Var {
         let kernel = DecodeU8 { len: shape.iter().product::<usize>() as u32, scale, shift };
         self.apply1(Leaf("decode_u8"), launch(kernel), &[Some(words)], shape)
+    }
+
+    /// min(step / steps, 1), of shape [1]: rises linearly from 0, on the device's clock.
+    pub fn ramp(&self, steps: u32) -> Var {
+        self.apply1(Leaf("ramp"), launch(Ramp { steps }), &[Some(&self.clock())], &[1])
     }
 
     /// Standard normal noise, new at every step.

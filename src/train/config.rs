@@ -10,10 +10,15 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 /// The presets and their TOML, in the order they are shown.
-pub static PRESETS: [(&str, &str); 9] = [
+pub static PRESETS: [(&str, &str); 14] = [
     ("vae", include_str!("../../assets/presets/vae.toml")),
     ("vae-conv", include_str!("../../assets/presets/vae-conv.toml")),
     ("vae-conv-small", include_str!("../../assets/presets/vae-conv-small.toml")),
+    ("vae-iwae", include_str!("../../assets/presets/vae-iwae.toml")),
+    ("vae-iwae-small", include_str!("../../assets/presets/vae-iwae-small.toml")),
+    ("vae-static", include_str!("../../assets/presets/vae-static.toml")),
+    ("beta-vae", include_str!("../../assets/presets/beta-vae.toml")),
+    ("ae", include_str!("../../assets/presets/ae.toml")),
     ("dcgan", include_str!("../../assets/presets/dcgan.toml")),
     ("dcgan-28", include_str!("../../assets/presets/dcgan-28.toml")),
     ("dcgan-32", include_str!("../../assets/presets/dcgan-32.toml")),
@@ -240,7 +245,9 @@ impl Config {
 
     fn model_fault(&self) -> Option<String> {
         let table = toml::Table::try_from(&self.model).ok()?;
-        if let Some((key, value)) = table.iter().find(|(_, v)| v.as_integer().is_some_and(|i| i > MAX_SIZE)) {
+        // A number of steps is no size.
+        let too_large = |(key, v): &(&String, &toml::Value)| *key != "warm_up" && v.as_integer() > Some(MAX_SIZE);
+        if let Some((key, value)) = table.iter().find(too_large) {
             return Some(format!("model.{key} = {value} must be at most {MAX_SIZE}"));
         }
         let model = match self.model.build() {
@@ -297,6 +304,18 @@ mod tests {
         };
         assert_eq!(counts("vae"), [652_824]);
         assert_eq!(counts("vae-conv"), [134_165]);
+        let dense = |inputs: usize, outputs: usize| inputs * outputs + outputs;
+        // In, hidden, hidden, mean and log-variance; latent, hidden, hidden, out.
+        let deep = |hidden: usize, latent: usize| {
+            let sides = dense(784, hidden) + dense(latent, hidden) + 2 * dense(hidden, hidden);
+            sides + 2 * dense(hidden, latent) + dense(hidden, 784)
+        };
+        assert_eq!((counts("vae-iwae"), deep(200, 50)), (vec![425_284], 425_284));
+        assert_eq!((counts("vae-static"), deep(256, 128)), (vec![632_848], 632_848));
+        assert_eq!(counts("ae"), [dense(784, 400) + dense(400, 20) + dense(20, 400) + dense(400, 784)]);
+        let mut two = Config::preset("vae-conv").unwrap();
+        two.set("model.decoder=gaussian").unwrap();
+        assert_eq!(two.model.build().unwrap().networks()[0].count(), 134_165 + 9 * 32 + 1);
         assert_eq!(counts("pixelcnn"), [53_569]);
         assert_eq!(counts("dcgan"), [3_576_704, 2_765_568]);
     }
@@ -381,6 +400,7 @@ mod tests {
             ("optim.centered=1", "optim.centered: expected true or false, found an integer"),
             ("model.kind=vae", "it is \"dcgan\" and cannot be changed"),
             ("model.loss=hinge", "unknown variant"),
+            ("model.beta=2", "model.beta: unknown key"),
             ("model=3", "model: unknown key"),
             ("nonsense", "is not a setting"),
             ("=", "unknown key"),
@@ -389,6 +409,30 @@ mod tests {
             assert!(e.contains(words), "{e}\n{words}");
         }
         assert_eq!(c, before);
+    }
+
+    #[test]
+    fn settings_that_came_later_may_be_left_out() {
+        let (_, text) = PRESETS.iter().find(|(name, _)| *name == "vae-static").unwrap();
+        let later = ["layers", "activation", "binarisation", "samples = 1", "beta", "warm_up"];
+        let old: Vec<&str> = text.lines().filter(|line| !later.iter().any(|key| line.starts_with(key))).collect();
+        let ModelConfig::Vae(model) = load(&old.join("\n")).unwrap().model else { panic!("a vae") };
+        assert_eq!((model.hidden, model.latent, model.layers, model.samples), (256, 128, 1, 1));
+        assert_eq!((model.beta, model.warm_up, model.binarisation), (1.0, 0, crate::data::Binarisation::None));
+        let mut c = Config::preset("vae-conv").unwrap();
+        c.set_all(&["model.decoder=discretised-logistic", "model.warm_up=100000", "model.beta=0"]).unwrap();
+        c.validate().unwrap();
+        assert_eq!(load(&c.to_toml().unwrap()).unwrap(), c);
+        for (setting, words) in [
+            ("model.decoder=logistic", "unknown variant `logistic`, expected one of `bernoulli`, `gaussian`"),
+            ("model.warm_up=-1", "model.warm_up: -1 must not be negative"),
+            ("model.warm_up=4294967296", "model.warm_up: invalid value: integer `4294967296`, expected u32"),
+            ("model.beta=much", "model.beta: expected a number, found a string"),
+            ("model.layers=2", "model.layers: unknown key"),
+        ] {
+            let e = c.set(setting).unwrap_err().to_string();
+            assert!(e.contains(words), "{e}\n{words}");
+        }
     }
 
     #[test]
@@ -404,6 +448,15 @@ mod tests {
             ("vae", "train.ema=nan", "train.ema = NaN must be at least 0 and below 1"),
             ("vae", "model.hidden=0", "model.hidden = 0 must be at least 1"),
             ("vae", "model.hidden=9999999", "model.hidden = 9999999 must be at most 65536"),
+            ("vae", "model.layers=0", "model.layers = 0 must be at least 1"),
+            ("vae", "model.layers=65", "model.layers = 65 must be at most 64"),
+            ("vae", "model.samples=0", "model.samples = 0 must be at least 1"),
+            ("vae", "model.samples=65537", "model.samples = 65537 must be at most 65536"),
+            ("vae", "model.beta=-0.5", "model.beta = -0.5 must be a finite number, at least 0"),
+            ("vae-conv", "model.beta=nan", "model.beta = NaN must be a finite number, at least 0"),
+            ("vae-iwae", "model.beta=2", "the bound of model.samples = 50 draws does not have"),
+            ("vae-iwae", "model.warm_up=2", "the bound of model.samples = 50 draws does not have"),
+            ("ae", "model.latent=0", "model.latent = 0 must be at least 1"),
             ("vae", "model.channels=2", "with 2 channels is not possible"),
             ("dcgan", "model.image=30", "model.image = 30 must be 28, 32 or 64"),
             ("dcgan", "model.width=60000", "more than the 1073741824 limn can hold"),

@@ -3,10 +3,12 @@
 use super::batches::Batches;
 use super::checkpoint::{self, CheckpointError};
 use super::folder::{RunDir, RunError};
+use super::images::images;
 use super::log::{Log, Metrics, Progress, Row, duration};
 use super::{Config, ConfigError, HISTORY_ROWS, Session, SessionError};
-use crate::data::{self, Dataset, Geometry, Order};
+use crate::data::{self, Dataset, Order};
 use crate::kernels::{Class, Precision};
+use crate::models::Model;
 use crate::program::{Device, DeviceError, Pending, Ring, Runner};
 use crate::tune;
 use std::collections::VecDeque;
@@ -166,7 +168,7 @@ pub fn train(start: Start, device: Device, mut hooks: Hooks) -> Result<Outcome, 
     config.train.precision = device.precision();
     let mut session = Session::new(&config.model, &config.optimizer(), config.train.seed, device)?;
     session.recompute = config.train.recompute;
-    let dataset = open_data(&mut config, session.model.geometry())?;
+    let dataset = open_data(&mut config, session.model.as_ref())?;
     let per_step = session.model.batches_per_step() as u64;
     let order = Order::new(dataset.train.len(), config.train.batch, config.train.seed)?;
     let steps_per_epoch = order.steps_per_epoch();
@@ -268,9 +270,9 @@ fn choose(
 }
 
 /// Opens the images, and makes a path absolute so that `config.toml` works from any folder.
-fn open_data(config: &mut Config, [channels, height, width]: [usize; 3]) -> Result<Dataset, TrainError> {
+fn open_data(config: &mut Config, model: &dyn Model) -> Result<Dataset, TrainError> {
     let source = &mut config.data.source;
-    let dataset = data::open(source, Some(Geometry::new(channels, height, width)))?;
+    let dataset = images(source, model)?;
     let known = source == "builtin" || data::list().iter().any(|set| set.name == source);
     if !known
         && let Ok(path) = std::path::absolute(&source)

@@ -50,7 +50,7 @@ fn nearest_in<'a>(prefix: &str, wanted: &str, names: impl IntoIterator<Item = &'
     }
 }
 
-/// Keys that a complete file may leave out: it says epochs, or is from before there was the setting.
+/// Keys that are not written down where they are as they were before there was the setting.
 const OPTIONAL: [&str; 4] = ["train.steps", "train.precision", "train.recompute", "train.ema"];
 
 /// A complete table of settings under edit.
@@ -77,6 +77,13 @@ impl Settings {
             keys.extend(present.filter(|key| !OPTIONAL.contains(&key.as_str())));
         }
         keys
+    }
+
+    /// Takes a dotted key away, for which its default then stands; false where there is no default.
+    fn leave_out(&mut self, dotted: &str) -> bool {
+        let (section, key) = dotted.split_once('.').unwrap_or((dotted, ""));
+        self.0.get_mut(section).and_then(Value::as_table_mut).map(|table| table.remove(key));
+        self.config().is_ok()
     }
 
     fn unknown(&self, section: &str, key: &str) -> String {
@@ -287,8 +294,8 @@ pub(super) fn read(path: &Path, text: &str) -> Result<Config, ConfigError> {
         put.map_err(|why| fault(line, format!("key {dotted}: {why}")))?;
         given.insert(dotted);
     }
-    let missing = settings.keys().into_iter().find(|k| !OPTIONAL.contains(&k.as_str()) && !given.contains(k));
-    if let (true, Some(key)) = (complete, missing) {
+    let mut absent = settings.keys().into_iter().filter(|key| complete && !given.contains(key));
+    if let Some(key) = absent.find(|key| !settings.leave_out(key)) {
         let why = format!("key {key} is missing; add it, or say preset = \"NAME\" at the top and only what differs");
         return Err(fault(line(text.len()), why));
     }

@@ -1,0 +1,186 @@
+//! log p(x) by importance sampling: draws of z from q(z|x), weighed by p(x,z)/q(z|x).
+
+use super::{CLOCK, Figure, Sample, abilities, uploaded};
+use crate::kernels::philox::Domain;
+use crate::models::Family;
+use crate::program::{DeviceError, PlanError, Runner};
+use crate::train::{Session, SessionError};
+
+/// Images that are weighed together, where the device has room for them.
+const IMAGES: usize = 16;
+
+/// Draws for each of them that a program makes at once. Memory goes with their product, and not with the
+/// number of draws asked for.
+const DRAWS: u32 = 64;
+
+/// Counts the runs of the program that draws.
+const DRAWN: &str = "importance.clock";
+
+/// log of the mean of exponentials that come one after the other, without overflow: the largest so far, and
+/// the sum of the exponentials of what the others are above it.
+#[derive(Clone, Copy, Debug)]
+struct LogMeanExp {
+    largest: f64,
+    sum: f64,
+    count: u32,
+}
+
+impl LogMeanExp {
+    const NONE: LogMeanExp = LogMeanExp { largest: f64::NEG_INFINITY, sum: 0.0, count: 0 };
+
+    fn add(&mut self, x: f64) {
+        self.count += 1;
+        if x > self.largest {
+            self.sum = self.sum * (self.largest - x).exp() + 1.0;
+            self.largest = x;
+        } else if x > f64::NEG_INFINITY {
+            self.sum += (x - self.largest).exp();
+        }
+    }
+
+    fn value(&self) -> f64 {
+        self.largest + (self.sum / f64::from(self.count)).ln()
+    }
+}
+
+/// The program that makes images what the model's likelihood speaks of, and the one that draws for them.
+struct Estimator {
+    observe: Runner,
+    weigh: Runner,
+    images: usize,
+    draws: u32,
+}
+
+impl Estimator {
+    fn new(session: &mut Session, images: usize, draws: u32) -> Result<Estimator, SessionError> {
+        let [c, h, w] = session.model.geometry();
+        // Images are made binary once, and not anew for every program run that draws for them; the two
+        // programs have domains of their own, for else they would draw the same numbers.
+        let graph = session.graph(Domain::Eval, session.seed, CLOCK);
+        graph.output("x", &session.model.observe(&uploaded(&graph, [c, h, w], images)));
+        graph.advance(&graph.clock());
+        let observe = session.runner(&graph)?;
+        let graph = session.graph(Domain::Importance, session.seed, DRAWN);
+        let x = graph.input("x", &[images, c, h, w]);
+        let weights = match session.model.family() {
+            Family::Latent(model) => model.log_weights(&x, draws as usize),
+            Family::Pixels(_) => None,
+        };
+        let Some(weights) = weights else {
+            return Err(SessionError::Config("this model has no latent vectors to draw for an image".into()));
+        };
+        graph.output("log_weights", &weights);
+        graph.advance(&graph.clock());
+        let weigh = session.runner(&graph)?;
+        session.store.write(CLOCK, &[0.0])?;
+        session.store.write(DRAWN, &[0.0])?;
+        Ok(Estimator { observe, weigh, images, draws })
+    }
+
+    /// For as many images and draws at once as the device has room for, at most these.
+    fn fitting(session: &mut Session, mut images: usize, mut draws: u32) -> Result<Estimator, SessionError> {
+        loop {
+            match Estimator::new(session, images, draws) {
+                Err(SessionError::Device(
+                    DeviceError::Exceeded(_) | DeviceError::Plan(PlanError::NoVariant { .. }),
+                )) if images > 1 || draws > 1 => {
+                    (images, draws) = if images > 1 { (images / 2, draws) } else { (1, draws / 2) };
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// The estimate for each of the images in `words`.
+    fn log_p(&mut self, words: &[f32], samples: u32) -> Result<Vec<f64>, SessionError> {
+        self.observe.write("images", words)?;
+        self.observe.run()?;
+        let x = self.observe.read("x")?;
+        self.weigh.write("x", &x)?;
+        let mut means = vec![LogMeanExp::NONE; self.images];
+        let mut left = samples;
+        while left > 0 {
+            self.weigh.run()?;
+            let weights = self.weigh.read("log_weights")?;
+            let wanted = left.min(self.draws);
+            for draw in weights.chunks_exact(self.images).take(wanted as usize) {
+                std::iter::zip(&mut means, draw).for_each(|(mean, w)| mean.add(f64::from(*w)));
+            }
+            left -= wanted;
+        }
+        Ok(means.iter().map(LogMeanExp::value).collect())
+    }
+}
+
+/// The mean over images of the logarithm of the mean of `samples` weights, under this name.
+pub(super) fn figures(
+    session: &mut Session,
+    sample: &Sample,
+    name: &str,
+    samples: u32,
+) -> Result<Vec<Figure>, SessionError> {
+    let mut estimator = Estimator::fitting(session, IMAGES.min(sample.count), DRAWS.min(samples))?;
+    let images = estimator.images;
+    let mut sum = 0.0;
+    for first in (0..sample.count).step_by(images) {
+        let count = images.min(sample.count - first);
+        sum += estimator.log_p(&sample.words(first, images), samples)?[..count].iter().sum::<f64>();
+    }
+    let mean = sum / sample.count as f64;
+    let words = format!("log of the mean weight p(x,z)/q(z|x) of {samples} draws of z from q(z|x) per image");
+    let protocol = sample.protocol(session, &words);
+    let mut figures =
+        vec![Figure::new(name, mean, "nats/image", &protocol), Figure::new("nll", -mean, "nats/image", &protocol)];
+    if abilities(session).is_likelihood {
+        figures.push(Figure::bits_per_dim(-mean, session.model.geometry(), &protocol));
+    }
+    Ok(figures)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::program::Device;
+    use crate::train::{Config, pack};
+
+    fn direct(all: &[f64]) -> f64 {
+        let largest = all.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        largest + (all.iter().map(|x| (x - largest).exp()).sum::<f64>() / all.len() as f64).ln()
+    }
+
+    #[test]
+    fn exponentials_that_come_one_by_one_are_those_taken_together() {
+        for all in [&[-5.0, -1000.0, 3.0, 2.5][..], &[1000.0, 999.0], &[-2000.0; 7], &[0.25]] {
+            let mut mean = LogMeanExp::NONE;
+            all.iter().for_each(|x| mean.add(*x));
+            assert!((mean.value() - direct(all)).abs() < 1e-12 * direct(all).abs().max(1.0), "{all:?}");
+        }
+    }
+
+    #[test]
+    fn draws_in_chunks_give_what_all_of_them_together_do() {
+        let mut config = Config::preset("vae").unwrap();
+        config.set_all(&["model.hidden=8", "model.latent=3", "model.binarisation=dynamic"]).unwrap();
+        let mut session = Session::new(&config.model, &config.optimizer(), 3, Device::Cpu).unwrap();
+        let words = pack((0..2 * 784).map(|i| (i % 251) as u8).collect());
+        let (images, draws) = (2, 8);
+        // 37 draws are four chunks and a part of the fifth.
+        let chunked = Estimator::new(&mut session, images, draws).unwrap().log_p(&words, 37).unwrap();
+        let mut estimator = Estimator::new(&mut session, images, draws).unwrap();
+        estimator.observe.write("images", &words).unwrap();
+        estimator.observe.run().unwrap();
+        let x = estimator.observe.read("x").unwrap();
+        assert!(x.iter().all(|v| *v == 0.0 || *v == 1.0));
+        estimator.weigh.write("x", &x).unwrap();
+        let mut all = Vec::new();
+        for _ in 0..5 {
+            estimator.weigh.run().unwrap();
+            all.extend(estimator.weigh.read("log_weights").unwrap());
+        }
+        assert!(all[..16] != all[16..32], "every chunk draws anew");
+        for (image, estimate) in chunked.iter().enumerate() {
+            let weights: Vec<f64> = all.iter().skip(image).step_by(images).take(37).map(|w| f64::from(*w)).collect();
+            assert!((estimate - direct(&weights)).abs() < 1e-9, "{estimate} {}", direct(&weights));
+        }
+    }
+}

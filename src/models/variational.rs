@@ -1,0 +1,128 @@
+//! What variational autoencoders share: the evidence lower bound of Kingma & Welling (ICLR 2014),
+//! with the β of Higgins et al. (ICLR 2017) and the warm-up of Sønderby et al. (NeurIPS 2016), and
+//! the bound of k draws of Burda, Grosse & Salakhutdinov (ICLR 2016).
+
+use super::{Decoder, Metric};
+use crate::graph::Var;
+use crate::nn::{Network, Optimizer};
+use crate::ops::Latent;
+
+/// An encoder q(z|x) = N(μ, exp logvar) and a decoder p(x|z), under the prior N(0, 1).
+pub(super) trait Variational {
+    /// μ and logvar of q(z|x), each [n,latent], from images [n,c,h,w] as the model sees them.
+    fn posterior(&self, x: &Var) -> (Var, Var);
+
+    /// What the decoder makes of z [m,latent]: the parameters of p(x|z), [m,...].
+    fn outputs(&self, z: &Var) -> Var;
+
+    /// The family of p(x|z).
+    fn decoder(&self) -> Decoder;
+}
+
+/// What training maximises.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Objective {
+    /// Draws of z for each image: with 1 the evidence lower bound, with more that of Burda et al.
+    pub samples: usize,
+    /// Weight of the divergence.
+    pub beta: f64,
+    /// Steps over which that weight rises linearly from 0; 0 for none.
+    pub warm_up: u32,
+}
+
+impl Objective {
+    /// Refuses what makes no sense, in one sentence.
+    pub fn check(&self) -> Result<(), String> {
+        let Objective { samples, beta, warm_up } = *self;
+        if samples == 0 {
+            return Err("model.samples = 0 must be at least 1".into());
+        }
+        if !(beta >= 0.0 && beta.is_finite()) {
+            return Err(format!("model.beta = {beta} must be a finite number, at least 0"));
+        }
+        if samples > 1 && (beta != 1.0 || warm_up > 0) {
+            return Err(format!(
+                "model.beta and model.warm_up weigh a divergence that the bound of model.samples = {samples} draws \
+                 does not have; set model.samples=1, or beta=1 and warm_up=0"
+            ));
+        }
+        Ok(())
+    }
+
+    /// One step on images as the model sees them: the loss, the mean reconstruction -log p(x|z), and
+    /// the mean divergence of q(z|x) from the prior, which with several draws is their estimate.
+    pub fn descend(&self, model: &dyn Variational, x: &Var, net: &Network, optim: &Optimizer) -> Vec<Var> {
+        let (loss, nll, kl) = if self.samples > 1 {
+            let Draws { nll, divergence } = draws(model, x, self.samples);
+            let bound = (-&(&nll + &divergence)).log_sum_exp().add_scalar(-(self.samples as f32).ln());
+            (-&bound.mean(), nll.mean(), divergence.mean())
+        } else {
+            let (nll, kl) = parts(model, x);
+            let (nll, kl) = (nll.mean(), kl.mean());
+            (&nll + &self.weigh(&kl), nll, kl)
+        };
+        optim.minimize(&loss, net);
+        vec![loss, nll, kl]
+    }
+
+    /// β times a divergence, less while it warms up.
+    fn weigh(&self, kl: &Var) -> Var {
+        let kl = if self.beta == 1.0 { kl.clone() } else { kl.mul_scalar(self.beta as f32) };
+        match self.warm_up {
+            0 => kl,
+            steps => &kl * &kl.graph().ramp(steps),
+        }
+    }
+}
+
+/// The two parts of -ELBO for every image, each [n] in nats: reconstruction, from one draw of z, and
+/// divergence in closed form.
+fn parts(model: &dyn Variational, x: &Var) -> (Var, Var) {
+    let (mu, logvar) = model.posterior(x);
+    let Latent { z, kl } = mu.reparameterize(&logvar);
+    let outputs = model.outputs(&z);
+    x.graph().scope("loss");
+    (model.decoder().nll(&outputs, x), kl)
+}
+
+/// -ELBO and its parts as metrics, whatever bound was trained.
+pub(super) fn negative_elbo(model: &dyn Variational, x: &Var) -> Vec<Metric> {
+    let (nll, kl) = parts(model, x);
+    let metric = |name, values, likelihood| Metric { name, unit: "nats/image", values, likelihood };
+    let decoder = model.decoder();
+    vec![
+        metric("loss", &nll + &kl, decoder.is_discrete()),
+        metric(decoder.losses()[1], nll, false),
+        metric("kl", kl, false),
+    ]
+}
+
+/// Draws of z from q(z|x), several for each image.
+struct Draws {
+    /// -log p(x|z), [samples,n].
+    nll: Var,
+    /// log q(z|x) - log p(z), [samples,n].
+    divergence: Var,
+}
+
+fn draws(model: &dyn Variational, x: &Var, samples: usize) -> Draws {
+    let (mu, logvar) = model.posterior(x);
+    let (n, latent) = (mu.shape()[0], mu.shape()[1]);
+    x.graph().scope("draws");
+    let noise = x.graph().normal(&[samples, n, latent]);
+    let z = &mu + &(&logvar.mul_scalar(0.5).exp() * &noise);
+    let outputs = model.outputs(&z.reshape(&[samples * n, latent]));
+    x.graph().scope("loss");
+    // With z = μ + σε both densities have the same constant: twice the difference of their logarithms
+    // is Σ z² - ε² - log σ².
+    let twice = &(&z.square() - &noise.square()) - &logvar;
+    let divergence = twice.sum_axes(&[2]).mul_scalar(0.5).reshape(&[samples, n]);
+    Draws { nll: model.decoder().nll(&outputs, x).reshape(&[samples, n]), divergence }
+}
+
+/// log p(x,z) - log q(z|x) of draws of z from q(z|x), [samples,n] in nats: the logarithm of their
+/// mean exponential estimates log p(x).
+pub(super) fn log_weights(model: &dyn Variational, x: &Var, samples: usize) -> Var {
+    let Draws { nll, divergence } = draws(model, x, samples);
+    -&(&nll + &divergence)
+}
