@@ -67,6 +67,12 @@ fn resumed_and_repeated_runs_are_bitwise_equal() {
         config("pixelcnn", &["model.hidden=1", "model.blocks=1", "train.sample_every=1", "optim.kind=rmsprop"]),
         vae(&["train.sample_every=1", "train.ema=0.9"]),
         config("dcgan-28", &["model.width=2", "model.latent=3", "train.sample_every=1", "train.ema=0.5"]),
+        config("wgan-gp", &["model.width=2", "model.latent=3", "train.sample_every=1", "model.instance_noise=0.1"]),
+        config(
+            "wgan",
+            &["model.width=2", "model.latent=3", "train.sample_every=1", "model.discriminator_norm=spectral"],
+        ),
+        config("gan", &["model.hidden=4", "model.units=3", "train.sample_every=1", "optim.momentum_steps=5"]),
     ];
     for config in models {
         let dir = tempfile::tempdir().expect("a folder");

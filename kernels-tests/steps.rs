@@ -78,14 +78,15 @@ fn distance(a: &[f32], b: &[f32]) -> f64 {
     difference / norm(&mut b.iter().map(|y| f64::from(*y))).max(f64::MIN_POSITIVE)
 }
 
-/// One step of a preset on the GPU and on the twins: the worst distance of the losses and of each
-/// network's gradient.
-fn apart(name: &str, seed: u64) -> (f64, f64) {
+/// One step of a preset with some settings on the GPU and on the twins: the worst distance of the losses
+/// and of each network's gradient.
+fn apart(name: &str, settings: &[&str], seed: u64) -> (f64, f64) {
     // Adam's first step has every gradient's sign and nothing of its size, so an update of the
     // discriminator would blow rounding up before the generator sees it. Plain descent does not,
     // and its momentum after one step is the gradient.
-    let optim = OptimConfig::Sgd { lr: 1e-6, decay: 1.0, momentum: 0.9, weight_decay: 0.0 };
+    let optim = OptimConfig::sgd(1e-6, 1.0, 0.9);
     let mut config = Config { optim, ..preset(name) };
+    config.set_all(settings).expect("settings");
     config.train.seed = seed;
     let batch = if name == "dcgan" { 2 } else { 3 };
     let (on_gpu, losses) = train(&config, gpu(), batch, 1);
@@ -102,10 +103,15 @@ fn apart(name: &str, seed: u64) -> (f64, f64) {
 
 #[test]
 fn a_step_of_every_preset_on_the_gpu_follows_the_twins() {
-    for (name, _) in PRESETS {
+    let adversarial: [(&str, &[&str]); 3] = [
+        ("dcgan-28-small", &["model.loss=hinge", "model.discriminator_norm=spectral"]),
+        ("dcgan-28-small", &["model.penalty=r1", "model.discriminator_norm=spectral", "model.instance_noise=0.1"]),
+        ("lsgan-small", &["model.penalty=r2", "model.discriminator_norm=none", "model.discriminator_steps=2"]),
+    ];
+    for (name, settings) in PRESETS.iter().map(|(name, _)| (*name, &[][..])).chain(adversarial) {
         // A unit within rounding of its kink may fall either way and move a gradient by a
         // thousandth; that does not happen to two draws of the parameters alike.
-        let [(loss, a), (_, b)] = [1, 2].map(|seed| apart(name, seed));
+        let [(loss, a), (_, b)] = [1, 2].map(|seed| apart(name, settings, seed));
         assert!(loss < 1e-5, "{name}: the losses are off by {loss:e}");
         assert!(a.min(b) < 5e-5, "{name}: gradients are off by {a:e} and {b:e} of their length");
         assert!(a.max(b) < 5e-2, "{name}: gradients are off by {a:e} and {b:e} of their length");

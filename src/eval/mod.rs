@@ -1,5 +1,9 @@
 //! Figures of a trained model on its test set.
 
+mod parzen;
+
+pub use parzen::{Parzen, ParzenFigure, parzen, widths};
+
 use crate::data::Split;
 use crate::kernels::philox::Domain;
 use crate::train::{Session, SessionError, Weights, pack};

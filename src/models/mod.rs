@@ -1,13 +1,19 @@
 //! The models: a file each, its layers, its forward pass and its training step as the paper has
 //! them.
 
+mod adversarial;
 mod dcgan;
+mod gan;
 mod pixelcnn;
+mod prior;
 mod vae;
 mod vae_conv;
 
-pub use dcgan::{Dcgan, DcganConfig, GeneratorLoss};
+pub use adversarial::{AdversarialLoss, Game, Judged, Penalty};
+pub use dcgan::{Dcgan, DcganConfig, Norm};
+pub use gan::{Gan, GanConfig};
 pub use pixelcnn::{PixelCnn, PixelCnnConfig};
+pub use prior::Prior;
 pub use vae::{Vae, VaeConfig};
 pub use vae_conv::{VaeConv, VaeConvConfig};
 
@@ -23,6 +29,8 @@ pub enum ModelConfig {
     Vae(VaeConfig),
     /// Convolutional variational autoencoder.
     VaeConv(VaeConvConfig),
+    /// Fully connected GAN.
+    Gan(GanConfig),
     /// Deep convolutional GAN.
     Dcgan(DcganConfig),
     /// Masked convolutions over pixels.
@@ -35,6 +43,7 @@ impl ModelConfig {
         Ok(match self {
             ModelConfig::Vae(c) => Box::new(Vae::new(c)?),
             ModelConfig::VaeConv(c) => Box::new(VaeConv::new(c)?),
+            ModelConfig::Gan(c) => Box::new(Gan::new(c)?),
             ModelConfig::Dcgan(c) => Box::new(Dcgan::new(c)?),
             ModelConfig::Pixelcnn(c) => Box::new(PixelCnn::new(c)?),
         })
@@ -98,10 +107,15 @@ pub enum Family<'a> {
     Pixels(&'a dyn PixelModel),
 }
 
-/// A model that decodes latent vectors with a standard normal prior.
+/// A model that decodes latent vectors.
 pub trait LatentModel {
     /// Latent dimensions.
     fn latent(&self) -> usize;
+
+    /// What each of them is drawn from.
+    fn prior(&self) -> Prior {
+        Prior::Normal
+    }
 
     /// Images [n,c,h,w] in [0, 1] from z [n,latent].
     fn decode(&self, z: &Var) -> Var;

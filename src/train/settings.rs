@@ -13,7 +13,7 @@ use toml::{Spanned, Table, Value};
 fn optim_defaults(kind: &str) -> Result<OptimConfig, String> {
     let decay = 1.0;
     Ok(match kind {
-        "sgd" => OptimConfig::Sgd { lr: 0.01, decay, momentum: 0.9, weight_decay: 0.0 },
+        "sgd" => OptimConfig::sgd(0.01, decay, 0.9),
         "rmsprop" => OptimConfig::Rmsprop { lr: 0.001, decay, alpha: 0.99, eps: 1e-8, momentum: 0.0, centered: false },
         "adam" => OptimConfig::Adam { lr: 0.001, decay, beta1: 0.9, beta2: 0.999, eps: 1e-8 },
         other => {
@@ -50,8 +50,25 @@ fn nearest_in<'a>(prefix: &str, wanted: &str, names: impl IntoIterator<Item = &'
     }
 }
 
-/// Keys that a complete file may leave out: it says epochs, or is from before there was the setting.
-const OPTIONAL: [&str; 4] = ["train.steps", "train.precision", "train.recompute", "train.ema"];
+/// Keys that need not be in the table of a run that has them: it says epochs, or has their defaults.
+const UNSEEN: [&str; 4] = ["train.steps", "train.precision", "train.recompute", "train.ema"];
+
+/// Keys that a complete file from before there was the setting lacks.
+const LATER: [&str; 8] = [
+    "optim.momentum_end",
+    "optim.momentum_steps",
+    "model.discriminator_norm",
+    "model.penalty",
+    "model.penalty_weight",
+    "model.clip",
+    "model.instance_noise",
+    "model.instance_noise_steps",
+];
+
+/// Whether a complete file may leave the key out.
+fn optional(key: &str) -> bool {
+    UNSEEN.contains(&key) || LATER.contains(&key)
+}
 
 /// A complete table of settings under edit.
 pub(super) struct Settings(Table);
@@ -71,10 +88,10 @@ impl Settings {
 
     /// All keys, dotted.
     fn keys(&self) -> Vec<String> {
-        let mut keys: Vec<String> = OPTIONAL.map(String::from).into();
+        let mut keys: Vec<String> = UNSEEN.map(String::from).into();
         for (section, table) in &self.0 {
             let present = table.as_table().into_iter().flat_map(Table::keys).map(|key| format!("{section}.{key}"));
-            keys.extend(present.filter(|key| !OPTIONAL.contains(&key.as_str())));
+            keys.extend(present.filter(|key| !UNSEEN.contains(&key.as_str())));
         }
         keys
     }
@@ -287,7 +304,7 @@ pub(super) fn read(path: &Path, text: &str) -> Result<Config, ConfigError> {
         put.map_err(|why| fault(line, format!("key {dotted}: {why}")))?;
         given.insert(dotted);
     }
-    let missing = settings.keys().into_iter().find(|k| !OPTIONAL.contains(&k.as_str()) && !given.contains(k));
+    let missing = settings.keys().into_iter().find(|k| !optional(k) && !given.contains(k));
     if let (true, Some(key)) = (complete, missing) {
         let why = format!("key {key} is missing; add it, or say preset = \"NAME\" at the top and only what differs");
         return Err(fault(line(text.len()), why));
