@@ -118,7 +118,7 @@ fn pieces(x: &[Var]) -> Var {
 #[test]
 fn maxima_along_an_axis() {
     check_first(&[off_grid(&[2, 1, 5]), on_grid(&[2, 1, 5])], |x| vec![pieces(x).max_axis(1)]);
-    check_first(&[off_grid(&[3, 2]), on_grid(&[3, 2])], |x| vec![x[0].concat(&x[1], 1).max_axis(0).square()]);
+    check_first(&[off_grid(&[1, 4]), on_grid(&[1, 4])], |x| vec![x[0].concat(&x[1], 0).max_axis(0).square()]);
 }
 
 #[test]
