@@ -15,8 +15,9 @@ fn train(config: &Config, device: Device, batch: usize, steps: usize) -> (Sessio
     let [c, h, w] = session.model.geometry();
     let data = limn::data::open("builtin", Some(limn::data::Geometry::new(c, h, w))).expect("the built-in set");
     let mut step = session.train_step(batch).expect("a program");
+    let images = batch * session.model.batches_per_step();
     for i in 0..steps {
-        let bytes: Vec<u8> = (i * batch..(i + 1) * batch).flat_map(|k| data.train.image(k).to_vec()).collect();
+        let bytes: Vec<u8> = (i * images..(i + 1) * images).flat_map(|k| data.train.image(k).to_vec()).collect();
         step.write("images", &limn::train::pack(bytes)).expect("an upload");
         step.run().expect("a step");
     }
@@ -87,6 +88,10 @@ fn apart(name: &str, settings: &[&str], seed: u64) -> (f64, f64) {
     let optim = OptimConfig::sgd(1e-6, 1.0, 0.9);
     let mut config = Config { optim, ..preset(name) };
     config.set_all(settings).expect("settings");
+    if config.model.build().expect("a model").batches_per_step() > 2 {
+        // A third step of the critic is like the second.
+        config.set("model.discriminator_steps=2").expect("a setting");
+    }
     config.train.seed = seed;
     let batch = if name == "dcgan" { 2 } else { 3 };
     let (on_gpu, losses) = train(&config, gpu(), batch, 1);

@@ -23,6 +23,8 @@ pub struct GanConfig {
     pub units: usize,
     /// Linear pieces of a maxout unit.
     pub pieces: usize,
+    /// The largest length of the weights of each piece, and of the discriminator's last unit; 0 for any.
+    pub max_norm: f64,
     /// How they play.
     #[serde(flatten)]
     pub game: Game,
@@ -53,6 +55,9 @@ impl Gan {
         positive(&[("hidden", c.hidden), ("units", c.units), ("pieces", c.pieces)])?;
         if let Some(fault) = c.game.fault() {
             return Err(fault);
+        }
+        if !(c.max_norm >= 0.0 && c.max_norm <= f64::from(f32::MAX)) {
+            return Err(format!("model.max_norm = {} must be a finite number, at least 0", c.max_norm));
         }
         let pixels = c.channels * c.image * c.image;
         let numbering = Numbering::default();
@@ -105,6 +110,12 @@ impl Players for Gan {
 
     fn judge(&self) -> &Sequential {
         &self.discriminator
+    }
+
+    fn constrain(&self, graph: &Graph) {
+        if self.config.max_norm > 0.0 {
+            self.discriminator.shorten_rows(graph, self.config.max_norm as f32);
+        }
     }
 }
 

@@ -56,11 +56,21 @@ impl Sequential {
     /// Moves the estimates of spectral norms by one power iteration: to be called once before each
     /// update, or each time the weights have changed.
     pub fn estimate_norms(&self, graph: &Graph) {
+        self.each_weight(graph, &|w| w.iterate(graph));
+    }
+
+    /// Makes the weights of every unit, its row of a linear layer or convolution, no longer than `bound`:
+    /// to be called after an update.
+    pub fn shorten_rows(&self, graph: &Graph, bound: f32) {
+        self.each_weight(graph, &|w| w.shorten_rows(graph, bound));
+    }
+
+    fn each_weight(&self, graph: &Graph, visit: &dyn Fn(&Weight)) {
         for (name, layer) in &self.layers {
             graph.scope(name);
             match layer {
-                Layer::Linear { w, .. } | Layer::Conv { w, .. } | Layer::Maxout { w, .. } => w.iterate(graph),
-                Layer::Residual(body) => body.estimate_norms(graph),
+                Layer::Linear { w, .. } | Layer::Conv { w, .. } | Layer::Maxout { w, .. } => visit(w),
+                Layer::Residual(body) => body.each_weight(graph, visit),
                 _ => (),
             }
         }

@@ -51,6 +51,15 @@ impl Weight {
         graph.assign(&right.reshape(v.shape()), &v);
         graph.assign(&left.reshape(u.shape()), &u);
     }
+
+    /// Makes every row of W no longer than `bound` (Hinton et al. 2012): W ← W min(1, bound / ‖row‖).
+    pub(super) fn shorten_rows(&self, graph: &Graph, bound: f32) {
+        let stored = self.stored.var(graph);
+        let w = matrix(&stored);
+        let lengths = w.square().sum_axes(&[1]).sqrt().add_scalar(EPS);
+        let shorter = &w * &lengths.recip().mul_scalar(bound).clamp(0.0, 1.0);
+        graph.assign(&shorter.reshape(stored.shape()), &stored);
+    }
 }
 
 fn matrix(weight: &Var) -> Var {

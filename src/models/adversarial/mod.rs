@@ -86,6 +86,9 @@ pub(super) trait Players {
     /// The discriminator's layers, which end in a score for each image.
     fn judge(&self) -> &Sequential;
 
+    /// What is done to the discriminator's parameters after each of its steps.
+    fn constrain(&self, _: &Graph) {}
+
     /// Fresh images of the generator.
     fn fake(&self, graph: &Graph, n: usize, mode: Mode) -> Var {
         graph.scope("z");
@@ -132,6 +135,7 @@ pub(super) fn step(players: &impl Players, images: &Var, optim: &Optimizer) -> V
         if game.clip > 0.0 {
             graph.clip(&d.flat(graph), game.clip as f32);
         }
+        players.constrain(graph);
         loss_d = Some(loss);
     }
     let fake = blurred(game, players.fake(graph, m, Mode::Train));
