@@ -110,6 +110,23 @@ fn reductions_over_more_runs_than_one_launch_takes() {
     unary(off_grid(&[2, 2, 2, 2, 2, 2, 2]), |x| x.sum_axes(&[0, 2, 4, 6]));
 }
 
+/// Three pieces, of which no two come near each other.
+fn pieces(x: &[Var]) -> Var {
+    x[0].concat(&x[1], 1).concat(&-&x[0], 1)
+}
+
+#[test]
+fn maxima_along_an_axis() {
+    check_first(&[off_grid(&[2, 1, 5]), on_grid(&[2, 1, 5])], |x| vec![pieces(x).max_axis(1)]);
+    check_first(&[off_grid(&[1, 4]), on_grid(&[1, 4])], |x| vec![x[0].concat(&x[1], 0).max_axis(0).square()]);
+}
+
+#[test]
+fn dropout() {
+    unary(off_grid(&[4, 5]), |x| x.dropout(0.6));
+    unary(off_grid(&[4, 5]), |x| x.dropout(0.6).tanh().dropout(0.9));
+}
+
 #[test]
 fn matmul_with_every_transpose_and_batch() {
     let shape = |batch: Option<usize>, rows: usize, cols: usize, transposed: bool| -> Vec<usize> {

@@ -1,5 +1,6 @@
 //! GPU against CPU reference, gradients, whole training steps, the command line.
 
+mod adversarial;
 mod cli;
 mod derivatives;
 mod fusion;

@@ -17,7 +17,7 @@ fn field(session: &mut Session, y: usize, x: usize) -> Vec<f32> {
     let grad = gradients(&logit, std::slice::from_ref(&image)).remove(0).expect("a gradient");
     graph.output("grad", &grad);
     let mut runner = session.runner(&graph).expect("a program");
-    let noise = limn::sample::prior(SIDE * SIDE, 1, 3);
+    let noise = limn::sample::prior(limn::models::Prior::Normal, SIDE * SIDE, 1, 3);
     runner.write("image", &noise).expect("an image");
     runner.run().expect("a run");
     runner.read("grad").expect("a gradient").iter().map(|v| v.abs()).collect()

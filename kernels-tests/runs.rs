@@ -70,6 +70,12 @@ fn resumed_and_repeated_runs_are_bitwise_equal() {
         vae(&["train.sample_every=1", "model.samples=3", "model.binarisation=dynamic", "model.layers=2"]),
         config("ae", &["model.hidden=8", "model.latent=2", "train.sample_every=1"]),
         config("dcgan-28", &["model.width=2", "model.latent=3", "train.sample_every=1", "train.ema=0.5"]),
+        config("wgan-gp", &["model.width=2", "model.latent=3", "train.sample_every=1", "model.instance_noise=0.1"]),
+        config(
+            "wgan",
+            &["model.width=2", "model.latent=3", "train.sample_every=1", "model.discriminator_norm=spectral"],
+        ),
+        config("gan", &["model.hidden=4", "model.units=3", "train.sample_every=1", "optim.momentum_steps=5"]),
     ];
     for config in models {
         let dir = tempfile::tempdir().expect("a folder");

@@ -86,6 +86,14 @@ fn reductions_and_views() {
 }
 
 #[test]
+fn maxima_and_dropout() {
+    check_second(&[off_grid(&[2, 1, 3]), Operand(vec![2, 1, 3], Draw::OnGrid)], |x| {
+        vec![x[0].concat(&x[1], 1).max_axis(1).tanh()]
+    });
+    check_second(&[off_grid(&[3, 4])], |x| vec![x[0].dropout(0.6).tanh()]);
+}
+
+#[test]
 fn batch_norm_with_given_statistics() {
     let positive = Operand(vec![3], Draw::Positive);
     let operands = [off_grid(&[2, 3]), positive.clone(), off_grid(&[3]), off_grid(&[3]), positive];
@@ -215,7 +223,7 @@ fn a_gradient_through_parameters_that_were_updated_since_is_refused() {
         let loss = x.linear(&w, None).square().sum();
         let grad = |loss: &Var| gradients(loss, std::slice::from_ref(&w)).remove(0).expect("a gradient");
         let early = grad(&loss).reshape(&[12]);
-        g.sgd(&Sgd { lr: 0.1, decay: 1.0, momentum: 0.0, weight_decay: 0.0 }, &early, &g.clock(), &all, &v, None);
+        g.sgd(&Sgd::new(0.1, 1.0, 0.0, 0.0), &early, &g.clock(), &all, &v, None);
         if late {
             g.output("late", &grad(&loss));
         } else {

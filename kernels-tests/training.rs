@@ -40,7 +40,7 @@ fn moment(g: &Graph, name: &str) -> Var {
 
 #[test]
 fn sgd_steps_as_pytorch_does() {
-    let plain = Sgd { lr: 0.1, decay: 1.0, momentum: 0.0, weight_decay: 0.0 };
+    let plain = Sgd::new(0.1, 1.0, 0.0, 0.0);
     let run = |o: Sgd| move |g: &Graph, grad: &Var, p: &Var| g.sgd(&o, grad, &g.clock(), p, &moment(g, "v"), None);
     // p -= 0.1 g
     assert_steps(run(plain), [[0.95, -1.9], [0.925, -2.2], [1.025, -2.2125]]);
@@ -53,6 +53,9 @@ fn sgd_steps_as_pytorch_does() {
     // lr 0.1, 0.05, 0.025
     let slowing = Sgd { decay: 0.5, ..plain };
     assert_steps(run(slowing), [[0.95, -1.9], [0.9375, -2.05], [0.9625, -2.053125]]);
+    // momentum 0, 0.5, 1, 1 and v: (0.5, -1), (0.25, 3) + (0.25, -0.5), (-1, 0.125) + (0.5, 2.5)
+    let heavier = Sgd { momentum_end: 1.0, momentum_steps: 2, ..plain };
+    assert_steps(run(heavier), [[0.95, -1.9], [0.9, -2.15], [0.95, -2.4125]]);
 }
 
 /// Three steps with [`GRADS`] of an optimiser of one number, written out in f64.
@@ -115,7 +118,7 @@ fn every_optimiser_averages_its_parameters_in_its_own_launch() {
     type Update = fn(&Graph, &Var, &Var, Option<&Average>);
     let all: [(&str, Update); 3] = [
         ("sgd", |g, grad, p, average| {
-            let o = Sgd { lr: 0.1, decay: 1.0, momentum: 0.9, weight_decay: 0.0 };
+            let o = Sgd::new(0.1, 1.0, 0.9, 0.0);
             g.sgd(&o, grad, &g.clock(), p, &moment(g, "v"), average);
         }),
         ("rmsprop", |g, grad, p, average| {

@@ -1,16 +1,18 @@
-// y[0] = min(step / steps, 1)
+// y = start + (end - start) min(t per_step, 1) at clock t
 //
 // The only invocation does it.
 
 struct Params {
-  steps: u32,
+  start: f32,
+  end: f32,
+  per_step: f32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> clock: array<u32>;      // [1]: step
-@group(0) @binding(2) var<storage, read_write> y: array<f32>;    // [1]
+@group(0) @binding(1) var<storage, read> clock: array<u32>;    // [1]: t
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;  // [1]
 
 @compute @workgroup_size(1)
 fn main() {
-  y[0] = select(1.0, f32(clock[0]) / f32(p.steps), clock[0] < p.steps);
+  y[0] = p.start + (p.end - p.start) * min(f32(clock[0]) * p.per_step, 1.0);
 }

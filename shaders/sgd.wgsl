@@ -1,4 +1,5 @@
-// g' = g + weight_decay w, buf = momentum buf + g', w -= lr exp(t ln_decay) buf;
+// g' = g + weight_decay w, buf = m_t buf + g', w -= lr exp(t ln_decay) buf, with
+// m_t = momentum + (momentum_end - momentum) min(t momentum_step, 1) at clock t;
 // average += average_rate (w - average), where one is kept
 //
 // One invocation updates every WG-th element of its workgroup's block. An element is a V: one or
@@ -13,6 +14,8 @@ struct Params {
   lr: f32,
   ln_decay: f32,
   momentum: f32,
+  momentum_end: f32,
+  momentum_step: f32,
   weight_decay: f32,
   average_rate: f32,
 }
@@ -30,10 +33,11 @@ fn main(
   @builtin(local_invocation_index) lane: u32,
 ) {
   let rate = p.lr * exp(f32(clock[0]) * p.ln_decay);
+  let m = p.momentum + (p.momentum_end - p.momentum) * min(f32(clock[0]) * p.momentum_step, 1.0);
   let r = flat_range(p.len, wg, groups, lane);
   for (var i = r.first; i < r.end; i += WG) {
     let before = w[i];
-    let b = p.momentum * buf[i] + (g[i] + p.weight_decay * before);
+    let b = m * buf[i] + (g[i] + p.weight_decay * before);
     buf[i] = b;
     let after = before - rate * b;
     w[i] = after;

@@ -2,7 +2,7 @@
 
 use super::{Error, TrainedArg, term};
 use crate::data::Split;
-use crate::models::Family;
+use crate::models::{Family, Prior};
 use crate::sample::{self, Grid};
 use crate::train::{self, RunDir, Session};
 use std::path::PathBuf;
@@ -42,11 +42,11 @@ pub fn latent(args: &LatentArgs) -> Result<(), Error> {
     let Family::Latent(model) = session.model.family() else {
         return Err(Error::new("this model draws pixel by pixel and has no latent space; try `limn complete`"));
     };
-    let latent = model.latent();
+    let (latent, prior) = (model.latent(), model.prior());
     let (images, columns, name) = match args.view {
-        View::Manifold => (sample::decode(&mut session, &sample::manifold(latent, SIDE))?, SIDE, "manifold"),
-        View::Traverse => (traverse(&mut session, latent, args.seed)?, COLUMNS, "traverse"),
-        View::Interpolate => (interpolate(&mut session, &run, latent, args.seed)?, COLUMNS, "interpolate"),
+        View::Manifold => (sample::decode(&mut session, &sample::manifold(prior, latent, SIDE))?, SIDE, "manifold"),
+        View::Traverse => (traverse(&mut session, prior, latent, args.seed)?, COLUMNS, "traverse"),
+        View::Interpolate => (interpolate(&mut session, &run, (prior, latent), args.seed)?, COLUMNS, "interpolate"),
         View::Reconstruct => (reconstruct(&mut session, &run)?, PAIRS, "reconstruct"),
     };
     let out = args.out.clone().unwrap_or_else(|| run.path.join(format!("{name}.png")));
@@ -65,22 +65,27 @@ const PAIRS: usize = 10;
 
 /// One dimension a row, around the prior's mean; GANs, for which the mean is no likely place,
 /// around a draw from the prior.
-fn traverse(session: &mut Session, latent: usize, seed: u64) -> Result<Vec<f32>, Error> {
+fn traverse(session: &mut Session, prior: Prior, latent: usize, seed: u64) -> Result<Vec<f32>, Error> {
     let has_encoder = encodes(session);
-    let centre = if has_encoder { vec![0.0; latent] } else { sample::prior(1, latent, seed) };
-    Ok(sample::decode(session, &sample::traverse(&centre, ROWS, COLUMNS))?)
+    let centre = if has_encoder { vec![0.0; latent] } else { sample::prior(prior, 1, latent, seed) };
+    Ok(sample::decode(session, &sample::traverse(prior, &centre, ROWS, COLUMNS))?)
 }
 
 /// From one test image to another; for models without an encoder from one draw to another.
-fn interpolate(session: &mut Session, run: &RunDir, latent: usize, seed: u64) -> Result<Vec<f32>, Error> {
+fn interpolate(
+    session: &mut Session,
+    run: &RunDir,
+    (prior, latent): (Prior, usize),
+    seed: u64,
+) -> Result<Vec<f32>, Error> {
     let ends = if encodes(session) {
         let images = first_images(&test_images(session, run)?, 2 * ROWS);
         sample::encode(session, &images)?
     } else {
-        sample::prior(2 * ROWS, latent, seed)
+        sample::prior(prior, 2 * ROWS, latent, seed)
     };
     let rows = ends.chunks_exact(2 * latent).map(|pair| pair.split_at(latent));
-    let z: Vec<f32> = rows.flat_map(|(a, b)| sample::interpolate(a, b, COLUMNS)).collect();
+    let z: Vec<f32> = rows.flat_map(|(a, b)| sample::interpolate(prior, a, b, COLUMNS)).collect();
     Ok(sample::decode(session, &z)?)
 }
 

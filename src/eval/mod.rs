@@ -1,6 +1,9 @@
 //! Figures of a trained model on its test set.
 
 mod importance;
+mod parzen;
+
+pub use parzen::{Parzen, ParzenFigure, parzen, widths};
 
 use crate::data::Split;
 use crate::graph::{Graph, Var};

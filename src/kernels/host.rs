@@ -3,82 +3,13 @@
 
 use super::conv::{Conv, Tap};
 use super::matmul::MatMul;
+use super::matrix::{Matrix, product};
 use rayon::prelude::*;
 
 /// Images whose weight gradients are summed by one task.
 const IMAGES: usize = 8;
 /// Rows of a product that one task makes.
 const ROWS: usize = 32;
-
-/// A matrix in a slice: element (row, col) stands at row * `row_step` + col * `col_step`.
-#[derive(Clone, Copy)]
-struct Matrix<'a> {
-    data: &'a [f32],
-    rows: usize,
-    cols: usize,
-    row_step: usize,
-    col_step: usize,
-}
-
-impl<'a> Matrix<'a> {
-    fn new(data: &'a [f32], rows: usize, cols: usize) -> Matrix<'a> {
-        Matrix { data, rows, cols, row_step: cols, col_step: 1 }
-    }
-
-    fn transposed(self) -> Matrix<'a> {
-        let Matrix { data, rows, cols, row_step, col_step } = self;
-        Matrix { data, rows: cols, cols: rows, row_step: col_step, col_step: row_step }
-    }
-
-    fn rows_from(self, first: usize, rows: usize) -> Matrix<'a> {
-        Matrix { data: &self.data[first * self.row_step..], rows, ..self }
-    }
-
-    fn len(&self) -> usize {
-        if self.rows * self.cols == 0 {
-            0
-        } else {
-            (self.rows - 1) * self.row_step + (self.cols - 1) * self.col_step + 1
-        }
-    }
-}
-
-/// c = a·b, or c += a·b; c is row-major.
-fn product(a: Matrix, b: Matrix, c: &mut [f32], add: bool) {
-    assert!(a.cols == b.rows && c.len() == a.rows * b.cols, "matrices that do not fit");
-    assert!(a.len() <= a.data.len() && b.len() <= b.data.len(), "a matrix longer than its data");
-    if !add && a.cols == 0 {
-        c.fill(0.0);
-    }
-    if c.is_empty() || a.cols == 0 {
-        return;
-    }
-    let step = |n: usize| n as isize;
-    // SAFETY: the asserts above keep every element of the three matrices inside its slice.
-    unsafe {
-        gemm::gemm(
-            a.rows,
-            b.cols,
-            a.cols,
-            c.as_mut_ptr(),
-            1,
-            step(b.cols),
-            add,
-            a.data.as_ptr(),
-            step(a.col_step),
-            step(a.row_step),
-            b.data.as_ptr(),
-            step(b.col_step),
-            step(b.row_step),
-            1.0,
-            1.0,
-            false,
-            false,
-            false,
-            gemm::Parallelism::None,
-        );
-    }
-}
 
 /// A convolution as products: its live taps and its weights [co, ci, live taps], dead entries 0.
 struct Unfolded<'a> {

@@ -1,12 +1,13 @@
 //! Stochastic gradient descent with momentum.
 
 use super::average::{self, Shaders, optimizer_shaders};
+use super::ramp::{ramp, ramp_error};
 use super::*;
 
 params! {
-    /// g `[len]`, clock -> p, buf `[len]` updated: g' = g + weight_decay p, buf = momentum buf + g',
-    /// p -= lr_t buf, with lr_t = lr exp(t ln_decay) at clock t; then average += average_rate (p - average),
-    /// if one is kept.
+    /// g `[len]`, clock -> p, buf `[len]` updated: g' = g + weight_decay p, buf = m_t buf + g',
+    /// p -= lr_t buf, with lr_t = lr exp(t ln_decay) and m_t = momentum + (momentum_end - momentum)
+    /// min(t momentum_step, 1) at clock t; then average += average_rate (p - average), if one is kept.
     pub struct Sgd {
         /// Elements.
         pub len: u32,
@@ -14,8 +15,12 @@ params! {
         pub lr: f32,
         /// Logarithm of the learning rate's factor per step.
         pub ln_decay: f32,
-        /// Momentum.
+        /// Momentum at step 0.
         pub momentum: f32,
+        /// Momentum once it has stopped changing.
+        pub momentum_end: f32,
+        /// How much of the way to it is gone at a step; 0 keeps the first.
+        pub momentum_step: f32,
         /// L2 penalty.
         pub weight_decay: f32,
         /// How much of the new parameters enters their average; 0 keeps none.
@@ -31,6 +36,12 @@ static SIGNATURE: Signature = Signature {
     writes: &[("p", Access::Update), ("buf", Access::Update), ("average", Access::Update)],
 };
 
+impl Sgd {
+    fn momenta(&self) -> [f32; 2] {
+        [self.momentum, self.momentum_end]
+    }
+}
+
 impl Kernel for Sgd {
     fn signature(&self) -> &'static Signature {
         &SIGNATURE
@@ -43,9 +54,10 @@ impl Kernel for Sgd {
     fn cpu(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
         let [p, buf, average] = writes else { return };
         let lr = rate(self.lr, self.ln_decay, reads[1]);
+        let momentum = ramp(self.momenta(), self.momentum_step, reads[1]);
         for (i, g) in reads[0].iter().enumerate() {
             let g = f64::from(*g) + f64::from(self.weight_decay) * f64::from(p[i]);
-            let b = f64::from(self.momentum) * f64::from(buf[i]) + g;
+            let b = momentum * f64::from(buf[i]) + g;
             buf[i] = b as f32;
             p[i] = (f64::from(p[i]) - lr * b) as f32;
         }
@@ -66,11 +78,12 @@ impl Kernel for Sgd {
 
     fn bounds(&self, reads: &[&[f32]], old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
         let lr = rate(self.lr, self.ln_decay, reads[1]) as f32;
+        let momentum = ramp(self.momenta(), self.momentum_step, reads[1]) as f32;
+        let d_momentum = ramp_error(self.momenta(), self.momentum_step);
         let buf: Vec<f32> = (0..reads[0].len())
             .map(|i| {
-                let terms =
-                    (self.momentum * old[1][i]).abs() + (self.weight_decay * old[0][i]).abs() + reads[0][i].abs();
-                4.0 * EPS * terms + f32::MIN_POSITIVE
+                let terms = (momentum * old[1][i]).abs() + (self.weight_decay * old[0][i]).abs() + reads[0][i].abs();
+                4.0 * EPS * terms + d_momentum * old[1][i].abs() + f32::MIN_POSITIVE
             })
             .collect();
         let relative = rate_error(self.ln_decay, reads[1]) + 3.0 * EPS;
@@ -86,27 +99,35 @@ impl Kernel for Sgd {
     }
 
     fn label(&self) -> String {
-        format!("p[{}] momentum {}{}", self.len, self.momentum, average::label(self.average_rate))
+        let moves = if self.momentum_step > 0.0 { format!(" to {}", self.momentum_end) } else { String::new() };
+        format!("p[{}] momentum {}{moves}{}", self.len, self.momentum, average::label(self.average_rate))
     }
 }
 
 /// Odd shapes.
 pub fn cases() -> Vec<Box<dyn Kernel>> {
     let case = |len, momentum, weight_decay, ln_decay, average_rate| {
-        Box::new(Sgd { len, lr: 0.1, ln_decay, momentum, weight_decay, average_rate }) as Box<dyn Kernel>
+        let (momentum_end, momentum_step) = (0.0, 0.0);
+        let lr = 0.1;
+        Sgd { len, lr, ln_decay, momentum, momentum_end, momentum_step, weight_decay, average_rate }
     };
-    vec![
+    let ramped = |len, momentum_step| Sgd { momentum_end: 0.7, momentum_step, ..case(len, 0.5, 0.0, -4e-6, 0.0) };
+    let all = [
         case(1, 0.0, 0.0, 0.0, 0.0),
         case(257, 0.9, 0.0, -4e-6, 0.0),
         case(1024, 0.5, 1e-4, -0.01, 0.0),
         case(20_011, 0.7, 0.0, 0.0, 0.0),
         case(257, 0.9, 0.0, 0.0, 0.25),
         case(1024, 0.5, 1e-4, -0.01, 0.001),
-    ]
+        ramped(1024, 1e-3),
+        ramped(257, 1.0),
+    ];
+    all.map(|case| Box::new(case) as Box<dyn Kernel>).into()
 }
 
 /// Shapes of the presets.
 pub fn shapes() -> Vec<Box<dyn Kernel>> {
-    let len = 2_400_000;
-    vec![Box::new(Sgd { len, lr: 0.1, ln_decay: -4e-6, momentum: 0.5, weight_decay: 0.0, average_rate: 0.0 })]
+    let (len, momentum_end, momentum_step) = (2_503_984, 0.7, 8e-6);
+    let (lr, ln_decay, momentum, weight_decay, average_rate) = (0.1, -4e-6, 0.5, 0.0, 0.0);
+    vec![Box::new(Sgd { len, lr, ln_decay, momentum, momentum_end, momentum_step, weight_decay, average_rate })]
 }

@@ -1,21 +1,25 @@
 //! Deep convolutional GANs: Radford, Metz & Chintala, "Unsupervised Representation Learning with
-//! Deep Convolutional Generative Adversarial Networks" (ICLR 2016), trained by algorithm 1 of
-//! Goodfellow et al., "Generative Adversarial Nets" (NIPS 2014).
+//! Deep Convolutional Generative Adversarial Networks" (ICLR 2016).
 
+use super::adversarial::{self, Game, Penalty, Players};
 use super::{Family, LatentModel, Metric, Model, positive};
-use crate::graph::Var;
-use crate::nn::{Mode, Network, NetworkBuilder, Numbering, Optimizer, Sequential};
+use crate::graph::{Graph, Var};
+use crate::nn::{Mode, Network, NetworkBuilder, Numbering, Optimizer, Sequence, Sequential};
 use crate::ops::ConvSpec;
 use serde::{Deserialize, Serialize};
 
-/// What the generator minimises.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// How the discriminator's layers between its first and its last are normalised.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum GeneratorLoss {
-    /// E[log(1 - D(G(z)))], the value of the game itself.
-    Minimax,
-    /// -E[log D(G(z))], whose gradient does not vanish while the discriminator wins (2014, §3).
-    NonSaturating,
+pub enum Norm {
+    /// By batch norm, as in the paper.
+    #[default]
+    Batch,
+    /// Not at all: each image is judged by itself.
+    None,
+    /// Not at all, but all weights, those of the first and last layer too, by their spectral norm
+    /// (Miyato et al. 2018).
+    Spectral,
 }
 
 /// Sizes of a [`Dcgan`].
@@ -30,10 +34,12 @@ pub struct DcganConfig {
     pub width: usize,
     /// Latent dimensions.
     pub latent: usize,
-    /// What the generator minimises.
-    pub loss: GeneratorLoss,
-    /// Discriminator steps before each generator step: k of algorithm 1.
-    pub discriminator_steps: usize,
+    /// How the discriminator is normalised.
+    #[serde(default)]
+    pub discriminator_norm: Norm,
+    /// How they play.
+    #[serde(flatten)]
+    pub game: Game,
 }
 
 /// Generator and discriminator.
@@ -52,7 +58,14 @@ impl Dcgan {
     /// The networks, or a sentence about a size that makes no sense.
     pub fn new(c: &DcganConfig) -> Result<Dcgan, String> {
         positive(&[("channels", c.channels), ("width", c.width), ("latent", c.latent)])?;
-        positive(&[("discriminator_steps", c.discriminator_steps)])?;
+        if let Some(fault) = c.game.fault() {
+            return Err(fault);
+        }
+        if c.game.penalty != Penalty::None && c.discriminator_norm == Norm::Batch {
+            return Err("model.penalty differentiates the discriminator twice, and batch norm has no second-order \
+                        gradient; set model.discriminator_norm to none or spectral"
+                .into());
+        }
         let numbering = Numbering::default();
         let mut g = NetworkBuilder::new("generator", &numbering).dcgan_init();
         let mut d = NetworkBuilder::new("discriminator", &numbering).dcgan_init().only_trains();
@@ -62,23 +75,6 @@ impl Dcgan {
             other => return Err(format!("model.image = {other} must be 28, 32 or 64")),
         };
         Ok(Dcgan { config: c.clone(), g: g.build(), d: d.build(), generator, discriminator })
-    }
-
-    /// G(z): images in [-1, 1].
-    fn g(&self, z: &Var, mode: Mode) -> Var {
-        let z = if self.config.image == 64 { z.reshape(&[z.shape()[0], z.shape()[1], 1, 1]) } else { z.clone() };
-        self.generator.forward(&z, mode)
-    }
-
-    /// The logit of D(x), [n].
-    fn d(&self, x: &Var, mode: Mode) -> Var {
-        let logits = self.discriminator.forward(x, mode);
-        logits.reshape(&[x.shape()[0]])
-    }
-
-    fn noise(&self, like: &Var, n: usize) -> Var {
-        like.graph().scope("z");
-        like.graph().normal(&[n, self.config.latent])
     }
 }
 
@@ -101,12 +97,29 @@ fn generator_64(net: &mut NetworkBuilder, cfg: &DcganConfig) -> Sequential {
 /// The generator's mirror; no batch norm at its input.
 fn discriminator_64(net: &mut NetworkBuilder, cfg: &DcganConfig) -> Sequential {
     let c = cfg.width;
-    let mut layers = net.sequence("discriminator");
+    let mut layers = start(net, cfg);
     layers = layers.conv(cfg.channels, c, 4, stage(), false).leaky_relu(SLOPE);
     for narrow in [c, 2 * c, 4 * c] {
-        layers = layers.conv(narrow, 2 * narrow, 4, stage(), false).batch_norm(2 * narrow).leaky_relu(SLOPE);
+        layers = narrower(layers, cfg, narrow);
     }
     layers.conv(8 * c, 1, 4, ConvSpec::new(1, 0), false).flatten().build()
+}
+
+/// The discriminator before its first layer.
+fn start<'a>(net: &'a mut NetworkBuilder, cfg: &DcganConfig) -> Sequence<'a> {
+    let layers = net.sequence("discriminator");
+    if cfg.discriminator_norm == Norm::Spectral { layers.spectral_norm() } else { layers }
+}
+
+/// A stage of the discriminator, from `narrow` channels to twice as many. A convolution has a bias where
+/// no batch norm behind it has one.
+fn narrower<'a>(layers: Sequence<'a>, cfg: &DcganConfig, narrow: usize) -> Sequence<'a> {
+    let wide = 2 * narrow;
+    let layers = match cfg.discriminator_norm {
+        Norm::Batch => layers.conv(narrow, wide, 4, stage(), false).batch_norm(wide),
+        Norm::None | Norm::Spectral => layers.conv(narrow, wide, 4, stage(), true),
+    };
+    layers.leaky_relu(SLOPE)
 }
 
 /// Side of the smallest plane, and how many channels it has in units of the width.
@@ -131,18 +144,45 @@ fn generator_small(net: &mut NetworkBuilder, cfg: &DcganConfig) -> Sequential {
 fn discriminator_small(net: &mut NetworkBuilder, cfg: &DcganConfig) -> Sequential {
     let (side, times) = smallest(cfg);
     let mut narrow = cfg.width;
-    let mut layers = net.sequence("discriminator");
+    let mut layers = start(net, cfg);
     layers = layers.conv(cfg.channels, narrow, 4, stage(), true).leaky_relu(SLOPE);
     while narrow < times * cfg.width {
-        layers = layers.conv(narrow, 2 * narrow, 4, stage(), false).batch_norm(2 * narrow).leaky_relu(SLOPE);
+        layers = narrower(layers, cfg, narrow);
         narrow *= 2;
     }
     layers.flatten().linear(narrow * side * side, 1, true).build()
 }
 
+impl Players for Dcgan {
+    fn game(&self) -> &Game {
+        &self.config.game
+    }
+
+    fn sides(&self) -> [&Network; 2] {
+        [&self.g, &self.d]
+    }
+
+    fn noise(&self, graph: &Graph, n: usize) -> Var {
+        self.prior().draw(graph, &[n, self.config.latent])
+    }
+
+    fn prepare(&self, images: &Var) -> Var {
+        images.mul_scalar(2.0).add_scalar(-1.0)
+    }
+
+    fn generate(&self, z: &Var, mode: Mode) -> Var {
+        let z = if self.config.image == 64 { z.reshape(&[z.shape()[0], z.shape()[1], 1, 1]) } else { z.clone() };
+        self.generator.forward(&z, mode)
+    }
+
+    fn judge(&self) -> &Sequential {
+        &self.discriminator
+    }
+}
+
 impl Model for Dcgan {
     fn networks(&self) -> Vec<&Network> {
-        vec![&self.g, &self.d]
+        self.sides().into()
     }
 
     fn geometry(&self) -> [usize; 3] {
@@ -150,55 +190,19 @@ impl Model for Dcgan {
     }
 
     fn losses(&self) -> &'static [&'static str] {
-        &["loss_d", "loss_g"]
+        adversarial::losses(self.game())
     }
 
     fn batches_per_step(&self) -> usize {
-        self.config.discriminator_steps
+        self.game().discriminator_steps
     }
 
-    /// Algorithm 1: k times, ascend the discriminator's gradient on a batch of images and a batch
-    /// of noise; then descend the generator's on a fresh batch of noise.
     fn step(&self, images: &Var, optim: &Optimizer) -> Vec<Var> {
-        let k = self.config.discriminator_steps;
-        let m = images.shape()[0] / k;
-        let mut loss_d = None;
-        for batch in 0..k {
-            images.graph().scope("data");
-            let x = if k == 1 { images.clone() } else { images.slice(0, batch * m, m) };
-            let x = x.mul_scalar(2.0).add_scalar(-1.0);
-            let fake = self.g(&self.noise(images, m), Mode::Train);
-            let (real, fake) = (self.d(&x, Mode::Train), self.d(&fake, Mode::Train));
-            images.graph().scope("loss_d");
-            // -log D(x) = softplus(-logit) and -log(1 - D(x)) = softplus(logit).
-            let loss = &(-&real).softplus().mean() + &fake.softplus().mean();
-            optim.minimize(&loss, &self.d);
-            loss_d = Some(loss);
-        }
-        let fake = self.g(&self.noise(images, m), Mode::Train);
-        let verdict = self.d(&fake, Mode::Train);
-        images.graph().scope("loss_g");
-        let loss_g = match self.config.loss {
-            GeneratorLoss::Minimax => -&verdict.softplus().mean(),
-            GeneratorLoss::NonSaturating => (-&verdict).softplus().mean(),
-        };
-        optim.minimize(&loss_g, &self.g);
-        loss_d.into_iter().chain([loss_g]).collect()
+        adversarial::step(self, images, optim)
     }
 
-    /// The value of the game, E[log D(x)] + E[log(1 - D(G(z)))], which is -ln 4 at equilibrium, and
-    /// the discriminator's mean verdicts.
     fn evaluate(&self, images: &Var) -> Vec<Metric> {
-        let x = images.mul_scalar(2.0).add_scalar(-1.0);
-        let fake = self.g(&self.noise(images, images.shape()[0]), Mode::Eval);
-        let (real, fake) = (self.d(&x, Mode::Eval), self.d(&fake, Mode::Eval));
-        let value = -&(&(-&real).softplus() + &fake.softplus());
-        let metric = |name, unit, values| Metric { name, unit, values, likelihood: false };
-        vec![
-            metric("value", "nats/image", value),
-            metric("d_real", "probability", real.sigmoid()),
-            metric("d_fake", "probability", fake.sigmoid()),
-        ]
+        adversarial::evaluate(self, images)
     }
 
     fn family(&self) -> Family<'_> {
@@ -212,7 +216,7 @@ impl LatentModel for Dcgan {
     }
 
     fn decode(&self, z: &Var) -> Var {
-        self.g(z, Mode::Eval).mul_scalar(0.5).add_scalar(0.5)
+        self.generate(z, Mode::Eval).mul_scalar(0.5).add_scalar(0.5)
     }
 
     fn encode(&self, _: &Var) -> Option<Var> {

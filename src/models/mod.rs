@@ -1,18 +1,24 @@
 //! The models: a file each, its layers, its forward pass and its training step as the paper has
 //! them.
 
+mod adversarial;
 mod autoencoder;
 mod dcgan;
 mod decoder;
+mod gan;
 mod pixelcnn;
+mod prior;
 mod vae;
 mod vae_conv;
 mod variational;
 
+pub use adversarial::{AdversarialLoss, Game, Judged, Penalty};
 pub use autoencoder::{Autoencoder, AutoencoderConfig};
-pub use dcgan::{Dcgan, DcganConfig, GeneratorLoss};
+pub use dcgan::{Dcgan, DcganConfig, Norm};
 pub use decoder::Decoder;
+pub use gan::{Gan, GanConfig};
 pub use pixelcnn::{PixelCnn, PixelCnnConfig};
+pub use prior::Prior;
 pub use vae::{Activation, Vae, VaeConfig};
 pub use vae_conv::{VaeConv, VaeConvConfig};
 
@@ -31,6 +37,8 @@ pub enum ModelConfig {
     Vae(VaeConfig),
     /// Convolutional variational autoencoder.
     VaeConv(VaeConvConfig),
+    /// Fully connected GAN.
+    Gan(GanConfig),
     /// Deep convolutional GAN.
     Dcgan(DcganConfig),
     /// Masked convolutions over pixels.
@@ -44,6 +52,7 @@ impl ModelConfig {
             ModelConfig::Ae(c) => Box::new(Autoencoder::new(c)?),
             ModelConfig::Vae(c) => Box::new(Vae::new(c)?),
             ModelConfig::VaeConv(c) => Box::new(VaeConv::new(c)?),
+            ModelConfig::Gan(c) => Box::new(Gan::new(c)?),
             ModelConfig::Dcgan(c) => Box::new(Dcgan::new(c)?),
             ModelConfig::Pixelcnn(c) => Box::new(PixelCnn::new(c)?),
         })
@@ -119,10 +128,15 @@ pub enum Family<'a> {
     Pixels(&'a dyn PixelModel),
 }
 
-/// A model that decodes latent vectors with a standard normal prior.
+/// A model that decodes latent vectors.
 pub trait LatentModel {
     /// Latent dimensions.
     fn latent(&self) -> usize;
+
+    /// What each of them is drawn from.
+    fn prior(&self) -> Prior {
+        Prior::Normal
+    }
 
     /// Images [n,c,h,w] in [0, 1] from z [n,latent].
     fn decode(&self, z: &Var) -> Var;

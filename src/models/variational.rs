@@ -70,7 +70,7 @@ impl Objective {
         let kl = if self.beta == 1.0 { kl.clone() } else { kl.mul_scalar(self.beta as f32) };
         match self.warm_up {
             0 => kl,
-            steps => &kl * &kl.graph().ramp(steps),
+            steps => &kl * &kl.graph().ramp(0.0, 1.0, steps as usize),
         }
     }
 }

@@ -1,15 +1,16 @@
 //! Layers, strung together the way a paper lists them.
 
 use super::network::{Init, NetworkBuilder, Param, Scheme};
-use crate::graph::Var;
+use super::weight::Weight;
+use crate::graph::{Graph, Var};
 use crate::ops::{ConvSpec, Mask};
 
-/// Whether a layer normalises by its batch or by its running statistics.
+/// How layers behave that are not the same in training and afterwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Batch statistics, which also move the running ones.
+    /// Batch statistics, which also move the running ones; dropout.
     Train,
-    /// Running statistics.
+    /// Running statistics; nothing is dropped.
     Eval,
 }
 
@@ -20,13 +21,16 @@ const BATCH_NORM_MOMENTUM: f32 = 0.1;
 
 #[derive(Clone, Debug)]
 enum Layer {
-    Linear { w: Param, b: Option<Param> },
-    Conv { w: Param, b: Option<Param>, spec: ConvSpec },
+    Linear { w: Weight, b: Option<Param> },
+    Conv { w: Weight, b: Option<Param>, spec: ConvSpec },
     ConvTranspose { w: Param, b: Option<Param>, spec: ConvSpec },
     BatchNorm { gamma: Param, beta: Param, mean: Param, var: Param },
+    Maxout { w: Weight, b: Option<Param>, units: usize, pieces: usize },
+    Dropout(f32),
     Relu,
     LeakyRelu(f32),
     Tanh,
+    Sigmoid,
     Flatten,
     Unflatten([usize; 3]),
     Residual(Sequential),
@@ -47,6 +51,29 @@ impl Sequential {
             x = layer.forward(&x, mode);
         }
         x
+    }
+
+    /// Moves the estimates of spectral norms by one power iteration: to be called once before each
+    /// update, or each time the weights have changed.
+    pub fn estimate_norms(&self, graph: &Graph) {
+        self.each_weight(graph, &|w| w.iterate(graph));
+    }
+
+    /// Makes the weights of every unit, its row of a linear layer or convolution, no longer than `bound`:
+    /// to be called after an update.
+    pub fn shorten_rows(&self, graph: &Graph, bound: f32) {
+        self.each_weight(graph, &|w| w.shorten_rows(graph, bound));
+    }
+
+    fn each_weight(&self, graph: &Graph, visit: &dyn Fn(&Weight)) {
+        for (name, layer) in &self.layers {
+            graph.scope(name);
+            match layer {
+                Layer::Linear { w, .. } | Layer::Conv { w, .. } | Layer::Maxout { w, .. } => visit(w),
+                Layer::Residual(body) => body.each_weight(graph, visit),
+                _ => (),
+            }
+        }
     }
 }
 
@@ -71,9 +98,16 @@ impl Layer {
                 g.ema(&normed.var, &var, BATCH_NORM_MOMENTUM, n / (n - 1.0).max(1.0));
                 normed.y
             }
+            Layer::Maxout { w, b, units, pieces } => {
+                let all = x.linear(&w.var(g), b.as_ref().map(|b| b.var(g)).as_ref());
+                all.reshape(&[x.shape()[0], *pieces, *units]).max_axis(1)
+            }
+            Layer::Dropout(keep) if mode == Mode::Train => x.dropout(*keep),
+            Layer::Dropout(_) => x.clone(),
             Layer::Relu => x.relu(),
             Layer::LeakyRelu(slope) => x.leaky_relu(*slope),
             Layer::Tanh => x.tanh(),
+            Layer::Sigmoid => x.sigmoid(),
             Layer::Flatten => x.flatten(),
             Layer::Unflatten([c, h, w]) => x.reshape(&[x.shape()[0], *c, *h, *w]),
             Layer::Residual(body) => x + &body.forward(x, mode),
@@ -87,12 +121,13 @@ pub struct Sequence<'a> {
     net: &'a mut NetworkBuilder,
     prefix: String,
     layers: Vec<(String, Layer)>,
+    spectral: bool,
 }
 
 impl NetworkBuilder {
     /// Starts a chain of layers; an empty prefix numbers them from the top.
     pub fn sequence(&mut self, prefix: &str) -> Sequence<'_> {
-        Sequence { net: self, prefix: prefix.into(), layers: Vec::new() }
+        Sequence { net: self, prefix: prefix.into(), layers: Vec::new(), spectral: false }
     }
 
     /// Weight and bias of a layer, by the network's scheme.
@@ -108,6 +143,7 @@ impl NetworkBuilder {
             Scheme::Torch => (Init::fan_in(fan[0]), Init::fan_in(fan[0])),
             Scheme::Dcgan => (Init::Normal { mean: 0.0, std: 0.02 }, Init::Zeros),
             Scheme::Glorot => (Init::glorot(fan[0], fan[1]), Init::Zeros),
+            Scheme::Uniform(bound) => (Init::Uniform(bound), Init::Zeros),
         };
         let w = self.param(format!("{name}.weight"), shape, weight);
         (w, bias.then(|| self.param(format!("{name}.bias"), &[outputs], zero)))
@@ -116,7 +152,7 @@ impl NetworkBuilder {
     /// A fully connected layer with a name of its own.
     pub fn linear(&mut self, name: &str, inputs: usize, outputs: usize) -> Sequential {
         let (w, b) = self.weights(name, &[outputs, inputs], outputs, [inputs, outputs], true);
-        Sequential { layers: vec![(name.into(), Layer::Linear { w, b })] }
+        Sequential { layers: vec![(name.into(), Layer::Linear { w: Weight::plain(w), b })] }
     }
 }
 
@@ -134,17 +170,44 @@ impl Sequence<'_> {
         self
     }
 
+    /// Weights [outputs, ...] of the linear layers and convolutions that follow are divided by their
+    /// largest singular values, which [`Sequential::estimate_norms`] keeps up with.
+    pub fn spectral_norm(self) -> Self {
+        Sequence { spectral: true, ..self }
+    }
+
+    /// A layer's weight by the chain's normalisation, and its bias.
+    fn weights(&mut self, shape: &[usize], fan: [usize; 2], bias: bool) -> (Weight, Option<Param>) {
+        let name = self.name();
+        let (w, b) = self.net.weights(&name, shape, shape[0], fan, bias);
+        let w = if self.spectral { Weight::spectral(self.net, &name, w, shape) } else { Weight::plain(w) };
+        (w, b)
+    }
+
     /// Fully connected: y = x·Wᵀ + b.
-    pub fn linear(self, inputs: usize, outputs: usize, bias: bool) -> Self {
-        let (w, b) = self.net.weights(&self.name(), &[outputs, inputs], outputs, [inputs, outputs], bias);
+    pub fn linear(mut self, inputs: usize, outputs: usize, bias: bool) -> Self {
+        let (w, b) = self.weights(&[outputs, inputs], [inputs, outputs], bias);
         self.push(Layer::Linear { w, b })
     }
 
+    /// Maxout (Goodfellow et al. 2013): each unit is the largest of `pieces` linear ones, with biases.
+    /// Row k·units + i of the weight is piece k of unit i.
+    pub fn maxout(mut self, inputs: usize, units: usize, pieces: usize) -> Self {
+        let outputs = units * pieces;
+        let (w, b) = self.weights(&[outputs, inputs], [inputs, outputs], true);
+        self.push(Layer::Maxout { w, b, units, pieces })
+    }
+
+    /// In training each element stays with probability `keep`, divided by it, and is 0 otherwise.
+    pub fn dropout(self, keep: f32) -> Self {
+        self.push(Layer::Dropout(keep))
+    }
+
     /// Convolution with a square kernel.
-    pub fn conv(self, inputs: usize, outputs: usize, kernel: usize, spec: ConvSpec, bias: bool) -> Self {
+    pub fn conv(mut self, inputs: usize, outputs: usize, kernel: usize, spec: ConvSpec, bias: bool) -> Self {
         let taps = kernel * kernel;
         let shape = [outputs, inputs, kernel, kernel];
-        let (w, b) = self.net.weights(&self.name(), &shape, outputs, [inputs * taps, outputs * taps], bias);
+        let (w, b) = self.weights(&shape, [inputs * taps, outputs * taps], bias);
         self.push(Layer::Conv { w, b, spec })
     }
 
@@ -196,6 +259,11 @@ impl Sequence<'_> {
         self.push(Layer::Tanh)
     }
 
+    /// 1 / (1 + e^-x)
+    pub fn sigmoid(self) -> Self {
+        self.push(Layer::Sigmoid)
+    }
+
     /// [n,c,h,w] as [n,c·h·w]
     pub fn flatten(self) -> Self {
         self.push(Layer::Flatten)
@@ -209,7 +277,7 @@ impl Sequence<'_> {
     /// x + body(x)
     pub fn residual(self, body: impl FnOnce(Sequence<'_>) -> Sequence<'_>) -> Self {
         let name = self.name();
-        let inner = body(Sequence { net: self.net, prefix: name, layers: Vec::new() });
+        let inner = body(Sequence { net: self.net, prefix: name, layers: Vec::new(), spectral: self.spectral });
         let inner = Sequential { layers: inner.layers };
         self.push(Layer::Residual(inner))
     }

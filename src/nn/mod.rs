@@ -3,6 +3,7 @@
 mod layers;
 mod network;
 mod optim;
+mod weight;
 
 pub use layers::{Mode, Sequence, Sequential};
 pub use network::{Init, Network, NetworkBuilder, Numbering, Param, ParamInfo};

@@ -37,6 +37,11 @@ impl Init {
         Init::Uniform((6.0 / (fan_in + fan_out) as f32).sqrt())
     }
 
+    /// Whether random numbers are drawn for it.
+    fn draws(self) -> bool {
+        matches!(self, Init::Uniform(_) | Init::Normal { .. })
+    }
+
     fn values(self, seed: u64, index: u32, len: usize) -> Vec<f32> {
         let s = Stream { seed, domain: Domain::Init as u32, stream: index, step: 0 };
         match self {
@@ -59,7 +64,8 @@ pub struct ParamInfo {
     pub offset: usize,
     /// How it starts.
     pub init: Init,
-    /// Its place in the order of creation over the whole model: the stream its values come from.
+    /// Its place in the order of creation over the whole model: the stream its values come from. Running
+    /// statistics that start as constants have none.
     pub index: u32,
 }
 
@@ -209,7 +215,7 @@ pub struct NetworkBuilder {
 }
 
 /// How weights start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Scheme {
     /// PyTorch's defaults.
     Torch,
@@ -217,6 +223,8 @@ pub(super) enum Scheme {
     Dcgan,
     /// Glorot-uniform weights, zero biases, as Keras has it.
     Glorot,
+    /// Weights uniform within this bound, zero biases.
+    Uniform(f32),
 }
 
 impl NetworkBuilder {
@@ -252,6 +260,12 @@ impl NetworkBuilder {
         self
     }
 
+    /// Weights start uniform in [-bound, bound).
+    pub fn uniform_init(mut self, bound: f32) -> Self {
+        self.scheme = Scheme::Uniform(bound);
+        self
+    }
+
     /// No images are made with it: it only helps to train other networks.
     pub fn only_trains(mut self) -> Self {
         self.net.makes_images = false;
@@ -273,7 +287,8 @@ impl NetworkBuilder {
 
     /// Adds a running statistic.
     pub fn stat(&mut self, name: String, shape: &[usize], init: Init) -> Param {
-        let info = ParamInfo { name, shape: shape.to_vec(), offset: self.net.stats_len, init, index: 0 };
+        let index = if init.draws() { self.numbering.next() } else { 0 };
+        let info = ParamInfo { name, shape: shape.to_vec(), offset: self.net.stats_len, init, index };
         let state = Rc::from(self.net.stats_state());
         let offset = self.net.stats_len;
         let handle = Param { state, total: self.stats_total.clone(), offset, shape: shape.into() };

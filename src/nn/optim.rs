@@ -15,8 +15,14 @@ pub enum OptimConfig {
         lr: f64,
         /// Factor on the learning rate at every step.
         decay: f64,
-        /// Momentum.
+        /// Momentum at the first step.
         momentum: f64,
+        /// Momentum after `momentum_steps` steps; until then it changes by as much at each.
+        #[serde(default)]
+        momentum_end: f64,
+        /// Steps in which the momentum changes; 0 keeps it.
+        #[serde(default)]
+        momentum_steps: u32,
         /// L2 penalty.
         weight_decay: f64,
     },
@@ -51,6 +57,11 @@ pub enum OptimConfig {
 }
 
 impl OptimConfig {
+    /// SGD whose momentum stays.
+    pub fn sgd(lr: f64, decay: f64, momentum: f64) -> OptimConfig {
+        OptimConfig::Sgd { lr, decay, momentum, momentum_end: 0.0, momentum_steps: 0, weight_decay: 0.0 }
+    }
+
     /// Names of the optimiser's buffers; a network's state `NAME.BUFFER` has the size of its
     /// parameters.
     pub fn buffers(&self) -> &'static [&'static str] {
@@ -69,9 +80,10 @@ impl OptimConfig {
         let positive = |key: &str, v: f64| range(key, v, v > 0.0 && v.is_finite(), "above 0");
         let decay = |v: f64| range("decay", v, v > 0.0 && v <= 1.0, "above 0 and at most 1");
         match *self {
-            OptimConfig::Sgd { lr, decay: d, momentum, weight_decay } => positive("lr", lr)
+            OptimConfig::Sgd { lr, decay: d, momentum, momentum_end, weight_decay, .. } => positive("lr", lr)
                 .or_else(|| decay(d))
                 .or_else(|| share("momentum", momentum))
+                .or_else(|| share("momentum_end", momentum_end))
                 .or_else(|| range("weight_decay", weight_decay, weight_decay >= 0.0, "at least 0")),
             OptimConfig::Rmsprop { lr, decay: d, alpha, eps, momentum, .. } => positive("lr", lr)
                 .or_else(|| decay(d))
@@ -142,8 +154,10 @@ impl Optimizer {
         let average = self.averages(net).then(average);
         let average = average.as_ref();
         match self.rule {
-            OptimConfig::Sgd { lr, decay, momentum, weight_decay } => {
-                let o = Sgd { lr: lr as f32, decay, momentum: momentum as f32, weight_decay: weight_decay as f32 };
+            OptimConfig::Sgd { lr, decay, momentum, momentum_end, momentum_steps, weight_decay } => {
+                let (lr, momentum, momentum_end) = (lr as f32, momentum as f32, momentum_end as f32);
+                let weight_decay = weight_decay as f32;
+                let o = Sgd { lr, decay, momentum, momentum_end, momentum_steps, weight_decay };
                 g.sgd(&o, grads, &updates, &p, &buffers[0], average);
             }
             OptimConfig::Rmsprop { lr, decay, alpha, eps, momentum, centered } => {

@@ -4,6 +4,7 @@
 use super::{FirstOrderOnly, Leaf, launch, mismatch};
 use crate::graph::{Call, Graph, GraphError, Op, Var};
 use crate::kernels::decode_u8::DecodeU8;
+use crate::kernels::dropout::Dropout;
 use crate::kernels::ramp::Ramp;
 use crate::kernels::random::{Bernoulli, Random};
 use crate::kernels::reparameterize::{Reparameterize, ReparameterizeGrad};
@@ -39,11 +40,6 @@ impl Graph {
         self.apply1(Leaf("decode_u8"), launch(kernel), &[Some(words)], shape)
     }
 
-    /// min(step / steps, 1), of shape [1]: rises linearly from 0, on the device's clock.
-    pub fn ramp(&self, steps: u32) -> Var {
-        self.apply1(Leaf("ramp"), launch(Ramp { steps }), &[Some(&self.clock())], &[1])
-    }
-
     /// Standard normal noise, new at every step.
     pub fn normal(&self, shape: &[usize]) -> Var {
         self.fill("normal", 1, shape, 0.0, 1.0, self.next_stream())
@@ -52,6 +48,12 @@ impl Graph {
     /// Noise uniform in [low, high), new at every step.
     pub fn uniform(&self, shape: &[usize], low: f32, high: f32) -> Var {
         self.fill("uniform", 0, shape, low, high - low, self.next_stream())
+    }
+
+    /// A number [1] that goes from `start` to `end` in `steps` steps of the clock, and then stays.
+    pub fn ramp(&self, start: f32, end: f32, steps: usize) -> Var {
+        let kernel = Ramp { start, end, per_step: 1.0 / steps.max(1) as f32 };
+        self.apply1(Leaf("ramp"), launch(kernel), &[Some(&self.clock())], &[1])
     }
 }
 
@@ -85,6 +87,27 @@ impl Op for Fused {
     }
 }
 
+/// x times a mask that its stream draws again whenever it is asked: linear, and its own transpose.
+#[derive(Debug)]
+struct Dropped(Dropout);
+
+impl Dropped {
+    fn apply(self, x: &Var) -> Var {
+        let (kernel, clock) = (launch(self.0), x.graph().clock());
+        x.graph().apply1(self, kernel, &[Some(x), Some(&clock)], x.shape())
+    }
+}
+
+impl Op for Dropped {
+    fn name(&self) -> &'static str {
+        "dropout"
+    }
+
+    fn gradient(&self, call: &Call) -> Result<Vec<Option<Var>>, GraphError> {
+        Ok(vec![Some(Dropped(self.0).apply(call.dy())), None])
+    }
+}
+
 /// A latent sample and its divergence from the prior.
 pub struct Latent {
     /// z = μ + exp(logvar/2)·ε, [n,d].
@@ -106,6 +129,15 @@ impl Var {
         };
         let clock = self.graph().clock();
         self.graph().apply1(Leaf("bernoulli"), launch(kernel), &[Some(self), Some(&clock)], self.shape())
+    }
+
+    /// Dropout (Hinton et al. 2012): each element stays with probability `keep`, divided by it, and is 0
+    /// otherwise; new at every step. The backward pass draws the mask again instead of storing it.
+    pub fn dropout(&self, keep: f32) -> Var {
+        let noise = self.graph().noise();
+        let (len, stream) = (self.len() as u32, self.graph().next_stream());
+        let (seed_lo, seed_hi) = (noise.seed as u32, (noise.seed >> 32) as u32);
+        Dropped(Dropout { len, keep, seed_lo, seed_hi, stream, domain: noise.domain }).apply(self)
     }
 
     /// The reparameterized sample of a diagonal Gaussian with mean `self` [n,d] and log-variance

@@ -1,7 +1,8 @@
-//! Sums over axes.
+//! Sums over axes, and the largest along one.
 
-use super::{launch, mismatch};
+use super::{Leaf, launch, mismatch};
 use crate::graph::{Call, GraphError, Op, Var};
+use crate::kernels::largest::Largest;
 use crate::kernels::reduce::Reduce;
 
 /// Sum over some axes, times a constant; summed axes keep extent 1.
@@ -90,6 +91,23 @@ impl Var {
     /// Mean over the first axis of the sums over the others, of shape [1]: a per-image loss.
     pub fn mean_per_image(&self) -> Var {
         self.total(1.0 / self.shape()[0] as f32)
+    }
+
+    /// The largest along `axis`, which is left out. It is the sum of x times a mask that is flat almost
+    /// everywhere, so it can be differentiated any number of times; of equals the first is taken.
+    pub fn max_axis(&self, axis: usize) -> Var {
+        let shape = self.shape();
+        if shape.get(axis).is_none_or(|n| *n == 0) {
+            let error = mismatch("max", &[shape], format!("there is nothing along axis {axis}"));
+            return self.graph().fail(error, shape);
+        }
+        let extent = |axes: &[usize]| axes.iter().product::<usize>() as u32;
+        let kernel =
+            Largest { outer: extent(&shape[..axis]), pieces: shape[axis] as u32, inner: extent(&shape[axis + 1..]) };
+        let mask = self.graph().apply1(Leaf("largest"), launch(kernel), &[Some(self)], shape);
+        let mut left = shape.to_vec();
+        left.remove(axis);
+        (self * &mask).sum_axes(&[axis]).reshape(&left)
     }
 
     fn total(&self, scale: f32) -> Var {

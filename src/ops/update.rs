@@ -4,7 +4,7 @@ use super::launch;
 use crate::graph::{Call, GraphError};
 use crate::graph::{Graph, Op, Var};
 use crate::kernels::pixel_code::PixelCode;
-use crate::kernels::{adam, advance, draw_pixels, ema, record, rmsprop, sample_pixel, sgd};
+use crate::kernels::{adam, advance, clip, copy, draw_pixels, ema, record, rmsprop, sample_pixel, sgd};
 use crate::program::Body;
 use std::sync::Arc;
 
@@ -15,10 +15,21 @@ pub struct Sgd {
     pub lr: f32,
     /// The learning rate is multiplied by this at every step.
     pub decay: f64,
-    /// Momentum.
+    /// Momentum at step 0.
     pub momentum: f32,
+    /// Momentum after `momentum_steps` steps, on the way to which it grows or shrinks by as much at each.
+    pub momentum_end: f32,
+    /// Steps in which the momentum changes; 0 keeps it.
+    pub momentum_steps: u32,
     /// L2 penalty added to the gradient.
     pub weight_decay: f32,
+}
+
+impl Sgd {
+    /// SGD whose momentum stays.
+    pub fn new(lr: f32, decay: f64, momentum: f32, weight_decay: f32) -> Sgd {
+        Sgd { lr, decay, momentum, momentum_end: momentum, momentum_steps: 0, weight_decay }
+    }
 }
 
 /// RMSprop (Hinton's lecture 6e; centred as in Graves 2013).
@@ -77,6 +88,8 @@ impl Graph {
             lr: o.lr,
             ln_decay: o.decay.ln() as f32,
             momentum: o.momentum,
+            momentum_end: o.momentum_end,
+            momentum_step: if o.momentum_steps > 0 { 1.0 / o.momentum_steps as f32 } else { 0.0 },
             weight_decay: o.weight_decay,
             average_rate: rate(average),
         };
@@ -116,6 +129,16 @@ impl Graph {
     /// state ← state + rate·(scale·x - state)
     pub fn ema(&self, x: &Var, state: &Var, rate: f32, scale: f32) {
         self.update(launch(ema::Ema { len: x.len() as u32, rate, scale }), &[Some(x)], &[state]);
+    }
+
+    /// state ← x
+    pub fn assign(&self, x: &Var, state: &Var) {
+        self.update(launch(copy::Copy { len: x.len() as u32 }), &[Some(x)], &[state]);
+    }
+
+    /// p ← min(max(p, -bound), bound)
+    pub fn clip(&self, p: &Var, bound: f32) {
+        self.update(launch(clip::Clip { len: p.len() as u32, bound }), &[], &[p]);
     }
 
     /// Writes the scalar `value` into row `clock % rows`, column `index` of `history` [rows,count].

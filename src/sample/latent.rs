@@ -2,7 +2,7 @@
 
 use super::CHUNK;
 use crate::kernels::philox::{Domain, Stream};
-use crate::models::{Family, LatentModel};
+use crate::models::{Family, LatentModel, Prior};
 use crate::train::{Session, SessionError};
 
 /// Clock of sampling programs; latent ones never look at it.
@@ -16,9 +16,9 @@ fn latent_of(session: &Session) -> Result<&dyn LatentModel, SessionError> {
 }
 
 /// `n` draws from the prior, [n,latent].
-pub fn prior(n: usize, latent: usize, seed: u64) -> Vec<f32> {
+pub fn prior(prior: Prior, n: usize, latent: usize, seed: u64) -> Vec<f32> {
     let stream = Stream { seed, domain: Domain::Sample as u32, stream: 0, step: 0 };
-    (0..n * latent).map(|i| stream.normal(i)).collect()
+    (0..n * latent).map(|i| prior.element(&stream, i)).collect()
 }
 
 /// Images [n,c,h,w] of latent vectors [n,latent].
@@ -70,8 +70,8 @@ fn chunked(
 
 /// Latent vectors [side², latent] on a grid: the first two dimensions take quantiles of the prior
 /// (Kingma & Welling 2014, appendix A), the others stay at its mean.
-pub fn manifold(latent: usize, side: usize) -> Vec<f32> {
-    let quantile = |k: usize| normal_quantile((k as f64 + 0.5) / side as f64) as f32;
+pub fn manifold(prior: Prior, latent: usize, side: usize) -> Vec<f32> {
+    let quantile = |k: usize| prior.quantile((k as f64 + 0.5) / side as f64) as f32;
     let mut z = vec![0.0; side * side * latent];
     for (k, row) in z.chunks_exact_mut(latent).enumerate() {
         row[0] = quantile(k % side);
@@ -83,13 +83,13 @@ pub fn manifold(latent: usize, side: usize) -> Vec<f32> {
 }
 
 /// Latent vectors [rows·columns, latent] that differ from `centre` in one dimension a row, running
-/// from -3 to 3.
-pub fn traverse(centre: &[f32], rows: usize, columns: usize) -> Vec<f32> {
+/// from one end of the prior to the other: -3 to 3, where it is normal.
+pub fn traverse(prior: Prior, centre: &[f32], rows: usize, columns: usize) -> Vec<f32> {
     let mut z = Vec::with_capacity(rows * columns * centre.len());
     for dimension in 0..rows.min(centre.len()) {
         for column in 0..columns {
             let mut row = centre.to_vec();
-            row[dimension] = -3.0 + 6.0 * column as f32 / (columns.max(2) - 1) as f32;
+            row[dimension] = -prior.reach() + 2.0 * prior.reach() * column as f32 / (columns.max(2) - 1) as f32;
             z.extend(row);
         }
     }
@@ -97,11 +97,13 @@ pub fn traverse(centre: &[f32], rows: usize, columns: usize) -> Vec<f32> {
 }
 
 /// Latent vectors [columns, latent] from `a` to `b` along a great circle (White 2016), which keeps
-/// to lengths the prior knows; along the straight line where the two point the same way.
-pub fn interpolate(a: &[f32], b: &[f32], columns: usize) -> Vec<f32> {
+/// to lengths a normal prior knows; along the straight line, which stays within a uniform one, where it
+/// is that or the two point the same way.
+pub fn interpolate(prior: Prior, a: &[f32], b: &[f32], columns: usize) -> Vec<f32> {
     let dot = |x: &[f32], y: &[f32]| std::iter::zip(x, y).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum::<f64>();
     let lengths = (dot(a, a) * dot(b, b)).sqrt();
-    let angle = if lengths > 0.0 { (dot(a, b) / lengths).clamp(-1.0, 1.0).acos() } else { 0.0 };
+    let angle =
+        if lengths > 0.0 && prior == Prior::Normal { (dot(a, b) / lengths).clamp(-1.0, 1.0).acos() } else { 0.0 };
     let mut z = Vec::with_capacity(columns * a.len());
     for column in 0..columns {
         let t = column as f64 / (columns.max(2) - 1) as f64;
@@ -114,53 +116,25 @@ pub fn interpolate(a: &[f32], b: &[f32], columns: usize) -> Vec<f32> {
     z
 }
 
-/// The standard normal's quantile function, by bisection on its distribution function: exact
-/// enough for a picture and nothing to get wrong.
-fn normal_quantile(p: f64) -> f64 {
-    let (mut low, mut high) = (-8.0f64, 8.0f64);
-    for _ in 0..60 {
-        let middle = 0.5 * (low + high);
-        if normal_distribution(middle) < p { low = middle } else { high = middle }
-    }
-    0.5 * (low + high)
-}
-
-/// P(X < x), by its series 1/2 + φ(x)·(x + x³/3 + x⁵/15 + ...).
-fn normal_distribution(x: f64) -> f64 {
-    let (mut term, mut sum) = (x, x);
-    for k in 1..200 {
-        term *= x * x / (2 * k + 1) as f64;
-        sum += term;
-    }
-    0.5 + sum * (-0.5 * x * x).exp() / std::f64::consts::TAU.sqrt()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn quantiles_are_those_of_tables() {
-        for (p, x) in [(0.5, 0.0), (0.975, 1.959_964), (0.025, -1.959_964), (0.95, 1.644_854), (0.995, 2.575_829)] {
-            assert!((normal_quantile(p) - x).abs() < 1e-5, "{p}");
-        }
-    }
-
-    #[test]
     fn interpolation_starts_and_ends_where_it_should_and_keeps_its_length() {
-        let z = interpolate(&[3.0, 0.0], &[0.0, 3.0], 5);
+        let z = interpolate(Prior::Normal, &[3.0, 0.0], &[0.0, 3.0], 5);
         assert_eq!(&z[..2], &[3.0, 0.0]);
         assert!((z[8]).abs() < 1e-5 && (z[9] - 3.0).abs() < 1e-5);
         assert!(z.chunks(2).all(|p| ((p[0] * p[0] + p[1] * p[1]).sqrt() - 3.0).abs() < 1e-5));
-        assert_eq!(interpolate(&[1.0], &[3.0], 3), [1.0, 2.0, 3.0]);
+        assert_eq!(interpolate(Prior::Normal, &[1.0], &[3.0], 3), [1.0, 2.0, 3.0]);
     }
 
     #[test]
     fn the_manifold_is_a_grid_of_the_first_two_dimensions() {
-        let z = manifold(3, 2);
+        let z = manifold(Prior::Normal, 3, 2);
         assert_eq!(z.len(), 12);
         assert!(z[0] < 0.0 && z[3] > 0.0 && z[1] > 0.0 && z[7] < 0.0);
         assert!(z.chunks(3).all(|row| row[2] == 0.0));
-        assert!(manifold(1, 3).iter().all(|v| v.is_finite()));
+        assert!(manifold(Prior::Normal, 1, 3).iter().all(|v| v.is_finite()));
     }
 }

@@ -23,7 +23,7 @@ pub fn samples(session: &mut Session, n: usize, seed: u64, drawing: Drawing) -> 
     let [c, h, w] = session.model.geometry();
     match session.model.family() {
         Family::Latent(model) => {
-            let z = prior(n, model.latent(), seed);
+            let z = prior(model.prior(), n, model.latent(), seed);
             decode(session, &z)
         }
         Family::Pixels(_) => {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 /// The presets and their TOML, in the order they are shown.
-pub static PRESETS: [(&str, &str); 14] = [
+pub static PRESETS: [(&str, &str); 24] = [
     ("vae", include_str!("../../assets/presets/vae.toml")),
     ("vae-conv", include_str!("../../assets/presets/vae-conv.toml")),
     ("vae-conv-small", include_str!("../../assets/presets/vae-conv-small.toml")),
@@ -23,6 +23,16 @@ pub static PRESETS: [(&str, &str); 14] = [
     ("dcgan-28", include_str!("../../assets/presets/dcgan-28.toml")),
     ("dcgan-32", include_str!("../../assets/presets/dcgan-32.toml")),
     ("dcgan-28-small", include_str!("../../assets/presets/dcgan-28-small.toml")),
+    ("gan", include_str!("../../assets/presets/gan.toml")),
+    ("gan-small", include_str!("../../assets/presets/gan-small.toml")),
+    ("dragan", include_str!("../../assets/presets/dragan.toml")),
+    ("dragan-small", include_str!("../../assets/presets/dragan-small.toml")),
+    ("wgan", include_str!("../../assets/presets/wgan.toml")),
+    ("wgan-small", include_str!("../../assets/presets/wgan-small.toml")),
+    ("wgan-gp", include_str!("../../assets/presets/wgan-gp.toml")),
+    ("wgan-gp-small", include_str!("../../assets/presets/wgan-gp-small.toml")),
+    ("lsgan", include_str!("../../assets/presets/lsgan.toml")),
+    ("lsgan-small", include_str!("../../assets/presets/lsgan-small.toml")),
     ("pixelcnn", include_str!("../../assets/presets/pixelcnn.toml")),
     ("pixelcnn-small", include_str!("../../assets/presets/pixelcnn-small.toml")),
 ];
@@ -318,6 +328,26 @@ mod tests {
         assert_eq!(two.model.build().unwrap().networks()[0].count(), 134_165 + 9 * 32 + 1);
         assert_eq!(counts("pixelcnn"), [53_569]);
         assert_eq!(counts("dcgan"), [3_576_704, 2_765_568]);
+        let linear = |inputs: usize, outputs: usize| (inputs + 1) * outputs;
+        let gan = |hidden: usize, units: usize| {
+            let generator = linear(100, hidden) + linear(hidden, hidden) + linear(hidden, 784);
+            [generator, linear(784, 5 * units) + linear(units, 5 * units) + linear(units, 1)]
+        };
+        assert_eq!(counts("gan"), gan(1200, 240));
+        assert_eq!(counts("gan"), [2_503_984, 1_231_441]);
+        assert_eq!(counts("gan-small"), gan(400, 80));
+        // Without batch norm the second convolution has a bias, and nothing has a scale.
+        let dcgan = |c: usize, normed: bool| {
+            let generator = 100 * 98 * c + 2 * 2 * c + 2 * c * c * 16 + 2 * c + c * 16 + 1;
+            [generator, c * 16 + c + c * 2 * c * 16 + if normed { 4 * c } else { 2 * c } + 98 * c + 1]
+        };
+        for (name, normed) in
+            [("dcgan-28", true), ("lsgan", true), ("wgan", true), ("wgan-gp", false), ("dragan", false)]
+        {
+            assert_eq!(counts(name), dcgan(64, normed), "{name}");
+            let small = format!("{name}-small");
+            assert_eq!(counts(&small), dcgan(32, normed), "{small}");
+        }
     }
 
     #[test]
@@ -325,8 +355,36 @@ mod tests {
         let c = load("preset = \"vae\"\n[model]\nhidden = 64\n[optim]\nkind = \"sgd\"\nlr = 1\n").unwrap();
         let ModelConfig::Vae(model) = &c.model else { panic!("a vae") };
         assert_eq!((model.hidden, model.latent), (64, 20));
-        assert_eq!(c.optim, OptimConfig::Sgd { lr: 1.0, decay: 1.0, momentum: 0.9, weight_decay: 0.0 });
+        assert_eq!(c.optim, OptimConfig::sgd(1.0, 1.0, 0.9));
         assert_eq!(c.name, "vae");
+    }
+
+    #[test]
+    fn a_complete_file_from_before_there_were_adversarial_settings_loads() {
+        let plain = Config::preset("dcgan-28-small").unwrap();
+        let ModelConfig::Dcgan(model) = &plain.model else { panic!("a dcgan") };
+        assert_eq!((model.discriminator_norm, model.game.penalty), Default::default());
+        let old: String = plain
+            .to_toml()
+            .unwrap()
+            .lines()
+            .filter(|l| {
+                !l.starts_with("pena")
+                    && !l.contains("noise")
+                    && !l.starts_with("clip")
+                    && !l.starts_with("discriminator_norm")
+            })
+            .map(|l| format!("{l}\n"))
+            .collect();
+        assert!(!old.contains("penalty"));
+        assert_eq!(load(&old).unwrap(), plain);
+        let json = r#"{"kind":"dcgan","image":28,"channels":1,"width":32,"latent":100,
+            "loss":"non-saturating","discriminator_steps":1}"#;
+        assert_eq!(serde_json::from_str::<ModelConfig>(json).unwrap(), plain.model);
+        let sgd = load("preset = \"vae\"\n[optim]\nkind = \"sgd\"\n").unwrap();
+        let old: String =
+            sgd.to_toml().unwrap().lines().filter(|l| !l.starts_with("momentum_")).map(|l| format!("{l}\n")).collect();
+        assert_eq!(load(&old).unwrap(), sgd);
     }
 
     #[test]
@@ -351,7 +409,7 @@ mod tests {
             ),
             ("[model]\nhidden = 3".into(), "mine.toml:1: it says neither preset"),
             (PRESETS[0].1.replace("hidden = 400", ""), "key model.hidden is missing"),
-            ("preset = \"dcgan\"\n[model]\nloss = \"hinge\"".into(), "mine.toml:3: key model.loss: unknown variant"),
+            ("preset = \"dcgan\"\n[model]\nloss = \"hing\"".into(), "mine.toml:3: key model.loss: unknown variant"),
         ] {
             let e = load(&text).unwrap_err();
             assert!(e.contains(words), "{e}\n{words}");
@@ -399,7 +457,7 @@ mod tests {
             ("train.em=0.9", "did you mean train.ema?"),
             ("optim.centered=1", "optim.centered: expected true or false, found an integer"),
             ("model.kind=vae", "it is \"dcgan\" and cannot be changed"),
-            ("model.loss=hinge", "unknown variant"),
+            ("model.loss=hing", "unknown variant"),
             ("model.beta=2", "model.beta: unknown key"),
             ("model=3", "model: unknown key"),
             ("nonsense", "is not a setting"),
@@ -459,6 +517,14 @@ mod tests {
             ("ae", "model.latent=0", "model.latent = 0 must be at least 1"),
             ("vae", "model.channels=2", "with 2 channels is not possible"),
             ("dcgan", "model.image=30", "model.image = 30 must be 28, 32 or 64"),
+            ("gan", "model.pieces=0", "model.pieces = 0 must be at least 1"),
+            ("gan", "model.discriminator_steps=0", "model.discriminator_steps = 0 must be between 1 and 100"),
+            ("gan", "model.penalty_weight=-1", "model.penalty_weight = -1 must be a finite number, at least 0"),
+            ("wgan", "model.clip=inf", "model.clip = inf must be a finite number, at least 0"),
+            ("wgan", "model.penalty=r1", "batch norm has no second-order gradient; set model.discriminator_norm to"),
+            ("wgan-gp", "model.discriminator_norm=batch", "batch norm has no second-order gradient"),
+            ("lsgan", "model.instance_noise_steps=0", "model.instance_noise_steps = 0 must be at least 1"),
+            ("gan", "optim.momentum_end=1", "optim.momentum_end = 1 must be at least 0 and below 1"),
             ("dcgan", "model.width=60000", "more than the 1073741824 limn can hold"),
         ] {
             let mut c = Config::preset(preset).unwrap();

@@ -13,7 +13,7 @@ use toml::{Spanned, Table, Value};
 fn optim_defaults(kind: &str) -> Result<OptimConfig, String> {
     let decay = 1.0;
     Ok(match kind {
-        "sgd" => OptimConfig::Sgd { lr: 0.01, decay, momentum: 0.9, weight_decay: 0.0 },
+        "sgd" => OptimConfig::sgd(0.01, decay, 0.9),
         "rmsprop" => OptimConfig::Rmsprop { lr: 0.001, decay, alpha: 0.99, eps: 1e-8, momentum: 0.0, centered: false },
         "adam" => OptimConfig::Adam { lr: 0.001, decay, beta1: 0.9, beta2: 0.999, eps: 1e-8 },
         other => {

@@ -1,0 +1,168 @@
+//! The first generative adversarial network: Goodfellow et al., "Generative Adversarial Nets" (NIPS
+//! 2014), with the fully connected networks the paper has for MNIST.
+
+use super::adversarial::{self, Game, Players};
+use super::{Family, LatentModel, Metric, Model, Prior, positive};
+use crate::graph::{Graph, Var};
+use crate::nn::{Mode, Network, NetworkBuilder, Numbering, Optimizer, Sequential};
+use serde::{Deserialize, Serialize};
+
+/// Sizes of a [`Gan`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GanConfig {
+    /// Side of the square images.
+    pub image: usize,
+    /// Channels of the images.
+    pub channels: usize,
+    /// Latent dimensions.
+    pub latent: usize,
+    /// Units of each of the generator's two hidden layers.
+    pub hidden: usize,
+    /// Units of each of the discriminator's two maxout layers.
+    pub units: usize,
+    /// Linear pieces of a maxout unit.
+    pub pieces: usize,
+    /// The largest length of the weights of each piece, and of the discriminator's last unit; 0 for any.
+    pub max_norm: f64,
+    /// How they play.
+    #[serde(flatten)]
+    pub game: Game,
+}
+
+/// Generator and discriminator.
+pub struct Gan {
+    config: GanConfig,
+    g: Network,
+    d: Network,
+    generator: Sequential,
+    discriminator: Sequential,
+}
+
+/// Bound of the generator's initial weights.
+const GENERATOR_INIT: f32 = 0.05;
+/// Bound of the discriminator's initial weights.
+const DISCRIMINATOR_INIT: f32 = 0.005;
+/// Dropout keeps this share of the pixels the discriminator sees,
+const KEEP_INPUT: f32 = 0.8;
+/// and this of its hidden units.
+const KEEP_HIDDEN: f32 = 0.5;
+
+impl Gan {
+    /// The networks, or a sentence about a size that makes no sense.
+    pub fn new(c: &GanConfig) -> Result<Gan, String> {
+        positive(&[("image", c.image), ("channels", c.channels), ("latent", c.latent)])?;
+        positive(&[("hidden", c.hidden), ("units", c.units), ("pieces", c.pieces)])?;
+        if let Some(fault) = c.game.fault() {
+            return Err(fault);
+        }
+        if !(c.max_norm >= 0.0 && c.max_norm <= f64::from(f32::MAX)) {
+            return Err(format!("model.max_norm = {} must be a finite number, at least 0", c.max_norm));
+        }
+        let pixels = c.channels * c.image * c.image;
+        let numbering = Numbering::default();
+        let mut g = NetworkBuilder::new("generator", &numbering).uniform_init(GENERATOR_INIT);
+        let mut d = NetworkBuilder::new("discriminator", &numbering).uniform_init(DISCRIMINATOR_INIT).only_trains();
+        let generator = g
+            .sequence("generator")
+            .linear(c.latent, c.hidden, true)
+            .relu()
+            .linear(c.hidden, c.hidden, true)
+            .relu()
+            .linear(c.hidden, pixels, true)
+            .sigmoid()
+            .unflatten([c.channels, c.image, c.image])
+            .build();
+        let discriminator = d
+            .sequence("discriminator")
+            .flatten()
+            .dropout(KEEP_INPUT)
+            .maxout(pixels, c.units, c.pieces)
+            .dropout(KEEP_HIDDEN)
+            .maxout(c.units, c.units, c.pieces)
+            .dropout(KEEP_HIDDEN)
+            .linear(c.units, 1, true)
+            .build();
+        Ok(Gan { config: c.clone(), g: g.build(), d: d.build(), generator, discriminator })
+    }
+}
+
+impl Players for Gan {
+    fn game(&self) -> &Game {
+        &self.config.game
+    }
+
+    fn sides(&self) -> [&Network; 2] {
+        [&self.g, &self.d]
+    }
+
+    fn noise(&self, graph: &Graph, n: usize) -> Var {
+        self.prior().draw(graph, &[n, self.config.latent])
+    }
+
+    fn prepare(&self, images: &Var) -> Var {
+        images.clone()
+    }
+
+    fn generate(&self, z: &Var, mode: Mode) -> Var {
+        self.generator.forward(z, mode)
+    }
+
+    fn judge(&self) -> &Sequential {
+        &self.discriminator
+    }
+
+    fn constrain(&self, graph: &Graph) {
+        if self.config.max_norm > 0.0 {
+            self.discriminator.shorten_rows(graph, self.config.max_norm as f32);
+        }
+    }
+}
+
+impl Model for Gan {
+    fn networks(&self) -> Vec<&Network> {
+        self.sides().into()
+    }
+
+    fn geometry(&self) -> [usize; 3] {
+        [self.config.channels, self.config.image, self.config.image]
+    }
+
+    fn losses(&self) -> &'static [&'static str] {
+        adversarial::losses(self.game())
+    }
+
+    fn batches_per_step(&self) -> usize {
+        self.game().discriminator_steps
+    }
+
+    fn step(&self, images: &Var, optim: &Optimizer) -> Vec<Var> {
+        adversarial::step(self, images, optim)
+    }
+
+    fn evaluate(&self, images: &Var) -> Vec<Metric> {
+        adversarial::evaluate(self, images)
+    }
+
+    fn family(&self) -> Family<'_> {
+        Family::Latent(self)
+    }
+}
+
+impl LatentModel for Gan {
+    fn latent(&self) -> usize {
+        self.config.latent
+    }
+
+    fn prior(&self) -> Prior {
+        Prior::Uniform
+    }
+
+    fn decode(&self, z: &Var) -> Var {
+        self.generate(z, Mode::Eval)
+    }
+
+    fn encode(&self, _: &Var) -> Option<Var> {
+        None
+    }
+}
