@@ -397,8 +397,8 @@ mod tests {
             (format!("{start}hidden = 99999999999999999999"), "mine.toml:3: key model.hidden: "),
             (format!("{start}kind = \"dcgan\""), "mine.toml:3: key model.kind: it is \"vae\" and cannot be changed"),
             (
-                format!("{start}kind = \"dcgn\""),
-                "mine.toml:3: key model.kind: there is no model \"dcgn\"; did you mean",
+                format!("{start}kind = \"gann\""),
+                "mine.toml:3: key model.kind: there is no model \"gann\"; did you mean",
             ),
             (format!("{start}hidden = "), "mine.toml:3: "),
             (format!("{start}hidden = 3\nhidden = 4"), "mine.toml:4: "),
