@@ -3,7 +3,7 @@
 
 use super::adversarial::{self, Game, Penalty, Players};
 use super::{Family, LatentModel, Metric, Model, positive};
-use crate::graph::{Graph, Var};
+use crate::graph::Var;
 use crate::nn::{Mode, Network, NetworkBuilder, Numbering, Optimizer, Sequence, Sequential};
 use crate::ops::ConvSpec;
 use serde::{Deserialize, Serialize};
@@ -160,10 +160,6 @@ impl Players for Dcgan {
 
     fn sides(&self) -> [&Network; 2] {
         [&self.g, &self.d]
-    }
-
-    fn noise(&self, graph: &Graph, n: usize) -> Var {
-        self.prior().draw(graph, &[n, self.config.latent])
     }
 
     fn prepare(&self, images: &Var) -> Var {

@@ -96,10 +96,6 @@ impl Players for Gan {
         [&self.g, &self.d]
     }
 
-    fn noise(&self, graph: &Graph, n: usize) -> Var {
-        self.prior().draw(graph, &[n, self.config.latent])
-    }
-
     fn prepare(&self, images: &Var) -> Var {
         images.clone()
     }

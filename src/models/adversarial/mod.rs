@@ -7,7 +7,7 @@ mod penalty;
 pub use loss::AdversarialLoss;
 pub use penalty::{Judged, Penalty};
 
-use super::Metric;
+use super::{LatentModel, Metric};
 use crate::graph::{Graph, Var};
 use crate::nn::{Mode, Network, Optimizer, Sequential};
 use serde::{Deserialize, Serialize};
@@ -67,7 +67,7 @@ impl Game {
 }
 
 /// A generator and a discriminator.
-pub(super) trait Players {
+pub(super) trait Players: LatentModel {
     /// How they play.
     fn game(&self) -> &Game;
 
@@ -75,7 +75,9 @@ pub(super) trait Players {
     fn sides(&self) -> [&Network; 2];
 
     /// `n` draws from the prior, [n,latent].
-    fn noise(&self, graph: &Graph, n: usize) -> Var;
+    fn noise(&self, graph: &Graph, n: usize) -> Var {
+        self.prior().draw(graph, &[n, self.latent()])
+    }
 
     /// Images [n,c,h,w] in [0, 1] as the discriminator sees them.
     fn prepare(&self, images: &Var) -> Var;
