@@ -2,13 +2,13 @@
 
 use crate::support::{
     Tensors, assert_same_everywhere, assert_same_under_every_plan, gpu, graph, launches, normals, planned,
-    random_values, sound,
+    random_values, sound, step_of,
 };
 use limn::graph::{Graph, Var, gradients};
 use limn::kernels::Caps;
 use limn::ops::Adam;
 use limn::program::{Device, Options, Program, Purpose, Source, View, plan};
-use limn::train::{Config, PRESETS, train_source};
+use limn::train::PRESETS;
 
 const CPU: Options = Options { caps: None, choices: None, fuse: true, reuse: true };
 
@@ -54,9 +54,7 @@ fn most_alive(apart: &Program) -> usize {
 fn presets_take_little_more_than_what_is_alive_at_once() {
     let mut failures = Vec::new();
     for (name, _) in PRESETS {
-        let config = Config::preset(name).expect("a preset");
-        let model = config.model.build().expect("a model");
-        let source = train_source(model.as_ref(), &config.optimizer(), config.train.batch, 0).expect("a step");
+        let source = step_of(name);
         for caps in [None, gpu().caps(), Some(Caps::WEBGPU)] {
             let on = Options::new(caps);
             let (shared, apart) = (planned(&source, &on), planned(&source, &Options { reuse: false, ..on }));

@@ -1,10 +1,10 @@
 //! Activations computed again: less memory, and the same bits.
 
 use crate::random_graphs::random;
-use crate::support::{Rig, Tensors, assert_same_bits, gpu, graph, normals, random_values, sound};
+use crate::support::{Rig, Tensors, assert_same_bits, gpu, graph, normals, random_values, sound, step_of};
 use limn::kernels::{Caps, Class};
 use limn::program::{Device, Options, Program, Source, plan, plan_recomputing};
-use limn::train::{Config, PRESETS, Session, pack, train_source};
+use limn::train::{Config, PRESETS, Session, pack};
 
 fn recomputed(source: &Source, device: &Device) -> Program {
     let program = plan_recomputing(source, &Options::new(device.caps())).expect("a plan");
@@ -121,9 +121,7 @@ fn training_that_recomputes_is_bitwise_the_same() {
 fn recomputation_takes_less_memory_on_every_preset() {
     let mut failures = Vec::new();
     for (name, _) in PRESETS {
-        let config = Config::preset(name).expect("a preset");
-        let model = config.model.build().expect("a model");
-        let source = train_source(model.as_ref(), &config.optimizer(), config.train.batch, 0).expect("a step");
+        let source = step_of(name);
         for caps in [None, gpu().caps(), Some(Caps::WEBGPU)] {
             let options = Options::new(caps);
             let plain = plan(&source, &options).expect("a plan").totals();

@@ -1,10 +1,10 @@
 //! Whole training steps: against PyTorch's losses, against the CPU twins, and their listings.
 
-use crate::support::gpu;
+use crate::support::{gpu, step_of};
 use limn::kernels::Caps;
 use limn::nn::OptimConfig;
 use limn::program::{Device, Options, plan};
-use limn::train::{Config, PRESETS, Session, train_source};
+use limn::train::{Config, PRESETS, Session};
 use std::path::Path;
 
 /// A session after `steps` steps on the built-in images in order, and the losses of
@@ -200,9 +200,7 @@ fn listings_are_the_golden_ones() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/golden");
     let mut stale = Vec::new();
     for (name, _) in PRESETS {
-        let config = preset(name);
-        let model = config.model.build().expect("a model");
-        let source = train_source(model.as_ref(), &config.optimizer(), config.train.batch, 0).expect("a program");
+        let source = step_of(name);
         let program = plan(&source, &Options::new(Some(Caps::WEBGPU))).expect("a plan");
         let path = folder.join(format!("{name}.txt"));
         if std::env::var_os("LIMN_UPDATE_GOLDEN").is_some() {

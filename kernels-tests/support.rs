@@ -5,6 +5,7 @@ use limn::gpu::Gpu;
 use limn::graph::{Graph, Noise};
 use limn::kernels::philox::Stream;
 use limn::program::{Device, Options, Place, Program, Runner, Source, Store, View, plan};
+use limn::train::{Config, train_source};
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
@@ -46,6 +47,13 @@ impl Choices {
         self.drawn += 1;
         (self.source.uniform(self.drawn) * n as f32) as usize
     }
+}
+
+/// The training step of a preset at its batch.
+pub fn step_of(preset: &str) -> Source {
+    let config = Config::preset(preset).expect("a preset");
+    let model = config.model.build().expect("a model");
+    train_source(model.as_ref(), &config.optimizer(), config.train.batch, 0).expect("a step")
 }
 
 /// Every way to plan for a device: all on, and each optimisation off.
