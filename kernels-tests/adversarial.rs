@@ -274,6 +274,18 @@ fn every_penalty_is_a_column_of_its_own_and_goes_into_the_step() {
 }
 
 #[test]
+fn augmented_images_are_what_the_discriminator_is_trained_on() {
+    let (plain, without) = trained("dcgan-28", &SMALL, 1);
+    let read = |session: &Session| session.store.read("generator.params").expect("parameters");
+    for augment in ["color", "translation", "cutout"] {
+        let setting = format!("model.augment=[\"{augment}\"]");
+        let (session, with) = trained("dcgan-28", &[&SMALL[..], &[&setting]].concat(), 1);
+        assert_ne!(with[0], without[0], "{augment}");
+        assert_ne!(read(&session), read(&plain), "{augment}");
+    }
+}
+
+#[test]
 fn instance_noise_fades() {
     let noisy = [&SMALL[..], &["model.instance_noise=0.5", "model.instance_noise_steps=1"]].concat();
     let (_, quiet) = trained("dcgan-28", &SMALL, 1);

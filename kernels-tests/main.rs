@@ -1,6 +1,7 @@
 //! GPU against CPU reference, gradients, whole training steps, the command line.
 
 mod adversarial;
+mod augment;
 mod cli;
 mod derivatives;
 mod fusion;

@@ -112,9 +112,10 @@ fn apart(config: Config, seed: u64) -> (f64, f64) {
 
 #[test]
 fn a_step_of_every_preset_on_the_gpu_follows_the_twins() {
-    let adversarial: [(&str, &[&str]); 3] = [
+    let adversarial: [(&str, &[&str]); 4] = [
         ("dcgan-28-small", &["model.loss=hinge", "model.discriminator_norm=spectral"]),
         ("dcgan-28-small", &["model.penalty=r1", "model.discriminator_norm=spectral", "model.instance_noise=0.1"]),
+        ("dcgan-28-small", &[r#"model.augment=["color", "translation", "cutout"]"#]),
         ("lsgan-small", &["model.penalty=r2", "model.discriminator_norm=none", "model.discriminator_steps=2"]),
     ];
     for (name, settings) in PRESETS.iter().map(|(name, _)| (*name, &[][..])).chain(adversarial) {

@@ -52,6 +52,7 @@ pub mod sgd;
 mod spots;
 pub mod strided;
 mod tiles;
+pub mod translate;
 mod weight_grad;
 mod weight_grad_lanes;
 
@@ -426,6 +427,7 @@ pub fn all() -> Vec<Entry> {
         "random": random::random_cases, random::random_shapes;
         "bernoulli": random::bernoulli_cases, random::bernoulli_shapes;
         "dropout": dropout::cases, dropout::shapes;
+        "translate": translate::cases, translate::shapes;
         "largest": largest::cases, largest::shapes;
         "ramp": ramp::cases, ramp::shapes;
         "cross_entropy": cross_entropy::cases, cross_entropy::shapes;

@@ -39,7 +39,8 @@ impl Stream {
         Stream { seed: u64::from(key[0]) | u64::from(key[1]) << 32, domain, stream, step }
     }
 
-    fn words(&self, block: u32) -> [u32; 4] {
+    /// The four words of a block.
+    pub(super) fn words(&self, block: u32) -> [u32; 4] {
         let key = [self.seed as u32, (self.seed >> 32) as u32];
         philox4x32_10([block, self.stream, self.step, self.domain], key)
     }

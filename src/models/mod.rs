@@ -12,7 +12,7 @@ mod vae;
 mod vae_conv;
 mod variational;
 
-pub use adversarial::{AdversarialLoss, Game, Judged, Penalty};
+pub use adversarial::{AdversarialLoss, Augmentation, Game, Judged, Penalty};
 pub use autoencoder::{Autoencoder, AutoencoderConfig};
 pub use dcgan::{Dcgan, DcganConfig, Norm};
 pub use decoder::Decoder;

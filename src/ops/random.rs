@@ -8,6 +8,7 @@ use crate::kernels::dropout::Dropout;
 use crate::kernels::ramp::Ramp;
 use crate::kernels::random::{Bernoulli, Random};
 use crate::kernels::reparameterize::{Reparameterize, ReparameterizeGrad};
+use crate::kernels::translate::Translate;
 
 impl Graph {
     pub(super) fn fill(
@@ -108,6 +109,29 @@ impl Op for Dropped {
     }
 }
 
+/// x with each image moved as its stream draws again whenever it is asked: linear, and what moves back is
+/// its transpose.
+#[derive(Debug)]
+struct Translated(Translate);
+
+impl Translated {
+    fn apply(self, x: &Var) -> Var {
+        let (kernel, clock) = (launch(self.0), x.graph().clock());
+        x.graph().apply1(self, kernel, &[Some(x), Some(&clock)], x.shape())
+    }
+}
+
+impl Op for Translated {
+    fn name(&self) -> &'static str {
+        "translate"
+    }
+
+    fn gradient(&self, call: &Call) -> Result<Vec<Option<Var>>, GraphError> {
+        let opposite = Translate { back: 1 - self.0.back, ..self.0 };
+        Ok(vec![Some(Translated(opposite).apply(call.dy())), None])
+    }
+}
+
 /// A latent sample and its divergence from the prior.
 pub struct Latent {
     /// z = μ + exp(logvar/2)·ε, [n,d].
@@ -138,6 +162,29 @@ impl Var {
         let (len, stream) = (self.len() as u32, self.graph().next_stream());
         let (seed_lo, seed_hi) = (noise.seed as u32, (noise.seed >> 32) as u32);
         Dropped(Dropout { len, keep, seed_lo, seed_hi, stream, domain: noise.domain }).apply(self)
+    }
+
+    /// Each image of [n,c,h,w] moved by whole pixels, up to `most` up or down and left or right, all distances
+    /// as likely; new at every step. What moves in is 0.
+    pub fn translate(&self, most: [usize; 2]) -> Var {
+        let &[n, c, h, w] = self.shape() else {
+            return self.graph().fail(mismatch("translate", &[self.shape()], "x must be [n,c,h,w]"), self.shape());
+        };
+        let ([n, c, h, w], noise) = ([n, c, h, w].map(|d| d as u32), self.graph().noise());
+        let kernel = Translate {
+            n,
+            c,
+            h,
+            w,
+            most_v: h.min(most[0] as u32),
+            most_u: w.min(most[1] as u32),
+            back: 0,
+            seed_lo: noise.seed as u32,
+            seed_hi: (noise.seed >> 32) as u32,
+            stream: self.graph().next_stream(),
+            domain: noise.domain,
+        };
+        Translated(kernel).apply(self)
     }
 
     /// The reparameterized sample of a diagonal Gaussian with mean `self` [n,d] and log-variance

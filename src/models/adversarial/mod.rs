@@ -1,9 +1,11 @@
 //! Generative adversarial training: algorithm 1 of Goodfellow et al., "Generative Adversarial Nets"
 //! (NIPS 2014), with the losses and regularisers that came after it as settings.
 
+mod augment;
 mod loss;
 mod penalty;
 
+pub use augment::Augmentation;
 pub use loss::AdversarialLoss;
 pub use penalty::{Judged, Penalty};
 
@@ -39,6 +41,9 @@ pub struct Game {
     /// Steps in which that noise fades to nothing, by as much at each.
     #[serde(default = "thousand")]
     pub instance_noise_steps: usize,
+    /// What is done at random to all images the discriminator sees, in this order.
+    #[serde(default)]
+    pub augment: Vec<Augmentation>,
 }
 
 fn ten() -> f64 {
@@ -121,8 +126,8 @@ pub(super) fn step(players: &impl Players, images: &Var, optim: &Optimizer) -> V
     for batch in 0..k {
         graph.scope("data");
         let x = if k == 1 { images.clone() } else { images.slice(0, batch * m, m) };
-        let x = blurred(game, players.prepare(&x));
-        let fake = blurred(game, players.fake(graph, m, Mode::Train));
+        let x = shown(game, players.prepare(&x));
+        let fake = shown(game, players.fake(graph, m, Mode::Train));
         players.judge().estimate_norms(graph);
         let (on_real, on_fake) = (players.scores(&x, Mode::Train), players.scores(&fake, Mode::Train));
         graph.scope("loss_d");
@@ -140,7 +145,7 @@ pub(super) fn step(players: &impl Players, images: &Var, optim: &Optimizer) -> V
         players.constrain(graph);
         loss_d = Some(loss);
     }
-    let fake = blurred(game, players.fake(graph, m, Mode::Train));
+    let fake = shown(game, players.fake(graph, m, Mode::Train));
     let verdict = players.scores(&fake, Mode::Train);
     graph.scope("loss_g");
     let loss_g = game.loss.generator(&verdict);
@@ -148,8 +153,9 @@ pub(super) fn step(players: &impl Players, images: &Var, optim: &Optimizer) -> V
     loss_d.into_iter().chain([loss_g]).chain(penalty).collect()
 }
 
-/// Images with the instance noise of the step.
-fn blurred(game: &Game, images: Var) -> Var {
+/// Images as the discriminator is shown them in training: augmented, and with the instance noise of the step.
+fn shown(game: &Game, images: Var) -> Var {
+    let images = game.augment.iter().fold(images, |images, augmentation| augmentation.apply(&images));
     if game.instance_noise == 0.0 {
         return images;
     }
