@@ -1,6 +1,7 @@
 //! The command as a user calls it: results, exit codes, and one plain sentence for bad input.
 
 mod bad_input;
+mod figures;
 mod mixed;
 mod models;
 mod pytorch;

@@ -5,14 +5,14 @@ use super::{Call, limn, text};
 use std::path::{Path, PathBuf};
 
 /// A folder to work in, with runs inside.
-struct Place(tempfile::TempDir);
+pub(super) struct Place(tempfile::TempDir);
 
 impl Place {
-    fn new() -> Place {
+    pub(super) fn new() -> Place {
         Place(tempfile::tempdir().expect("a folder"))
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
@@ -23,7 +23,7 @@ impl Place {
     }
 
     /// Trains a preset made tiny, into a folder of that name.
-    fn train(&self, preset: &str, more: &[&str]) -> PathBuf {
+    pub(super) fn train(&self, preset: &str, more: &[&str]) -> PathBuf {
         self.train_in(preset, preset, more)
     }
 
@@ -34,28 +34,28 @@ impl Place {
         out
     }
 
-    fn vae(&self) -> PathBuf {
+    pub(super) fn vae(&self) -> PathBuf {
         self.vae_in("vae")
     }
 
-    fn vae_in(&self, folder: &str) -> PathBuf {
+    pub(super) fn vae_in(&self, folder: &str) -> PathBuf {
         let tiny = ["--set", "model.hidden=8", "--set", "model.latent=2", "--set", "train.samples=4"];
         self.train_in(folder, "vae", &tiny)
     }
 
-    fn pixelcnn(&self) -> PathBuf {
+    pub(super) fn pixelcnn(&self) -> PathBuf {
         let tiny = ["--set", "model.hidden=2", "--set", "model.blocks=1", "--set", "train.samples=1"];
         self.train("pixelcnn-small", &tiny)
     }
 }
 
-fn on_cpu(args: &[&str]) -> Call {
+pub(super) fn on_cpu(args: &[&str]) -> Call {
     limn(&[args, &["--device", "cpu"]].concat())
 }
 
 /// Expects a PNG and gives its width and height.
 #[track_caller]
-fn picture(path: &Path) -> (u32, u32) {
+pub(super) fn picture(path: &Path) -> (u32, u32) {
     let picture = image::open(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     (picture.width(), picture.height())
 }

@@ -2,48 +2,91 @@
 
 use super::train::picture;
 use super::{Error, TrainedArg, term};
+use crate::eval::{self, Neighbour};
 use crate::models::Family;
-use crate::sample::{self, Drawing};
-use crate::train::{Session, Weights};
-use std::path::PathBuf;
+use crate::sample::{self, Drawing, Grid};
+use crate::train::{self, RunDir, Session, Weights};
+use std::path::{Path, PathBuf};
 
 /// Arguments of `limn sample`.
 #[derive(clap::Args, Debug)]
 pub struct SampleArgs {
     #[command(flatten)]
     trained: TrainedArg,
-    /// How many images
-    #[arg(long, default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    n: u32,
+    /// How many images; by default 64, or 10 with --neighbours
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    n: Option<u32>,
     /// Seed of the noise
     #[arg(long, default_value_t = 0, value_name = "N")]
     seed: u64,
-    /// Picture to write; by default samples.png in the run folder
+    /// Picture to write; by default samples.png, or neighbours.png, in the run folder
     #[arg(long, value_name = "FILE.png")]
     out: Option<PathBuf>,
     /// Run the whole network on the whole image for every pixel, as a check: slow, the same images
     #[arg(long)]
     naive: bool,
+    /// Show beside each image the K training images that are nearest to it, as a check that it is new
+    #[arg(long, value_name = "K", num_args = 0..=1, default_missing_value = "5",
+          value_parser = clap::value_parser!(u32).range(1..=100))]
+    neighbours: Option<u32>,
 }
 
 /// Draws samples into one picture.
 pub fn sample(args: &SampleArgs) -> Result<(), Error> {
     let (run, mut session, step) = args.trained.open()?;
-    let n = args.n as usize;
+    let (few, name) = if args.neighbours.is_some() { (10, "neighbours.png") } else { (64, "samples.png") };
+    let n = args.n.unwrap_or(few) as usize;
     let drawing = drawing(&session, args.naive);
-    let out = args.out.clone().unwrap_or_else(|| run.path.join("samples.png"));
+    let out = args.out.clone().unwrap_or_else(|| run.path.join(name));
     if let Family::Latent(model) = session.model.family()
         && let Some(caveat) = model.caveat()
     {
         term::note(caveat);
+    }
+    if let Some(k) = args.neighbours {
+        let images = sample::samples(&mut session, n, args.seed, drawing)?;
+        return neighbours(&run, &mut session, &images, k as usize, &out);
     }
     picture(&mut session, n, args.seed, drawing, &out).map_err(|e| Error::new(e.to_string()))?;
     let averaged = if session.weights == Weights::Averaged { ", with averaged weights" } else { "" };
     term::say(format!("{n} samples after {step} training steps{averaged}: {}", out.display()))
 }
 
+/// Each image and then its nearest training images in a row, and how near they are. Where they are much nearer than
+/// those of test images, the model has learnt images by heart.
+fn neighbours(run: &RunDir, session: &mut Session, images: &[f32], k: usize, out: &Path) -> Result<(), Error> {
+    let data = train::images(&run.config.data.source, session.model.as_ref())?;
+    let (geometry, size) = (session.model.geometry(), data.geometry().elements());
+    let k = k.min(data.train.len());
+    let found = eval::nearest(session, images, &data.train, k)?;
+    let row = |(image, near): (&[f32], &Vec<Neighbour>)| -> Vec<f32> {
+        let indices: Vec<u32> = near.iter().map(|n| n.index as u32).collect();
+        [image, &data.train.gather(&indices, 0.0, 1.0)].concat()
+    };
+    let rows: Vec<f32> = std::iter::zip(images.chunks(size), &found).flat_map(row).collect();
+    Grid { images: &rows, geometry, columns: k + 1 }.save(out)?;
+    let n = found.len();
+    let unseen: Vec<u32> = (0..n.min(data.test.len()) as u32).collect();
+    let beside = eval::nearest(session, &data.test.gather(&unseen, 0.0, 1.0), &data.train, 1)?;
+    term::say(format!("{n} samples, each before its {k} nearest training images of {}: {}", data.name, out.display()))?;
+    term::say(format!(
+        "the nearest is at {}; that of {} test images at {} (Euclidean distance of pixels in [0, 1])",
+        distances(&found),
+        unseen.len(),
+        distances(&beside)
+    ))
+}
+
+/// Least and median distance of each one's nearest.
+fn distances(found: &[Vec<Neighbour>]) -> String {
+    let mut all: Vec<f64> = found.iter().filter_map(|near| near.first()).map(|near| near.distance).collect();
+    all.sort_by(f64::total_cmp);
+    let at = |i: usize| all.get(i).copied().unwrap_or(f64::NAN);
+    format!("{:.2} (median), {:.2} (least)", at(all.len() / 2), at(0))
+}
+
 /// How a model's pixels are drawn; says so where the fast way is wanted and cannot be had.
-pub fn drawing(session: &Session, naive: bool) -> Drawing {
+pub(super) fn drawing(session: &Session, naive: bool) -> Drawing {
     if naive {
         return Drawing::Naive;
     }

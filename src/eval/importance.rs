@@ -1,6 +1,6 @@
 //! log p(x) by importance sampling: draws of z from q(z|x), weighed by p(x,z)/q(z|x).
 
-use super::{CLOCK, Figure, Sample, abilities, uploaded};
+use super::{CLOCK, Figure, LogMeanExp, Sample, abilities, uploaded};
 use crate::kernels::philox::Domain;
 use crate::models::Family;
 use crate::program::{DeviceError, PlanError, Runner};
@@ -15,33 +15,6 @@ const DRAWS: u32 = 64;
 
 /// Counts the runs of the program that draws.
 const DRAWN: &str = "importance.clock";
-
-/// log of the mean of exponentials that come one after the other, without overflow: the largest so far, and
-/// the sum of the exponentials of what the others are above it.
-#[derive(Clone, Copy, Debug)]
-struct LogMeanExp {
-    largest: f64,
-    sum: f64,
-    count: u32,
-}
-
-impl LogMeanExp {
-    const NONE: LogMeanExp = LogMeanExp { largest: f64::NEG_INFINITY, sum: 0.0, count: 0 };
-
-    fn add(&mut self, x: f64) {
-        self.count += 1;
-        if x > self.largest {
-            self.sum = self.sum * (self.largest - x).exp() + 1.0;
-            self.largest = x;
-        } else if x > f64::NEG_INFINITY {
-            self.sum += (x - self.largest).exp();
-        }
-    }
-
-    fn value(&self) -> f64 {
-        self.largest + (self.sum / f64::from(self.count)).ln()
-    }
-}
 
 /// The program that makes images what the model's likelihood speaks of, and the one that draws for them.
 struct Estimator {
@@ -143,20 +116,6 @@ mod tests {
     use crate::program::Device;
     use crate::train::{Config, pack};
 
-    fn direct(all: &[f64]) -> f64 {
-        let largest = all.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        largest + (all.iter().map(|x| (x - largest).exp()).sum::<f64>() / all.len() as f64).ln()
-    }
-
-    #[test]
-    fn exponentials_that_come_one_by_one_are_those_taken_together() {
-        for all in [&[-5.0, -1000.0, 3.0, 2.5][..], &[1000.0, 999.0], &[-2000.0; 7], &[0.25]] {
-            let mut mean = LogMeanExp::NONE;
-            all.iter().for_each(|x| mean.add(*x));
-            assert!((mean.value() - direct(all)).abs() < 1e-12 * direct(all).abs().max(1.0), "{all:?}");
-        }
-    }
-
     #[test]
     fn draws_in_chunks_give_what_all_of_them_together_do() {
         let mut config = Config::preset("vae").unwrap();
@@ -180,7 +139,8 @@ mod tests {
         assert!(all[..16] != all[16..32], "every chunk draws anew");
         for (image, estimate) in chunked.iter().enumerate() {
             let weights: Vec<f64> = all.iter().skip(image).step_by(images).take(37).map(|w| f64::from(*w)).collect();
-            assert!((estimate - direct(&weights)).abs() < 1e-9, "{estimate} {}", direct(&weights));
+            let direct = LogMeanExp::direct(&weights);
+            assert!((estimate - direct).abs() < 1e-9, "{estimate} {direct}");
         }
     }
 }

@@ -1,8 +1,13 @@
 //! Figures of a trained model on its test set.
 
+mod drawn;
 mod importance;
+mod log_mean_exp;
+mod neighbours;
 mod parzen;
 
+pub use drawn::{Drawn, PARZEN_SAMPLES, parzen_figures};
+pub use neighbours::{Neighbour, nearest};
 pub use parzen::{Parzen, ParzenFigure, parzen, widths};
 
 use crate::data::Split;
@@ -10,6 +15,7 @@ use crate::graph::{Graph, Var};
 use crate::kernels::philox::Domain;
 use crate::models::{Family, Metric};
 use crate::train::{Session, SessionError, Weights, pack};
+use log_mean_exp::LogMeanExp;
 
 /// Counts the batches of an evaluation.
 const CLOCK: &str = "eval.clock";

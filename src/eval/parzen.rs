@@ -7,6 +7,7 @@
 //! It is a figure to compare with those of its time: it prefers a model that has learnt the training images by
 //! heart to one that has understood them (Theis, van den Oord & Bethge 2016).
 
+use super::LogMeanExp;
 use crate::kernels::matrix::{Matrix, product};
 use rayon::prelude::*;
 
@@ -16,13 +17,13 @@ const BLOCK: usize = 64;
 /// The number of widths that are tried.
 const WIDTHS: usize = 10;
 
-/// Samples of a model, with a Gaussian of the same width around each.
-pub struct Parzen {
-    /// [n,d].
-    samples: Vec<f64>,
-    /// ‖s‖² of each.
-    squares: Vec<f64>,
+/// Images under a window that samples are added to: memory goes with the images, not with the samples.
+pub struct Parzen<'a> {
+    /// [m,d].
+    images: &'a [f32],
     dimensions: usize,
+    /// For each image and width, the exponents -‖x - s‖² / 2σ² of the samples so far, [m,widths].
+    kernels: Vec<LogMeanExp>,
 }
 
 /// The test figure.
@@ -41,24 +42,17 @@ pub fn widths() -> [f64; WIDTHS] {
     std::array::from_fn(|k| 10f64.powf(k as f64 / (WIDTHS - 1) as f64 - 1.0))
 }
 
-/// The protocol: chooses the best of [`widths`] on `validation` and measures `test`. All are rows of `dimensions`
-/// pixels in [0, 1]; the paper takes 10,000 samples, 1,000 validation images and all test images. `None` where one
-/// of them is empty or has broken rows.
-pub fn parzen(samples: &[f32], validation: &[f32], test: &[f32], dimensions: usize) -> Option<ParzenFigure> {
-    let whole = |rows: &[f32]| dimensions > 0 && !rows.is_empty() && rows.len().is_multiple_of(dimensions);
-    if ![samples, validation, test].into_iter().all(whole) {
-        return None;
-    }
-    let window = Parzen::new(samples, dimensions);
+/// The protocol's end: chooses the best of [`widths`] on `validation` and takes the figure of `test` with it. Both
+/// have seen the same samples, one at least.
+pub fn parzen(validation: &Parzen, test: &Parzen) -> ParzenFigure {
     let widths = widths();
-    let held_out = window.log_likelihoods(validation, &widths);
-    let best = |a: &usize, b: &usize| mean(&held_out[*a]).total_cmp(&mean(&held_out[*b]));
-    let sigma = widths[(0..WIDTHS).max_by(best)?];
-    let test = window.log_likelihoods(test, &[sigma]).remove(0);
+    let held_out: Vec<f64> = (0..WIDTHS).map(|width| mean(&validation.log_likelihoods(width))).collect();
+    let best = (1..WIDTHS).fold(0, |best, k| if held_out[k] > held_out[best] { k } else { best });
+    let test = test.log_likelihoods(best);
     let n = test.len() as f64;
     let mean = mean(&test);
     let variance = test.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>() / (n - 1.0).max(1.0);
-    Some(ParzenFigure { sigma, mean, error: (variance / n).sqrt() })
+    ParzenFigure { sigma: widths[best], mean, error: (variance / n).sqrt() }
 }
 
 fn mean(values: &[f64]) -> f64 {
@@ -69,48 +63,45 @@ fn squares(rows: &[f64], dimensions: usize) -> Vec<f64> {
     rows.chunks(dimensions).map(|row| row.iter().map(|v| v * v).sum()).collect()
 }
 
-impl Parzen {
-    /// A window around `samples` [n,dimensions].
-    pub fn new(samples: &[f32], dimensions: usize) -> Parzen {
-        let samples: Vec<f64> = samples.iter().map(|v| f64::from(*v)).collect();
-        let squares = squares(&samples, dimensions);
-        Parzen { samples, squares, dimensions }
+fn precise(rows: &[f32]) -> Vec<f64> {
+    rows.iter().map(|v| f64::from(*v)).collect()
+}
+
+impl<'a> Parzen<'a> {
+    /// A window without samples, over `images` [m,dimensions] of pixels in [0, 1].
+    pub fn new(images: &'a [f32], dimensions: usize) -> Parzen<'a> {
+        Parzen { images, dimensions, kernels: vec![LogMeanExp::NONE; images.len() / dimensions * WIDTHS] }
     }
 
-    /// The log-likelihood in nats of each image [m,dimensions], for each width: one row a width.
-    pub fn log_likelihoods(&self, images: &[f32], widths: &[f64]) -> Vec<Vec<f64>> {
-        let blocks: Vec<Vec<Vec<f64>>> =
-            images.par_chunks(BLOCK * self.dimensions).map(|block| self.block(block, widths)).collect();
-        (0..widths.len()).map(|k| blocks.iter().flat_map(|block| block[k].iter().copied()).collect()).collect()
-    }
-
-    fn block(&self, images: &[f32], widths: &[f64]) -> Vec<Vec<f64>> {
-        let images: Vec<f64> = images.iter().map(|v| f64::from(*v)).collect();
-        let n = self.squares.len();
-        // -‖x - s‖² of every image and sample.
-        let mut distances = self.products(&images);
-        for (row, square) in std::iter::zip(distances.chunks_mut(n), squares(&images, self.dimensions)) {
-            for (d, own) in std::iter::zip(row, &self.squares) {
-                *d = (2.0 * *d - square - own).min(0.0);
+    /// Adds `samples` [n,dimensions].
+    pub fn add(&mut self, samples: &[f32]) {
+        let d = self.dimensions;
+        let samples = precise(samples);
+        let own = squares(&samples, d);
+        let scales = widths().map(|sigma| 0.5 / (sigma * sigma));
+        let blocks = self.images.par_chunks(BLOCK * d).zip(self.kernels.par_chunks_mut(BLOCK * WIDTHS));
+        blocks.for_each(|(images, kernels)| {
+            let images = precise(images);
+            let (m, n) = (images.len() / d, own.len());
+            let mut products = vec![0.0; m * n];
+            product(Matrix::new(&images, m, d), Matrix::new(&samples, n, d).transposed(), &mut products, false);
+            let rows = std::iter::zip(products.chunks(n), squares(&images, d));
+            for ((products, square), kernels) in std::iter::zip(rows, kernels.chunks_mut(WIDTHS)) {
+                // -‖x - s‖² of every sample.
+                let nearness: Vec<f64> =
+                    std::iter::zip(products, &own).map(|(p, own)| (2.0 * p - square - own).min(0.0)).collect();
+                for (kernel, scale) in std::iter::zip(kernels, scales) {
+                    nearness.iter().for_each(|x| kernel.add(x * scale));
+                }
             }
-        }
-        let likelihood = |row: &[f64], sigma: f64| {
-            let scale = 0.5 / (sigma * sigma);
-            let nearest = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            let sum: f64 = row.iter().map(|d| ((d - nearest) * scale).exp()).sum();
-            let volume = 0.5 * self.dimensions as f64 * (std::f64::consts::TAU * sigma * sigma).ln();
-            nearest * scale + sum.ln() - (n as f64).ln() - volume
-        };
-        widths.iter().map(|sigma| distances.chunks(n).map(|row| likelihood(row, *sigma)).collect()).collect()
+        });
     }
 
-    /// x·s of every image [m,d] and sample, [m,n].
-    fn products(&self, images: &[f64]) -> Vec<f64> {
-        let (d, n) = (self.dimensions, self.squares.len());
-        let m = images.len() / d;
-        let mut products = vec![0.0; m * n];
-        product(Matrix::new(images, m, d), Matrix::new(&self.samples, n, d).transposed(), &mut products, false);
-        products
+    /// The log-likelihood in nats of each image, for the width of this number among [`widths`].
+    pub fn log_likelihoods(&self, width: usize) -> Vec<f64> {
+        let sigma = widths()[width];
+        let volume = 0.5 * self.dimensions as f64 * (std::f64::consts::TAU * sigma * sigma).ln();
+        self.kernels.iter().skip(width).step_by(WIDTHS).map(|kernel| kernel.value() - volume).collect()
     }
 }
 
@@ -137,23 +128,27 @@ mod tests {
     }
 
     #[test]
-    fn log_likelihoods_are_those_of_a_direct_sum() {
+    fn log_likelihoods_are_those_of_a_direct_sum_however_the_samples_come() {
         let (samples, images) = (draws(0, 37 * 5), draws(1, 150 * 5));
-        let window = Parzen::new(&samples, 5);
-        let got = window.log_likelihoods(&images, &[0.2, 1.0]);
-        for (k, sigma) in [0.2, 1.0].into_iter().enumerate() {
-            assert_eq!(got[k].len(), 150);
-            for (image, got) in std::iter::zip(images.chunks(5), &got[k]) {
-                let want = direct(&samples, image, sigma);
-                assert!((got - want).abs() < 1e-10 * want.abs().max(1.0), "{got} {want}");
+        for piece in [37, 10, 1] {
+            let mut window = Parzen::new(&images, 5);
+            samples.chunks(piece * 5).for_each(|samples| window.add(samples));
+            for width in [3, 9] {
+                let got = window.log_likelihoods(width);
+                assert_eq!(got.len(), 150);
+                for (image, got) in std::iter::zip(images.chunks(5), got) {
+                    let want = direct(&samples, image, widths()[width]);
+                    assert!((got - want).abs() < 1e-10 * want.abs().max(1.0), "{got} {want}");
+                }
             }
         }
     }
 
     #[test]
     fn an_image_far_from_every_sample_has_a_finite_likelihood() {
-        let window = Parzen::new(&[0.0; 784], 784);
-        let got = window.log_likelihoods(&[1.0; 784], &[0.1])[0][0];
+        let mut window = Parzen::new(&[1.0; 784], 784);
+        window.add(&[0.0; 784]);
+        let got = window.log_likelihoods(0)[0];
         let want = -784.0 / 0.02 - 392.0 * (std::f64::consts::TAU * 0.01).ln();
         assert!((got - want).abs() < 1e-6, "{got} {want}");
     }
@@ -164,14 +159,17 @@ mod tests {
         assert!((tried[0] - 0.1).abs() < 1e-12 && (tried[9] - 1.0).abs() < 1e-12);
         assert!((tried[1] / tried[0] - tried[9] / tried[8]).abs() < 1e-12);
         let (samples, validation, test) = (draws(0, 200 * 3), draws(1, 50 * 3), draws(2, 80 * 3));
-        let figure = parzen(&samples, &validation, &test, 3).unwrap();
+        let [window, held_out] = [&test, &validation].map(|images| {
+            let mut window = Parzen::new(images, 3);
+            window.add(&samples);
+            window
+        });
+        let figure = parzen(&held_out, &window);
         let on = |images: &[f32], sigma: f64| {
             mean(&images.chunks(3).map(|x| direct(&samples, x, sigma)).collect::<Vec<_>>())
         };
         assert!(tried.iter().all(|sigma| on(&validation, *sigma) <= on(&validation, figure.sigma)));
         assert!((figure.mean - on(&test, figure.sigma)).abs() < 1e-10);
         assert!(figure.error > 0.0 && figure.error < 0.2);
-        assert_eq!(parzen(&samples, &[], &test, 3), None);
-        assert_eq!(parzen(&samples[1..], &validation, &test, 3), None);
     }
 }

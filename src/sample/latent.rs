@@ -4,6 +4,7 @@ use super::CHUNK;
 use crate::kernels::philox::{Domain, Stream};
 use crate::models::{Family, LatentModel, Prior};
 use crate::train::{Session, SessionError};
+use std::ops::Range;
 
 /// Clock of sampling programs; latent ones never look at it.
 const CLOCK: &str = "sample.clock";
@@ -17,8 +18,13 @@ fn latent_of(session: &Session) -> Result<&dyn LatentModel, SessionError> {
 
 /// `n` draws from the prior, [n,latent].
 pub fn prior(prior: Prior, n: usize, latent: usize, seed: u64) -> Vec<f32> {
+    prior_from(prior, 0..n, latent, seed)
+}
+
+/// Those of these numbers among all draws that the seed gives.
+pub(super) fn prior_from(prior: Prior, range: Range<usize>, latent: usize, seed: u64) -> Vec<f32> {
     let stream = Stream { seed, domain: Domain::Sample as u32, stream: 0, step: 0 };
-    (0..n * latent).map(|i| prior.element(&stream, i)).collect()
+    (range.start * latent..range.end * latent).map(|i| prior.element(&stream, i)).collect()
 }
 
 /// Images [n,c,h,w] of latent vectors [n,latent].
