@@ -4,6 +4,7 @@ mod adversarial;
 mod augment;
 mod cli;
 mod derivatives;
+mod evaluation;
 mod fusion;
 mod gradients;
 mod harness;

@@ -23,3 +23,23 @@ fn samples_are_held_against_images_by_a_parzen_window_and_by_their_neighbours() 
     }
     assert_eq!(on_cpu(&["sample", text(&place.vae_in("v")), "--neighbours", "0"]).code, Some(2));
 }
+
+#[test]
+fn a_discriminator_is_probed_and_what_has_none_is_refused() {
+    let place = Place::new();
+    let run = place.train("dcgan-28-small", &["--set", "model.width=2", "--set", "train.samples=4"]);
+    let rows = on_cpu(&["probe", text(&run), "--images", "300", "--json"]).good().rows();
+    let names: Vec<_> = rows.iter().map(|r| r["name"].as_str().expect("a name")).collect();
+    assert_eq!(names, ["probe_accuracy", "probe_accuracy_held_out", "probe_accuracy_training"]);
+    assert!(rows.iter().all(|r| (0.0..=1.0).contains(&r["value"].as_f64().expect("a value"))));
+    on_cpu(&["probe", text(&run), "--images", "6001"]).bad(&["--images 6001", "6000 training images"]);
+    let pictures = place.path("pictures");
+    std::fs::create_dir(&pictures).expect("a folder");
+    for i in 0..12u8 {
+        image::GrayImage::from_pixel(28, 28, image::Luma([20 * i]))
+            .save(pictures.join(format!("{i}.png")))
+            .expect("a file");
+    }
+    on_cpu(&["probe", text(&run), "--data", text(&pictures)]).bad(&["no labels"]);
+    on_cpu(&["probe", text(&place.vae())]).bad(&["no discriminator with convolutions"]);
+}

@@ -13,6 +13,7 @@ mod devices;
 mod eval;
 mod latent;
 mod plan;
+mod probe;
 mod profile;
 mod run;
 mod sample;
@@ -49,6 +50,8 @@ enum Command {
     Latent(latent::LatentArgs),
     /// Test loss with its parts and units: nats/image, bits/dim, ELBO, log p
     Eval(eval::EvalArgs),
+    /// Train a linear classifier on what a discriminator makes of images: its accuracy on the test set
+    Probe(probe::ProbeArgs),
     /// Hold every kernel and case against its CPU twin; exit code 1 if any falls short
     Check(check::CheckArgs),
     /// Run one operation on tensors of your own, to hold it against PyTorch
@@ -230,6 +233,7 @@ fn dispatch(command: Command) -> Result<bool, Error> {
         Command::Complete(args) => complete::complete(&args)?,
         Command::Latent(args) => latent::latent(&args)?,
         Command::Eval(args) => eval::eval(&args)?,
+        Command::Probe(args) => probe::probe(&args)?,
         Command::Check(args) => return check::check(&args),
         Command::Run(args) => run::run(&args)?,
         Command::Bench(args) => bench::bench(&args)?,
@@ -305,6 +309,8 @@ mod tests {
             "eval DIR --metric iwae-50",
             "eval DIR --metric parzen --samples 500 --seed 1 --images 100",
             "eval DIR --metric log-p --images 100 --json",
+            "probe DIR",
+            "probe DIR --data cifar10 --images 5000 --json",
             "check",
             "check conv2d matmul --device 0 --json",
             "run conv2d --in a --out b --set stride=2,2 --set mask=A --grad --device cpu",

@@ -1,14 +1,19 @@
 //! Figures of a trained model on its test set.
 
+pub mod distance;
 mod drawn;
 mod importance;
 mod log_mean_exp;
 mod neighbours;
 mod parzen;
+mod probe;
+mod svm;
 
 pub use drawn::{Drawn, PARZEN_SAMPLES, parzen_figures};
 pub use neighbours::{Neighbour, nearest};
 pub use parzen::{Parzen, ParzenFigure, parzen, widths};
+pub use probe::probe;
+pub use svm::{Labelled, Svm};
 
 use crate::data::Split;
 use crate::graph::{Graph, Var};

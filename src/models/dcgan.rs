@@ -201,6 +201,10 @@ impl Model for Dcgan {
         adversarial::evaluate(self, images)
     }
 
+    fn discriminator_activations(&self, images: &Var) -> Vec<Var> {
+        self.judge().activations(&self.prepare(images), Mode::Eval)
+    }
+
     fn family(&self) -> Family<'_> {
         Family::Latent(self)
     }

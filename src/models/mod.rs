@@ -111,6 +111,12 @@ pub trait Model {
         }
     }
 
+    /// Activations [n,c,h,w] of every convolution of a discriminator, for images [n,c,h,w] in [0, 1]; none for models
+    /// without such a network.
+    fn discriminator_activations(&self, _images: &Var) -> Vec<Var> {
+        Vec::new()
+    }
+
     /// How new images are made.
     fn family(&self) -> Family<'_>;
 

@@ -53,6 +53,30 @@ impl Sequential {
         x
     }
 
+    /// Of every convolution, what its normalisation and activation make of it.
+    pub fn activations(&self, x: &Var, mode: Mode) -> Vec<Var> {
+        let (mut x, mut all, mut is_last) = (x.clone(), Vec::new(), false);
+        for (name, layer) in &self.layers {
+            x.graph().scope(name);
+            x = layer.forward(&x, mode);
+            match layer {
+                Layer::Conv { .. } => all.push(x.clone()),
+                Layer::BatchNorm { .. } | Layer::Relu | Layer::LeakyRelu(_) | Layer::Tanh | Layer::Sigmoid
+                    if is_last =>
+                {
+                    all.pop();
+                    all.push(x.clone());
+                }
+                _ => {
+                    is_last = false;
+                    continue;
+                }
+            }
+            is_last = true;
+        }
+        all
+    }
+
     /// Moves the estimates of spectral norms by one power iteration: to be called once before each
     /// update, or each time the weights have changed.
     pub fn estimate_norms(&self, graph: &Graph) {

@@ -110,6 +110,28 @@ impl Var {
         (self * &mask).sum_axes(&[axis]).reshape(&left)
     }
 
+    /// The largest in each of `to` windows along height and width of x [n,c,h,w], which cover it evenly: window k of an
+    /// extent e goes from ⌊k·e/to⌋ to ⌈(k+1)·e/to⌉, as PyTorch's adaptive pooling has it.
+    pub fn adaptive_max_pool(&self, to: [usize; 2]) -> Var {
+        let shape = self.shape();
+        if shape.len() != 4 || to.contains(&0) || shape[2] < to[0] || shape[3] < to[1] {
+            let error = mismatch("adaptive_max_pool", &[shape, &to], "x must be [n,c,h,w] and at least as large");
+            return self.graph().fail(error, shape);
+        }
+        self.windows_max(2, to[0]).windows_max(3, to[1])
+    }
+
+    fn windows_max(&self, axis: usize, to: usize) -> Var {
+        let extent = self.shape()[axis];
+        let mut shape = self.shape().to_vec();
+        shape[axis] = 1;
+        let window = |k: usize| {
+            let (first, end) = (k * extent / to, ((k + 1) * extent).div_ceil(to));
+            self.slice(axis, first, end - first).max_axis(axis).reshape(&shape)
+        };
+        (1..to).fold(window(0), |all, k| all.concat(&window(k), axis))
+    }
+
     fn total(&self, scale: f32) -> Var {
         let flat = self.reshape(&[self.len()]);
         flat.sum_scaled(&[0], scale)

@@ -1,0 +1,36 @@
+//! `limn probe`: what a discriminator has learnt, by a linear classifier on its activations.
+
+use super::{Error, TrainedArg, eval, term};
+use crate::train;
+
+/// Arguments of `limn probe`.
+#[derive(clap::Args, Debug)]
+pub struct ProbeArgs {
+    #[command(flatten)]
+    trained: TrainedArg,
+    /// Dataset with labels: builtin, mnist, fashion-mnist, cifar10, or IDX or CIFAR-10 files; by default the run's own
+    #[arg(long, value_name = "D")]
+    data: Option<String>,
+    /// How many training images, from the first on; by default all
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(5..))]
+    images: Option<u32>,
+    /// One JSON object per figure
+    #[arg(long)]
+    json: bool,
+}
+
+/// Prints the classifier's accuracy and its protocol.
+pub fn probe(args: &ProbeArgs) -> Result<(), Error> {
+    let (run, mut session, _) = args.trained.open()?;
+    let source = args.data.as_deref().unwrap_or(&run.config.data.source);
+    let data = train::images(source, session.model.as_ref())?;
+    let all = data.train.len();
+    let images = args.images.map_or(all, |n| n as usize);
+    if images > all {
+        return Err(Error::new(format!("--images {images}: {} has {all} training images", data.name)));
+    }
+    let mut bar = term::Progress::new();
+    let figures = crate::eval::probe(&mut session, &data, images, &mut |words| bar.show(words))?;
+    bar.clear();
+    eval::show(&figures, args.json)
+}

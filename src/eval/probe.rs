@@ -1,0 +1,169 @@
+//! What a discriminator has learnt without labels: Radford et al. (2016), §5.1. The activations of all its
+//! convolutions, max-pooled to 4x4, flattened and concatenated, are the features of a linear classifier.
+
+use super::{CLOCK, Figure, Labelled, Svm, uploaded};
+use crate::data::{Dataset, Split};
+use crate::kernels::philox::Domain;
+use crate::program::Runner;
+use crate::train::{Session, SessionError, Weights, pack};
+
+/// Side of the planes that activations are pooled to.
+const SIDE: usize = 4;
+
+/// Images that go through the network together.
+const BATCH: usize = 64;
+
+/// The constants that are tried, for features whose squared length is 1 on average.
+const CONSTANTS: [f64; 6] = [0.01, 0.1, 1.0, 10.0, 100.0, 1000.0];
+
+/// Images that the constant is chosen on, at most, and at most this share of the training images.
+const HELD_OUT: usize = 5000;
+const SHARE: usize = 5;
+
+fn refuse(why: String) -> SessionError {
+    SessionError::Config(why)
+}
+
+/// Trains the classifier on the first `images` training images and tests it on all test images. The constant is the
+/// best of some on the last of those, which the final classifier sees too. `progress` hears what is under way.
+///
+/// # Errors
+/// A model without a discriminator that convolves, images without labels, more features than there is memory for, and
+/// all that can be wrong with a device.
+pub fn probe(
+    session: &mut Session,
+    data: &Dataset,
+    images: usize,
+    progress: &mut dyn FnMut(String),
+) -> Result<Vec<Figure>, SessionError> {
+    let labels = |split: &Split, which: &str| {
+        let why = || refuse(format!("the {which} images of {} have no labels; a probe needs them", data.name));
+        split.labels.clone().ok_or_else(why)
+    };
+    let (mut train_labels, test_labels) = (labels(&data.train, "training")?, labels(&data.test, "test")?);
+    train_labels.truncate(images);
+    let classes = 1 + train_labels.iter().chain(&test_labels).max().map_or(0, |label| usize::from(*label));
+    let held_out = HELD_OUT.min(images / SHARE);
+    if held_out == 0 || classes < 2 {
+        return Err(refuse(format!("a probe needs {SHARE} training images and two classes at least")));
+    }
+    let mut extractor = Extractor::new(session, BATCH.min(images))?;
+    let mut features = |split: &Split, count: usize, what: &str| {
+        extractor.features(split, count, &mut |done| progress(format!("features of {what} image {done} of {count}")))
+    };
+    let mut train = features(&data.train, images, "training")?;
+    let mut test = features(&data.test, data.test.len(), "test")?;
+    let dimensions = extractor.dimensions + 1;
+    let scale = normalise(&mut train, dimensions, None);
+    normalise(&mut test, dimensions, Some(scale));
+    let set = |rows, labels| Labelled { rows, labels, dimensions };
+    let at = images - held_out;
+    let (rows, held_rows) = train.split_at(at * dimensions);
+    let (fit, held) = (set(rows, &train_labels[..at]), set(held_rows, &train_labels[at..]));
+    let (mut best, mut last): (Option<(f64, f64)>, _) = (None, None);
+    for c in CONSTANTS {
+        progress(format!("classifiers with C = {c}"));
+        let svm = Svm::train(&fit, classes, c, last.as_ref());
+        let accuracy = svm.accuracy(&held);
+        if best.is_none_or(|(_, most)| accuracy > most) {
+            best = Some((c, accuracy));
+        }
+        last = Some(svm);
+    }
+    let (c, chosen) = best.unwrap_or((CONSTANTS[0], 0.0));
+    progress(format!("the classifier with C = {c}"));
+    let all = set(&train, &train_labels);
+    let svm = Svm::train(&all, classes, c, None);
+    let weights =
+        if session.weights == Weights::Averaged { " (networks that make images have averaged weights)" } else { "" };
+    let protocol = format!(
+        "Radford et al. 2016, 5.1: activations of the discriminator's {} convolutions{weights}, max-pooled to \
+         {SIDE}x{SIDE}, {} features; {classes} linear L2-SVMs with squared hinge loss, one against the rest, on {images} \
+         of {} training images of {}; C = {c} is the best of {} from {} to {} on the last {held_out} of them; {} test \
+         images; no augmentation",
+        extractor.layers,
+        dimensions - 1,
+        data.train.len(),
+        data.name,
+        CONSTANTS.len(),
+        CONSTANTS[0],
+        CONSTANTS[CONSTANTS.len() - 1],
+        data.test.len(),
+    );
+    let figure = |name, value| Figure::new(name, value, "of the images", &protocol);
+    Ok(vec![
+        figure("probe_accuracy", svm.accuracy(&set(&test, &test_labels))),
+        figure("probe_accuracy_held_out", chosen),
+        figure("probe_accuracy_training", svm.accuracy(&all)),
+    ])
+}
+
+/// Divides features so that their squared length is 1 on average, or by what is given, and says by what. The last
+/// of each row becomes 1, for a bias.
+fn normalise(rows: &mut [f32], dimensions: usize, scale: Option<f64>) -> f64 {
+    let squares: f64 = rows.iter().map(|v| f64::from(*v) * f64::from(*v)).sum();
+    let scale = scale.unwrap_or((squares / (rows.len() / dimensions) as f64).sqrt().max(f64::MIN_POSITIVE));
+    for row in rows.chunks_mut(dimensions) {
+        row.iter_mut().for_each(|v| *v = (f64::from(*v) / scale) as f32);
+        row[dimensions - 1] = 1.0;
+    }
+    scale
+}
+
+/// The program that gives features of images.
+struct Extractor {
+    runner: Runner,
+    batch: usize,
+    /// Convolutions that take part.
+    layers: usize,
+    /// Features of an image.
+    dimensions: usize,
+}
+
+impl Extractor {
+    fn new(session: &mut Session, batch: usize) -> Result<Extractor, SessionError> {
+        let graph = session.graph(Domain::Eval, session.seed, CLOCK);
+        let images = uploaded(&graph, session.model.geometry(), batch);
+        // A plane smaller than the pooled one is a score, and no map of the image.
+        let layers: Vec<_> = session
+            .model
+            .discriminator_activations(&images)
+            .into_iter()
+            .filter(|a| a.shape()[2] >= SIDE && a.shape()[3] >= SIDE)
+            .map(|a| a.adaptive_max_pool([SIDE, SIDE]).flatten())
+            .collect();
+        let Some(features) = layers.iter().cloned().reduce(|all, more| all.concat(&more, 1)) else {
+            return Err(refuse("this model has no discriminator with convolutions to probe; train a dcgan".into()));
+        };
+        graph.output("features", &features);
+        Ok(Extractor { runner: session.runner(&graph)?, batch, layers: layers.len(), dimensions: features.shape()[1] })
+    }
+
+    /// Features of the first `count` images, each with a place for a bias behind them.
+    fn features(
+        &mut self,
+        split: &Split,
+        count: usize,
+        progress: &mut dyn FnMut(usize),
+    ) -> Result<Vec<f32>, SessionError> {
+        let mut all = Vec::new();
+        let len = count * (self.dimensions + 1);
+        if all.try_reserve_exact(len).is_err() {
+            let why = format!("{} features of {count} images take more memory than there is", self.dimensions);
+            return Err(refuse(format!("{why}; use fewer with --images")));
+        }
+        for first in (0..count).step_by(self.batch) {
+            progress(first);
+            let index = |k: usize| (first + k).min(count - 1);
+            let bytes = (0..self.batch).flat_map(|k| split.image(index(k)).iter().copied()).collect();
+            self.runner.write("images", &pack(bytes))?;
+            self.runner.run()?;
+            let features = self.runner.read("features")?;
+            for row in features.chunks(self.dimensions).take(count - first) {
+                all.extend_from_slice(row);
+                all.push(0.0);
+            }
+        }
+        Ok(all)
+    }
+}
