@@ -67,7 +67,7 @@ pub fn parzen_figures(
     let validation = pixels(train, train.len() - held_out..train.len());
     let test = pixels(&drawn.data.test, 0..drawn.images);
     let (mut validation, mut test) = (Parzen::new(&validation, dimensions), Parzen::new(&test, dimensions));
-    sample::in_pieces(session, drawn.samples, drawn.seed, drawn.drawing, &mut |first, samples| {
+    sample::in_pieces(session, drawn.samples, drawn.seed, drawn.drawing, |first, samples| {
         progress(first);
         validation.add(samples);
         test.add(samples);

@@ -37,7 +37,7 @@ pub fn in_pieces(
     n: usize,
     seed: u64,
     drawing: Drawing,
-    see: &mut dyn FnMut(usize, &[f32]) -> Result<(), SessionError>,
+    mut see: impl FnMut(usize, &[f32]) -> Result<(), SessionError>,
 ) -> Result<(), SessionError> {
     for first in (0..n).step_by(PIECE) {
         see(first, &numbered(session, first..n.min(first + PIECE), seed, drawing)?)?;
