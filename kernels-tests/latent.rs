@@ -70,7 +70,7 @@ fn log_sum_exp_overflows_nowhere() {
 }
 
 /// A preset with these settings after some steps on the built-in images in order, and its losses.
-fn trained(preset: &str, settings: &[&str], steps: usize) -> (Session, Vec<Vec<f32>>) {
+pub fn trained(preset: &str, settings: &[&str], steps: usize) -> (Session, Vec<Vec<f32>>) {
     let mut config = Config::preset(preset).expect("a preset");
     config.set_all(settings).expect("settings");
     let mut session = Session::new(&config.model, &config.optimizer(), 0, Device::Cpu).expect("a session");
@@ -81,7 +81,8 @@ fn trained(preset: &str, settings: &[&str], steps: usize) -> (Session, Vec<Vec<f
     let columns = session.model.losses().len();
     for i in 0..steps {
         let first = i * batch % (data.train.len() - batch);
-        let bytes: Vec<u8> = (first..first + batch).flat_map(|k| data.train.image(k).to_vec()).collect();
+        let mut bytes = Vec::new();
+        data.train.upload(first..first + batch, session.model.classes() > 0, &mut bytes);
         step.write("images", &pack(bytes)).expect("an upload");
         step.run().expect("a step");
         let row = i % limn::train::HISTORY_ROWS;
@@ -96,7 +97,7 @@ fn figures(session: &mut Session, measure: Measure, count: usize) -> Vec<Figure>
     evaluate(session, &sample, measure, 32).expect("figures")
 }
 
-fn value(figures: &[Figure], name: &str) -> f64 {
+pub fn value(figures: &[Figure], name: &str) -> f64 {
     figures.iter().find(|f| f.name == name).unwrap_or_else(|| panic!("no {name} in {figures:?}")).value
 }
 
@@ -157,7 +158,7 @@ fn decoders_learn_and_say_what_their_figures_are() {
             assert_eq!(figures.iter().any(|f| f.name == "bits_per_dim"), discrete, "{decoder}");
             assert!(figures.iter().all(|f| f.value.is_finite()), "{figures:?}");
         }
-        let pictures = limn::sample::samples(&mut session, 3, 0, limn::sample::Drawing::Cached).expect("samples");
+        let pictures = limn::sample::samples(&mut session, 3, None, 0, limn::sample::Drawing::Cached).expect("samples");
         assert!(pictures.iter().all(|v| (0.0..=1.0).contains(v)), "{decoder}");
     }
 }
@@ -169,14 +170,14 @@ fn an_autoencoder_reconstructs_and_its_latent_vectors_are_standardised_codes() {
     assert!(losses[399][0] < 0.5 * losses[0][0], "{} to {}", losses[0][0], losses[399][0]);
     let test = images("builtin", session.model.as_ref()).expect("the built-in set").test;
     let x = test.gather(&(0..200).collect::<Vec<_>>(), 0.0, 1.0);
-    let z = limn::sample::encode(&mut session, &x).expect("codes");
+    let z = limn::sample::encode(&mut session, &x, &[]).expect("codes");
     for k in 0..4 {
         let code: Vec<f64> = z.iter().skip(k).step_by(4).map(|v| f64::from(*v)).collect();
         let mean = code.iter().sum::<f64>() / 200.0;
         let variance = code.iter().map(|c| (c - mean).powi(2)).sum::<f64>() / 200.0;
         assert!(mean.abs() < 0.5 && (0.4..2.5).contains(&variance), "dimension {k}: {mean} {variance}");
     }
-    let again = limn::sample::decode(&mut session, &z).expect("images");
+    let again = limn::sample::decode(&mut session, &z, &[]).expect("images");
     let error = std::iter::zip(&x, &again).map(|(a, b)| f64::from((a - b).powi(2))).sum::<f64>() / x.len() as f64;
     let mse = value(&figures(&mut session, Measure::Own, 200), "mse");
     assert!((error - mse).abs() < 1e-5 * mse, "{error} {mse}");

@@ -2,6 +2,7 @@
 
 mod adversarial;
 mod augment;
+mod classes;
 mod cli;
 mod derivatives;
 mod evaluation;

@@ -2,7 +2,7 @@
 
 use limn::graph::gradients;
 use limn::kernels::philox::Domain;
-use limn::models::Family;
+use limn::models::{Batch, Family};
 use limn::program::Device;
 use limn::train::{Config, Session};
 
@@ -11,14 +11,14 @@ const SIDE: usize = 28;
 /// |∂logit(y, x)/∂pixel| for every pixel of an image of noise.
 fn field(session: &mut Session, y: usize, x: usize) -> Vec<f32> {
     let graph = session.graph(Domain::Sample, 0, "clock");
-    let image = graph.input("image", &[1, 1, SIDE, SIDE]);
+    let one = Batch::given(&graph, session.model.as_ref(), 1);
     let Family::Pixels(model) = session.model.family() else { panic!("a pixel model") };
-    let logit = model.logits(&image).slice(2, y, 1).slice(3, x, 1).sum();
-    let grad = gradients(&logit, std::slice::from_ref(&image)).remove(0).expect("a gradient");
+    let logit = model.logits(&one).slice(2, y, 1).slice(3, x, 1).sum();
+    let grad = gradients(&logit, std::slice::from_ref(&one.images)).remove(0).expect("a gradient");
     graph.output("grad", &grad);
     let mut runner = session.runner(&graph).expect("a program");
     let noise = limn::sample::prior(limn::models::Prior::Normal, SIDE * SIDE, 1, 3);
-    runner.write("image", &noise).expect("an image");
+    runner.write("images", &noise).expect("an image");
     runner.run().expect("a run");
     runner.read("grad").expect("a gradient").iter().map(|v| v.abs()).collect()
 }

@@ -2,7 +2,7 @@
 
 use crate::support::{gpu, graph, normals};
 use limn::graph::Var;
-use limn::models::{Family, Metric, Model, ModelConfig, PixelCnn, PixelCnnConfig, PixelModel};
+use limn::models::{Batch, Family, Metric, Model, ModelConfig, PixelCnn, PixelCnnConfig, PixelModel};
 use limn::nn::{Network, Optimizer};
 use limn::ops::{ConvSpec, Mask};
 use limn::program::{Device, NotPerPixel, PixelProgram};
@@ -29,8 +29,12 @@ fn session(size: [usize; 2], hidden: usize, blocks: usize, seed: u64, device: &D
 }
 
 fn both(session: &mut Session, images: &[f32], keep: &[f32], seed: u64) -> [Vec<f32>; 2] {
+    both_of(session, images, keep, &[], seed)
+}
+
+fn both_of(session: &mut Session, images: &[f32], keep: &[f32], labels: &[u8], seed: u64) -> [Vec<f32>; 2] {
     [Drawing::Cached, Drawing::Naive]
-        .map(|drawing| sample::complete(session, images, keep, seed, drawing).expect("images"))
+        .map(|drawing| sample::complete(session, images, keep, labels, seed, drawing).expect("images"))
 }
 
 /// Fails unless the images are the same and hold both colours.
@@ -106,12 +110,12 @@ impl Model for Peeping {
         self.0.losses()
     }
 
-    fn step(&self, images: &Var, optim: &Optimizer) -> Vec<Var> {
-        self.0.step(images, optim)
+    fn step(&self, batch: &Batch, optim: &Optimizer) -> Vec<Var> {
+        self.0.step(batch, optim)
     }
 
-    fn evaluate(&self, images: &Var) -> Vec<Metric> {
-        self.0.evaluate(images)
+    fn evaluate(&self, batch: &Batch) -> Vec<Metric> {
+        self.0.evaluate(batch)
     }
 
     fn family(&self) -> Family<'_> {
@@ -120,8 +124,8 @@ impl Model for Peeping {
 }
 
 impl PixelModel for Peeping {
-    fn logits(&self, images: &Var) -> Var {
-        let logits = self.0.logits(images);
+    fn logits(&self, batch: &Batch) -> Var {
+        let logits = self.0.logits(batch);
         &logits + &logits.mean().mul_scalar(0.0)
     }
 }
@@ -138,6 +142,74 @@ fn a_network_without_code_for_pixels_is_drawn_the_naive_way() {
         let peeping = both(&mut session, &[0.0; 60], &[0.0; 30], 8);
         assert_same_pictures(&peeping, &device.name());
         assert_eq!(peeping[0], plain[0]);
+    }
+}
+
+/// A PixelCNN that draws class 0 bright and class 1 dark.
+struct Told(PixelCnn);
+
+impl Model for Told {
+    fn networks(&self) -> Vec<&Network> {
+        self.0.networks()
+    }
+
+    fn geometry(&self) -> [usize; 3] {
+        self.0.geometry()
+    }
+
+    fn classes(&self) -> usize {
+        3
+    }
+
+    fn losses(&self) -> &'static [&'static str] {
+        self.0.losses()
+    }
+
+    fn step(&self, batch: &Batch, optim: &Optimizer) -> Vec<Var> {
+        self.0.step(batch, optim)
+    }
+
+    fn evaluate(&self, batch: &Batch) -> Vec<Metric> {
+        self.0.evaluate(batch)
+    }
+
+    fn family(&self) -> Family<'_> {
+        Family::Pixels(self)
+    }
+}
+
+impl PixelModel for Told {
+    fn logits(&self, batch: &Batch) -> Var {
+        let labels = batch.labels.as_ref().expect("labels");
+        let bright = &labels.slice(1, 0, 1) - &labels.slice(1, 1, 1);
+        &self.0.logits(batch) + &bright.mul_scalar(3.0).reshape(&[batch.len(), 1, 1, 1])
+    }
+}
+
+#[test]
+fn images_of_classes_are_drawn_by_class_and_stay_in_their_order() {
+    for device in devices() {
+        let mut session = session([5, 6], 2, 1, 3, &device);
+        let ModelConfig::Pixelcnn(config) = &session.config else { panic!("a PixelCNN") };
+        session.model = Box::new(Told(PixelCnn::new(config).expect("a model")));
+        assert_eq!(sample::refusal(&session), None);
+        let labels = [2, 0, 1, 0, 1, 0, 2];
+        let blank = vec![0.0; 30 * labels.len()];
+        let drawn = both_of(&mut session, &blank, &[0.0; 30], &labels, 4);
+        assert_same_pictures(&drawn, &device.name());
+        for (image, label) in std::iter::zip(drawn[0].chunks(30), labels) {
+            let bright = image.iter().sum::<f32>() / 30.0;
+            let expected = [0.7..=1.0, 0.0..=0.3, 0.0..=1.0];
+            assert!(expected[usize::from(label)].contains(&bright), "class {label} has {bright} bright pixels");
+        }
+        let one = both_of(&mut session, &blank[..30], &[0.0; 30], &[1], 4);
+        assert_eq!(one[0], drawn[0][60..90], "the first of a class does not hang on the others");
+        let keep: Vec<f32> = (0..blank.len()).map(|i| f32::from(u8::from(i / 30 == 3))).collect();
+        let kept = both_of(&mut session, &blank, &keep, &labels, 4);
+        assert_eq!(kept[0], kept[1]);
+        assert!(kept[0][90..120].iter().all(|v| *v == 0.0), "masks go with their images");
+        let wrong = sample::complete(&mut session, &blank, &[0.0; 30], &[3; 7], 4, Drawing::Cached);
+        assert!(wrong.expect_err("a refusal").to_string().contains("an image is of class 3"));
     }
 }
 

@@ -17,7 +17,8 @@ fn train(config: &Config, device: Device, batch: usize, steps: usize) -> (Sessio
     let mut step = session.train_step(batch).expect("a program");
     let images = batch * session.model.batches_per_step();
     for i in 0..steps {
-        let bytes: Vec<u8> = (i * images..(i + 1) * images).flat_map(|k| data.train.image(k).to_vec()).collect();
+        let mut bytes = Vec::new();
+        data.train.upload(i * images..(i + 1) * images, session.model.classes() > 0, &mut bytes);
         step.write("images", &limn::train::pack(bytes)).expect("an upload");
         step.run().expect("a step");
     }

@@ -6,12 +6,13 @@ override WG: u32 = 64u;
 
 struct Params {
   len: u32,
+  words: u32,
   scale: f32,
   shift: f32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> words: array<u32>;    // [ceil(len / 4)]
+@group(0) @binding(1) var<storage, read> words: array<u32>;    // [words]
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;  // [len]
 
 @compute @workgroup_size(WG)

@@ -307,3 +307,35 @@ fn folders_that_are_no_runs_and_checkpoints_that_are_damaged() {
     place.file("file", b"");
     on_cpu(&["sample", text(&run), "--n", "1", "--out", text(&nowhere)]).bad(&["a.png"]);
 }
+
+#[test]
+fn classes_are_asked_for_by_number() {
+    let place = Place::new();
+    let tiny = ["--set", "model.hidden=8", "--set", "model.latent=2", "--set", "train.samples=20"];
+    let run = place.train("vae-conditional", &tiny);
+    assert_eq!(picture(&run.join("samples/step-2.png")), (10 * 58 + 2, 2 * 58 + 2), "a column for each class");
+    let out = place.path("a.png");
+    let draw = |more: &[&str]| on_cpu(&[&[more[0], text(&run)], &more[1..], &["--out", text(&out)]].concat());
+    draw(&["sample", "--n", "9", "--class", "3"]).good();
+    assert_eq!(picture(&out), (3 * 58 + 2, 3 * 58 + 2));
+    draw(&["sample", "--class", "10"]).bad(&["--class 10", "classes are 0 to 9"]);
+    for view in ["manifold", "traverse", "interpolate"] {
+        draw(&["latent", view]).good();
+        draw(&["latent", view, "--class", "9"]).good();
+        draw(&["latent", view, "--class", "11"]).bad(&["--class 11", "classes are 0 to 9"]);
+    }
+    draw(&["latent", "reconstruct"]).good();
+    draw(&["latent", "reconstruct", "--class", "1"]).bad(&["--class", "leave it away"]);
+    on_cpu(&["eval", text(&run), "--images", "10"]).good();
+    on_cpu(&["sample", text(&place.vae()), "--class", "1"]).bad(&["--class 1", "not told classes"]);
+    let train = |more: &[&str]| {
+        let args = ["train", "vae-conditional", "--steps", "1", "--out", text(&out)];
+        on_cpu(&[&args, more].concat())
+    };
+    train(&["--set", "model.classes=4"]).bad(&["of class 9", "set model.classes=10 or more"]);
+    std::fs::create_dir(place.path("pictures")).expect("a folder");
+    for name in ["pictures/a.png", "pictures/b.png", "pictures/c.png"] {
+        image::RgbImage::new(28, 28).save(place.path(name)).expect("a picture");
+    }
+    train(&["--data", text(&place.path("pictures")), "--batch", "1"]).bad(&["have no labels", "model.classes=0"]);
+}

@@ -37,9 +37,10 @@ pub fn bench(args: &SampleArgs, device: Option<&str>, json: bool) -> Result<(), 
     }
     let (n, size) = (args.batch as usize, session.model.geometry().iter().product::<usize>());
     let blank = vec![0.0; n * size];
+    let labels = sample::labels(session.model.as_ref(), n, None)?;
     let mut time = |keep: &[f32], drawing| -> Result<f64, Error> {
         let start = Instant::now();
-        sample::complete(&mut session, &blank, keep, 1, drawing)?;
+        sample::complete(&mut session, &blank, keep, &labels, 1, drawing)?;
         Ok(start.elapsed().as_secs_f64())
     };
     // All pixels but a few are known, so that only those are drawn.

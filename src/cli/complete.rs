@@ -3,9 +3,9 @@
 use super::sample::drawing;
 use super::{Error, TrainedArg, nearest, term};
 use crate::data::{self, Geometry};
-use crate::models::Family;
+use crate::models::{Family, Model};
 use crate::sample::{self, Grid};
-use crate::train::RunDir;
+use crate::train::{self, RunDir};
 use std::path::{Path, PathBuf};
 
 /// Arguments of `limn complete`.
@@ -19,6 +19,9 @@ pub struct CompleteArgs {
     /// What is kept: upper-half, left-half, box (all but a box in the middle), or a mask whose white is kept
     #[arg(long, value_name = "upper-half|left-half|box|MASK.png", default_value = "upper-half")]
     keep: String,
+    /// Complete as images of this class, where the model has classes; test images have their own by default
+    #[arg(long, value_name = "K")]
+    class: Option<usize>,
     /// Seed of the noise
     #[arg(long, default_value_t = 0, value_name = "N")]
     seed: u64,
@@ -40,12 +43,13 @@ pub fn complete(args: &CompleteArgs) -> Result<(), Error> {
     }
     let [c, h, w] = session.model.geometry();
     let geometry = Geometry::new(c, h, w);
-    let originals = originals(&args.images, &run, geometry)?;
+    let (originals, labels) = originals(args, &run, session.model.as_ref())?;
     let keep = keep(&args.keep, geometry)?;
     let size = geometry.elements();
     let repeated: Vec<f32> = originals.chunks(size).flat_map(|image| image.repeat(TRIES)).collect();
+    let labels: Vec<u8> = labels.iter().flat_map(|label| [*label; TRIES]).collect();
     let drawing = drawing(&session, args.naive);
-    let drawn = sample::complete(&mut session, &repeated, &keep, args.seed, drawing)?;
+    let drawn = sample::complete(&mut session, &repeated, &keep, &labels, args.seed, drawing)?;
     // Each row: the original, what is kept of it, and the completions.
     let rows = std::iter::zip(originals.chunks(size), drawn.chunks(TRIES * size));
     let picture: Vec<f32> = rows
@@ -67,17 +71,25 @@ const IMAGES: u32 = 10;
 /// The grey that stands for hidden pixels.
 const HIDDEN: f32 = 0.35;
 
-/// The images to complete [n,c,h,w], made binary as the model knows them.
-fn originals(what: &str, run: &RunDir, geometry: Geometry) -> Result<Vec<f32>, Error> {
-    let grey = if what == "test" {
-        let test = data::open(&run.config.data.source, Some(geometry))?.test;
+/// The images to complete [n,c,h,w], made binary as the model knows them, and their labels if it has classes.
+fn originals(args: &CompleteArgs, run: &RunDir, model: &dyn Model) -> Result<(Vec<f32>, Vec<u8>), Error> {
+    let [c, h, w] = model.geometry();
+    let (grey, mut labels) = if args.images == "test" {
+        let test = train::images(&run.config.data.source, model)?.test;
         let indices: Vec<u32> = (0..IMAGES.min(test.len() as u32)).collect();
-        test.gather(&indices, 0.0, 1.0)
+        let labels: Vec<u8> = indices.iter().filter_map(|i| test.label(*i as usize)).collect();
+        (test.gather(&indices, 0.0, 1.0), labels)
     } else {
-        let (bytes, ..) = data::read_image(Path::new(what), Some(geometry))?;
-        bytes.iter().map(|b| f32::from(*b) / 255.0).collect()
+        if model.classes() > 0 && args.class.is_none() {
+            return Err(Error::new("this model draws images of a class; say with --class which this one is of"));
+        }
+        let (bytes, ..) = data::read_image(Path::new(&args.images), Some(Geometry::new(c, h, w)))?;
+        (bytes.iter().map(|b| f32::from(*b) / 255.0).collect(), Vec::new())
     };
-    Ok(grey.iter().map(|v| f32::from(u8::from(*v >= 0.5))).collect())
+    if model.classes() == 0 || args.class.is_some() {
+        labels = sample::labels(model, grey.len() / (c * h * w), args.class)?;
+    }
+    Ok((grey.iter().map(|v| f32::from(u8::from(*v >= 0.5))).collect(), labels))
 }
 
 /// What is known of an image, from a region's name or a picture of the model's size.

@@ -16,6 +16,9 @@ pub struct SampleArgs {
     /// How many images; by default 64, or 10 with --neighbours
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     n: Option<u32>,
+    /// Draw images of this class only, where the model has classes; by default every column is a class
+    #[arg(long, value_name = "K")]
+    class: Option<usize>,
     /// Seed of the noise
     #[arg(long, default_value_t = 0, value_name = "N")]
     seed: u64,
@@ -44,10 +47,10 @@ pub fn sample(args: &SampleArgs) -> Result<(), Error> {
         term::note(caveat);
     }
     if let Some(k) = args.neighbours {
-        let images = sample::samples(&mut session, n, args.seed, drawing)?;
+        let images = sample::samples(&mut session, n, args.class, args.seed, drawing)?;
         return neighbours(&run, &mut session, &images, k as usize, &out);
     }
-    picture(&mut session, n, args.seed, drawing, &out).map_err(|e| Error::new(e.to_string()))?;
+    picture(&mut session, n, args.class, args.seed, drawing, &out).map_err(|e| Error::new(e.to_string()))?;
     let averaged = if session.weights == Weights::Averaged { ", with averaged weights" } else { "" };
     term::say(format!("{n} samples after {step} training steps{averaged}: {}", out.display()))
 }

@@ -69,7 +69,8 @@ pub fn train(args: &TrainArgs) -> Result<(), Error> {
         term::note(format!("Ctrl-C will end training at once: {error}"));
     }
     let seed = settings.seed;
-    let mut sampler = |session: &mut Session, n: usize, path: &Path| picture(session, n, seed, Drawing::Cached, path);
+    let mut sampler =
+        |session: &mut Session, n: usize, path: &Path| picture(session, n, None, seed, Drawing::Cached, path);
     let mut tuner = tune::tuner(args.tune, &device);
     let mut measure = |session: &mut Session, batch| tune::tune(session, batch, tuner.as_mut());
     let tune: &mut train::Tune = &mut measure;
@@ -102,16 +103,21 @@ fn interrupt() {
     term::note("stopping after this step; once more to stop at once, without saving");
 }
 
-/// Samples in one picture, the same noise every time, so that pictures can be compared.
+/// Samples in one picture, the same noise every time, so that pictures can be compared: of one class, or
+/// without one of each class a column, if the model has classes.
 pub(super) fn picture(
     session: &mut Session,
     n: usize,
+    class: Option<usize>,
     seed: u64,
     drawing: Drawing,
     path: &Path,
 ) -> Result<(), Box<dyn std::error::Error>> {
-    let images = sample::samples(session, n, seed, drawing)?;
-    let columns = (n as f64).sqrt().ceil() as usize;
+    let images = sample::samples(session, n, class, seed, drawing)?;
+    let columns = match session.model.classes() {
+        classes if classes > 0 && class.is_none() => classes,
+        _ => (n as f64).sqrt().ceil() as usize,
+    };
     Ok(Grid { images: &images, geometry: session.model.geometry(), columns }.save(path)?)
 }
 

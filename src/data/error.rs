@@ -106,6 +106,30 @@ pub enum Error {
         why: String,
     },
 
+    /// A model with classes, and images of which nobody says the class.
+    #[error(
+        "the images of {name} have no labels, and this model is told the class of each; take builtin, mnist, \
+         fashion-mnist, cifar10, or IDX files with their labels beside them, or set model.classes=0"
+    )]
+    Unlabelled {
+        /// The set's name.
+        name: String,
+    },
+
+    /// A label that is none of the model's classes.
+    #[error(
+        "an image of {name} is of class {label}, and the model's classes are 0 to {}; \
+         set model.classes={} or more", classes - 1, u32::from(*label) + 1
+    )]
+    MoreClasses {
+        /// The set's name.
+        name: String,
+        /// The largest label.
+        label: u8,
+        /// Classes of the model.
+        classes: usize,
+    },
+
     /// Images and labels do not belong together.
     #[error(
         "{} has {labels} labels but {} has {images} images; \

@@ -46,6 +46,19 @@ impl Dataset {
         self.train.geometry
     }
 
+    /// An error naming this set unless every image has a label below `classes`.
+    pub fn require_labels(&self, classes: usize) -> Result<(), Error> {
+        let name = || self.name.clone();
+        for split in [&self.train, &self.test] {
+            let labels = split.labels.as_ref().filter(|labels| labels.len() == split.len());
+            let labels = labels.ok_or_else(|| Error::Unlabelled { name: name() })?;
+            if let Some(label) = labels.iter().copied().max().filter(|label| usize::from(*label) >= classes) {
+                return Err(Error::MoreClasses { name: name(), label, classes });
+            }
+        }
+        Ok(())
+    }
+
     /// [`Error::Mismatch`] naming this set unless its images are what a model takes.
     pub fn require(&self, wants: Geometry) -> Result<(), Error> {
         self.geometry().require(wants, &self.name)
@@ -81,6 +94,25 @@ impl Split {
     pub fn image(&self, i: usize) -> &[u8] {
         let elements = self.geometry.elements();
         &self.images[i * elements..(i + 1) * elements]
+    }
+
+    /// The images at `indices` as a program takes them: the bytes of all, and where it is `labelled`
+    /// behind them the label of each. An image without a label counts as one of class 0; see
+    /// [`Dataset::require_labels`].
+    ///
+    /// # Panics
+    /// As [`Split::image`].
+    pub fn upload(&self, indices: impl Iterator<Item = usize> + Clone, labelled: bool, bytes: &mut Vec<u8>) {
+        bytes.clear();
+        indices.clone().for_each(|i| bytes.extend_from_slice(self.image(i)));
+        if labelled {
+            bytes.extend(indices.map(|i| self.label(i).unwrap_or(0)));
+        }
+    }
+
+    /// The label of image `i`, if there are labels.
+    pub fn label(&self, i: usize) -> Option<u8> {
+        self.labels.as_ref()?.get(i).copied()
     }
 
     /// The images at `indices` as one batch [indices, channels, height, width], bytes 0..=255

@@ -1,8 +1,8 @@
 //! log p(x) by importance sampling: draws of z from q(z|x), weighed by p(x,z)/q(z|x).
 
-use super::{CLOCK, Figure, LogMeanExp, Sample, abilities, uploaded};
+use super::{CLOCK, Figure, LogMeanExp, Sample, abilities};
 use crate::kernels::philox::Domain;
-use crate::models::Family;
+use crate::models::{Batch, Family};
 use crate::program::{DeviceError, PlanError, Runner};
 use crate::train::{Session, SessionError};
 
@@ -20,21 +20,24 @@ const DRAWN: &str = "importance.clock";
 struct Estimator {
     observe: Runner,
     weigh: Runner,
+    /// Images, and labels where the model has classes: what goes from one to the other.
+    inputs: usize,
     images: usize,
     draws: u32,
 }
 
 impl Estimator {
     fn new(session: &mut Session, images: usize, draws: u32) -> Result<Estimator, SessionError> {
-        let [c, h, w] = session.model.geometry();
         // Images are made binary once, and not anew for every program run that draws for them; the two
         // programs have domains of their own, for else they would draw the same numbers.
         let graph = session.graph(Domain::Eval, session.seed, CLOCK);
-        graph.output("x", &session.model.observe(&uploaded(&graph, [c, h, w], images)));
+        let x = session.model.observe(&Batch::uploaded(&graph, session.model.as_ref(), images));
+        graph.output("images", &x.images);
+        x.labels.iter().for_each(|labels| graph.output("labels", labels));
         graph.advance(&graph.clock());
         let observe = session.runner(&graph)?;
         let graph = session.graph(Domain::Importance, session.seed, DRAWN);
-        let x = graph.input("x", &[images, c, h, w]);
+        let x = Batch::given(&graph, session.model.as_ref(), images);
         let weights = match session.model.family() {
             Family::Latent(model) => model.log_weights(&x, draws as usize),
             Family::Pixels(_) => None,
@@ -47,7 +50,8 @@ impl Estimator {
         let weigh = session.runner(&graph)?;
         session.store.write(CLOCK, &[0.0])?;
         session.store.write(DRAWN, &[0.0])?;
-        Ok(Estimator { observe, weigh, images, draws })
+        let inputs = if session.model.classes() > 0 { 2 } else { 1 };
+        Ok(Estimator { observe, weigh, inputs, images, draws })
     }
 
     /// For as many images and draws at once as the device has room for, at most these.
@@ -68,8 +72,10 @@ impl Estimator {
     fn log_p(&mut self, words: &[f32], samples: u32) -> Result<Vec<f64>, SessionError> {
         self.observe.write("images", words)?;
         self.observe.run()?;
-        let x = self.observe.read("x")?;
-        self.weigh.write("x", &x)?;
+        for name in ["images", "labels"].iter().take(self.inputs) {
+            let values = self.observe.read(name)?;
+            self.weigh.write(name, &values)?;
+        }
         let mut means = vec![LogMeanExp::NONE; self.images];
         let mut left = samples;
         while left > 0 {
@@ -97,7 +103,7 @@ pub(super) fn figures(
     let mut sum = 0.0;
     for first in (0..sample.count).step_by(images) {
         let count = images.min(sample.count - first);
-        sum += estimator.log_p(&sample.words(first, images), samples)?[..count].iter().sum::<f64>();
+        sum += estimator.log_p(&sample.words(session, first, images), samples)?[..count].iter().sum::<f64>();
     }
     let mean = sum / sample.count as f64;
     let words = format!("log of the mean weight p(x,z)/q(z|x) of {samples} draws of z from q(z|x) per image");
@@ -128,9 +134,9 @@ mod tests {
         let mut estimator = Estimator::new(&mut session, images, draws).unwrap();
         estimator.observe.write("images", &words).unwrap();
         estimator.observe.run().unwrap();
-        let x = estimator.observe.read("x").unwrap();
+        let x = estimator.observe.read("images").unwrap();
         assert!(x.iter().all(|v| *v == 0.0 || *v == 1.0));
-        estimator.weigh.write("x", &x).unwrap();
+        estimator.weigh.write("images", &x).unwrap();
         let mut all = Vec::new();
         for _ in 0..5 {
             estimator.weigh.run().unwrap();

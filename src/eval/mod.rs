@@ -16,9 +16,8 @@ pub use probe::probe;
 pub use svm::{Labelled, Svm};
 
 use crate::data::Split;
-use crate::graph::{Graph, Var};
 use crate::kernels::philox::Domain;
-use crate::models::{Family, Metric};
+use crate::models::{Batch, Family, Metric};
 use crate::train::{Session, SessionError, Weights, pack};
 use log_mean_exp::LogMeanExp;
 
@@ -104,8 +103,7 @@ struct Abilities {
 
 /// What the session's model can do, asked of a graph that is thrown away.
 fn abilities(session: &Session) -> Abilities {
-    let [c, h, w] = session.model.geometry();
-    let images = session.graph(Domain::Eval, session.seed, CLOCK).input("images", &[1, c, h, w]);
+    let images = Batch::given(&session.graph(Domain::Eval, session.seed, CLOCK), session.model.as_ref(), 1);
     let metrics = session.model.evaluate(&images);
     let own = match metrics.first().map_or("", |metric| metric.name) {
         "loss" => "elbo",
@@ -130,11 +128,13 @@ pub struct Sample<'a> {
 }
 
 impl Sample<'_> {
-    /// The bytes of `batch` images from `first` on, as words; behind the last, the first of them again,
-    /// which are not to be counted.
-    fn words(&self, first: usize, batch: usize) -> Vec<f32> {
+    /// The bytes of `batch` images from `first` on as a program of `session` takes them, as words; behind the
+    /// last, the first of them again, which are not to be counted.
+    fn words(&self, session: &Session, first: usize, batch: usize) -> Vec<f32> {
         let index = |k: usize| if first + k < self.count { first + k } else { first };
-        pack((0..batch).flat_map(|k| self.test.image(index(k)).iter().copied()).collect())
+        let mut bytes = Vec::new();
+        self.test.upload((0..batch).map(index), session.model.classes() > 0, &mut bytes);
+        pack(bytes)
     }
 
     /// What a figure says of how it came about.
@@ -147,12 +147,6 @@ impl Sample<'_> {
         let binarisation = session.model.binarisation();
         format!("mean over {which} of {}; {binarisation}{weights}; {draws}; seed {}", self.data, session.seed)
     }
-}
-
-/// Test images of a program, [batch,c,h,w] in [0, 1], from its input `images` of packed bytes.
-fn uploaded(graph: &Graph, [c, h, w]: [usize; 3], batch: usize) -> Var {
-    let words = graph.input("images", &[(batch * c * h * w).div_ceil(4)]);
-    graph.decode_u8(&words, &[batch, c, h, w], 1.0, 0.0)
 }
 
 /// Measures the model. Likelihoods are also given in bits per dimension, and a bound on them as the
@@ -175,7 +169,7 @@ fn own(session: &mut Session, sample: &Sample, batch: usize) -> Result<Vec<Figur
     let geometry = session.model.geometry();
     let batch = batch.clamp(1, sample.count);
     let graph = session.graph(Domain::Eval, session.seed, CLOCK);
-    let images = uploaded(&graph, geometry, batch);
+    let images = Batch::uploaded(&graph, session.model.as_ref(), batch);
     let metrics = session.model.evaluate(&images);
     for metric in &metrics {
         graph.output(metric.name, &metric.values);
@@ -186,7 +180,7 @@ fn own(session: &mut Session, sample: &Sample, batch: usize) -> Result<Vec<Figur
     let mut sums = vec![0.0f64; metrics.len()];
     for first in (0..sample.count).step_by(batch) {
         let count = batch.min(sample.count - first);
-        runner.write("images", &sample.words(first, batch))?;
+        runner.write("images", &sample.words(session, first, batch))?;
         runner.run()?;
         for (sum, metric) in std::iter::zip(&mut sums, &metrics) {
             *sum += runner.read(metric.name)?[..count].iter().map(|v| f64::from(*v)).sum::<f64>();

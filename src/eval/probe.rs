@@ -1,9 +1,10 @@
 //! What a discriminator has learnt without labels: Radford et al. (2016), §5.1. The activations of all its
 //! convolutions, max-pooled to 4x4, flattened and concatenated, are the features of a linear classifier.
 
-use super::{CLOCK, Figure, Labelled, Svm, uploaded};
+use super::{CLOCK, Figure, Labelled, Svm};
 use crate::data::{Dataset, Split};
 use crate::kernels::philox::Domain;
+use crate::models::Batch;
 use crate::program::Runner;
 use crate::train::{Session, SessionError, Weights, pack};
 
@@ -113,6 +114,8 @@ fn normalise(rows: &mut [f32], dimensions: usize, scale: Option<f64>) -> f64 {
 /// The program that gives features of images.
 struct Extractor {
     runner: Runner,
+    /// Whether its program takes labels.
+    labelled: bool,
     batch: usize,
     /// Convolutions that take part.
     layers: usize,
@@ -123,7 +126,7 @@ struct Extractor {
 impl Extractor {
     fn new(session: &mut Session, batch: usize) -> Result<Extractor, SessionError> {
         let graph = session.graph(Domain::Eval, session.seed, CLOCK);
-        let images = uploaded(&graph, session.model.geometry(), batch);
+        let Batch { images, .. } = Batch::uploaded(&graph, session.model.as_ref(), batch);
         // A plane smaller than the pooled one is a score, and no map of the image.
         let layers: Vec<_> = session
             .model
@@ -136,7 +139,8 @@ impl Extractor {
             return Err(refuse("this model has no discriminator with convolutions to probe; train a dcgan".into()));
         };
         graph.output("features", &features);
-        Ok(Extractor { runner: session.runner(&graph)?, batch, layers: layers.len(), dimensions: features.shape()[1] })
+        let (labelled, dimensions) = (session.model.classes() > 0, features.shape()[1]);
+        Ok(Extractor { runner: session.runner(&graph)?, labelled, batch, layers: layers.len(), dimensions })
     }
 
     /// Features of the first `count` images, each with a place for a bias behind them.
@@ -155,7 +159,8 @@ impl Extractor {
         for first in (0..count).step_by(self.batch) {
             progress(first);
             let index = |k: usize| (first + k).min(count - 1);
-            let bytes = (0..self.batch).flat_map(|k| split.image(index(k)).iter().copied()).collect();
+            let mut bytes = Vec::new();
+            split.upload((0..self.batch).map(index), self.labelled, &mut bytes);
             self.runner.write("images", &pack(bytes))?;
             self.runner.run()?;
             let features = self.runner.read("features")?;

@@ -3,11 +3,13 @@
 use super::*;
 
 params! {
-    /// words `[ceil(len / 4)]`, four bytes each, the first in the lowest bits
+    /// words `[words]`, four bytes each, the first in the lowest bits
     /// -> y `[len]` = byte / 255 · scale + shift.
     pub struct DecodeU8 {
-        /// Bytes.
+        /// Bytes that are decoded, from the first on.
         pub len: u32,
+        /// Words there are, at least ceil(len / 4).
+        pub words: u32,
         /// Factor.
         pub scale: f32,
         /// Added.
@@ -25,7 +27,7 @@ impl Kernel for DecodeU8 {
     }
 
     fn lens(&self) -> Lens {
-        Lens { reads: vec![(self.len as usize).div_ceil(4)], writes: vec![self.len as usize] }
+        Lens { reads: vec![self.words as usize], writes: vec![self.len as usize] }
     }
 
     fn cpu(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
@@ -64,13 +66,19 @@ impl Kernel for DecodeU8 {
 
 /// Odd shapes.
 pub fn cases() -> Vec<Box<dyn Kernel>> {
-    let case = |len, scale, shift| Box::new(DecodeU8 { len, scale, shift }) as Box<dyn Kernel>;
-    vec![case(1, 1.0, 0.0), case(2, 2.0, -1.0), case(7, 2.0, -1.0), case(784, 1.0, 0.0), case(100_003, 2.0, -1.0)]
+    let case = |len, words, scale, shift| Box::new(DecodeU8 { len, words, scale, shift }) as Box<dyn Kernel>;
+    vec![
+        case(1, 1, 1.0, 0.0),
+        case(2, 3, 2.0, -1.0),
+        case(7, 2, 2.0, -1.0),
+        case(784, 196, 1.0, 0.0),
+        case(100_003, 25_001, 2.0, -1.0),
+    ]
 }
 
 /// Shapes of the presets.
 pub fn shapes() -> Vec<Box<dyn Kernel>> {
     [(100_352, 1.0, 0.0), (50_176, 2.0, -1.0)]
-        .map(|(len, scale, shift)| Box::new(DecodeU8 { len, scale, shift }) as Box<dyn Kernel>)
+        .map(|(len, scale, shift)| Box::new(DecodeU8 { len, words: len / 4, scale, shift }) as Box<dyn Kernel>)
         .into()
 }

@@ -36,6 +36,7 @@ mod launch;
 pub mod matmul;
 pub(crate) mod matrix;
 pub mod multiply_add;
+pub mod one_hot;
 pub mod philox;
 pub mod pixel_code;
 mod pixel_walk;
@@ -442,6 +443,7 @@ pub fn all() -> Vec<Entry> {
         "ema": ema::cases, ema::shapes;
         "clip": clip::cases, clip::shapes;
         "decode_u8": decode_u8::cases, decode_u8::shapes;
+        "one_hot": one_hot::cases, one_hot::shapes;
         "advance": advance::cases, advance::shapes;
         "copy": copy::cases, copy::shapes;
         "record": record::cases, record::shapes;

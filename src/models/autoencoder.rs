@@ -1,7 +1,7 @@
 //! An autoencoder (Hinton & Salakhutdinov, "Reducing the Dimensionality of Data with Neural Networks",
 //! Science 2006): a code, and images again, by least squares.
 
-use super::{Family, LatentModel, Metric, Model, positive};
+use super::{Batch, Family, LatentModel, Metric, Model, positive};
 use crate::graph::Var;
 use crate::nn::{Init, Mode, Network, NetworkBuilder, Numbering, Optimizer, Param, Sequential};
 use serde::{Deserialize, Serialize};
@@ -79,7 +79,8 @@ impl Model for Autoencoder {
         &["mse"]
     }
 
-    fn step(&self, images: &Var, optim: &Optimizer) -> Vec<Var> {
+    fn step(&self, batch: &Batch, optim: &Optimizer) -> Vec<Var> {
+        let images = &batch.images;
         let code = self.encoder.forward(images, Mode::Train);
         let loss = self.reconstruct(&code).mse(images).mean();
         optim.minimize(&loss, &self.net);
@@ -92,7 +93,8 @@ impl Model for Autoencoder {
         vec![loss]
     }
 
-    fn evaluate(&self, images: &Var) -> Vec<Metric> {
+    fn evaluate(&self, batch: &Batch) -> Vec<Metric> {
+        let images = &batch.images;
         let code = self.encoder.forward(images, Mode::Train);
         let each = self.reconstruct(&code).mse(images).flatten().mean_axes(&[1]);
         let values = each.reshape(&[images.shape()[0]]);
@@ -109,14 +111,14 @@ impl LatentModel for Autoencoder {
         self.config.latent
     }
 
-    fn decode(&self, z: &Var) -> Var {
+    fn decode(&self, z: &Var, _: Option<&Var>) -> Var {
         let (mean, deviation) = self.statistics(z);
         self.reconstruct(&(&(z * &deviation) + &mean))
     }
 
-    fn encode(&self, images: &Var) -> Option<Var> {
-        let (mean, deviation) = self.statistics(images);
-        Some(&(&self.encoder.forward(images, Mode::Train) - &mean) / &deviation)
+    fn encode(&self, batch: &Batch) -> Option<Var> {
+        let (mean, deviation) = self.statistics(&batch.images);
+        Some(&(&self.encoder.forward(&batch.images, Mode::Train) - &mean) / &deviation)
     }
 
     fn caveat(&self) -> Option<&'static str> {

@@ -2,7 +2,7 @@
 //! Deep Convolutional Generative Adversarial Networks" (ICLR 2016).
 
 use super::adversarial::{self, Game, Penalty, Players};
-use super::{Family, LatentModel, Metric, Model, positive};
+use super::{Batch, Family, LatentModel, Metric, Model, positive};
 use crate::graph::Var;
 use crate::nn::{Mode, Network, NetworkBuilder, Numbering, Optimizer, Sequence, Sequential};
 use crate::ops::ConvSpec;
@@ -193,12 +193,12 @@ impl Model for Dcgan {
         self.game().discriminator_steps
     }
 
-    fn step(&self, images: &Var, optim: &Optimizer) -> Vec<Var> {
-        adversarial::step(self, images, optim)
+    fn step(&self, batch: &Batch, optim: &Optimizer) -> Vec<Var> {
+        adversarial::step(self, &batch.images, optim)
     }
 
-    fn evaluate(&self, images: &Var) -> Vec<Metric> {
-        adversarial::evaluate(self, images)
+    fn evaluate(&self, batch: &Batch) -> Vec<Metric> {
+        adversarial::evaluate(self, &batch.images)
     }
 
     fn discriminator_activations(&self, images: &Var) -> Vec<Var> {
@@ -215,11 +215,11 @@ impl LatentModel for Dcgan {
         self.config.latent
     }
 
-    fn decode(&self, z: &Var) -> Var {
+    fn decode(&self, z: &Var, _: Option<&Var>) -> Var {
         self.generate(z, Mode::Eval).mul_scalar(0.5).add_scalar(0.5)
     }
 
-    fn encode(&self, _: &Var) -> Option<Var> {
+    fn encode(&self, _: &Batch) -> Option<Var> {
         None
     }
 }

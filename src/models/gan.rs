@@ -2,7 +2,7 @@
 //! 2014), with the fully connected networks the paper has for MNIST.
 
 use super::adversarial::{self, Game, Players};
-use super::{Family, LatentModel, Metric, Model, Prior, positive};
+use super::{Batch, Family, LatentModel, Metric, Model, Prior, positive};
 use crate::graph::{Graph, Var};
 use crate::nn::{Mode, Network, NetworkBuilder, Numbering, Optimizer, Sequential};
 use serde::{Deserialize, Serialize};
@@ -132,12 +132,12 @@ impl Model for Gan {
         self.game().discriminator_steps
     }
 
-    fn step(&self, images: &Var, optim: &Optimizer) -> Vec<Var> {
-        adversarial::step(self, images, optim)
+    fn step(&self, batch: &Batch, optim: &Optimizer) -> Vec<Var> {
+        adversarial::step(self, &batch.images, optim)
     }
 
-    fn evaluate(&self, images: &Var) -> Vec<Metric> {
-        adversarial::evaluate(self, images)
+    fn evaluate(&self, batch: &Batch) -> Vec<Metric> {
+        adversarial::evaluate(self, &batch.images)
     }
 
     fn family(&self) -> Family<'_> {
@@ -154,11 +154,11 @@ impl LatentModel for Gan {
         Prior::Uniform
     }
 
-    fn decode(&self, z: &Var) -> Var {
+    fn decode(&self, z: &Var, _: Option<&Var>) -> Var {
         self.generate(z, Mode::Eval)
     }
 
-    fn encode(&self, _: &Var) -> Option<Var> {
+    fn encode(&self, _: &Batch) -> Option<Var> {
         None
     }
 }

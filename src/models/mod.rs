@@ -3,6 +3,7 @@
 
 mod adversarial;
 mod autoencoder;
+mod batch;
 mod dcgan;
 mod decoder;
 mod gan;
@@ -14,6 +15,7 @@ mod variational;
 
 pub use adversarial::{AdversarialLoss, Augmentation, Game, Judged, Penalty};
 pub use autoencoder::{Autoencoder, AutoencoderConfig};
+pub use batch::Batch;
 pub use dcgan::{Dcgan, DcganConfig, Norm};
 pub use decoder::Decoder;
 pub use gan::{Gan, GanConfig};
@@ -79,6 +81,11 @@ pub trait Model {
     /// Channels, height and width of its images.
     fn geometry(&self) -> [usize; 3];
 
+    /// How many classes its images have, which it is told of each; 0 for a model that does not ask.
+    fn classes(&self) -> usize {
+        0
+    }
+
     /// Names of what [`Model::step`] returns.
     fn losses(&self) -> &'static [&'static str];
 
@@ -87,12 +94,11 @@ pub trait Model {
         1
     }
 
-    /// One training step on images [b,c,h,w] in [0, 1], optimiser included: its losses, scalars in
-    /// the order of [`Model::losses`].
-    fn step(&self, images: &Var, optim: &Optimizer) -> Vec<Var>;
+    /// One training step, optimiser included: its losses, scalars in the order of [`Model::losses`].
+    fn step(&self, batch: &Batch, optim: &Optimizer) -> Vec<Var>;
 
-    /// What is measured on test images [n,c,h,w] in [0, 1].
-    fn evaluate(&self, images: &Var) -> Vec<Metric>;
+    /// What is measured on test images.
+    fn evaluate(&self, batch: &Batch) -> Vec<Metric>;
 
     /// How grey levels are made binary, in training and for figures alike. A static one is that of the
     /// data, which [`crate::train::images`] opens; a dynamic one is the model's own.
@@ -100,14 +106,14 @@ pub trait Model {
         Binarisation::None
     }
 
-    /// Images [n,c,h,w] in [0, 1] as the model's likelihood speaks of them.
-    fn observe(&self, images: &Var) -> Var {
+    /// Images as the model's likelihood speaks of them.
+    fn observe(&self, batch: &Batch) -> Batch {
         match self.binarisation() {
             Binarisation::Dynamic => {
-                images.graph().scope("data");
-                images.bernoulli()
+                batch.graph().scope("data");
+                batch.with_images(batch.images.bernoulli())
             }
-            Binarisation::None | Binarisation::Static => images.clone(),
+            Binarisation::None | Binarisation::Static => batch.clone(),
         }
     }
 
@@ -144,15 +150,15 @@ pub trait LatentModel {
         Prior::Normal
     }
 
-    /// Images [n,c,h,w] in [0, 1] from z [n,latent].
-    fn decode(&self, z: &Var) -> Var;
+    /// Images [n,c,h,w] in [0, 1] from z [n,latent], and the labels of a [`Batch`] where there are classes.
+    fn decode(&self, z: &Var, labels: Option<&Var>) -> Var;
 
-    /// The posterior mean of images [n,c,h,w] in [0, 1], for models that have one.
-    fn encode(&self, images: &Var) -> Option<Var>;
+    /// The posterior mean [n,latent] of images, for models that have one.
+    fn encode(&self, batch: &Batch) -> Option<Var>;
 
     /// log p(x,z) - log q(z|x) in nats of `samples` draws of z from q(z|x) for each image, [samples,n],
-    /// for models that have these densities; images [n,c,h,w] come from [`Model::observe`].
-    fn log_weights(&self, _images: &Var, _samples: usize) -> Option<Var> {
+    /// for models that have these densities; images come from [`Model::observe`].
+    fn log_weights(&self, _batch: &Batch, _samples: usize) -> Option<Var> {
         None
     }
 
@@ -165,12 +171,20 @@ pub trait LatentModel {
 /// A model that draws pixels in raster order, each given those before it.
 pub trait PixelModel {
     /// Bernoulli logits [n,1,h,w] of every pixel given the pixels before it.
-    fn logits(&self, images: &Var) -> Var;
+    fn logits(&self, batch: &Batch) -> Var;
 }
 
 /// What a setting is where files from before there was the setting leave it out.
 fn one<T: From<u8>>() -> T {
     T::from(1)
+}
+
+/// A sentence for more classes than a label can tell: it is a byte.
+fn few_classes(classes: usize) -> Result<(), String> {
+    match classes {
+        0..=256 => Ok(()),
+        more => Err(format!("model.classes = {more} must be at most 256")),
+    }
 }
 
 /// A sentence for a size of zero.

@@ -1,7 +1,7 @@
 //! PixelCNN: van den Oord, Kalchbrenner & Kavukcuoglu, "Pixel Recurrent Neural Networks" (ICML
 //! 2016), §3.3 to 3.5 and table 1, for binary images.
 
-use super::{Family, Metric, Model, PixelModel, positive};
+use super::{Batch, Family, Metric, Model, PixelModel, positive};
 use crate::data::Binarisation;
 use crate::graph::Var;
 use crate::nn::{Mode, Network, NetworkBuilder, Numbering, Optimizer, Sequential};
@@ -46,11 +46,11 @@ impl PixelCnn {
     }
 
     /// Negative log-likelihood of images made binary anew at every step, [n] in nats.
-    fn nll(&self, images: &Var) -> Var {
-        let x = self.observe(images);
+    fn nll(&self, batch: &Batch) -> Var {
+        let x = self.observe(batch);
         let logits = self.logits(&x);
-        images.graph().scope("loss");
-        logits.bce_with_logits(&x).sum_axes(&[1, 2, 3]).reshape(&[images.shape()[0]])
+        x.graph().scope("loss");
+        logits.bce_with_logits(&x.images).sum_axes(&[1, 2, 3]).reshape(&[x.len()])
     }
 }
 
@@ -67,14 +67,14 @@ impl Model for PixelCnn {
         &["nll"]
     }
 
-    fn step(&self, images: &Var, optim: &Optimizer) -> Vec<Var> {
-        let loss = self.nll(images).mean();
+    fn step(&self, batch: &Batch, optim: &Optimizer) -> Vec<Var> {
+        let loss = self.nll(batch).mean();
         optim.minimize(&loss, &self.net);
         vec![loss]
     }
 
-    fn evaluate(&self, images: &Var) -> Vec<Metric> {
-        vec![Metric { name: "nll", unit: "nats/image", values: self.nll(images), likelihood: true }]
+    fn evaluate(&self, batch: &Batch) -> Vec<Metric> {
+        vec![Metric { name: "nll", unit: "nats/image", values: self.nll(batch), likelihood: true }]
     }
 
     fn binarisation(&self) -> Binarisation {
@@ -87,7 +87,7 @@ impl Model for PixelCnn {
 }
 
 impl PixelModel for PixelCnn {
-    fn logits(&self, images: &Var) -> Var {
-        self.layers.forward(images, Mode::Train)
+    fn logits(&self, batch: &Batch) -> Var {
+        self.layers.forward(&batch.images, Mode::Train)
     }
 }

@@ -1,9 +1,12 @@
 //! The variational autoencoder of Kingma & Welling, "Auto-Encoding Variational Bayes" (ICLR 2014),
 //! fully connected: in the shape of the well-known example, 784-400-(20, 20)-400-784, in the deeper
-//! one of Burda, Grosse & Salakhutdinov, "Importance Weighted Autoencoders" (ICLR 2016), and others.
+//! one of Burda, Grosse & Salakhutdinov, "Importance Weighted Autoencoders" (ICLR 2016), and others. With
+//! classes it is the conditional one of Sohn, Lee & Yan, "Learning Structured Output Representation using
+//! Deep Conditional Generative Models" (NIPS 2015), the label being given, as in the model M2 of Kingma et
+//! al., "Semi-supervised Learning with Deep Generative Models" (NIPS 2014).
 
 use super::variational::{Objective, Variational, log_weights, negative_elbo};
-use super::{Decoder, Family, LatentModel, Metric, Model, one, positive};
+use super::{Batch, Decoder, Family, LatentModel, Metric, Model, few_classes, one, positive};
 use crate::data::Binarisation;
 use crate::graph::Var;
 use crate::nn::{Mode, Network, NetworkBuilder, Numbering, Optimizer, Sequential};
@@ -23,6 +26,9 @@ pub struct VaeConfig {
     pub hidden: usize,
     /// Latent dimensions.
     pub latent: usize,
+    /// Classes of the images, which encoder and decoder are told; 0 for a model that does not ask.
+    #[serde(default)]
+    pub classes: usize,
     /// Hidden layers on each side.
     #[serde(default = "one")]
     pub layers: usize,
@@ -54,7 +60,7 @@ pub enum Activation {
     Tanh,
 }
 
-/// Encoder q(z|x) = N(μ, exp logvar), decoder p(x|z) Bernoulli.
+/// Encoder q(z|x) = N(μ, exp logvar), decoder p(x|z) Bernoulli; with classes q(z|x,y) and p(x|z,y).
 pub struct Vae {
     config: VaeConfig,
     objective: Objective,
@@ -74,15 +80,16 @@ impl Vae {
         if c.layers > MAX_LAYERS {
             return Err(format!("model.layers = {} must be at most {MAX_LAYERS}", c.layers));
         }
+        few_classes(c.classes)?;
         let objective = Objective { samples: c.samples, beta: c.beta, warm_up: c.warm_up };
         objective.check()?;
         let pixels = c.channels * c.height * c.width;
         let net = NetworkBuilder::new("vae", &Numbering::default());
         let mut net = if c.activation == Activation::Tanh { net.glorot_init() } else { net };
-        let encoder = hidden(&mut net, "fc1", pixels, c);
+        let encoder = hidden(&mut net, "fc1", pixels + c.classes, c);
         let fc21 = net.linear("fc21", c.hidden, c.latent);
         let fc22 = net.linear("fc22", c.hidden, c.latent);
-        let decoder = hidden(&mut net, "fc3", c.latent, c);
+        let decoder = hidden(&mut net, "fc3", c.latent + c.classes, c);
         let fc4 = net.linear("fc4", c.hidden, pixels);
         Ok(Vae { config: c.clone(), objective, net: net.build(), encoder, fc21, fc22, decoder, fc4 })
     }
@@ -105,14 +112,19 @@ fn hidden(net: &mut NetworkBuilder, name: &str, inputs: usize, c: &VaeConfig) ->
     layers
 }
 
+/// Rows [n,d] with their labels [n,classes] behind them.
+fn joined(x: &Var, labels: Option<&Var>) -> Var {
+    labels.map_or_else(|| x.clone(), |labels| x.concat(labels, 1))
+}
+
 impl Variational for Vae {
-    fn posterior(&self, x: &Var) -> (Var, Var) {
-        let h = self.apply(&self.encoder, &x.flatten());
+    fn posterior(&self, x: &Batch) -> (Var, Var) {
+        let h = self.apply(&self.encoder, &joined(&x.images.flatten(), x.labels.as_ref()));
         (self.fc21.forward(&h, Mode::Train), self.fc22.forward(&h, Mode::Train))
     }
 
-    fn outputs(&self, z: &Var) -> Var {
-        let h = self.apply(&self.decoder, z);
+    fn outputs(&self, z: &Var, labels: Option<&Var>) -> Var {
+        let h = self.apply(&self.decoder, &joined(z, labels));
         self.fc4.forward(&h, Mode::Train)
     }
 
@@ -130,16 +142,20 @@ impl Model for Vae {
         [self.config.channels, self.config.height, self.config.width]
     }
 
+    fn classes(&self) -> usize {
+        self.config.classes
+    }
+
     fn losses(&self) -> &'static [&'static str] {
         Decoder::Bernoulli.losses()
     }
 
-    fn step(&self, images: &Var, optim: &Optimizer) -> Vec<Var> {
-        self.objective.descend(self, &self.observe(images), &self.net, optim)
+    fn step(&self, batch: &Batch, optim: &Optimizer) -> Vec<Var> {
+        self.objective.descend(self, &self.observe(batch), &self.net, optim)
     }
 
-    fn evaluate(&self, images: &Var) -> Vec<Metric> {
-        negative_elbo(self, &self.observe(images))
+    fn evaluate(&self, batch: &Batch) -> Vec<Metric> {
+        negative_elbo(self, &self.observe(batch))
     }
 
     fn binarisation(&self) -> Binarisation {
@@ -156,16 +172,16 @@ impl LatentModel for Vae {
         self.config.latent
     }
 
-    fn decode(&self, z: &Var) -> Var {
+    fn decode(&self, z: &Var, labels: Option<&Var>) -> Var {
         let [c, h, w] = self.geometry();
-        self.outputs(z).sigmoid().reshape(&[z.shape()[0], c, h, w])
+        self.outputs(z, labels).sigmoid().reshape(&[z.shape()[0], c, h, w])
     }
 
-    fn encode(&self, images: &Var) -> Option<Var> {
-        Some(self.posterior(images).0)
+    fn encode(&self, batch: &Batch) -> Option<Var> {
+        Some(self.posterior(batch).0)
     }
 
-    fn log_weights(&self, x: &Var, samples: usize) -> Option<Var> {
+    fn log_weights(&self, x: &Batch, samples: usize) -> Option<Var> {
         Some(log_weights(self, x, samples))
     }
 }

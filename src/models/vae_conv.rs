@@ -2,7 +2,7 @@
 //! convolutions down to a latent plane and three transposed convolutions back.
 
 use super::variational::{Objective, Variational, log_weights, negative_elbo};
-use super::{Decoder, Family, LatentModel, Metric, Model, one, positive};
+use super::{Batch, Decoder, Family, LatentModel, Metric, Model, one, positive};
 use crate::graph::Var;
 use crate::nn::{Mode, Network, NetworkBuilder, Numbering, Optimizer, Sequential};
 use crate::ops::ConvSpec;
@@ -92,12 +92,12 @@ impl VaeConv {
 }
 
 impl Variational for VaeConv {
-    fn posterior(&self, x: &Var) -> (Var, Var) {
-        let h = self.encoder.forward(x, Mode::Train);
+    fn posterior(&self, x: &Batch) -> (Var, Var) {
+        let h = self.encoder.forward(&x.images, Mode::Train);
         (self.z_mean.forward(&h, Mode::Train), self.z_logvar.forward(&h, Mode::Train))
     }
 
-    fn outputs(&self, z: &Var) -> Var {
+    fn outputs(&self, z: &Var, _: Option<&Var>) -> Var {
         self.decoder.forward(z, Mode::Train)
     }
 
@@ -119,12 +119,12 @@ impl Model for VaeConv {
         self.config.decoder.losses()
     }
 
-    fn step(&self, images: &Var, optim: &Optimizer) -> Vec<Var> {
-        self.objective.descend(self, images, &self.net, optim)
+    fn step(&self, batch: &Batch, optim: &Optimizer) -> Vec<Var> {
+        self.objective.descend(self, batch, &self.net, optim)
     }
 
-    fn evaluate(&self, images: &Var) -> Vec<Metric> {
-        negative_elbo(self, images)
+    fn evaluate(&self, batch: &Batch) -> Vec<Metric> {
+        negative_elbo(self, batch)
     }
 
     fn family(&self) -> Family<'_> {
@@ -137,15 +137,15 @@ impl LatentModel for VaeConv {
         self.config.latent
     }
 
-    fn decode(&self, z: &Var) -> Var {
-        self.config.decoder.mean(&self.outputs(z))
+    fn decode(&self, z: &Var, labels: Option<&Var>) -> Var {
+        self.config.decoder.mean(&self.outputs(z, labels))
     }
 
-    fn encode(&self, images: &Var) -> Option<Var> {
-        Some(self.posterior(images).0)
+    fn encode(&self, batch: &Batch) -> Option<Var> {
+        Some(self.posterior(batch).0)
     }
 
-    fn log_weights(&self, x: &Var, samples: usize) -> Option<Var> {
+    fn log_weights(&self, x: &Batch, samples: usize) -> Option<Var> {
         Some(log_weights(self, x, samples))
     }
 }

@@ -2,18 +2,19 @@
 //! with the β of Higgins et al. (ICLR 2017) and the warm-up of Sønderby et al. (NeurIPS 2016), and
 //! the bound of k draws of Burda, Grosse & Salakhutdinov (ICLR 2016).
 
-use super::{Decoder, Metric};
+use super::{Batch, Decoder, Metric};
 use crate::graph::Var;
 use crate::nn::{Network, Optimizer};
 use crate::ops::Latent;
 
 /// An encoder q(z|x) = N(μ, exp logvar) and a decoder p(x|z), under the prior N(0, 1).
 pub(super) trait Variational {
-    /// μ and logvar of q(z|x), each [n,latent], from images [n,c,h,w] as the model sees them.
-    fn posterior(&self, x: &Var) -> (Var, Var);
+    /// μ and logvar of q(z|x), each [n,latent], from images as the model sees them.
+    fn posterior(&self, x: &Batch) -> (Var, Var);
 
-    /// What the decoder makes of z [m,latent]: the parameters of p(x|z), [m,...].
-    fn outputs(&self, z: &Var) -> Var;
+    /// What the decoder makes of z [m,latent] and of the labels [m,classes] of a model with classes:
+    /// the parameters of p(x|z), [m,...].
+    fn outputs(&self, z: &Var, labels: Option<&Var>) -> Var;
 
     /// The family of p(x|z).
     fn decoder(&self) -> Decoder;
@@ -51,7 +52,7 @@ impl Objective {
 
     /// One step on images as the model sees them: the loss, the mean reconstruction -log p(x|z), and
     /// the mean divergence of q(z|x) from the prior, which with several draws is their estimate.
-    pub fn descend(&self, model: &dyn Variational, x: &Var, net: &Network, optim: &Optimizer) -> Vec<Var> {
+    pub fn descend(&self, model: &dyn Variational, x: &Batch, net: &Network, optim: &Optimizer) -> Vec<Var> {
         let (loss, nll, kl) = if self.samples > 1 {
             let Draws { nll, divergence } = draws(model, x, self.samples);
             let bound = (-&(&nll + &divergence)).log_sum_exp().add_scalar(-(self.samples as f32).ln());
@@ -77,16 +78,16 @@ impl Objective {
 
 /// The two parts of -ELBO for every image, each [n] in nats: reconstruction, from one draw of z, and
 /// divergence in closed form.
-fn parts(model: &dyn Variational, x: &Var) -> (Var, Var) {
+fn parts(model: &dyn Variational, x: &Batch) -> (Var, Var) {
     let (mu, logvar) = model.posterior(x);
     let Latent { z, kl } = mu.reparameterize(&logvar);
-    let outputs = model.outputs(&z);
+    let outputs = model.outputs(&z, x.labels.as_ref());
     x.graph().scope("loss");
-    (model.decoder().nll(&outputs, x), kl)
+    (model.decoder().nll(&outputs, &x.images), kl)
 }
 
 /// -ELBO and its parts as metrics, whatever bound was trained.
-pub(super) fn negative_elbo(model: &dyn Variational, x: &Var) -> Vec<Metric> {
+pub(super) fn negative_elbo(model: &dyn Variational, x: &Batch) -> Vec<Metric> {
     let (nll, kl) = parts(model, x);
     let metric = |name, values, likelihood| Metric { name, unit: "nats/image", values, likelihood };
     let decoder = model.decoder();
@@ -105,24 +106,25 @@ struct Draws {
     divergence: Var,
 }
 
-fn draws(model: &dyn Variational, x: &Var, samples: usize) -> Draws {
+fn draws(model: &dyn Variational, x: &Batch, samples: usize) -> Draws {
     let (mu, logvar) = model.posterior(x);
     let (n, latent) = (mu.shape()[0], mu.shape()[1]);
     x.graph().scope("draws");
     let noise = x.graph().normal(&[samples, n, latent]);
     let z = &mu + &(&logvar.mul_scalar(0.5).exp() * &noise);
-    let outputs = model.outputs(&z.reshape(&[samples * n, latent]));
+    let labels = x.labels.as_ref().map(|labels| labels.repeat(samples));
+    let outputs = model.outputs(&z.reshape(&[samples * n, latent]), labels.as_ref());
     x.graph().scope("loss");
     // With z = μ + σε both densities have the same constant: twice the difference of their logarithms
     // is Σ z² - ε² - log σ².
     let twice = &(&z.square() - &noise.square()) - &logvar;
     let divergence = twice.sum_axes(&[2]).mul_scalar(0.5).reshape(&[samples, n]);
-    Draws { nll: model.decoder().nll(&outputs, x).reshape(&[samples, n]), divergence }
+    Draws { nll: model.decoder().nll(&outputs, &x.images).reshape(&[samples, n]), divergence }
 }
 
 /// log p(x,z) - log q(z|x) of draws of z from q(z|x), [samples,n] in nats: the logarithm of their
 /// mean exponential estimates log p(x).
-pub(super) fn log_weights(model: &dyn Variational, x: &Var, samples: usize) -> Var {
+pub(super) fn log_weights(model: &dyn Variational, x: &Batch, samples: usize) -> Var {
     let Draws { nll, divergence } = draws(model, x, samples);
     -&(&nll + &divergence)
 }

@@ -5,6 +5,7 @@ use super::{FirstOrderOnly, Leaf, launch, mismatch};
 use crate::graph::{Call, Graph, GraphError, Op, Var};
 use crate::kernels::decode_u8::DecodeU8;
 use crate::kernels::dropout::Dropout;
+use crate::kernels::one_hot::OneHot;
 use crate::kernels::ramp::Ramp;
 use crate::kernels::random::{Bernoulli, Random};
 use crate::kernels::reparameterize::{Reparameterize, ReparameterizeGrad};
@@ -35,10 +36,26 @@ impl Graph {
     }
 
     /// Bytes uploaded as packed words, as numbers: (byte / 255)·scale + shift. `words` holds four
-    /// bytes each; `shape` is that of the result.
+    /// bytes each; `shape` is that of the result, which may leave bytes at the end.
     pub fn decode_u8(&self, words: &Var, shape: &[usize], scale: f32, shift: f32) -> Var {
-        let kernel = DecodeU8 { len: shape.iter().product::<usize>() as u32, scale, shift };
+        let len = shape.iter().product::<usize>();
+        if len.div_ceil(4) > words.len() {
+            return self.fail(mismatch("decode_u8", &[words.shape(), shape], "too few words"), shape);
+        }
+        let kernel = DecodeU8 { len: len as u32, words: words.len() as u32, scale, shift };
         self.apply1(Leaf("decode_u8"), launch(kernel), &[Some(words)], shape)
+    }
+
+    /// Labels uploaded as packed bytes, from byte `first` on, as rows with a one in the label's column:
+    /// [n,classes].
+    pub fn one_hot(&self, words: &Var, first: usize, [n, classes]: [usize; 2]) -> Var {
+        if (first + n).div_ceil(4) > words.len() {
+            let error = mismatch("one_hot", &[words.shape(), &[first, n]], "too few words");
+            return self.fail(error, &[n, classes]);
+        }
+        let (rows, words_there) = (n as u32, words.len() as u32);
+        let kernel = OneHot { rows, classes: classes as u32, first: first as u32, words: words_there };
+        self.apply1(Leaf("one_hot"), launch(kernel), &[Some(words)], &[n, classes])
     }
 
     /// Standard normal noise, new at every step.

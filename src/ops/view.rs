@@ -213,6 +213,13 @@ impl Var {
         self.gather(Gather::Permute { inverse }, &axes, &shape)
     }
 
+    /// All rows of [n, ...] so many times, one copy after the other: row i is row i % n.
+    pub fn repeat(&self, times: usize) -> Var {
+        let mut shape = self.shape().to_vec();
+        shape[0] *= times;
+        self.reshape(&[1, self.len()]).gather_expand(&[times, self.len()]).reshape(&shape)
+    }
+
     /// Laid out over a larger shape in memory.
     pub(super) fn gather_expand(&self, shape: &[usize]) -> Var {
         let pad = shape.len() - self.shape().len();

@@ -1,9 +1,10 @@
 //! Drawing images pixel by pixel without computing anything twice.
 
+use super::classes::one_hot;
 use super::pixels::{CLOCK, no_pixels};
 use crate::kernels::philox::Domain;
 use crate::kernels::pixel_code::PixelCode;
-use crate::models::Family;
+use crate::models::{Batch, Family};
 use crate::ops::PixelDraw;
 use crate::program::{NotPerPixel, PixelProgram};
 use crate::train::{Session, SessionError};
@@ -31,23 +32,26 @@ pub fn refusal(session: &Session) -> Option<String> {
 
 /// The model's code, or why there is none, and the stream that its pixels are drawn from.
 fn program(session: &Session) -> Result<(Result<PixelProgram, NotPerPixel>, u32), SessionError> {
-    let [c, h, w] = session.model.geometry();
     let Family::Pixels(model) = session.model.family() else { return Err(no_pixels()) };
     let graph = session.graph(Domain::Sample, 0, CLOCK);
-    let image = graph.input("image", &[1, c, h, w]);
-    let logits = model.logits(&image);
-    Ok((PixelProgram::new(&graph.finish()?, image.id(), logits.id()), graph.next_stream()))
+    let one = Batch::given(&graph, session.model.as_ref(), 1);
+    let logits = model.logits(&one);
+    Ok((PixelProgram::new(&graph.finish()?, one.images.id(), logits.id()), graph.next_stream()))
 }
 
 impl Cached {
-    /// Packs the model's present weights; the inner error is why it cannot be drawn this way.
-    pub fn new(session: &mut Session) -> Result<Result<Cached, NotPerPixel>, SessionError> {
+    /// Packs the model's present weights, and what it makes of images of `class` if it has classes; the inner
+    /// error is why it cannot be drawn this way.
+    pub fn new(session: &mut Session, class: Option<u8>) -> Result<Result<Cached, NotPerPixel>, SessionError> {
         let (program, stream) = program(session)?;
         let program = match program {
             Ok(program) => program,
             Err(why) => return Ok(Err(why)),
         };
         let mut runner = session.prepare(&program.operands)?;
+        if let Some(class) = class.filter(|_| runner.program().inputs.iter().any(|(name, _)| name == "labels")) {
+            runner.write("labels", &one_hot(&[class], session.model.classes()))?;
+        }
         runner.run()?;
         let names = program.operands.outputs.iter().map(|(name, _)| name);
         let operands = names.map(|name| runner.read(name)).collect::<Result<Vec<_>, _>>()?;

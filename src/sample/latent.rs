@@ -1,8 +1,10 @@
 //! Pictures of a latent space.
 
 use super::CHUNK;
+use super::classes::{fit, one_hot};
+use crate::graph::Graph;
 use crate::kernels::philox::{Domain, Stream};
-use crate::models::{Family, LatentModel, Prior};
+use crate::models::{Batch, Family, LatentModel, Prior};
 use crate::train::{Session, SessionError};
 use std::ops::Range;
 
@@ -27,49 +29,56 @@ pub(super) fn prior_from(prior: Prior, range: Range<usize>, latent: usize, seed:
     (range.start * latent..range.end * latent).map(|i| prior.element(&stream, i)).collect()
 }
 
-/// Images [n,c,h,w] of latent vectors [n,latent].
-pub fn decode(session: &mut Session, z: &[f32]) -> Result<Vec<f32>, SessionError> {
+/// Images [n,c,h,w] of latent vectors [n,latent], of these labels if the model has classes.
+pub fn decode(session: &mut Session, z: &[f32], labels: &[u8]) -> Result<Vec<f32>, SessionError> {
     let latent = latent_of(session)?.latent();
-    let size: usize = session.model.geometry().iter().product();
+    fit(session.model.as_ref(), labels, z.len() / latent)?;
     let graph = session.graph(Domain::Sample, session.seed, CLOCK);
     let n = (z.len() / latent).clamp(1, CHUNK);
-    let images = latent_of(session)?.decode(&graph.input("z", &[n, latent]));
-    graph.output("images", &images);
-    chunked(session, &graph, "z", "images", z, [latent, size], n)
+    let classes = Batch::given_labels(&graph, session.model.as_ref(), n);
+    let images = latent_of(session)?.decode(&graph.input("z", &[n, latent]), classes.as_ref());
+    graph.output("made", &images);
+    chunked(session, &graph, ("z", latent, z), labels, n)
 }
 
-/// Posterior means [n,latent] of images [n,c,h,w] in [0, 1].
-pub fn encode(session: &mut Session, images: &[f32]) -> Result<Vec<f32>, SessionError> {
-    let [c, h, w] = session.model.geometry();
-    let latent = latent_of(session)?.latent();
+/// Posterior means [n,latent] of images [n,c,h,w] in [0, 1], of these labels if the model has classes.
+pub fn encode(session: &mut Session, images: &[f32], labels: &[u8]) -> Result<Vec<f32>, SessionError> {
+    let size = session.model.geometry().iter().product::<usize>();
+    fit(session.model.as_ref(), labels, images.len() / size)?;
     let graph = session.graph(Domain::Sample, session.seed, CLOCK);
-    let n = (images.len() / (c * h * w)).clamp(1, CHUNK);
-    let input = graph.input("images", &[n, c, h, w]);
-    let Some(mean) = latent_of(session)?.encode(&input) else {
+    let n = (images.len() / size).clamp(1, CHUNK);
+    let Some(mean) = latent_of(session)?.encode(&Batch::given(&graph, session.model.as_ref(), n)) else {
         return Err(SessionError::Config("this model has no encoder".into()));
     };
-    graph.output("mean", &mean);
-    chunked(session, &graph, "images", "mean", images, [c * h * w, latent], n)
+    graph.output("made", &mean);
+    chunked(session, &graph, ("images", size, images), labels, n)
 }
 
-/// Runs a program of `n` rows over any number of them; the last chunk is filled up with zeros.
+/// Runs a program of `n` rows over any number of them: `input` has a name, the width of a row, and all rows.
+/// The last chunk is filled up with zeros. Returns the rows of the output `made`.
 fn chunked(
     session: &mut Session,
-    graph: &crate::graph::Graph,
-    input: &str,
-    output: &str,
-    data: &[f32],
-    [from, to]: [usize; 2],
+    graph: &Graph,
+    (input, width, rows): (&str, usize, &[f32]),
+    labels: &[u8],
     n: usize,
 ) -> Result<Vec<f32>, SessionError> {
+    let classes = session.model.classes();
+    let labels = one_hot(labels, classes);
     let mut runner = session.runner(graph)?;
     let mut all = Vec::new();
-    for chunk in data.chunks(n * from) {
-        let mut padded = chunk.to_vec();
-        padded.resize(n * from, 0.0);
-        runner.write(input, &padded)?;
+    for first in (0..rows.len() / width).step_by(n) {
+        for (name, width, rows) in [(input, width, rows), ("labels", classes, &labels[..])] {
+            if width > 0 {
+                let mut padded = rows[first * width..].to_vec();
+                padded.resize(n * width, 0.0);
+                runner.write(name, &padded)?;
+            }
+        }
         runner.run()?;
-        all.extend_from_slice(&runner.read(output)?[..chunk.len() / from * to]);
+        let made = runner.read("made")?;
+        let count = n.min(rows.len() / width - first);
+        all.extend_from_slice(&made[..count * (made.len() / n)]);
     }
     Ok(all)
 }

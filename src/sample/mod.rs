@@ -2,11 +2,13 @@
 //! shown in.
 
 mod cached;
+mod classes;
 mod grid;
 mod latent;
 mod pixels;
 
 pub use cached::refusal;
+pub use classes::labels;
 pub use grid::{Grid, PictureError};
 pub use latent::{decode, encode, interpolate, manifold, prior, traverse};
 pub use pixels::{Drawing, complete, keep_mask};
@@ -18,17 +20,20 @@ use std::ops::Range;
 /// Images a program makes at once.
 const CHUNK: usize = 64;
 
-/// `n` new images [n,c,h,w] in [0, 1]. The same seed gives the same images on every device, up to
-/// rounding; `drawing` is for models that draw pixel by pixel.
-pub fn samples(session: &mut Session, n: usize, seed: u64, drawing: Drawing) -> Result<Vec<f32>, SessionError> {
-    numbered(session, 0..n, seed, drawing)
+/// `n` new images [n,c,h,w] in [0, 1], of the [`labels`] of `class` if the model has classes. The same seed gives
+/// the same images on every device, up to rounding; `drawing` is for models that draw pixel by pixel.
+pub fn samples(
+    session: &mut Session,
+    n: usize,
+    class: Option<usize>,
+    seed: u64,
+    drawing: Drawing,
+) -> Result<Vec<f32>, SessionError> {
+    numbered(session, 0..n, class, seed, drawing)
 }
 
-/// Images that [`in_pieces`] makes at once: a multiple of [`CHUNK`].
-const PIECE: usize = 8 * CHUNK;
-
-/// Shows `see` the images of [`samples`] a piece at a time, so that memory does not go with their number: how many
-/// came before, and the piece.
+/// Shows `see` the images of [`samples`], of all classes in turn, a piece at a time, so that memory does not go with
+/// their number: how many came before, and the piece.
 ///
 /// # Errors
 /// What `see` says, and all that can be wrong with a device.
@@ -39,23 +44,40 @@ pub fn in_pieces(
     drawing: Drawing,
     mut see: impl FnMut(usize, &[f32]) -> Result<(), SessionError>,
 ) -> Result<(), SessionError> {
-    for first in (0..n).step_by(PIECE) {
-        see(first, &numbered(session, first..n.min(first + PIECE), seed, drawing)?)?;
+    // Whole chunks of every class.
+    let piece = match session.model.classes() {
+        0 => PIECE,
+        classes => CHUNK * classes,
+    };
+    for first in (0..n).step_by(piece) {
+        see(first, &numbered(session, first..n.min(first + piece), None, seed, drawing)?)?;
     }
     Ok(())
 }
 
-/// The images of these numbers among all that the seed gives; the first is a multiple of [`CHUNK`].
-fn numbered(session: &mut Session, range: Range<usize>, seed: u64, drawing: Drawing) -> Result<Vec<f32>, SessionError> {
+/// Images that [`in_pieces`] makes at once, of a model without classes: a multiple of [`CHUNK`].
+const PIECE: usize = 8 * CHUNK;
+
+/// The images of these numbers among all that the seed gives; the first is at the beginning of a piece.
+fn numbered(
+    session: &mut Session,
+    range: Range<usize>,
+    class: Option<usize>,
+    seed: u64,
+    drawing: Drawing,
+) -> Result<Vec<f32>, SessionError> {
     let (size, n) = (session.model.geometry().iter().product(), range.len());
+    let labels = labels(session.model.as_ref(), n, class)?;
     match session.model.family() {
         Family::Latent(model) => {
             let z = latent::prior_from(model.prior(), range, model.latent(), seed);
-            decode(session, &z)
+            decode(session, &z, &labels)
         }
         Family::Pixels(_) => {
-            let seed = seed.wrapping_add((range.start / CHUNK) as u64);
-            complete(session, &vec![0.0; n * size], &vec![0.0; size], seed, drawing)
+            // Images of a class are drawn together, and have their own seeds chunk by chunk.
+            let classes = if class.is_some() { 1 } else { session.model.classes().max(1) };
+            let seed = seed.wrapping_add((range.start / (CHUNK * classes)) as u64);
+            complete(session, &vec![0.0; n * size], &vec![0.0; size], &labels, seed, drawing)
         }
     }
 }
@@ -70,13 +92,14 @@ mod tests {
     fn pieces_are_the_images_that_are_drawn_at_once() {
         for (preset, settings) in [
             ("vae", &["model.hidden=4", "model.latent=2"][..]),
+            ("vae-conditional", &["model.hidden=4", "model.latent=2"]),
             ("pixelcnn-small", &["model.hidden=2", "model.blocks=1"]),
         ] {
             let mut config = Config::preset(preset).unwrap();
             config.set_all(settings).unwrap();
             let mut session = Session::new(&config.model, &config.optimizer(), 3, Device::Cpu).unwrap();
-            let n = PIECE + 70;
-            let all = samples(&mut session, n, 5, Drawing::Cached).unwrap();
+            let n = 10 * CHUNK + 70;
+            let all = samples(&mut session, n, None, 5, Drawing::Cached).unwrap();
             let mut pieces = Vec::new();
             let mut see = |first: usize, images: &[f32]| {
                 assert_eq!(first * 784, pieces.len());

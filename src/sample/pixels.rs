@@ -2,8 +2,9 @@
 
 use super::CHUNK;
 use super::cached::Cached;
+use super::classes::{by_class, fit, one_hot};
 use crate::kernels::philox::Domain;
-use crate::models::Family;
+use crate::models::{Batch, Family};
 use crate::train::{Session, SessionError};
 
 /// Counts pixels while an image is drawn.
@@ -23,34 +24,48 @@ pub enum Drawing {
 
 /// Draws the pixels of `images` [n,1,h,w] that are not known, in raster order, each given all
 /// pixels before it. `keep` is nonzero where a pixel is known: one image's worth [h·w] for all
-/// images, or one for each.
+/// images, or one for each. `labels` are those of the images if the model has classes.
 pub fn complete(
     session: &mut Session,
     images: &[f32],
     keep: &[f32],
+    labels: &[u8],
+    seed: u64,
+    drawing: Drawing,
+) -> Result<Vec<f32>, SessionError> {
+    let size = session.model.geometry().iter().product::<usize>();
+    fit(session.model.as_ref(), labels, images.len() / size)?;
+    let each = if keep.len() == size { keep.repeat(images.len() / size) } else { keep.to_vec() };
+    by_class(session, [images, &each], labels, seed, |session, [images, keep], class, seed| {
+        complete_class(session, images, keep, class, seed, drawing)
+    })
+}
+
+/// The same for images of one class.
+fn complete_class(
+    session: &mut Session,
+    images: &[f32],
+    keep: &[f32],
+    class: Option<u8>,
     seed: u64,
     drawing: Drawing,
 ) -> Result<Vec<f32>, SessionError> {
     let [c, h, w] = session.model.geometry();
     let size = c * h * w;
     let cached = match drawing {
-        Drawing::Cached => Cached::new(session)?.ok(),
+        Drawing::Cached => Cached::new(session, class)?.ok(),
         Drawing::Naive => None,
     };
     let mut all = Vec::with_capacity(images.len());
     for (k, chunk) in images.chunks(CHUNK * size).enumerate() {
-        let keep = if keep.len() == size {
-            keep.repeat(chunk.len() / size)
-        } else {
-            keep[k * CHUNK * size..k * CHUNK * size + chunk.len()].to_vec()
-        };
+        let keep = &keep[k * CHUNK * size..k * CHUNK * size + chunk.len()];
         // Unknown pixels start at zero: what stood there must not leak through a model that errs.
-        let start: Vec<f32> = std::iter::zip(chunk, &keep).map(|(v, k)| if *k == 0.0 { 0.0 } else { *v }).collect();
+        let start: Vec<f32> = std::iter::zip(chunk, keep).map(|(v, k)| if *k == 0.0 { 0.0 } else { *v }).collect();
         // Chunks are different images, so they draw from different seeds.
         let seed = seed.wrapping_add(k as u64);
         all.extend(match &cached {
-            Some(cached) => cached.draw(session, &start, &keep, seed)?,
-            None => draw(session, &start, &keep, seed)?,
+            Some(cached) => cached.draw(session, &start, keep, seed)?,
+            None => draw(session, &start, keep, class, seed)?,
         });
     }
     Ok(all)
@@ -61,20 +76,30 @@ pub(super) fn no_pixels() -> SessionError {
     SessionError::Config("this model does not draw pixel by pixel, so it cannot complete images".into())
 }
 
-fn draw(session: &mut Session, images: &[f32], keep: &[f32], seed: u64) -> Result<Vec<f32>, SessionError> {
+fn draw(
+    session: &mut Session,
+    images: &[f32],
+    keep: &[f32],
+    class: Option<u8>,
+    seed: u64,
+) -> Result<Vec<f32>, SessionError> {
     let [c, h, w] = session.model.geometry();
     let (size, n) = (c * h * w, images.len() / (c * h * w));
     let graph = session.graph(Domain::Sample, seed, CLOCK);
     let name = format!("sample.images.{n}");
     let canvas = graph.state(&name, images.len(), 0, &[n, c, h, w]);
     let Family::Pixels(model) = session.model.family() else { return Err(no_pixels()) };
-    let logits = model.logits(&canvas).reshape(&[n, size]);
+    let labels = Batch::given_labels(&graph, session.model.as_ref(), n);
+    let logits = model.logits(&Batch { images: canvas.clone(), labels }).reshape(&[n, size]);
     let known = graph.input("keep", &[n, size]);
     graph.sample_pixel(&logits, &known, &canvas.reshape(&[n, size]));
     graph.advance(&graph.clock());
     let mut runner = session.runner(&graph)?;
     session.store.write(&name, images)?;
     runner.write("keep", keep)?;
+    if let Some(class) = class {
+        runner.write("labels", &one_hot(&vec![class; n], session.model.classes()))?;
+    }
     let mut clock = None;
     for pixel in (0..size).filter(|p| keep.chunks_exact(size).any(|image| image[*p] == 0.0)) {
         if clock != Some(pixel) {

@@ -6,26 +6,30 @@ use std::io;
 use std::ops::Range;
 use std::sync::mpsc::{Receiver, channel};
 
-/// The images of each training step, in order, as the program's input `images` takes them.
+/// The images of each training step, in order, as the program's input `images` takes them, and their labels
+/// where it is told of them.
 pub(super) struct Batches(Receiver<Upload>);
 
 impl Batches {
     /// Prepares the batches of `steps`, each made of `per_step` batches of `order`, as `feed` has
-    /// room for them. The thread ends when all are taken or this is dropped.
+    /// room for them; `labelled` says whether the program takes labels. The thread ends when all are taken or this is dropped.
     pub(super) fn start(
         feed: Feed,
         split: Split,
         order: Order,
         per_step: u64,
         steps: Range<u64>,
+        labelled: bool,
     ) -> io::Result<Batches> {
         let (send, receive) = channel();
         std::thread::Builder::new().name("batches".into()).spawn(move || {
-            let mut images = Vec::new();
+            let mut bytes = Vec::new();
             for step in steps {
-                bytes(&split, &order, per_step, step, &mut images);
+                let batches = step * per_step..(step + 1) * per_step;
+                let images: Vec<u32> = batches.flat_map(|batch| order.batch(batch)).collect();
+                split.upload(images.iter().map(|i| *i as usize), labelled, &mut bytes);
                 let Some(mut upload) = feed.next() else { return };
-                if upload.fill(&images).is_err() || send.send(upload).is_err() {
+                if upload.fill(&bytes).is_err() || send.send(upload).is_err() {
                     return;
                 }
             }
@@ -39,16 +43,6 @@ impl Batches {
     }
 }
 
-/// Makes `bytes` those of a step's images.
-fn bytes(split: &Split, order: &Order, per_step: u64, step: u64, bytes: &mut Vec<u8>) {
-    bytes.clear();
-    for batch in 0..per_step {
-        for index in order.batch(step * per_step + batch) {
-            bytes.extend_from_slice(split.image(index as usize));
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,18 +53,21 @@ mod tests {
     #[test]
     fn steps_follow_the_order_and_fill_words() {
         let images: Vec<u8> = (0..30).collect();
-        let split = Split { geometry: Geometry::new(1, 1, 3), images, labels: None };
+        let split = Split { geometry: Geometry::new(1, 1, 3), images, labels: Some((100..110).collect()) };
         let order = || Order::new(10, 3, 7).unwrap();
         let g = Graph::new(Noise { seed: 0, domain: 0, clock: "clock".into() });
-        g.output("words", &g.input("images", &[5]));
+        let labelled = true;
+        g.output("words", &g.input("images", &[6]));
         let program = plan(&g.finish().unwrap(), &Options::new(None)).unwrap();
         let mut runner = Runner::new(program, &mut Store::new(Device::Cpu)).unwrap();
-        let batches = Batches::start(runner.feed("images").unwrap(), split, order(), 2, 1..20).unwrap();
+        let batches = Batches::start(runner.feed("images").unwrap(), split, order(), 2, 1..20, labelled).unwrap();
         for step in 1..20 {
             runner.run_with(batches.next().unwrap()).unwrap();
             let words = runner.read("words").unwrap();
-            let images = [2 * step, 2 * step + 1].into_iter().flat_map(|b| order().batch(b));
-            let wanted: Vec<u8> = images.flat_map(|i| (3 * i as u8)..(3 * i as u8 + 3)).chain([0, 0]).collect();
+            let images: Vec<u8> =
+                [2 * step, 2 * step + 1].into_iter().flat_map(|b| order().batch(b)).map(|i| i as u8).collect();
+            let pixels = images.iter().flat_map(|i| 3 * i..3 * i + 3);
+            let wanted: Vec<u8> = pixels.chain(images.iter().map(|i| 100 + i)).collect();
             assert_eq!(bytemuck::cast_slice::<f32, u8>(&words), wanted);
         }
         assert!(batches.next().is_none());

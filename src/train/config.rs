@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 /// The presets and their TOML, in the order they are shown.
-pub static PRESETS: [(&str, &str); 24] = [
+pub static PRESETS: [(&str, &str); 25] = [
     ("vae", include_str!("../../assets/presets/vae.toml")),
+    ("vae-conditional", include_str!("../../assets/presets/vae-conditional.toml")),
     ("vae-conv", include_str!("../../assets/presets/vae-conv.toml")),
     ("vae-conv-small", include_str!("../../assets/presets/vae-conv-small.toml")),
     ("vae-iwae", include_str!("../../assets/presets/vae-iwae.toml")),
@@ -314,6 +315,8 @@ mod tests {
         };
         assert_eq!(counts("vae"), [652_824]);
         assert_eq!(counts("vae-conv"), [134_165]);
+        // Ten more inputs to a layer of 400 on each side.
+        assert_eq!((counts("vae-conditional"), 652_824 + 2 * 10 * 400), (vec![660_824], 660_824));
         let dense = |inputs: usize, outputs: usize| inputs * outputs + outputs;
         // In, hidden, hidden, mean and log-variance; latent, hidden, hidden, out.
         let deep = |hidden: usize, latent: usize| {
@@ -422,7 +425,7 @@ mod tests {
         let e = Config::load("dcgan28").unwrap_err().to_string();
         assert!(e.starts_with("there is no preset \"dcgan28\"; did you mean dcgan-28"), "{e}");
         let e = Config::load("zzz").unwrap_err().to_string();
-        assert!(e.contains("there are vae, vae-conv"), "{e}");
+        assert!(e.contains("there are vae, vae-conditional"), "{e}");
     }
 
     #[test]

@@ -3,12 +3,16 @@
 use crate::data::{self, Binarisation, Dataset, Geometry};
 use crate::models::Model;
 
-/// The images at `source` as `model` takes them: of its geometry, and binary where that is drawn once.
+/// The images at `source` as `model` takes them: of its geometry, binary where that is drawn once, and
+/// with labels where it has classes.
 ///
 /// # Errors
-/// Those of [`data::open`].
+/// Those of [`data::open`]; labels that are missing or that the model does not know.
 pub fn images(source: &str, model: &dyn Model) -> Result<Dataset, data::Error> {
     let [channels, height, width] = model.geometry();
     let dataset = data::open(source, Some(Geometry::new(channels, height, width)))?;
+    if model.classes() > 0 {
+        dataset.require_labels(model.classes())?;
+    }
     Ok(if model.binarisation() == Binarisation::Static { dataset.binarised() } else { dataset })
 }

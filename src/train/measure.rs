@@ -68,12 +68,16 @@ pub struct Profile {
     pub timestamps: bool,
 }
 
-/// A step's images, neither zeros nor constant, as bytes.
+/// A step's images, neither zeros nor constant, and their labels, as bytes.
 fn images(session: &Session, batch: usize) -> Vec<u8> {
     let size: usize = session.model.geometry().iter().product();
     let draw = Stream { seed: 1, domain: Domain::Sample as u32, stream: 7, step: 0 };
-    let len = batch * session.model.batches_per_step() * size;
-    (0..len).map(|i| (255.0 * draw.uniform(i)) as u8).collect()
+    let n = batch * session.model.batches_per_step();
+    let mut bytes: Vec<u8> = (0..n * size).map(|i| (255.0 * draw.uniform(i)) as u8).collect();
+    if session.model.classes() > 0 {
+        bytes.extend((0..n).map(|i| (i % session.model.classes()) as u8));
+    }
+    bytes
 }
 
 /// Times at least `steps` whole steps after `warm` untimed ones, each to the end of its work on the

@@ -204,7 +204,8 @@ pub fn train(start: Start, device: Device, mut hooks: Hooks) -> Result<Outcome, 
     tuned.iter().flat_map(tune::Report::lines).for_each(|line| log.say(&line));
     let metrics = Metrics::open(&run.metrics(), session.model.losses(), step)?;
     let history = session.store.ring("history")?;
-    let batches = Batches::start(runner.feed("images")?, dataset.train, order, per_step, step..total)
+    let labelled = session.model.classes() > 0;
+    let batches = Batches::start(runner.feed("images")?, dataset.train, order, per_step, step..total, labelled)
         .map_err(RunError::io("feed", &run.path))?;
     let images = (run.config.train.batch as u64 * per_step) as f64;
     let now = Tick { wall: metrics.seconds, active: 0.0 };

@@ -2,7 +2,7 @@
 
 use crate::graph::{Graph, GraphError, Noise};
 use crate::kernels::philox::Domain;
-use crate::models::Model;
+use crate::models::{Batch, Model};
 use crate::nn::Optimizer;
 use crate::program::Source;
 
@@ -12,14 +12,11 @@ pub const HISTORY_ROWS: usize = 256;
 /// One training step of `model`: decodes the uploaded bytes, runs the model's step, records its
 /// losses in row `step % HISTORY_ROWS` of the state `history`, and advances the state `clock`.
 ///
-/// The input `images` holds `batch · batches_per_step` images [c,h,w] of bytes, four to a word.
+/// The input `images` holds `batch · batches_per_step` images and their labels, see [`Batch::uploaded`].
 pub fn train_source(model: &dyn Model, optim: &Optimizer, batch: usize, seed: u64) -> Result<Source, GraphError> {
     let g = Graph::new(Noise { seed, domain: Domain::Train as u32, clock: "clock".into() });
-    let [c, h, w] = model.geometry();
-    let n = batch * model.batches_per_step();
     g.scope("data");
-    let words = g.input("images", &[(n * c * h * w).div_ceil(4)]);
-    let images = g.decode_u8(&words, &[n, c, h, w], 1.0, 0.0);
+    let images = Batch::uploaded(&g, model, batch * model.batches_per_step());
     let losses = model.step(&images, optim);
     g.scope("record");
     let history = g.state("history", HISTORY_ROWS * losses.len(), 0, &[HISTORY_ROWS, losses.len()]);
