@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod figures;
+mod media;
 mod mixed;
 mod models;
 mod pytorch;
@@ -176,7 +177,7 @@ fn bench_times_every_shape_and_variant() {
 fn data_lists_the_known_sets() {
     let rows = limn(&["data", "list", "--json"]).good().rows();
     let names: Vec<&str> = rows.iter().filter_map(|r| r["name"].as_str()).collect();
-    assert_eq!(names, ["fashion-mini", "mnist", "fashion-mnist", "cifar10"]);
+    assert_eq!(names, ["fashion-mini", "mnist", "fashion-mnist", "cifar10", "bouncing", "drums"]);
     assert_eq!((&rows[0]["place"], &rows[0]["train"]), (&"built_in".into(), &6000.into()));
     assert!(limn(&["data", "list"]).good().out.contains("cifar10"));
     limn(&["data", "get", "mnis"]).bad(&["mnis", "mnist"]);

@@ -135,7 +135,7 @@ fn recomputation_takes_less_memory_on_every_preset() {
                 // Gradients of weights are all there is to hold.
                 "gan" | "gan-small" => 1.0,
                 // Of five critic steps none is found whose activations are worth making again.
-                "wgan" | "wgan-small" | "wgan-gp" | "wgan-gp-small" => 1.0,
+                "wgan" | "wgan-small" | "wgan-gp" | "wgan-gp-small" | "wavegan-small" => 1.0,
                 _ => 0.95,
             };
             if share > most {

@@ -27,7 +27,7 @@ impl Place {
         self.train_in(preset, preset, more)
     }
 
-    fn train_in(&self, folder: &str, preset: &str, more: &[&str]) -> PathBuf {
+    pub(super) fn train_in(&self, folder: &str, preset: &str, more: &[&str]) -> PathBuf {
         let out = self.path(folder);
         let args = ["train", preset, "--steps", "2", "--batch", "4", "--device", "cpu", "--out", text(&out)];
         limn(&[&args, more].concat()).good();

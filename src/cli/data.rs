@@ -57,7 +57,7 @@ fn list(json: bool) -> Result<(), Error> {
         };
         let counts = [e.train, e.test].map(|n| n.to_string());
         let [train, test] = counts;
-        vec![e.name.into(), train, test, e.geometry.to_string(), place, e.licence.into(), e.source.into()]
+        vec![e.name.into(), train, test, e.contents(), place, e.licence.into(), e.source.into()]
     };
     let rows: Vec<_> = std::iter::once(head).chain(entries.iter().map(row)).collect();
     term::table(&rows).iter().try_for_each(term::say)
@@ -72,7 +72,7 @@ fn object(e: &Entry) -> serde_json::Value {
     json!({
         "name": e.name, "train": e.train, "test": e.test, "channels": e.geometry.channels,
         "height": e.geometry.height, "width": e.geometry.width, "place": place, "path": path,
-        "licence": e.licence, "source": e.source,
+        "contents": e.contents(), "licence": e.licence, "source": e.source,
     })
 }
 

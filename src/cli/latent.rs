@@ -54,7 +54,7 @@ pub fn latent(args: &LatentArgs) -> Result<(), Error> {
         View::Reconstruct => (space.reconstruct(&mut session, &run)?, PAIRS, "reconstruct"),
     };
     let out = args.out.clone().unwrap_or_else(|| run.path.join(format!("{name}.png")));
-    Grid { images: &images, geometry: session.model.geometry(), columns }.save(&out)?;
+    Grid { images: &images, geometry: session.model.geometry(), columns }.save_medium(session.model.medium(), &out)?;
     term::say(format!("{name}: {}", out.display()))
 }
 

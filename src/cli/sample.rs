@@ -50,9 +50,11 @@ pub fn sample(args: &SampleArgs) -> Result<(), Error> {
         let images = sample::samples(&mut session, n, args.class, args.seed, drawing)?;
         return neighbours(&run, &mut session, &images, k as usize, &out);
     }
-    picture(&mut session, n, args.class, args.seed, drawing, &out).map_err(|e| Error::new(e.to_string()))?;
+    let beside =
+        picture(&mut session, n, args.class, args.seed, drawing, &out).map_err(|e| Error::new(e.to_string()))?;
     let averaged = if session.weights == Weights::Averaged { ", with averaged weights" } else { "" };
-    term::say(format!("{n} samples after {step} training steps{averaged}: {}", out.display()))
+    let beside = beside.map(|path| format!(", {}", path.display())).unwrap_or_default();
+    term::say(format!("{n} samples after {step} training steps{averaged}: {}{beside}", out.display()))
 }
 
 /// Each image and then its nearest training images in a row, and how near they are. Where they are much nearer than
@@ -67,7 +69,7 @@ fn neighbours(run: &RunDir, session: &mut Session, images: &[f32], k: usize, out
         [image, &data.train.gather(&indices, 0.0, 1.0)].concat()
     };
     let rows: Vec<f32> = std::iter::zip(images.chunks(size), &found).flat_map(row).collect();
-    Grid { images: &rows, geometry, columns: k + 1 }.save(out)?;
+    Grid { images: &rows, geometry, columns: k + 1 }.save_medium(session.model.medium(), out)?;
     let n = found.len();
     let unseen: Vec<u32> = (0..n.min(data.test.len()) as u32).collect();
     let beside = eval::nearest(session, &data.test.gather(&unseen, 0.0, 1.0), &data.train, 1)?;

@@ -16,7 +16,8 @@ pub struct TrainArgs {
     /// Go on with the run in this folder, where it stopped
     #[arg(long, value_name = "DIR", conflicts_with_all = ["what", "data", "batch", "seed", "out", "set"])]
     resume: Option<PathBuf>,
-    /// Dataset: builtin, mnist, fashion-mnist, cifar10, an IDX or CIFAR-10 file, or a folder of images
+    /// Dataset: builtin, mnist, fashion-mnist, cifar10, an IDX or CIFAR-10 file, or a folder of images;
+    /// for films bouncing or a folder of GIFs or numbered frames, for sounds drums or a folder of WAV files
     #[arg(long, value_name = "D")]
     data: Option<String>,
     /// Training steps
@@ -69,8 +70,9 @@ pub fn train(args: &TrainArgs) -> Result<(), Error> {
         term::note(format!("Ctrl-C will end training at once: {error}"));
     }
     let seed = settings.seed;
-    let mut sampler =
-        |session: &mut Session, n: usize, path: &Path| picture(session, n, None, seed, Drawing::Cached, path);
+    let mut sampler = |session: &mut Session, n: usize, path: &Path| {
+        picture(session, n, None, seed, Drawing::Cached, path).map(|_| ())
+    };
     let mut tuner = tune::tuner(args.tune, &device);
     let mut measure = |session: &mut Session, batch| tune::tune(session, batch, tuner.as_mut());
     let tune: &mut train::Tune = &mut measure;
@@ -104,7 +106,7 @@ fn interrupt() {
 }
 
 /// Samples in one picture, the same noise every time, so that pictures can be compared: of one class, or
-/// without one of each class a column, if the model has classes.
+/// without one of each class a column, if the model has classes. Says where films or sounds are beside it.
 pub(super) fn picture(
     session: &mut Session,
     n: usize,
@@ -112,13 +114,14 @@ pub(super) fn picture(
     seed: u64,
     drawing: Drawing,
     path: &Path,
-) -> Result<(), Box<dyn std::error::Error>> {
+) -> Result<Option<PathBuf>, Box<dyn std::error::Error>> {
     let images = sample::samples(session, n, class, seed, drawing)?;
     let columns = match session.model.classes() {
         classes if classes > 0 && class.is_none() => classes,
         _ => (n as f64).sqrt().ceil() as usize,
     };
-    Ok(Grid { images: &images, geometry: session.model.geometry(), columns }.save(path)?)
+    let grid = Grid { images: &images, geometry: session.model.geometry(), columns };
+    Ok(grid.save_medium(session.model.medium(), path)?)
 }
 
 /// What there is now, and what to do with it.

@@ -166,8 +166,41 @@ pub enum Error {
         folder: PathBuf,
     },
 
+    /// A folder without any film or sound.
+    #[error("{} holds no {what}; limn looks for {looked_for} in it and in its direct sub-folders", folder.display())]
+    NoFiles {
+        /// The folder.
+        folder: PathBuf,
+        /// "films" or "sounds".
+        what: &'static str,
+        /// Which files count.
+        looked_for: &'static str,
+    },
+
+    /// A file where a folder of films or sounds is wanted.
+    #[error("{} is a file; this model takes {wants}: give the folder that holds them", path.display())]
+    NotAFolder {
+        /// The file.
+        path: PathBuf,
+        /// "films" or "sounds".
+        wants: &'static str,
+    },
+
+    /// A known set that a model cannot take.
+    #[error("{name} holds {holds} and this takes {wants}; {hint}")]
+    WrongMedium {
+        /// The set.
+        name: &'static str,
+        /// What is in it.
+        holds: &'static str,
+        /// What is wanted.
+        wants: &'static str,
+        /// What would do.
+        hint: &'static str,
+    },
+
     /// A folder none of whose images can be read.
-    #[error("none of the {count} images in {} can be read; the first, {first}", folder.display())]
+    #[error("none of the {count} files in {} can be used; the first, {first}", folder.display())]
     AllUnreadable {
         /// The folder.
         folder: PathBuf,

@@ -9,6 +9,8 @@ use super::{Error, Geometry, Source, geometry};
 
 /// Unreadable images that are named one by one; the others are only counted.
 const NAMED: usize = 20;
+/// Extensions of the files that are read.
+pub(super) const PICTURES: &[&str] = &["png", "jpg", "jpeg", "webp"];
 /// Bytes one decoded image may take. A small file can claim to be a huge picture, and several are
 /// decoded at once.
 const MAX_DECODED: u64 = 256 << 20;
@@ -51,7 +53,7 @@ fn decode(path: &Path) -> Result<DynamicImage, Error> {
 /// Reads all images of `folder` and of its direct sub-folders, in the order of their names.
 /// Those that cannot be read are left out and named in the warnings.
 pub(super) fn load(folder: &Path, wanted: Option<Geometry>) -> Result<Source, Error> {
-    let paths = find(folder)?;
+    let paths = find(folder, PICTURES)?;
     if paths.is_empty() {
         return Err(Error::NoImages { folder: folder.into() });
     }
@@ -105,7 +107,7 @@ fn first_readable(paths: &[PathBuf], wanted: Option<Geometry>) -> Result<(Geomet
 
 /// Splits the readable images into training and test. A tenth (at most 1000) is held out, taken
 /// evenly from all of them: the last files of a folder sorted by name are often all of one class.
-fn spread(good: &[usize]) -> (Vec<usize>, Vec<usize>) {
+pub(super) fn spread(good: &[usize]) -> (Vec<usize>, Vec<usize>) {
     let (n, held) = (good.len(), super::held_out(good.len()));
     // Image k is held out where floor(k * held / n) steps up.
     let (test, train): (Vec<_>, Vec<_>) = (0..n).partition(|k| (k + 1) * held / n > k * held / n);
@@ -126,12 +128,17 @@ fn warnings(folder: &Path, tried: usize, results: Vec<Result<(), Error>>) -> Vec
         .collect()
 }
 
-fn find(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+/// The files with one of these extensions in a folder and in its direct sub-folders, in the order of their paths.
+pub(super) fn find(folder: &Path, extensions: &[&str]) -> Result<Vec<PathBuf>, Error> {
+    let fits = |path: &PathBuf| {
+        let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
+        extensions.iter().any(|e| extension.eq_ignore_ascii_case(e)) && path.is_file()
+    };
     let mut found = Vec::new();
     for path in entries(folder)? {
         if path.is_dir() {
-            found.extend(entries(&path)?.into_iter().filter(|p| is_image(p)));
-        } else if is_image(&path) {
+            found.extend(entries(&path)?.into_iter().filter(fits));
+        } else if fits(&path) {
             found.push(path);
         }
     }
@@ -149,11 +156,6 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, Error> {
         }
     }
     Ok(paths)
-}
-
-fn is_image(path: &Path) -> bool {
-    let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
-    ["png", "jpg", "jpeg", "webp"].iter().any(|e| extension.eq_ignore_ascii_case(e)) && path.is_file()
 }
 
 /// Whether a file begins like one of the image formats limn reads.

@@ -9,6 +9,9 @@ use super::Error;
 /// The largest side limn handles, in pixels.
 const MAX_SIDE: usize = 4096;
 
+/// The largest width of an image of one row, such as a sound is.
+const MAX_ROW: usize = 65_536;
+
 /// Channels, height and width of one image. Stored planar: all of channel 0, then channel 1, ...
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Geometry {
@@ -31,10 +34,10 @@ impl Geometry {
         self.channels.saturating_mul(self.height).saturating_mul(self.width)
     }
 
-    /// Refuses channels other than 1 and 3, and sides of 0 or over 4096 ([`Error::BadGeometry`]).
+    /// Refuses channels other than 1 and 3, and sides of 0 or over 4096 (65536 for a single row) ([`Error::BadGeometry`]).
     pub fn check(self) -> Result<Self, Error> {
-        let sides = 1..=MAX_SIDE;
-        let fine = matches!(self.channels, 1 | 3) && sides.contains(&self.height) && sides.contains(&self.width);
+        let (sides, widest) = (1..=MAX_SIDE, if self.height == 1 { MAX_ROW } else { MAX_SIDE });
+        let fine = matches!(self.channels, 1 | 3) && sides.contains(&self.height) && (1..=widest).contains(&self.width);
         if fine { Ok(self) } else { Err(Error::BadGeometry(self)) }
     }
 

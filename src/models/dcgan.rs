@@ -3,6 +3,7 @@
 
 use super::adversarial::{self, Game, Penalty, Players};
 use super::{Batch, Family, LatentModel, Metric, Model, positive};
+use crate::data::Medium;
 use crate::graph::Var;
 use crate::nn::{Mode, Network, NetworkBuilder, Numbering, Optimizer, Sequence, Sequential};
 use crate::ops::ConvSpec;
@@ -30,6 +31,9 @@ pub struct DcganConfig {
     pub image: usize,
     /// Channels of the images.
     pub channels: usize,
+    /// Frames of a film, which are channels to the networks; 1 for pictures. A film's frames lie one below the other.
+    #[serde(default = "super::one")]
+    pub frames: usize,
     /// Channels of the discriminator's first layer; every stage doubles them.
     pub width: usize,
     /// Latent dimensions.
@@ -57,7 +61,7 @@ const SLOPE: f32 = 0.2;
 impl Dcgan {
     /// The networks, or a sentence about a size that makes no sense.
     pub fn new(c: &DcganConfig) -> Result<Dcgan, String> {
-        positive(&[("channels", c.channels), ("width", c.width), ("latent", c.latent)])?;
+        positive(&[("channels", c.channels), ("frames", c.frames), ("width", c.width), ("latent", c.latent)])?;
         if let Some(fault) = c.game.fault() {
             return Err(fault);
         }
@@ -78,6 +82,13 @@ impl Dcgan {
     }
 }
 
+impl DcganConfig {
+    /// Channels that the networks make and see: those of all frames.
+    fn planes(&self) -> usize {
+        self.channels * self.frames
+    }
+}
+
 /// The convolution every stage halves or doubles its image with.
 fn stage() -> ConvSpec {
     ConvSpec::new(2, 1)
@@ -91,14 +102,14 @@ fn generator_64(net: &mut NetworkBuilder, cfg: &DcganConfig) -> Sequential {
     for wide in [8 * c, 4 * c, 2 * c] {
         layers = layers.conv_transpose(wide, wide / 2, 4, stage(), false).batch_norm(wide / 2).relu();
     }
-    layers.conv_transpose(c, cfg.channels, 4, stage(), false).tanh().build()
+    layers.conv_transpose(c, cfg.planes(), 4, stage(), false).tanh().build()
 }
 
 /// The generator's mirror; no batch norm at its input.
 fn discriminator_64(net: &mut NetworkBuilder, cfg: &DcganConfig) -> Sequential {
     let c = cfg.width;
     let mut layers = start(net, cfg);
-    layers = layers.conv(cfg.channels, c, 4, stage(), false).leaky_relu(SLOPE);
+    layers = layers.conv(cfg.planes(), c, 4, stage(), false).leaky_relu(SLOPE);
     for narrow in [c, 2 * c, 4 * c] {
         layers = narrower(layers, cfg, narrow);
     }
@@ -137,7 +148,7 @@ fn generator_small(net: &mut NetworkBuilder, cfg: &DcganConfig) -> Sequential {
         layers = layers.conv_transpose(wide, wide / 2, 4, stage(), false).batch_norm(wide / 2).relu();
         wide /= 2;
     }
-    layers.conv_transpose(cfg.width, cfg.channels, 4, stage(), true).tanh().build()
+    layers.conv_transpose(cfg.width, cfg.planes(), 4, stage(), true).tanh().build()
 }
 
 /// The generator's mirror, ending in one linear unit.
@@ -145,7 +156,7 @@ fn discriminator_small(net: &mut NetworkBuilder, cfg: &DcganConfig) -> Sequentia
     let (side, times) = smallest(cfg);
     let mut narrow = cfg.width;
     let mut layers = start(net, cfg);
-    layers = layers.conv(cfg.channels, narrow, 4, stage(), true).leaky_relu(SLOPE);
+    layers = layers.conv(cfg.planes(), narrow, 4, stage(), true).leaky_relu(SLOPE);
     while narrow < times * cfg.width {
         layers = narrower(layers, cfg, narrow);
         narrow *= 2;
@@ -163,7 +174,8 @@ impl Players for Dcgan {
     }
 
     fn prepare(&self, images: &Var) -> Var {
-        images.mul_scalar(2.0).add_scalar(-1.0)
+        let (n, side) = (images.shape()[0], self.config.image);
+        images.reshape(&[n, self.config.planes(), side, side]).mul_scalar(2.0).add_scalar(-1.0)
     }
 
     fn generate(&self, z: &Var, mode: Mode) -> Var {
@@ -182,7 +194,14 @@ impl Model for Dcgan {
     }
 
     fn geometry(&self) -> [usize; 3] {
-        [self.config.channels, self.config.image, self.config.image]
+        [self.config.channels, self.config.frames * self.config.image, self.config.image]
+    }
+
+    fn medium(&self) -> Medium {
+        match self.config.frames {
+            1 => Medium::Pictures,
+            frames => Medium::Films { frames },
+        }
     }
 
     fn losses(&self) -> &'static [&'static str] {
@@ -216,7 +235,8 @@ impl LatentModel for Dcgan {
     }
 
     fn decode(&self, z: &Var, _: Option<&Var>) -> Var {
-        self.generate(z, Mode::Eval).mul_scalar(0.5).add_scalar(0.5)
+        let [c, h, w] = self.geometry();
+        self.generate(z, Mode::Eval).mul_scalar(0.5).add_scalar(0.5).reshape(&[z.shape()[0], c, h, w])
     }
 
     fn encode(&self, _: &Batch) -> Option<Var> {

@@ -12,6 +12,7 @@ mod prior;
 mod vae;
 mod vae_conv;
 mod variational;
+mod wavegan;
 
 pub use adversarial::{AdversarialLoss, Augmentation, Game, Judged, Penalty};
 pub use autoencoder::{Autoencoder, AutoencoderConfig};
@@ -23,8 +24,9 @@ pub use pixelcnn::{PixelCnn, PixelCnnConfig};
 pub use prior::Prior;
 pub use vae::{Activation, Vae, VaeConfig};
 pub use vae_conv::{VaeConv, VaeConvConfig};
+pub use wavegan::{WaveGan, WaveGanConfig};
 
-use crate::data::Binarisation;
+use crate::data::{Binarisation, Medium};
 use crate::graph::Var;
 use crate::nn::{Network, Optimizer};
 use serde::{Deserialize, Serialize};
@@ -43,6 +45,8 @@ pub enum ModelConfig {
     Gan(GanConfig),
     /// Deep convolutional GAN.
     Dcgan(DcganConfig),
+    /// Deep convolutional GAN of waveforms.
+    Wavegan(WaveGanConfig),
     /// Masked convolutions over pixels.
     Pixelcnn(PixelCnnConfig),
 }
@@ -56,6 +60,7 @@ impl ModelConfig {
             ModelConfig::VaeConv(c) => Box::new(VaeConv::new(c)?),
             ModelConfig::Gan(c) => Box::new(Gan::new(c)?),
             ModelConfig::Dcgan(c) => Box::new(Dcgan::new(c)?),
+            ModelConfig::Wavegan(c) => Box::new(WaveGan::new(c)?),
             ModelConfig::Pixelcnn(c) => Box::new(PixelCnn::new(c)?),
         })
     }
@@ -84,6 +89,11 @@ pub trait Model {
     /// How many classes its images have, which it is told of each; 0 for a model that does not ask.
     fn classes(&self) -> usize {
         0
+    }
+
+    /// What these images are.
+    fn medium(&self) -> Medium {
+        Medium::Pictures
     }
 
     /// Names of what [`Model::step`] returns.

@@ -228,9 +228,18 @@ impl Sequence<'_> {
     }
 
     /// Convolution with a square kernel.
-    pub fn conv(mut self, inputs: usize, outputs: usize, kernel: usize, spec: ConvSpec, bias: bool) -> Self {
-        let taps = kernel * kernel;
-        let shape = [outputs, inputs, kernel, kernel];
+    pub fn conv(self, inputs: usize, outputs: usize, kernel: usize, spec: ConvSpec, bias: bool) -> Self {
+        self.conv_with([outputs, inputs, kernel, kernel], spec, bias)
+    }
+
+    /// Convolution along rows.
+    pub fn conv_1d(self, inputs: usize, outputs: usize, kernel: usize, spec: ConvSpec, bias: bool) -> Self {
+        self.conv_with([outputs, inputs, 1, kernel], spec, bias)
+    }
+
+    fn conv_with(mut self, shape: [usize; 4], spec: ConvSpec, bias: bool) -> Self {
+        let [outputs, inputs, kh, kw] = shape;
+        let taps = kh * kw;
         let (w, b) = self.weights(&shape, [inputs * taps, outputs * taps], bias);
         self.push(Layer::Conv { w, b, spec })
     }
@@ -247,8 +256,17 @@ impl Sequence<'_> {
 
     /// Transposed convolution with a square kernel.
     pub fn conv_transpose(self, inputs: usize, outputs: usize, kernel: usize, spec: ConvSpec, bias: bool) -> Self {
-        let taps = kernel * kernel;
-        let shape = [inputs, outputs, kernel, kernel];
+        self.conv_transpose_with([inputs, outputs, kernel, kernel], spec, bias)
+    }
+
+    /// Transposed convolution along rows.
+    pub fn conv_transpose_1d(self, inputs: usize, outputs: usize, kernel: usize, spec: ConvSpec, bias: bool) -> Self {
+        self.conv_transpose_with([inputs, outputs, 1, kernel], spec, bias)
+    }
+
+    fn conv_transpose_with(self, shape: [usize; 4], spec: ConvSpec, bias: bool) -> Self {
+        let [inputs, outputs, kh, kw] = shape;
+        let taps = kh * kw;
         // PyTorch counts the fan of a transposed convolution by the axes of its weight.
         let (w, b) = self.net.weights(&self.name(), &shape, outputs, [outputs * taps, inputs * taps], bias);
         self.push(Layer::ConvTranspose { w, b, spec })

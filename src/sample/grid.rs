@@ -1,5 +1,6 @@
 //! Images side by side in one PNG.
 
+use crate::data::expanded;
 use image::{ImageFormat, Rgb, RgbImage};
 use std::path::{Path, PathBuf};
 
@@ -8,15 +9,17 @@ use std::path::{Path, PathBuf};
 #[error("the picture {path} could not be saved: {reason}")]
 pub struct PictureError {
     /// The file.
-    path: PathBuf,
+    pub(super) path: PathBuf,
     /// Why.
-    reason: String,
+    pub(super) reason: String,
 }
 
 /// Space between images, in pixels of the picture.
 const GAP: u32 = 2;
 /// What shows between images.
 const BACKGROUND: Rgb<u8> = Rgb([48, 48, 52]);
+/// Width and height of a waveform.
+const WAVEFORM: [u32; 2] = [256, 56];
 /// Small images are enlarged by whole factors until their side is at least this.
 const SIDE: usize = 56;
 
@@ -33,6 +36,9 @@ pub struct Grid<'a> {
 impl Grid<'_> {
     /// The grid as a picture. Values outside [0, 1] saturate; NaN shows as magenta.
     pub fn render(&self) -> RgbImage {
+        if self.geometry[1] == 1 && self.geometry[2] > 1 {
+            return self.waveforms();
+        }
         let [c, h, w] = self.geometry;
         let n = self.images.len() / (c * h * w).max(1);
         let columns = self.columns.clamp(1, n.max(1));
@@ -48,6 +54,32 @@ impl Grid<'_> {
                     let pixel = Rgb([at(0), at(1), at(2)].map(level));
                     let pixel = if at(0).is_nan() { Rgb([255, 0, 255]) } else { pixel };
                     picture.put_pixel(left + x as u32, top + y as u32, pixel);
+                }
+            }
+        }
+        picture
+    }
+
+    /// Images of one row are sounds: each a bar from the least to the greatest amplitude for every column of its cell.
+    fn waveforms(&self) -> RgbImage {
+        let len = self.geometry[2];
+        let n = self.images.len() / len;
+        let columns = self.columns.clamp(1, n.max(1));
+        let (wide, tall) = (WAVEFORM[0] + GAP, WAVEFORM[1] + GAP);
+        let rows = n.div_ceil(columns) as u32;
+        let mut picture = RgbImage::from_pixel(columns as u32 * wide + GAP, rows * tall + GAP, BACKGROUND);
+        for (k, sound) in self.images.chunks_exact(len).enumerate() {
+            let (left, top) = ((k % columns) as u32 * wide + GAP, (k / columns) as u32 * tall + GAP);
+            for x in 0..WAVEFORM[0] {
+                let at = |x: u32| (x as usize * len / WAVEFORM[0] as usize).min(len - 1);
+                let part = &sound[at(x)..at(x + 1).max(at(x) + 1)];
+                let row = |v: f32| ((1.0 - expanded(v)) * 0.5 * (WAVEFORM[1] - 1) as f32).round() as u32;
+                let (least, most) = part.iter().fold((1.0f32, 0.0f32), |(a, b), v| (a.min(*v), b.max(*v)));
+                let broken = part.iter().any(|v| v.is_nan());
+                for y in 0..WAVEFORM[1] {
+                    let inside = (row(most)..=row(least)).contains(&y);
+                    let level = if broken { Rgb([255, 0, 255]) } else { Rgb([if inside { 255 } else { 0 }; 3]) };
+                    picture.put_pixel(left + x, top + y, level);
                 }
             }
         }
@@ -95,6 +127,17 @@ mod tests {
         assert_eq!(picture.get_pixel(68, 2).0, [255, 255, 255]);
         assert_eq!(picture.get_pixel(2, 68).0, [255, 0, 255]);
         assert_eq!(*picture.get_pixel(68, 68), BACKGROUND);
+    }
+
+    #[test]
+    fn sounds_are_waveforms() {
+        let mut images = vec![0.5; 3 * 1024];
+        images[512] = 1.0;
+        images[2048] = f32::NAN;
+        let picture = Grid { images: &images, geometry: [1, 1, 1024], columns: 2 }.render();
+        assert_eq!(picture.dimensions(), (2 * 258 + 2, 2 * 58 + 2));
+        assert_eq!((picture.get_pixel(2, 2).0, picture.get_pixel(2 + 128, 2).0), ([0; 3], [255; 3]));
+        assert_eq!((picture.get_pixel(2, 2 + 28).0, picture.get_pixel(2, 60).0), ([255; 3], [255, 0, 255]));
     }
 
     #[test]

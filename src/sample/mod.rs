@@ -5,6 +5,7 @@ mod cached;
 mod classes;
 mod grid;
 mod latent;
+mod medium;
 mod pixels;
 
 pub use cached::refusal;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 /// The presets and their TOML, in the order they are shown.
-pub static PRESETS: [(&str, &str); 25] = [
+pub static PRESETS: [(&str, &str); 27] = [
     ("vae", include_str!("../../assets/presets/vae.toml")),
     ("vae-conditional", include_str!("../../assets/presets/vae-conditional.toml")),
     ("vae-conv", include_str!("../../assets/presets/vae-conv.toml")),
@@ -34,6 +34,8 @@ pub static PRESETS: [(&str, &str); 25] = [
     ("wgan-gp-small", include_str!("../../assets/presets/wgan-gp-small.toml")),
     ("lsgan", include_str!("../../assets/presets/lsgan.toml")),
     ("lsgan-small", include_str!("../../assets/presets/lsgan-small.toml")),
+    ("wavegan-small", include_str!("../../assets/presets/wavegan-small.toml")),
+    ("frames-small", include_str!("../../assets/presets/frames-small.toml")),
     ("pixelcnn", include_str!("../../assets/presets/pixelcnn.toml")),
     ("pixelcnn-small", include_str!("../../assets/presets/pixelcnn-small.toml")),
 ];
@@ -339,6 +341,26 @@ mod tests {
         assert_eq!(counts("gan"), gan(1200, 240));
         assert_eq!(counts("gan"), [2_503_984, 1_231_441]);
         assert_eq!(counts("gan-small"), gan(400, 80));
+        // Kernels of 25 taps, from 16 samples to 16,384 in the paper's size; all layers with a bias.
+        let wavegan = |d: usize, stages: u32| {
+            let widest = d << (stages - 1);
+            let between: usize = (1..stages).map(|k| (widest >> (k - 1)) * (widest >> k) * 25).sum();
+            let (made, seen): (usize, usize) =
+                ((1..stages).map(|k| widest >> k).sum(), (1..stages).map(|k| d << k).sum());
+            [linear(100, 16 * widest) + between + made + 25 * d + 1, 26 * d + between + seen + linear(16 * widest, 1)]
+        };
+        assert_eq!(counts("wavegan-small"), wavegan(8, 4));
+        let mut paper = Config::preset("wavegan-small").unwrap();
+        paper.set_all(&["model.length=16384", "model.rate=16000", "model.width=64"]).unwrap();
+        let paper: Vec<usize> = paper.model.build().unwrap().networks().iter().map(|n| n.count()).collect();
+        assert_eq!(paper, wavegan(64, 5));
+        // 32x32 pixels of eight frames: three stages between 4x4 planes of 4c channels and eight of the frames.
+        let frames = |c: usize, t: usize| {
+            let between = (4 * c * 2 * c + 2 * c * c) * 16;
+            let generator = 100 * 64 * c + between + 2 * (4 * c + 2 * c + c) + c * t * 16 + t;
+            [generator, t * c * 16 + c + between + 2 * (2 * c + 4 * c) + linear(64 * c, 1)]
+        };
+        assert_eq!(counts("frames-small"), frames(32, 8));
         // Without batch norm the second convolution has a bias, and nothing has a scale.
         let dcgan = |c: usize, normed: bool| {
             let generator = 100 * 98 * c + 2 * 2 * c + 2 * c * c * 16 + 2 * c + c * 16 + 1;

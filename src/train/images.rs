@@ -7,10 +7,10 @@ use crate::models::Model;
 /// with labels where it has classes.
 ///
 /// # Errors
-/// Those of [`data::open`]; labels that are missing or that the model does not know.
+/// Those of [`data::open_medium`]; labels that are missing or that the model does not know.
 pub fn images(source: &str, model: &dyn Model) -> Result<Dataset, data::Error> {
     let [channels, height, width] = model.geometry();
-    let dataset = data::open(source, Some(Geometry::new(channels, height, width)))?;
+    let dataset = data::open_medium(source, Geometry::new(channels, height, width), model.medium())?;
     if model.classes() > 0 {
         dataset.require_labels(model.classes())?;
     }

@@ -296,7 +296,7 @@ fn introduce(log: &mut Log, run: &RunDir, session: &Session, dataset: &Dataset, 
         session.model.parameters(),
         dataset.name,
         dataset.train.len(),
-        dataset.geometry(),
+        session.model.medium().describe(dataset.geometry()),
         t.batch,
         session.store.device().name(),
     );
