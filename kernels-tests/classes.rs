@@ -10,7 +10,8 @@ use limn::sample::{self, Drawing};
 use limn::train::{Config, Session, images, pack};
 
 /// What makes the conditional VAE small.
-const TINY: [&str; 5] = ["model.classes=10", "model.hidden=48", "model.latent=2", "train.batch=32", "optim.lr=0.003"];
+const TINY: [&str; 6] =
+    ["model.classes=10", "model.hidden=48", "model.latent=2", "model.beta=100", "train.batch=32", "optim.lr=0.003"];
 
 fn builtin() -> Dataset {
     limn::data::open("builtin", Some(Geometry::new(1, 28, 28))).expect("the built-in set")
@@ -43,9 +44,31 @@ fn labels_ride_behind_the_pixels_and_come_out_as_rows_with_a_one() {
 
 #[test]
 fn a_conditional_vae_draws_the_class_it_is_asked_for() {
+    // Its codes cost so much that they say nothing: what it knows of an image is its label.
     let (mut session, losses) = trained("vae", &TINY, 400);
-    assert!(losses[399][0] < 0.6 * losses[0][0], "it learns");
+    assert!(losses[399][0] < 0.7 * losses[0][0], "it learns");
     let test = builtin().test;
+    let mut means = vec![vec![0.0f32; 784]; 10];
+    for i in 0..test.len() {
+        let mean = &mut means[usize::from(test.label(i).expect("a label"))];
+        std::iter::zip(mean, test.image(i)).for_each(|(m, b)| *m += f32::from(*b) / 255.0);
+    }
+    let counts: Vec<f32> =
+        (0..10).map(|c| (0..test.len()).filter(|i| test.label(*i) == Some(c)).count() as f32).collect();
+    std::iter::zip(&mut means, counts).for_each(|(mean, n)| mean.iter_mut().for_each(|m| *m /= n));
+    let far = |a: &[f32], b: &[f32]| std::iter::zip(a, b).map(|(a, b)| (a - b).powi(2)).sum::<f32>();
+    let nearest = |image: &[f32]| (0..10).min_by(|a, b| far(image, &means[*a]).total_cmp(&far(image, &means[*b])));
+    let labels = sample::labels(session.model.as_ref(), 10, None).expect("labels");
+    assert_eq!(labels, (0..10).collect::<Vec<u8>>());
+    // The mean over the prior of what is decoded for a class is nearest to that class's mean.
+    let n = 60;
+    let z = sample::prior(Prior::Normal, n, 2, 5);
+    let mean_of = |session: &mut Session, class: u8| {
+        let drawn = sample::decode(session, &z, &vec![class; n]).expect("images");
+        (0..784).map(|p| drawn.iter().skip(p).step_by(784).sum::<f32>() / n as f32).collect::<Vec<f32>>()
+    };
+    let right = (0..10u8).filter(|c| nearest(&mean_of(&mut session, *c)) == Some(usize::from(*c))).count();
+    assert!(right >= 8, "{right} of 10 classes look like themselves");
     let drawn = sample::samples(&mut session, 4, Some(7), 0, Drawing::Cached).expect("images");
     let z = sample::prior(Prior::Normal, 4, 2, 0);
     assert_eq!(drawn, sample::decode(&mut session, &z, &[7; 4]).expect("images"));

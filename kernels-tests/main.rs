@@ -14,6 +14,7 @@ mod kill;
 mod latent;
 mod layout;
 mod mixed;
+mod mixture;
 mod philox;
 mod programs;
 mod random_graphs;

@@ -76,6 +76,9 @@ fn resumed_and_repeated_runs_are_bitwise_equal() {
             &["model.width=2", "model.latent=3", "train.sample_every=1", "model.discriminator_norm=spectral"],
         ),
         config("gan", &["model.hidden=4", "model.units=3", "train.sample_every=1", "optim.momentum_steps=5"]),
+        config("vae-conditional", &["model.hidden=8", "model.latent=2", "train.sample_every=1"]),
+        // It stops in the middle of passes.
+        config("gmm", &["model.components=3", "train.sample_every=1", "optim.batches=2"]),
     ];
     for config in models {
         let dir = tempfile::tempdir().expect("a folder");

@@ -92,7 +92,15 @@ fn apart(config: Config, seed: u64) -> (f64, f64) {
     // Adam's first step has every gradient's sign and nothing of its size, so an update of the
     // discriminator would blow rounding up before the generator sees it. Plain descent does not,
     // and its momentum after one step is the gradient.
-    let mut config = Config { optim: OptimConfig::sgd(1e-6, 1.0, 0.9), ..config };
+    let descends = config.optimizer().em().is_none();
+    let mut config = match descends {
+        true => Config { optim: OptimConfig::sgd(1e-6, 1.0, 0.9), ..config },
+        false => config,
+    };
+    if !descends {
+        // A mixture's first means are images of the batch.
+        config.set("model.components=2").expect("a setting");
+    }
     if config.model.build().expect("a model").batches_per_step() > 2 {
         // A third step of the critic is like the second.
         config.set("model.discriminator_steps=2").expect("a setting");
@@ -102,7 +110,7 @@ fn apart(config: Config, seed: u64) -> (f64, f64) {
     let (on_gpu, losses) = train(&config, gpu(), batch, 1);
     let (on_cpu, want) = train(&config, Device::Twins, batch, 1);
     let gradients = on_cpu.model.networks().into_iter().map(|net| {
-        let state = format!("{}.momentum", net.name);
+        let state = if descends { format!("{}.momentum", net.name) } else { net.params_state() };
         let read = |session: &Session| session.store.read(&state).expect("a moment");
         let want = read(&on_cpu);
         assert!(want.iter().any(|v| *v != 0.0), "{name}: {state} is all zeros");

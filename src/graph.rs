@@ -43,6 +43,9 @@ pub enum GraphError {
         /// `first` or `second`.
         order: &'static str,
     },
+    /// An optimiser, or a setting of it, that the model cannot be trained with.
+    #[error("{0}")]
+    Rule(&'static str),
     /// Parameters changed between a forward pass and its gradient.
     #[error("the gradient of {op} was asked for after its operand {state} had been updated; take gradients first")]
     Stale {

@@ -329,7 +329,8 @@ fn classes_are_asked_for_by_number() {
     on_cpu(&["eval", text(&run), "--images", "10"]).good();
     on_cpu(&["sample", text(&place.vae()), "--class", "1"]).bad(&["--class 1", "not told classes"]);
     let train = |more: &[&str]| {
-        let args = ["train", "vae-conditional", "--steps", "1", "--out", text(&out)];
+        let refused = place.path("refused");
+        let args = ["train", "vae-conditional", "--steps", "1", "--out", text(&refused)];
         on_cpu(&[&args, more].concat())
     };
     train(&["--set", "model.classes=4"]).bad(&["of class 9", "set model.classes=10 or more"]);
@@ -338,4 +339,67 @@ fn classes_are_asked_for_by_number() {
         image::RgbImage::new(28, 28).save(place.path(name)).expect("a picture");
     }
     train(&["--data", text(&place.path("pictures")), "--batch", "1"]).bad(&["have no labels", "model.classes=0"]);
+}
+
+#[test]
+fn a_mixture_is_trained_drawn_and_looked_at() {
+    let place = Place::new();
+    let tiny = ["--set", "model.components=4", "--set", "train.samples=4"];
+    let run = place.train("gmm-small", &tiny);
+    assert!(std::fs::read_to_string(run.join("config.toml")).expect("settings").contains("batches = 1500"));
+    on_cpu(&["sample", text(&run), "--n", "4"]).good();
+    let call = on_cpu(&["latent", text(&run), "components"]).good();
+    assert!(call.out.contains("4 components, of "), "{}", call.out);
+    assert_eq!(picture(&run.join("components.png")), (2 * 58 + 2, 2 * 58 + 2));
+    on_cpu(&["latent", text(&run), "manifold"]).bad(&["latent DIR components"]);
+    on_cpu(&["latent", text(&place.vae()), "components"]).bad(&["only mixtures", "gmm"]);
+    on_cpu(&["complete", text(&run), "--images", "test"]).bad(&["pixel by pixel"]);
+    let rows = on_cpu(&["eval", text(&run), "--images", "9", "--json"]).good().rows();
+    assert_eq!((rows.len(), &rows[0]["name"]), (1, &"nll".into()));
+    on_cpu(&["eval", text(&run), "--metric", "log-p"]).bad(&["it has nll"]);
+    on_cpu(&["plan", "gmm-small", "--json"]).good();
+    for (setting, words) in [
+        ("model.components=5", "train.batch = 4 must be at least model.components = 5"),
+        ("optim.kind=adam", "set optim.kind=em"),
+        ("train.ema=0.9", "set train.ema=0"),
+    ] {
+        let out = place.path("refused");
+        let args = ["train", "gmm-small", "--batch", "4", "--set", "model.components=4", "--set", setting];
+        on_cpu(&[&args[..], &["--out", text(&out)]].concat()).bad(&[words]);
+        assert!(!out.exists());
+    }
+}
+
+#[test]
+fn codes_can_be_added_and_pictures_can_move() {
+    let place = Place::new();
+    let run = place.vae();
+    let out = place.path("a.gif");
+    let latent = |run: &Path, more: &[&str]| on_cpu(&[&["latent", text(run)], more].concat());
+    latent(&run, &["arithmetic", "--from", "3", "--to", "8"]).good();
+    assert_eq!(picture(&run.join("arithmetic.png")), (11 * 58 + 2, 8 * 58 + 2));
+    latent(&run, &["arithmetic", "--from", "3", "--to", "8", "--plus", "5"]).good();
+    latent(&run, &["arithmetic", "--z", "3+7+12,5,9", "--seed", "2"]).good();
+    assert_eq!(picture(&run.join("arithmetic.png")), (11 * 58 + 2, 58 + 2));
+    for (view, size) in [("manifold", [2, 2]), ("traverse", [2, 1]), ("interpolate", [3, 3])] {
+        latent(&run, &[view, "--gif", "--out", text(&out)]).good();
+        assert_eq!(picture(&out), (size[0] * 58 + 2, size[1] * 58 + 2), "{view}");
+        latent(&run, &[view, "--gif"]).good();
+        assert!(run.join(format!("{view}.gif")).is_file());
+    }
+    latent(&run, &["arithmetic", "--from", "1", "--to", "2", "--gif"]).good();
+    latent(&run, &["reconstruct", "--gif"]).bad(&["--gif", "does not move"]);
+    latent(&run, &["arithmetic", "--z", "1,2,3", "--gif"]).bad(&["--gif", "do not move"]);
+    latent(&run, &["arithmetic"]).bad(&["two classes", "--from 3 --to 8"]);
+    latent(&run, &["arithmetic", "--from", "3"]).bad(&["two classes"]);
+    latent(&run, &["arithmetic", "--from", "3", "--to", "77"]).bad(&["class 77"]);
+    latent(&run, &["arithmetic", "--z", "1,2"]).bad(&["--z 1,2", "three numbers"]);
+    latent(&run, &["arithmetic", "--z", "1,2,3", "--to", "1"]).bad(&["--z"]);
+    latent(&run, &["manifold", "--from", "3"]).bad(&["--from", "arithmetic"]);
+    let conditional = place.train("vae-conditional", &["--set", "model.hidden=8", "--set", "train.samples=4"]);
+    latent(&conditional, &["arithmetic", "--from", "3", "--to", "8"]).bad(&["--class K"]);
+    let gan = place.train("dcgan-28-small", &["--set", "model.width=2", "--set", "train.samples=1"]);
+    latent(&gan, &["arithmetic", "--z", "0+1+2,3,4"]).good();
+    latent(&gan, &["arithmetic", "--from", "3", "--to", "8"]).bad(&["no encoder", "--z"]);
+    latent(&gan, &["interpolate", "--gif"]).good();
 }

@@ -46,7 +46,7 @@ enum Command {
     Sample(sample::SampleArgs),
     /// Complete images of which a part is hidden
     Complete(complete::CompleteArgs),
-    /// Look at a model's latent space: manifold, traversals, interpolations, reconstructions
+    /// Look at a model's latent space: manifold, traversals, interpolations, reconstructions, arithmetic
     Latent(latent::LatentArgs),
     /// Test loss with its parts and units: nats/image, bits/dim, ELBO, log p
     Eval(eval::EvalArgs),
@@ -305,6 +305,10 @@ mod tests {
             "latent DIR traverse",
             "latent DIR interpolate",
             "latent DIR reconstruct",
+            "latent DIR arithmetic --from 3 --to 8 --plus 5",
+            "latent DIR arithmetic --z 3+7+12,5,9 --seed 1",
+            "latent DIR traverse --gif --out a.gif",
+            "latent DIR components",
             "eval DIR --json",
             "eval DIR --metric iwae-50",
             "eval DIR --metric parzen --samples 500 --seed 1 --images 100",

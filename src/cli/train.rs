@@ -139,6 +139,7 @@ fn tell(outcome: &Outcome) -> Result<(), Error> {
         Family::Latent(model) if model.latent() == 2 => "latent DIR manifold",
         Family::Latent(_) => "latent DIR interpolate",
         Family::Pixels(_) => "complete DIR --images test",
+        Family::Mixture(_) => "latent DIR components",
     };
     term::say("next, try:")?;
     for command in ["sample DIR", next, "eval DIR"] {

@@ -111,7 +111,7 @@ fn abilities(session: &Session) -> Abilities {
     };
     let weighs = match session.model.family() {
         Family::Latent(model) => model.log_weights(&images, 1).is_some(),
-        Family::Pixels(_) => false,
+        Family::Pixels(_) | Family::Mixture(_) => false,
     };
     Abilities { own, is_likelihood: metrics.iter().any(|metric| metric.likelihood), weighs }
 }

@@ -41,6 +41,7 @@ pub mod philox;
 pub mod pixel_code;
 mod pixel_walk;
 pub mod pointwise;
+pub mod pulse;
 pub mod ramp;
 pub mod random;
 pub mod record;
@@ -431,6 +432,7 @@ pub fn all() -> Vec<Entry> {
         "translate": translate::cases, translate::shapes;
         "largest": largest::cases, largest::shapes;
         "ramp": ramp::cases, ramp::shapes;
+        "pulse": pulse::cases, pulse::shapes;
         "cross_entropy": cross_entropy::cases, cross_entropy::shapes;
         "cross_entropy_grad": cross_entropy::grad_cases, cross_entropy::grad_shapes;
         "strided": strided::cases, strided::shapes;

@@ -7,6 +7,7 @@ mod batch;
 mod dcgan;
 mod decoder;
 mod gan;
+mod gmm;
 mod pixelcnn;
 mod prior;
 mod vae;
@@ -20,6 +21,7 @@ pub use batch::Batch;
 pub use dcgan::{Dcgan, DcganConfig, Norm};
 pub use decoder::Decoder;
 pub use gan::{Gan, GanConfig};
+pub use gmm::{Gmm, GmmConfig};
 pub use pixelcnn::{PixelCnn, PixelCnnConfig};
 pub use prior::Prior;
 pub use vae::{Activation, Vae, VaeConfig};
@@ -27,7 +29,7 @@ pub use vae_conv::{VaeConv, VaeConvConfig};
 pub use wavegan::{WaveGan, WaveGanConfig};
 
 use crate::data::{Binarisation, Medium};
-use crate::graph::Var;
+use crate::graph::{Graph, Var};
 use crate::nn::{Network, Optimizer};
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +51,8 @@ pub enum ModelConfig {
     Wavegan(WaveGanConfig),
     /// Masked convolutions over pixels.
     Pixelcnn(PixelCnnConfig),
+    /// Mixture of Gaussians.
+    Gmm(GmmConfig),
 }
 
 impl ModelConfig {
@@ -62,6 +66,7 @@ impl ModelConfig {
             ModelConfig::Dcgan(c) => Box::new(Dcgan::new(c)?),
             ModelConfig::Wavegan(c) => Box::new(WaveGan::new(c)?),
             ModelConfig::Pixelcnn(c) => Box::new(PixelCnn::new(c)?),
+            ModelConfig::Gmm(c) => Box::new(Gmm::new(c)?),
         })
     }
 }
@@ -148,6 +153,8 @@ pub enum Family<'a> {
     Latent(&'a dyn LatentModel),
     /// Pixel by pixel.
     Pixels(&'a dyn PixelModel),
+    /// From a component, and noise.
+    Mixture(&'a dyn MixtureModel),
 }
 
 /// A model that decodes latent vectors.
@@ -182,6 +189,15 @@ pub trait LatentModel {
 pub trait PixelModel {
     /// Bernoulli logits [n,1,h,w] of every pixel given the pixels before it.
     fn logits(&self, batch: &Batch) -> Var;
+}
+
+/// A model that draws one of several components, and then an image of it.
+pub trait MixtureModel {
+    /// `n` new images [n,c,h,w] in [0, 1], other ones at every step of the graph's clock.
+    fn draw(&self, graph: &Graph, n: usize) -> Var;
+
+    /// Each component's probability, [k], and its mean image, [k,c,h,w] in [0, 1].
+    fn components(&self, graph: &Graph) -> [Var; 2];
 }
 
 /// What a setting is where files from before there was the setting leave it out.

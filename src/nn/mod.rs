@@ -7,4 +7,4 @@ mod weight;
 
 pub use layers::{Mode, Sequence, Sequential};
 pub use network::{Init, Network, NetworkBuilder, Numbering, Param, ParamInfo};
-pub use optim::{OptimConfig, Optimizer};
+pub use optim::{Em, OptimConfig, Optimizer};

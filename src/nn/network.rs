@@ -15,6 +15,8 @@ pub enum Init {
     Zeros,
     /// 1
     Ones,
+    /// This number.
+    Constant(f32),
     /// Uniform in [-bound, bound).
     Uniform(f32),
     /// Normal.
@@ -47,6 +49,7 @@ impl Init {
         match self {
             Init::Zeros => vec![0.0; len],
             Init::Ones => vec![1.0; len],
+            Init::Constant(value) => vec![value; len],
             Init::Uniform(bound) => (0..len).map(|i| (2.0 * s.uniform(i) - 1.0) * bound).collect(),
             Init::Normal { mean, std } => (0..len).map(|i| mean + std * s.normal(i)).collect(),
         }

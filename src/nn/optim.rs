@@ -1,7 +1,7 @@
 //! Optimisers as a run's settings name them.
 
 use super::Network;
-use crate::graph::{Graph, Var, gradients};
+use crate::graph::{Graph, GraphError, Var, gradients};
 use crate::ops::{Adam, Average, RmsProp, Sgd};
 use serde::{Deserialize, Serialize};
 
@@ -54,6 +54,22 @@ pub enum OptimConfig {
         /// Added to the root.
         eps: f64,
     },
+    /// Expectation-maximisation, for mixtures: no descent, but a new mixture after each pass over the data.
+    Em {
+        /// Added to every variance.
+        floor: f64,
+        /// Batches of a pass; with 0 a run takes those of one pass over its images, and writes down how many.
+        batches: u32,
+    },
+}
+
+/// Expectation-maximisation as a step needs it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Em {
+    /// Added to every variance.
+    pub floor: f32,
+    /// Batches of a pass, at least 1.
+    pub batches: u32,
 }
 
 impl OptimConfig {
@@ -69,6 +85,14 @@ impl OptimConfig {
             OptimConfig::Sgd { .. } => &["momentum"],
             OptimConfig::Rmsprop { .. } => &["square", "mean", "momentum"],
             OptimConfig::Adam { .. } => &["m", "v"],
+            OptimConfig::Em { .. } => &[],
+        }
+    }
+
+    /// Settles how many batches a pass has, where the settings leave that to the images: `steps` of them.
+    pub fn settle(&mut self, steps: u64) {
+        if let OptimConfig::Em { batches: batches @ 0, .. } = self {
+            *batches = u32::try_from(steps).unwrap_or(u32::MAX);
         }
     }
 
@@ -95,6 +119,7 @@ impl OptimConfig {
                 .or_else(|| share("beta1", beta1))
                 .or_else(|| share("beta2", beta2))
                 .or_else(|| positive("eps", eps)),
+            OptimConfig::Em { floor, .. } => positive("floor", floor),
         }
     }
 }
@@ -117,6 +142,14 @@ impl Optimizer {
     pub fn fault(&self) -> Option<String> {
         let fault = || format!("train.ema = {} must be at least 0 and below 1", self.ema);
         self.rule.fault().or_else(|| (!(0.0..1.0).contains(&self.ema)).then(fault))
+    }
+
+    /// Expectation-maximisation, if it is that.
+    pub fn em(&self) -> Option<Em> {
+        match self.rule {
+            OptimConfig::Em { floor, batches } => Some(Em { floor: floor as f32, batches: batches.max(1) }),
+            _ => None,
+        }
     }
 
     /// Whether it keeps an average of the parameters of `net`.
@@ -168,6 +201,10 @@ impl Optimizer {
             OptimConfig::Adam { lr, decay, beta1, beta2, eps } => {
                 let o = Adam { lr: lr as f32, decay, beta1, beta2, eps: eps as f32 };
                 g.adam(&o, grads, &updates, &p, [&buffers[0], &buffers[1]], average);
+            }
+            OptimConfig::Em { .. } => {
+                let why = "expectation-maximisation descends no loss, so it trains mixtures only; set optim.kind=adam";
+                _ = g.fail(GraphError::Rule(why), &[1]);
             }
         }
         g.advance(&updates);

@@ -1,11 +1,12 @@
 //! What changes from step to step by the device's clock: random tensors, of which each use has a stream
-//! of its own, and ramps.
+//! of its own, ramps and pulses.
 
 use super::{FirstOrderOnly, Leaf, launch, mismatch};
 use crate::graph::{Call, Graph, GraphError, Op, Var};
 use crate::kernels::decode_u8::DecodeU8;
 use crate::kernels::dropout::Dropout;
 use crate::kernels::one_hot::OneHot;
+use crate::kernels::pulse::Pulse;
 use crate::kernels::ramp::Ramp;
 use crate::kernels::random::{Bernoulli, Random};
 use crate::kernels::reparameterize::{Reparameterize, ReparameterizeGrad};
@@ -72,6 +73,12 @@ impl Graph {
     pub fn ramp(&self, start: f32, end: f32, steps: usize) -> Var {
         let kernel = Ramp { start, end, per_step: 1.0 / steps.max(1) as f32 };
         self.apply1(Leaf("ramp"), launch(kernel), &[Some(&self.clock())], &[1])
+    }
+
+    /// A number [1] that is 1 at step `phase` of every `period` steps of the clock, and 0 at the others.
+    pub fn pulse(&self, period: u32, phase: u32) -> Var {
+        let kernel = Pulse { period: period.max(1), phase };
+        self.apply1(Leaf("pulse"), launch(kernel), &[Some(&self.clock())], &[1])
     }
 }
 

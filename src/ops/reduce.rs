@@ -96,6 +96,17 @@ impl Var {
     /// The largest along `axis`, which is left out. It is the sum of x times a mask that is flat almost
     /// everywhere, so it can be differentiated any number of times; of equals the first is taken.
     pub fn max_axis(&self, axis: usize) -> Var {
+        let mask = self.largest(axis);
+        let mut left = self.shape().to_vec();
+        if axis < left.len() {
+            left.remove(axis);
+        }
+        (self * &mask).sum_axes(&[axis]).reshape(&left)
+    }
+
+    /// 1 where an element is the largest along `axis`, of equals the first, and 0 elsewhere; without a
+    /// gradient.
+    pub fn largest(&self, axis: usize) -> Var {
         let shape = self.shape();
         if shape.get(axis).is_none_or(|n| *n == 0) {
             let error = mismatch("max", &[shape], format!("there is nothing along axis {axis}"));
@@ -104,10 +115,7 @@ impl Var {
         let extent = |axes: &[usize]| axes.iter().product::<usize>() as u32;
         let kernel =
             Largest { outer: extent(&shape[..axis]), pieces: shape[axis] as u32, inner: extent(&shape[axis + 1..]) };
-        let mask = self.graph().apply1(Leaf("largest"), launch(kernel), &[Some(self)], shape);
-        let mut left = shape.to_vec();
-        left.remove(axis);
-        (self * &mask).sum_axes(&[axis]).reshape(&left)
+        self.graph().apply1(Leaf("largest"), launch(kernel), &[Some(self)], shape)
     }
 
     /// The largest in each of `to` windows along height and width of x [n,c,h,w], which cover it evenly: window k of an

@@ -1,7 +1,9 @@
 //! Images side by side in one PNG.
 
 use crate::data::expanded;
+use crate::files::replace;
 use image::{ImageFormat, Rgb, RgbImage};
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 /// A picture that could not be saved.
@@ -12,6 +14,12 @@ pub struct PictureError {
     pub(super) path: PathBuf,
     /// Why.
     pub(super) reason: String,
+}
+
+impl PictureError {
+    pub(super) fn new(path: &Path, reason: impl ToString) -> PictureError {
+        PictureError { path: path.to_path_buf(), reason: reason.to_string() }
+    }
 }
 
 /// Space between images, in pixels of the picture.
@@ -86,26 +94,20 @@ impl Grid<'_> {
         picture
     }
 
-    /// Saves the grid as a PNG, under a temporary name first, so that a viewer never sees half.
+    /// Saves the grid as a PNG, whole or not at all, so that a viewer never sees half.
     pub fn save(&self, path: &Path) -> Result<(), PictureError> {
-        let fail = |reason: String| PictureError { path: path.to_path_buf(), reason };
-        if let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
-            std::fs::create_dir_all(folder).map_err(|e| fail(e.to_string()))?;
-        }
-        let mut name = path.file_name().unwrap_or_default().to_os_string();
-        name.push(".tmp");
-        let temporary = path.with_file_name(name);
-        let saved = self
-            .render()
-            .save_with_format(&temporary, ImageFormat::Png)
-            .map_err(|e| e.to_string())
-            .and_then(|()| std::fs::rename(&temporary, path).map_err(|e| e.to_string()));
-        saved.map_err(|reason| {
-            // What was written is of no use to anyone; if it cannot be removed, so be it.
-            let _ = std::fs::remove_file(&temporary);
-            fail(reason)
-        })
+        let mut bytes = Cursor::new(Vec::new());
+        self.render().write_to(&mut bytes, ImageFormat::Png).map_err(|e| PictureError::new(path, e))?;
+        write(path, bytes.get_ref())
     }
+}
+
+/// Writes a picture's file, and the folder it lies in.
+pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), PictureError> {
+    if let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder).map_err(|e| PictureError::new(path, e))?;
+    }
+    replace(path, |file| file.write_all(bytes)).map_err(|e| PictureError::new(path, e))
 }
 
 fn level(v: f32) -> u8 {

@@ -9,12 +9,12 @@ use crate::train::{Session, SessionError};
 use std::ops::Range;
 
 /// Clock of sampling programs; latent ones never look at it.
-const CLOCK: &str = "sample.clock";
+pub(super) const CLOCK: &str = "sample.clock";
 
 fn latent_of(session: &Session) -> Result<&dyn LatentModel, SessionError> {
     match session.model.family() {
         Family::Latent(model) => Ok(model),
-        Family::Pixels(_) => Err(SessionError::Config("this model has no latent space".into())),
+        _ => Err(SessionError::Config("this model has no latent space".into())),
     }
 }
 
@@ -97,6 +97,40 @@ pub fn manifold(prior: Prior, latent: usize, side: usize) -> Vec<f32> {
     z
 }
 
+/// Latent vectors [shares.len()·steps, latent] along circles in the plane of the first two dimensions, each
+/// around a share of the prior on both axes; the others stay at its mean.
+pub fn circles(prior: Prior, latent: usize, shares: &[f64], steps: usize) -> Vec<f32> {
+    let mut z = vec![0.0; shares.len() * steps * latent];
+    for (k, row) in z.chunks_exact_mut(latent).enumerate() {
+        let radius = prior.quantile(0.5 + shares[k / steps] / 2.0);
+        let (sine, cosine) = ((k % steps) as f64 / steps as f64 * std::f64::consts::TAU).sin_cos();
+        for (z, way) in std::iter::zip(row, [cosine, sine]) {
+            *z = (radius * way) as f32;
+        }
+    }
+    z
+}
+
+/// The mean [latent] of latent vectors [n,latent].
+pub fn mean(z: &[f32], latent: usize) -> Vec<f32> {
+    let n = (z.len() / latent).max(1) as f64;
+    let sum = |k: usize| z.iter().skip(k).step_by(latent).map(|v| f64::from(*v)).sum::<f64>();
+    (0..latent).map(|k| (sum(k) / n) as f32).collect()
+}
+
+/// Latent vectors [n·columns, latent]: each of z [n,latent] as it is, and on its way along `direction` to
+/// where all of that is added.
+pub fn moved(z: &[f32], direction: &[f32], columns: usize) -> Vec<f32> {
+    let mut all = Vec::with_capacity(z.len() * columns);
+    for row in z.chunks_exact(direction.len()) {
+        for column in 0..columns {
+            let t = column as f32 / (columns.max(2) - 1) as f32;
+            all.extend(std::iter::zip(row, direction).map(|(z, d)| z + t * d));
+        }
+    }
+    all
+}
+
 /// Latent vectors [rows·columns, latent] that differ from `centre` in one dimension a row, running
 /// from one end of the prior to the other: -3 to 3, where it is normal.
 pub fn traverse(prior: Prior, centre: &[f32], rows: usize, columns: usize) -> Vec<f32> {
@@ -142,6 +176,17 @@ mod tests {
         assert!((z[8]).abs() < 1e-5 && (z[9] - 3.0).abs() < 1e-5);
         assert!(z.chunks(2).all(|p| ((p[0] * p[0] + p[1] * p[1]).sqrt() - 3.0).abs() < 1e-5));
         assert_eq!(interpolate(Prior::Normal, &[1.0], &[3.0], 3), [1.0, 2.0, 3.0]);
+    }
+
+    #[test]
+    fn circles_close_and_codes_move_along_the_difference_of_means() {
+        let z = circles(Prior::Uniform, 3, &[0.5, 1.0], 4);
+        let near = |a: &[f32], b: &[f32]| std::iter::zip(a, b).all(|(a, b)| (a - b).abs() < 1e-6);
+        let root = 3f32.sqrt();
+        assert!(near(&z[..6], &[root / 2.0, 0.0, 0.0, 0.0, root / 2.0, 0.0]) && near(&z[12..15], &[root, 0.0, 0.0]));
+        assert_eq!(circles(Prior::Normal, 1, &[0.5], 3).len(), 3);
+        assert_eq!(mean(&[1.0, 2.0, 3.0, 6.0], 2), [2.0, 4.0]);
+        assert_eq!(moved(&[1.0, 1.0, 5.0, 5.0], &[2.0, -4.0], 3)[..6], [1.0, 1.0, 2.0, -1.0, 3.0, -3.0]);
     }
 
     #[test]

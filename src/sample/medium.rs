@@ -1,10 +1,9 @@
 //! Films as animated GIFs and sounds as WAV files, beside the pictures of them.
 
+use super::film::gif;
 use super::grid::{Grid, PictureError};
 use crate::data::{Medium, expanded};
 use crate::files::replace;
-use image::codecs::gif::{GifEncoder, Repeat};
-use image::{Delay, DynamicImage, Frame};
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
@@ -32,21 +31,15 @@ impl Grid<'_> {
     }
 
     /// The grid frame by frame.
-    fn gif(&self, frames: usize) -> Result<Vec<u8>, image::ImageError> {
+    fn gif(&self, frames: usize) -> image::ImageResult<Vec<u8>> {
         let [c, h, w] = self.geometry;
         let plane = h / frames * w;
-        let mut bytes = Vec::new();
-        let mut encoder = GifEncoder::new(&mut bytes);
-        encoder.set_repeat(Repeat::Infinite)?;
-        for t in 0..frames {
+        let pictures = (0..frames).map(|t| {
             let planes = self.images.chunks_exact(h * w);
             let images: Vec<f32> = planes.flat_map(|film| film[t * plane..(t + 1) * plane].iter().copied()).collect();
-            let picture = Grid { images: &images, geometry: [c, h / frames, w], columns: self.columns }.render();
-            let delay = Delay::from_numer_denom_ms(FRAME_MS, 1);
-            encoder.encode_frame(Frame::from_parts(DynamicImage::ImageRgb8(picture).into_rgba8(), 0, 0, delay))?;
-        }
-        drop(encoder);
-        Ok(bytes)
+            Grid { images: &images, geometry: [c, h / frames, w], columns: self.columns }.render()
+        });
+        gif(pictures, FRAME_MS)
     }
 
     /// All sounds with pauses between them, in 16 bits.

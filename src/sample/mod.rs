@@ -3,15 +3,19 @@
 
 mod cached;
 mod classes;
+mod film;
 mod grid;
 mod latent;
 mod medium;
+mod mixture;
 mod pixels;
 
 pub use cached::refusal;
 pub use classes::labels;
+pub use film::Film;
 pub use grid::{Grid, PictureError};
-pub use latent::{decode, encode, interpolate, manifold, prior, traverse};
+pub use latent::{circles, decode, encode, interpolate, manifold, mean, moved, prior, traverse};
+pub use mixture::components;
 pub use pixels::{Drawing, complete, keep_mask};
 
 use crate::models::Family;
@@ -74,6 +78,7 @@ fn numbered(
             let z = latent::prior_from(model.prior(), range, model.latent(), seed);
             decode(session, &z, &labels)
         }
+        Family::Mixture(_) => mixture::draw(session, range, seed),
         Family::Pixels(_) => {
             // Images of a class are drawn together, and have their own seeds chunk by chunk.
             let classes = if class.is_some() { 1 } else { session.model.classes().max(1) };
@@ -94,6 +99,7 @@ mod tests {
         for (preset, settings) in [
             ("vae", &["model.hidden=4", "model.latent=2"][..]),
             ("vae-conditional", &["model.hidden=4", "model.latent=2"]),
+            ("gmm-small", &[]),
             ("pixelcnn-small", &["model.hidden=2", "model.blocks=1"]),
         ] {
             let mut config = Config::preset(preset).unwrap();

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 /// The presets and their TOML, in the order they are shown.
-pub static PRESETS: [(&str, &str); 27] = [
+pub static PRESETS: [(&str, &str); 29] = [
     ("vae", include_str!("../../assets/presets/vae.toml")),
     ("vae-conditional", include_str!("../../assets/presets/vae-conditional.toml")),
     ("vae-conv", include_str!("../../assets/presets/vae-conv.toml")),
@@ -38,6 +38,8 @@ pub static PRESETS: [(&str, &str); 27] = [
     ("frames-small", include_str!("../../assets/presets/frames-small.toml")),
     ("pixelcnn", include_str!("../../assets/presets/pixelcnn.toml")),
     ("pixelcnn-small", include_str!("../../assets/presets/pixelcnn-small.toml")),
+    ("gmm", include_str!("../../assets/presets/gmm.toml")),
+    ("gmm-small", include_str!("../../assets/presets/gmm-small.toml")),
 ];
 
 /// The largest size a key of `[model]` may have: beyond it, counts of parameters would overflow.
@@ -244,7 +246,7 @@ impl Config {
         if t.steps.is_some_and(|s| s > u64::from(u32::MAX)) {
             return Some(format!("train.steps = {} must be at most {}", t.steps.unwrap_or(0), u32::MAX));
         }
-        self.optim_fault().or_else(|| self.model_fault())
+        self.optim_fault().or_else(|| self.em_fault()).or_else(|| self.model_fault())
     }
 
     fn optim_fault(&self) -> Option<String> {
@@ -254,6 +256,31 @@ impl Config {
             return Some(format!("optim.{key} = {value} must be a finite number"));
         }
         self.optimizer().fault()
+    }
+
+    /// Mixtures, and nothing else, are trained by expectation-maximisation.
+    fn em_fault(&self) -> Option<String> {
+        let train = &self.train;
+        let why = match (&self.model, &self.optim) {
+            (ModelConfig::Gmm(c), OptimConfig::Em { .. }) if train.batch < c.components => format!(
+                "train.batch = {} must be at least model.components = {}, because the means begin as images of the \
+                 first batch",
+                train.batch, c.components
+            ),
+            (ModelConfig::Gmm(_), OptimConfig::Em { .. }) if train.ema > 0.0 => {
+                "train.ema averages what descent passes through, and a mixture does not descend; set train.ema=0".into()
+            }
+            (ModelConfig::Gmm(_), OptimConfig::Em { .. }) if train.precision == Precision::Mixed => {
+                "a mixture's densities are differences of large numbers, which mixed precision does not hold; train \
+                 it with --precision full"
+                    .into()
+            }
+            (ModelConfig::Gmm(_), OptimConfig::Em { .. }) => return None,
+            (ModelConfig::Gmm(_), _) => "a mixture is trained by expectation-maximisation; set optim.kind=em".into(),
+            (_, OptimConfig::Em { .. }) => "optim.kind = em trains mixtures (gmm) only; set it to adam, say".into(),
+            _ => return None,
+        };
+        Some(why)
     }
 
     fn model_fault(&self) -> Option<String> {
@@ -327,6 +354,8 @@ mod tests {
         };
         assert_eq!((counts("vae-iwae"), deep(200, 50)), (vec![425_284], 425_284));
         assert_eq!((counts("vae-static"), deep(256, 128)), (vec![632_848], 632_848));
+        // Of each component a weight, a mean and a variance.
+        assert_eq!((counts("gmm"), counts("gmm-small")), (vec![100 * (1 + 2 * 784)], vec![31_380]));
         assert_eq!(counts("ae"), [dense(784, 400) + dense(400, 20) + dense(20, 400) + dense(400, 784)]);
         let mut two = Config::preset("vae-conv").unwrap();
         two.set("model.decoder=gaussian").unwrap();
@@ -542,6 +571,13 @@ mod tests {
             ("vae-conv", "model.beta=nan", "model.beta = NaN must be a finite number, at least 0"),
             ("vae-iwae", "model.beta=2", "the bound of model.samples = 50 draws does not have"),
             ("vae-iwae", "model.warm_up=2", "the bound of model.samples = 50 draws does not have"),
+            ("gmm", "train.batch=99", "train.batch = 99 must be at least model.components = 100"),
+            ("gmm", "model.components=0", "model.components = 0 must be at least 1"),
+            ("gmm", "optim.floor=0", "optim.floor = 0 must be above 0"),
+            ("gmm", "optim.kind=adam", "a mixture is trained by expectation-maximisation; set optim.kind=em"),
+            ("gmm", "train.ema=0.9", "a mixture does not descend; set train.ema=0"),
+            ("gmm", "train.precision=mixed", "train it with --precision full"),
+            ("vae", "optim.kind=em", "optim.kind = em trains mixtures (gmm) only"),
             ("ae", "model.latent=0", "model.latent = 0 must be at least 1"),
             ("vae", "model.channels=2", "with 2 channels is not possible"),
             ("dcgan", "model.image=30", "model.image = 30 must be 28, 32 or 64"),

@@ -172,6 +172,8 @@ pub fn train(start: Start, device: Device, mut hooks: Hooks) -> Result<Outcome, 
     let per_step = session.model.batches_per_step() as u64;
     let order = Order::new(dataset.train.len(), config.train.batch, config.train.seed)?;
     let steps_per_epoch = order.steps_per_epoch();
+    config.optim.settle(steps_per_epoch);
+    session.optim = config.optimizer();
     let total =
         config.train.steps.unwrap_or_else(|| config.train.epochs.saturating_mul(steps_per_epoch).div_ceil(per_step));
     config.train.steps = Some(total);

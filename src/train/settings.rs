@@ -16,8 +16,9 @@ fn optim_defaults(kind: &str) -> Result<OptimConfig, String> {
         "sgd" => OptimConfig::sgd(0.01, decay, 0.9),
         "rmsprop" => OptimConfig::Rmsprop { lr: 0.001, decay, alpha: 0.99, eps: 1e-8, momentum: 0.0, centered: false },
         "adam" => OptimConfig::Adam { lr: 0.001, decay, beta1: 0.9, beta2: 0.999, eps: 1e-8 },
+        "em" => OptimConfig::Em { floor: 0.001, batches: 0 },
         other => {
-            let kinds = ["sgd", "rmsprop", "adam"];
+            let kinds = ["sgd", "rmsprop", "adam", "em"];
             return Err(format!("there is no optimiser \"{other}\"; {}", nearest(other, kinds)));
         }
     })

@@ -1,0 +1,128 @@
+//! `limn latent`: pictures of a latent space.
+
+mod arithmetic;
+mod space;
+
+use super::{Error, TrainedArg, term};
+use crate::models::{Family, LatentModel};
+use crate::sample::{self, Film, Grid};
+use crate::train::Session;
+use space::Space;
+use std::path::PathBuf;
+
+/// Arguments of `limn latent`.
+#[derive(clap::Args, Debug)]
+pub struct LatentArgs {
+    #[command(flatten)]
+    trained: TrainedArg,
+    /// What to draw
+    #[arg(value_enum)]
+    view: View,
+    /// Of images of this class, where the model has classes
+    #[arg(long, value_name = "K")]
+    class: Option<usize>,
+    #[command(flatten)]
+    arithmetic: arithmetic::ArithmeticArgs,
+    /// Seed of the noise, where there is any
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    seed: u64,
+    /// A GIF that moves and goes on for ever, of a manifold, traverse, interpolate or arithmetic
+    #[arg(long)]
+    gif: bool,
+    /// Picture to write; by default named after the view, in the run folder
+    #[arg(long, value_name = "FILE.png|.gif")]
+    out: Option<PathBuf>,
+}
+
+/// What to draw of a latent space.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq)]
+enum View {
+    /// A grid of decoded points that covers the prior; as a GIF, walks in circles through it
+    Manifold,
+    /// One latent dimension after the other
+    Traverse,
+    /// Between pairs of test images
+    Interpolate,
+    /// Test images beside their reconstructions
+    Reconstruct,
+    /// Test images of one class, moved by the difference of the mean codes of two
+    Arithmetic,
+    /// The mean images of a mixture, the most probable first
+    Components,
+}
+
+/// Images to show.
+struct Shown {
+    /// [rows, columns, c,h,w] in [0, 1].
+    images: Vec<f32>,
+    columns: usize,
+    /// As a GIF, whether the last column leads back to the first.
+    is_loop: bool,
+}
+
+impl Shown {
+    fn still(images: Vec<f32>, columns: usize) -> Shown {
+        Shown { images, columns, is_loop: false }
+    }
+}
+
+/// Draws the latent space into one picture.
+pub fn latent(args: &LatentArgs) -> Result<(), Error> {
+    let moves = matches!(args.view, View::Manifold | View::Traverse | View::Interpolate | View::Arithmetic);
+    if args.gif && !moves {
+        return Err(Error::new(
+            "--gif: this view does not move; it is for manifold, traverse, interpolate, arithmetic",
+        ));
+    }
+    if args.view != View::Arithmetic {
+        args.arithmetic.refuse()?;
+    }
+    let (run, mut session, _) = args.trained.open()?;
+    let shown = match (args.view, session.model.family()) {
+        (View::Components, Family::Mixture(_)) => components(&mut session)?,
+        (View::Components, _) => return Err(Error::new("only mixtures have components; train a gmm preset for that")),
+        (_, Family::Mixture(_)) => {
+            return Err(Error::new("what is latent in a mixture is the component; try `limn latent DIR components`"));
+        }
+        (_, Family::Pixels(_)) => {
+            return Err(Error::new("this model draws pixel by pixel and has no latent space; try `limn complete`"));
+        }
+        (view, Family::Latent(model)) => {
+            let space = Space::new(args, model);
+            // A class that the model does not have is refused before anything is done.
+            space.labels(&session, 1, 1)?;
+            match view {
+                View::Traverse => space.traverse(&mut session)?,
+                View::Interpolate => space.interpolate(&mut session, &run)?,
+                View::Reconstruct => space.reconstruct(&mut session, &run)?,
+                View::Arithmetic => space.arithmetic(&mut session, &run, &args.arithmetic)?,
+                View::Manifold | View::Components => space.manifold(&mut session)?,
+            }
+        }
+    };
+    let name = format!("{:?}", args.view).to_lowercase();
+    let file = format!("{name}.{}", if args.gif { "gif" } else { "png" });
+    let out = args.out.clone().unwrap_or_else(|| run.path.join(file));
+    let (images, geometry, columns) = (&shown.images[..], session.model.geometry(), shown.columns);
+    match args.gif {
+        true => Film { images, geometry, frames: columns, is_loop: shown.is_loop }.save(&out)?,
+        false => drop(Grid { images, geometry, columns }.save_medium(session.model.medium(), &out)?),
+    }
+    term::say(format!("{name}: {}", out.display()))
+}
+
+/// The means of a mixture, and how probable they are.
+fn components(session: &mut Session) -> Result<Shown, Error> {
+    let (means, weights) = sample::components(session)?;
+    let percent = |weight: Option<&f32>| 100.0 * weight.copied().unwrap_or_default();
+    let [most, least] = [weights.first(), weights.last()].map(percent);
+    term::say(format!("{} components, of {most:.1}% to {least:.1}% of the images", weights.len()))?;
+    Ok(Shown::still(means, (weights.len() as f64).sqrt().ceil() as usize))
+}
+
+impl Space {
+    fn new(args: &LatentArgs, model: &dyn LatentModel) -> Space {
+        let (latent, prior) = (model.latent(), model.prior());
+        Space { latent, prior, class: args.class, seed: args.seed, gif: args.gif }
+    }
+}

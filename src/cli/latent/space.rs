@@ -1,0 +1,123 @@
+//! Ways through a latent space.
+
+use super::{Error, Shown};
+use crate::kernels::philox::Domain;
+use crate::models::{Batch, Family, Prior};
+use crate::sample;
+use crate::train::{self, RunDir, Session};
+
+/// Rows and columns of a manifold.
+const SIDE: usize = 20;
+/// Columns of a traversal or an interpolation, and frames of what moves.
+const COLUMNS: usize = 11;
+const FRAMES: usize = 24;
+/// Rows of a traversal or an interpolation.
+pub(super) const ROWS: usize = 8;
+/// Images beside their reconstructions in a row, pairs counted once; four rows of pairs.
+const PAIRS: usize = 10;
+/// What share of the prior lies within the circles that a walk goes along, on each axis.
+const CIRCLES: [f64; 3] = [0.3, 0.6, 0.9];
+
+/// What pictures of a latent space need to know.
+pub(super) struct Space {
+    pub latent: usize,
+    pub prior: Prior,
+    /// The class of all images, where the model has classes and it was given.
+    pub class: Option<usize>,
+    pub seed: u64,
+    /// Whether the columns are frames.
+    pub gif: bool,
+}
+
+impl Space {
+    /// Steps of a way.
+    pub fn columns(&self) -> usize {
+        if self.gif { FRAMES } else { COLUMNS }
+    }
+
+    /// The labels of so many rows of images, each of one class: the given one, or the model's in turn.
+    pub fn labels(&self, session: &Session, rows: usize, columns: usize) -> Result<Vec<u8>, Error> {
+        let labels = sample::labels(session.model.as_ref(), rows, self.class)?;
+        Ok(labels.iter().flat_map(|label| vec![*label; columns]).collect())
+    }
+
+    /// A grid over the prior, or circles through it, of the given class or the first.
+    pub fn manifold(&self, session: &mut Session) -> Result<Shown, Error> {
+        let (z, columns) = match self.gif {
+            false => (sample::manifold(self.prior, self.latent, SIDE), SIDE),
+            true => (sample::circles(self.prior, self.latent, &CIRCLES, 2 * FRAMES), 2 * FRAMES),
+        };
+        let labels = self.labels(session, 1, z.len() / self.latent)?;
+        Ok(Shown { images: sample::decode(session, &z, &labels)?, columns, is_loop: true })
+    }
+
+    /// One dimension a row, around the prior's mean; GANs, for which the mean is no likely place,
+    /// around a draw from the prior.
+    pub fn traverse(&self, session: &mut Session) -> Result<Shown, Error> {
+        let centre = match encodes(session) {
+            true => vec![0.0; self.latent],
+            false => sample::prior(self.prior, 1, self.latent, self.seed),
+        };
+        let (rows, columns) = (ROWS.min(self.latent), self.columns());
+        let labels = self.labels(session, rows, columns)?;
+        let z = sample::traverse(self.prior, &centre, rows, columns);
+        Ok(Shown::still(sample::decode(session, &z, &labels)?, columns))
+    }
+
+    /// From one test image to another; for models without an encoder from one draw to another.
+    pub fn interpolate(&self, session: &mut Session, run: &RunDir) -> Result<Shown, Error> {
+        let columns = self.columns();
+        let (ends, labels) = if encodes(session) {
+            let (images, labels) = first_images(session, run, 2 * ROWS)?;
+            let ends = sample::encode(session, &images, &labels)?;
+            // A row is of the class of the image it begins with, unless one was given.
+            let begins = labels.iter().step_by(2).flat_map(|label| vec![*label; columns]).collect();
+            (ends, if self.class.is_some() { self.labels(session, ROWS, columns)? } else { begins })
+        } else {
+            let ends = sample::prior(self.prior, 2 * ROWS, self.latent, self.seed);
+            (ends, self.labels(session, ROWS, columns)?)
+        };
+        let rows = ends.chunks_exact(2 * self.latent).map(|pair| pair.split_at(self.latent));
+        let z: Vec<f32> = rows.flat_map(|(a, b)| sample::interpolate(self.prior, a, b, columns)).collect();
+        Ok(Shown::still(sample::decode(session, &z, &labels)?, columns))
+    }
+
+    /// A row of test images above the row of their reconstructions, four times.
+    pub fn reconstruct(&self, session: &mut Session, run: &RunDir) -> Result<Shown, Error> {
+        if !encodes(session) {
+            return Err(Error::new(
+                "a GAN has no encoder, so it cannot reconstruct; try `limn latent DIR interpolate`",
+            ));
+        }
+        if self.class.is_some() {
+            return Err(Error::new("--class: images are reconstructed as what they are; leave it away"));
+        }
+        let (images, labels) = first_images(session, run, 4 * PAIRS)?;
+        let z = sample::encode(session, &images, &labels)?;
+        let again = sample::decode(session, &z, &labels)?;
+        let row = PAIRS * session.model.geometry().iter().product::<usize>();
+        let rows = std::iter::zip(images.chunks(row), again.chunks(row));
+        Ok(Shown::still(rows.flat_map(|(a, b)| [a, b].concat()).collect(), PAIRS))
+    }
+}
+
+/// Whether the model has an encoder, asked of a graph that is thrown away.
+pub(super) fn encodes(session: &Session) -> bool {
+    let graph = session.graph(Domain::Sample, 0, "sample.clock");
+    match session.model.family() {
+        Family::Latent(model) => model.encode(&Batch::given(&graph, session.model.as_ref(), 1)).is_some(),
+        Family::Pixels(_) | Family::Mixture(_) => false,
+    }
+}
+
+/// The first `n` test images in [0, 1], from the start again where there are fewer, and their labels if the
+/// model has classes.
+fn first_images(session: &Session, run: &RunDir, n: usize) -> Result<(Vec<f32>, Vec<u8>), Error> {
+    let test = train::images(&run.config.data.source, session.model.as_ref())?.test;
+    let indices: Vec<u32> = (0..n).map(|k| (k % test.len()) as u32).collect();
+    let labels = match session.model.classes() {
+        0 => Vec::new(),
+        _ => indices.iter().filter_map(|i| test.label(*i as usize)).collect(),
+    };
+    Ok((test.gather(&indices, 0.0, 1.0), labels))
+}

@@ -1,0 +1,49 @@
+//! Images of mixtures.
+
+use super::CHUNK;
+use super::latent::CLOCK;
+use crate::kernels::philox::Domain;
+use crate::models::{Family, MixtureModel};
+use crate::train::{Session, SessionError};
+use std::ops::Range;
+
+fn mixture_of(session: &Session) -> Result<&dyn MixtureModel, SessionError> {
+    match session.model.family() {
+        Family::Mixture(model) => Ok(model),
+        _ => Err(SessionError::Config("this model is no mixture, so it has no components".into())),
+    }
+}
+
+/// New images [n,c,h,w] of these numbers; the first is a multiple of [`CHUNK`].
+pub(super) fn draw(session: &mut Session, range: Range<usize>, seed: u64) -> Result<Vec<f32>, SessionError> {
+    let (n, first) = (range.len(), (range.start / CHUNK) as u32);
+    let size = session.model.geometry().iter().product::<usize>();
+    let graph = session.graph(Domain::Sample, seed, CLOCK);
+    graph.output("images", &mixture_of(session)?.draw(&graph, CHUNK));
+    graph.advance(&graph.clock());
+    let mut runner = session.runner(&graph)?;
+    session.store.write(CLOCK, &[f32::from_bits(first)])?;
+    let mut images = Vec::new();
+    while images.len() < n * size {
+        runner.run()?;
+        images.extend(runner.read("images")?);
+    }
+    images.truncate(n * size);
+    Ok(images)
+}
+
+/// The mean images [k,c,h,w] of a mixture's components, the most probable first, and their probabilities.
+pub fn components(session: &mut Session) -> Result<(Vec<f32>, Vec<f32>), SessionError> {
+    let size = session.model.geometry().iter().product::<usize>();
+    let graph = session.graph(Domain::Sample, 0, CLOCK);
+    let [weights, means] = mixture_of(session)?.components(&graph);
+    graph.output("weights", &weights);
+    graph.output("means", &means);
+    let mut runner = session.runner(&graph)?;
+    runner.run()?;
+    let (weights, means) = (runner.read("weights")?, runner.read("means")?);
+    let mut order: Vec<usize> = (0..weights.len()).collect();
+    order.sort_by(|a, b| weights[*b].total_cmp(&weights[*a]));
+    let images = order.iter().flat_map(|k| means[k * size..(k + 1) * size].iter().copied()).collect();
+    Ok((images, order.iter().map(|k| weights[*k]).collect()))
+}
