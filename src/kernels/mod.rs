@@ -24,6 +24,7 @@ pub mod conv_transpose2d;
 pub mod copy;
 pub mod cross_entropy;
 pub mod decode_u8;
+pub mod depthwise;
 pub mod draw_pixels;
 pub mod dropout;
 pub mod ema;
@@ -419,6 +420,7 @@ pub fn all() -> Vec<Entry> {
         "masked_conv2d": conv2d::masked_cases, conv2d::masked_shapes;
         "masked_conv_transpose2d": conv_transpose2d::masked_cases, conv_transpose2d::masked_shapes;
         "masked_conv2d_weight_grad": conv2d_weight_grad::masked_cases, conv2d_weight_grad::masked_shapes;
+        "depthwise_conv2d": depthwise::cases, depthwise::shapes;
         "matmul": matmul::cases, matmul::shapes;
         "pointwise": pointwise::cases, pointwise::shapes;
         "reduce_sum": reduce::cases, reduce::shapes;

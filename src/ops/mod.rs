@@ -4,6 +4,7 @@
 //! Ops are methods of [`Var`], one file for each family.
 
 mod conv;
+mod depthwise;
 mod loss;
 mod matmul;
 mod norm;
