@@ -53,11 +53,12 @@ on_device() {
   "$limn" "$@" ${DEVICE:+--device "$DEVICE"}
 }
 
-# One piece of training: what limn said is in $said afterwards. An interrupt is how limn is asked to save and stop.
+# One piece of training: what limn said is in $said afterwards. An interrupt is how limn is asked to save and stop; in the
+# foreground, for else it comes twice, which ends limn at once.
 # shellcheck disable=SC2086
 run_piece() {
   said=$runs/$name.said
-  timeout --signal=INT --kill-after=60 "$1" "$limn" train $2 ${DEVICE:+--device "$DEVICE"} > "$said" 2> "$said.err" || true
+  timeout --foreground --signal=INT --kill-after=60 "$1" "$limn" train $2 ${DEVICE:+--device "$DEVICE"} > "$said" 2> "$said.err" || true
   if grep -q 'is complete (' "$said.err" || grep -q '^trained ' "$said"; then
     state=complete
   elif grep -q '^stopped after' "$said"; then

@@ -133,7 +133,7 @@ fn recomputation_takes_less_memory_on_every_preset() {
                 // Their peak there is a copy that a weight gradient makes, which nothing can move.
                 "vae-conv" | "vae-conv-small" if lanes => 1.0,
                 // Gradients of weights, or sums of responsibilities, are all there is to hold.
-                "gan" | "gan-small" | "gmm" | "gmm-small" => 1.0,
+                "gan" | "gan-small" | "gmm" | "gmm-small" | "classifier" => 1.0,
                 // Of five critic steps none is found whose activations are worth making again.
                 "wgan" | "wgan-small" | "wgan-gp" | "wgan-gp-small" | "wavegan-small" => 1.0,
                 _ => 0.95,

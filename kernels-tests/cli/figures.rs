@@ -25,6 +25,44 @@ fn samples_are_held_against_images_by_a_parzen_window_and_by_their_neighbours() 
 }
 
 #[test]
+fn samples_are_compared_by_the_features_of_a_classifier() {
+    let place = Place::new();
+    let classifier = place.train("classifier", &["--set", "model.width=4", "--set", "model.features=12"]);
+    let rows = on_cpu(&["eval", text(&classifier), "--json"]).good().rows();
+    assert_eq!((&rows[0]["name"], &rows[1]["name"]), (&"accuracy".into(), &"cross_entropy".into()));
+    assert!((0.0..=1.0).contains(&rows[0]["value"].as_f64().expect("a value")));
+    let run = place.vae();
+    let eval = |metric: &str, more: &[&str]| {
+        let args = ["eval", text(&run), "--metric", metric, "--images", "40", "--samples", "30"];
+        on_cpu(&[&args, more].concat())
+    };
+    let by = ["--features", text(&classifier), "--json"];
+    for (metric, names) in [
+        ("frechet", &["frechet"][..]),
+        ("kernel", &["kernel", "kernel_deviation"]),
+        ("prdc", &["precision", "recall", "density", "coverage"]),
+    ] {
+        let rows = eval(metric, &by).good().rows();
+        let found: Vec<_> = rows.iter().map(|r| r["name"].as_str().expect("a name").to_string()).collect();
+        let wanted: Vec<_> = names.iter().map(|name| format!("{name}_classifier_builtin")).collect();
+        assert_eq!(found, wanted);
+        let protocol = rows[0]["protocol"].as_str().expect("a protocol");
+        for words in ["12 hidden units of limn's classifier of builtin, 2 steps", "30 samples, seed 0", "first 40 of"] {
+            assert!(protocol.contains(words), "{protocol}");
+        }
+    }
+    eval("frechet", &[]).bad(&["--features", "limn train classifier"]);
+    eval("frechet", &["--features", text(&run)]).bad(&["no run of a classifier"]);
+    eval("frechet", &["--features", text(&place.path("nowhere"))]).bad(&["nowhere"]);
+    eval("parzen", &["--features", text(&classifier)]).bad(&["--features is for"]);
+    let wrong = place.train_in("wrong", "classifier", &["--set", "model.image=32", "--set", "model.width=2"]);
+    eval("prdc", &["--features", text(&wrong)]).bad(&["32x32", "28x28"]);
+    on_cpu(&["sample", text(&classifier)]).bad(&["draws no images"]);
+    on_cpu(&["latent", text(&classifier), "manifold"]).bad(&["no latent space"]);
+    on_cpu(&["eval", text(&classifier), "--metric", "parzen"]).bad(&["draws no images"]);
+}
+
+#[test]
 fn a_discriminator_is_probed_and_what_has_none_is_refused() {
     let place = Place::new();
     let run = place.train("dcgan-28-small", &["--set", "model.width=2", "--set", "train.samples=4"]);

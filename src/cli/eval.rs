@@ -2,8 +2,10 @@
 
 use super::sample::drawing;
 use super::{Error, TrainedArg, term};
-use crate::eval::{self, Drawn, Figure, Measure, Sample};
-use crate::train;
+use crate::data::Dataset;
+use crate::eval::{self, Distance, Drawn, FeatureNet, Figure, Measure, Sample};
+use crate::train::{self, RunDir, Session};
+use std::path::{Path, PathBuf};
 
 /// Arguments of `limn eval`.
 #[derive(clap::Args, Debug)]
@@ -12,13 +14,18 @@ pub struct EvalArgs {
     trained: TrainedArg,
     /// What to measure: the model's own loss with its parts (`elbo`, `nll`, ...); for models with an
     /// encoder also `iwae-K`, the bound of K draws, and `log-p`, importance sampling with 5,000 draws; for all that
-    /// draw images `parzen`, the Parzen window of the first GAN's paper
+    /// draw images `parzen`, the Parzen window of the first GAN's paper, and by --features `frechet`, `kernel` and `prdc`
+    /// (precision, recall, density, coverage)
     #[arg(long, value_name = "M")]
     metric: Option<String>,
+    /// The network by whose features samples are compared: the run folder of a classifier (`limn train classifier`), or a
+    /// safetensors file with torchvision's MobileNetV2
+    #[arg(long, value_name = "DIR|FILE")]
+    features: Option<PathBuf>,
     /// How many test images, from the first on; by default all
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     images: Option<u32>,
-    /// How many samples a figure of samples draws; by default 10,000
+    /// How many samples a figure of samples draws; by default 10,000 for `parzen`, and as many as test images otherwise
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     samples: Option<u32>,
     /// Seed of those samples
@@ -29,14 +36,33 @@ pub struct EvalArgs {
     json: bool,
 }
 
+/// Figures of samples.
+#[derive(Clone, Copy)]
+enum OfSamples {
+    Parzen,
+    Distance(Distance),
+}
+
+impl OfSamples {
+    fn named(name: &str) -> Option<OfSamples> {
+        match name {
+            "parzen" => Some(OfSamples::Parzen),
+            _ => Distance::named(name).map(OfSamples::Distance),
+        }
+    }
+}
+
 /// Prints each metric with value, unit and protocol.
 pub fn eval(args: &EvalArgs) -> Result<(), Error> {
     let (run, mut session, _) = args.trained.open()?;
-    let of_samples = args.metric.as_deref() == Some("parzen");
-    let measure = match &args.metric {
-        Some(name) if !of_samples => Measure::named(name, &session)?,
+    let of_samples = args.metric.as_deref().and_then(OfSamples::named);
+    let measure = match (&args.metric, of_samples) {
+        (Some(name), None) => Measure::named(name, &session)?,
         _ => Measure::Own,
     };
+    if args.features.is_some() && !matches!(of_samples, Some(OfSamples::Distance(_))) {
+        return Err(Error::new("--features is for --metric frechet, kernel or prdc"));
+    }
     let data = train::images(&run.config.data.source, session.model.as_ref())?;
     let all = data.test.len();
     let count = args.images.map_or(all, |n| n as usize);
@@ -44,19 +70,54 @@ pub fn eval(args: &EvalArgs) -> Result<(), Error> {
         return Err(Error::new(format!("--images {count}: {} has {all} test images", data.name)));
     }
     let figures = match of_samples {
-        true => {
-            let samples = args.samples.map_or(eval::PARZEN_SAMPLES, |n| n as usize);
-            let drawing = drawing(&session, false);
-            let drawn = Drawn { data: &data, images: count, samples, seed: args.seed, drawing };
-            let mut bar = term::Progress::new();
-            eval::parzen_figures(&mut session, &drawn, &mut |done| bar.show(format!("{done} of {samples} samples")))?
-        }
-        false => {
+        Some(kind) => drawn(args, &mut session, &data, count, kind)?,
+        None => {
             let sample = Sample { data: &data.name, test: &data.test, count };
             eval::evaluate(&mut session, &sample, measure, run.config.train.batch)?
         }
     };
     show(&figures, args.json)
+}
+
+/// Figures of samples beside the first `images` test images.
+fn drawn(
+    args: &EvalArgs,
+    session: &mut Session,
+    data: &Dataset,
+    images: usize,
+    kind: OfSamples,
+) -> Result<Vec<Figure>, Error> {
+    let default = if let OfSamples::Parzen = kind { eval::PARZEN_SAMPLES } else { images };
+    let samples = args.samples.map_or(default, |n| n as usize);
+    let drawn = Drawn { data, images, samples, seed: args.seed, drawing: drawing(session, false) };
+    let mut bar = term::Progress::new();
+    let mut progress = |done| bar.show(format!("{done} of {samples} samples"));
+    let distance = match kind {
+        OfSamples::Parzen => return Ok(eval::parzen_figures(session, &drawn, &mut progress)?),
+        OfSamples::Distance(distance) => distance,
+    };
+    let Some(path) = &args.features else {
+        let name = args.metric.as_deref().unwrap_or_default();
+        return Err(Error::new(format!(
+            "--metric {name} compares features: give --features the run folder of a classifier (`limn train classifier`), \
+             or a safetensors file with torchvision's MobileNetV2"
+        )));
+    };
+    let mut net = network(path, session)?;
+    Ok(eval::feature_figures(session, &mut net, &drawn, distance, &mut progress)?)
+}
+
+/// The network that `--features` names, on the session's device.
+fn network(path: &Path, session: &mut Session) -> Result<FeatureNet, Error> {
+    if !path.exists() {
+        return Err(Error::new(format!("--features {}: there is no such folder or file", path.display())));
+    }
+    if !path.is_dir() {
+        return Ok(FeatureNet::mobilenet(session, path, eval::MOBILENET_SIDE)?);
+    }
+    let run = RunDir::open(path)?;
+    let (mut classifier, steps) = run.session(session.store.device().clone(), None)?;
+    Ok(FeatureNet::of_run(&run, &mut classifier, steps)?)
 }
 
 /// Each figure in a line, and their protocol once.

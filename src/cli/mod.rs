@@ -313,6 +313,8 @@ mod tests {
             "eval DIR --metric iwae-50",
             "eval DIR --metric parzen --samples 500 --seed 1 --images 100",
             "eval DIR --metric log-p --images 100 --json",
+            "eval DIR --metric frechet --features DIR --samples 1000",
+            "eval DIR --metric prdc --features weights.safetensors",
             "probe DIR",
             "probe DIR --data cifar10 --images 5000 --json",
             "check",

@@ -70,8 +70,9 @@ pub fn train(args: &TrainArgs) -> Result<(), Error> {
         term::note(format!("Ctrl-C will end training at once: {error}"));
     }
     let seed = settings.seed;
-    let mut sampler = |session: &mut Session, n: usize, path: &Path| {
-        picture(session, n, None, seed, Drawing::Cached, path).map(|_| ())
+    let mut sampler = |session: &mut Session, n: usize, path: &Path| match session.model.family() {
+        Family::Features(_) => Ok(()),
+        _ => picture(session, n, None, seed, Drawing::Cached, path).map(|_| ()),
     };
     let mut tuner = tune::tuner(args.tune, &device);
     let mut measure = |session: &mut Session, batch| tune::tune(session, batch, tuner.as_mut());
@@ -135,14 +136,15 @@ fn tell(outcome: &Outcome) -> Result<(), Error> {
     term::say(format!("trained {} steps: {}", outcome.step, losses.join("  ")))?;
     term::say(format!("pictures    {}", outcome.run.samples().display()))?;
     term::say(format!("checkpoint  {}", outcome.run.checkpoint().display()))?;
-    let next = match outcome.run.config.model.build().map_err(Error::new)?.family() {
-        Family::Latent(model) if model.latent() == 2 => "latent DIR manifold",
-        Family::Latent(_) => "latent DIR interpolate",
-        Family::Pixels(_) => "complete DIR --images test",
-        Family::Mixture(_) => "latent DIR components",
+    let commands: &[&str] = match outcome.run.config.model.build().map_err(Error::new)?.family() {
+        Family::Latent(model) if model.latent() == 2 => &["sample DIR", "latent DIR manifold", "eval DIR"],
+        Family::Latent(_) => &["sample DIR", "latent DIR interpolate", "eval DIR"],
+        Family::Pixels(_) => &["sample DIR", "complete DIR --images test", "eval DIR"],
+        Family::Mixture(_) => &["sample DIR", "latent DIR components", "eval DIR"],
+        Family::Features(_) => &["eval DIR", "eval ANOTHER --metric frechet --features DIR"],
     };
     term::say("next, try:")?;
-    for command in ["sample DIR", next, "eval DIR"] {
+    for command in commands {
         term::say(format!("  limn {}", command.replace("DIR", &dir.to_string())))?;
     }
     Ok(())

@@ -46,7 +46,7 @@ pub(super) fn bouncing(film: Geometry, frames: usize) -> Result<Source, Error> {
     let (high, wide) = (one.height as f32, one.width as f32);
     source("bouncing", film, |draws, item| {
         let shape = draws.within(0.0, 3.0) as u8;
-        let radius = draws.within(0.11, 0.19) * high.min(wide);
+        let radius = draws.within(0.17, 0.27) * high.min(wide);
         let (span_y, span_x) = (high - 2.0 * radius, wide - 2.0 * radius);
         let start = [draws.within(0.0, span_y), draws.within(0.0, span_x)];
         let (speed, angle) = (draws.within(0.06, 0.12) * high.min(wide), draws.within(0.0, TAU));

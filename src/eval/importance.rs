@@ -40,7 +40,7 @@ impl Estimator {
         let x = Batch::given(&graph, session.model.as_ref(), images);
         let weights = match session.model.family() {
             Family::Latent(model) => model.log_weights(&x, draws as usize),
-            Family::Pixels(_) | Family::Mixture(_) => None,
+            Family::Pixels(_) | Family::Mixture(_) | Family::Features(_) => None,
         };
         let Some(weights) = weights else {
             return Err(SessionError::Config("this model has no latent vectors to draw for an image".into()));

@@ -2,14 +2,18 @@
 
 pub mod distance;
 mod drawn;
+mod features;
 mod importance;
 mod log_mean_exp;
+mod mobilenet;
 mod neighbours;
 mod parzen;
 mod probe;
 mod svm;
 
 pub use drawn::{Drawn, PARZEN_SAMPLES, parzen_figures};
+pub use features::{Distance, FeatureNet, feature_figures};
+pub use mobilenet::SIDE as MOBILENET_SIDE;
 pub use neighbours::{Neighbour, nearest};
 pub use parzen::{Parzen, ParzenFigure, parzen, widths};
 pub use probe::probe;
@@ -111,7 +115,7 @@ fn abilities(session: &Session) -> Abilities {
     };
     let weighs = match session.model.family() {
         Family::Latent(model) => model.log_weights(&images, 1).is_some(),
-        Family::Pixels(_) | Family::Mixture(_) => false,
+        Family::Pixels(_) | Family::Mixture(_) | Family::Features(_) => false,
     };
     Abilities { own, is_likelihood: metrics.iter().any(|metric| metric.likelihood), weighs }
 }

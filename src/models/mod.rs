@@ -4,6 +4,7 @@
 mod adversarial;
 mod autoencoder;
 mod batch;
+mod classifier;
 mod dcgan;
 mod decoder;
 mod gan;
@@ -18,6 +19,7 @@ mod wavegan;
 pub use adversarial::{AdversarialLoss, Augmentation, Game, Judged, Penalty};
 pub use autoencoder::{Autoencoder, AutoencoderConfig};
 pub use batch::Batch;
+pub use classifier::{Classifier, ClassifierConfig};
 pub use dcgan::{Dcgan, DcganConfig, Norm};
 pub use decoder::Decoder;
 pub use gan::{Gan, GanConfig};
@@ -53,6 +55,8 @@ pub enum ModelConfig {
     Pixelcnn(PixelCnnConfig),
     /// Mixture of Gaussians.
     Gmm(GmmConfig),
+    /// Convolutional classifier, whose features figures are made by.
+    Classifier(ClassifierConfig),
 }
 
 impl ModelConfig {
@@ -67,6 +71,7 @@ impl ModelConfig {
             ModelConfig::Wavegan(c) => Box::new(WaveGan::new(c)?),
             ModelConfig::Pixelcnn(c) => Box::new(PixelCnn::new(c)?),
             ModelConfig::Gmm(c) => Box::new(Gmm::new(c)?),
+            ModelConfig::Classifier(c) => Box::new(Classifier::new(c)?),
         })
     }
 }
@@ -155,6 +160,8 @@ pub enum Family<'a> {
     Pixels(&'a dyn PixelModel),
     /// From a component, and noise.
     Mixture(&'a dyn MixtureModel),
+    /// Not at all: the model makes features of images.
+    Features(&'a dyn FeatureModel),
 }
 
 /// A model that decodes latent vectors.
@@ -198,6 +205,12 @@ pub trait MixtureModel {
 
     /// Each component's probability, [k], and its mean image, [k,c,h,w] in [0, 1].
     fn components(&self, graph: &Graph) -> [Var; 2];
+}
+
+/// A model that makes features of images instead of images.
+pub trait FeatureModel {
+    /// Features [n,f] of images [n,c,h,w] in [0, 1].
+    fn features(&self, images: &Var) -> Var;
 }
 
 /// What a setting is where files from before there was the setting leave it out.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 /// The presets and their TOML, in the order they are shown.
-pub static PRESETS: [(&str, &str); 29] = [
+pub static PRESETS: [(&str, &str); 30] = [
     ("vae", include_str!("../../assets/presets/vae.toml")),
     ("vae-conditional", include_str!("../../assets/presets/vae-conditional.toml")),
     ("vae-conv", include_str!("../../assets/presets/vae-conv.toml")),
@@ -40,6 +40,7 @@ pub static PRESETS: [(&str, &str); 29] = [
     ("pixelcnn-small", include_str!("../../assets/presets/pixelcnn-small.toml")),
     ("gmm", include_str!("../../assets/presets/gmm.toml")),
     ("gmm-small", include_str!("../../assets/presets/gmm-small.toml")),
+    ("classifier", include_str!("../../assets/presets/classifier.toml")),
 ];
 
 /// The largest size a key of `[model]` may have: beyond it, counts of parameters would overflow.
@@ -370,6 +371,8 @@ mod tests {
         assert_eq!(counts("gan"), gan(1200, 240));
         assert_eq!(counts("gan"), [2_503_984, 1_231_441]);
         assert_eq!(counts("gan-small"), gan(400, 80));
+        let convs = |c: usize| 9 * c + c + 9 * 2 * c * c + 2 * c + 9 * 8 * c * c + 4 * c;
+        assert_eq!(counts("classifier"), [convs(16) + linear(64 * 49, 128) + linear(128, 10)]);
         // Kernels of 25 taps, from 16 samples to 16,384 in the paper's size; all layers with a bias.
         let wavegan = |d: usize, stages: u32| {
             let widest = d << (stages - 1);
@@ -389,7 +392,7 @@ mod tests {
             let generator = 100 * 64 * c + between + 2 * (4 * c + 2 * c + c) + c * t * 16 + t;
             [generator, t * c * 16 + c + between + 2 * (2 * c + 4 * c) + linear(64 * c, 1)]
         };
-        assert_eq!(counts("frames-small"), frames(32, 8));
+        assert_eq!(counts("frames-small"), frames(16, 8));
         // Without batch norm the second convolution has a bias, and nothing has a scale.
         let dcgan = |c: usize, normed: bool| {
             let generator = 100 * 98 * c + 2 * 2 * c + 2 * c * c * 16 + 2 * c + c * 16 + 1;

@@ -49,7 +49,7 @@ impl Features {
         self.dimensions
     }
 
-    fn row(&self, i: usize) -> &[f64] {
+    pub(super) fn row(&self, i: usize) -> &[f64] {
         &self.values[i * self.dimensions..(i + 1) * self.dimensions]
     }
 

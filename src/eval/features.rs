@@ -1,0 +1,226 @@
+//! Figures of samples by what a network makes of them: distances between features of samples and of test images.
+
+use super::distance::{Features, NEAREST, SUBSETS, frechet, kernel_distance, neighbourhoods};
+use super::drawn::pixels;
+use super::{CLOCK, Drawn, Figure, mobilenet};
+use crate::kernels::philox::Domain;
+use crate::models::Family;
+use crate::program::Runner;
+use crate::sample;
+use crate::train::{RunDir, Session, SessionError};
+use rayon::prelude::*;
+use std::path::Path;
+
+/// Images that go through limn's own networks together, and through one of larger images.
+const BATCH: usize = 64;
+const PREPARED: usize = 16;
+
+/// How sets of features are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Distance {
+    /// Fréchet distance of two normal distributions.
+    Frechet,
+    /// Squared maximum mean discrepancy under a cubic kernel.
+    Kernel,
+    /// Precision, recall, density and coverage.
+    Prdc,
+}
+
+impl Distance {
+    /// The distance of this name, if there is one.
+    pub fn named(name: &str) -> Option<Distance> {
+        [("frechet", Distance::Frechet), ("kernel", Distance::Kernel), ("prdc", Distance::Prdc)]
+            .into_iter()
+            .find_map(|(known, distance)| (known == name).then_some(distance))
+    }
+}
+
+/// Images of a network's input.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Takes {
+    /// [`BATCH`] images of this geometry as they are.
+    These([usize; 3]),
+    /// [`PREPARED`] images of any size, scaled to this side.
+    Scaled(usize),
+}
+
+/// A network that makes features of images.
+pub struct FeatureNet {
+    runner: Runner,
+    takes: Takes,
+    dimensions: usize,
+    /// What figures by it are called after: letters, digits and underscores.
+    name: String,
+    /// What it is.
+    words: String,
+}
+
+impl FeatureNet {
+    /// The hidden layer of a classifier that limn has trained: the run, its model and its training steps.
+    ///
+    /// # Errors
+    /// A run of a model that is no classifier, and all that can be wrong with a device.
+    pub fn of_run(run: &RunDir, session: &mut Session, steps: u64) -> Result<FeatureNet, SessionError> {
+        let [c, h, w] = session.model.geometry();
+        let graph = session.graph(Domain::Eval, session.seed, CLOCK);
+        let Family::Features(model) = session.model.family() else {
+            let why =
+                format!("{} is no run of a classifier; train one with `limn train classifier`", run.path.display());
+            return Err(SessionError::Config(why));
+        };
+        let features = model.features(&graph.input("images", &[BATCH, c, h, w]));
+        graph.output("features", &features);
+        let data = data_name(&run.config.data.source);
+        Ok(FeatureNet {
+            runner: session.runner(&graph)?,
+            takes: Takes::These([c, h, w]),
+            dimensions: features.shape()[1],
+            name: format!("classifier_{data}"),
+            words: format!(
+                "the {} hidden units of limn's classifier of {}, {steps} steps of batch {}, seed {}",
+                features.shape()[1],
+                data,
+                run.config.train.batch,
+                session.seed
+            ),
+        })
+    }
+
+    /// The last 1,280 channels of a MobileNetV2 on `session`'s device, for images scaled to `side` (224 as it was made
+    /// for), with torchvision's weights in a safetensors file.
+    ///
+    /// # Errors
+    /// A file that does not hold them, and all that can be wrong with a device.
+    pub fn mobilenet(session: &mut Session, path: &Path, side: usize) -> Result<FeatureNet, SessionError> {
+        let graph = session.graph(Domain::Eval, session.seed, CLOCK);
+        let (features, digest) =
+            mobilenet::features(session, &graph, &graph.input("images", &[PREPARED, 3, side, side]), path)?;
+        graph.output("features", &features);
+        Ok(FeatureNet {
+            runner: session.runner(&graph)?,
+            takes: Takes::Scaled(side),
+            dimensions: mobilenet::FEATURES,
+            name: "mobilenet_v2".into(),
+            words: format!(
+                "the {} last channels of a MobileNetV2, images scaled to {side}x{side}, weights of SHA-256 {digest}",
+                mobilenet::FEATURES
+            ),
+        })
+    }
+
+    /// Appends the features of images of this geometry in [0, 1].
+    pub(super) fn extend(
+        &mut self,
+        all: &mut Features,
+        images: &[f32],
+        geometry: [usize; 3],
+    ) -> Result<(), SessionError> {
+        let size: usize = geometry.iter().product();
+        let batch = if let Takes::These(_) = self.takes { BATCH } else { PREPARED };
+        for chunk in images.chunks(batch * size) {
+            let mut rows = match self.takes {
+                Takes::These(_) => chunk.to_vec(),
+                Takes::Scaled(side) => {
+                    chunk.par_chunks(size).flat_map_iter(|image| mobilenet::prepare(image, geometry, side)).collect()
+                }
+            };
+            let count = chunk.len() / size;
+            rows.resize(rows.len() / count * batch, 0.0);
+            self.runner.write("images", &rows)?;
+            self.runner.run()?;
+            all.extend(&self.runner.read("features")?[..count * self.dimensions]);
+        }
+        Ok(())
+    }
+}
+
+/// A dataset's name, or the last part of its path, as part of a figure's name.
+fn data_name(source: &str) -> String {
+    let last = source.rsplit(['/', '\\']).find(|part| !part.is_empty()).unwrap_or(source);
+    let letters = last.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' });
+    letters.collect()
+}
+
+/// The distance of samples from test images by the features of `net`. `progress` hears how many samples have been drawn.
+///
+/// # Errors
+/// A network for images of another size, and all that can be wrong with a device.
+pub fn feature_figures(
+    session: &mut Session,
+    net: &mut FeatureNet,
+    drawn: &Drawn,
+    distance: Distance,
+    progress: &mut dyn FnMut(usize),
+) -> Result<Vec<Figure>, SessionError> {
+    let geometry = session.model.geometry();
+    if let Takes::These(takes) = net.takes
+        && takes != geometry
+    {
+        let words = |[c, h, w]: [usize; 3]| format!("{w}x{h} with {c} channels");
+        return Err(SessionError::Config(format!(
+            "--features: the network takes images of {} and this model makes {}; train one of that size (--set \
+             model.image=... --set model.channels=...)",
+            words(takes),
+            words(geometry)
+        )));
+    }
+    if drawn.images < 2 || drawn.samples < 2 {
+        return Err(SessionError::Config("a distance needs two test images and two samples at least".into()));
+    }
+    let (mut real, mut fake) = (Features::new(net.dimensions), Features::new(net.dimensions));
+    for first in (0..drawn.images).step_by(BATCH) {
+        net.extend(&mut real, &pixels(&drawn.data.test, first..drawn.images.min(first + BATCH)), geometry)?;
+    }
+    sample::in_pieces(session, drawn.samples, drawn.seed, drawn.drawing, |first, samples| {
+        progress(first);
+        net.extend(&mut fake, samples, geometry)
+    })?;
+    let protocol = |how: &str| format!("{how}; features: {}; {}", net.words, drawn.protocol(session));
+    let figure = |name: &str, value, unit: &str, protocol: &str| {
+        Figure::new(&format!("{name}_{}", net.name), value, unit, protocol)
+    };
+    Ok(match distance {
+        Distance::Frechet => {
+            let protocol = protocol("Fréchet distance, Heusel et al. 2017; no FID, for its network is another");
+            vec![figure("frechet", frechet(&real, &fake), "of the features, squared", &protocol)]
+        }
+        Distance::Kernel => {
+            let found = kernel_distance(&real, &fake, drawn.seed);
+            let protocol = protocol(&format!(
+                "kernel distance (x·y/d + 1)³, Bińkowski et al. 2018, {SUBSETS} subsets of {}; no KID, for its network is \
+                 another",
+                found.size
+            ));
+            vec![
+                figure("kernel", found.mean, "of the kernel", &protocol),
+                figure("kernel_deviation", found.deviation, "of the kernel", &protocol),
+            ]
+        }
+        Distance::Prdc => {
+            let found = neighbourhoods(&real, &fake);
+            let protocol = protocol(&format!(
+                "balls to the neighbour {NEAREST}; precision and recall of Kynkäänniemi et al. 2019, density and coverage \
+                 of Naeem et al. 2020"
+            ));
+            let all = [
+                ("precision", found.precision, "of the samples"),
+                ("recall", found.recall, "of the images"),
+                ("density", found.density, "per ball"),
+                ("coverage", found.coverage, "of the images"),
+            ];
+            all.map(|(name, value, unit)| figure(name, value, unit, &protocol)).to_vec()
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_named_for_their_network() {
+        assert_eq!(data_name("fashion-mnist"), "fashion_mnist");
+        assert_eq!(data_name("/home/me/My Pictures/"), "my_pictures");
+        assert_eq!(Distance::named("fid"), None);
+    }
+}
