@@ -87,6 +87,11 @@ pub fn latent(args: &LatentArgs) -> Result<(), Error> {
         (_, Family::Pixels(_)) => {
             return Err(Error::new("this model draws pixel by pixel and has no latent space; try `limn complete`"));
         }
+        (_, Family::Features(_)) => {
+            return Err(Error::new(
+                "this model has no latent space; it makes features, for `limn eval DIR --features`",
+            ));
+        }
         (view, Family::Latent(model)) => {
             let space = Space::new(args, model);
             // A class that the model does not have is refused before anything is done.

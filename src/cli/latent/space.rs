@@ -106,7 +106,7 @@ pub(super) fn encodes(session: &Session) -> bool {
     let graph = session.graph(Domain::Sample, 0, "sample.clock");
     match session.model.family() {
         Family::Latent(model) => model.encode(&Batch::given(&graph, session.model.as_ref(), 1)).is_some(),
-        Family::Pixels(_) | Family::Mixture(_) => false,
+        Family::Pixels(_) | Family::Mixture(_) | Family::Features(_) => false,
     }
 }
 
