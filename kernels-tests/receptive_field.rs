@@ -1,41 +1,56 @@
-//! What a pixel's logit depends on, by its gradient with respect to the image.
+//! What a pixel's distribution depends on, by its gradient with respect to the image.
 
+use crate::support::normals;
 use limn::graph::gradients;
 use limn::kernels::philox::Domain;
-use limn::models::{Batch, Family};
+use limn::models::{Family, ModelConfig};
+use limn::nn::Mode;
 use limn::program::Device;
 use limn::train::{Config, Session};
 
-const SIDE: usize = 28;
+/// The pixel that is looked at.
+const Y: usize = 14;
+const X: usize = 13;
 
-/// |∂logit(y, x)/∂pixel| for every pixel of an image of noise.
-fn field(session: &mut Session, y: usize, x: usize) -> Vec<f32> {
-    let graph = session.graph(Domain::Sample, 0, "clock");
-    let one = Batch::given(&graph, session.model.as_ref(), 1);
-    let Family::Pixels(model) = session.model.family() else { panic!("a pixel model") };
-    let logit = model.logits(&one).slice(2, y, 1).slice(3, x, 1).sum();
-    let grad = gradients(&logit, std::slice::from_ref(&one.images)).remove(0).expect("a gradient");
-    graph.output("grad", &grad);
-    let mut runner = session.runner(&graph).expect("a program");
-    let noise = limn::sample::prior(limn::models::Prior::Normal, SIDE * SIDE, 1, 3);
-    runner.write("images", &noise).expect("an image");
-    runner.run().expect("a run");
-    runner.read("grad").expect("a gradient").iter().map(|v| v.abs()).collect()
+/// |∂outputs(Y, X)/∂image| [c,h,w], summed over some draws of a network's parameters, which are piecewise
+/// linear: together they see every path. Of the outputs those count that belong to `colour`.
+fn field(config: &ModelConfig, colour: usize) -> Vec<f32> {
+    let preset = Config::preset("pixelcnn-small").expect("a preset");
+    let mut seen = Vec::new();
+    for seed in 0..4 {
+        let mut session = Session::new(config, &preset.optimizer(), seed, Device::Cpu).expect("a session");
+        let [c, h, w] = session.model.geometry();
+        let graph = session.graph(Domain::Sample, 0, "clock");
+        let image = graph.input("image", &[1, c, h, w]);
+        let Family::Pixels(model) = session.model.family() else { panic!("a pixel model") };
+        let all = model.outputs(&image, Mode::Eval).slice(2, Y, 1).slice(3, X, 1);
+        // Different weights, so that nothing cancels, as it would in a sum over a softmax.
+        let own: Vec<_> = (0..all.shape()[1]).filter(|k| k % c == colour).collect();
+        let outputs = own.iter().map(|k| all.slice(1, *k, 1).mul_scalar(1.0 + 0.3 * (*k as f32).sin()));
+        let output = outputs.reduce(|a, b| &a + &b).expect("an output").sum();
+        let grad = gradients(&output, std::slice::from_ref(&image)).remove(0).expect("a gradient");
+        graph.output("grad", &grad);
+        let mut runner = session.runner(&graph).expect("a program");
+        runner.write("image", &normals(3, c * h * w)).expect("an image");
+        runner.run().expect("a run");
+        let grad = runner.read("grad").expect("a gradient");
+        seen.resize(grad.len(), 0.0f32);
+        std::iter::zip(&mut seen, grad).for_each(|(s, g)| *s += g.abs());
+    }
+    seen
+}
+
+fn preset(name: &str) -> ModelConfig {
+    Config::preset(name).expect("a preset").model
 }
 
 #[test]
 fn a_pixel_sees_only_earlier_ones_and_the_stacked_masks_have_a_blind_spot() {
-    let config = Config::preset("pixelcnn-small").expect("a preset");
-    let (y, x) = (14, 13);
-    // The network is piecewise linear: unions over several draws of its parameters see every path.
-    let mut seen = vec![0.0f32; SIDE * SIDE];
-    for seed in 0..4 {
-        let mut session = Session::new(&config.model, &config.optimizer(), seed, Device::Twins).expect("a session");
-        std::iter::zip(&mut seen, field(&mut session, y, x)).for_each(|(s, g)| *s += g);
-    }
-    let at = |dy: usize, dx: isize| seen[(y - dy) * SIDE + (x as isize + dx) as usize];
+    const SIDE: usize = 28;
+    let seen = field(&preset("pixelcnn-small"), 0);
+    let at = |dy: usize, dx: isize| seen[(Y - dy) * SIDE + (X as isize + dx) as usize];
     for (pixel, g) in seen.iter().enumerate() {
-        assert!(*g == 0.0 || pixel < y * SIDE + x, "pixel {pixel} leaks into {}", y * SIDE + x);
+        assert!(*g == 0.0 || pixel < Y * SIDE + X, "pixel {pixel} leaks into {}", Y * SIDE + X);
     }
     // A 7x7 mask A, then five 3x3 masks B: eight columns to the left, eight rows up.
     let radius = 3 + 5;
@@ -46,5 +61,36 @@ fn a_pixel_sees_only_earlier_ones_and_the_stacked_masks_have_a_blind_spot() {
     // To the right a path gains one column for each row it climbs, but for the first layer.
     for (dy, dx) in [(1, 4), (1, 8), (2, 5)] {
         assert!(at(dy, dx) == 0.0, "{dy} up and {dx} across lies in the blind spot");
+    }
+}
+
+#[test]
+fn gated_stacks_have_no_blind_spot() {
+    const SIDE: usize = 28;
+    let seen = field(&preset("pixelcnn-gated-small"), 0);
+    // A first layer and dilations 1, 2, 1, 4: nine pixels to every side, and all of them.
+    let reach = 1 + 1 + 2 + 1 + 4;
+    for (pixel, g) in seen.iter().enumerate() {
+        let (dy, dx) = (Y as isize - (pixel / SIDE) as isize, (pixel % SIDE) as isize - X as isize);
+        let above = (1..=reach).contains(&dy) && dx.abs() <= reach;
+        let left = dy == 0 && (-reach..0).contains(&dx);
+        assert_eq!(*g != 0.0, above || left, "{dy} up and {dx} across");
+    }
+}
+
+#[test]
+fn a_colour_sees_those_before_it_in_the_same_pixel() {
+    const SIDE: usize = 32;
+    let config = preset("pixelcnn-cifar-small");
+    for colour in 0..3 {
+        let seen = field(&config, colour);
+        for (k, g) in seen.iter().enumerate() {
+            let (of, pixel) = (k / (SIDE * SIDE), k % (SIDE * SIDE));
+            let here = Y * SIDE + X;
+            let may = pixel < here || (pixel == here && of < colour);
+            assert!(*g == 0.0 || may, "colour {of} of pixel {pixel} leaks into colour {colour} of {here}");
+            assert!(*g != 0.0 || pixel != here || !may, "colour {colour} does not see colour {of} of its pixel");
+        }
+        assert!((0..3).all(|of| seen[of * SIDE * SIDE + Y * SIDE + X - 1] != 0.0), "the pixel to the left is seen");
     }
 }

@@ -2,9 +2,9 @@
 
 use crate::support::{gpu, graph, normals};
 use limn::graph::Var;
-use limn::models::{Batch, Family, Metric, Model, ModelConfig, PixelCnn, PixelCnnConfig, PixelModel};
-use limn::nn::{Network, Optimizer};
-use limn::ops::{ConvSpec, Mask};
+use limn::models::{Batch, ModelConfig, PixelCnn, PixelCnnConfig, PixelModel};
+use limn::nn::{Mode, Network};
+use limn::ops::{ConvSpec, Head, Mask};
 use limn::program::{Device, NotPerPixel, PixelProgram};
 use limn::sample::{self, Drawing};
 use limn::train::{Config, Session};
@@ -15,7 +15,15 @@ fn devices() -> [Device; 3] {
 
 fn session(size: [usize; 2], hidden: usize, blocks: usize, seed: u64, device: &Device) -> Session {
     let preset = Config::preset("pixelcnn-small").expect("a preset");
-    let config = ModelConfig::Pixelcnn(PixelCnnConfig { height: size[0], width: size[1], hidden, blocks });
+    let config = ModelConfig::Pixelcnn(PixelCnnConfig {
+        channels: 1,
+        height: size[0],
+        width: size[1],
+        levels: 2,
+        hidden,
+        blocks,
+        last: vec![],
+    });
     let mut session = Session::new(&config, &preset.optimizer(), seed, device.clone()).expect("a session");
     // Larger weights than fresh ones, so that pixels hang on one another.
     let names: Vec<String> = session.model.networks().iter().map(|n| n.params_state()).collect();
@@ -97,35 +105,17 @@ fn chunks_and_seeds_are_as_before() {
 /// A PixelCNN whose logits look at the whole batch, and do nothing with it.
 struct Peeping(PixelCnn);
 
-impl Model for Peeping {
-    fn networks(&self) -> Vec<&Network> {
-        self.0.networks()
-    }
-
-    fn geometry(&self) -> [usize; 3] {
-        self.0.geometry()
-    }
-
-    fn losses(&self) -> &'static [&'static str] {
-        self.0.losses()
-    }
-
-    fn step(&self, batch: &Batch, optim: &Optimizer) -> Vec<Var> {
-        self.0.step(batch, optim)
-    }
-
-    fn evaluate(&self, batch: &Batch) -> Vec<Metric> {
-        self.0.evaluate(batch)
-    }
-
-    fn family(&self) -> Family<'_> {
-        Family::Pixels(self)
-    }
-}
-
 impl PixelModel for Peeping {
-    fn logits(&self, batch: &Batch) -> Var {
-        let logits = self.0.logits(batch);
+    fn network(&self) -> &Network {
+        self.0.network()
+    }
+
+    fn shape(&self) -> [usize; 3] {
+        self.0.shape()
+    }
+
+    fn outputs(&self, batch: &Batch, mode: Mode) -> Var {
+        let logits = self.0.outputs(batch, mode);
         &logits + &logits.mean().mul_scalar(0.0)
     }
 }
@@ -218,7 +208,7 @@ fn program(logits: impl Fn(&Var) -> Var) -> Result<PixelProgram, NotPerPixel> {
     let g = graph();
     let image = g.input("image", &[1, 1, 6, 5]);
     let logits = logits(&image);
-    PixelProgram::new(&g.finish().expect("a graph"), image.id(), logits.id())
+    PixelProgram::new(&g.finish().expect("a graph"), image.id(), logits.id(), Head::Bernoulli)
 }
 
 fn weights(x: &Var, name: &str, co: usize, k: usize) -> Var {
@@ -247,7 +237,7 @@ fn what_cannot_be_drawn_pixel_by_pixel_says_why() {
     refused(&|x| along(x, 1), "reads pixels that are drawn later");
     refused(&|x| along(&conv(x, "b", 1, 3, Mask::A), 1), "depends on the pixel itself");
     refused(&|x| along(&conv(x, "b", 1, 3, Mask::A), 0), "reads pixels that are drawn later");
-    refused(&|x| conv(&a(x), "b", 2, 1, Mask::B), "not one number for each pixel");
+    refused(&|x| conv(&a(x), "b", 2, 1, Mask::B), "not what pixels are drawn from");
     refused(&|x| conv(&a(x).flip(3), "b", 1, 1, Mask::B), "strided");
     refused(&|x| conv(&(&a(x) - &a(x).mean()), "b", 1, 1, Mask::B), "does not work on each pixel alone");
     refused(&|x| a(x).conv2d(&weights(&a(x), "b", 1, 3), None, &ConvSpec::new(2, 1)), "something else than channels");
@@ -336,7 +326,7 @@ fn code_computes_what_the_graph_does() {
         whole.run().expect("a run");
         let want = whole.read("logits").expect("logits");
 
-        let pixels = PixelProgram::new(&source, image.id(), logits.id()).unwrap_or_else(|e| panic!("net {k}: {e}"));
+        let pixels = PixelProgram::new(&source, image.id(), logits.id(), Head::Bernoulli).unwrap_or_else(|e| panic!("net {k}: {e}"));
         let program = plan(&pixels.operands, &Options::new(None)).expect("a plan");
         let mut operands = Runner::new(program, &mut store).expect("a runner");
         operands.run().expect("a run");
@@ -350,17 +340,19 @@ fn code_computes_what_the_graph_does() {
         let home = home.expect("a draw");
         assert_eq!(code.ahead(), ahead[k], "net {k}");
         let (mut canvas, mut columns) = (picture.clone(), vec![f32::NAN; 4 * code.columns as usize]);
-        for offset in 0..code.steps() {
-            let (y, x) = (offset / code.line(), (offset % code.line()).wrapping_sub(code.ahead()));
+        for step in 0..code.steps() {
+            let (y, x) = (step / code.line(), (step % code.line()).wrapping_sub(code.ahead()));
             let block = PixelBlock {
                 n: 1,
                 h: 6,
                 w: 5,
+                colours: 1,
+                passes: 1,
                 columns: code.columns,
                 instructions: code.instructions.len() as u32,
                 ahead: code.ahead(),
-                offset,
-                steps: 1,
+                offset: 0,
+                count: code.passes() * code.instructions.len() as u32,
                 first: 0,
                 seed_lo: 0,
                 seed_hi: 0,
@@ -368,7 +360,7 @@ fn code_computes_what_the_graph_does() {
                 domain: 0,
             };
             let kernel = DrawPixels { block, code: code.clone() };
-            kernel.cpu(&[&[], &weights, &[1.0; 30], &[0.0]], &mut [&mut canvas, &mut columns]);
+            kernel.cpu(&[&[], &weights, &[1.0; 30], &[f32::from_bits(step)]], &mut [&mut canvas, &mut columns]);
             if x >= 5 {
                 continue;
             }

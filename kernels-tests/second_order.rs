@@ -54,7 +54,7 @@ fn pointwise_ops() {
 
 #[test]
 fn losses() {
-    check_second(&[off_grid(&[5, 3])], |x| vec![x[0].log_sum_exp()]);
+    check_second(&[off_grid(&[5, 3])], |x| vec![x[0].log_sum_exp(0)]);
     let operands = [off_grid(&[6]), off_grid(&[6]), off_grid(&[6])];
     let spread = |v: &Var| v.mul_scalar(0.25);
     check_second(&operands, |x| vec![x[0].gaussian_nll(&spread(&x[1]), &x[2])]);

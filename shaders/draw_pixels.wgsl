@@ -1,11 +1,12 @@
-// For every image and each of `steps` steps s, one after the other: the instructions of the code in order.
-// One that is ahead by k columns makes the column of one value (its channels, in fours) at
+// For every image, `count` instructions one after the other: number `offset` and those behind it of step `clock`,
+// where a step is all instructions of the code in order, once in each of `passes` turns. In step s, one that is ahead by k columns makes the column of one value (its channels, in fours) at
 // (y, x) = (s / line, s % line - ahead + k), line = w + ahead, if there is such a position:
 //
 //   conv       to = then(sum over taps and ci of from[y + dy, x + dx, ci] * w[tap, ci, co] + bias[co] + b[co])
 //   pointwise  to = code(a, b, c)
 //   join       to = channels start.. of a[y + dy, x + dx] followed by b
-//   draw       image[t] = 1 if draw (first + n)·h·w + t < sigmoid(a), else 0, where keep[n, t] = 0, t = y·w + x
+//   draw       image[n, colour, t] of what turn r draws from the outputs a by lib/head.wgsl, with element or
+//              block ((first + n)·passes + r)·h·w + t, where keep[n, colour, t] = 0, t = y·w + x
 //
 // A column of (y, x) is at four base + ((y & mask)·w + x)·step of the image's columns, or of the weights
 // where the upper bit of base is set. src/kernels/pixel_code.rs writes the code.
@@ -20,11 +21,13 @@ struct Params {
   n: u32,
   h: u32,
   w: u32,
+  colours: u32,
+  passes: u32,
   columns: u32,
   instructions: u32,
   ahead: u32,
   offset: u32,
-  steps: u32,
+  count: u32,
   first: u32,
   seed_lo: u32,
   seed_hi: u32,
@@ -35,9 +38,9 @@ struct Params {
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> code: array<vec4<u32>>;            // 5 an instruction, then 1 a tap
 @group(0) @binding(2) var<storage, read> weights: array<vec4<f32>>;         // [tap, ci, co / 4], biases, operands
-@group(0) @binding(3) var<storage, read> keep: array<f32>;                  // [n, h w]
+@group(0) @binding(3) var<storage, read> keep: array<f32>;                  // [n, colours, h w]
 @group(0) @binding(4) var<storage, read> clock: array<u32>;                 // [1]
-@group(0) @binding(5) var<storage, read_write> image: array<f32>;           // [n, h w]
+@group(0) @binding(5) var<storage, read_write> image: array<f32>;           // [n, colours, h w]
 @group(0) @binding(6) var<storage, read_write> columns: array<vec4<f32>>;   // [n, columns]
 
 var<workgroup> partial: array<vec4<f32>, WG * G>;  // [part, image, four]
@@ -186,16 +189,32 @@ fn join(k: Instruction, own: u32, lane: u32, here: Position) {
   }
 }
 
-fn draw(k: Instruction, n: u32, here: Position) {
+// Output k of the network in the column at `base`.
+fn logit(base: u32, k: u32) -> f32 {
+  return columns[base + k / 4u][k % 4u];
+}
+
+fn draw(k: Instruction, n: u32, turn: u32, here: Position) {
   let positions = p.h * p.w;
   let t = here.y * p.w + here.x;
-  let i = n * positions + t;
-  if (keep[i] == 0.0) {
-    let e = (p.first + n) * positions + t;
-    let draws = uniforms(philox(vec4(e / 4u, p.stream, 0u, p.domain), p.seed_lo, p.seed_hi));
-    image[i] = select(0.0, 1.0, draws[e % 4u] < sigmoid(load(k.a, n * p.columns, 0u, here).x));
+  let own = n * p.columns;
+  let e = ((p.first + n) * p.passes + turn) * positions + t;
+  let head = Head(k.c.y, k.c.z, k.c.x);
+  let at_once = head.kind == MIXTURE;
+  let block = uniforms(philox(vec4(select(e / 4u, e, at_once), p.stream, 0u, p.domain), p.seed_lo, p.seed_hi));
+  let u = select(vec4(block[e % 4u]), block, at_once);
+  let drawn = draw_colours(head, own + at(k.a.x, k.a.y, k.a.z, here), turn, u);
+  let first = select(turn, 0u, at_once);
+  for (var c = 0u; c < select(1u, p.colours, at_once); c++) {
+    let i = (n * p.colours + first + c) * positions + t;
+    if (keep[i] == 0.0) {
+      image[i] = drawn[c];
+    }
   }
-  store(k.to, n * p.columns, 0u, here, 1u, vec4(image[i], 0.0, 0.0, 0.0));
+  // Where there are fewer colours the last one stands in for those past it, which store() leaves out.
+  let colour = min(vec4(0u, 1u, 2u, 3u), vec4(p.colours - 1u));
+  let i = (vec4(n * p.colours) + colour) * positions + t;
+  store(k.to, own, 0u, here, p.colours, vec4(image[i.x], image[i.y], image[i.z], image[i.w]));
 }
 
 @compute @workgroup_size(WG)
@@ -209,32 +228,38 @@ fn main(
     return;
   }
   let line = p.w + p.ahead;
-  let begin = min(clock[0], p.h * line) + p.offset;
-  let end = min(begin + p.steps, p.h * line);
-  for (var s = begin; s < end; s++) {
-    for (var i = 0u; i < p.instructions; i++) {
-      let k = Instruction(code[5u * i], code[5u * i + 1u], code[5u * i + 2u], code[5u * i + 3u], code[5u * i + 4u]);
-      // Left of the image the difference is a large number.
-      let here = Position(s / line, s % line + k.d.w - p.ahead);
-      let kind = select(NOTHING, k.to.x, here.x < p.w);
-      if (kind == 0u) {
-        multiply(k, first, lane, here);
-      }
-      workgroupBarrier();
-      if (kind == 0u && shares(k).parts > 0u) {
-        combine(k, first, lane, here);
-      }
+  let a_step = p.passes * p.instructions;
+  for (var j = p.offset; j < p.offset + p.count; j++) {
+    let s = clock[0] + j / a_step;
+    if (s >= p.h * line) {
+      return;
+    }
+    let i = j % p.instructions;
+    let turn = j % a_step / p.instructions;
+    let k = Instruction(code[5u * i], code[5u * i + 1u], code[5u * i + 2u], code[5u * i + 3u], code[5u * i + 4u]);
+    // Left of the image the difference is a large number.
+    let here = Position(s / line, s % line + k.d.w - p.ahead);
+    let kind = select(NOTHING, k.to.x, here.x < p.w);
+    if (kind == 0u) {
+      multiply(k, first, lane, here);
+    }
+    workgroupBarrier();
+    if (kind == 0u && shares(k).parts > 0u) {
+      combine(k, first, lane, here);
+    }
+    if (kind == 1u || kind == 2u) {
       for (var n = first; n < min(first + G, p.n); n++) {
         if (kind == 1u) {
           pointwise(k, n * p.columns, lane, here);
-        } else if (kind == 2u) {
+        } else {
           join(k, n * p.columns, lane, here);
-        } else if (kind == 3u && lane == n - first) {
-          draw(k, n, here);
         }
       }
-      storageBarrier();
-      workgroupBarrier();
     }
+    if (kind == 3u && lane < G && first + lane < p.n) {
+      draw(k, first + lane, turn, here);
+    }
+    storageBarrier();
+    workgroupBarrier();
   }
 }

@@ -1,5 +1,5 @@
-// image[n, t] = 1 if draw (n·positions + t) < sigmoid(logits[n, t]), else 0, where keep[n, t] = 0
-// and t = clock; the draws are uniform in [0, 1), of step 0
+// image[n, colour, t] of what turn r draws from outputs[n, .., t] by lib/head.wgsl, where keep[n, colour, t] = 0 and
+// clock = t·passes + r, with element or block (n·passes + r)·positions + t of the stream at step 0
 //
 // One invocation draws the pixel of every WG-th image of its workgroup's block.
 
@@ -7,7 +7,10 @@ override WG: u32 = 64u;
 
 struct Params {
   n: u32,
+  colours: u32,
   positions: u32,
+  kind: u32,
+  size: u32,
   seed_lo: u32,
   seed_hi: u32,
   stream: u32,
@@ -15,10 +18,14 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> logits: array<f32>;       // [n, positions]
-@group(0) @binding(2) var<storage, read> keep: array<f32>;         // [n, positions]
-@group(0) @binding(3) var<storage, read> clock: array<u32>;        // [1]: t
-@group(0) @binding(4) var<storage, read_write> image: array<f32>;  // [n, positions]
+@group(0) @binding(1) var<storage, read> outputs: array<f32>;      // [n, channels, positions]
+@group(0) @binding(2) var<storage, read> keep: array<f32>;         // [n, colours, positions]
+@group(0) @binding(3) var<storage, read> clock: array<u32>;        // [1]: t·passes + r
+@group(0) @binding(4) var<storage, read_write> image: array<f32>;  // [n, colours, positions]
+
+fn logit(base: u32, k: u32) -> f32 {
+  return outputs[base + k * p.positions];
+}
 
 @compute @workgroup_size(WG)
 fn main(
@@ -26,16 +33,27 @@ fn main(
   @builtin(num_workgroups) groups: vec3<u32>,
   @builtin(local_invocation_index) lane: u32,
 ) {
-  let t = clock[0];
+  let head = Head(p.kind, p.size, p.colours);
+  let at_once = p.kind == MIXTURE;
+  let passes = select(p.colours, 1u, at_once);
+  let t = clock[0] / passes;
+  let turn = clock[0] % passes;
   if (t >= p.positions) {
     return;
   }
+  let channels = arrayLength(&outputs) / (p.n * p.positions);
   let r = flat_range(p.n, wg, groups, lane);
   for (var n = r.first; n < r.end; n += WG) {
-    let i = n * p.positions + t;
-    if (keep[i] == 0.0) {
-      let draws = uniforms(philox(vec4(i / 4u, p.stream, 0u, p.domain), p.seed_lo, p.seed_hi));
-      image[i] = select(0.0, 1.0, draws[i % 4u] < sigmoid(logits[i]));
+    let e = (n * passes + turn) * p.positions + t;
+    let first = select(turn, 0u, at_once);
+    let block = uniforms(philox(vec4(select(e / 4u, e, at_once), p.stream, 0u, p.domain), p.seed_lo, p.seed_hi));
+    let u = select(vec4(block[e % 4u]), block, at_once);
+    let drawn = draw_colours(head, n * channels * p.positions + t, turn, u);
+    for (var c = 0u; c < select(1u, p.colours, at_once); c++) {
+      let i = (n * p.colours + first + c) * p.positions + t;
+      if (keep[i] == 0.0) {
+        image[i] = drawn[c];
+      }
     }
   }
 }

@@ -1,18 +1,20 @@
 //! Many pixels of every image drawn in one launch, each by computing its own columns only.
 
-use super::pixel_code::{Head, Home, Instruction, PixelCode, Placed, quads};
+use super::head::Head;
+use super::pixel_code::{Home, Instruction, PixelCode, Placed, quads};
 use super::pixel_walk::{Arithmetic, Bounded, Exact, Image, Single};
 use super::pointwise::Code;
 use super::*;
 use rayon::prelude::*;
 
 params! {
-    /// code, weights `[4 fours]`, keep `[n, h·w]`, clock -> image `[n, h·w]` and columns
-    /// `[n, 4 columns]` updated: in steps s = clock + offset .. + steps of every image the
-    /// instructions of the code run in order, those that are ahead by k columns at column
-    /// s mod (w + ahead) - ahead + k of row s / (w + ahead), if there is one. Where keep is 0,
-    /// image = 1 if u < sigmoid(logit), else 0. u is element (first + n)·h·w + y·w + x of the stream
-    /// at step 0.
+    /// code, weights `[4 fours]`, keep `[n, colours, h·w]`, clock -> image `[n, colours, h·w]` and columns
+    /// `[n, 4 columns]` updated: a step s is all instructions of the code in order, once for each
+    /// pass, those that are ahead by k columns at column s mod (w + ahead) - ahead + k of row
+    /// s / (w + ahead), if there is one; `count` of them run for every image, from number `offset` of step
+    /// clock on, through as many steps as that takes. Where keep is 0, image is
+    /// drawn as [`Head`] has it, with numbers of the stream at step 0: element or block
+    /// ((first + n)·passes + pass)·h·w + y·w + x.
     pub struct PixelBlock {
         /// Images.
         pub n: u32,
@@ -20,16 +22,20 @@ params! {
         pub h: u32,
         /// Width of an image.
         pub w: u32,
+        /// Colours of a pixel.
+        pub colours: u32,
+        /// How often the instructions run at a pixel.
+        pub passes: u32,
         /// Fours in an image's columns.
         pub columns: u32,
         /// Instructions of the code.
         pub instructions: u32,
         /// How far ahead the foremost instruction is.
         pub ahead: u32,
-        /// The first step is this far behind the clock.
+        /// The first instruction is this far behind the beginning of the clock's step.
         pub offset: u32,
-        /// Steps.
-        pub steps: u32,
+        /// Instructions that run.
+        pub count: u32,
         /// The first image's number among those that share the stream.
         pub first: u32,
         /// Lower half of the seed.
@@ -54,12 +60,12 @@ pub struct DrawPixels {
 }
 
 static ONE: Shader =
-    shader!("draw_pixels" as "draw_pixels_1"; "const G = 1u;";, "activation", "pointwise_codes", "philox");
+    shader!("draw_pixels" as "draw_pixels_1"; "const G = 1u;";, "activation", "pointwise_codes", "philox", "elementary", "head");
 static FOUR: Shader =
-    shader!("draw_pixels" as "draw_pixels_4"; "const G = 4u;";, "activation", "pointwise_codes", "philox");
+    shader!("draw_pixels" as "draw_pixels_4"; "const G = 4u;";, "activation", "pointwise_codes", "philox", "elementary", "head");
 
 static EIGHT: Shader =
-    shader!("draw_pixels" as "draw_pixels_8"; "const G = 8u;";, "activation", "pointwise_codes", "philox");
+    shader!("draw_pixels" as "draw_pixels_8"; "const G = 8u;";, "activation", "pointwise_codes", "philox", "elementary", "head");
 
 static SIGNATURE: Signature = Signature {
     name: "draw_pixels",
@@ -74,7 +80,7 @@ impl DrawPixels {
         A::Value: Send,
     {
         let &[_, weights, keep, clock] = reads else { return };
-        let size = (self.block.h * self.block.w) as usize;
+        let size = (self.block.colours * self.block.h * self.block.w) as usize;
         let parts = image.par_chunks_mut(size).zip(keep.par_chunks(size));
         let parts = parts.zip(columns.par_chunks_mut(4 * self.block.columns as usize)).enumerate();
         parts.for_each(|(n, ((pixels, keep), columns))| {
@@ -105,7 +111,8 @@ impl Kernel for DrawPixels {
     }
 
     fn lens(&self) -> Lens {
-        let (n, size) = (self.block.n as usize, (self.block.h * self.block.w) as usize);
+        let PixelBlock { n, h, w, colours, .. } = self.block;
+        let (n, size) = (n as usize, (colours * h * w) as usize);
         let reads = vec![self.code.words().len(), 4 * self.code.weights as usize, n * size, 1];
         Lens { reads, writes: vec![n * size, 4 * n * self.block.columns as usize] }
     }
@@ -166,12 +173,12 @@ impl Kernel for DrawPixels {
     }
 
     fn flops(&self) -> u64 {
-        2 * u64::from(self.block.n) * u64::from(self.block.steps) * self.code.products()
+        2 * u64::from(self.block.n) * self.code.products_of(self.block.offset, self.block.count)
     }
 
     fn label(&self) -> String {
-        let PixelBlock { n, h, w, steps, instructions, .. } = self.block;
-        format!("image[{n},1,{h},{w}] {steps} steps of {instructions} instructions")
+        let PixelBlock { n, h, w, colours, count, instructions, .. } = self.block;
+        format!("image[{n},{colours},{h},{w}] {count} instructions of {instructions}")
     }
 }
 
@@ -182,7 +189,7 @@ struct Builder {
 
 impl Builder {
     fn new(h: u32, w: u32) -> Builder {
-        Builder { code: PixelCode { h, w, columns: 0, weights: 0, instructions: Vec::new() } }
+        Builder { code: PixelCode { h, w, colours: 1, columns: 0, weights: 0, instructions: Vec::new() } }
     }
 
     /// Room for the columns of a value read up to `back` rows above, or only where it stands.
@@ -218,20 +225,24 @@ impl Builder {
         self.push(Instruction::Conv { to, from, ci, co, taps, weights, bias, residual, then });
     }
 
+    /// The code's kernel for so many steps, from a number of them behind the clock on, and a part of one
+    /// more: launches may begin and end within a step.
     fn kernel(self, n: u32, [offset, steps]: [u32; 2]) -> Box<dyn Kernel> {
         let PixelCode { h, w, columns, .. } = self.code;
         let instructions = self.code.instructions.len() as u32;
         let (seed_lo, seed_hi, stream, domain, first) = (42, 1, 2, 3, 5);
-        let ahead = self.code.ahead();
+        let (ahead, colours, passes) = (self.code.ahead(), self.code.colours, self.code.passes());
         let block = PixelBlock {
             n,
             h,
             w,
+            colours,
+            passes,
             columns,
             instructions,
             ahead,
-            offset,
-            steps,
+            offset: offset * passes * instructions + instructions / 2,
+            count: steps * passes * instructions + instructions / 3,
             first,
             seed_lo,
             seed_hi,
@@ -331,6 +342,21 @@ fn stack(n: u32, [h, w]: [u32; 2], channels: u32, steps: [u32; 2]) -> Box<dyn Ke
     b.kernel(n, steps)
 }
 
+/// A small network of pixels in colours, drawn one after the other or at once.
+fn coloured(n: u32, [h, w]: [u32; 2], colours: u32, head: Head, steps: [u32; 2]) -> Box<dyn Kernel> {
+    let mut b = Builder::new(h, w);
+    b.code.colours = colours;
+    let channels = head.channels(colours as usize) as u32;
+    let image = b.room(colours, Some(1));
+    let x = b.room(6, Some(1));
+    let logits = b.room(channels, None);
+    let relu = Some((Code::Relu, 0.0));
+    b.conv(x, image, [colours, 6], &masked(3, 1, head.passes(colours as usize) > 1), (None, relu));
+    b.conv(logits, x, [6, channels], &masked(3, 1, true), (None, None));
+    b.push(Instruction::Draw { to: image, logits, head });
+    b.kernel(n, steps)
+}
+
 /// Odd shapes.
 pub fn cases() -> Vec<Box<dyn Kernel>> {
     vec![
@@ -347,6 +373,10 @@ pub fn cases() -> Vec<Box<dyn Kernel>> {
         mixture(6, [6, 5], 3, [0, 12]),
         mixture(3, [11, 13], 8, [20, 40]),
         stack(5, [3, 7], 6, [0, 30]),
+        coloured(3, [4, 5], 1, Head::Categorical { levels: 256 }, [0, 20]),
+        coloured(9, [3, 4], 3, Head::Categorical { levels: 5 }, [1, 12]),
+        coloured(2, [3, 4], 1, Head::LogisticMixture { components: 3 }, [0, 12]),
+        coloured(5, [4, 4], 3, Head::LogisticMixture { components: 10 }, [0, 16]),
         // Narrower than the foremost instruction is ahead.
         stack(2, [4, 2], 3, [1, 19]),
     ]

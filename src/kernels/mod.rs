@@ -30,6 +30,7 @@ pub mod dropout;
 pub mod ema;
 mod gather;
 mod gather_lanes;
+pub mod head;
 mod host;
 mod lanes;
 pub mod largest;

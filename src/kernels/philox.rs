@@ -60,6 +60,11 @@ impl Stream {
     }
 }
 
+/// The four numbers of a block, uniform in [0, 1).
+pub fn unit_block(stream: &Stream, block: usize) -> [f32; 4] {
+    stream.words(block as u32).map(unit)
+}
+
 /// The upper 24 bits of a word as a number in [0, 1).
 pub fn unit(word: u32) -> f32 {
     (word >> 8) as f32 * (1.0 / 16_777_216.0)

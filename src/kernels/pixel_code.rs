@@ -3,11 +3,13 @@
 //! Every value of a network has a *column* at each position (y, x): its channels there. An
 //! [`Instruction`] makes one value's column at the current position from columns at this and earlier
 //! positions. A value that hangs on earlier rows only may be read to the right of the current position:
-//! its instruction then runs so many columns ahead of the pixel that is drawn. Columns are kept in fours of channels, those past the last one zero; a value that is
-//! read at earlier positions keeps as many rows of columns as reach back, in a ring.
+//! its instruction then runs so many columns ahead of the pixel that is drawn. Where a pixel takes several
+//! draws, all instructions run once for each. Columns are kept in fours of channels, those past the last one
+//! zero; a value that is read at earlier positions keeps as many rows of columns as reach back, in a ring.
 
 use super::concat::Concat;
 use super::conv::Conv;
+use super::head::Head;
 use super::pointwise::Code;
 use super::strided::Strided;
 use std::fmt::Debug;
@@ -122,13 +124,6 @@ pub enum Instruction {
     },
 }
 
-/// The distribution of a pixel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Head {
-    /// 1 with probability sigmoid(logit), else 0; one channel.
-    Bernoulli,
-}
-
 /// An instruction and how far ahead of the drawn pixel it runs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Placed {
@@ -148,6 +143,8 @@ pub struct PixelCode {
     pub h: u32,
     /// Width of the images.
     pub w: u32,
+    /// Colours of a pixel.
+    pub colours: u32,
     /// Fours in an image's columns.
     pub columns: u32,
     /// Fours of weights.
@@ -194,8 +191,9 @@ impl PixelCode {
                     let rest = [*a_channels, joins, *channels, *start, *dy as u32, *dx as u32, 0, 0, 0];
                     row(2, ahead, to, a.words(), home(b), rest);
                 }
-                Instruction::Draw { to, logits, head: Head::Bernoulli } => {
-                    row(3, ahead, to, logits.words(), none, [0; 9]);
+                Instruction::Draw { to, logits, head } => {
+                    let [kind, size] = head.words();
+                    row(3, ahead, to, logits.words(), none, [0, 0, self.colours, kind, size, 0, 0, 0, 0]);
                 }
             }
         }
@@ -223,17 +221,83 @@ impl PixelCode {
         y * self.line() + self.ahead() + x
     }
 
+    /// How often the instructions run at a pixel: once for each draw.
+    pub fn passes(&self) -> u32 {
+        let of = |placed: &Placed| match &placed.instruction {
+            Instruction::Draw { head, .. } => Some(head.passes(self.colours as usize) as u32),
+            _ => None,
+        };
+        self.instructions.iter().find_map(of).unwrap_or(1)
+    }
+
     /// Products in one step of one image.
     pub fn products(&self) -> u64 {
-        let of = |placed: &Placed| match &placed.instruction {
-            Instruction::Conv { ci, co, taps, .. } => u64::from(*ci) * u64::from(*co) * taps.len() as u64,
-            _ => 0,
-        };
-        self.instructions.iter().map(of).sum()
+        self.products_of(0, self.passes() * self.instructions.len() as u32)
+    }
+
+    /// Products of `count` instructions of one image from number `offset` of a step on.
+    pub fn products_of(&self, offset: u32, count: u32) -> u64 {
+        let own: Vec<u64> = self.instructions.iter().map(|placed| placed.instruction.products()).collect();
+        let len = own.len().max(1);
+        let whole = u64::from(count / len as u32) * own.iter().sum::<u64>();
+        let rest = (0..count as usize % len).map(|k| own.get((offset as usize + k) % len).copied().unwrap_or(0));
+        whole + rest.sum::<u64>()
+    }
+
+    /// How many instructions each of a row of launches runs, so that together they make `steps` steps and no
+    /// launch has more than `most` turns of loops, which [`Instruction::turns`] counts, or one instruction.
+    pub fn launches(&self, steps: usize, most: u64) -> Vec<u32> {
+        let turns: Vec<u64> = self.instructions.iter().map(|placed| placed.instruction.turns()).collect();
+        let (mut counts, mut so_far) = (vec![0u32], 0);
+        for own in turns.iter().cycle().take(steps * self.passes() as usize * turns.len()) {
+            if so_far + own > most && counts.last() != Some(&0) {
+                counts.push(0);
+                so_far = 0;
+            }
+            so_far += own;
+            if let Some(count) = counts.last_mut() {
+                *count += 1;
+            }
+        }
+        counts
     }
 }
 
 impl Instruction {
+    /// Products for one image.
+    fn products(&self) -> u64 {
+        match self {
+            Instruction::Conv { ci, co, taps, .. } => u64::from(*ci) * u64::from(*co) * taps.len() as u64,
+            _ => 0,
+        }
+    }
+
+    /// How often, at most, a lane of the smallest workgroup goes through a loop for it.
+    pub fn turns(&self) -> u64 {
+        const LANES: u32 = 8;
+        const IMAGES: u64 = 8;
+        let shared = |fours: u32| u64::from(fours.div_ceil(LANES));
+        let log2_up = |n: u32| n.next_power_of_two().ilog2();
+        let own = match self {
+            Instruction::Conv { ci, co, taps, .. } => {
+                let (fours, terms) = (quads(*co), quads(*ci));
+                let q = log2_up(fours).min(3);
+                let c = log2_up(terms).min(3 - q);
+                let taps = u64::from((taps.len() as u32).div_ceil(1 << (3 - q - c)));
+                let products = taps * (1 + u64::from(terms.div_ceil(1 << c)) * (1 + IMAGES));
+                let combine = u64::from((IMAGES as u32 * (1 << q)).div_ceil(LANES)) * (1 + (1 << (3 - q)));
+                shared(fours) * (1 + 2 * IMAGES + products) + combine
+            }
+            Instruction::Pointwise { channels, .. } => IMAGES * (1 + shared(quads(*channels))),
+            Instruction::Join { channels, .. } => IMAGES * (1 + 5 * shared(quads(*channels))),
+            Instruction::Draw { head: Head::Bernoulli, .. } => 4,
+            Instruction::Draw { head: Head::Categorical { levels: n } | Head::LogisticMixture { components: n }, .. } => {
+                4 + 3 * u64::from(*n)
+            }
+        };
+        1 + own
+    }
+
     /// Sets the weights to zero by which a convolution multiplies what stands past its last channel.
     pub(super) fn clear_padding(&self, all: &mut [f32]) {
         let Instruction::Conv { ci, co, taps, weights, .. } = self else { return };

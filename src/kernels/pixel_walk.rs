@@ -2,9 +2,10 @@
 //! does it, in f32 as `--device cpu` does, and with an error bound beside every number.
 
 use super::draw_pixels::DrawPixels;
-use super::pixel_code::{Head, Home, Instruction, PixelCode, Placed, quads};
+use super::head::Head;
+use super::pixel_code::{Home, Instruction, PixelCode, Placed, quads};
 use super::pointwise::Code;
-use super::{EPS, exp_error, philox, sum_bound};
+use super::{philox, sum_bound};
 
 /// How numbers are added and applied.
 pub(super) trait Arithmetic {
@@ -21,8 +22,10 @@ pub(super) trait Arithmetic {
     fn total(sum: Self::Sum, bias: f32, residual: Self::Value) -> Self::Value;
     /// A pointwise operation.
     fn apply(code: Code, a: Self::Value, b: Self::Value, c: f32) -> Self::Value;
-    /// 1 if the draw `u` is below sigmoid(logit), else 0.
-    fn bernoulli(logit: Self::Value, u: f32) -> Self::Value;
+    /// A number with the error permitted to it.
+    fn with_error(v: Self::Value) -> (f32, f32);
+    /// The value of such a number.
+    fn known(v: f32, error: f32) -> Self::Value;
 }
 
 /// As the twin counts: sums in f64, rounded once.
@@ -48,9 +51,12 @@ impl Arithmetic for Exact {
         code.apply(a, b, c)
     }
 
-    fn bernoulli(logit: f32, u: f32) -> f32 {
-        let probability = 1.0 / (1.0 + (-f64::from(logit)).exp());
-        if f64::from(u) < probability { 1.0 } else { 0.0 }
+    fn with_error(v: f32) -> (f32, f32) {
+        (v, 0.0)
+    }
+
+    fn known(v: f32, _error: f32) -> f32 {
+        v
     }
 }
 
@@ -77,8 +83,12 @@ impl Arithmetic for Single {
         code.apply(a, b, c)
     }
 
-    fn bernoulli(logit: f32, u: f32) -> f32 {
-        Exact::bernoulli(logit, u)
+    fn with_error(v: f32) -> (f32, f32) {
+        (v, 0.0)
+    }
+
+    fn known(v: f32, _error: f32) -> f32 {
+        v
     }
 }
 
@@ -121,13 +131,12 @@ impl Arithmetic for Bounded {
         (y, code.error(a, b, c, y))
     }
 
-    fn bernoulli((logit, error): (f32, f32), u: f32) -> (f32, f32) {
-        // Where the draw falls within rounding of the probability, either colour is right, and
-        // whatever comes of it. The slope of the sigmoid is at most 1/4.
-        let probability = 1.0 / (1.0 + (-f64::from(logit)).exp());
-        let near = f64::from(exp_error(logit) + 4.0 * EPS + 0.25 * error);
-        let close = (f64::from(u) - probability).abs() <= near;
-        (Exact::bernoulli(logit, u), if close { 1.0 } else { 0.0 })
+    fn with_error(v: (f32, f32)) -> (f32, f32) {
+        v
+    }
+
+    fn known(v: f32, error: f32) -> (f32, f32) {
+        (v, error)
     }
 }
 
@@ -141,33 +150,32 @@ pub(super) struct Image<'a, A: Arithmetic> {
 }
 
 impl DrawPixels {
-    /// Takes the image's steps from number `first` on.
+    /// Runs the block's instructions on an image, where the clock stands at step `first`.
     pub(super) fn walk<A: Arithmetic>(&self, weights: &[f32], first: u32, image: &mut Image<A>) {
         let p = &self.block;
         let source = philox::Stream::of([p.seed_lo, p.seed_hi], p.domain, p.stream, 0);
-        let positions = p.h * p.w;
         let mut sums = Vec::new();
-        let begin = first.saturating_add(p.offset);
-        for s in begin..begin.saturating_add(p.steps).min(self.code.steps()) {
-            let line = self.code.line();
-            for Placed { ahead, instruction } in &self.code.instructions {
-                // The column this instruction is at, where that is inside of the image.
-                let x = (s % line + ahead).wrapping_sub(p.ahead);
-                if x >= p.w {
-                    continue;
+        let (line, passes) = (self.code.line(), self.code.passes());
+        let count = self.code.instructions.len();
+        let begin = p.offset as usize;
+        for j in begin..begin + p.count as usize {
+            let (s, at) = (first.saturating_add((j / count) as u32 / passes), j % count);
+            if s >= self.code.steps() {
+                return;
+            }
+            let (pass, Placed { ahead, instruction }) = ((j / count) as u32 % passes, &self.code.instructions[at]);
+            // The column this instruction is at, where that is inside of the image.
+            let x = (s % line + ahead).wrapping_sub(p.ahead);
+            if x >= p.w {
+                continue;
+            }
+            let mut step = Step { code: &self.code, weights, y: s / line, x };
+            match instruction {
+                Instruction::Draw { to, logits, head } => {
+                    let pass = [pass, passes].map(|v| v as usize);
+                    step.draw::<A>((to, logits, *head), &source, image, pass);
                 }
-                let mut step = Step { code: &self.code, weights, y: s / line, x };
-                let Instruction::Draw { to, logits, head: Head::Bernoulli } = instruction else {
-                    step.run::<A>(instruction, image.columns, &mut sums);
-                    continue;
-                };
-                let at = (step.y * p.w + x) as usize;
-                if image.keep[at] == 0.0 {
-                    let draw = source.uniform(image.index * positions as usize + at);
-                    image.pixels[at] = A::bernoulli(step.load::<A>(logits, image.columns, 0), draw);
-                }
-                let pixel = image.pixels[at];
-                step.store::<A>(to, image.columns, 1, |_| pixel);
+                _ => step.run::<A>(instruction, image.columns, &mut sums),
             }
         }
     }
@@ -204,6 +212,30 @@ impl Step<'_> {
         let at = 4 * home.at(self.y, self.x, self.code.w);
         let column = columns[at..][..4 * quads(channels) as usize].iter_mut().enumerate();
         column.for_each(|(k, to)| *to = if k < channels as usize { value(k) } else { A::Value::default() });
+    }
+
+    /// Draws what `pass` is to draw of the current pixel where that is not known, and puts the pixel among the
+    /// columns.
+    fn draw<A: Arithmetic>(
+        &self,
+        (to, logits, head): (&Home, &Home, Head),
+        source: &philox::Stream,
+        image: &mut Image<A>,
+        pass: [usize; 2],
+    ) {
+        let PixelCode { h, w, colours, .. } = self.code;
+        let (positions, t) = ((h * w) as usize, (self.y * w + self.x) as usize);
+        let u = head.uniforms(source, image.index, [positions, t], pass);
+        let outputs = |k: usize| A::with_error(self.load::<A>(logits, image.columns, k));
+        let drawn = head.draw(*colours as usize, pass[0], &outputs, u);
+        for k in 0..drawn.count {
+            let at = (drawn.first + k) * positions + t;
+            if image.keep[at] == 0.0 {
+                image.pixels[at] = A::known(drawn.values[k], drawn.errors[k]);
+            }
+        }
+        let pixels = &*image.pixels;
+        self.store::<A>(to, image.columns, *colours, |colour| pixels[colour * positions + t]);
     }
 
     fn run<A: Arithmetic>(&mut self, instruction: &Instruction, columns: &mut [A::Value], sums: &mut Vec<A::Sum>) {

@@ -10,6 +10,8 @@ mod decoder;
 mod gan;
 mod gmm;
 mod pixelcnn;
+mod pixelcnn_gated;
+mod pixels;
 mod prior;
 mod vae;
 mod vae_conv;
@@ -25,6 +27,8 @@ pub use decoder::Decoder;
 pub use gan::{Gan, GanConfig};
 pub use gmm::{Gmm, GmmConfig};
 pub use pixelcnn::{PixelCnn, PixelCnnConfig};
+pub use pixelcnn_gated::{PixelCnnGated, PixelCnnGatedConfig};
+pub use pixels::PixelModel;
 pub use prior::Prior;
 pub use vae::{Activation, Vae, VaeConfig};
 pub use vae_conv::{VaeConv, VaeConvConfig};
@@ -57,6 +61,8 @@ pub enum ModelConfig {
     Gmm(GmmConfig),
     /// Convolutional classifier, whose features figures are made by.
     Classifier(ClassifierConfig),
+    /// Masked convolutions in two gated stacks.
+    PixelcnnGated(PixelCnnGatedConfig),
 }
 
 impl ModelConfig {
@@ -72,6 +78,7 @@ impl ModelConfig {
             ModelConfig::Pixelcnn(c) => Box::new(PixelCnn::new(c)?),
             ModelConfig::Gmm(c) => Box::new(Gmm::new(c)?),
             ModelConfig::Classifier(c) => Box::new(Classifier::new(c)?),
+            ModelConfig::PixelcnnGated(c) => Box::new(PixelCnnGated::new(c)?),
         })
     }
 }
@@ -190,12 +197,6 @@ pub trait LatentModel {
     fn caveat(&self) -> Option<&'static str> {
         None
     }
-}
-
-/// A model that draws pixels in raster order, each given those before it.
-pub trait PixelModel {
-    /// Bernoulli logits [n,1,h,w] of every pixel given the pixels before it.
-    fn logits(&self, batch: &Batch) -> Var;
 }
 
 /// A model that draws one of several components, and then an image of it.

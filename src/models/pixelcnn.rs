@@ -1,28 +1,41 @@
 //! PixelCNN: van den Oord, Kalchbrenner & Kavukcuoglu, "Pixel Recurrent Neural Networks" (ICML
-//! 2016), §3.3 to 3.5 and table 1, for binary images.
+//! 2016), §3.3 to 3.5 and table 1, for binary images, grey ones and colours.
 
-use super::{Batch, Family, Metric, Model, PixelModel, positive};
-use crate::data::Binarisation;
+use super::pixels::{centred, check_levels, head};
+use super::{Batch, PixelModel, one, positive};
 use crate::graph::Var;
-use crate::nn::{Mode, Network, NetworkBuilder, Numbering, Optimizer, Sequential};
-use crate::ops::Mask;
+use crate::nn::{Mode, Network, NetworkBuilder, Numbering, Sequential};
+use crate::ops::{Head, Mask};
 use serde::{Deserialize, Serialize};
 
 /// Sizes of a [`PixelCnn`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PixelCnnConfig {
+    /// Colours of a pixel: 1 or 3. A colour sees those before it.
+    #[serde(default = "one")]
+    pub channels: usize,
     /// Height of the images.
     pub height: usize,
     /// Width of the images.
     pub width: usize,
+    /// Levels of a colour: 2 is black and white, which is drawn anew at every step, 256 is every grey.
+    #[serde(default = "two")]
+    pub levels: usize,
     /// h of the paper: blocks work on 2h channels and squeeze to h.
     pub hidden: usize,
     /// Residual blocks.
     pub blocks: usize,
+    /// Channels of the 1x1 convolutions before the last one; left out, there is one of 2h.
+    #[serde(default)]
+    pub last: Vec<usize>,
 }
 
-/// p(x) = Π p(x_i | x_1 .. x_{i-1}), every factor a Bernoulli variable.
+fn two() -> usize {
+    2
+}
+
+/// p(x) = Π p(x_i | x_1 .. x_{i-1}) over pixels and, within a pixel, over colours.
 pub struct PixelCnn {
     config: PixelCnnConfig,
     net: Network,
@@ -33,61 +46,51 @@ impl PixelCnn {
     /// The network, or a sentence about a size that makes no sense.
     pub fn new(c: &PixelCnnConfig) -> Result<PixelCnn, String> {
         positive(&[("height", c.height), ("width", c.width), ("hidden", c.hidden)])?;
-        let h = c.hidden;
+        check_levels(c.levels)?;
+        if ![1, 3].contains(&c.channels) {
+            return Err(format!("model.channels = {} must be 1 or 3", c.channels));
+        }
+        if c.last.contains(&0) {
+            return Err("model.last has a 0, which must be at least 1".into());
+        }
+        let (h, colours) = (c.hidden, c.channels);
+        let last = if c.last.is_empty() { &[2 * h][..] } else { &c.last };
         let mut net = NetworkBuilder::new("pixelcnn", &Numbering::default());
-        let mut layers = net.sequence("").masked_conv(Mask::A, 1, 2 * h, 7);
+        let mut layers = net.sequence("").masked_conv(Mask::A, c.channels, 2 * h, 7, colours);
         for _ in 0..c.blocks {
             layers = layers.residual(|block| {
-                block.relu().conv1x1(2 * h, h).relu().masked_conv(Mask::B, h, h, 3).relu().conv1x1(h, 2 * h)
+                let squeezed = block.relu().masked_conv(Mask::B, 2 * h, h, 1, colours);
+                let seen = squeezed.relu().masked_conv(Mask::B, h, h, 3, colours);
+                seen.relu().masked_conv(Mask::B, h, 2 * h, 1, colours)
             });
         }
-        let layers = layers.relu().conv1x1(2 * h, 2 * h).relu().conv1x1(2 * h, 1).build();
+        let mut inputs = 2 * h;
+        for outputs in last.iter().copied().chain([head(c.levels).channels(colours)]) {
+            layers = layers.relu().masked_conv(Mask::B, inputs, outputs, 1, colours);
+            inputs = outputs;
+        }
+        let layers = layers.build();
         Ok(PixelCnn { config: c.clone(), net: net.build(), layers })
-    }
-
-    /// Negative log-likelihood of images made binary anew at every step, [n] in nats.
-    fn nll(&self, batch: &Batch) -> Var {
-        let x = self.observe(batch);
-        let logits = self.logits(&x);
-        x.graph().scope("loss");
-        logits.bce_with_logits(&x.images).sum_axes(&[1, 2, 3]).reshape(&[x.len()])
-    }
-}
-
-impl Model for PixelCnn {
-    fn networks(&self) -> Vec<&Network> {
-        vec![&self.net]
-    }
-
-    fn geometry(&self) -> [usize; 3] {
-        [1, self.config.height, self.config.width]
-    }
-
-    fn losses(&self) -> &'static [&'static str] {
-        &["nll"]
-    }
-
-    fn step(&self, batch: &Batch, optim: &Optimizer) -> Vec<Var> {
-        let loss = self.nll(batch).mean();
-        optim.minimize(&loss, &self.net);
-        vec![loss]
-    }
-
-    fn evaluate(&self, batch: &Batch) -> Vec<Metric> {
-        vec![Metric { name: "nll", unit: "nats/image", values: self.nll(batch), likelihood: true }]
-    }
-
-    fn binarisation(&self) -> Binarisation {
-        Binarisation::Dynamic
-    }
-
-    fn family(&self) -> Family<'_> {
-        Family::Pixels(self)
     }
 }
 
 impl PixelModel for PixelCnn {
-    fn logits(&self, batch: &Batch) -> Var {
-        self.layers.forward(&batch.images, Mode::Train)
+    fn network(&self) -> &Network {
+        &self.net
+    }
+
+    fn shape(&self) -> [usize; 3] {
+        [self.config.channels, self.config.height, self.config.width]
+    }
+
+    fn head(&self) -> Head {
+        head(self.config.levels)
+    }
+
+    fn outputs(&self, batch: &Batch, mode: Mode) -> Var {
+        match self.head() {
+            Head::Bernoulli => self.layers.forward(&batch.images, mode),
+            _ => self.layers.forward(&centred(&batch.images), mode),
+        }
     }
 }

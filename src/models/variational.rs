@@ -55,7 +55,7 @@ impl Objective {
     pub fn descend(&self, model: &dyn Variational, x: &Batch, net: &Network, optim: &Optimizer) -> Vec<Var> {
         let (loss, nll, kl) = if self.samples > 1 {
             let Draws { nll, divergence } = draws(model, x, self.samples);
-            let bound = (-&(&nll + &divergence)).log_sum_exp().add_scalar(-(self.samples as f32).ln());
+            let bound = (-&(&nll + &divergence)).log_sum_exp(0).add_scalar(-(self.samples as f32).ln());
             (-&bound.mean(), nll.mean(), divergence.mean())
         } else {
             let (nll, kl) = parts(model, x);

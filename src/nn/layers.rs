@@ -23,6 +23,7 @@ const BATCH_NORM_MOMENTUM: f32 = 0.1;
 enum Layer {
     Linear { w: Weight, b: Option<Param> },
     Conv { w: Weight, b: Option<Param>, spec: ConvSpec },
+    ConvAbove { w: Weight, b: Option<Param>, dilation: usize, mask: Mask },
     ConvTranspose { w: Param, b: Option<Param>, spec: ConvSpec },
     BatchNorm { gamma: Param, beta: Param, mean: Param, var: Param },
     Maxout { w: Weight, b: Option<Param>, units: usize, pieces: usize },
@@ -93,7 +94,10 @@ impl Sequential {
         for (name, layer) in &self.layers {
             graph.scope(name);
             match layer {
-                Layer::Linear { w, .. } | Layer::Conv { w, .. } | Layer::Maxout { w, .. } => visit(w),
+                Layer::Linear { w, .. }
+                | Layer::Conv { w, .. }
+                | Layer::ConvAbove { w, .. }
+                | Layer::Maxout { w, .. } => visit(w),
                 Layer::Residual(body) => body.each_weight(graph, visit),
                 _ => (),
             }
@@ -107,6 +111,15 @@ impl Layer {
         match self {
             Layer::Linear { w, b } => x.linear(&w.var(g), b.as_ref().map(|b| b.var(g)).as_ref()),
             Layer::Conv { w, b, spec } => x.conv2d(&w.var(g), b.as_ref().map(|b| b.var(g)).as_ref(), spec),
+            Layer::ConvAbove { w, b, dilation, mask } => {
+                let w = w.var(g);
+                let [reach, side] = [2, 3].map(|axis| w.shape()[axis] / 2);
+                let rows = if *mask == Mask::A { reach } else { reach + 1 };
+                let padding = [dilation * reach, dilation * side, 0, dilation * side];
+                let spec = ConvSpec { padding, dilation: [*dilation; 2], ..ConvSpec::default() };
+                let y = x.conv2d(&w.slice(2, 0, rows), b.as_ref().map(|b| b.var(g)).as_ref(), &spec);
+                y.slice(2, 0, x.shape()[2])
+            }
             Layer::ConvTranspose { w, b, spec } => {
                 x.conv_transpose2d(&w.var(g), b.as_ref().map(|b| b.var(g)).as_ref(), spec, [0, 0])
             }
@@ -171,6 +184,58 @@ impl NetworkBuilder {
         };
         let w = self.param(format!("{name}.weight"), shape, weight);
         (w, bias.then(|| self.param(format!("{name}.bias"), &[outputs], zero)))
+    }
+
+    /// A convolution with a name of its own, weight [outputs, inputs, kernel], and bias.
+    pub fn conv(&mut self, name: &str, [inputs, outputs]: [usize; 2], kernel: [usize; 2], spec: ConvSpec) -> Sequential {
+        let (w, b) = self.conv_weights(name, [inputs, outputs], kernel);
+        Sequential { layers: vec![(name.into(), Layer::Conv { w, b, spec })] }
+    }
+
+    /// A 1x1 convolution with a name of its own, and bias.
+    pub fn conv1x1(&mut self, name: &str, inputs: usize, outputs: usize) -> Sequential {
+        self.conv(name, [inputs, outputs], [1, 1], ConvSpec::default())
+    }
+
+    /// A convolution with bias that keeps the size and sees rows above only, and with mask B the row itself:
+    /// the upper rows of a square kernel, whose lower ones are stored and never used.
+    pub fn conv_above(
+        &mut self,
+        name: &str,
+        channels: [usize; 2],
+        kernel: usize,
+        dilation: usize,
+        mask: Mask,
+    ) -> Sequential {
+        let (w, b) = self.conv_weights(name, channels, [kernel; 2]);
+        Sequential { layers: vec![(name.into(), Layer::ConvAbove { w, b, dilation, mask })] }
+    }
+
+    /// A convolution with bias along the row that keeps the size and sees what is to the left, and with mask B
+    /// the pixel itself.
+    pub fn conv_left(
+        &mut self,
+        name: &str,
+        channels: [usize; 2],
+        kernel: usize,
+        dilation: usize,
+        mask: Mask,
+    ) -> Sequential {
+        let side = dilation * (kernel / 2);
+        let spec = ConvSpec { padding: [0, side, 0, side], dilation: [1, dilation], mask, ..ConvSpec::default() };
+        self.conv(name, channels, [1, kernel], spec)
+    }
+
+    /// Weight [outputs, inputs, kernel] and bias of a convolution.
+    fn conv_weights(
+        &mut self,
+        name: &str,
+        [inputs, outputs]: [usize; 2],
+        [kh, kw]: [usize; 2],
+    ) -> (Weight, Option<Param>) {
+        let fan = [inputs * kh * kw, outputs * kh * kw];
+        let (w, b) = self.weights(name, &[outputs, inputs, kh, kw], outputs, fan, true);
+        (Weight::plain(w), b)
     }
 
     /// A fully connected layer with a name of its own.
@@ -249,9 +314,11 @@ impl Sequence<'_> {
         self.conv(inputs, outputs, 1, ConvSpec::default(), true)
     }
 
-    /// Masked convolution that keeps the size, with bias.
-    pub fn masked_conv(self, mask: Mask, inputs: usize, outputs: usize, kernel: usize) -> Self {
-        self.conv(inputs, outputs, kernel, ConvSpec::masked(mask, [kernel; 2], 1), true)
+    /// Masked convolution for pixels of so many colours that keeps the size, with bias.
+    pub fn masked_conv(self, mask: Mask, inputs: usize, outputs: usize, kernel: usize, colours: usize) -> Self {
+        // Mask B of one tap and one colour hides nothing.
+        let mask = if (mask, kernel, colours) == (Mask::B, 1, 1) { Mask::None } else { mask };
+        self.conv(inputs, outputs, kernel, ConvSpec::masked(mask, [kernel; 2], colours), true)
     }
 
     /// Transposed convolution with a square kernel.

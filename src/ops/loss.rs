@@ -23,7 +23,7 @@ impl Op for Softmax {
     }
 }
 
-/// ln Σ exp(x - x\[0\]) over the first axis: a cross-entropy whose gradient is written in ops.
+/// ln Σ exp(x - x\[0\]) over an axis: a cross-entropy whose gradient is written in ops.
 #[derive(Debug)]
 struct Excess;
 
@@ -34,21 +34,28 @@ impl Op for Excess {
 
     fn gradient(&self, call: &Call) -> Result<Vec<Option<Var>>, GraphError> {
         let (dy, y, x) = (call.dy(), &call.outputs[0], call.input(0));
-        let softmax = (x - &(y + &x.slice(0, 0, 1))).exp();
-        Ok(vec![Some(&(dy * &softmax) - &dy.pad(0, 0, x.shape()[0] - 1)), None])
+        let softmax = (x - &(y + &x.slice(1, 0, 1))).exp();
+        Ok(vec![Some(&(dy * &softmax) - &dy.pad(1, 0, x.shape()[1] - 1)), None])
     }
 }
 
 impl Var {
-    /// ln Σ e^x over the first axis of x [k,n], which keeps extent 1; no exponential overflows.
-    pub fn log_sum_exp(&self) -> Var {
-        let &[classes, positions] = self.shape() else {
-            return self.graph().fail(mismatch("log_sum_exp", &[self.shape()], "x must be [k,n]"), self.shape());
-        };
-        let kernel = CrossEntropy { n: 1, classes: classes as u32, positions: positions as u32 };
-        let first = self.graph().constant(&[1, positions], 0.0);
-        let excess = self.graph().apply1(Excess, launch(kernel), &[Some(self), Some(&first)], &[1, positions]);
-        &excess + &self.slice(0, 0, 1)
+    /// ln Σ e^x over `axis`, which keeps extent 1; no exponential overflows.
+    pub fn log_sum_exp(&self, axis: usize) -> Var {
+        let shape = self.shape();
+        if shape.get(axis).is_none_or(|extent| *extent == 0) {
+            let why = format!("there is nothing along axis {axis}");
+            return self.graph().fail(mismatch("log_sum_exp", &[shape], why), shape);
+        }
+        let [n, classes, positions] =
+            [&shape[..axis], &shape[axis..=axis], &shape[axis + 1..]].map(|axes| axes.iter().product::<usize>());
+        let kernel = CrossEntropy { n: n as u32, classes: classes as u32, positions: positions as u32 };
+        let x = self.reshape(&[n, classes, positions]);
+        let first = self.graph().constant(&[n, 1, positions], 0.0);
+        let excess = self.graph().apply1(Excess, launch(kernel), &[Some(&x), Some(&first)], &[n, 1, positions]);
+        let mut reduced = shape.to_vec();
+        reduced[axis] = 1;
+        (&excess + &x.slice(1, 0, 1)).reshape(&reduced)
     }
 
     /// ln(1 + e^x) - x·t: the negative log-likelihood of target `t` in [0,1] under a Bernoulli

@@ -8,6 +8,7 @@ mod depthwise;
 mod loss;
 mod matmul;
 mod norm;
+mod pixels;
 mod pointwise;
 mod random;
 mod reduce;
@@ -17,7 +18,9 @@ mod view;
 pub use conv::{ConvSpec, Mask};
 pub use norm::Normed;
 pub use random::Latent;
-pub use update::{Adam, Average, PixelDraw, RmsProp, Sgd};
+pub use crate::kernels::head::Head;
+pub use pixels::PixelDraw;
+pub use update::{Adam, Average, RmsProp, Sgd};
 
 use crate::graph::{Call, Graph, GraphError, Op, Var};
 use crate::kernels::Kernel;

@@ -120,6 +120,11 @@ impl Var {
         self.graph().apply1(op, Body::Pointwise(Code::MulC, c), &[Some(self)], shape)
     }
 
+    /// max(x, c)
+    pub fn at_least(&self, c: f32) -> Var {
+        self.unary(Code::MaxC, c)
+    }
+
     /// x + c
     pub fn add_scalar(&self, c: f32) -> Var {
         self.unary(Code::AddC, c)

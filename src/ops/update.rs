@@ -3,10 +3,8 @@
 use super::launch;
 use crate::graph::{Call, GraphError};
 use crate::graph::{Graph, Op, Var};
-use crate::kernels::pixel_code::PixelCode;
-use crate::kernels::{adam, advance, clip, copy, draw_pixels, ema, record, rmsprop, sample_pixel, sgd};
+use crate::kernels::{adam, advance, clip, copy, ema, record, rmsprop, sgd};
 use crate::program::Body;
-use std::sync::Arc;
 
 /// SGD with momentum (PyTorch's: v ← momentum·v + g, p ← p - lr·v).
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -153,66 +151,12 @@ impl Graph {
         self.update(launch(advance::Advance { pad: 0 }), &[], &[counter]);
     }
 
-    /// Draws pixel number `clock` of each image from its Bernoulli logit, unless `keep` says it is
-    /// known: logits, keep and image are [n, positions].
-    pub fn sample_pixel(&self, logits: &Var, keep: &Var, image: &Var) {
-        let n = logits.shape()[0];
-        let noise = self.noise();
-        let kernel = sample_pixel::SamplePixel {
-            n: n as u32,
-            positions: (logits.len() / n) as u32,
-            seed_lo: noise.seed as u32,
-            seed_hi: (noise.seed >> 32) as u32,
-            stream: self.next_stream(),
-            domain: noise.domain,
-        };
-        self.update(launch(kernel), &[Some(logits), Some(keep), Some(&self.clock())], &[image]);
-    }
-
-    /// Takes steps `clock` + `offset` .. + `steps` of drawing each image by code that computes only new
-    /// columns; pixels that `keep` says are known stay. words are those of the code, weights its
-    /// packed weights, keep and image [n, h·w], columns [n, 4·columns]. The images are number `first`
-    /// and later ones of those that draw from `stream`.
-    pub fn draw_pixels(&self, code: &Arc<PixelCode>, reads: [&Var; 3], writes: [&Var; 2], draw: &PixelDraw) {
-        let ([words, weights, keep], noise) = (reads, self.noise());
-        let block = draw_pixels::PixelBlock {
-            n: keep.shape()[0] as u32,
-            h: code.h,
-            w: code.w,
-            columns: code.columns,
-            instructions: code.instructions.len() as u32,
-            ahead: code.ahead(),
-            offset: draw.offset as u32,
-            steps: draw.steps as u32,
-            first: draw.first as u32,
-            seed_lo: noise.seed as u32,
-            seed_hi: (noise.seed >> 32) as u32,
-            stream: draw.stream,
-            domain: noise.domain,
-        };
-        let kernel = draw_pixels::DrawPixels { block, code: code.clone() };
-        self.update(launch(kernel), &[Some(words), Some(weights), Some(keep), Some(&self.clock())], &writes);
-    }
-
     /// Lays tensors side by side in one flat buffer of `len` elements, tensor `k` from element
     /// `offsets[k]`; producers write there directly. Elements in between stay zero.
     pub fn flatten(&self, tensors: &[Var], offsets: &[usize], len: usize) -> Var {
         let inputs: Vec<Option<&Var>> = tensors.iter().map(Some).collect();
         self.apply1(Flatten, Body::Flatten(offsets.to_vec()), &inputs, &[len])
     }
-}
-
-/// Which steps of which images [`Graph::draw_pixels`] takes, and from which random numbers.
-#[derive(Clone, Copy, Debug)]
-pub struct PixelDraw {
-    /// The first step is this far behind the clock.
-    pub offset: usize,
-    /// Steps.
-    pub steps: usize,
-    /// The first image's number.
-    pub first: usize,
-    /// The stream.
-    pub stream: u32,
 }
 
 #[derive(Debug)]

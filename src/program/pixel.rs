@@ -1,17 +1,19 @@
 //! From a network over whole images to code that computes one pixel's columns at a time.
 //!
 //! Every value that depends on the image gets a column at each position, and every node an
-//! instruction, in the order of the nodes. Values that see only earlier pixels come before the draw,
-//! those that see the pixel itself after it. A value that sees only earlier rows may be read at columns to
+//! instruction, in the order of the nodes. Values that see only earlier pixels, or earlier colours of the
+//! same, come before the draw, those that see the pixel itself after it. A value that sees only earlier rows may be read at columns to
 //! the right: its instruction runs so far ahead of the pixel. What does not depend on the image (weights, biases,
 //! scales) is computed once and packed.
 
 use super::{Body, Node, Place, Source, ValueId, fuse, plan};
 use crate::kernels::conv::Conv;
-use crate::kernels::pixel_code::{AtPixel, Head, Home, Instruction, PixelCode, Placed, quads};
+use crate::kernels::head::Head;
+use crate::kernels::pixel_code::{AtPixel, Home, Instruction, PixelCode, Placed, quads};
 use crate::kernels::pointwise::Code;
 use crate::kernels::strided::Strided;
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 
 /// Why a network cannot be computed one pixel at a time.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -36,8 +38,8 @@ pub struct PixelProgram {
 /// A part of the weights, from four `at` on.
 #[derive(Clone, Debug)]
 enum Piece {
-    /// A convolution's live taps, of `operand`.
-    Conv { operand: usize, conv: Conv, taps: Vec<usize>, at: u32 },
+    /// A convolution's live taps to some of its channels, of `operand`.
+    Conv { operand: usize, conv: Conv, taps: Vec<usize>, channels: Range<usize>, at: u32 },
     /// Columns [rows, width, channels] of `operand`, which is laid over them.
     Columns { operand: usize, shape: [usize; 4], extents: [usize; 3], at: u32 },
 }
@@ -59,14 +61,29 @@ struct Step<'a> {
     shifts: Vec<[i32; 2]>,
 }
 
+/// What the channels of a value's column see of the pixel at the same position; channel k belongs to colour
+/// k modulo the number of colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Sight {
+    /// Nothing.
+    Nothing,
+    /// The colours before their own.
+    Before,
+    /// Those and their own: the column can only be made behind the draw.
+    Own,
+    /// Any of them.
+    All,
+}
+
 struct Plan<'a> {
     source: &'a Source,
     h: usize,
     w: usize,
+    colours: usize,
     /// Values that depend on the image, by their roots.
     dependent: HashSet<ValueId>,
-    /// Of those, the ones whose columns can only be made behind the draw of the same step.
-    late: HashSet<ValueId>,
+    /// What they see of the pixel that is drawn in the same step.
+    sight: HashMap<ValueId, Sight>,
     /// How far ahead of the drawn pixel a value's column is made.
     ahead: HashMap<ValueId, i32>,
     /// How many rows back a value is read, for those whose column is read in later steps.
@@ -79,23 +96,24 @@ struct Plan<'a> {
 }
 
 impl PixelProgram {
-    /// The code of the network that `source` holds for one image [1,1,h,w], `image`, with Bernoulli
-    /// logits [1,1,h,w], `logits`.
-    pub fn new(source: &Source, image: ValueId, logits: ValueId) -> Result<PixelProgram, NotPerPixel> {
+    /// The code of the network that `source` holds for one image [1,colours,h,w], `image`, with outputs
+    /// [1,channels,h,w], `logits`, that `head` draws pixels from.
+    pub fn new(source: &Source, image: ValueId, logits: ValueId, head: Head) -> Result<PixelProgram, NotPerPixel> {
         let mut wanted = source.clone();
         wanted.outputs = vec![("logits".into(), logits)];
         let nodes = fuse::epilogues(&wanted, plan::alive(&wanted));
         let image_shape = source.values[image].shape.clone();
-        let &[1, 1, h, w] = image_shape.as_slice() else {
-            return Err(refuse("the image", "has more than one channel"));
+        let &[1, colours @ 1..=4, h, w] = image_shape.as_slice() else {
+            return Err(refuse("the image", "has more than four channels"));
         };
         let (image, logits) = (source.root(image), logits);
         let mut plan = Plan {
             source,
             h,
             w,
+            colours,
             dependent: HashSet::from([image]),
-            late: HashSet::from([image]),
+            sight: HashMap::from([(image, if colours == 1 { Sight::All } else { Sight::Own })]),
             ahead: HashMap::new(),
             reach: HashMap::new(),
             homes: HashMap::new(),
@@ -111,11 +129,12 @@ impl PixelProgram {
             }
         }
         plan.extents(logits, "the logits")?;
-        if source.values[logits].shape != image_shape || !plan.depends(logits) {
-            return Err(refuse("the logits", "are not one number for each pixel"));
+        if source.values[logits].shape != [1, head.channels(colours), h, w] || !plan.depends(logits) {
+            return Err(refuse("the logits", "are not what pixels are drawn from"));
         }
         plan.settle(&steps, image, source.root(logits))?;
-        if plan.late.contains(&source.root(logits)) {
+        let most = if head.passes(colours) > 1 { Sight::Before } else { Sight::Nothing };
+        if plan.sight(source.root(logits)) > most {
             return Err(refuse("the logit of a pixel", "depends on the pixel itself"));
         }
         plan.room(image);
@@ -123,12 +142,13 @@ impl PixelProgram {
         let (mut early, mut late) = (Vec::new(), Vec::new());
         for step in &steps {
             let root = source.root(step.node.writes[0]);
-            let placed =
-                Placed { ahead: plan.ahead(root) as u32, instruction: plan.instruction(step.node, &step.action) };
-            if plan.late.contains(&root) { &mut late } else { &mut early }.push(placed);
+            let ahead = plan.ahead(root) as u32;
+            let instructions = plan.instructions(step.node, &step.action).into_iter();
+            let placed = instructions.map(|instruction| Placed { ahead, instruction });
+            if plan.sight(root) > Sight::Before { &mut late } else { &mut early }.extend(placed);
         }
         let home = |id: ValueId| plan.homes[&source.root(id)];
-        let draw = Instruction::Draw { to: home(image), logits: home(logits), head: Head::Bernoulli };
+        let draw = Instruction::Draw { to: home(image), logits: home(logits), head };
         early.push(Placed { ahead: 0, instruction: draw });
         early.extend(late);
         let mut operands = source.clone();
@@ -140,7 +160,8 @@ impl PixelProgram {
         operands.nodes.retain(constant);
         operands.outputs = plan.operands.iter().enumerate().map(|(k, id)| (k.to_string(), *id)).collect();
         let (columns, weights) = (plan.columns, plan.weights);
-        let code = PixelCode { h: h as u32, w: w as u32, columns, weights, instructions: early };
+        let [h, w, colours] = [h, w, colours].map(|v| v as u32);
+        let code = PixelCode { h, w, colours, columns, weights, instructions: early };
         Ok(PixelProgram { code, operands, pieces: plan.pieces })
     }
 
@@ -149,14 +170,14 @@ impl PixelProgram {
         let mut all = vec![0.0; 4 * self.code.weights as usize];
         for piece in &self.pieces {
             match piece {
-                Piece::Conv { operand, conv, taps, at } => {
-                    let (ci, co) = (conv.ci as usize, conv.co as usize);
-                    let (rows, wide) = (4 * quads(conv.ci) as usize, 4 * quads(conv.co) as usize);
+                Piece::Conv { operand, conv, taps, channels, at } => {
+                    let ci = conv.ci as usize;
+                    let (rows, wide) = (4 * quads(conv.ci) as usize, 4 * quads(channels.len() as u32) as usize);
                     let w = &operands[*operand];
                     for (k, tap) in taps.iter().enumerate() {
-                        for (i, o) in (0..ci).flat_map(|i| (0..co).map(move |o| (i, o))) {
+                        for (i, o) in (0..ci).flat_map(|i| channels.clone().map(move |o| (i, o))) {
                             if conv.live(*tap, i, o) {
-                                let to = 4 * *at as usize + (k * rows + i) * wide + o;
+                                let to = 4 * *at as usize + (k * rows + i) * wide + o - channels.start;
                                 all[to] = w[(o * ci + i) * conv.taps() + tap];
                             }
                         }
@@ -178,6 +199,11 @@ impl PixelProgram {
         all
     }
 }
+
+/// Turns of loops that an instruction may take, where it can be split: some launches' worth is less.
+const MOST_TURNS: u64 = 20_000;
+/// Channels that are not split further.
+const LEAST_CHANNELS: usize = 32;
 
 /// What a network must not do.
 const LATER: &str = "reads pixels that are drawn later";
@@ -288,20 +314,47 @@ impl Plan<'_> {
         self.ahead.get(&root).copied().unwrap_or(0)
     }
 
+    /// What a value sees of the pixel that is drawn in the same step.
+    fn sight(&self, root: ValueId) -> Sight {
+        self.sight.get(&root).copied().unwrap_or(Sight::Nothing)
+    }
+
+    /// What a step sees through an operand, of which this is seen, at its own position.
+    fn through(&self, step: &Step, operand: usize, sight: Sight) -> Sight {
+        let by_colour = sight == Sight::Before || sight == Sight::Own;
+        let aligned = |channels: usize| channels.is_multiple_of(self.colours);
+        match &step.action {
+            _ if !by_colour => sight,
+            Action::Conv { conv, .. } if operand == 0 => match conv.mask {
+                _ if conv.groups as usize != self.colours => Sight::All,
+                0 => Sight::All,
+                1 => Sight::Before,
+                _ => sight,
+            },
+            Action::Join { start, .. } => {
+                let shifted = if operand == 0 { 0 } else { step.node.reads[0].map_or(0, |r| self.channels(r)) };
+                if aligned(*start as usize) && aligned(shifted) { sight } else { Sight::All }
+            }
+            Action::Conv { .. } | Action::Pointwise(..) => sight,
+        }
+    }
+
     /// The values a step reads that depend on the image, and how far from its own position. Only the
     /// first operand is read at a distance, and with zeros around it.
-    fn reads<'s>(&self, step: &'s Step) -> Vec<(ValueId, &'s [[i32; 2]])> {
+    fn reads<'s>(&self, step: &'s Step) -> Vec<(usize, ValueId, &'s [[i32; 2]])> {
         let reads = step.node.reads.iter().enumerate().filter_map(|(k, read)| Some((k, (*read)?)));
         let dependent = reads.filter(|(_, read)| self.depends(*read));
-        dependent.map(|(k, read)| (self.source.root(read), if k == 0 { &step.shifts[..] } else { &[[0, 0]] })).collect()
+        dependent
+            .map(|(k, read)| (k, self.source.root(read), if k == 0 { &step.shifts[..] } else { &[[0, 0]] }))
+            .collect()
     }
 
     /// Finds how far ahead each value has to be made for those that read it to the right, which are kept
-    /// for later steps, and which have to wait for the draw.
+    /// for later steps, and what each sees of the pixel.
     fn settle(&mut self, steps: &[Step], image: ValueId, logits: ValueId) -> Result<(), NotPerPixel> {
         for step in steps.iter().rev() {
             let own = self.ahead(self.source.root(step.node.writes[0]));
-            for (root, shifts) in self.reads(step) {
+            for (_, root, shifts) in self.reads(step) {
                 let needs = shifts.iter().filter(|[dy, _]| *dy == 0).map(|[_, dx]| own + dx).max().unwrap_or(0);
                 if root == image && needs > 0 {
                     return Err(refuse(&step.name, LATER));
@@ -316,11 +369,12 @@ impl Plan<'_> {
         for step in steps {
             let to = self.source.root(step.node.writes[0]);
             let own = self.ahead(to);
-            for (root, shifts) in self.reads(step) {
+            for (operand, root, shifts) in self.reads(step) {
                 let ahead = self.ahead(root);
                 let at_once = |[dy, dx]: &[i32; 2]| *dy == 0 && own + dx == ahead;
-                if shifts.iter().any(at_once) && self.late.contains(&root) {
-                    self.late.insert(to);
+                if shifts.iter().any(at_once) {
+                    let seen = self.through(step, operand, self.sight(root)).max(self.sight(to));
+                    self.sight.insert(to, seen);
                 }
                 if !shifts.iter().all(at_once) {
                     let back = shifts.iter().map(|[dy, _]| dy.unsigned_abs()).max().unwrap_or(0);
@@ -392,46 +446,62 @@ impl Plan<'_> {
         }
     }
 
-    fn instruction(&mut self, node: &Node, action: &Action) -> Instruction {
+    /// What a node does as one instruction, or several that make some of its channels each.
+    fn instructions(&mut self, node: &Node, action: &Action) -> Vec<Instruction> {
         let to = self.homes[&self.source.root(node.writes[0])];
         let c = self.channels(node.writes[0]);
         let read = |k: usize| node.reads.get(k).copied().flatten();
         let first = read(0).unwrap_or(node.writes[0]);
         match action {
             Action::Conv { conv, taps } => {
-                let weights = self.take(taps.len() * 4 * (quads(conv.ci) * quads(conv.co)) as usize);
-                if let Some(w) = read(1) {
-                    let operand = self.operand(w);
-                    self.pieces.push(Piece::Conv { operand, conv: *conv, taps: taps.clone(), at: weights });
-                }
                 let bias = self.take(quads(conv.co) as usize);
                 if let Some(b) = read(2) {
                     let (operand, shape) = (self.operand(b), [1, c, 1, 1]);
                     self.pieces.push(Piece::Columns { operand, shape, extents: [c, 1, 1], at: bias });
                 }
-                Instruction::Conv {
-                    to,
-                    from: self.home(first, conv.ci as usize),
-                    ci: conv.ci,
-                    co: conv.co,
-                    taps: taps.iter().map(|tap| offset(conv, *tap)).collect(),
-                    weights,
-                    bias,
-                    residual: read(3).map(|r| self.home(r, c)),
-                    then: Code::of(conv.activation()),
+                let (from, residual) = (self.home(first, conv.ci as usize), read(3).map(|r| self.home(r, c)));
+                let part = |channels: &Range<usize>, weights| {
+                    let behind = |home: Home| Home { base: home.base + channels.start as u32 / 4, ..home };
+                    Instruction::Conv {
+                        to: behind(to),
+                        from,
+                        ci: conv.ci,
+                        co: channels.len() as u32,
+                        taps: taps.iter().map(|tap| offset(conv, *tap)).collect(),
+                        weights,
+                        bias: bias + channels.start as u32 / 4,
+                        residual: residual.map(behind),
+                        then: Code::of(conv.activation()),
+                    }
+                };
+                let mut most = c;
+                while most > LEAST_CHANNELS && part(&(0..most), 0).turns() > MOST_TURNS {
+                    most = most.div_ceil(2).next_multiple_of(LEAST_CHANNELS);
                 }
+                let mut parts = Vec::new();
+                for start in (0..c).step_by(most) {
+                    let channels = start..c.min(start + most);
+                    let fours = quads(conv.ci) * quads(channels.len() as u32);
+                    let weights = self.take(taps.len() * 4 * fours as usize);
+                    parts.push(part(&channels, weights));
+                    if let Some(w) = read(1) {
+                        let (operand, conv, taps) = (self.operand(w), *conv, taps.clone());
+                        self.pieces.push(Piece::Conv { operand, conv, taps, channels, at: weights });
+                    }
+                }
+                parts
             }
-            Action::Pointwise(code, constant) => Instruction::Pointwise {
+            Action::Pointwise(code, constant) => vec![Instruction::Pointwise {
                 to,
                 a: self.home(first, c),
                 b: read(1).filter(|_| code.is_binary()).map(|b| self.home(b, c)),
                 channels: c as u32,
                 code: *code,
                 c: *constant,
-            },
+            }],
             Action::Join { start, shift } => {
                 let a_channels = self.channels(first);
-                Instruction::Join {
+                vec![Instruction::Join {
                     to,
                     a: self.home(first, a_channels),
                     a_channels: a_channels as u32,
@@ -439,7 +509,7 @@ impl Plan<'_> {
                     start: *start,
                     channels: c as u32,
                     shift: *shift,
-                }
+                }]
             }
         }
     }

@@ -5,14 +5,16 @@ use super::pixels::{CLOCK, no_pixels};
 use crate::kernels::philox::Domain;
 use crate::kernels::pixel_code::PixelCode;
 use crate::models::{Batch, Family};
+use crate::nn::Mode;
 use crate::ops::PixelDraw;
 use crate::program::{NotPerPixel, PixelProgram};
 use crate::train::{Session, SessionError};
 use std::sync::Arc;
 
-/// Products that one image may cost in a launch: some ten milliseconds on a slow core, far from what
-/// makes a driver believe that a GPU hangs.
-const PER_LAUNCH: u64 = 1 << 22;
+/// Turns of loops in a launch: Mesa's software GPU ends every loop of an invocation after 65,535 turns of all of
+/// them together, without a word. It is also some ten milliseconds on a slow core, far from what makes a
+/// driver believe that a GPU hangs.
+const PER_LAUNCH: u64 = 50_000;
 /// Products that all images may cost in a submission.
 const PER_SUBMISSION: u64 = 1 << 30;
 
@@ -35,8 +37,8 @@ fn program(session: &Session) -> Result<(Result<PixelProgram, NotPerPixel>, u32)
     let Family::Pixels(model) = session.model.family() else { return Err(no_pixels()) };
     let graph = session.graph(Domain::Sample, 0, CLOCK);
     let one = Batch::given(&graph, session.model.as_ref(), 1);
-    let logits = model.logits(&one);
-    Ok((PixelProgram::new(&graph.finish()?, one.images.id(), logits.id()), graph.next_stream()))
+    let logits = model.outputs(&one, Mode::Eval);
+    Ok((PixelProgram::new(&graph.finish()?, one.images.id(), logits.id(), model.head()), graph.next_stream()))
 }
 
 impl Cached {
@@ -59,7 +61,12 @@ impl Cached {
         Ok(Ok(Cached { words, weights: program.pack(&operands), code: Arc::new(program.code), stream }))
     }
 
-    /// Draws the pixels of `images` [n,h·w] that `keep` [n,h·w] does not say are known.
+    /// Numbers of an image.
+    fn size(&self) -> usize {
+        (self.code.colours * self.code.h * self.code.w) as usize
+    }
+
+    /// Draws the pixels of `images` [n,c·h·w] that `keep` [n,c·h·w] does not say are known.
     pub fn draw(
         &self,
         session: &mut Session,
@@ -67,7 +74,7 @@ impl Cached {
         keep: &[f32],
         seed: u64,
     ) -> Result<Vec<f32>, SessionError> {
-        let size = (self.code.h * self.code.w) as usize;
+        let size = self.size();
         let bytes = 16 * u64::from(self.code.columns);
         let most = session.store.device().caps().map_or(usize::MAX, |caps| (caps.max_binding_bytes / bytes) as usize);
         let together = most.clamp(1, images.len() / size) * size;
@@ -87,7 +94,7 @@ impl Cached {
         seed: u64,
         first: usize,
     ) -> Result<Vec<f32>, SessionError> {
-        let size = (self.code.h * self.code.w) as usize;
+        let size = self.size();
         let n = images.len() / size;
         let graph = session.graph(Domain::Sample, seed, CLOCK);
         let words = graph.input("code", &[self.words.len()]);
@@ -98,20 +105,23 @@ impl Cached {
         let columns = graph.state(&format!("sample.columns.{len}"), len, 0, &[len]);
         let products = self.code.products().max(1);
         let all = self.code.steps() as usize;
-        let steps = (PER_LAUNCH / products).clamp(1, all as u64) as usize;
-        let launches = (PER_SUBMISSION / (products * (steps * n) as u64)).clamp(1, all.div_ceil(steps) as u64);
-        for launch in 0..launches as usize {
-            let draw = PixelDraw { offset: launch * steps, steps, first, stream: self.stream };
+        let steps = (PER_SUBMISSION / (products * n as u64)).clamp(1, all as u64) as usize;
+        let mut offset = 0;
+        for count in self.code.launches(steps, PER_LAUNCH) {
+            let draw = PixelDraw { offset, count, first, stream: self.stream };
             graph.draw_pixels(&self.code, [&words, &weights, &known], [&canvas, &columns], &draw);
+            offset += count;
         }
         let mut runner = session.runner(&graph)?;
         runner.write("code", &self.words)?;
         runner.write("weights", &self.weights)?;
         runner.write("keep", keep)?;
         session.store.write(&name, images)?;
-        let last = (0..size).rev().find(|t| keep.chunks_exact(size).any(|image| image[*t] == 0.0));
-        let end = last.map_or(0, |t| self.code.step_of(t as u32 / self.code.w, t as u32 % self.code.w) + 1);
-        for begin in (0..end as usize).step_by(steps * launches as usize) {
+        let plane = self.code.h * self.code.w;
+        let unknown = |t: &u32| keep.chunks_exact(plane as usize).any(|colour| colour[*t as usize] == 0.0);
+        let last = (0..plane).rev().find(unknown);
+        let end = last.map_or(0, |t| self.code.step_of(t / self.code.w, t % self.code.w) + 1);
+        for begin in (0..end as usize).step_by(steps) {
             session.store.write(CLOCK, &[f32::from_bits(begin as u32)])?;
             runner.run()?;
         }

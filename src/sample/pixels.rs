@@ -5,6 +5,7 @@ use super::cached::Cached;
 use super::classes::{by_class, fit, one_hot};
 use crate::kernels::philox::Domain;
 use crate::models::{Batch, Family};
+use crate::nn::Mode;
 use crate::train::{Session, SessionError};
 
 /// Counts pixels while an image is drawn.
@@ -84,15 +85,15 @@ fn draw(
     seed: u64,
 ) -> Result<Vec<f32>, SessionError> {
     let [c, h, w] = session.model.geometry();
-    let (size, n) = (c * h * w, images.len() / (c * h * w));
+    let n = images.len() / (c * h * w);
     let graph = session.graph(Domain::Sample, seed, CLOCK);
     let name = format!("sample.images.{n}");
     let canvas = graph.state(&name, images.len(), 0, &[n, c, h, w]);
     let Family::Pixels(model) = session.model.family() else { return Err(no_pixels()) };
     let labels = Batch::given_labels(&graph, session.model.as_ref(), n);
-    let logits = model.logits(&Batch { images: canvas.clone(), labels }).reshape(&[n, size]);
-    let known = graph.input("keep", &[n, size]);
-    graph.sample_pixel(&logits, &known, &canvas.reshape(&[n, size]));
+    let outputs = model.outputs(&Batch { images: canvas.clone(), labels }, Mode::Eval);
+    let (head, known) = (model.head(), graph.input("keep", &[n, c, h, w]));
+    graph.sample_pixel(head, &outputs, &known, &canvas);
     graph.advance(&graph.clock());
     let mut runner = session.runner(&graph)?;
     session.store.write(&name, images)?;
@@ -100,13 +101,16 @@ fn draw(
     if let Some(class) = class {
         runner.write("labels", &one_hot(&vec![class; n], session.model.classes()))?;
     }
+    let passes = head.passes(c);
     let mut clock = None;
-    for pixel in (0..size).filter(|p| keep.chunks_exact(size).any(|image| image[*p] == 0.0)) {
-        if clock != Some(pixel) {
-            session.store.write(CLOCK, &[f32::from_bits(pixel as u32)])?;
+    for pixel in (0..h * w).filter(|p| keep.chunks_exact(h * w).any(|colour| colour[*p] == 0.0)) {
+        if clock != Some(pixel * passes) {
+            session.store.write(CLOCK, &[f32::from_bits((pixel * passes) as u32)])?;
         }
-        runner.run()?;
-        clock = Some(pixel + 1);
+        for _ in 0..passes {
+            runner.run()?;
+        }
+        clock = Some((pixel + 1) * passes);
     }
     Ok(session.store.read(&name)?)
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 /// The presets and their TOML, in the order they are shown.
-pub static PRESETS: [(&str, &str); 30] = [
+pub static PRESETS: &[(&str, &str)] = &[
     ("vae", include_str!("../../assets/presets/vae.toml")),
     ("vae-conditional", include_str!("../../assets/presets/vae-conditional.toml")),
     ("vae-conv", include_str!("../../assets/presets/vae-conv.toml")),
@@ -41,6 +41,11 @@ pub static PRESETS: [(&str, &str); 30] = [
     ("gmm", include_str!("../../assets/presets/gmm.toml")),
     ("gmm-small", include_str!("../../assets/presets/gmm-small.toml")),
     ("classifier", include_str!("../../assets/presets/classifier.toml")),
+    ("pixelcnn-256", include_str!("../../assets/presets/pixelcnn-256.toml")),
+    ("pixelcnn-cifar", include_str!("../../assets/presets/pixelcnn-cifar.toml")),
+    ("pixelcnn-cifar-small", include_str!("../../assets/presets/pixelcnn-cifar-small.toml")),
+    ("pixelcnn-gated", include_str!("../../assets/presets/pixelcnn-gated.toml")),
+    ("pixelcnn-gated-small", include_str!("../../assets/presets/pixelcnn-gated-small.toml")),
 ];
 
 /// The largest size a key of `[model]` may have: beyond it, counts of parameters would overflow.
@@ -361,7 +366,16 @@ mod tests {
         let mut two = Config::preset("vae-conv").unwrap();
         two.set("model.decoder=gaussian").unwrap();
         assert_eq!(two.model.build().unwrap().networks()[0].count(), 134_165 + 9 * 32 + 1);
-        assert_eq!(counts("pixelcnn"), [53_569]);
+        // A convolution with all of its taps, the masked ones too, and its biases.
+        let conv = |inputs: usize, outputs: usize, taps: usize| inputs * outputs * taps + outputs;
+        let block = |h: usize| conv(2 * h, h, 1) + conv(h, h, 9) + conv(h, 2 * h, 1);
+        let masked = |h: usize| conv(1, 2 * h, 49) + 15 * block(h) + conv(2 * h, 2 * h, 1) + conv(2 * h, 1, 1);
+        assert_eq!((counts("pixelcnn"), masked(16)), (vec![53_569], 53_569));
+        let ends = conv(3, 256, 49) + conv(256, 1024, 1) + conv(1024, 1024, 1) + conv(1024, 3 * 256, 1);
+        assert_eq!(counts("pixelcnn-cifar"), [ends + 15 * block(128)]);
+        let gated = conv(64, 128, 9) + conv(64, 128, 3) + conv(128, 128, 1) + conv(64, 64, 1);
+        let ends = conv(1, 64, 9) + conv(1, 64, 3) + conv(64, 256, 1);
+        assert_eq!((counts("pixelcnn-gated"), ends + 7 * gated), (vec![852_160], 852_160));
         assert_eq!(counts("dcgan"), [3_576_704, 2_765_568]);
         let linear = |inputs: usize, outputs: usize| (inputs + 1) * outputs;
         let gan = |hidden: usize, units: usize| {

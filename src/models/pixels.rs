@@ -1,0 +1,90 @@
+//! Models that draw pixels in raster order, each given those before it: p(x) = Π p(x_i | x_1 .. x_{i-1}).
+
+use super::{Batch, Family, Metric, Model};
+use crate::data::Binarisation;
+use crate::graph::Var;
+use crate::nn::{Mode, Network, Optimizer};
+use crate::ops::Head;
+
+/// A model that draws pixels in raster order. All it has to say is its network; how it is trained and
+/// measured follows.
+pub trait PixelModel {
+    /// Its network.
+    fn network(&self) -> &Network;
+
+    /// Channels, height and width of its images.
+    fn shape(&self) -> [usize; 3];
+
+    /// The distribution of a pixel.
+    fn head(&self) -> Head {
+        Head::Bernoulli
+    }
+
+    /// What the head draws each pixel from, [n,channels,h,w], given the pixels before it; images
+    
+}
+
+/// Negative log-likelihood of images, [n] in nats.
+fn nll<M: PixelModel>(model: &M, batch: &Batch, mode: Mode) -> Var {
+    let x = model.observe(batch);
+    let outputs = model.outputs(&x, mode);
+    x.graph().scope("loss");
+    model.head().nll(&outputs, &x.images)
+}
+
+impl<M: PixelModel> Model for M {
+    fn networks(&self) -> Vec<&Network> {
+        vec![self.network()]
+    }
+
+    fn geometry(&self) -> [usize; 3] {
+        self.shape()
+    }
+
+    fn classes(&self) -> usize {
+        PixelModel::classes(self)
+    }
+
+    fn losses(&self) -> &'static [&'static str] {
+        &["nll"]
+    }
+
+    fn step(&self, batch: &Batch, optim: &Optimizer) -> Vec<Var> {
+        let loss = nll(self, batch, Mode::Train).mean();
+        optim.minimize(&loss, self.network());
+        vec![loss]
+    }
+
+    fn evaluate(&self, batch: &Batch) -> Vec<Metric> {
+        vec![Metric { name: "nll", unit: "nats/image", values: nll(self, batch, Mode::Eval), likelihood: true }]
+    }
+
+    fn binarisation(&self) -> Binarisation {
+        match self.head() {
+            Head::Bernoulli => Binarisation::Dynamic,
+            Head::Categorical { .. } | Head::LogisticMixture { .. } => Binarisation::None,
+        }
+    }
+
+    fn family(&self) -> Family<'_> {
+        Family::Pixels(self)
+    }
+}
+
+/// Pixels in [0, 1] as networks for grey levels take them, in [-1, 1].
+pub(super) fn centred(images: &Var) -> Var {
+    images.mul_scalar(2.0).add_scalar(-1.0)
+}
+
+/// The head of images with so many levels: two are black and white.
+pub(super) fn head(levels: usize) -> Head {
+    if levels == 2 { Head::Bernoulli } else { Head::Categorical { levels: levels as u32 } }
+}
+
+/// A sentence about a number of levels that makes no sense.
+pub(super) fn check_levels(levels: usize) -> Result<(), String> {
+    match levels {
+        2..=256 => Ok(()),
+        _ => Err(format!("model.levels = {levels} must be from 2 (black and white) to 256")),
+    }
+}

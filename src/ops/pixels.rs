@@ -1,0 +1,122 @@
+//! Pixels as what a network says of each: how likely they are, and how they are drawn.
+
+use super::{launch, mismatch};
+use crate::graph::{Graph, Var};
+use crate::kernels::head::{Head, LEAST_LOG_SCALE};
+use crate::kernels::pixel_code::PixelCode;
+use crate::kernels::{draw_pixels, sample_pixel};
+use std::sync::Arc;
+
+impl Head {
+    /// Negative log-probability in nats of the pixels of `images` [n,c,h,w] in [0, 1], given a network's
+    /// `outputs` [n, channels, h, w] for each, [n].
+    ///
+    /// Bernoulli variables take grey levels as they are; the others take the nearest of their levels.
+    pub fn nll(self, outputs: &Var, images: &Var) -> Var {
+        let &[n, colours, h, w] = images.shape() else {
+            let why = "images must be [n,c,h,w]";
+            return images.graph().fail(mismatch("nll", &[images.shape()], why), images.shape());
+        };
+        let wanted = [n, self.channels(colours), h, w];
+        if outputs.shape() != wanted {
+            let why = format!("these images need outputs {wanted:?}");
+            return images.graph().fail(mismatch("nll", &[outputs.shape(), images.shape()], why), &[n]);
+        }
+        let each = match self {
+            Head::Bernoulli => outputs.bce_with_logits(images),
+            Head::Categorical { levels } => {
+                let levels = levels as usize;
+                let logits = outputs.reshape(&[n, levels, colours, h, w]);
+                logits.cross_entropy(&images.mul_scalar((levels - 1) as f32).add_scalar(0.5))
+            }
+            Head::LogisticMixture { components } => mixture_nll(outputs, images, components as usize),
+        };
+        each.sum_axes(&[1, 2, 3]).reshape(&[n])
+    }
+}
+
+/// -ln Σ_m π_m Π_colours P(colour | m) of every pixel, [n,1,h,w] (Salimans et al. 2017, §2.1 and 2.2).
+fn mixture_nll(outputs: &Var, images: &Var, components: usize) -> Var {
+    let colours = images.shape()[1];
+    let per_colour = if colours == 1 { 2 } else { 3 };
+    let row = |k: usize| outputs.slice(1, k * components, components);
+    let output = |colour: usize, k: usize| row(1 + colour * per_colour + k);
+    let colour = |c: usize| images.slice(1, c, 1);
+    let logits = row(0);
+    let mut log_p = &logits - &logits.log_sum_exp(1);
+    for c in 0..colours {
+        let centred = |c: usize| colour(c).mul_scalar(2.0).add_scalar(-1.0);
+        let linked: &[(usize, usize)] = [&[][..], &[(0, 0)], &[(1, 0), (2, 1)]][c];
+        let mut mean = output(c, 0);
+        for (coefficient, earlier) in linked {
+            mean = &mean + &(&output(*coefficient, 2).tanh() * &centred(*earlier));
+        }
+        // From levels in [-1, 1] to levels in [0, 1].
+        let mean = mean.add_scalar(1.0).mul_scalar(0.5);
+        let log_scale = output(c, 1).at_least(LEAST_LOG_SCALE).add_scalar(-std::f32::consts::LN_2);
+        log_p = &log_p - &mean.discretised_logistic_nll(&log_scale, &colour(c));
+    }
+    -&log_p.log_sum_exp(1)
+}
+
+impl Graph {
+    /// One draw of a pixel of each image by `head`, unless `keep` says it is known: number `clock` of as many
+    /// draws as a pixel takes passes, pixel after pixel. outputs [n, channels, h, w]; keep and image
+    /// [n, colours, h, w].
+    pub fn sample_pixel(&self, head: Head, outputs: &Var, keep: &Var, image: &Var) {
+        let &[n, colours, h, w] = image.shape() else { return };
+        let noise = self.noise();
+        let [kind, size] = head.words();
+        let kernel = sample_pixel::SamplePixel {
+            n: n as u32,
+            colours: colours as u32,
+            positions: (h * w) as u32,
+            kind,
+            size,
+            seed_lo: noise.seed as u32,
+            seed_hi: (noise.seed >> 32) as u32,
+            stream: self.next_stream(),
+            domain: noise.domain,
+        };
+        self.update(launch(kernel), &[Some(outputs), Some(keep), Some(&self.clock())], &[image]);
+    }
+
+    /// Runs instructions of drawing each image by code that computes only new columns, from step `clock` on; pixels that `keep` says are known stay. words are those of the code, weights its
+    /// packed weights, keep and image [n, colours·h·w], columns [n, 4·columns]. The images are number `first`
+    /// and later ones of those that draw from `stream`.
+    pub fn draw_pixels(&self, code: &Arc<PixelCode>, reads: [&Var; 3], writes: [&Var; 2], draw: &PixelDraw) {
+        let ([words, weights, keep], noise) = (reads, self.noise());
+        let block = draw_pixels::PixelBlock {
+            n: keep.shape()[0] as u32,
+            h: code.h,
+            w: code.w,
+            colours: code.colours,
+            passes: code.passes(),
+            columns: code.columns,
+            instructions: code.instructions.len() as u32,
+            ahead: code.ahead(),
+            offset: draw.offset,
+            count: draw.count,
+            first: draw.first as u32,
+            seed_lo: noise.seed as u32,
+            seed_hi: (noise.seed >> 32) as u32,
+            stream: draw.stream,
+            domain: noise.domain,
+        };
+        let kernel = draw_pixels::DrawPixels { block, code: code.clone() };
+        self.update(launch(kernel), &[Some(words), Some(weights), Some(keep), Some(&self.clock())], &writes);
+    }
+}
+
+/// What [`Graph::draw_pixels`] runs for which images, and from which random numbers.
+#[derive(Clone, Copy, Debug)]
+pub struct PixelDraw {
+    /// The first instruction is this far behind the beginning of the clock's step.
+    pub offset: u32,
+    /// Instructions.
+    pub count: u32,
+    /// The first image's number.
+    pub first: usize,
+    /// The stream.
+    pub stream: u32,
+}
