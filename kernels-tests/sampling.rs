@@ -2,7 +2,7 @@
 
 use crate::support::{gpu, graph, normals};
 use limn::graph::Var;
-use limn::models::{Batch, ModelConfig, PixelCnn, PixelCnnConfig, PixelModel};
+use limn::models::{Batch, ModelConfig, PixelCnn, PixelCnnConfig, PixelCnnGatedConfig, PixelModel};
 use limn::nn::{Mode, Network};
 use limn::ops::{ConvSpec, Head, Mask};
 use limn::program::{Device, NotPerPixel, PixelProgram};
@@ -13,18 +13,18 @@ fn devices() -> [Device; 3] {
     [Device::Twins, Device::Cpu, gpu()]
 }
 
+/// A PixelCNN without a list of last layers, of black and white images.
+fn pixelcnn([height, width]: [usize; 2], hidden: usize, blocks: usize) -> PixelCnnConfig {
+    PixelCnnConfig { channels: 1, height, width, levels: 2, hidden, blocks, last: vec![] }
+}
+
 fn session(size: [usize; 2], hidden: usize, blocks: usize, seed: u64, device: &Device) -> Session {
+    loud(&ModelConfig::Pixelcnn(pixelcnn(size, hidden, blocks)), seed, device)
+}
+
+fn loud(config: &ModelConfig, seed: u64, device: &Device) -> Session {
     let preset = Config::preset("pixelcnn-small").expect("a preset");
-    let config = ModelConfig::Pixelcnn(PixelCnnConfig {
-        channels: 1,
-        height: size[0],
-        width: size[1],
-        levels: 2,
-        hidden,
-        blocks,
-        last: vec![],
-    });
-    let mut session = Session::new(&config, &preset.optimizer(), seed, device.clone()).expect("a session");
+    let mut session = Session::new(config, &preset.optimizer(), seed, device.clone()).expect("a session");
     // Larger weights than fresh ones, so that pixels hang on one another.
     let names: Vec<String> = session.model.networks().iter().map(|n| n.params_state()).collect();
     for name in names {
@@ -63,6 +63,37 @@ fn cached_images_are_the_naive_ones() {
             let len = size[0] * size[1];
             let images = both(&mut session, &vec![0.0; n * len], &vec![0.0; len], 11 + seed as u64);
             assert_same_pictures(&images, &format!("{} seed {seed}", device.name()));
+        }
+    }
+}
+
+#[test]
+fn levels_colours_and_stacks_are_drawn_the_same_both_ways() {
+    let gated = |levels, dilations: &[usize]| {
+        let dilations = dilations.to_vec();
+        ModelConfig::PixelcnnGated(PixelCnnGatedConfig { height: 6, width: 7, levels, hidden: 6, dilations })
+    };
+    let grey = PixelCnnConfig { levels: 256, last: vec![9], ..pixelcnn([7, 5], 4, 2) };
+    let colours = PixelCnnConfig { channels: 3, levels: 17, last: vec![11, 40], ..pixelcnn([5, 6], 7, 2) };
+    let wide = PixelCnnConfig { channels: 3, levels: 256, last: vec![300], ..pixelcnn([2, 3], 5, 1) };
+    let networks = [
+        gated(2, &[1, 2]),
+        gated(256, &[1, 4, 2]),
+        ModelConfig::Pixelcnn(grey),
+        ModelConfig::Pixelcnn(colours),
+        ModelConfig::Pixelcnn(wide),
+    ];
+    for device in devices() {
+        for (k, config) in networks.iter().enumerate() {
+            let what = format!("{} network {k}", device.name());
+            let mut session = loud(config, k as u64, &device);
+            assert_eq!(sample::refusal(&session), None, "{what}");
+            let size = session.model.geometry().iter().product::<usize>();
+            let keep: Vec<f32> = (0..size).map(|i| f32::from(u8::from(i % 5 == 0))).collect();
+            let [cached, naive] = both(&mut session, &vec![0.4; 3 * size], &keep, 7);
+            let differ: Vec<usize> = (0..naive.len()).filter(|i| cached[*i] != naive[*i]).collect();
+            assert!(differ.is_empty(), "{what}: pixels {differ:?} differ");
+            assert!(naive.iter().any(|v| *v < 0.3) && naive.iter().any(|v| *v > 0.6), "{what}: {naive:?}");
         }
     }
 }

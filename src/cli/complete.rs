@@ -2,7 +2,7 @@
 
 use super::sample::drawing;
 use super::{Error, TrainedArg, nearest, term};
-use crate::data::{self, Geometry};
+use crate::data::{self, Binarisation, Geometry};
 use crate::models::{Family, Model};
 use crate::sample::{self, Grid};
 use crate::train::{self, RunDir};
@@ -71,7 +71,7 @@ const IMAGES: u32 = 10;
 /// The grey that stands for hidden pixels.
 const HIDDEN: f32 = 0.35;
 
-/// The images to complete [n,c,h,w], made binary as the model knows them, and their labels if it has classes.
+/// The images to complete [n,c,h,w], made binary where the model knows them so, and their labels if it has classes.
 fn originals(args: &CompleteArgs, run: &RunDir, model: &dyn Model) -> Result<(Vec<f32>, Vec<u8>), Error> {
     let [c, h, w] = model.geometry();
     let (grey, mut labels) = if args.images == "test" {
@@ -89,13 +89,16 @@ fn originals(args: &CompleteArgs, run: &RunDir, model: &dyn Model) -> Result<(Ve
     if model.classes() == 0 || args.class.is_some() {
         labels = sample::labels(model, grey.len() / (c * h * w), args.class)?;
     }
-    Ok((grey.iter().map(|v| f32::from(u8::from(*v >= 0.5))).collect(), labels))
+    Ok(match model.binarisation() {
+        Binarisation::None => (grey, labels),
+        _ => (grey.iter().map(|v| f32::from(u8::from(*v >= 0.5))).collect(), labels),
+    })
 }
 
-/// What is known of an image, from a region's name or a picture of the model's size.
+/// What is known of an image [c,h,w], from a region's name or a picture of the model's size.
 fn keep(what: &str, geometry: Geometry) -> Result<Vec<f32>, Error> {
     if let Some(mask) = sample::keep_mask(what, geometry.height, geometry.width) {
-        return Ok(mask);
+        return Ok(mask.repeat(geometry.channels));
     }
     let path = Path::new(what);
     if !path.exists() {
