@@ -3,7 +3,7 @@
 use crate::support::normals;
 use limn::graph::gradients;
 use limn::kernels::philox::Domain;
-use limn::models::{Family, ModelConfig};
+use limn::models::{Batch, Family, ModelConfig};
 use limn::nn::Mode;
 use limn::program::Device;
 use limn::train::{Config, Session};
@@ -21,17 +21,17 @@ fn field(config: &ModelConfig, colour: usize) -> Vec<f32> {
         let mut session = Session::new(config, &preset.optimizer(), seed, Device::Cpu).expect("a session");
         let [c, h, w] = session.model.geometry();
         let graph = session.graph(Domain::Sample, 0, "clock");
-        let image = graph.input("image", &[1, c, h, w]);
+        let one = Batch::given(&graph, session.model.as_ref(), 1);
         let Family::Pixels(model) = session.model.family() else { panic!("a pixel model") };
-        let all = model.outputs(&image, Mode::Eval).slice(2, Y, 1).slice(3, X, 1);
+        let all = model.outputs(&one, Mode::Eval).slice(2, Y, 1).slice(3, X, 1);
         // Different weights, so that nothing cancels, as it would in a sum over a softmax.
         let own: Vec<_> = (0..all.shape()[1]).filter(|k| k % c == colour).collect();
         let outputs = own.iter().map(|k| all.slice(1, *k, 1).mul_scalar(1.0 + 0.3 * (*k as f32).sin()));
         let output = outputs.reduce(|a, b| &a + &b).expect("an output").sum();
-        let grad = gradients(&output, std::slice::from_ref(&image)).remove(0).expect("a gradient");
+        let grad = gradients(&output, std::slice::from_ref(&one.images)).remove(0).expect("a gradient");
         graph.output("grad", &grad);
         let mut runner = session.runner(&graph).expect("a program");
-        runner.write("image", &normals(3, c * h * w)).expect("an image");
+        runner.write("images", &normals(3, c * h * w)).expect("an image");
         runner.run().expect("a run");
         let grad = runner.read("grad").expect("a gradient");
         seen.resize(grad.len(), 0.0f32);

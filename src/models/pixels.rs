@@ -20,8 +20,13 @@ pub trait PixelModel {
         Head::Bernoulli
     }
 
-    /// What the head draws each pixel from, [n,channels,h,w], given the pixels before it; images
-    
+    /// Classes that images are told apart by; 0 without.
+    fn classes(&self) -> usize {
+        0
+    }
+
+    /// What the head draws each pixel from, [n,channels,h,w], given the pixels before it.
+    fn outputs(&self, batch: &Batch, mode: Mode) -> Var;
 }
 
 /// Negative log-likelihood of images, [n] in nats.
@@ -42,7 +47,7 @@ impl<M: PixelModel> Model for M {
     }
 
     fn classes(&self) -> usize {
-        PixelModel::classes(self)
+        <M as PixelModel>::classes(self)
     }
 
     fn losses(&self) -> &'static [&'static str] {

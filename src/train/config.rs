@@ -46,6 +46,8 @@ pub static PRESETS: &[(&str, &str)] = &[
     ("pixelcnn-cifar-small", include_str!("../../assets/presets/pixelcnn-cifar-small.toml")),
     ("pixelcnn-gated", include_str!("../../assets/presets/pixelcnn-gated.toml")),
     ("pixelcnn-gated-small", include_str!("../../assets/presets/pixelcnn-gated-small.toml")),
+    ("pixelcnn-gated-conditional", include_str!("../../assets/presets/pixelcnn-gated-conditional.toml")),
+    ("pixelcnn-gated-conditional-small", include_str!("../../assets/presets/pixelcnn-gated-conditional-small.toml")),
 ];
 
 /// The largest size a key of `[model]` may have: beyond it, counts of parameters would overflow.
@@ -376,6 +378,8 @@ mod tests {
         let gated = conv(64, 128, 9) + conv(64, 128, 3) + conv(128, 128, 1) + conv(64, 64, 1);
         let ends = conv(1, 64, 9) + conv(1, 64, 3) + conv(64, 256, 1);
         assert_eq!((counts("pixelcnn-gated"), ends + 7 * gated), (vec![852_160], 852_160));
+        // Ten classes add to both gates of each of seven blocks.
+        assert_eq!(counts("pixelcnn-gated-conditional"), [852_160 + 7 * 2 * 10 * 128]);
         assert_eq!(counts("dcgan"), [3_576_704, 2_765_568]);
         let linear = |inputs: usize, outputs: usize| (inputs + 1) * outputs;
         let gan = |hidden: usize, units: usize| {
