@@ -122,6 +122,15 @@ fn maxima_along_an_axis() {
 }
 
 #[test]
+fn norms_of_progressive_growing() {
+    unary(off_grid(&[3, 5]), Var::pixel_norm);
+    unary(off_grid(&[2, 3, 2, 2]), Var::pixel_norm);
+    for (n, group) in [(4, 2), (3, 4), (8, 4), (5, 4)] {
+        unary(off_grid(&[n, 2, 2, 2]), |x| x.minibatch_stddev(group));
+    }
+}
+
+#[test]
 fn dropout() {
     unary(off_grid(&[4, 5]), |x| x.dropout(0.6));
     unary(off_grid(&[4, 5]), |x| x.dropout(0.6).tanh().dropout(0.9));

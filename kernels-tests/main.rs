@@ -2,6 +2,7 @@
 
 mod adversarial;
 mod augment;
+mod biggan;
 mod classes;
 mod cli;
 mod derivatives;
@@ -16,6 +17,7 @@ mod layout;
 mod mixed;
 mod mixture;
 mod philox;
+mod progan;
 mod programs;
 mod random_graphs;
 mod receptive_field;

@@ -75,6 +75,14 @@ fn resumed_and_repeated_runs_are_bitwise_equal() {
             "wgan",
             &["model.width=2", "model.latent=3", "train.sample_every=1", "model.discriminator_norm=spectral"],
         ),
+        // A stop in the middle of a side that fades in, and one at its end.
+        config(
+            "progan-small",
+            &["model.image=8", "model.width=2", "model.widest=4", "model.latent=3", "model.fade_steps=3"]
+                .into_iter()
+                .chain(["model.stable_steps=2", "train.sample_every=1", "train.ema=0.5"])
+                .collect::<Vec<_>>(),
+        ),
         config("gan", &["model.hidden=4", "model.units=3", "train.sample_every=1", "optim.momentum_steps=5"]),
         config("vae-conditional", &["model.hidden=8", "model.latent=2", "train.sample_every=1"]),
         // It stops in the middle of passes.

@@ -94,6 +94,15 @@ fn maxima_and_dropout() {
 }
 
 #[test]
+fn norms_of_progressive_growing() {
+    // Near zero they bend too much for differences.
+    let positive = |shape: &[usize]| Operand(shape.to_vec(), Draw::Positive);
+    check_second(&[positive(&[2, 3])], |x| vec![x[0].pixel_norm()]);
+    check_second(&[positive(&[2, 2, 1, 2])], |x| vec![x[0].pixel_norm()]);
+    check_second(&[off_grid(&[8, 1, 1, 2])], |x| vec![x[0].minibatch_stddev(4)]);
+}
+
+#[test]
 fn batch_norm_with_given_statistics() {
     let positive = Operand(vec![3], Draw::Positive);
     let operands = [off_grid(&[2, 3]), positive.clone(), off_grid(&[3]), off_grid(&[3]), positive];
@@ -236,6 +245,18 @@ fn a_gradient_through_parameters_that_were_updated_since_is_refused() {
     match step(true) {
         Err(GraphError::Stale { op: "matmul", state }) => assert_eq!(state, "weights"),
         other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn an_update_of_another_part_of_a_state_is_no_reason_to_refuse() {
+    for (offset, fine) in [(0, false), (2, false), (3, true)] {
+        let g = graph();
+        let (x, u) = (g.input("x", &[3]), g.state("stats", 6, 0, &[3]));
+        let loss = (&x * &u).sum();
+        g.assign(&x, &g.state("stats", 6, offset, &[3]));
+        gradients(&loss, &[x]);
+        assert_eq!(g.finish().is_ok(), fine, "elements from {offset} on");
     }
 }
 

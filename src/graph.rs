@@ -10,6 +10,7 @@ use crate::program::{Body, Node, Place, Source, State, Value, ValueId};
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::fmt::Debug;
+use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -110,8 +111,24 @@ struct Inner {
     streams: u32,
     scope: Option<Arc<str>>,
     state_values: HashMap<(usize, usize, Vec<usize>), ValueId>,
-    /// How many entries there were when a state was last updated.
-    updated: HashMap<usize, usize>,
+    updated: Vec<Updated>,
+}
+
+/// An update of a part of a state.
+struct Updated {
+    state: usize,
+    part: Range<usize>,
+    /// How many entries there were.
+    when: usize,
+}
+
+/// The part of a state that a value is, if it is one.
+fn state_part(source: &Source, value: ValueId) -> Option<(usize, Range<usize>)> {
+    let root = &source.values[source.root(value)];
+    match root.place {
+        Place::State { state, offset } => Some((state, offset..offset + root.len())),
+        _ => None,
+    }
 }
 
 /// A graph under construction; clones share it.
@@ -259,8 +276,8 @@ impl Graph {
         let writes: Vec<ValueId> = targets.iter().map(|t| t.id).collect();
         let now = inner.entries.len();
         for write in &writes {
-            if let Place::State { state, .. } = inner.source.values[inner.source.root(*write)].place {
-                inner.updated.insert(state, now);
+            if let Some((state, part)) = state_part(&inner.source, *write) {
+                inner.updated.push(Updated { state, part, when: now });
             }
         }
         inner.source.nodes.push(Node { body, reads, writes, scope });
@@ -409,9 +426,9 @@ fn path(graph: &Graph, loss: &Var, wrt: &[Var]) -> Path {
 fn fresh(graph: &Graph, op: &dyn Op, inputs: &[Option<ValueId>], at: usize) -> Result<(), GraphError> {
     let inner = graph.inner.borrow();
     for input in inputs.iter().flatten() {
-        if let Place::State { state, .. } = inner.source.values[inner.source.root(*input)].place
-            && inner.updated.get(&state).is_some_and(|when| *when > at)
-        {
+        let Some((state, part)) = state_part(&inner.source, *input) else { continue };
+        let meets = |other: &Updated| other.part.start < part.end && part.start < other.part.end;
+        if inner.updated.iter().any(|other| other.state == state && other.when > at && meets(other)) {
             let state = inner.source.states[state].name.clone();
             return Err(GraphError::Stale { op: op.name(), state });
         }

@@ -98,7 +98,7 @@ fn retune(args: &BenchArgs) -> Result<(), Error> {
     let mut tuner = tuner.again();
     for (preset, config) in std::iter::zip(presets, configs) {
         let mut session = Session::new(&config.model, &config.optimizer(), config.train.seed, device.clone())?;
-        let report = tune::tune(&mut session, config.train.batch, Some(&mut tuner))?;
+        let report = tune::tune(&mut session, config.train.batch, 1, Some(&mut tuner))?;
         if args.json {
             let kernels = session.choices.unwrap_or_default().kernels;
             term::say(
@@ -132,7 +132,7 @@ fn step(args: &StepArgs, all: &BenchArgs) -> Result<(), Error> {
     let mut session = Session::new(&config.model, &config.optimizer(), config.train.seed, device)?;
     session.recompute = config.train.recompute;
     let mut tuner = tune::tuner(args.tune, session.store.device());
-    let tuned = tune::tune(&mut session, config.train.batch, tuner.as_mut())?;
+    let tuned = tune::tune(&mut session, config.train.batch, 1, tuner.as_mut())?;
     let t = time_steps(&mut session, &args.preset, config.train.batch, WARM, STEPS)?;
     let roof = Roof::measure(session.store.device().gpu())?;
     if all.json {

@@ -16,6 +16,9 @@ pub struct PlanArgs {
     /// Change a setting of the preset; may be given many times
     #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
     set: Vec<Setting>,
+    /// Training steps done before, for a model whose steps change as it grows
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    at: u64,
     /// One JSON object per program
     #[arg(long)]
     json: bool,
@@ -29,7 +32,7 @@ pub struct PlanArgs {
 pub fn plan(args: &PlanArgs) -> Result<(), Error> {
     let config = config(&args.preset, args.batch, &args.set)?;
     let device = device::open_for(args.device.device.as_deref(), args.precision.of(&config))?;
-    let model = config.model.build().map_err(Error::new)?;
+    let model = config.model.at(args.at).map_err(Error::new)?;
     let batch = config.train.batch;
     let (seed, recompute) = (config.train.seed, config.train.recompute);
     let optim = config.optimizer();

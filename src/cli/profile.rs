@@ -49,7 +49,7 @@ pub fn profile(args: &ProfileArgs) -> Result<(), Error> {
     let mut session = Session::new(&config.model, &config.optimizer(), config.train.seed, device)?;
     session.recompute = config.train.recompute;
     let mut tuner = tune::tuner(args.tune, session.store.device());
-    tune::tune(&mut session, config.train.batch, tuner.as_mut())?;
+    tune::tune(&mut session, config.train.batch, 1, tuner.as_mut())?;
     let profile = train::profile(&mut session, config.train.batch, args.steps as usize)?;
     let roof = Roof::measure(session.store.device().gpu())?;
     if let Some(path) = &args.trace {

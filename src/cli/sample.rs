@@ -1,6 +1,6 @@
 //! `limn sample`: pictures a trained model draws.
 
-use super::train::picture;
+use super::train::show;
 use super::{Error, TrainedArg, term};
 use crate::eval::{self, Neighbour};
 use crate::models::Family;
@@ -19,6 +19,9 @@ pub struct SampleArgs {
     /// Draw images of this class only, where the model has classes; by default every column is a class
     #[arg(long, value_name = "K")]
     class: Option<usize>,
+    /// Draw each latent number again until it is within T of the mean: fewer kinds of images, of better quality
+    #[arg(long, value_name = "T", value_parser = bound)]
+    truncation: Option<f32>,
     /// Seed of the noise
     #[arg(long, default_value_t = 0, value_name = "N")]
     seed: u64,
@@ -47,14 +50,33 @@ pub fn sample(args: &SampleArgs) -> Result<(), Error> {
         term::note(caveat);
     }
     if let Some(k) = args.neighbours {
-        let images = sample::samples(&mut session, n, args.class, args.seed, drawing)?;
+        let images = images(args, &mut session, n, drawing)?;
         return neighbours(&run, &mut session, &images, k as usize, &out);
     }
-    let beside =
-        picture(&mut session, n, args.class, args.seed, drawing, &out).map_err(|e| Error::new(e.to_string()))?;
+    let images = images(args, &mut session, n, drawing)?;
+    let beside = show(&session, &images, args.class, &out).map_err(|e| Error::new(e.to_string()))?;
     let averaged = if session.weights == Weights::Averaged { ", with averaged weights" } else { "" };
     let beside = beside.map(|path| format!(", {}", path.display())).unwrap_or_default();
     term::say(format!("{n} samples after {step} training steps{averaged}: {}{beside}", out.display()))
+}
+
+/// A bound of truncation; far smaller ones would take for ever to draw.
+fn bound(text: &str) -> Result<f32, String> {
+    let bound = text.parse().map_err(|_| "it is no number")?;
+    if (0.01..=100.0).contains(&bound) { Ok(bound) } else { Err("it must be between 0.01 and 100".into()) }
+}
+
+/// The images that are asked for.
+fn images(args: &SampleArgs, session: &mut Session, n: usize, drawing: Drawing) -> Result<Vec<f32>, Error> {
+    let Some(bound) = args.truncation else {
+        return Ok(sample::samples(session, n, args.class, args.seed, drawing)?);
+    };
+    let Family::Latent(model) = session.model.family() else {
+        return Err(Error::new("--truncation is for models with latent vectors, and this one draws pixel by pixel"));
+    };
+    let z = sample::truncated(model.prior(), n, model.latent(), bound, args.seed);
+    let labels = sample::labels(session.model.as_ref(), n, args.class)?;
+    Ok(sample::decode(session, &z, &labels)?)
 }
 
 /// Each image and then its nearest training images in a row, and how near they are. Where they are much nearer than

@@ -75,7 +75,7 @@ pub fn train(args: &TrainArgs) -> Result<(), Error> {
         _ => picture(session, n, None, seed, Drawing::Cached, path).map(|_| ()),
     };
     let mut tuner = tune::tuner(args.tune, &device);
-    let mut measure = |session: &mut Session, batch| tune::tune(session, batch, tuner.as_mut());
+    let mut measure = |session: &mut Session, batch, end| tune::tune(session, batch, end, tuner.as_mut());
     let tune: &mut train::Tune = &mut measure;
     let outcome =
         train::train(start, device, Hooks { tune: Some(tune), sampler: &mut sampler, stop: &STOP, screen: true })?;
@@ -117,12 +117,23 @@ pub(super) fn picture(
     path: &Path,
 ) -> Result<Option<PathBuf>, Box<dyn std::error::Error>> {
     let images = sample::samples(session, n, class, seed, drawing)?;
+    show(session, &images, class, path)
+}
+
+/// Images in one picture, a class in each column where there are several; where films or sounds are beside it.
+pub(super) fn show(
+    session: &Session,
+    images: &[f32],
+    class: Option<usize>,
+    path: &Path,
+) -> Result<Option<PathBuf>, Box<dyn std::error::Error>> {
+    let geometry = session.model.geometry();
+    let n = images.len() / geometry.iter().product::<usize>();
     let columns = match session.model.classes() {
         classes if classes > 0 && class.is_none() => classes,
         _ => (n as f64).sqrt().ceil() as usize,
     };
-    let grid = Grid { images: &images, geometry: session.model.geometry(), columns };
-    Ok(grid.save_medium(session.model.medium(), path)?)
+    Ok(Grid { images, geometry, columns }.save_medium(session.model.medium(), path)?)
 }
 
 /// What there is now, and what to do with it.

@@ -14,11 +14,11 @@ pub fn tuner(arg: TuneArg, device: &Device) -> Option<Tuner> {
     (arg.tune == Switch::On).then(|| Tuner::new(gpu.clone(), folder.as_deref()))
 }
 
-/// Has the tuner choose the variants of a session's training step, with a line of progress.
-pub fn tune(session: &mut Session, batch: usize, tuner: Option<&mut Tuner>) -> Result<Report, SessionError> {
+/// Has the tuner choose the variants of a session's training steps up to `end`, with a line of progress.
+pub fn tune(session: &mut Session, batch: usize, end: u64, tuner: Option<&mut Tuner>) -> Result<Report, SessionError> {
     let Some(tuner) = tuner else { return Ok(Report::default()) };
     let mut progress = term::Progress::new();
-    session.tune(batch, tuner, &mut |done, all, kernel| {
+    session.tune(batch, end, tuner, &mut |done, all, kernel| {
         progress.show(format!("choosing variants by measuring, {} of {all}: {kernel}", done + 1));
     })
 }

@@ -46,6 +46,11 @@ impl Order {
         Ok(Order { len, batch, seed, current: Mutex::new(None) })
     }
 
+    /// Images of a batch.
+    pub fn size(&self) -> usize {
+        self.batch
+    }
+
     /// Full batches in one epoch, at least 1.
     pub fn steps_per_epoch(&self) -> u64 {
         (self.len / self.batch) as u64

@@ -1,10 +1,11 @@
 //! Deep convolutional GANs: Radford, Metz & Chintala, "Unsupervised Representation Learning with
-//! Deep Convolutional Generative Adversarial Networks" (ICLR 2016).
+//! Deep Convolutional Generative Adversarial Networks" (ICLR 2016). With classes, both networks are told
+//! them: Mirza & Osindero, "Conditional Generative Adversarial Nets" (2014).
 
 use super::adversarial::{self, Game, Penalty, Players};
-use super::{Batch, Family, LatentModel, Metric, Model, positive};
+use super::{Batch, Family, LatentModel, Metric, Model, few_classes, positive};
 use crate::data::Medium;
-use crate::graph::Var;
+use crate::graph::{Graph, Var};
 use crate::nn::{Mode, Network, NetworkBuilder, Numbering, Optimizer, Sequence, Sequential};
 use crate::ops::ConvSpec;
 use serde::{Deserialize, Serialize};
@@ -38,6 +39,10 @@ pub struct DcganConfig {
     pub width: usize,
     /// Latent dimensions.
     pub latent: usize,
+    /// Kinds of images, which join z in the generator and the channels of the image in the discriminator; 0
+    /// for a model that does not ask.
+    #[serde(default)]
+    pub classes: usize,
     /// How the discriminator is normalised.
     #[serde(default)]
     pub discriminator_norm: Norm,
@@ -62,6 +67,7 @@ impl Dcgan {
     /// The networks, or a sentence about a size that makes no sense.
     pub fn new(c: &DcganConfig) -> Result<Dcgan, String> {
         positive(&[("channels", c.channels), ("frames", c.frames), ("width", c.width), ("latent", c.latent)])?;
+        few_classes(c.classes)?;
         if let Some(fault) = c.game.fault() {
             return Err(fault);
         }
@@ -96,7 +102,7 @@ fn stage() -> ConvSpec {
 
 /// 100 -> 8c x 4x4 -> 4c x 8x8 -> 2c x 16x16 -> c x 32x32 -> 64x64 (figure 1 of the paper).
 fn generator_64(net: &mut NetworkBuilder, cfg: &DcganConfig) -> Sequential {
-    let (z, c) = (cfg.latent, cfg.width);
+    let (z, c) = (cfg.latent + cfg.classes, cfg.width);
     let mut layers = net.sequence("generator");
     layers = layers.conv_transpose(z, 8 * c, 4, ConvSpec::new(1, 0), false).batch_norm(8 * c).relu();
     for wide in [8 * c, 4 * c, 2 * c] {
@@ -109,7 +115,7 @@ fn generator_64(net: &mut NetworkBuilder, cfg: &DcganConfig) -> Sequential {
 fn discriminator_64(net: &mut NetworkBuilder, cfg: &DcganConfig) -> Sequential {
     let c = cfg.width;
     let mut layers = start(net, cfg);
-    layers = layers.conv(cfg.planes(), c, 4, stage(), false).leaky_relu(SLOPE);
+    layers = layers.conv(cfg.planes() + cfg.classes, c, 4, stage(), false).leaky_relu(SLOPE);
     for narrow in [c, 2 * c, 4 * c] {
         layers = narrower(layers, cfg, narrow);
     }
@@ -143,7 +149,8 @@ fn generator_small(net: &mut NetworkBuilder, cfg: &DcganConfig) -> Sequential {
     let (side, times) = smallest(cfg);
     let mut wide = times * cfg.width;
     let mut layers = net.sequence("generator");
-    layers = layers.linear(cfg.latent, wide * side * side, false).unflatten([wide, side, side]).batch_norm(wide).relu();
+    layers = layers.linear(cfg.latent + cfg.classes, wide * side * side, false).unflatten([wide, side, side]);
+    layers = layers.batch_norm(wide).relu();
     while wide > cfg.width {
         layers = layers.conv_transpose(wide, wide / 2, 4, stage(), false).batch_norm(wide / 2).relu();
         wide /= 2;
@@ -156,12 +163,19 @@ fn discriminator_small(net: &mut NetworkBuilder, cfg: &DcganConfig) -> Sequentia
     let (side, times) = smallest(cfg);
     let mut narrow = cfg.width;
     let mut layers = start(net, cfg);
-    layers = layers.conv(cfg.planes(), narrow, 4, stage(), true).leaky_relu(SLOPE);
+    layers = layers.conv(cfg.planes() + cfg.classes, narrow, 4, stage(), true).leaky_relu(SLOPE);
     while narrow < times * cfg.width {
         layers = narrower(layers, cfg, narrow);
         narrow *= 2;
     }
     layers.flatten().linear(narrow * side * side, 1, true).build()
+}
+
+/// Images with a channel more for each class: ones for an image's own, zeros for the others.
+fn with_planes(images: &Var, labels: &Var) -> Var {
+    let (x, [n, classes]) = (images.shape(), [labels.shape()[0], labels.shape()[1]]);
+    let planes = images.graph().constant(&[n, classes, x[2], x[3]], 0.0);
+    images.concat(&(&planes + &labels.reshape(&[n, classes, 1, 1])), 1)
 }
 
 impl Players for Dcgan {
@@ -173,18 +187,25 @@ impl Players for Dcgan {
         [&self.g, &self.d]
     }
 
-    fn prepare(&self, images: &Var) -> Var {
+    fn prepare(&self, images: &Var, _: Mode) -> Var {
         let (n, side) = (images.shape()[0], self.config.image);
         images.reshape(&[n, self.config.planes(), side, side]).mul_scalar(2.0).add_scalar(-1.0)
     }
 
-    fn generate(&self, z: &Var, mode: Mode) -> Var {
+    fn generate(&self, z: &Var, labels: Option<&Var>, mode: Mode) -> Var {
+        let z = &labels.map_or_else(|| z.clone(), |labels| z.concat(labels, 1));
         let z = if self.config.image == 64 { z.reshape(&[z.shape()[0], z.shape()[1], 1, 1]) } else { z.clone() };
         self.generator.forward(&z, mode)
     }
 
-    fn judge(&self) -> &Sequential {
-        &self.discriminator
+    fn scores(&self, images: &Var, labels: Option<&Var>, mode: Mode) -> Var {
+        let n = images.shape()[0];
+        let images = labels.map_or_else(|| images.clone(), |labels| with_planes(images, labels));
+        self.discriminator.forward(&images, mode).reshape(&[n])
+    }
+
+    fn estimate_norms(&self, graph: &Graph) {
+        self.discriminator.estimate_norms(graph);
     }
 }
 
@@ -204,6 +225,10 @@ impl Model for Dcgan {
         }
     }
 
+    fn classes(&self) -> usize {
+        self.config.classes
+    }
+
     fn losses(&self) -> &'static [&'static str] {
         adversarial::losses(self.game())
     }
@@ -213,15 +238,19 @@ impl Model for Dcgan {
     }
 
     fn step(&self, batch: &Batch, optim: &Optimizer) -> Vec<Var> {
-        adversarial::step(self, &batch.images, optim)
+        adversarial::step(self, batch, optim)
     }
 
     fn evaluate(&self, batch: &Batch) -> Vec<Metric> {
-        adversarial::evaluate(self, &batch.images)
+        adversarial::evaluate(self, batch)
     }
 
     fn discriminator_activations(&self, images: &Var) -> Vec<Var> {
-        self.judge().activations(&self.prepare(images), Mode::Eval)
+        // One that is told the class cannot be asked for it.
+        match self.config.classes {
+            0 => self.discriminator.activations(&self.prepare(images, Mode::Eval), Mode::Eval),
+            _ => Vec::new(),
+        }
     }
 
     fn family(&self) -> Family<'_> {
@@ -234,9 +263,9 @@ impl LatentModel for Dcgan {
         self.config.latent
     }
 
-    fn decode(&self, z: &Var, _: Option<&Var>) -> Var {
+    fn decode(&self, z: &Var, labels: Option<&Var>) -> Var {
         let [c, h, w] = self.geometry();
-        self.generate(z, Mode::Eval).mul_scalar(0.5).add_scalar(0.5).reshape(&[z.shape()[0], c, h, w])
+        self.generate(z, labels, Mode::Eval).mul_scalar(0.5).add_scalar(0.5).reshape(&[z.shape()[0], c, h, w])
     }
 
     fn encode(&self, _: &Batch) -> Option<Var> {

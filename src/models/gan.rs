@@ -96,16 +96,16 @@ impl Players for Gan {
         [&self.g, &self.d]
     }
 
-    fn prepare(&self, images: &Var) -> Var {
+    fn prepare(&self, images: &Var, _: Mode) -> Var {
         images.clone()
     }
 
-    fn generate(&self, z: &Var, mode: Mode) -> Var {
+    fn generate(&self, z: &Var, _: Option<&Var>, mode: Mode) -> Var {
         self.generator.forward(z, mode)
     }
 
-    fn judge(&self) -> &Sequential {
-        &self.discriminator
+    fn scores(&self, images: &Var, _: Option<&Var>, mode: Mode) -> Var {
+        self.discriminator.forward(images, mode).reshape(&[images.shape()[0]])
     }
 
     fn constrain(&self, graph: &Graph) {
@@ -133,11 +133,11 @@ impl Model for Gan {
     }
 
     fn step(&self, batch: &Batch, optim: &Optimizer) -> Vec<Var> {
-        adversarial::step(self, &batch.images, optim)
+        adversarial::step(self, batch, optim)
     }
 
     fn evaluate(&self, batch: &Batch) -> Vec<Metric> {
-        adversarial::evaluate(self, &batch.images)
+        adversarial::evaluate(self, batch)
     }
 
     fn family(&self) -> Family<'_> {
@@ -155,7 +155,7 @@ impl LatentModel for Gan {
     }
 
     fn decode(&self, z: &Var, _: Option<&Var>) -> Var {
-        self.generate(z, Mode::Eval)
+        self.generate(z, None, Mode::Eval)
     }
 
     fn encode(&self, _: &Batch) -> Option<Var> {

@@ -5,6 +5,7 @@ mod adversarial;
 mod autoencoder;
 mod batch;
 mod classifier;
+mod biggan;
 mod dcgan;
 mod decoder;
 mod gan;
@@ -13,6 +14,7 @@ mod pixelcnn;
 mod pixelcnn_gated;
 mod pixels;
 mod prior;
+mod progan;
 mod vae;
 mod vae_conv;
 mod variational;
@@ -22,6 +24,7 @@ pub use adversarial::{AdversarialLoss, Augmentation, Game, Judged, Penalty};
 pub use autoencoder::{Autoencoder, AutoencoderConfig};
 pub use batch::Batch;
 pub use classifier::{Classifier, ClassifierConfig};
+pub use biggan::{BigGan, BigGanConfig};
 pub use dcgan::{Dcgan, DcganConfig, Norm};
 pub use decoder::Decoder;
 pub use gan::{Gan, GanConfig};
@@ -30,6 +33,7 @@ pub use pixelcnn::{PixelCnn, PixelCnnConfig};
 pub use pixelcnn_gated::{PixelCnnGated, PixelCnnGatedConfig};
 pub use pixels::PixelModel;
 pub use prior::Prior;
+pub use progan::{Progan, ProganConfig};
 pub use vae::{Activation, Vae, VaeConfig};
 pub use vae_conv::{VaeConv, VaeConvConfig};
 pub use wavegan::{WaveGan, WaveGanConfig};
@@ -55,6 +59,10 @@ pub enum ModelConfig {
     Dcgan(DcganConfig),
     /// Deep convolutional GAN of waveforms.
     Wavegan(WaveGanConfig),
+    /// Residual, class-conditional GAN.
+    Biggan(BigGanConfig),
+    /// Progressively growing GAN.
+    Progan(ProganConfig),
     /// Masked convolutions over pixels.
     Pixelcnn(PixelCnnConfig),
     /// Mixture of Gaussians.
@@ -66,8 +74,14 @@ pub enum ModelConfig {
 }
 
 impl ModelConfig {
-    /// The model, or a sentence about a size that makes no sense.
+    /// The untrained model, or a sentence about a size that makes no sense.
     pub fn build(&self) -> Result<Box<dyn Model>, String> {
+        self.at(0)
+    }
+
+    /// The model that `step` training steps have been taken of; see [`Model::stage`]. Its networks are
+    /// always the same.
+    pub fn at(&self, step: u64) -> Result<Box<dyn Model>, String> {
         Ok(match self {
             ModelConfig::Ae(c) => Box::new(Autoencoder::new(c)?),
             ModelConfig::Vae(c) => Box::new(Vae::new(c)?),
@@ -75,6 +89,8 @@ impl ModelConfig {
             ModelConfig::Gan(c) => Box::new(Gan::new(c)?),
             ModelConfig::Dcgan(c) => Box::new(Dcgan::new(c)?),
             ModelConfig::Wavegan(c) => Box::new(WaveGan::new(c)?),
+            ModelConfig::Biggan(c) => Box::new(BigGan::new(c)?),
+            ModelConfig::Progan(c) => Box::new(Progan::new(c, step)?),
             ModelConfig::Pixelcnn(c) => Box::new(PixelCnn::new(c)?),
             ModelConfig::Gmm(c) => Box::new(Gmm::new(c)?),
             ModelConfig::Classifier(c) => Box::new(Classifier::new(c)?),
@@ -93,6 +109,15 @@ pub struct Metric {
     pub values: Var,
     /// Whether it is a bound on the negative log-likelihood in nats, so that bits/dim follow.
     pub likelihood: bool,
+}
+
+/// A part of a model's training whose steps are one program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stage {
+    /// What is trained, in words.
+    pub name: String,
+    /// The first step of the next stage, counted from 0; the last stage has no end.
+    pub end: Option<u64>,
 }
 
 /// A generative model: its networks and the programs that train and test it.
@@ -119,6 +144,13 @@ pub trait Model {
     /// Batches one training step consumes.
     fn batches_per_step(&self) -> usize {
         1
+    }
+
+    /// The stage of its training that this model is at, where training has several: [`Model::step`] is that
+    /// of the stage, and images and figures are made as the model would at just this step. What comes
+    /// later takes a model made by [`ModelConfig::at`].
+    fn stage(&self) -> Option<Stage> {
+        None
     }
 
     /// One training step, optimiser included: its losses, scalars in the order of [`Model::losses`].

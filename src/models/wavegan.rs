@@ -94,18 +94,18 @@ impl Players for WaveGan {
     }
 
     /// Amplitudes in [-1, 1] of companded ones in [0, 1]: sign(y) ((1 + μ)^|y| - 1) / μ, y = 2x - 1.
-    fn prepare(&self, images: &Var) -> Var {
+    fn prepare(&self, images: &Var, _: Mode) -> Var {
         let y = images.mul_scalar(2.0).add_scalar(-1.0);
         let size = y.abs().mul_scalar(LN_1_MU).exp().add_scalar(-1.0).mul_scalar(1.0 / MU);
         &y.sign() * &size
     }
 
-    fn generate(&self, z: &Var, mode: Mode) -> Var {
+    fn generate(&self, z: &Var, _: Option<&Var>, mode: Mode) -> Var {
         self.generator.forward(z, mode)
     }
 
-    fn judge(&self) -> &Sequential {
-        &self.discriminator
+    fn scores(&self, images: &Var, _: Option<&Var>, mode: Mode) -> Var {
+        self.discriminator.forward(images, mode).reshape(&[images.shape()[0]])
     }
 }
 
@@ -131,11 +131,11 @@ impl Model for WaveGan {
     }
 
     fn step(&self, batch: &Batch, optim: &Optimizer) -> Vec<Var> {
-        adversarial::step(self, &batch.images, optim)
+        adversarial::step(self, batch, optim)
     }
 
     fn evaluate(&self, batch: &Batch) -> Vec<Metric> {
-        adversarial::evaluate(self, &batch.images)
+        adversarial::evaluate(self, batch)
     }
 
     fn family(&self) -> Family<'_> {
@@ -150,7 +150,7 @@ impl LatentModel for WaveGan {
 
     /// Companded as the data are: ½ + ½ sign(v) ln(1 + μ|v|) / ln(1 + μ).
     fn decode(&self, z: &Var, _: Option<&Var>) -> Var {
-        let v = self.generate(z, Mode::Eval);
+        let v = self.generate(z, None, Mode::Eval);
         let size = v.abs().mul_scalar(MU).add_scalar(1.0).ln().mul_scalar(0.5 / LN_1_MU);
         (&v.sign() * &size).add_scalar(0.5)
     }

@@ -32,9 +32,24 @@ enum Layer {
     LeakyRelu(f32),
     Tanh,
     Sigmoid,
+    PixelNorm,
+    MinibatchStddev(usize),
+    Upsample,
+    AvgPool,
     Flatten,
     Unflatten([usize; 3]),
     Residual(Sequential),
+}
+
+/// What is done to the weights of a chain's layers before they are used.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Normalised {
+    Not,
+    Spectral,
+    /// Stored as N(0, 1) and used times gain / √fan_in.
+    Equalised {
+        gain: f32,
+    },
 }
 
 /// A chain of layers.
@@ -105,6 +120,21 @@ impl Sequential {
     }
 }
 
+/// Batch normalisation by the statistics of the batch, which move the running mean and variance, or by these.
+pub(super) fn batch_norm(x: &Var, gamma: &Var, beta: &Var, running: [&Param; 2], mode: Mode) -> Var {
+    let g = x.graph();
+    let [mean, var] = running.map(|p| p.var(g));
+    if mode == Mode::Eval {
+        return x.batch_norm_eval(gamma, beta, &mean, &var, BATCH_NORM_EPS);
+    }
+    let normed = x.batch_norm(gamma, beta, BATCH_NORM_EPS);
+    // The running variance is the unbiased one, as in PyTorch.
+    let n = (x.len() / gamma.len()) as f32;
+    g.ema(&normed.mean, &mean, BATCH_NORM_MOMENTUM, 1.0);
+    g.ema(&normed.var, &var, BATCH_NORM_MOMENTUM, n / (n - 1.0).max(1.0));
+    normed.y
+}
+
 impl Layer {
     fn forward(&self, x: &Var, mode: Mode) -> Var {
         let g = x.graph();
@@ -124,16 +154,7 @@ impl Layer {
                 x.conv_transpose2d(&w.var(g), b.as_ref().map(|b| b.var(g)).as_ref(), spec, [0, 0])
             }
             Layer::BatchNorm { gamma, beta, mean, var } => {
-                let [gamma, beta, mean, var] = [gamma, beta, mean, var].map(|p| p.var(g));
-                if mode == Mode::Eval {
-                    return x.batch_norm_eval(&gamma, &beta, &mean, &var, BATCH_NORM_EPS);
-                }
-                let normed = x.batch_norm(&gamma, &beta, BATCH_NORM_EPS);
-                // The running variance is the unbiased one, as in PyTorch.
-                let n = (x.len() / gamma.len()) as f32;
-                g.ema(&normed.mean, &mean, BATCH_NORM_MOMENTUM, 1.0);
-                g.ema(&normed.var, &var, BATCH_NORM_MOMENTUM, n / (n - 1.0).max(1.0));
-                normed.y
+                batch_norm(x, &gamma.var(g), &beta.var(g), [mean, var], mode)
             }
             Layer::Maxout { w, b, units, pieces } => {
                 let all = x.linear(&w.var(g), b.as_ref().map(|b| b.var(g)).as_ref());
@@ -145,6 +166,10 @@ impl Layer {
             Layer::LeakyRelu(slope) => x.leaky_relu(*slope),
             Layer::Tanh => x.tanh(),
             Layer::Sigmoid => x.sigmoid(),
+            Layer::PixelNorm => x.pixel_norm(),
+            Layer::MinibatchStddev(group) => x.minibatch_stddev(*group),
+            Layer::Upsample => x.upsample([2, 2]),
+            Layer::AvgPool => x.avg_pool([2, 2]),
             Layer::Flatten => x.flatten(),
             Layer::Unflatten([c, h, w]) => x.reshape(&[x.shape()[0], *c, *h, *w]),
             Layer::Residual(body) => x + &body.forward(x, mode),
@@ -158,29 +183,31 @@ pub struct Sequence<'a> {
     net: &'a mut NetworkBuilder,
     prefix: String,
     layers: Vec<(String, Layer)>,
-    spectral: bool,
+    normalised: Normalised,
 }
 
 impl NetworkBuilder {
     /// Starts a chain of layers; an empty prefix numbers them from the top.
     pub fn sequence(&mut self, prefix: &str) -> Sequence<'_> {
-        Sequence { net: self, prefix: prefix.into(), layers: Vec::new(), spectral: false }
+        Sequence { net: self, prefix: prefix.into(), layers: Vec::new(), normalised: Normalised::Not }
     }
 
-    /// Weight and bias of a layer, by the network's scheme.
+    /// Weight and bias of a layer that starts by `scheme`.
     fn weights(
         &mut self,
+        scheme: Scheme,
         name: &str,
         shape: &[usize],
         outputs: usize,
         fan: [usize; 2],
         bias: bool,
     ) -> (Param, Option<Param>) {
-        let (weight, zero) = match self.scheme {
+        let (weight, zero) = match scheme {
             Scheme::Torch => (Init::fan_in(fan[0]), Init::fan_in(fan[0])),
             Scheme::Dcgan => (Init::Normal { mean: 0.0, std: 0.02 }, Init::Zeros),
             Scheme::Glorot => (Init::glorot(fan[0], fan[1]), Init::Zeros),
             Scheme::Uniform(bound) => (Init::Uniform(bound), Init::Zeros),
+            Scheme::Unit => (Init::Normal { mean: 0.0, std: 1.0 }, Init::Zeros),
         };
         let w = self.param(format!("{name}.weight"), shape, weight);
         (w, bias.then(|| self.param(format!("{name}.bias"), &[outputs], zero)))
@@ -240,7 +267,7 @@ impl NetworkBuilder {
 
     /// A fully connected layer with a name of its own.
     pub fn linear(&mut self, name: &str, inputs: usize, outputs: usize) -> Sequential {
-        let (w, b) = self.weights(name, &[outputs, inputs], outputs, [inputs, outputs], true);
+        let (w, b) = self.weights(self.scheme, name, &[outputs, inputs], outputs, [inputs, outputs], true);
         Sequential { layers: vec![(name.into(), Layer::Linear { w: Weight::plain(w), b })] }
     }
 }
@@ -262,14 +289,29 @@ impl Sequence<'_> {
     /// Weights [outputs, ...] of the linear layers and convolutions that follow are divided by their
     /// largest singular values, which [`Sequential::estimate_norms`] keeps up with.
     pub fn spectral_norm(self) -> Self {
-        Sequence { spectral: true, ..self }
+        Sequence { normalised: Normalised::Spectral, ..self }
+    }
+
+    /// Weights of the linear layers and convolutions that follow are stored as N(0, 1) and used times
+    /// gain / √fan_in, the scale that He et al. 2015 start with: an optimiser that takes steps of one size
+    /// then moves all layers at one rate.
+    pub fn equalised(self, gain: f32) -> Self {
+        Sequence { normalised: Normalised::Equalised { gain }, ..self }
     }
 
     /// A layer's weight by the chain's normalisation, and its bias.
     fn weights(&mut self, shape: &[usize], fan: [usize; 2], bias: bool) -> (Weight, Option<Param>) {
         let name = self.name();
-        let (w, b) = self.net.weights(&name, shape, shape[0], fan, bias);
-        let w = if self.spectral { Weight::spectral(self.net, &name, w, shape) } else { Weight::plain(w) };
+        let scheme = match self.normalised {
+            Normalised::Equalised { .. } => Scheme::Unit,
+            _ => self.net.scheme,
+        };
+        let (w, b) = self.net.weights(scheme, &name, shape, shape[0], fan, bias);
+        let w = match self.normalised {
+            Normalised::Not => Weight::plain(w),
+            Normalised::Spectral => Weight::spectral(self.net, &name, w, shape),
+            Normalised::Equalised { gain } => Weight::scaled(w, gain / (fan[0] as f32).sqrt()),
+        };
         (w, b)
     }
 
@@ -335,7 +377,8 @@ impl Sequence<'_> {
         let [inputs, outputs, kh, kw] = shape;
         let taps = kh * kw;
         // PyTorch counts the fan of a transposed convolution by the axes of its weight.
-        let (w, b) = self.net.weights(&self.name(), &shape, outputs, [outputs * taps, inputs * taps], bias);
+        let (scheme, name) = (self.net.scheme, self.name());
+        let (w, b) = self.net.weights(scheme, &name, &shape, outputs, [outputs * taps, inputs * taps], bias);
         self.push(Layer::ConvTranspose { w, b, spec })
     }
 
@@ -373,6 +416,26 @@ impl Sequence<'_> {
         self.push(Layer::Sigmoid)
     }
 
+    /// See [`Var::pixel_norm`].
+    pub fn pixel_norm(self) -> Self {
+        self.push(Layer::PixelNorm)
+    }
+
+    /// See [`Var::minibatch_stddev`].
+    pub fn minibatch_stddev(self, group: usize) -> Self {
+        self.push(Layer::MinibatchStddev(group))
+    }
+
+    /// Twice as high and wide, by nearest neighbour.
+    pub fn upsample(self) -> Self {
+        self.push(Layer::Upsample)
+    }
+
+    /// Half as high and wide, by means.
+    pub fn avg_pool(self) -> Self {
+        self.push(Layer::AvgPool)
+    }
+
     /// [n,c,h,w] as [n,c·h·w]
     pub fn flatten(self) -> Self {
         self.push(Layer::Flatten)
@@ -386,7 +449,7 @@ impl Sequence<'_> {
     /// x + body(x)
     pub fn residual(self, body: impl FnOnce(Sequence<'_>) -> Sequence<'_>) -> Self {
         let name = self.name();
-        let inner = body(Sequence { net: self.net, prefix: name, layers: Vec::new(), spectral: self.spectral });
+        let inner = body(Sequence { net: self.net, prefix: name, layers: Vec::new(), normalised: self.normalised });
         let inner = Sequential { layers: inner.layers };
         self.push(Layer::Residual(inner))
     }

@@ -1,10 +1,12 @@
 //! Layers, initialisers and optimisers, written with ops.
 
+mod conditional;
 mod layers;
 mod network;
 mod optim;
 mod weight;
 
+pub use conditional::{Attention, ConditionalBatchNorm};
 pub use layers::{Mode, Sequence, Sequential};
 pub use network::{Init, Network, NetworkBuilder, Numbering, Param, ParamInfo};
 pub use optim::{Em, OptimConfig, Optimizer};

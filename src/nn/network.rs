@@ -228,6 +228,8 @@ pub(super) enum Scheme {
     Glorot,
     /// Weights uniform within this bound, zero biases.
     Uniform(f32),
+    /// N(0, 1) weights, zero biases, for weights that are scaled where they are used.
+    Unit,
 }
 
 impl NetworkBuilder {

@@ -1,5 +1,7 @@
-//! A layer's weight: as it is stored, or divided by its largest singular value (Miyato, Kataoka,
-//! Koyama & Yoshida, "Spectral Normalization for Generative Adversarial Networks", ICLR 2018).
+//! A layer's weight: as it is stored; divided by its largest singular value (Miyato, Kataoka, Koyama &
+//! Yoshida, "Spectral Normalization for Generative Adversarial Networks", ICLR 2018); or times a constant,
+//! so that all layers learn at one rate (Karras, Aila, Laine & Lehtinen, "Progressive Growing of GANs for
+//! Improved Quality, Stability, and Variation", ICLR 2018, §4.1).
 
 use super::network::{Init, NetworkBuilder, Param};
 use crate::graph::{Graph, Var};
@@ -11,15 +13,30 @@ const EPS: f32 = 1e-12;
 #[derive(Clone, Debug)]
 pub(super) struct Weight {
     stored: Param,
-    /// Estimates of the first singular vectors, u [outputs] and v [everything else]. They are running
-    /// statistics: saved, and no gradient goes through them.
-    vectors: Option<[Param; 2]>,
+    used: Used,
+}
+
+/// How a weight is used.
+#[derive(Clone, Debug)]
+enum Used {
+    /// As it is stored.
+    Plain,
+    /// Divided by its largest singular value, from estimates of the first singular vectors, u [outputs]
+    /// and v [everything else]. They are running statistics: saved, and no gradient goes through them.
+    Spectral([Param; 2]),
+    /// Times a constant.
+    Scaled(f32),
 }
 
 impl Weight {
     /// A weight that is used as it is stored.
     pub(super) fn plain(stored: Param) -> Weight {
-        Weight { stored, vectors: None }
+        Weight { stored, used: Used::Plain }
+    }
+
+    /// A weight that is used as `scale` times what is stored.
+    pub(super) fn scaled(stored: Param, scale: f32) -> Weight {
+        Weight { stored, used: Used::Scaled(scale) }
     }
 
     /// A weight of this shape that is used as W / σ, with σ = uᵀ W v.
@@ -30,21 +47,26 @@ impl Weight {
             net.stat(format!("{name}.weight_{letter}"), &[len], init)
         };
         let vectors = [vector('u', rows), vector('v', columns)];
-        Weight { stored, vectors: Some(vectors) }
+        Weight { stored, used: Used::Spectral(vectors) }
     }
 
     /// The weight as the layer uses it.
     pub(super) fn var(&self, graph: &Graph) -> Var {
         let stored = self.stored.var(graph);
-        let Some([u, v]) = &self.vectors else { return stored };
-        let (u, v) = (u.var(graph), v.var(graph));
-        let product = matrix(&stored).matmul(&column(&v));
-        &stored / &(&column(&u) * &product).sum()
+        match &self.used {
+            Used::Plain => stored,
+            Used::Scaled(scale) => stored.mul_scalar(*scale),
+            Used::Spectral([u, v]) => {
+                let (u, v) = (u.var(graph), v.var(graph));
+                let product = matrix(&stored).matmul(&column(&v));
+                &stored / &(&column(&u) * &product).sum()
+            }
+        }
     }
 
     /// One power iteration (algorithm 1): v ← Wᵀu / ‖Wᵀu‖, then u ← Wv / ‖Wv‖.
     pub(super) fn iterate(&self, graph: &Graph) {
-        let Some([u, v]) = &self.vectors else { return };
+        let Used::Spectral([u, v]) = &self.used else { return };
         let (w, u, v) = (matrix(&self.stored.var(graph)), u.var(graph), v.var(graph));
         let right = unit(&w.matmul_t(&column(&u), true, false));
         let left = unit(&w.matmul(&right));

@@ -3,6 +3,7 @@
 //!
 //! Ops are methods of [`Var`], one file for each family.
 
+mod attention;
 mod conv;
 mod depthwise;
 mod loss;

@@ -1,8 +1,11 @@
-//! Batch normalisation (Ioffe & Szegedy 2015).
+//! Batch normalisation (Ioffe & Szegedy 2015), and what progressive growing has instead (Karras et al. 2018).
 
 use super::{FirstOrderOnly, launch, mismatch};
 use crate::graph::{Call, GraphError, Op, Var};
 use crate::kernels::batch_norm::{BatchNorm, BatchNormGrad};
+
+/// Added to mean squares before their roots divide or are differentiated.
+const NORM_EPS: f32 = 1e-8;
 
 #[derive(Debug)]
 struct Training {
@@ -70,5 +73,28 @@ impl Var {
         let mut channels = vec![1; self.shape().len()];
         channels[1] = gamma.len();
         &(self * &scale.reshape(&channels)) + &shift.reshape(&channels)
+    }
+
+    /// x / √(mean x² + 1e-8) over the channels, axis 1 of [n,c] or [n,c,h,w] (Karras et al. 2018, §4.2).
+    pub fn pixel_norm(&self) -> Var {
+        self / &self.square().mean_axes(&[1]).add_scalar(NORM_EPS).sqrt()
+    }
+
+    /// x [n,c,h,w] with one channel more, which tells how unlike one another the images of a group are
+    /// (Karras et al. 2018, §3): the standard deviation of each element over the group, averaged over all
+    /// of them. Images k, k + n/group, k + 2n/group, ... are a group; its size is the largest that is at
+    /// most `group` and divides n.
+    pub fn minibatch_stddev(&self, group: usize) -> Var {
+        let &[n, c, h, w] = self.shape() else {
+            let error = mismatch("minibatch_stddev", &[self.shape()], "x must be [n,c,h,w]");
+            return self.graph().fail(error, self.shape());
+        };
+        let group = (1..=group.min(n)).rev().find(|size| n.is_multiple_of(*size)).unwrap_or(1);
+        let groups = n / group.max(1);
+        let x = self.reshape(&[group, groups * c * h * w]);
+        let variance = (&x - &x.mean_axes(&[0])).square().mean_axes(&[0]);
+        let deviation = variance.add_scalar(NORM_EPS).sqrt().reshape(&[groups, c * h * w]).mean_axes(&[1]);
+        let plane = deviation.gather_expand(&[group, groups, h * w]).reshape(&[n, 1, h, w]);
+        self.concat(&plane, 1)
     }
 }

@@ -29,6 +29,17 @@ pub(super) fn prior_from(prior: Prior, range: Range<usize>, latent: usize, seed:
     (range.start * latent..range.end * latent).map(|i| prior.element(&stream, i)).collect()
 }
 
+/// `n` draws from the prior, [n,latent], in which every number farther than `bound` from the mean is drawn again
+/// until it is not (Brock et al. 2019, §3.1); the others are those of [`prior`]. A bound takes about 1 / bound
+/// draws where it is small.
+pub fn truncated(prior: Prior, n: usize, latent: usize, bound: f32, seed: u64) -> Vec<f32> {
+    let near = |i: usize| {
+        let draw = |step| prior.element(&Stream { seed, domain: Domain::Sample as u32, stream: 0, step }, i);
+        (0..u32::MAX).map(draw).find(|z| z.abs() <= bound).unwrap_or(0.0)
+    };
+    (0..n * latent).map(near).collect()
+}
+
 /// Images [n,c,h,w] of latent vectors [n,latent], of these labels if the model has classes.
 pub fn decode(session: &mut Session, z: &[f32], labels: &[u8]) -> Result<Vec<f32>, SessionError> {
     let latent = latent_of(session)?.latent();
@@ -168,6 +179,19 @@ pub fn interpolate(prior: Prior, a: &[f32], b: &[f32], columns: usize) -> Vec<f3
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn truncation_draws_again_only_what_is_too_far() {
+        let all = prior(Prior::Normal, 50, 8, 3);
+        let near = truncated(Prior::Normal, 50, 8, 0.5, 3);
+        for (any, near) in std::iter::zip(&all, &near) {
+            assert!(near.abs() <= 0.5 && (any == near || any.abs() > 0.5));
+        }
+        let deviation = (near.iter().map(|z| z * z).sum::<f32>() / near.len() as f32).sqrt();
+        // That of a normal cut off at ±1/2.
+        assert!((deviation - 0.2842).abs() < 0.02, "{deviation}");
+        assert_eq!(truncated(Prior::Normal, 50, 8, 9.0, 3), all);
+    }
 
     #[test]
     fn interpolation_starts_and_ends_where_it_should_and_keeps_its_length() {

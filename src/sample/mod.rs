@@ -14,7 +14,7 @@ pub use cached::refusal;
 pub use classes::labels;
 pub use film::Film;
 pub use grid::{Grid, PictureError};
-pub use latent::{circles, decode, encode, interpolate, manifold, mean, moved, prior, traverse};
+pub use latent::{circles, decode, encode, interpolate, manifold, mean, moved, prior, traverse, truncated};
 pub use mixture::components;
 pub use pixels::{Drawing, complete, keep_mask};
 

@@ -4,30 +4,49 @@ use crate::data::{Order, Split};
 use crate::program::{Feed, Upload};
 use std::io;
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
+
+/// The images of a run and their order.
+#[derive(Clone)]
+pub(super) struct Images {
+    /// All of them.
+    pub split: Arc<Split>,
+    /// Which of them make up a batch.
+    pub order: Arc<Order>,
+    /// Batches of a training step.
+    pub per_step: u64,
+    /// Whether the program takes labels.
+    pub labelled: bool,
+}
+
+impl Images {
+    /// Images of a batch.
+    pub(super) fn batch(&self) -> usize {
+        self.order.size()
+    }
+
+    /// Makes `bytes` what a step is given.
+    fn bytes(&self, step: u64, bytes: &mut Vec<u8>) {
+        let batches = step * self.per_step..(step + 1) * self.per_step;
+        let images: Vec<u32> = batches.flat_map(|batch| self.order.batch(batch)).collect();
+        self.split.upload(images.iter().map(|i| *i as usize), self.labelled, bytes);
+    }
+}
 
 /// The images of each training step, in order, as the program's input `images` takes them, and their labels
 /// where it is told of them.
 pub(super) struct Batches(Receiver<Upload>);
 
 impl Batches {
-    /// Prepares the batches of `steps`, each made of `per_step` batches of `order`, as `feed` has
-    /// room for them; `labelled` says whether the program takes labels. The thread ends when all are taken or this is dropped.
-    pub(super) fn start(
-        feed: Feed,
-        split: Split,
-        order: Order,
-        per_step: u64,
-        steps: Range<u64>,
-        labelled: bool,
-    ) -> io::Result<Batches> {
+    /// Prepares those of `steps` as `feed` has room for them. The thread ends when all are taken or this
+    /// is dropped.
+    pub(super) fn start(feed: Feed, images: Images, steps: Range<u64>) -> io::Result<Batches> {
         let (send, receive) = channel();
         std::thread::Builder::new().name("batches".into()).spawn(move || {
             let mut bytes = Vec::new();
             for step in steps {
-                let batches = step * per_step..(step + 1) * per_step;
-                let images: Vec<u32> = batches.flat_map(|batch| order.batch(batch)).collect();
-                split.upload(images.iter().map(|i| *i as usize), labelled, &mut bytes);
+                images.bytes(step, &mut bytes);
                 let Some(mut upload) = feed.next() else { return };
                 if upload.fill(&bytes).is_err() || send.send(upload).is_err() {
                     return;
@@ -56,11 +75,11 @@ mod tests {
         let split = Split { geometry: Geometry::new(1, 1, 3), images, labels: Some((100..110).collect()) };
         let order = || Order::new(10, 3, 7).unwrap();
         let g = Graph::new(Noise { seed: 0, domain: 0, clock: "clock".into() });
-        let labelled = true;
         g.output("words", &g.input("images", &[6]));
         let program = plan(&g.finish().unwrap(), &Options::new(None)).unwrap();
         let mut runner = Runner::new(program, &mut Store::new(Device::Cpu)).unwrap();
-        let batches = Batches::start(runner.feed("images").unwrap(), split, order(), 2, 1..20, labelled).unwrap();
+        let images = Images { split: Arc::new(split), order: Arc::new(order()), per_step: 2, labelled: true };
+        let batches = Batches::start(runner.feed("images").unwrap(), images, 1..20).unwrap();
         for step in 1..20 {
             runner.run_with(batches.next().unwrap()).unwrap();
             let words = runner.read("words").unwrap();

@@ -36,6 +36,12 @@ pub static PRESETS: &[(&str, &str)] = &[
     ("lsgan-small", include_str!("../../assets/presets/lsgan-small.toml")),
     ("wavegan-small", include_str!("../../assets/presets/wavegan-small.toml")),
     ("frames-small", include_str!("../../assets/presets/frames-small.toml")),
+    ("dcgan-conditional", include_str!("../../assets/presets/dcgan-conditional.toml")),
+    ("dcgan-conditional-small", include_str!("../../assets/presets/dcgan-conditional-small.toml")),
+    ("biggan", include_str!("../../assets/presets/biggan.toml")),
+    ("biggan-small", include_str!("../../assets/presets/biggan-small.toml")),
+    ("progan", include_str!("../../assets/presets/progan.toml")),
+    ("progan-small", include_str!("../../assets/presets/progan-small.toml")),
     ("pixelcnn", include_str!("../../assets/presets/pixelcnn.toml")),
     ("pixelcnn-small", include_str!("../../assets/presets/pixelcnn-small.toml")),
     ("gmm", include_str!("../../assets/presets/gmm.toml")),
@@ -293,10 +299,11 @@ impl Config {
 
     fn model_fault(&self) -> Option<String> {
         let table = toml::Table::try_from(&self.model).ok()?;
-        // A number of steps is no size.
-        let too_large = |(key, v): &(&String, &toml::Value)| *key != "warm_up" && v.as_integer() > Some(MAX_SIZE);
+        // A number of steps is no size; the device counts them in 32 bits.
+        let most = |key: &str| if key == "warm_up" || key.ends_with("_steps") { u32::MAX.into() } else { MAX_SIZE };
+        let too_large = |(key, v): &(&String, &toml::Value)| v.as_integer() > Some(most(key));
         if let Some((key, value)) = table.iter().find(too_large) {
-            return Some(format!("model.{key} = {value} must be at most {MAX_SIZE}"));
+            return Some(format!("model.{key} = {value} must be at most {}", most(key)));
         }
         let model = match self.model.build() {
             Ok(model) => model,
@@ -602,6 +609,14 @@ mod tests {
             ("ae", "model.latent=0", "model.latent = 0 must be at least 1"),
             ("vae", "model.channels=2", "with 2 channels is not possible"),
             ("dcgan", "model.image=30", "model.image = 30 must be 28, 32 or 64"),
+            ("progan", "model.image=28", "model.image = 28 must be a power of two between 8 and 1024"),
+            ("progan", "model.fade_steps=0", "model.fade_steps = 0 must be at least 1"),
+            ("progan", "model.stable_steps=4294967296", "model.stable_steps = 4294967296 must be at most 4294967295"),
+            ("progan", "model.drift=-1", "model.drift = -1 must be a finite number, at least 0"),
+            ("biggan", "model.latent=127", "model.latent = 127 must be a multiple of 4"),
+            ("biggan", "model.attention=12", "model.attention = 12 must be 0 or 8 or 16 or 32"),
+            ("biggan", "model.image=7", "model.image = 7 must be even and at least 8"),
+            ("biggan", "model.classes=257", "model.classes = 257 must be at most 256"),
             ("gan", "model.pieces=0", "model.pieces = 0 must be at least 1"),
             ("gan", "model.discriminator_steps=0", "model.discriminator_steps = 0 must be between 1 and 100"),
             ("gan", "model.penalty_weight=-1", "model.penalty_weight = -1 must be a finite number, at least 0"),

@@ -203,6 +203,7 @@ impl RunDir {
         let mut session = Session::new(&c.model, &optim, c.train.seed, device)?;
         session.choices = self.load_choices(session.store.device())?;
         let step = checkpoint::load_weights(&self.checkpoint(), &mut session, weights)?;
+        session.go_to(step)?;
         Ok((session, step))
     }
 

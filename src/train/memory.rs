@@ -4,7 +4,7 @@ use super::{SessionError, train_source};
 use crate::kernels::Caps;
 use crate::models::Model;
 use crate::nn::Optimizer;
-use crate::program::{Capacity, Device, Options, Program, Purpose, plan, plan_recomputing};
+use crate::program::{Capacity, Device, DeviceError, Options, Program, Purpose, plan, plan_recomputing};
 use crate::tune::Choices;
 
 /// Everything a training step is planned from but its batch.
@@ -28,6 +28,18 @@ impl Step<'_> {
         let source = train_source(self.model, self.optim, batch, self.seed)?;
         let plan = if self.recompute { plan_recomputing } else { plan };
         Ok(plan(&source, &Options { choices: self.choices, ..Options::new(caps) })?)
+    }
+
+    /// The step's program, if the device holds it.
+    ///
+    /// # Errors
+    /// [`SessionError::TooLarge`] with the largest batch that fits, or what is wrong with the model.
+    pub fn fitting(&self, batch: usize, device: &Device) -> Result<Program, SessionError> {
+        let planned = self.program(batch, device.caps()).and_then(|program| {
+            Capacity::of(device).check(&program).map_err(DeviceError::from)?;
+            Ok(program)
+        });
+        planned.map_err(|error| self.refusal(error, batch, device))
     }
 
     /// What to say of a step of `batch` that failed to be planned or made: where it is too large,
@@ -108,7 +120,7 @@ impl Memory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::program::{DeviceError, Exceeded};
+    use crate::program::Exceeded;
     use crate::train::Config;
 
     #[test]

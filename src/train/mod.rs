@@ -12,6 +12,7 @@ mod memory;
 mod run;
 mod session;
 mod settings;
+mod stage;
 mod step;
 
 pub use checkpoint::{CheckpointError, CheckpointInfo};

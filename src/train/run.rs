@@ -1,20 +1,22 @@
 //! The training loop.
 
-use super::batches::Batches;
+use super::batches::Images;
 use super::checkpoint::{self, CheckpointError};
 use super::folder::{RunDir, RunError};
 use super::images::images;
 use super::log::{Log, Metrics, Progress, Row, duration};
+use super::stage::Stage;
 use super::{Config, ConfigError, HISTORY_ROWS, Session, SessionError};
 use crate::data::{self, Dataset, Order};
 use crate::kernels::{Class, Precision};
 use crate::models::Model;
-use crate::program::{Device, DeviceError, Pending, Ring, Runner};
+use crate::program::{Device, DeviceError, Pending, Ring};
 use crate::tune;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -42,8 +44,8 @@ pub enum Start {
 /// Draws this many samples of the session's model into the picture at this path.
 pub type Sampler<'a> = dyn FnMut(&mut Session, usize, &Path) -> Result<(), Box<dyn std::error::Error>> + 'a;
 
-/// Chooses the variants of the kernels of a session's training step, for this batch.
-pub type Tune<'a> = dyn FnMut(&mut Session, usize) -> Result<tune::Report, SessionError> + 'a;
+/// Chooses the variants of the kernels of a session's training steps, for this batch and up to this step.
+pub type Tune<'a> = dyn FnMut(&mut Session, usize, u64) -> Result<tune::Report, SessionError> + 'a;
 
 /// What the loop calls and asks on its way.
 pub struct Hooks<'a> {
@@ -178,53 +180,59 @@ pub fn train(start: Start, device: Device, mut hooks: Hooks) -> Result<Outcome, 
         config.train.steps.unwrap_or_else(|| config.train.epochs.saturating_mul(steps_per_epoch).div_ceil(per_step));
     config.train.steps = Some(total);
     config.validate()?;
-    let tuned =
-        choose(&mut session, config.train.batch, resumed.as_ref().map(|(run, _)| run), hooks.tune.as_deref_mut())?;
-    let mut runner = session.train_step(config.train.batch)?;
+    let step = match &resumed {
+        Some((run, _)) if run.checkpoint().exists() => {
+            checkpoint::load(&run.checkpoint(), &mut session).map_err(RunError::from)?
+        }
+        _ => 0,
+    };
+    if let Some((run, _)) = &resumed
+        && step >= total
+    {
+        return Err(TrainError::Complete { dir: run.path.clone(), step });
+    }
+    session.go_to(step)?;
+    let going = resumed.as_ref().map(|(run, _)| run);
+    let tuned = choose(&mut session, config.train.batch, total, going, hooks.tune.as_deref_mut())?;
+    session.check_later(config.train.batch, total)?;
+    let Dataset { name, train, warnings, .. } = dataset;
+    let labelled = session.model.classes() > 0;
+    let images = Images { split: Arc::new(train), order: Arc::new(order), per_step, labelled };
+    let stage = Stage::new(&mut session, &images, step..total)?;
 
-    let (run, lock, step) = match resumed {
+    let (run, lock) = match resumed {
         Some((mut run, lock)) => {
-            let step = match run.checkpoint().exists() {
-                true => checkpoint::load(&run.checkpoint(), &mut session).map_err(RunError::from)?,
-                false => 0,
-            };
-            if step >= total {
-                return Err(TrainError::Complete { dir: run.path, step });
-            }
             run.config = config;
             run.write_config()?;
-            (run, lock, step)
+            (run, lock)
         }
         None => {
             let run = RunDir::create(config, out.as_deref(), session.choices.as_ref())?;
             let lock = run.lock()?;
-            (run, lock, 0)
+            (run, lock)
         }
     };
     let mut log = Log::open(&run.log(), hooks.screen)?;
-    introduce(&mut log, &run, &session, &dataset, step..total);
+    warnings.iter().for_each(|w| log.say(w));
+    let geometry = session.model.medium().describe(images.split.geometry);
+    let data = format!("{name}, {} images of {geometry}", images.split.len());
+    introduce(&mut log, &run, &session, &data, step..total);
     tuned.iter().flat_map(tune::Report::lines).for_each(|line| log.say(&line));
     let metrics = Metrics::open(&run.metrics(), session.model.losses(), step)?;
     let history = session.store.ring("history")?;
-    let labelled = session.model.classes() > 0;
-    let batches = Batches::start(runner.feed("images")?, dataset.train, order, per_step, step..total, labelled)
-        .map_err(RunError::io("feed", &run.path))?;
-    let images = (run.config.train.batch as u64 * per_step) as f64;
     let now = Tick { wall: metrics.seconds, active: 0.0 };
     let software = session.store.device().caps().is_some_and(|caps| caps.class == Class::Lanes);
     let mut training = Loop {
         run,
         _lock: lock,
         session,
-        runner,
+        stage: Some(stage),
         history,
-        batches,
+        images,
         log,
         metrics,
         hooks,
         steps_per_epoch,
-        per_step,
-        images,
         total,
         step,
         saved: (step > 0).then_some(step),
@@ -254,6 +262,7 @@ pub fn train(start: Start, device: Device, mut hooks: Hooks) -> Result<Outcome, 
 fn choose(
     session: &mut Session,
     batch: usize,
+    end: u64,
     resumed: Option<&RunDir>,
     tune: Option<&mut Tune>,
 ) -> Result<Option<tune::Report>, TrainError> {
@@ -264,7 +273,7 @@ fn choose(
         None => None,
     };
     match tune {
-        Some(tune) if session.choices.is_none() => Ok(Some(tune(session, batch)?)),
+        Some(tune) if session.choices.is_none() => Ok(Some(tune(session, batch, end)?)),
         _ => {
             session.choices.get_or_insert(none);
             Ok(None)
@@ -287,24 +296,23 @@ fn open_data(config: &mut Config, model: &dyn Model) -> Result<Dataset, TrainErr
 }
 
 /// What the run is, in a few lines.
-fn introduce(log: &mut Log, run: &RunDir, session: &Session, dataset: &Dataset, steps: Range<u64>) {
-    dataset.warnings.iter().for_each(|w| log.say(w));
+fn introduce(log: &mut Log, run: &RunDir, session: &Session, data: &str, steps: Range<u64>) {
     let t = &run.config.train;
     let mixed = if t.precision == Precision::Mixed { " in mixed precision" } else { "" };
     let head = format!(
-        "limn {}: {} ({} parameters) on {}, {} images of {}, batch {}, on {}{mixed}",
+        "limn {}: {} ({} parameters) on {data}, batch {}, on {}{mixed}",
         env!("CARGO_PKG_VERSION"),
         run.config.name_or_kind(),
         session.model.parameters(),
-        dataset.name,
-        dataset.train.len(),
-        session.model.medium().describe(dataset.geometry()),
         t.batch,
         session.store.device().name(),
     );
     log.say(&head);
     let verb = if steps.start == 0 { "steps" } else { "goes on with steps" };
     log.say(&format!("{verb} {} to {}, seed {}, in {}", steps.start + 1, steps.end, t.seed, run.path.display()));
+    if let Some(stage) = session.model.stage() {
+        log.say(&format!("from step {}: {}", steps.start + 1, stage.name));
+    }
 }
 
 /// When a step was handed to the device, in seconds.
@@ -327,17 +335,15 @@ struct Loop<'a> {
     run: RunDir,
     _lock: File,
     session: Session,
-    runner: Runner,
+    /// What takes the steps; none between two stages.
+    stage: Option<Stage>,
     /// Losses of the last steps.
     history: Ring,
-    batches: Batches,
+    images: Images,
     log: Log,
     metrics: Metrics,
     hooks: Hooks<'a>,
     steps_per_epoch: u64,
-    per_step: u64,
-    /// Images of a step.
-    images: f64,
     total: u64,
     /// Steps done.
     step: u64,
@@ -409,16 +415,15 @@ impl Loop<'_> {
 
     /// Hands one step to the device and takes the losses that have come back.
     fn one_step(&mut self, log_every: u64) -> Result<(), TrainError> {
-        let Some(images) = self.batches.next() else {
-            return Err(self.stopped("the thread that prepares batches ended early"));
+        let stage = match self.stage.take() {
+            Some(stage) if self.step < stage.end => stage,
+            earlier => self.next_stage(earlier)?,
         };
-        self.runner.run_with(images).map_err(|e| self.stopped(e))?;
-        let mut host = self.runner.take_host_time();
+        let stage = self.stage.insert(stage);
+        // Asked for losses, a software device would wait all the same, and that count as the host's time.
+        let wait = self.software && (self.step + 1).is_multiple_of(log_every);
+        let mut host = stage.step(wait).map_err(|e| self.stopped(e))?;
         self.step += 1;
-        if self.step.is_multiple_of(log_every) && self.software {
-            // Its copy would wait for the step all the same, and count as the host's time.
-            self.runner.wait().map_err(|e| self.stopped(e))?;
-        }
         let rest = Instant::now();
         self.ticks.push_back(self.now());
         if self.step.is_multiple_of(log_every) {
@@ -429,6 +434,21 @@ impl Loop<'_> {
         host += rest.elapsed();
         self.host.push(host.as_secs_f32() * 1e6);
         Ok(())
+    }
+
+    /// Makes ready the program of the stage that begins now, once that of the one before is gone.
+    fn next_stage(&mut self, earlier: Option<Stage>) -> Result<Stage, TrainError> {
+        self.collect(true)?;
+        let pause = Instant::now();
+        drop(earlier);
+        let made = self.session.go_to(self.step);
+        let made = made.and_then(|()| Stage::new(&mut self.session, &self.images, self.step..self.total));
+        let stage = made.map_err(|e| self.stopped(e))?;
+        if let Some(stage) = self.session.model.stage() {
+            self.log.say(&format!("from step {}: {}", self.step + 1, stage.name));
+        }
+        self.paused += pause.elapsed();
+        Ok(stage)
     }
 
     fn now(&self) -> Tick {
@@ -472,7 +492,9 @@ impl Loop<'_> {
         let ticks: Vec<Tick> = self.ticks.drain(..count.min(self.ticks.len())).collect();
         // A step's tick is when it was queued; the last one's end is known only of an idle device.
         let end = if idle { self.now() } else { ticks.last().copied().unwrap_or(self.before) };
-        let rate = self.images * count as f64 / (end.active - self.before.active).max(1e-9);
+        let per_step = self.images.per_step;
+        let images = (self.images.batch() as u64 * per_step) as f64;
+        let rate = images * count as f64 / (end.active - self.before.active).max(1e-9);
         self.before = end;
         let mut sums = vec![0.0f64; names.len()];
         for (step, tick) in std::iter::zip(steps.clone(), &ticks) {
@@ -482,7 +504,7 @@ impl Loop<'_> {
                 return Err(self.diverged(step + 1, names[bad], losses[bad]));
             }
             std::iter::zip(&mut sums, losses).for_each(|(sum, l)| *sum += f64::from(*l));
-            let epoch = step * self.per_step / self.steps_per_epoch + 1;
+            let epoch = step * per_step / self.steps_per_epoch + 1;
             let row = Row { step: step + 1, epoch, losses, rate, seconds: tick.wall };
             self.metrics.write(&row).map_err(|e| self.stopped(e))?;
             self.last = losses.to_vec();
@@ -490,7 +512,7 @@ impl Loop<'_> {
         self.metrics.flush().map_err(|e| self.stopped(e))?;
         let losses: Vec<(&'static str, f64)> =
             std::iter::zip(names.iter().copied(), sums.iter().map(|s| s / count as f64)).collect();
-        let left = Duration::try_from_secs_f64((self.total - steps.end) as f64 * self.images / rate);
+        let left = Duration::try_from_secs_f64((self.total - steps.end) as f64 * images / rate);
         self.log.progress(&Progress {
             step: steps.end,
             total: self.total,
@@ -522,7 +544,10 @@ impl Loop<'_> {
         self.sampled = Some(self.step);
         let path = self.run.samples().join(format!("step-{}.png", self.step));
         let (sampler, samples) = (&mut self.hooks.sampler, self.run.config.train.samples);
-        let drawn = self.session.with_averages(|session| sampler(session, samples, &path));
+        let drawn = match self.session.go_to(self.step) {
+            Ok(()) => self.session.with_averages(|session| sampler(session, samples, &path)),
+            Err(error) => Err(error.into()),
+        };
         if let Err(error) = drawn {
             self.log.say(&format!("no picture of samples at step {}: {error}", self.step));
         }

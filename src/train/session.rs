@@ -94,6 +94,8 @@ pub struct Session {
     pub model: Box<dyn Model>,
     /// Its sizes.
     pub config: ModelConfig,
+    /// The training steps the model is made for; see [`Session::go_to`].
+    step: u64,
     /// Its optimiser.
     pub optim: Optimizer,
     /// The run's seed.
@@ -128,7 +130,36 @@ impl Session {
         }
         let (config, optim) = (config.clone(), optim.clone());
         let (recompute, weights) = (false, Weights::Trained);
-        Ok(Session { model, config, optim, seed, recompute, store, weights, choices: None })
+        Ok(Session { model, config, step: 0, optim, seed, recompute, store, weights, choices: None })
+    }
+
+    /// Makes the model that of `step` training steps done, which its programs may depend on. States stay.
+    pub fn go_to(&mut self, step: u64) -> Result<(), SessionError> {
+        self.model = self.config.at(step).map_err(SessionError::Config)?;
+        self.step = step;
+        Ok(())
+    }
+
+    /// The model of each of its stages from the one it is at, up to training step `end`.
+    fn stages(&self, end: u64) -> Result<Vec<Box<dyn Model>>, SessionError> {
+        let (mut models, mut next) = (Vec::new(), Some(self.step));
+        while let Some(step) = next {
+            let model = self.config.at(step).map_err(SessionError::Config)?;
+            next = model.stage().and_then(|stage| stage.end).filter(|step| *step < end);
+            models.push(model);
+        }
+        Ok(models)
+    }
+
+    /// Holds the programs of the stages behind this one, up to training step `end`, against the device, so
+    /// that what will not fit then is refused before it costs hours.
+    ///
+    /// # Errors
+    /// Those of [`Session::train_step`].
+    pub fn check_later(&self, batch: usize, end: u64) -> Result<(), SessionError> {
+        let device = self.store.device();
+        let later = self.stages(end)?;
+        later.iter().skip(1).try_for_each(|model| self.step_of(model.as_ref()).fitting(batch, device).map(drop))
     }
 
     /// An empty graph whose noise belongs to `domain` and counts its steps in the state `clock`.
@@ -147,10 +178,10 @@ impl Session {
     /// [`SessionError::TooLarge`] with the largest batch that fits, and all that can be wrong with a
     /// model or a device.
     pub fn train_step(&mut self, batch: usize) -> Result<Runner, SessionError> {
-        let step = self.step();
+        let step = self.step_of(self.model.as_ref());
         let program = step.program(batch, self.store.device().caps());
         let tried = program.and_then(|program| Ok(Runner::new(program, &mut self.store)?));
-        tried.map_err(|error| self.step().refusal(error, batch, self.store.device()))
+        tried.map_err(|error| self.step_of(self.model.as_ref()).refusal(error, batch, self.store.device()))
     }
 
     /// Lets `look` see averages in the place of the trained parameters, where they are kept. A training
@@ -175,26 +206,30 @@ impl Session {
         Ok(Runner::new(program, &mut self.store)?)
     }
 
-    /// Has `tuner` choose the variants of the training step's kernels.
+    /// Has `tuner` choose the variants of the kernels of all stages up to training step `end`.
     ///
     /// # Errors
     /// Those of [`Session::train_step`], and of the tuner.
-    pub fn tune(&mut self, batch: usize, tuner: &mut Tuner, progress: &mut Progress) -> Result<Report, SessionError> {
-        let (step, device) = (self.step(), self.store.device());
-        let planned = step.program(batch, device.caps()).and_then(|program| {
+    pub fn tune(
+        &mut self,
+        batch: usize,
+        end: u64,
+        tuner: &mut Tuner,
+        progress: &mut Progress,
+    ) -> Result<Report, SessionError> {
+        let mut kernels = Vec::new();
+        for model in self.stages(end)? {
             // What does not fit is refused before it is measured.
-            Capacity::of(device).check(&program).map_err(DeviceError::from)?;
-            Ok(program)
-        });
-        let program = planned.map_err(|error| step.refusal(error, batch, device))?;
-        let kernels: Vec<_> = program.launches.into_iter().map(|launch| launch.kernel).collect();
+            let program = self.step_of(model.as_ref()).fitting(batch, self.store.device())?;
+            kernels.extend(program.launches.into_iter().map(|launch| launch.kernel));
+        }
         let report = tuner.tune(&kernels, progress)?;
         self.choices = Some(tuner.choices().of_these(&kernels));
         Ok(report)
     }
 
-    fn step(&self) -> Step<'_> {
-        let (model, optim, choices) = (self.model.as_ref(), &self.optim, self.choices.as_ref());
+    fn step_of<'a>(&'a self, model: &'a dyn Model) -> Step<'a> {
+        let (optim, choices) = (&self.optim, self.choices.as_ref());
         Step { model, optim, seed: self.seed, recompute: self.recompute, choices }
     }
 

@@ -9,9 +9,9 @@ pub use augment::Augmentation;
 pub use loss::AdversarialLoss;
 pub use penalty::{Judged, Penalty};
 
-use super::{LatentModel, Metric};
+use super::{Batch, LatentModel, Metric};
 use crate::graph::{Graph, Var};
-use crate::nn::{Mode, Network, Optimizer, Sequential};
+use crate::nn::{Mode, Network, Optimizer};
 use serde::{Deserialize, Serialize};
 
 /// The most discriminator steps before one of the generator: all are part of one program.
@@ -30,6 +30,10 @@ pub struct Game {
     /// Factor of the penalty in the discriminator's loss.
     #[serde(default = "ten")]
     pub penalty_weight: f64,
+    /// Factor of E[D(x)²] in the discriminator's loss, which keeps a score that only differences matter of
+    /// from drifting away (Karras et al. 2018, appendix A.1).
+    #[serde(default)]
+    pub drift: f64,
     /// The discriminator's parameters are put back into [-clip, clip] after each of its steps
     /// (Arjovsky et al. 2017, algorithm 1); 0 leaves them.
     #[serde(default)]
@@ -66,7 +70,8 @@ impl Game {
         }
         let weights =
             [("penalty_weight", self.penalty_weight), ("clip", self.clip), ("instance_noise", self.instance_noise)];
-        let bad = weights.into_iter().find(|(_, v)| !(*v >= 0.0 && *v <= f64::from(f32::MAX)));
+        let bad =
+            weights.into_iter().chain([("drift", self.drift)]).find(|(_, v)| !(*v >= 0.0 && *v <= f64::from(f32::MAX)));
         bad.map(|(key, v)| format!("model.{key} = {v} must be a finite number, at least 0"))
     }
 }
@@ -85,26 +90,24 @@ pub(super) trait Players: LatentModel {
     }
 
     /// Images [n,c,h,w] in [0, 1] as the discriminator sees them.
-    fn prepare(&self, images: &Var) -> Var;
+    fn prepare(&self, images: &Var, mode: Mode) -> Var;
 
-    /// G(z), [n,c,h,w], as the discriminator sees them.
-    fn generate(&self, z: &Var, mode: Mode) -> Var;
+    /// G(z), [n,c,h,w], as the discriminator sees them, of the labels of a [`Batch`] where there are classes.
+    fn generate(&self, z: &Var, labels: Option<&Var>, mode: Mode) -> Var;
 
-    /// The discriminator's layers, which end in a score for each image.
-    fn judge(&self) -> &Sequential;
+    /// The discriminator's scores of images it sees, [n].
+    fn scores(&self, images: &Var, labels: Option<&Var>, mode: Mode) -> Var;
+
+    /// Moves estimates that weights are divided by, before each step of the discriminator.
+    fn estimate_norms(&self, _: &Graph) {}
 
     /// What is done to the discriminator's parameters after each of its steps.
     fn constrain(&self, _: &Graph) {}
 
     /// Fresh images of the generator.
-    fn fake(&self, graph: &Graph, n: usize, mode: Mode) -> Var {
+    fn fake(&self, graph: &Graph, n: usize, labels: Option<&Var>, mode: Mode) -> Var {
         graph.scope("z");
-        self.generate(&self.noise(graph, n), mode)
-    }
-
-    /// Scores of images, [n].
-    fn scores(&self, images: &Var, mode: Mode) -> Var {
-        self.judge().forward(images, mode).reshape(&[images.shape()[0]])
+        self.generate(&self.noise(graph, n), labels, mode)
     }
 }
 
@@ -117,36 +120,45 @@ pub(super) fn losses(game: &Game) -> &'static [&'static str] {
 }
 
 /// Algorithm 1: k times, ascend the discriminator's gradient on a batch of images and a batch
-/// of noise; then descend the generator's on a fresh batch of noise.
-pub(super) fn step(players: &impl Players, images: &Var, optim: &Optimizer) -> Vec<Var> {
-    let (game, graph, [g, d]) = (players.game(), images.graph(), players.sides());
+/// of noise; then descend the generator's on a fresh batch of noise. Generated images are of the classes of
+/// the images of the data that were looked at last.
+pub(super) fn step(players: &impl Players, data: &Batch, optim: &Optimizer) -> Vec<Var> {
+    let (game, graph, [g, d]) = (players.game(), data.graph(), players.sides());
     let k = game.discriminator_steps;
-    let m = images.shape()[0] / k;
-    let (mut loss_d, mut penalty) = (None, None);
+    let m = data.len() / k;
+    let part = |of: &Var, batch| if k == 1 { of.clone() } else { of.slice(0, batch * m, m) };
+    let (mut loss_d, mut penalty, mut classes) = (None, None, None);
     for batch in 0..k {
         graph.scope("data");
-        let x = if k == 1 { images.clone() } else { images.slice(0, batch * m, m) };
-        let x = shown(game, players.prepare(&x));
-        let fake = shown(game, players.fake(graph, m, Mode::Train));
-        players.judge().estimate_norms(graph);
-        let (on_real, on_fake) = (players.scores(&x, Mode::Train), players.scores(&fake, Mode::Train));
+        let x = part(&data.images, batch);
+        classes = data.labels.as_ref().map(|labels| part(labels, batch));
+        let labels = classes.as_ref();
+        let x = shown(game, players.prepare(&x, Mode::Train));
+        let fake = shown(game, players.fake(graph, m, labels, Mode::Train));
+        players.estimate_norms(graph);
+        let [on_real, on_fake] = [&x, &fake].map(|images| players.scores(images, labels, Mode::Train));
         graph.scope("loss_d");
         let loss = game.loss.discriminator(&on_real, &on_fake);
         let real = Judged { images: &x, scores: &on_real };
         let fake = Judged { images: &fake, scores: &on_fake };
-        penalty = game.penalty.of(&real, &fake, |x| players.scores(x, Mode::Train));
-        match &penalty {
-            Some(penalty) => optim.minimize(&(&loss + &penalty.mul_scalar(game.penalty_weight as f32)), d),
-            None => optim.minimize(&loss, d),
+        penalty = game.penalty.of(&real, &fake, |x| players.scores(x, labels, Mode::Train));
+        let mut whole = loss.clone();
+        if let Some(penalty) = &penalty {
+            whole = &whole + &penalty.mul_scalar(game.penalty_weight as f32);
         }
+        if game.drift > 0.0 {
+            whole = &whole + &on_real.square().mean().mul_scalar(game.drift as f32);
+        }
+        optim.minimize(&whole, d);
         if game.clip > 0.0 {
             graph.clip(&d.flat(graph), game.clip as f32);
         }
         players.constrain(graph);
         loss_d = Some(loss);
     }
-    let fake = shown(game, players.fake(graph, m, Mode::Train));
-    let verdict = players.scores(&fake, Mode::Train);
+    let labels = classes.as_ref();
+    let fake = shown(game, players.fake(graph, m, labels, Mode::Train));
+    let verdict = players.scores(&fake, labels, Mode::Train);
     graph.scope("loss_g");
     let loss_g = game.loss.generator(&verdict);
     optim.minimize(&loss_g, g);
@@ -166,9 +178,10 @@ fn shown(game: &Game, images: Var) -> Var {
 }
 
 /// What the discriminator makes of test images and of as many generated ones.
-pub(super) fn evaluate(players: &impl Players, images: &Var) -> Vec<Metric> {
-    let x = players.prepare(images);
-    let fake = players.fake(images.graph(), images.shape()[0], Mode::Eval);
-    let (real, fake) = (players.scores(&x, Mode::Eval), players.scores(&fake, Mode::Eval));
+pub(super) fn evaluate(players: &impl Players, data: &Batch) -> Vec<Metric> {
+    let labels = data.labels.as_ref();
+    let x = players.prepare(&data.images, Mode::Eval);
+    let fake = players.fake(data.graph(), data.len(), labels, Mode::Eval);
+    let [real, fake] = [&x, &fake].map(|images| players.scores(images, labels, Mode::Eval));
     players.game().loss.metrics(&real, &fake)
 }
