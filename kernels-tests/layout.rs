@@ -53,7 +53,7 @@ fn most_alive(apart: &Program) -> usize {
 #[test]
 fn presets_take_little_more_than_what_is_alive_at_once() {
     let mut failures = Vec::new();
-    for (name, _) in PRESETS {
+    for &(name, _) in PRESETS {
         let source = step_of(name);
         for caps in [None, gpu().caps(), Some(Caps::WEBGPU)] {
             let on = Options::new(caps);

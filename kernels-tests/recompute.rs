@@ -120,7 +120,7 @@ fn training_that_recomputes_is_bitwise_the_same() {
 #[test]
 fn recomputation_takes_less_memory_on_every_preset() {
     let mut failures = Vec::new();
-    for (name, _) in PRESETS {
+    for &(name, _) in PRESETS {
         let source = step_of(name);
         for caps in [None, gpu().caps(), Some(Caps::WEBGPU)] {
             let options = Options::new(caps);

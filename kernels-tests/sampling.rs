@@ -341,7 +341,8 @@ fn code_computes_what_the_graph_does() {
         whole.run().expect("a run");
         let want = whole.read("logits").expect("logits");
 
-        let pixels = PixelProgram::new(&source, image.id(), logits.id(), Head::Bernoulli).unwrap_or_else(|e| panic!("net {k}: {e}"));
+        let pixels = PixelProgram::new(&source, image.id(), logits.id(), Head::Bernoulli)
+            .unwrap_or_else(|e| panic!("net {k}: {e}"));
         let program = plan(&pixels.operands, &Options::new(None)).expect("a plan");
         let mut operands = Runner::new(program, &mut store).expect("a runner");
         operands.run().expect("a run");

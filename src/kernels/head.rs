@@ -89,7 +89,13 @@ impl Head {
     }
 
     /// The numbers that decide draw `pass` of pixel `t` of an image; an image has `positions` pixels.
-    pub(super) fn uniforms(self, source: &Stream, image: usize, [positions, t]: [usize; 2], pass: [usize; 2]) -> [f32; 4] {
+    pub(super) fn uniforms(
+        self,
+        source: &Stream,
+        image: usize,
+        [positions, t]: [usize; 2],
+        pass: [usize; 2],
+    ) -> [f32; 4] {
         let [pass, passes] = pass;
         let element = (image * passes + pass) * positions + t;
         match self {
@@ -181,7 +187,8 @@ fn mixture(components: usize, colours: usize, outputs: &dyn Fn(usize) -> (f32, f
         let level = (at + 0.5).floor();
         let reach = 127.5 * f64::from(error);
         // Levels that rounding may lead to.
-        let apart = ((at + reach).min(255.0) + 0.5).floor().max(level) - ((at - reach).max(0.0) + 0.5).floor().min(level);
+        let apart =
+            ((at + reach).min(255.0) + 0.5).floor().max(level) - ((at - reach).max(0.0) + 0.5).floor().min(level);
         values[colour] = (level / 255.0) as f32;
         errors[colour] = if close { 1.0 } else { apart as f32 / 255.0 + 8.0 * EPS };
         x[colour] = (values[colour] * 2.0 - 1.0, 2.0 * errors[colour]);

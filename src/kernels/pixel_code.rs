@@ -291,9 +291,10 @@ impl Instruction {
             Instruction::Pointwise { channels, .. } => IMAGES * (1 + shared(quads(*channels))),
             Instruction::Join { channels, .. } => IMAGES * (1 + 5 * shared(quads(*channels))),
             Instruction::Draw { head: Head::Bernoulli, .. } => 4,
-            Instruction::Draw { head: Head::Categorical { levels: n } | Head::LogisticMixture { components: n }, .. } => {
-                4 + 3 * u64::from(*n)
-            }
+            Instruction::Draw {
+                head: Head::Categorical { levels: n } | Head::LogisticMixture { components: n },
+                ..
+            } => 4 + 3 * u64::from(*n),
         };
         1 + own
     }

@@ -74,7 +74,10 @@ impl Kernel for SamplePixel {
     fn lens(&self) -> Lens {
         let planes = self.n as usize * self.positions as usize;
         let colours = self.colours as usize;
-        Lens { reads: vec![planes * self.head().channels(colours), planes * colours, 1], writes: vec![planes * colours] }
+        Lens {
+            reads: vec![planes * self.head().channels(colours), planes * colours, 1],
+            writes: vec![planes * colours],
+        }
     }
 
     fn cpu(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
@@ -116,7 +119,13 @@ impl Kernel for SamplePixel {
 
     fn label(&self) -> String {
         let [kind, size] = self.head().words();
-        format!("image[{},{},{}] {} of {size}", self.n, self.colours, self.positions, ["bernoulli", "softmax", "mixture"][kind as usize])
+        format!(
+            "image[{},{},{}] {} of {size}",
+            self.n,
+            self.colours,
+            self.positions,
+            ["bernoulli", "softmax", "mixture"][kind as usize]
+        )
     }
 }
 
@@ -131,9 +140,10 @@ pub fn cases() -> Vec<Box<dyn Kernel>> {
     let levels = [(2, 1, 5, 2), (131, 1, 3, 256), (70, 3, 4, 7), (5, 2, 2, 16)];
     let mixtures = [(1, 1, 1, 1), (90, 1, 3, 5), (150, 3, 2, 10)];
     let binary = binary.map(|(n, positions)| sample(n, 1, positions, Head::Bernoulli));
-    let levels = levels.map(|(n, colours, positions, levels)| sample(n, colours, positions, Head::Categorical { levels }));
-    let mixtures =
-        mixtures.map(|(n, colours, positions, components)| sample(n, colours, positions, Head::LogisticMixture { components }));
+    let levels =
+        levels.map(|(n, colours, positions, levels)| sample(n, colours, positions, Head::Categorical { levels }));
+    let mixtures = mixtures
+        .map(|(n, colours, positions, components)| sample(n, colours, positions, Head::LogisticMixture { components }));
     binary.into_iter().chain(levels).chain(mixtures).collect()
 }
 

@@ -69,7 +69,7 @@ impl Classifier {
         let n = batch.len();
         let labels = batch.labels.clone().unwrap_or_else(|| batch.graph().constant(logits.shape(), 0.0));
         let own = (&logits * &labels).sum_axes(&[1]).reshape(&[n]);
-        let all = logits.permute(&[1, 0]).log_sum_exp().reshape(&[n]);
+        let all = logits.log_sum_exp(1).reshape(&[n]);
         [&all - &own, (&logits.max_axis(1) - &own).gate(0.0)]
     }
 }

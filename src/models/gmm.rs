@@ -113,7 +113,7 @@ impl Gmm {
 
     /// -log p(x), [n] in nats.
     fn nll(joint: &Var) -> Var {
-        -&joint.log_sum_exp().reshape(&[joint.shape()[1]])
+        -&joint.log_sum_exp(0).reshape(&[joint.shape()[1]])
     }
 }
 

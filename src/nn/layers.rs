@@ -214,7 +214,13 @@ impl NetworkBuilder {
     }
 
     /// A convolution with a name of its own, weight [outputs, inputs, kernel], and bias.
-    pub fn conv(&mut self, name: &str, [inputs, outputs]: [usize; 2], kernel: [usize; 2], spec: ConvSpec) -> Sequential {
+    pub fn conv(
+        &mut self,
+        name: &str,
+        [inputs, outputs]: [usize; 2],
+        kernel: [usize; 2],
+        spec: ConvSpec,
+    ) -> Sequential {
         let (w, b) = self.conv_weights(name, [inputs, outputs], kernel);
         Sequential { layers: vec![(name.into(), Layer::Conv { w, b, spec })] }
     }
@@ -261,7 +267,7 @@ impl NetworkBuilder {
         [kh, kw]: [usize; 2],
     ) -> (Weight, Option<Param>) {
         let fan = [inputs * kh * kw, outputs * kh * kw];
-        let (w, b) = self.weights(name, &[outputs, inputs, kh, kw], outputs, fan, true);
+        let (w, b) = self.weights(self.scheme, name, &[outputs, inputs, kh, kw], outputs, fan, true);
         (Weight::plain(w), b)
     }
 

@@ -16,11 +16,11 @@ mod reduce;
 mod update;
 mod view;
 
+pub use crate::kernels::head::Head;
 pub use conv::{ConvSpec, Mask};
 pub use norm::Normed;
-pub use random::Latent;
-pub use crate::kernels::head::Head;
 pub use pixels::PixelDraw;
+pub use random::Latent;
 pub use update::{Adam, Average, RmsProp, Sgd};
 
 use crate::graph::{Call, Graph, GraphError, Op, Var};
