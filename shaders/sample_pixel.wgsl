@@ -41,7 +41,7 @@ fn main(
   if (t >= p.positions) {
     return;
   }
-  let channels = arrayLength(&outputs) / (p.n * p.positions);
+  let channels = channels(head);
   let r = flat_range(p.n, wg, groups, lane);
   for (var n = r.first; n < r.end; n += WG) {
     let e = (n * passes + turn) * p.positions + t;

@@ -6,6 +6,12 @@ struct Head { kind: u32, size: u32, colours: u32 }
 const CATEGORICAL = 1u; // size levels: channel k·colours + colour
 const MIXTURE = 2u;     // size components: logits; then for each colour means, log-scales and coefficients
 
+// How many outputs a pixel has.
+fn channels(head: Head) -> u32 {
+  let each = select(head.colours, 1u + head.colours * select(3u, 2u, head.colours == 1u), head.kind == MIXTURE);
+  return each * head.size;
+}
+
 // The first of `count` classes at which the cumulated softmax of outputs first, first + step, .. exceeds u.
 fn choose(base: u32, first: u32, step: u32, count: u32, u: f32) -> u32 {
   var largest = logit(base, first);
@@ -18,15 +24,12 @@ fn choose(base: u32, first: u32, step: u32, count: u32, u: f32) -> u32 {
   }
   let wanted = u * sum;
   var so_far = 0.0;
-  var chosen = count - 1u;
+  var passed = 0u;
   for (var k = 0u; k < count; k++) {
     so_far += exp(logit(base, first + k * step) - largest);
-    if (so_far > wanted) {
-      chosen = k;
-      break;
-    }
+    passed += select(0u, 1u, so_far <= wanted);
   }
-  return chosen;
+  return min(passed, count - 1u);
 }
 
 // One of 256 levels of [-1, 1] from a logistic variable.

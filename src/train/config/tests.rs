@@ -94,8 +94,10 @@ fn parameters_are_counted_as_the_papers_have_them() {
     };
     for (name, normed) in [("dcgan-28", true), ("lsgan", true), ("wgan", true), ("wgan-gp", false), ("dragan", false)] {
         assert_eq!(counts(name), dcgan(64, normed), "{name}");
+        // A penalty at every step of the critic is too much for a software GPU with more channels.
+        let width = if name == "wgan-gp" { 16 } else { 32 };
         let small = format!("{name}-small");
-        assert_eq!(counts(&small), dcgan(32, normed), "{small}");
+        assert_eq!(counts(&small), dcgan(width, normed), "{small}");
     }
 }
 
