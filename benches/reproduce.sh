@@ -11,6 +11,7 @@
 #   DEVICE   as for `limn devices`; without it limn chooses
 #   BUDGET   seconds of training for each preset, 14400; 0 only evaluates
 #   PIECE    seconds of a piece, 420
+#   IMAGES   how many test images count, for slow machines; all
 #   RUNS, RESULTS   the two folders
 set -eu
 limn=${LIMN:-target/release/limn}
@@ -104,8 +105,10 @@ for name in $names; do
   steps=-
   if [ -e "$dir/checkpoint.safetensors" ]; then
     steps=$(tail -n 1 "$dir/metrics.csv" | cut -d, -f1)
+    images=
+    case $measure in eval*) images=${IMAGES:+--images $IMAGES} ;; esac
     # shellcheck disable=SC2086
-    if on_device $(printf %s "$measure" | sed "s|DIR|$dir|") --json > "$json.tmp"; then
+    if on_device $(printf %s "$measure" | sed "s|DIR|$dir|") $images --json > "$json.tmp"; then
       printf '{"name":"steps","value":%s,"unit":"steps","protocol":"limn train %s"}\n' "$steps" "$arguments" >> "$json.tmp"
       mv "$json.tmp" "$json"
       value=$(sed -n "s/.*\"name\":\"$figure\",\"value\":\([-0-9.e]*\).*/\1/p" "$json" | head -n 1)
