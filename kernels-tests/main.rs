@@ -17,6 +17,7 @@ mod layout;
 mod mixed;
 mod mixture;
 mod philox;
+mod pixelcnn_pp;
 mod progan;
 mod programs;
 mod random_graphs;

@@ -85,6 +85,11 @@ fn resumed_and_repeated_runs_are_bitwise_equal() {
         ),
         config("gan", &["model.hidden=4", "model.units=3", "train.sample_every=1", "optim.momentum_steps=5"]),
         config("vae-conditional", &["model.hidden=8", "model.latent=2", "train.sample_every=1"]),
+        // Its parameters start from the first batch, and the average with them.
+        config(
+            "pixelcnn++-small",
+            &["model.filters=2", "model.components=2", "model.height=8", "model.width=8", "train.sample_every=1"],
+        ),
         // It stops in the middle of passes.
         config("gmm", &["model.components=3", "train.sample_every=1", "optim.batches=2"]),
     ];

@@ -1,5 +1,6 @@
 //! Whole training steps: against PyTorch's losses, against the CPU twins, and their listings.
 
+use crate::adversarial::fixture;
 use crate::support::{gpu, step_of};
 use limn::kernels::Caps;
 use limn::nn::OptimConfig;
@@ -14,12 +15,16 @@ fn train(config: &Config, device: Device, batch: usize, steps: usize) -> (Sessio
     let mut session = Session::new(&config.model, &config.optimizer(), seed, device).expect("a session");
     let [c, h, w] = session.model.geometry();
     let data = limn::data::open("builtin", Some(limn::data::Geometry::new(c, h, w))).expect("the built-in set");
-    let mut step = session.train_step(batch).expect("a program");
-    let images = batch * session.model.batches_per_step();
-    for i in 0..steps {
+    let (images, labelled) = (batch * session.model.batches_per_step(), session.model.classes() > 0);
+    let words = |i: usize| {
         let mut bytes = Vec::new();
-        data.train.upload(i * images..(i + 1) * images, session.model.classes() > 0, &mut bytes);
-        step.write("images", &limn::train::pack(bytes)).expect("an upload");
+        data.train.upload(i * images..(i + 1) * images, labelled, &mut bytes);
+        limn::train::pack(bytes)
+    };
+    session.start(batch, &words(0)).expect("a start");
+    let mut step = session.train_step(batch).expect("a program");
+    for i in 0..steps {
+        step.write("images", &words(i)).expect("an upload");
         step.run().expect("a step");
     }
     let history = session.store.read("history").expect("losses");
@@ -28,24 +33,27 @@ fn train(config: &Config, device: Device, batch: usize, steps: usize) -> (Sessio
     (session, losses)
 }
 
-fn preset(name: &str) -> Config {
+pub fn preset(name: &str) -> Config {
     Config::preset(name).expect("a preset")
+}
+
+fn follows_pytorch(name: &str, batch: usize, floor: f64) {
+    follows(&preset(name), &fixture("losses")[name], batch, floor);
 }
 
 /// Holds ten losses against PyTorch's in f64. The tolerance at step t is `floor`, or four times
 /// the worst that f32 rounding alone did to PyTorch's own losses up to then.
-fn follows_pytorch(name: &str, batch: usize, floor: f64) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/fixtures/losses.json");
-    let all: serde_json::Value = serde_json::from_slice(&std::fs::read(path).expect("fixtures")).expect("JSON");
-    let number = |kind: &str, loss: &str, t: usize| all[name][kind][loss][t].as_f64().expect("a number");
-    let (session, losses) = train(&preset(name), gpu(), batch, 10);
+pub fn follows(config: &Config, fixture: &serde_json::Value, batch: usize, floor: f64) {
+    let name = &config.name;
+    let number = |kind: &str, loss: &str, t: usize| fixture[kind][loss][t].as_f64().expect("a number");
+    let (session, losses) = train(config, gpu(), batch, 10);
     let mut rounding = 0.0f64;
     for (t, row) in losses.iter().enumerate() {
         let columns: Vec<_> = std::iter::zip(session.model.losses(), row).collect();
         // The fixture names one loss where the model also shows its parts.
-        let held = |loss: &str| all[name]["float64"].get(loss).is_some();
-        let fixture = |loss: &'static str| if held(loss) { Some(loss) } else { (loss == "nll").then_some("loss") };
-        let columns: Vec<_> = columns.into_iter().filter_map(|(l, v)| Some((fixture(l)?, v))).collect();
+        let held = |loss: &str| fixture["float64"].get(loss).is_some();
+        let known = |loss: &'static str| if held(loss) { Some(loss) } else { (loss == "nll").then_some("loss") };
+        let columns: Vec<_> = columns.into_iter().filter_map(|(l, v)| Some((known(l)?, v))).collect();
         assert!(!columns.is_empty());
         for (loss, _) in &columns {
             rounding = rounding.max(number("rounding", loss, t));
@@ -114,6 +122,9 @@ fn apart(config: Config, seed: u64) -> (f64, f64) {
     if name == "biggan" {
         // In its full width the twins would take minutes.
         config.set_all(&["model.width=24", "model.widest=32"]).expect("settings");
+    }
+    if name == "pixelcnn++" {
+        config.set_all(&["model.filters=8", "model.blocks=2"]).expect("settings");
     }
     config.train.seed = seed;
     let batch = if name == "dcgan" { 2 } else { 3 };

@@ -12,6 +12,7 @@ mod gan;
 mod gmm;
 mod pixelcnn;
 mod pixelcnn_gated;
+mod pixelcnn_pp;
 mod pixels;
 mod prior;
 mod progan;
@@ -31,6 +32,7 @@ pub use gan::{Gan, GanConfig};
 pub use gmm::{Gmm, GmmConfig};
 pub use pixelcnn::{PixelCnn, PixelCnnConfig};
 pub use pixelcnn_gated::{PixelCnnGated, PixelCnnGatedConfig};
+pub use pixelcnn_pp::{PixelCnnPp, PixelCnnPpConfig};
 pub use pixels::PixelModel;
 pub use prior::Prior;
 pub use progan::{Progan, ProganConfig};
@@ -71,6 +73,9 @@ pub enum ModelConfig {
     Classifier(ClassifierConfig),
     /// Masked convolutions in two gated stacks.
     PixelcnnGated(PixelCnnGatedConfig),
+    /// Two streams at three sizes, and mixtures of logistic variables.
+    #[serde(rename = "pixelcnn++")]
+    PixelcnnPp(PixelCnnPpConfig),
 }
 
 impl ModelConfig {
@@ -95,6 +100,7 @@ impl ModelConfig {
             ModelConfig::Gmm(c) => Box::new(Gmm::new(c)?),
             ModelConfig::Classifier(c) => Box::new(Classifier::new(c)?),
             ModelConfig::PixelcnnGated(c) => Box::new(PixelCnnGated::new(c)?),
+            ModelConfig::PixelcnnPp(c) => Box::new(PixelCnnPp::new(c)?),
         })
     }
 }
@@ -144,6 +150,12 @@ pub trait Model {
     /// Batches one training step consumes.
     fn batches_per_step(&self) -> usize {
         1
+    }
+
+    /// Adds what sets the parameters that start from data by a first batch; whether there are any. It runs before
+    /// the first training step.
+    fn start(&self, _batch: &Batch) -> bool {
+        false
     }
 
     /// The stage of its training that this model is at, where training has several: [`Model::step`] is that

@@ -25,6 +25,11 @@ pub trait PixelModel {
         0
     }
 
+    /// Whether some of its layers start from a first batch, by [`Mode::First`].
+    fn starts_from_data(&self) -> bool {
+        false
+    }
+
     /// What the head draws each pixel from, [n,channels,h,w], given the pixels before it.
     fn outputs(&self, batch: &Batch, mode: Mode) -> Var;
 }
@@ -52,6 +57,13 @@ impl<M: PixelModel> Model for M {
 
     fn losses(&self) -> &'static [&'static str] {
         &["nll"]
+    }
+
+    fn start(&self, batch: &Batch) -> bool {
+        if self.starts_from_data() {
+            self.outputs(&self.observe(batch), Mode::First);
+        }
+        self.starts_from_data()
     }
 
     fn step(&self, batch: &Batch, optim: &Optimizer) -> Vec<Var> {

@@ -10,6 +10,8 @@ use crate::ops::{ConvSpec, Mask};
 pub enum Mode {
     /// Batch statistics, which also move the running ones; dropout.
     Train,
+    /// As in training, on the batch that parameters start from: see [`super::NormedConv`].
+    First,
     /// Running statistics; nothing is dropped.
     Eval,
 }
@@ -160,8 +162,8 @@ impl Layer {
                 let all = x.linear(&w.var(g), b.as_ref().map(|b| b.var(g)).as_ref());
                 all.reshape(&[x.shape()[0], *pieces, *units]).max_axis(1)
             }
-            Layer::Dropout(keep) if mode == Mode::Train => x.dropout(*keep),
-            Layer::Dropout(_) => x.clone(),
+            Layer::Dropout(_) if mode == Mode::Eval => x.clone(),
+            Layer::Dropout(keep) => x.dropout(*keep),
             Layer::Relu => x.relu(),
             Layer::LeakyRelu(slope) => x.leaky_relu(*slope),
             Layer::Tanh => x.tanh(),

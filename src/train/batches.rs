@@ -1,5 +1,6 @@
 //! Batches, put where the device takes them by a thread of their own while it works.
 
+use super::step::pack;
 use crate::data::{Order, Split};
 use crate::program::{Feed, Upload};
 use std::io;
@@ -31,6 +32,13 @@ impl Images {
         let batches = step * self.per_step..(step + 1) * self.per_step;
         let images: Vec<u32> = batches.flat_map(|batch| self.order.batch(batch)).collect();
         self.split.upload(images.iter().map(|i| *i as usize), self.labelled, bytes);
+    }
+
+    /// The images of a step as its program takes them.
+    pub(super) fn words(&self, step: u64) -> Vec<f32> {
+        let mut bytes = Vec::new();
+        self.bytes(step, &mut bytes);
+        pack(bytes)
     }
 }
 

@@ -54,6 +54,8 @@ pub static PRESETS: &[(&str, &str)] = &[
     ("pixelcnn-gated-small", include_str!("../../assets/presets/pixelcnn-gated-small.toml")),
     ("pixelcnn-gated-conditional", include_str!("../../assets/presets/pixelcnn-gated-conditional.toml")),
     ("pixelcnn-gated-conditional-small", include_str!("../../assets/presets/pixelcnn-gated-conditional-small.toml")),
+    ("pixelcnn++", include_str!("../../assets/presets/pixelcnn++.toml")),
+    ("pixelcnn++-small", include_str!("../../assets/presets/pixelcnn++-small.toml")),
 ];
 
 /// The largest size a key of `[model]` may have: beyond it, counts of parameters would overflow.

@@ -198,6 +198,9 @@ pub fn train(start: Start, device: Device, mut hooks: Hooks) -> Result<Outcome, 
     let Dataset { name, train, warnings, .. } = dataset;
     let labelled = session.model.classes() > 0;
     let images = Images { split: Arc::new(train), order: Arc::new(order), per_step, labelled };
+    if step == 0 {
+        session.start(config.train.batch, &images.words(0))?;
+    }
     let stage = Stage::new(&mut session, &images, step..total)?;
 
     let (run, lock) = match resumed {

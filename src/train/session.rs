@@ -1,6 +1,7 @@
 //! A model with its states on a device.
 
 use super::memory::Step;
+use super::step::start_source;
 use crate::graph::{Graph, GraphError, Noise};
 use crate::kernels::philox::Domain;
 use crate::models::{Model, ModelConfig};
@@ -182,6 +183,24 @@ impl Session {
         let program = step.program(batch, self.store.device().caps());
         let tried = program.and_then(|program| Ok(Runner::new(program, &mut self.store)?));
         tried.map_err(|error| self.step_of(self.model.as_ref()).refusal(error, batch, self.store.device()))
+    }
+
+    /// Sets the parameters that start from data, if there are any, by `images`, the first that a training step is
+    /// given; averages start as copies of them. To be called before the first step.
+    ///
+    /// # Errors
+    /// Those of [`Session::train_step`], before anything is done.
+    pub fn start(&mut self, batch: usize, images: &[f32]) -> Result<(), SessionError> {
+        let Some(source) = start_source(self.model.as_ref(), batch, self.seed)? else { return Ok(()) };
+        self.step_of(self.model.as_ref()).fitting(batch, self.store.device())?;
+        let mut runner = self.prepare(&source)?;
+        runner.write("images", images)?;
+        runner.run()?;
+        for net in self.model.networks().into_iter().filter(|net| self.optim.averages(net)) {
+            let params = self.store.read(&net.params_state())?;
+            self.store.write(&net.average_state(), &params)?;
+        }
+        Ok(())
     }
 
     /// Lets `look` see averages in the place of the trained parameters, where they are kept. A training

@@ -57,6 +57,21 @@ fn parameters_are_counted_as_the_papers_have_them() {
     assert_eq!((counts("pixelcnn-gated"), ends + 7 * gated), (vec![852_160], 852_160));
     // Ten classes add to both gates of each of seven blocks.
     assert_eq!(counts("pixelcnn-gated-conditional"), [852_160 + 7 * 2 * 10 * 128]);
+    // Every output of a convolution has a length and a bias. Blocks: kernels 2x3 and 2x2, twice as many channels in
+    // and, for the gate, out; 1x1 convolutions to what is seen beside, of concatenated ELUs.
+    let normed = |inputs: usize, outputs: usize, taps: usize| inputs * outputs * taps + 2 * outputs;
+    let plus = |colours: usize, f: usize, blocks: usize, mixture: usize| {
+        let block = |taps: usize, beside: usize| {
+            normed(2 * f, f, taps) + normed(2 * f, 2 * f, taps) + if beside > 0 { normed(2 * beside, f, 1) } else { 0 }
+        };
+        let starts = normed(colours + 1, f, 6) + normed(colours + 1, f, 3) + normed(colours + 1, f, 2);
+        let down = 3 * blocks * (block(6, 0) + block(4, f));
+        let up = (3 * blocks + 2) * (block(6, f) + block(4, 2 * f));
+        let resized = 2 * 2 * (normed(f, f, 6) + normed(f, f, 4));
+        starts + down + up + resized + normed(f, (1 + 3 * colours) * mixture, 1)
+    };
+    assert_eq!((counts("pixelcnn++"), plus(3, 160, 5, 10)), (vec![53_659_080], 53_659_080));
+    assert_eq!(counts("pixelcnn++-small"), [plus(3, 16, 1, 5)]);
     assert_eq!(counts("dcgan"), [3_576_704, 2_765_568]);
     let linear = |inputs: usize, outputs: usize| (inputs + 1) * outputs;
     let gan = |hidden: usize, units: usize| {
@@ -272,6 +287,10 @@ fn settings_that_make_no_sense_are_refused_in_a_sentence() {
         ("ae", "model.latent=0", "model.latent = 0 must be at least 1"),
         ("vae", "model.channels=2", "with 2 channels is not possible"),
         ("dcgan", "model.image=30", "model.image = 30 must be 28, 32 or 64"),
+        ("pixelcnn++", "model.width=30", "model.width = 30 must be a multiple of 4, because it is halved twice"),
+        ("pixelcnn++", "model.channels=2", "model.channels = 2 must be 1 (grey) or 3 (colours)"),
+        ("pixelcnn++", "model.dropout=1", "model.dropout = 1 must be at least 0 and below 1"),
+        ("pixelcnn++", "model.blocks=0", "model.blocks = 0 must be at least 1"),
         ("progan", "model.image=28", "model.image = 28 must be a power of two between 8 and 1024"),
         ("progan", "model.fade_steps=0", "model.fade_steps = 0 must be at least 1"),
         ("progan", "model.stable_steps=4294967296", "model.stable_steps = 4294967296 must be at most 4294967295"),
