@@ -100,6 +100,46 @@ fn right_shift(x: &Var) -> Var {
     x.pad(3, 1, 0).slice(3, 0, x.shape()[3])
 }
 
+/// How the network is computed.
+#[derive(Clone, Copy)]
+enum Form {
+    /// At three sizes.
+    Sizes(Mode),
+    /// At that of the image alone, where neighbours at the present size are so many pixels apart: the same at every
+    /// pixel, for those who draw one at a time. It is for networks that have been trained.
+    Spread(usize),
+}
+
+impl Form {
+    fn apply(self, layer: &NormedConv, x: &Var) -> Var {
+        match self {
+            Form::Sizes(mode) => layer.forward(x, mode),
+            Form::Spread(distance) => layer.spread(x, distance),
+        }
+    }
+
+    /// What `layer` makes of x, moved by `shift`. A spread network moves x instead, so that nothing is computed
+    /// from pixels which are not drawn yet.
+    fn apply_and(self, shift: fn(&Var) -> Var, layer: &NormedConv, x: &Var) -> Var {
+        match self {
+            Form::Sizes(_) => shift(&self.apply(layer, x)),
+            Form::Spread(_) => {
+                let inside = shift(&x.graph().constant(&[1, 1, x.shape()[2], x.shape()[3]], 1.0));
+                &self.apply(layer, &shift(x)) * &inside
+            }
+        }
+    }
+
+    /// Half the height and width, or twice.
+    fn resize(self, layers: &[NormedConv; 2], [u, ul]: [&Var; 2], is_halved: bool) -> (Form, Var, Var) {
+        let form = match self {
+            Form::Spread(distance) => Form::Spread(if is_halved { 2 * distance } else { distance / 2 }),
+            Form::Sizes(_) => self,
+        };
+        (form, self.apply(&layers[0], u), self.apply(&layers[1], ul))
+    }
+}
+
 /// A gated residual block: x + a·sigmoid(b).
 struct Block {
     first: NormedConv,
@@ -120,14 +160,17 @@ impl Block {
         Block { first, beside, second, keep: 1.0 - c.dropout }
     }
 
-    fn forward(&self, x: &Var, beside: Option<&Var>, mode: Mode) -> Var {
-        let mut y = self.first.forward(&concat_elu(x), mode);
+    fn forward(&self, x: &Var, beside: Option<&Var>, form: Form) -> Var {
+        let mut y = form.apply(&self.first, &concat_elu(x));
         if let (Some(nin), Some(seen)) = (&self.beside, beside) {
-            y = &y + &nin.forward(&concat_elu(seen), mode);
+            y = &y + &form.apply(nin, &concat_elu(seen));
         }
         let y = concat_elu(&y);
-        let y = if mode == Mode::Eval || self.keep == 1.0 { y } else { y.dropout(self.keep) };
-        let y = self.second.forward(&y, mode);
+        let y = match form {
+            Form::Sizes(Mode::Train | Mode::First) if self.keep < 1.0 => y.dropout(self.keep),
+            _ => y,
+        };
+        let y = form.apply(&self.second, &y);
         let half = y.shape()[1] / 2;
         x + &(&y.slice(1, 0, half) * &y.slice(1, half, half).sigmoid())
     }
@@ -211,6 +254,39 @@ impl PixelCnnPp {
         let out = nin(&mut net, "out", [f, head.channels(c.channels)]);
         Ok(PixelCnnPp { config: c.clone(), net: net.build(), above, row_above, left, down, up, out })
     }
+
+    fn forward(&self, images: &Var, mut form: Form) -> Var {
+        let x = centred(images);
+        // A channel of ones tells images from the zeros around them.
+        let ones = x.graph().constant(&[x.shape()[0], 1, x.shape()[2], x.shape()[3]], 1.0);
+        let x = x.concat(&ones, 1);
+        let mut u = form.apply_and(down_shift, &self.above, &x);
+        let mut ul = &form.apply_and(down_shift, &self.row_above, &x) + &form.apply_and(right_shift, &self.left, &x);
+        let mut made = vec![[u.clone(), ul.clone()]];
+        for level in &self.down {
+            if let Some(layers) = &level.resize {
+                (form, u, ul) = form.resize(layers, [&u, &ul], true);
+                made.push([u.clone(), ul.clone()]);
+            }
+            for [of_u, of_ul] in &level.blocks {
+                u = of_u.forward(&u, None, form);
+                ul = of_ul.forward(&ul, Some(&u), form);
+                made.push([u.clone(), ul.clone()]);
+            }
+        }
+        // What comes last is where the way up begins.
+        made.pop();
+        for level in &self.up {
+            if let Some(layers) = &level.resize {
+                (form, u, ul) = form.resize(layers, [&u, &ul], false);
+            }
+            for ([of_u, of_ul], [was_u, was_ul]) in std::iter::zip(&level.blocks, std::iter::from_fn(|| made.pop())) {
+                u = of_u.forward(&u, Some(&was_u), form);
+                ul = of_ul.forward(&ul, Some(&u.concat(&was_ul, 1)), form);
+            }
+        }
+        form.apply(&self.out, &ul.elu())
+    }
 }
 
 impl PixelModel for PixelCnnPp {
@@ -231,37 +307,10 @@ impl PixelModel for PixelCnnPp {
     }
 
     fn outputs(&self, batch: &Batch, mode: Mode) -> Var {
-        let x = centred(&batch.images);
-        // A channel of ones tells images from the zeros around them.
-        let ones = x.graph().constant(&[batch.len(), 1, self.config.height, self.config.width], 1.0);
-        let x = x.concat(&ones, 1);
-        let mut u = down_shift(&self.above.forward(&x, mode));
-        let mut ul = &down_shift(&self.row_above.forward(&x, mode)) + &right_shift(&self.left.forward(&x, mode));
-        let resized = |level: &Level, u: &mut Var, ul: &mut Var| {
-            let Some([of_u, of_ul]) = &level.resize else { return false };
-            (*u, *ul) = (of_u.forward(u, mode), of_ul.forward(ul, mode));
-            true
-        };
-        let mut made = vec![[u.clone(), ul.clone()]];
-        for level in &self.down {
-            if resized(level, &mut u, &mut ul) {
-                made.push([u.clone(), ul.clone()]);
-            }
-            for [of_u, of_ul] in &level.blocks {
-                u = of_u.forward(&u, None, mode);
-                ul = of_ul.forward(&ul, Some(&u), mode);
-                made.push([u.clone(), ul.clone()]);
-            }
-        }
-        // What comes last is where the way up begins.
-        made.pop();
-        for level in &self.up {
-            resized(level, &mut u, &mut ul);
-            for ([of_u, of_ul], [was_u, was_ul]) in std::iter::zip(&level.blocks, std::iter::from_fn(|| made.pop())) {
-                u = of_u.forward(&u, Some(&was_u), mode);
-                ul = of_ul.forward(&ul, Some(&u.concat(&was_ul, 1)), mode);
-            }
-        }
-        self.out.forward(&ul.elu(), mode)
+        self.forward(&batch.images, Form::Sizes(mode))
+    }
+
+    fn outputs_by_pixel(&self, batch: &Batch) -> Var {
+        self.forward(&batch.images, Form::Spread(1))
     }
 }

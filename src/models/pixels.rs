@@ -32,6 +32,12 @@ pub trait PixelModel {
 
     /// What the head draws each pixel from, [n,channels,h,w], given the pixels before it.
     fn outputs(&self, batch: &Batch, mode: Mode) -> Var;
+
+    /// The same of a trained network in a form that does the same at every pixel, without strides, so that it can be
+    /// computed one pixel at a time.
+    fn outputs_by_pixel(&self, batch: &Batch) -> Var {
+        self.outputs(batch, Mode::Eval)
+    }
 }
 
 /// Negative log-likelihood of images, [n] in nats.

@@ -94,6 +94,51 @@ impl NormedConv {
         }
     }
 
+    /// The outputs without a stride, for a network whose sizes are all laid over one: at rows and columns that are
+    /// multiples of `distance` x [n,inputs,h,w] holds the neighbours that [`NormedConv::forward`] sees, and so do
+    /// the outputs, at `distance` times the stride or, if transposed, at `distance` divided by it. At
+    /// other positions are values that none of these depends on.
+    pub fn spread(&self, x: &Var, distance: usize) -> Var {
+        let graph = x.graph();
+        graph.scope(&self.name);
+        let (w, b) = (self.weight(graph, true), self.b.var(graph));
+        if self.is_transposed {
+            return &self.spread_transposed(x, &w, distance) + &b.reshape(&[1, b.len(), 1, 1]);
+        }
+        let padding = self.spec.padding.map(|p| p * distance);
+        let spec = ConvSpec { padding, dilation: [distance; 2], ..ConvSpec::default() };
+        x.conv2d(&w, Some(&b), &spec)
+    }
+
+    /// A transposed convolution of stride s is s·s convolutions with a part of its taps each, whose outputs take turns.
+    fn spread_transposed(&self, x: &Var, w: &Var, distance: usize) -> Var {
+        let [stride, pad] = [self.spec.stride, [self.spec.padding[0], self.spec.padding[1]]];
+        let to = [0, 1].map(|axis| distance / stride[axis]);
+        let turn = |turn: [usize; 2]| {
+            let (mut taps, mut spec) = (w.permute(&[1, 0, 2, 3]), ConvSpec::default());
+            for axis in [0, 1] {
+                // Output y takes from input i by tap k where y = stride·i + k - pad: by every stride-th one, of which
+                // the last looks furthest to the left.
+                let (first, extent) = ((turn[axis] + pad[axis]) % stride[axis], taps.shape()[2 + axis]);
+                taps = taps.slice(2 + axis, first, extent - first).subsample(2 + axis, stride[axis]).flip(2 + axis);
+                let last = first + stride[axis] * (taps.shape()[2 + axis] - 1);
+                spec.padding[axis] = last.saturating_sub(pad[axis]) * to[axis];
+                spec.padding[2 + axis] = pad[axis].saturating_sub(first) * to[axis];
+                spec.dilation[axis] = distance;
+            }
+            let y = x.conv2d(&taps, None, &spec);
+            let own = [0, 1].map(|axis| {
+                let len = x.shape()[2 + axis];
+                let (mut shape, all) = ([1; 4], x.graph().constant(&[len.div_ceil(distance)], 1.0));
+                shape[2 + axis] = len;
+                all.dilate(0, distance, len).pad(0, turn[axis] * to[axis], 0).slice(0, 0, len).reshape(&shape)
+            });
+            &y.slice(2, 0, x.shape()[2]).slice(3, 0, x.shape()[3]) * &(&own[0] * &own[1])
+        };
+        let turns = (0..stride[0]).flat_map(|y| (0..stride[1]).map(move |x| [y, x]));
+        turns.map(turn).reduce(|all, part| &all + &part).unwrap_or_else(|| x.clone())
+    }
+
     /// Sets g and the bias by this batch, whose outputs it gives (equation 6 of the paper).
     fn start(&self, x: &Var) -> Var {
         let graph = x.graph();

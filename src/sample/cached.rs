@@ -5,7 +5,6 @@ use super::pixels::{CLOCK, no_pixels};
 use crate::kernels::philox::Domain;
 use crate::kernels::pixel_code::PixelCode;
 use crate::models::{Batch, Family};
-use crate::nn::Mode;
 use crate::ops::PixelDraw;
 use crate::program::{NotPerPixel, PixelProgram};
 use crate::train::{Session, SessionError};
@@ -37,7 +36,7 @@ fn program(session: &Session) -> Result<(Result<PixelProgram, NotPerPixel>, u32)
     let Family::Pixels(model) = session.model.family() else { return Err(no_pixels()) };
     let graph = session.graph(Domain::Sample, 0, CLOCK);
     let one = Batch::given(&graph, session.model.as_ref(), 1);
-    let logits = model.outputs(&one, Mode::Eval);
+    let logits = model.outputs_by_pixel(&one);
     Ok((PixelProgram::new(&graph.finish()?, one.images.id(), logits.id(), model.head()), graph.next_stream()))
 }
 
