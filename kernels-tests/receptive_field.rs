@@ -79,6 +79,44 @@ fn gated_stacks_have_no_blind_spot() {
 }
 
 #[test]
+fn a_row_lstm_sees_a_triangle_and_a_diagonal_one_all_that_came_before() {
+    const SIDE: usize = 28;
+    for (name, diagonal) in [("pixelrnn-row-small", false), ("pixelrnn-diagonal-small", true)] {
+        let seen = field(&preset(name), 0);
+        for (pixel, g) in seen.iter().enumerate() {
+            let (dy, dx) = (Y as isize - (pixel / SIDE) as isize, (pixel % SIDE) as isize - X as isize);
+            assert!(*g == 0.0 || dy > 0 || (dy == 0 && dx < 0), "{name}: {dy} up and {dx} across leaks");
+            // Each row up the state widens by one pixel to both sides; at the top a 7x7 mask A looks three pixels
+            // farther, and the gates one to the left.
+            let row = if dy == 0 { (-4..0).contains(&dx) } else { (-dy - 4..=dy + 2).contains(&dx) };
+            let within = diagonal || row;
+            assert!(*g == 0.0 || within, "{name}: {dy} up and {dx} across");
+            // Gates wear off what is far away, but nothing is out of reach.
+            let near = dx.abs() <= 6 && ((1..=6).contains(&dy) || dy == 0 && dx < 0);
+            assert!(*g != 0.0 || !(within && near), "{name}: {dy} up and {dx} across is not seen");
+        }
+    }
+}
+
+#[test]
+fn colours_of_recurrent_layers_see_only_those_before_them() {
+    for name in ["pixelrnn-row-small", "pixelrnn-diagonal-small"] {
+        let mut config = Config::preset(name).expect("a preset");
+        ["model.channels=3", "model.levels=5", "model.hidden=6"]
+            .iter()
+            .for_each(|set| config.set(set).expect("a setting"));
+        for colour in 0..3 {
+            for (k, g) in field(&config.model, colour).iter().enumerate() {
+                let (of, pixel, here) = (k / 784, k % 784, Y * 28 + X);
+                let may = pixel < here || (pixel == here && of < colour);
+                assert!(*g == 0.0 || may, "{name}: colour {of} of pixel {pixel} leaks into colour {colour} of {here}");
+                assert!(*g != 0.0 || pixel != here || !may, "{name}: colour {colour} does not see {of} of its pixel");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_colour_sees_those_before_it_in_the_same_pixel() {
     const SIDE: usize = 32;
     let config = preset("pixelcnn-cifar-small");

@@ -64,6 +64,8 @@ fn resumed_and_repeated_runs_are_bitwise_equal() {
     let models = [
         vae(&["train.sample_every=1"]),
         config("dcgan-28", &["model.width=2", "model.latent=3", "model.discriminator_steps=2", "train.sample_every=1"]),
+        config("pixelrnn-row-small", &["model.hidden=1", "train.sample_every=1"]),
+        config("pixelrnn-diagonal-small", &["model.hidden=1", "train.sample_every=1"]),
         config("pixelcnn", &["model.hidden=1", "model.blocks=1", "train.sample_every=1", "optim.kind=rmsprop"]),
         vae(&["train.sample_every=1", "train.ema=0.9"]),
         vae(&["train.sample_every=1", "model.beta=4", "model.warm_up=5", "model.binarisation=static"]),

@@ -2,7 +2,9 @@
 
 use crate::support::{gpu, graph, normals};
 use limn::graph::Var;
-use limn::models::{Batch, ModelConfig, PixelCnn, PixelCnnConfig, PixelCnnGatedConfig, PixelModel};
+use limn::models::{
+    Batch, ModelConfig, PixelCnn, PixelCnnConfig, PixelCnnGatedConfig, PixelModel, PixelRnnConfig, Recurrence,
+};
 use limn::nn::{Mode, Network};
 use limn::ops::{ConvSpec, Head, Mask};
 use limn::program::{Device, NotPerPixel, PixelProgram};
@@ -76,7 +78,16 @@ fn levels_colours_and_stacks_are_drawn_the_same_both_ways() {
     let grey = PixelCnnConfig { levels: 256, last: vec![9], ..pixelcnn([7, 5], 4, 2) };
     let colours = PixelCnnConfig { channels: 3, levels: 17, last: vec![11, 40], ..pixelcnn([5, 6], 7, 2) };
     let wide = PixelCnnConfig { channels: 3, levels: 256, last: vec![300], ..pixelcnn([2, 3], 5, 1) };
+    let recurrent = |recurrence, levels, channels, layers| {
+        let last = vec![6];
+        let (height, width, hidden) = (6, 7, 6);
+        ModelConfig::Pixelrnn(PixelRnnConfig { channels, height, width, levels, recurrence, hidden, layers, last })
+    };
     let networks = [
+        recurrent(Recurrence::Row, 2, 1, 2),
+        recurrent(Recurrence::Diagonal, 2, 1, 2),
+        recurrent(Recurrence::Row, 256, 3, 1),
+        recurrent(Recurrence::Diagonal, 5, 3, 2),
         gated(2, &[1, 2], 0),
         gated(256, &[1, 4, 2], 0),
         gated(4, &[2, 1], 3),
@@ -269,8 +280,8 @@ fn code_computes_what_the_graph_does() {
     use limn::kernels::pixel_code::Instruction;
     use limn::program::{Options, Runner, Store, plan};
     type Net = fn(&Var) -> Var;
-    let ahead = [0, 0, 0, 3, 1];
-    let nets: [Net; 5] = [
+    let lead = [0, 0, 0, 3, 1, 1, 5];
+    let nets: [Net; 7] = [
         |x| {
             // A gate of two halves of channels, with a constant for each channel and each pixel.
             let y = conv(&x.add_scalar(-0.5), "a", 7, 5, Mask::A).leaky_relu(0.2);
@@ -323,6 +334,21 @@ fn code_computes_what_the_graph_does() {
             let wide = seen.relu().conv2d(&g.state("r", 3 * 2 * 3, 0, &[3, 2, 1, 3]), None, &right);
             conv(&(&wide + &conv(&seen, "s", 3, 1, Mask::None)), "e", 1, 1, Mask::None)
         },
+        |x| {
+            // Memories of the row above, one behind the other.
+            let memory = |x: &Var, name| x.row_lstm(&x.graph().state(name, 12 * 3 * 3, 0, &[12, 3, 1, 3]));
+            let first = memory(&conv(x, "a", 12, 3, Mask::A), "m0");
+            conv(&memory(&conv(&first, "b", 12, 3, Mask::B), "m1"), "e", 1, 1, Mask::None)
+        },
+        |x| {
+            // Memories that go right, and left one row above.
+            let memory = |x: &Var, name, mirrored| {
+                x.diagonal_lstm(&x.graph().state(name, 8 * 2 * 2, 0, &[8, 2, 1, 2]), mirrored)
+            };
+            let both = |x: &Var, right, left| &memory(x, right, false) + &memory(x, left, true).shift(2, 1);
+            let first = both(&conv(x, "a", 8, 3, Mask::A), "m0", "m1");
+            conv(&both(&conv(&first, "b", 8, 1, Mask::B), "m2", "m3"), "e", 1, 1, Mask::None)
+        },
     ];
     for (k, net) in nets.iter().enumerate() {
         let g = graph();
@@ -341,6 +367,10 @@ fn code_computes_what_the_graph_does() {
         whole.run().expect("a run");
         let want = whole.read("logits").expect("logits");
 
+        let g = graph().per_pixel();
+        let image = g.input("image", &[1, 1, 6, 5]);
+        let logits = net(&image);
+        let source = g.finish().expect("a graph");
         let pixels = PixelProgram::new(&source, image.id(), logits.id(), Head::Bernoulli)
             .unwrap_or_else(|e| panic!("net {k}: {e}"));
         let program = plan(&pixels.operands, &Options::new(None)).expect("a plan");
@@ -354,10 +384,10 @@ fn code_computes_what_the_graph_does() {
             _ => None,
         });
         let home = home.expect("a draw");
-        assert_eq!(code.ahead(), ahead[k], "net {k}");
+        assert_eq!(code.lead(), lead[k], "net {k}");
         let (mut canvas, mut columns) = (picture.clone(), vec![f32::NAN; 4 * code.columns as usize]);
         for step in 0..code.steps() {
-            let (y, x) = (step / code.line(), (step % code.line()).wrapping_sub(code.ahead()));
+            let (y, x) = (step / code.line(), (step % code.line()).wrapping_sub(code.lead()));
             let block = PixelBlock {
                 n: 1,
                 h: 6,
@@ -366,7 +396,7 @@ fn code_computes_what_the_graph_does() {
                 passes: 1,
                 columns: code.columns,
                 instructions: code.instructions.len() as u32,
-                ahead: code.ahead(),
+                lead: code.lead(),
                 offset: 0,
                 count: code.passes() * code.instructions.len() as u32,
                 first: 0,

@@ -92,6 +92,16 @@ fn the_gated_pixelcnn_follows_pytorch() {
     follows_pytorch("pixelcnn-gated", 2, 2e-5);
 }
 
+#[test]
+fn the_row_lstm_follows_pytorch() {
+    follows_pytorch("pixelrnn-row-small", 4, 5e-6);
+}
+
+#[test]
+fn the_diagonal_bilstm_follows_pytorch() {
+    follows_pytorch("pixelrnn-diagonal-small", 4, 5e-6);
+}
+
 /// ‖a - b‖ / ‖b‖
 fn distance(a: &[f32], b: &[f32]) -> f64 {
     let norm = |v: &mut dyn Iterator<Item = f64>| v.map(|x| x * x).sum::<f64>().sqrt();

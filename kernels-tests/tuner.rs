@@ -71,6 +71,7 @@ fn planned(kernel: &Arc<dyn Kernel>, choices: &Choices) -> &'static str {
         nodes: vec![node],
         states: Vec::new(),
         outputs: vec![("c".into(), 2)],
+        ties: Vec::new(),
     };
     let caps = Device::Gpu(Arc::new(device())).caps();
     let program = plan(&source, &Options { choices: Some(choices), ..Options::new(caps) }).expect("a plan");

@@ -1,6 +1,8 @@
 // For every image, `count` instructions one after the other: number `offset` and those behind it of step `clock`,
-// where a step is all instructions of the code in order, once in each of `passes` turns. In step s, one that is ahead by k columns makes the column of one value (its channels, in fours) at
-// (y, x) = (s / line, s % line - ahead + k), line = w + ahead, if there is such a position:
+// where a step is all instructions of the code in order, once in each of `passes` turns. In step s, one that is
+// ahead by k columns makes the column of one value (its channels, in fours) at
+// (y, x) = (s / line, s % line - lead + k), line = w + lead, and one that goes back over the row above at
+// (s / line - 1, w - 1 - s % line), if there is such a position:
 //
 //   conv       to = then(sum over taps and ci of from[y + dy, x + dx, ci] * w[tap, ci, co] + bias[co] + b[co])
 //   pointwise  to = code(a, b, c)
@@ -25,7 +27,7 @@ struct Params {
   passes: u32,
   columns: u32,
   instructions: u32,
-  ahead: u32,
+  lead: u32,
   offset: u32,
   count: u32,
   first: u32,
@@ -52,6 +54,7 @@ struct Instruction { to: vec4<u32>, a: vec4<u32>, b: vec4<u32>, c: vec4<u32>, d:
 struct Position { y: u32, x: u32 }
 
 const FIXED = 0x80000000u;
+const BACK = 0xffffffffu;    // in place of how far ahead: back over the row above, from the right
 const NOTHING = 0xffffffffu; // the kind of an instruction that is outside of the image
 
 // The least k with 2^k >= n.
@@ -227,7 +230,7 @@ fn main(
   if (first >= p.n) {
     return;
   }
-  let line = p.w + p.ahead;
+  let line = p.w + p.lead;
   let a_step = p.passes * p.instructions;
   for (var j = p.offset; j < p.offset + p.count; j++) {
     let s = clock[0] + j / a_step;
@@ -237,9 +240,12 @@ fn main(
     let i = j % p.instructions;
     let turn = j % a_step / p.instructions;
     let k = Instruction(code[5u * i], code[5u * i + 1u], code[5u * i + 2u], code[5u * i + 3u], code[5u * i + 4u]);
-    // Left of the image the difference is a large number.
-    let here = Position(s / line, s % line + k.d.w - p.ahead);
-    let kind = select(NOTHING, k.to.x, here.x < p.w);
+    // Above and to the left of the image differences are large numbers.
+    let drawn = Position(s / line, s % line + k.d.w - p.lead);
+    let above = Position(s / line - 1u, p.w - 1u - s % line);
+    let swept = k.d.w == BACK;
+    let here = Position(select(drawn.y, above.y, swept), select(drawn.x, above.x, swept));
+    let kind = select(NOTHING, k.to.x, here.y < p.h && here.x < p.w);
     if (kind == 0u) {
       multiply(k, first, lane, here);
     }

@@ -109,6 +109,7 @@ struct Inner {
     entries: Vec<Entry>,
     error: Option<GraphError>,
     streams: u32,
+    per_pixel: bool,
     scope: Option<Arc<str>>,
     state_values: HashMap<(usize, usize, Vec<usize>), ValueId>,
     updated: Vec<Updated>,
@@ -266,6 +267,41 @@ impl Graph {
         let scope = inner.scope.clone().unwrap_or_else(|| Arc::from("-"));
         inner.entries.push(Entry { op: Rc::new(op), inputs: vec![Some(of.id)], outputs: vec![var.id], scope });
         var
+    }
+
+    /// What `of` is, as the result of `op` on `inputs`: the gradient of the result goes to the inputs by `op`, and
+    /// not through what `of` was made by.
+    pub fn stand_for(&self, op: impl Op + 'static, of: &Var, inputs: &[&Var]) -> Var {
+        let var = self.value(of.shape(), Place::Alias(of.id));
+        let mut inner = self.inner.borrow_mut();
+        let scope = inner.scope.clone().unwrap_or_else(|| Arc::from("-"));
+        let inputs = inputs.iter().map(|i| Some(i.id)).collect();
+        inner.entries.push(Entry { op: Rc::new(op), inputs, outputs: vec![var.id], scope });
+        var
+    }
+
+    /// Says that the graph is for [`crate::program::PixelProgram`], which computes one pixel at a time: values
+    /// that hang on themselves at earlier pixels are then told so by [`Graph::earlier`].
+    pub fn per_pixel(self) -> Graph {
+        self.inner.borrow_mut().per_pixel = true;
+        self
+    }
+
+    /// Whether it is.
+    pub fn is_per_pixel(&self) -> bool {
+        self.inner.borrow().per_pixel
+    }
+
+    /// A value of [n,c,h,w] before it is made, to be read where it has been made already;
+    /// [`Graph::tie`] says which.
+    pub fn earlier(&self, shape: &[usize]) -> Var {
+        let name = format!("earlier {}", self.inner.borrow().source.values.len());
+        self.input(&name, shape)
+    }
+
+    /// Makes `earlier` an earlier look at `value`.
+    pub fn tie(&self, earlier: &Var, value: &Var) {
+        self.inner.borrow_mut().source.ties.push([earlier.id, value.id]);
     }
 
     /// Adds a node without results other than its effect: `targets` are states it updates in place.

@@ -1,7 +1,7 @@
 //! Many pixels of every image drawn in one launch, each by computing its own columns only.
 
 use super::head::Head;
-use super::pixel_code::{Home, Instruction, PixelCode, Placed, quads};
+use super::pixel_code::{Home, Instruction, PixelCode, Placed, Turn, quads};
 use super::pixel_walk::{Arithmetic, Bounded, Exact, Image, Single};
 use super::pointwise::Code;
 use super::*;
@@ -10,8 +10,7 @@ use rayon::prelude::*;
 params! {
     /// code, weights `[4 fours]`, keep `[n, colours, h·w]`, clock -> image `[n, colours, h·w]` and columns
     /// `[n, 4 columns]` updated: a step s is all instructions of the code in order, once for each
-    /// pass, those that are ahead by k columns at column s mod (w + ahead) - ahead + k of row
-    /// s / (w + ahead), if there is one; `count` of them run for every image, from number `offset` of step
+    /// pass, each at the row and column [`PixelCode::position`] has for it, if there is one; `count` of them run for every image, from number `offset` of step
     /// clock on, through as many steps as that takes. Where keep is 0, image is
     /// drawn as [`Head`] has it, with numbers of the stream at step 0: element or block
     /// ((first + n)·passes + pass)·h·w + y·w + x.
@@ -30,8 +29,8 @@ params! {
         pub columns: u32,
         /// Instructions of the code.
         pub instructions: u32,
-        /// How far ahead the foremost instruction is.
-        pub ahead: u32,
+        /// Steps of a row before its first pixel.
+        pub lead: u32,
         /// The first instruction is this far behind the beginning of the clock's step.
         pub offset: u32,
         /// Instructions that run.
@@ -199,7 +198,7 @@ impl Builder {
     }
 
     fn push(&mut self, instruction: Instruction) {
-        self.code.instructions.push(Placed { ahead: 0, instruction });
+        self.code.instructions.push(Placed { turn: Turn::Ahead(0), instruction });
     }
 
     fn weights(&mut self, fours: u32) -> u32 {
@@ -228,7 +227,7 @@ impl Builder {
         let PixelCode { h, w, columns, .. } = self.code;
         let instructions = self.code.instructions.len() as u32;
         let (seed_lo, seed_hi, stream, domain, first) = (42, 1, 2, 3, 5);
-        let (ahead, colours, passes) = (self.code.ahead(), self.code.colours, self.code.passes());
+        let (lead, colours, passes) = (self.code.lead(), self.code.colours, self.code.passes());
         let block = PixelBlock {
             n,
             h,
@@ -237,7 +236,7 @@ impl Builder {
             passes,
             columns,
             instructions,
-            ahead,
+            lead,
             offset: offset * passes * instructions + instructions / 2,
             count: steps * passes * instructions + instructions / 3,
             first,
@@ -333,8 +332,24 @@ fn stack(n: u32, [h, w]: [u32; 2], channels: u32, steps: [u32; 2]) -> Box<dyn Ke
     b.conv(wide, above, [channels, channels], &[[0, -2], [0, 0], [0, 2]], (None, Some((Code::Tanh, 0.0))));
     b.conv(logits, wide, [channels, 1], &[[0, -1], [0, 0], [0, 1]], (None, None));
     for (placed, ahead) in std::iter::zip(&mut b.code.instructions, [3, 1]) {
-        placed.ahead = ahead;
+        placed.turn = Turn::Ahead(ahead);
     }
+    b.push(Instruction::Draw { to: image, logits, head: Head::Bernoulli });
+    b.kernel(n, steps)
+}
+
+/// A memory that is told of what is to the right and above, and tells the next row; it runs back over the row above.
+fn swept(n: u32, [h, w]: [u32; 2], channels: u32, steps: [u32; 2]) -> Box<dyn Kernel> {
+    let mut b = Builder::new(h, w);
+    let image = b.room(1, Some(1));
+    let memory = b.room(channels, Some(1));
+    let told = b.room(channels, None);
+    let logits = b.room(1, None);
+    let tanh = Some((Code::Tanh, 0.0));
+    b.conv(told, image, [1, channels], &[[0, 0]], (None, None));
+    b.conv(memory, memory, [channels, channels], &[[-1, 0], [0, 1]], (Some(told), tanh));
+    b.code.instructions.iter_mut().for_each(|placed| placed.turn = Turn::Back);
+    b.conv(logits, memory, [channels, 1], &[[-1, -1], [-1, 0], [-1, 1]], (None, None));
     b.push(Instruction::Draw { to: image, logits, head: Head::Bernoulli });
     b.kernel(n, steps)
 }
@@ -370,6 +385,8 @@ pub fn cases() -> Vec<Box<dyn Kernel>> {
         mixture(6, [6, 5], 3, [0, 12]),
         mixture(3, [11, 13], 8, [20, 40]),
         stack(5, [3, 7], 6, [0, 30]),
+        swept(6, [4, 5], 5, [0, 40]),
+        swept(2, [3, 2], 9, [1, 11]),
         coloured(3, [4, 5], 1, Head::Categorical { levels: 256 }, [0, 20]),
         coloured(9, [3, 4], 3, Head::Categorical { levels: 5 }, [1, 12]),
         coloured(2, [3, 4], 1, Head::LogisticMixture { components: 3 }, [0, 12]),

@@ -124,19 +124,32 @@ pub enum Instruction {
     },
 }
 
-/// An instruction and how far ahead of the drawn pixel it runs.
+/// When an instruction runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// With the pixel that is drawn, so many columns to the right of it.
+    Ahead(u32),
+    /// In a sweep from the last column to the first of the row above, before anything else of a row.
+    Back,
+}
+
+/// The word of [`Turn::Back`], where other instructions have how far ahead they are.
+const BACK: u32 = u32::MAX;
+
+/// An instruction and when it runs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Placed {
-    /// Columns to the right of the pixel that is drawn in the same step.
-    pub ahead: u32,
+    /// Which positions of a row it is at.
+    pub turn: Turn,
     /// What is done there, where that is inside of the image.
     pub instruction: Instruction,
 }
 
 /// Code for images of one size.
 ///
-/// A row takes w steps and as many more before its first pixel as the instruction furthest ahead is:
-/// step s draws pixel (s / line, s % line - ahead), if there is one.
+/// A row takes w steps for its pixels, before them as many as the instruction furthest ahead is, and before
+/// those w steps back over the row above if any instruction takes them: step s draws pixel
+/// (s / line, s % line - lead), if there is one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PixelCode {
     /// Height of the images.
@@ -165,35 +178,39 @@ impl PixelCode {
         let mut taps: Vec<u32> = Vec::new();
         let none = [0; 3];
         let home = |h: &Option<Home>| h.map_or(none, |h| h.words());
-        let mut row = |op: u32, ahead: &u32, to: &Home, a: [u32; 3], b: [u32; 3], rest: [u32; 9]| {
+        let mut row = |op: u32, turn: &Turn, to: &Home, a: [u32; 3], b: [u32; 3], rest: [u32; 9]| {
+            let ahead = match turn {
+                Turn::Ahead(columns) => columns,
+                Turn::Back => &BACK,
+            };
             let [to0, to1, to2] = to.words();
             let [ax, bx, tail @ ..] = rest;
             all.extend([op, to0, to1, to2, a[0], a[1], a[2], ax, b[0], b[1], b[2], bx]);
             all.extend(tail.iter().chain([ahead]));
         };
         let first = self.instructions.len() * WORDS;
-        for Placed { ahead, instruction } in &self.instructions {
+        for Placed { turn, instruction } in &self.instructions {
             match instruction {
                 Instruction::Conv { to, from, ci, co, taps: own, weights, bias, residual, then } => {
                     let (code, c) = then.map_or((NOTHING, 0.0), |(code, c)| (code as u32, c));
                     let (at, count) = ((first + taps.len() / 4) as u32, own.len() as u32);
                     let adds = u32::from(residual.is_some());
                     let rest = [quads(*ci), adds, *co, *weights, at, count, *bias, code, c.to_bits()];
-                    row(0, ahead, to, from.words(), home(residual), rest);
+                    row(0, turn, to, from.words(), home(residual), rest);
                     taps.extend(own.iter().flat_map(|[dy, dx]| [*dy as u32, *dx as u32, 0, 0]));
                 }
                 Instruction::Pointwise { to, a, b, channels, code, c } => {
                     let rest = [0, u32::from(b.is_some()), *channels, 0, 0, 0, 0, *code as u32, c.to_bits()];
-                    row(1, ahead, to, a.words(), home(b), rest);
+                    row(1, turn, to, a.words(), home(b), rest);
                 }
                 Instruction::Join { to, a, a_channels, b, start, channels, shift: [dy, dx] } => {
                     let joins = u32::from(b.is_some());
                     let rest = [*a_channels, joins, *channels, *start, *dy as u32, *dx as u32, 0, 0, 0];
-                    row(2, ahead, to, a.words(), home(b), rest);
+                    row(2, turn, to, a.words(), home(b), rest);
                 }
                 Instruction::Draw { to, logits, head } => {
                     let [kind, size] = head.words();
-                    row(3, ahead, to, logits.words(), none, [0, 0, self.colours, kind, size, 0, 0, 0, 0]);
+                    row(3, turn, to, logits.words(), none, [0, 0, self.colours, kind, size, 0, 0, 0, 0]);
                 }
             }
         }
@@ -201,14 +218,29 @@ impl PixelCode {
         all
     }
 
-    /// How far ahead of the drawn pixel the foremost instruction runs.
-    pub fn ahead(&self) -> u32 {
-        self.instructions.iter().map(|placed| placed.ahead).max().unwrap_or(0)
+    /// Steps of a row before its first pixel is drawn.
+    pub fn lead(&self) -> u32 {
+        let ahead = |placed: &Placed| match placed.turn {
+            Turn::Ahead(columns) => columns,
+            Turn::Back => 0,
+        };
+        let sweeps = self.instructions.iter().any(|placed| placed.turn == Turn::Back);
+        self.instructions.iter().map(ahead).max().unwrap_or(0) + if sweeps { self.w } else { 0 }
     }
 
     /// Steps that a row takes.
     pub fn line(&self) -> u32 {
-        self.w + self.ahead()
+        self.w + self.lead()
+    }
+
+    /// Where an instruction is in step `s`, row and column, if that is inside of the image.
+    pub fn position(&self, turn: Turn, s: u32) -> Option<[u32; 2]> {
+        let (row, k) = (s / self.line(), s % self.line());
+        let at = match turn {
+            Turn::Ahead(columns) => [row, (k + columns).checked_sub(self.lead())?],
+            Turn::Back => [row.checked_sub(1)?, self.w.checked_sub(k + 1)?],
+        };
+        (at[0] < self.h && at[1] < self.w).then_some(at)
     }
 
     /// Steps that an image takes.
@@ -218,7 +250,7 @@ impl PixelCode {
 
     /// The step that draws pixel (y, x).
     pub fn step_of(&self, y: u32, x: u32) -> u32 {
-        y * self.line() + self.ahead() + x
+        y * self.line() + self.lead() + x
     }
 
     /// How often the instructions run at a pixel: once for each draw.

@@ -155,7 +155,7 @@ impl DrawPixels {
         let p = &self.block;
         let source = philox::Stream::of([p.seed_lo, p.seed_hi], p.domain, p.stream, 0);
         let mut sums = Vec::new();
-        let (line, passes) = (self.code.line(), self.code.passes());
+        let passes = self.code.passes();
         let count = self.code.instructions.len();
         let begin = p.offset as usize;
         for j in begin..begin + p.count as usize {
@@ -163,13 +163,9 @@ impl DrawPixels {
             if s >= self.code.steps() {
                 return;
             }
-            let (pass, Placed { ahead, instruction }) = ((j / count) as u32 % passes, &self.code.instructions[at]);
-            // The column this instruction is at, where that is inside of the image.
-            let x = (s % line + ahead).wrapping_sub(p.ahead);
-            if x >= p.w {
-                continue;
-            }
-            let mut step = Step { code: &self.code, weights, y: s / line, x };
+            let (pass, Placed { turn, instruction }) = ((j / count) as u32 % passes, &self.code.instructions[at]);
+            let Some([y, x]) = self.code.position(*turn, s) else { continue };
+            let mut step = Step { code: &self.code, weights, y, x };
             match instruction {
                 Instruction::Draw { to, logits, head } => {
                     let pass = [pass, passes].map(|v| v as usize);

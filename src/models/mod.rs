@@ -13,6 +13,7 @@ mod gmm;
 mod pixelcnn;
 mod pixelcnn_gated;
 mod pixelcnn_pp;
+mod pixelrnn;
 mod pixels;
 mod prior;
 mod progan;
@@ -33,6 +34,7 @@ pub use gmm::{Gmm, GmmConfig};
 pub use pixelcnn::{PixelCnn, PixelCnnConfig};
 pub use pixelcnn_gated::{PixelCnnGated, PixelCnnGatedConfig};
 pub use pixelcnn_pp::{PixelCnnPp, PixelCnnPpConfig};
+pub use pixelrnn::{PixelRnn, PixelRnnConfig, Recurrence};
 pub use pixels::PixelModel;
 pub use prior::Prior;
 pub use progan::{Progan, ProganConfig};
@@ -76,6 +78,8 @@ pub enum ModelConfig {
     /// Two streams at three sizes, and mixtures of logistic variables.
     #[serde(rename = "pixelcnn++")]
     PixelcnnPp(PixelCnnPpConfig),
+    /// Memories over rows or diagonals.
+    Pixelrnn(PixelRnnConfig),
 }
 
 impl ModelConfig {
@@ -101,6 +105,7 @@ impl ModelConfig {
             ModelConfig::Classifier(c) => Box::new(Classifier::new(c)?),
             ModelConfig::PixelcnnGated(c) => Box::new(PixelCnnGated::new(c)?),
             ModelConfig::PixelcnnPp(c) => Box::new(PixelCnnPp::new(c)?),
+            ModelConfig::Pixelrnn(c) => Box::new(PixelRnn::new(c)?),
         })
     }
 }
@@ -261,6 +266,11 @@ pub trait FeatureModel {
 /// What a setting is where files from before there was the setting leave it out.
 fn one<T: From<u8>>() -> T {
     T::from(1)
+}
+
+/// Levels of black and white images.
+fn two() -> usize {
+    2
 }
 
 /// A sentence for more classes than a label can tell: it is a byte.

@@ -2,7 +2,7 @@
 //! 2016), §3.3 to 3.5 and table 1, for binary images, grey ones and colours.
 
 use super::pixels::{centred, check_levels, head};
-use super::{Batch, PixelModel, one, positive};
+use super::{Batch, PixelModel, one, positive, two};
 use crate::graph::Var;
 use crate::nn::{Mode, Network, NetworkBuilder, Numbering, Sequential};
 use crate::ops::{Head, Mask};
@@ -29,10 +29,6 @@ pub struct PixelCnnConfig {
     /// Channels of the 1x1 convolutions before the last one; left out, there is one of 2h.
     #[serde(default)]
     pub last: Vec<usize>,
-}
-
-fn two() -> usize {
-    2
 }
 
 /// p(x) = Π p(x_i | x_1 .. x_{i-1}) over pixels and, within a pixel, over colours.

@@ -251,6 +251,14 @@ impl Var {
         transposed(self, w, b, spec.block([n, out, h, wide], w.shape(), [oh, ow], b.is_some()))
     }
 
+    /// The gradient of `dy` · conv2d(self, w) with respect to w of shape `w` [co,ci,kh,kw].
+    pub(super) fn conv2d_weight_grad(&self, dy: &Var, w: &[usize], spec: &ConvSpec) -> Var {
+        let (&[n, c, h, wide], &[_, _, oh, ow]) = (self.shape(), dy.shape()) else {
+            return self.refuse("conv2d_weight_grad", dy, "x and dy must have four axes".into());
+        };
+        weight_grad(self, dy, spec.block([n, c, h, wide], w, [oh, ow], false))
+    }
+
     fn refuse(&self, op: &'static str, other: &Var, why: String) -> Var {
         self.graph().fail(mismatch(op, &[self.shape(), other.shape()], why), self.shape())
     }

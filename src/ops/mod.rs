@@ -12,6 +12,7 @@ mod norm;
 mod pixels;
 mod pointwise;
 mod random;
+mod recurrent;
 mod reduce;
 mod update;
 mod view;

@@ -94,7 +94,7 @@ impl Graph {
             passes: code.passes(),
             columns: code.columns,
             instructions: code.instructions.len() as u32,
-            ahead: code.ahead(),
+            lead: code.lead(),
             offset: draw.offset,
             count: draw.count,
             first: draw.first as u32,

@@ -27,6 +27,7 @@ impl Op for Reshape {
 enum Gather {
     Slice { axis: usize, start: usize },
     Pad { axis: usize, before: usize },
+    Shift { axis: usize, by: isize },
     Flip { axis: usize },
     Permute { inverse: Vec<usize> },
     Expand,
@@ -39,6 +40,7 @@ impl Op for Gather {
         match self {
             Gather::Slice { .. } => "slice",
             Gather::Pad { .. } => "pad",
+            Gather::Shift { .. } => "shift",
             Gather::Flip { .. } => "flip",
             Gather::Permute { .. } => "permute",
             Gather::Expand => "expand",
@@ -52,6 +54,7 @@ impl Op for Gather {
         Ok(vec![Some(match self {
             Gather::Slice { axis, start } => dy.pad(*axis, *start, x.shape()[*axis] - start - dy.shape()[*axis]),
             Gather::Pad { axis, before } => dy.slice(*axis, *before, x.shape()[*axis]),
+            Gather::Shift { axis, by } => dy.shift(*axis, -by),
             Gather::Flip { axis } => dy.flip(*axis),
             Gather::Permute { inverse } => dy.permute(inverse),
             Gather::Expand => dy.sum_to(x.shape()),
@@ -176,6 +179,11 @@ impl Var {
     pub fn pad(&self, axis: usize, before: usize, after: usize) -> Var {
         let change = |a: Axis| Axis { out: a.size + (before + after) as u32, add: -(before as i32), ..a };
         self.gather_axis(Gather::Pad { axis, before }, axis, change)
+    }
+
+    /// `axis` moved by `by` elements, of which some fall out at one end; zeros take their places at the other.
+    pub fn shift(&self, axis: usize, by: isize) -> Var {
+        self.gather_axis(Gather::Shift { axis, by }, axis, |a| Axis { add: -by as i32, ..a })
     }
 
     /// `axis` from its last element to its first.

@@ -117,6 +117,8 @@ pub struct Source {
     pub states: Vec<State>,
     /// Values the host wants to read after a run, by name.
     pub outputs: Vec<(String, ValueId)>,
+    /// Inputs of a [`PixelProgram`] and the values that they are, made at pixels that come earlier.
+    pub ties: Vec<[ValueId; 2]>,
 }
 
 impl Source {

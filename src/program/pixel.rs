@@ -2,14 +2,18 @@
 //!
 //! Every value that depends on the image gets a column at each position, and every node an
 //! instruction, in the order of the nodes. Values that see only earlier pixels, or earlier colours of the
-//! same, come before the draw, those that see the pixel itself after it. A value that sees only earlier rows may be read at columns to
-//! the right: its instruction runs so far ahead of the pixel. What does not depend on the image (weights, biases,
-//! scales) is computed once and packed.
+//! same, come before the draw, those that see the pixel itself after it. A value that sees only earlier rows
+//! may be read at columns to the right: its instruction runs so far ahead of the pixel. A value may hang on
+//! itself at earlier pixels; where those are to the right, it is made in a sweep back over the row above,
+//! before a row's first pixel is drawn. What does not depend on the image (weights, biases, scales) is computed
+//! once and packed.
+
+mod order;
 
 use super::{Body, Node, Place, Source, ValueId, fuse, plan};
 use crate::kernels::conv::Conv;
 use crate::kernels::head::Head;
-use crate::kernels::pixel_code::{AtPixel, Home, Instruction, PixelCode, Placed, quads};
+use crate::kernels::pixel_code::{AtPixel, Home, Instruction, PixelCode, Placed, Turn, quads};
 use crate::kernels::pointwise::Code;
 use crate::kernels::strided::Strided;
 use std::collections::{HashMap, HashSet};
@@ -77,6 +81,10 @@ enum Sight {
 
 struct Plan<'a> {
     source: &'a Source,
+    /// Values before they are made, which are aliases of those that are made later.
+    earlier: HashSet<ValueId>,
+    /// Values made in the sweep back over the row above.
+    swept: HashSet<ValueId>,
     h: usize,
     w: usize,
     colours: usize,
@@ -101,7 +109,11 @@ impl PixelProgram {
     pub fn new(source: &Source, image: ValueId, logits: ValueId, head: Head) -> Result<PixelProgram, NotPerPixel> {
         let mut wanted = source.clone();
         wanted.outputs = vec![("logits".into(), logits)];
+        wanted.outputs.extend(source.ties.iter().map(|[_, value]| ("tied".into(), *value)));
         let nodes = fuse::epilogues(&wanted, plan::alive(&wanted));
+        let mut tied = source.clone();
+        source.ties.iter().for_each(|[earlier, value]| tied.values[*earlier].place = Place::Alias(*value));
+        let source = &tied;
         let image_shape = source.values[image].shape.clone();
         let &[1, colours @ 1..=4, h, w] = image_shape.as_slice() else {
             return Err(refuse("the image", "has more than four channels"));
@@ -109,10 +121,12 @@ impl PixelProgram {
         let (image, logits) = (source.root(image), logits);
         let mut plan = Plan {
             source,
+            earlier: source.ties.iter().map(|[earlier, _]| *earlier).collect(),
+            swept: HashSet::new(),
             h,
             w,
             colours,
-            dependent: HashSet::from([image]),
+            dependent: source.ties.iter().map(|[_, value]| source.root(*value)).chain([image]).collect(),
             sight: HashMap::from([(image, if colours == 1 { Sight::All } else { Sight::Own })]),
             ahead: HashMap::new(),
             reach: HashMap::new(),
@@ -132,6 +146,7 @@ impl PixelProgram {
         if source.values[logits].shape != [1, head.channels(colours), h, w] || !plan.depends(logits) {
             return Err(refuse("the logits", "are not what pixels are drawn from"));
         }
+        plan.sweep(&steps);
         plan.settle(&steps, image, source.root(logits))?;
         let most = if head.passes(colours) > 1 { Sight::Before } else { Sight::Nothing };
         if plan.sight(source.root(logits)) > most {
@@ -142,14 +157,15 @@ impl PixelProgram {
         let (mut early, mut late) = (Vec::new(), Vec::new());
         for step in &steps {
             let root = source.root(step.node.writes[0]);
-            let ahead = plan.ahead(root) as u32;
+            let swept = plan.swept.contains(&root);
+            let turn = if swept { Turn::Back } else { Turn::Ahead(plan.ahead(root) as u32) };
             let instructions = plan.instructions(step.node, &step.action).into_iter();
-            let placed = instructions.map(|instruction| Placed { ahead, instruction });
+            let placed = instructions.map(|instruction| Placed { turn, instruction });
             if plan.sight(root) > Sight::Before { &mut late } else { &mut early }.extend(placed);
         }
         let home = |id: ValueId| plan.homes[&source.root(id)];
         let draw = Instruction::Draw { to: home(image), logits: home(logits), head };
-        early.push(Placed { ahead: 0, instruction: draw });
+        early.push(Placed { turn: Turn::Ahead(0), instruction: draw });
         early.extend(late);
         let mut operands = source.clone();
         let constant = |node: &Node| {
@@ -307,83 +323,6 @@ impl Plan<'_> {
             }
         }
         Ok(Step { node, name, action, shifts })
-    }
-
-    /// How far ahead of the drawn pixel the columns of a value are made.
-    fn ahead(&self, root: ValueId) -> i32 {
-        self.ahead.get(&root).copied().unwrap_or(0)
-    }
-
-    /// What a value sees of the pixel that is drawn in the same step.
-    fn sight(&self, root: ValueId) -> Sight {
-        self.sight.get(&root).copied().unwrap_or(Sight::Nothing)
-    }
-
-    /// What a step sees through an operand, of which this is seen, at its own position.
-    fn through(&self, step: &Step, operand: usize, sight: Sight) -> Sight {
-        let by_colour = sight == Sight::Before || sight == Sight::Own;
-        let aligned = |channels: usize| channels.is_multiple_of(self.colours);
-        match &step.action {
-            _ if !by_colour => sight,
-            Action::Conv { conv, .. } if operand == 0 => match conv.mask {
-                _ if conv.groups as usize != self.colours => Sight::All,
-                0 => Sight::All,
-                1 => Sight::Before,
-                _ => sight,
-            },
-            Action::Join { start, .. } => {
-                let shifted = if operand == 0 { 0 } else { step.node.reads[0].map_or(0, |r| self.channels(r)) };
-                if aligned(*start as usize) && aligned(shifted) { sight } else { Sight::All }
-            }
-            Action::Conv { .. } | Action::Pointwise(..) => sight,
-        }
-    }
-
-    /// The values a step reads that depend on the image, and how far from its own position. Only the
-    /// first operand is read at a distance, and with zeros around it.
-    fn reads<'s>(&self, step: &'s Step) -> Vec<(usize, ValueId, &'s [[i32; 2]])> {
-        let reads = step.node.reads.iter().enumerate().filter_map(|(k, read)| Some((k, (*read)?)));
-        let dependent = reads.filter(|(_, read)| self.depends(*read));
-        dependent
-            .map(|(k, read)| (k, self.source.root(read), if k == 0 { &step.shifts[..] } else { &[[0, 0]] }))
-            .collect()
-    }
-
-    /// Finds how far ahead each value has to be made for those that read it to the right, which are kept
-    /// for later steps, and what each sees of the pixel.
-    fn settle(&mut self, steps: &[Step], image: ValueId, logits: ValueId) -> Result<(), NotPerPixel> {
-        for step in steps.iter().rev() {
-            let own = self.ahead(self.source.root(step.node.writes[0]));
-            for (_, root, shifts) in self.reads(step) {
-                let needs = shifts.iter().filter(|[dy, _]| *dy == 0).map(|[_, dx]| own + dx).max().unwrap_or(0);
-                if root == image && needs > 0 {
-                    return Err(refuse(&step.name, LATER));
-                }
-                let ahead = self.ahead(root).max(needs);
-                self.ahead.insert(root, ahead);
-            }
-        }
-        if self.ahead(logits) > 0 {
-            self.reach.insert(logits, 0);
-        }
-        for step in steps {
-            let to = self.source.root(step.node.writes[0]);
-            let own = self.ahead(to);
-            for (operand, root, shifts) in self.reads(step) {
-                let ahead = self.ahead(root);
-                let at_once = |[dy, dx]: &[i32; 2]| *dy == 0 && own + dx == ahead;
-                if shifts.iter().any(at_once) {
-                    let seen = self.through(step, operand, self.sight(root)).max(self.sight(to));
-                    self.sight.insert(to, seen);
-                }
-                if !shifts.iter().all(at_once) {
-                    let back = shifts.iter().map(|[dy, _]| dy.unsigned_abs()).max().unwrap_or(0);
-                    let reach = self.reach.entry(root).or_insert(0);
-                    *reach = back.max(*reach);
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Whether no read but the first, and those from `after` on, depends on the image, and the first does.

@@ -34,7 +34,7 @@ pub fn refusal(session: &Session) -> Option<String> {
 /// The model's code, or why there is none, and the stream that its pixels are drawn from.
 fn program(session: &Session) -> Result<(Result<PixelProgram, NotPerPixel>, u32), SessionError> {
     let Family::Pixels(model) = session.model.family() else { return Err(no_pixels()) };
-    let graph = session.graph(Domain::Sample, 0, CLOCK);
+    let graph = session.graph(Domain::Sample, 0, CLOCK).per_pixel();
     let one = Batch::given(&graph, session.model.as_ref(), 1);
     let logits = model.outputs_by_pixel(&one);
     Ok((PixelProgram::new(&graph.finish()?, one.images.id(), logits.id(), model.head()), graph.next_stream()))

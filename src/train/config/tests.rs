@@ -72,6 +72,16 @@ fn parameters_are_counted_as_the_papers_have_them() {
     };
     assert_eq!((counts("pixelcnn++"), plus(3, 160, 5, 10)), (vec![53_659_080], 53_659_080));
     assert_eq!(counts("pixelcnn++-small"), [plus(3, 16, 1, 5)]);
+    // Input to state and state to state of four gates for each memory, and from states to what is added.
+    let recurrent = |layers: usize, memories: usize, [input, state]: [usize; 2]| {
+        let memory = conv(32, 64, input) + 64 * 16 * state;
+        conv(1, 32, 49) + layers * (memories * memory + conv(16, 32, 1))
+    };
+    let ends = [conv(32, 32, 1) + conv(32, 1, 1), 2 * conv(32, 32, 1) + conv(32, 1, 1)];
+    assert_eq!(counts("pixelrnn-row"), [recurrent(7, 1, [3, 3]) + ends[1]]);
+    assert_eq!(counts("pixelrnn-row-small"), [recurrent(1, 1, [3, 3]) + ends[0]]);
+    assert_eq!(counts("pixelrnn-diagonal"), [recurrent(7, 2, [1, 2]) + ends[1]]);
+    assert_eq!(counts("pixelrnn-diagonal-small"), [recurrent(1, 2, [1, 2]) + ends[0]]);
     assert_eq!(counts("dcgan"), [3_576_704, 2_765_568]);
     let linear = |inputs: usize, outputs: usize| (inputs + 1) * outputs;
     let gan = |hidden: usize, units: usize| {
