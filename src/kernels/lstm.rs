@@ -159,14 +159,14 @@ impl Kernel for LstmCellGrad {
     fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], _twin: &[&[f32]]) -> Vec<Vec<f32>> {
         let [cells, all] = self.cell().sizes();
         let most = |e: usize| reads[0][e].abs() + reads[1][e].abs();
-        let error = |e: usize| 6.0 * GATE_ERROR * most(e);
+        let errors: Vec<f32> = (0..all).map(|e| 6.0 * GATE_ERROR * most(e)).collect();
         let mut dpre = vec![0.0; 4 * all];
-        for e in 0..all {
+        for (e, (error, before)) in std::iter::zip(&errors, reads[3]).enumerate() {
             let at = e / cells * 4 * cells + e % cells;
-            (0..4).for_each(|gate| dpre[at + gate * cells] = error(e));
-            dpre[at + cells] *= reads[3][e].abs();
+            (0..4).for_each(|gate| dpre[at + gate * cells] = *error);
+            dpre[at + cells] *= before.abs();
         }
-        vec![dpre, (0..all).map(error).collect()]
+        vec![dpre, errors]
     }
 
     fn flops(&self) -> u64 {
