@@ -15,27 +15,47 @@ struct Uses {
     readers: HashMap<ValueId, Vec<usize>>,
     /// For every root value, the node that writes it.
     writer: HashMap<ValueId, usize>,
-    /// Nodes that update each state, in order.
+    /// Nodes that update each state.
     updates: HashMap<usize, Vec<usize>>,
 }
 
 impl Uses {
     fn new(source: &Source, nodes: &[Option<Node>]) -> Uses {
         let mut uses = Uses { readers: HashMap::new(), writer: HashMap::new(), updates: HashMap::new() };
-        for (i, node) in nodes.iter().enumerate() {
-            let Some(node) = node else { continue };
-            for read in node.reads.iter().flatten() {
-                uses.readers.entry(source.root(*read)).or_default().push(i);
-            }
-            for write in &node.writes {
-                let root = source.root(*write);
-                match source.values[root].place {
-                    Place::State { state, .. } => uses.updates.entry(state).or_default().push(i),
-                    _ => _ = uses.writer.insert(root, i),
-                }
-            }
+        for (at, node) in nodes.iter().enumerate() {
+            node.iter().for_each(|node| uses.enter(source, at, node));
         }
         uses
+    }
+
+    /// Takes up a node that stands at `at`.
+    fn enter(&mut self, source: &Source, at: usize, node: &Node) {
+        for read in node.reads.iter().flatten() {
+            self.readers.entry(source.root(*read)).or_default().push(at);
+        }
+        for write in &node.writes {
+            let root = source.root(*write);
+            match source.values[root].place {
+                Place::State { state, .. } => self.updates.entry(state).or_default().push(at),
+                _ => _ = self.writer.insert(root, at),
+            }
+        }
+    }
+
+    /// Forgets the node that stood at `at`.
+    fn leave(&mut self, source: &Source, at: usize, node: &Node) {
+        for read in node.reads.iter().flatten() {
+            self.readers.entry(source.root(*read)).and_modify(|all| all.retain(|reader| *reader != at));
+        }
+        for write in &node.writes {
+            let root = source.root(*write);
+            match source.values[root].place {
+                Place::State { state, .. } => {
+                    self.updates.entry(state).and_modify(|all| all.retain(|node| *node != at));
+                }
+                _ => _ = self.writer.remove(&root),
+            }
+        }
     }
 
     /// The node that alone reads `value`, if nobody outside the program does.
@@ -45,7 +65,8 @@ impl Uses {
             return None;
         }
         let readers = self.readers.get(&root)?;
-        readers.iter().all(|r| *r == readers[0]).then(|| readers[0])
+        let first = readers.first()?;
+        readers.iter().all(|r| r == first).then_some(*first)
     }
 
     /// Whether the node at `from` may run at `to` instead: no state it reads changes in between.
@@ -78,12 +99,11 @@ pub(super) fn epilogues(source: &Source, nodes: Vec<Node>) -> Vec<Node> {
             at += 1;
             continue;
         };
-        (nodes[at], nodes[reader]) = (None, None);
-        if let Some(gate) = gate {
-            nodes[gate] = None;
+        for gone in [Some(at), Some(reader), gate].into_iter().flatten() {
+            nodes[gone].take().iter().for_each(|node| uses.leave(source, gone, node));
         }
+        uses.enter(source, place, &node);
         nodes[place] = Some(node);
-        uses = Uses::new(source, &nodes);
     }
     nodes.into_iter().flatten().collect()
 }
