@@ -14,6 +14,12 @@ fn limn(folder: &Path) -> Command {
     command
 }
 
+/// Runs to the end, which must be a good one.
+fn ends_well(mut command: Command) {
+    let output = command.stderr(Stdio::piped()).output().expect("a run");
+    assert!(output.status.success(), "{}: {}", output.status, String::from_utf8_lossy(&output.stderr));
+}
+
 fn start(folder: &Path, dir: &Path) -> Command {
     let mut command = limn(folder);
     command.args(["train", "vae", "--steps", "1000", "--batch", "32", "--seed", "7", "--out"]).arg(dir).args(SETTINGS);
@@ -23,22 +29,22 @@ fn start(folder: &Path, dir: &Path) -> Command {
 #[test]
 fn a_run_killed_three_times_ends_like_one_that_was_not() {
     let folder = tempfile::tempdir().expect("a folder");
-    let (limn, start) = (|| limn(folder.path()), |dir: &Path| start(folder.path(), dir));
+    let start = |dir: &Path| start(folder.path(), dir);
     let (whole, broken) = (folder.path().join("whole"), folder.path().join("broken"));
-    assert!(start(&whole).status().expect("a run").success());
+    let go_on = || match broken.join("config.toml").exists() {
+        false => start(&broken),
+        true => {
+            let mut again = limn(folder.path());
+            again.args(["train", "--resume"]).arg(&broken);
+            again
+        }
+    };
+    ends_well(start(&whole));
     assert!(whole.join("choices.json").exists());
     let (mut kills, mut over) = (0, false);
     // Waits that no step or save divides; a run that is done before its kill is not counted.
     for wait in [970, 1430, 1210, 800, 1090] {
-        let mut run = match broken.join("config.toml").exists() {
-            false => start(&broken),
-            true => {
-                let mut again = limn();
-                again.args(["train", "--resume"]).arg(&broken);
-                again
-            }
-        };
-        let mut child = run.spawn().expect("a run");
+        let mut child = go_on().spawn().expect("a run");
         std::thread::sleep(Duration::from_millis(wait));
         if child.try_wait().expect("a child").is_none() {
             child.kill().expect("kill -9");
@@ -52,11 +58,7 @@ fn a_run_killed_three_times_ends_like_one_that_was_not() {
     assert!(kills > 0, "every run was over before it could be killed");
     println!("killed {kills} times");
     if !over {
-        let resumed = match broken.join("config.toml").exists() {
-            true => limn().args(["train", "--resume"]).arg(&broken).status(),
-            false => start(&broken).status(),
-        };
-        assert!(resumed.expect("a run").success());
+        ends_well(go_on());
     }
     let checkpoint = |dir: &Path| std::fs::read(dir.join("checkpoint.safetensors")).expect("a checkpoint");
     assert!(checkpoint(&whole) == checkpoint(&broken), "the checkpoints differ after {kills} kills");

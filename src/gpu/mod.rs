@@ -139,13 +139,19 @@ const FEATURES: [(wgpu::Features, &str); 6] = [
     (wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX, "cooperative_matrix"),
 ];
 
-fn instance() -> wgpu::Instance {
-    let mut desc = wgpu::InstanceDescriptor::new_without_display_handle();
-    desc.backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
-    desc.flags = wgpu::InstanceFlags::from_build_config().with_env();
-    // Asked for more than this share of the memory, drivers would rather slow down than refuse.
-    desc.memory_budget_thresholds.for_resource_creation = Some(95);
-    wgpu::Instance::new(desc)
+/// What all devices come from. It lives as long as the process: with the last instance its drivers' libraries are
+/// unloaded, and were a thread to let go of it last, while the process ends, their own exit handlers would be
+/// running in memory that is no longer there.
+fn instance() -> &'static wgpu::Instance {
+    static INSTANCE: OnceLock<wgpu::Instance> = OnceLock::new();
+    INSTANCE.get_or_init(|| {
+        let mut desc = wgpu::InstanceDescriptor::new_without_display_handle();
+        desc.backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
+        desc.flags = wgpu::InstanceFlags::from_build_config().with_env();
+        // Asked for more than this share of the memory, drivers would rather slow down than refuse.
+        desc.memory_budget_thresholds.for_resource_creation = Some(95);
+        wgpu::Instance::new(desc)
+    })
 }
 
 fn enumerate(instance: &wgpu::Instance) -> Vec<wgpu::Adapter> {
@@ -176,7 +182,7 @@ fn describe(index: usize, adapter: &wgpu::Adapter) -> AdapterDesc {
 
 /// Every adapter of the backends limn speaks.
 pub fn adapters() -> Vec<AdapterDesc> {
-    enumerate(&instance()).iter().enumerate().map(|(i, a)| describe(i, a)).collect()
+    enumerate(instance()).iter().enumerate().map(|(i, a)| describe(i, a)).collect()
 }
 
 /// The adapter of the most capable kind: discrete, integrated, virtual, then software.
@@ -203,8 +209,7 @@ impl Gpu {
     }
 
     fn open_as(wanted: Option<&str>, precision: Precision, coop: bool) -> Result<Gpu, GpuError> {
-        let instance = instance();
-        let adapters = enumerate(&instance);
+        let adapters = enumerate(instance());
         let descs: Vec<_> = adapters.iter().enumerate().map(|(i, a)| describe(i, a)).collect();
         let chosen = match wanted {
             Some(wanted) => choose(&descs, wanted)?,

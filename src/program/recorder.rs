@@ -4,13 +4,20 @@
 use crate::gpu::{Commands, Gpu, Ready};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread::JoinHandle;
 
 /// Where a runner's commands come from.
 pub(super) struct Recorder {
     gpu: Arc<Gpu>,
     ready: Arc<[Vec<Ready>]>,
     runs: usize,
-    ahead: Option<Receiver<Commands>>,
+    ahead: Option<Ahead>,
+}
+
+/// The thread that records, until nobody takes its commands any more.
+struct Ahead {
+    commands: Option<Receiver<Commands>>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Recorder {
@@ -30,7 +37,7 @@ impl Recorder {
         if self.runs == 2 {
             self.ahead = start(self.gpu.clone(), self.ready.clone());
         }
-        let recorded = self.ahead.as_ref().and_then(|ahead| ahead.recv().ok());
+        let recorded = self.ahead.as_ref().and_then(|ahead| ahead.commands.as_ref()?.recv().ok());
         recorded.unwrap_or_else(|| record(&self.gpu, &self.ready))
     }
 }
@@ -39,9 +46,21 @@ fn record(gpu: &Gpu, ready: &[Vec<Ready>]) -> Commands {
     gpu.record(|pass| ready.iter().flatten().for_each(|r| r.record(pass)))
 }
 
-/// A thread that records until nobody takes its commands any more; `None` where there can be none.
-fn start(gpu: Arc<Gpu>, ready: Arc<[Vec<Ready>]>) -> Option<Receiver<Commands>> {
+/// Starts the thread; `None` where there can be none.
+fn start(gpu: Arc<Gpu>, ready: Arc<[Vec<Ready>]>) -> Option<Ahead> {
     let (send, receive) = sync_channel(1);
     let work = move || while send.send(record(&gpu, &ready)).is_ok() {};
-    std::thread::Builder::new().name("recorder".into()).spawn(work).ok().map(|_| receive)
+    let thread = std::thread::Builder::new().name("recorder".into()).spawn(work).ok()?;
+    Some(Ahead { commands: Some(receive), thread: Some(thread) })
+}
+
+impl Drop for Ahead {
+    /// Waits for the thread: it holds the device, which is to be gone with the last runner.
+    fn drop(&mut self) {
+        self.commands = None;
+        if let Some(thread) = self.thread.take() {
+            // Had it panicked, its commands were recorded here.
+            let _ = thread.join();
+        }
+    }
 }
