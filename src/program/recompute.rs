@@ -65,10 +65,12 @@ impl Lowered {
 
     /// The same with the least held where most is held now, if less can be.
     fn lower_peak(&self, patience: &[bool]) -> Option<Lowered> {
-        let alive = self.alive(&self.lives());
+        let lives = self.lives();
+        let alive = self.alive(&lives);
         let (most, turn) = peak(&alive, 0..alive.len());
+        let held = Held::new(self, lives, turn);
         let ways = SEGMENTS.iter().flat_map(|n| patience.iter().map(|p| (*n, *p)));
-        let tried = ways.filter_map(|(segments, patient)| self.repeat(turn, segments, patient));
+        let tried = ways.filter_map(|(segments, patient)| self.repeat(&held, segments, patient));
         tried.min_by_key(|(_, most)| *most).filter(|(_, less)| *less < most).map(|(lowered, _)| lowered)
     }
 
@@ -142,29 +144,27 @@ impl Lowered {
         updates
     }
 
-    /// Divides what is held at `turn` into `segments` and repeats all but the last; gives the most
-    /// that is then alive from the first value dropped to its last use. `None` where nothing is
-    /// there to repeat. A segment comes back where some of it is wanted first; a `patient` one
-    /// rather keeps what is wanted soon, where that spares the rest from coming back for it.
-    fn repeat(&self, turn: usize, segments: usize, patient: bool) -> Option<(Lowered, usize)> {
-        let (lives, updates) = (self.lives(), self.updates());
-        let waits =
-            |life: &&Life| life.made < turn && life.last() >= turn && self.repeatable(life.made, turn, &updates);
-        let cuts = cuts(&lives, &lives.values().filter(waits).collect::<Vec<_>>(), turn, segments);
+    /// Divides what is held into `segments` and repeats all but the last; gives the most that is
+    /// then alive from the first value dropped to its last use. `None` where nothing is there to
+    /// repeat. A segment comes back where some of it is wanted first; a `patient` one rather keeps
+    /// what is wanted soon, where that spares the rest from coming back for it.
+    fn repeat(&self, held: &Held, segments: usize, patient: bool) -> Option<(Lowered, usize)> {
+        let Held { turn, lives, updates, waiting, .. } = held;
+        let (turn, cuts) = (*turn, held.cuts(segments));
         // What later segments start from.
         let mut kept: HashSet<ValueId> = HashSet::new();
         let mut chosen = Vec::new();
         for range in cuts.windows(2).rev().skip(1).map(|c| c[0]..c[1]) {
-            let waiting = lives.iter().filter(|(id, l)| range.contains(&l.made) && waits(l) && !kept.contains(id));
+            let waiting = waiting.iter().filter(|id| range.contains(&lives[id].made) && !kept.contains(id));
             let late = |life: &Life| life.reads.iter().copied().find(|r| *r >= turn);
-            let dropped: Vec<(ValueId, usize)> = waiting.filter_map(|(id, life)| Some((*id, late(life)?))).collect();
+            let dropped: Vec<(ValueId, usize)> = waiting.filter_map(|id| Some((*id, late(&lives[id])?))).collect();
             let from = |at: usize| dropped.iter().filter(move |(_, late)| *late >= at);
             let spared = |at: usize| (at - turn) * from(at).map(|(id, _)| lives[id].len).sum::<usize>();
             let worth = |at: usize| if patient { spared(at) } else { 0 };
             let Some(at) = dropped.iter().map(|(_, late)| *late).max_by_key(|at| (worth(*at), Reverse(*at))) else {
                 continue;
             };
-            let same = |id: &ValueId| self.repeatable(lives[id].made, at, &updates);
+            let same = |id: &ValueId| self.repeatable(lives[id].made, at, updates);
             let dropped: HashSet<ValueId> = from(at).map(|(id, _)| *id).filter(same).collect();
             let mut again = BTreeSet::new();
             let mut wanted: Vec<ValueId> = dropped.iter().copied().collect();
@@ -175,7 +175,7 @@ impl Lowered {
                 for read in self.nodes[life.made].reads.iter().flatten().map(|r| self.source.root(*r)) {
                     match lives.get(&read) {
                         Some(life) if kept.contains(&read) || !range.contains(&life.made) => _ = kept.insert(read),
-                        Some(life) if !self.repeatable(life.made, at, &updates) => _ = kept.insert(read),
+                        Some(life) if !self.repeatable(life.made, at, updates) => _ = kept.insert(read),
                         Some(_) => wanted.push(read),
                         None => {}
                     }
@@ -244,6 +244,63 @@ impl Lowered {
     }
 }
 
+/// What is held where most is.
+struct Held {
+    /// The node at which most is held.
+    turn: usize,
+    lives: BTreeMap<ValueId, Life>,
+    updates: HashMap<usize, Vec<usize>>,
+    /// What is made before the turn, wanted after it, and could be made again there.
+    waiting: Vec<ValueId>,
+    /// For every node before the turn: how much of what waits is made before it, and how much goes from before it to
+    /// others before the turn.
+    sizes: Vec<(usize, usize)>,
+}
+
+impl Held {
+    fn new(lowered: &Lowered, lives: BTreeMap<ValueId, Life>, turn: usize) -> Held {
+        let updates = lowered.updates();
+        let waits =
+            |life: &Life| life.made < turn && life.last() >= turn && lowered.repeatable(life.made, turn, &updates);
+        let (mut made, mut begin, mut end) = (vec![0; turn + 1], vec![0; turn + 1], vec![0; turn + 1]);
+        let mut waiting = Vec::new();
+        for (id, life) in lives.iter().filter(|(_, life)| life.made < turn) {
+            if waits(life) {
+                waiting.push(*id);
+                made[life.made + 1] += life.len;
+            }
+            if let Some(last) = life.reads.iter().rfind(|r| **r < turn) {
+                begin[life.made + 1] += life.len;
+                end[last + 1] += life.len;
+            }
+        }
+        let (mut before, mut crossing) = (0, 0);
+        let size = |cut: usize| {
+            before += made[cut];
+            crossing = crossing + begin[cut] - end[cut];
+            (before, crossing)
+        };
+        let sizes = (0..turn).map(size).collect();
+        Held { turn, lives, updates, waiting, sizes }
+    }
+
+    /// Where segments begin and end, so that each makes about as much of what waits, and little goes
+    /// from one to the next.
+    fn cuts(&self, segments: usize) -> Vec<usize> {
+        let total: usize = self.waiting.iter().map(|id| self.lives[id].len).sum();
+        let mut cuts = vec![0];
+        for k in 1..segments {
+            // Within half a segment of where it should be.
+            let (wanted, slack) = (total * k / segments, total / segments / 2);
+            let near = cuts[cuts.len() - 1] + 1..self.turn;
+            let near = near.filter(|cut| self.sizes[*cut].0.abs_diff(wanted) <= slack);
+            cuts.extend(near.min_by_key(|cut| (self.sizes[*cut].1, self.sizes[*cut].0.abs_diff(wanted))));
+        }
+        cuts.push(self.turn);
+        cuts
+    }
+}
+
 /// A part of what comes before the turn.
 struct Segment {
     /// The node before which it is repeated.
@@ -257,25 +314,4 @@ struct Segment {
 /// The first of the largest of `alive` in `range`, and where it is.
 fn peak(alive: &[usize], range: Range<usize>) -> (usize, usize) {
     range.map(|at| (alive[at], at)).max_by_key(|(alive, at)| (*alive, Reverse(*at))).unwrap_or_default()
-}
-
-/// Where segments begin and end, so that each makes about as much of what waits, and little goes
-/// from one to the next.
-fn cuts(lives: &BTreeMap<ValueId, Life>, waiting: &[&Life], turn: usize, segments: usize) -> Vec<usize> {
-    let total: usize = waiting.iter().map(|l| l.len).sum();
-    let before = |cut: usize| waiting.iter().filter(|l| l.made < cut).map(|l| l.len).sum::<usize>();
-    let crossing = |cut: usize| {
-        let crosses = |l: &&Life| l.made < cut && l.reads.iter().any(|r| (cut..turn).contains(r));
-        lives.values().filter(crosses).map(|l| l.len).sum::<usize>()
-    };
-    let sizes: Vec<(usize, usize)> = (0..turn).map(|cut| (before(cut), crossing(cut))).collect();
-    let mut cuts = vec![0];
-    for k in 1..segments {
-        // Within half a segment of where it should be.
-        let (wanted, slack) = (total * k / segments, total / segments / 2);
-        let near = (cuts[cuts.len() - 1] + 1..turn).filter(|cut| sizes[*cut].0.abs_diff(wanted) <= slack);
-        cuts.extend(near.min_by_key(|cut| (sizes[*cut].1, sizes[*cut].0.abs_diff(wanted))));
-    }
-    cuts.push(turn);
-    cuts
 }
