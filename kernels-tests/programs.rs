@@ -2,6 +2,8 @@
 
 use crate::support::{Rig, Tensors, assert_same_bits, gpu, graph, normals, planned};
 use limn::graph::GraphError;
+use limn::kernels::Caps;
+use limn::ops::{Adam, Average, RmsProp, Sgd};
 use limn::program::{Device, DeviceError, Options, Pending, Purpose, Runner, Source, Store};
 use std::collections::VecDeque;
 
@@ -161,6 +163,47 @@ fn programs_share_states_by_name() {
         assert_eq!(rig.store.names().collect::<Vec<_>>(), ["s"]);
         assert_eq!(rig.store.read("s").expect("s")[..67].iter().sum::<f32>(), 6.0);
     }
+}
+
+#[test]
+fn states_larger_than_a_binding_are_updated_in_pieces() {
+    const LEN: usize = 1000;
+    let g = graph();
+    let state = |name: &str| g.state(name, LEN, 0, &[LEN]);
+    let gradient = g.input("g", &[LEN]);
+    let average = Average { state: state("average"), rate: 0.25 };
+    let adam = Adam { lr: 0.1, decay: 1.0, beta1: 0.5, beta2: 0.75, eps: 0.01 };
+    g.adam(&adam, &gradient, &g.clock(), &state("p"), [&state("m"), &state("v")], Some(&average));
+    let rmsprop = RmsProp { lr: 0.1, decay: 1.0, alpha: 0.75, eps: 0.01, momentum: 0.5, centered: true };
+    let buffers = ["a", "b", "c"].map(state);
+    g.rmsprop(&rmsprop, &gradient, &g.clock(), &state("q"), buffers.each_ref(), None);
+    g.sgd(&Sgd::new(0.1, 1.0, 0.9, 0.0), &gradient, &g.clock(), &state("r"), &state("velocity"), None);
+    g.clip(&state("r"), 0.5);
+    g.ema(&gradient, &state("mean"), 0.5, 1.0);
+    g.assign(&gradient, &state("last"));
+    let source = g.finish().expect("a graph");
+    let caps = gpu().caps().expect("a GPU's");
+    let run = |caps: Caps| {
+        let program = planned(&source, &Options::new(Some(caps)));
+        let launches = program.launches.len();
+        let mut store = Store::new(gpu());
+        for (k, name) in
+            ["average", "p", "m", "v", "q", "a", "b", "c", "r", "velocity", "mean", "last"].iter().enumerate()
+        {
+            let values: Vec<f32> = normals(10 + k as u32, LEN).iter().map(|v| v.abs() + 1.0).collect();
+            store.write(name, &values).expect("a state");
+        }
+        let mut runner = Runner::new(program, &mut store).expect("a runner");
+        runner.write("g", &normals(1, LEN)).expect("a gradient");
+        runner.run().expect("a run");
+        let read = |name: &str| (name.to_string(), store.read(name).expect("a state"));
+        (launches, store.names().map(read).collect::<Tensors>())
+    };
+    let (whole, want) = run(caps);
+    // 320 elements each, and 40.
+    let (pieces, got) = run(Caps { max_binding_bytes: 4 * 330, ..caps });
+    assert_eq!((whole, pieces), (6, 24));
+    assert_same_bits(&got, &want, "in pieces");
 }
 
 #[test]

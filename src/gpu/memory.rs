@@ -38,9 +38,10 @@ pub struct Commands(pub(super) wgpu::CommandBuffer);
 pub struct Submission(wgpu::SubmissionIndex);
 
 impl Gpu {
-    /// Bytes of the largest storage buffer there may be.
+    /// Bytes of the largest storage buffer there may be. A launch takes no more of it than
+    /// [`Caps::max_binding_bytes`](crate::kernels::Caps::max_binding_bytes).
     pub fn largest_buffer(&self) -> u64 {
-        self.caps.max_binding_bytes.min(self.limits.max_buffer_size)
+        self.limits.max_buffer_size
     }
 
     /// A zeroed storage buffer of `words` 32-bit words; `what` names it in errors.

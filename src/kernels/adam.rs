@@ -127,6 +127,10 @@ impl Kernel for Adam {
         bounds
     }
 
+    fn part(&self, len: u32) -> Option<Arc<dyn Kernel>> {
+        Some(Arc::new(Adam { len, ..*self }))
+    }
+
     fn flops(&self) -> u64 {
         12 * u64::from(self.len) + average::flops(self.average_rate, self.len)
     }

@@ -46,6 +46,10 @@ impl Kernel for Clip {
         exact(twin)
     }
 
+    fn part(&self, len: u32) -> Option<Arc<dyn Kernel>> {
+        Some(Arc::new(Clip { len, ..*self }))
+    }
+
     fn flops(&self) -> u64 {
         2 * u64::from(self.len)
     }

@@ -44,6 +44,10 @@ impl Kernel for Copy {
         exact(twin)
     }
 
+    fn part(&self, len: u32) -> Option<Arc<dyn Kernel>> {
+        Some(Arc::new(Copy { len }))
+    }
+
     fn flops(&self) -> u64 {
         0
     }

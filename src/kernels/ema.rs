@@ -55,6 +55,10 @@ impl Kernel for Ema {
         vec![std::iter::zip(reads[0], old[0]).map(bound).collect()]
     }
 
+    fn part(&self, len: u32) -> Option<Arc<dyn Kernel>> {
+        Some(Arc::new(Ema { len, ..*self }))
+    }
+
     fn flops(&self) -> u64 {
         4 * u64::from(self.len)
     }

@@ -334,6 +334,13 @@ pub trait Kernel: Debug + Send + Sync {
         None
     }
 
+    /// The same on `len` elements of each long operand, if it does the same to every element: a device whose
+    /// bindings do not take the whole of it can then do it piece by piece. Its recipes have no scratch.
+    fn part(&self, len: u32) -> Option<Arc<dyn Kernel>> {
+        let _ = len;
+        None
+    }
+
     /// What the kernel does at one position of an image, if it works on each alone or reads others at
     /// fixed distances; images can then be drawn pixel by pixel without computing anything twice.
     fn at_pixel(&self) -> Option<pixel_code::AtPixel<'_>> {

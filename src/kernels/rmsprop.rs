@@ -122,6 +122,10 @@ impl Kernel for RmsProp {
         bounds
     }
 
+    fn part(&self, len: u32) -> Option<Arc<dyn Kernel>> {
+        Some(Arc::new(RmsProp { len, ..*self }))
+    }
+
     fn flops(&self) -> u64 {
         (10 + 5 * u64::from(self.centered)) * u64::from(self.len) + average::flops(self.average_rate, self.len)
     }

@@ -94,6 +94,10 @@ impl Kernel for Sgd {
         vec![p, buf, average]
     }
 
+    fn part(&self, len: u32) -> Option<Arc<dyn Kernel>> {
+        Some(Arc::new(Sgd { len, ..*self }))
+    }
+
     fn flops(&self) -> u64 {
         6 * u64::from(self.len) + average::flops(self.average_rate, self.len)
     }

@@ -1,6 +1,6 @@
 //! Capacity: whether a program fits a device, found out before anything is made.
 
-use super::{Device, Program};
+use super::{Device, Launch, Program};
 use sysinfo::{MemoryRefreshKind, System};
 
 /// The part of the machine's free memory that a program may take.
@@ -15,6 +15,8 @@ const COPIES: u64 = 8;
 pub struct Capacity {
     /// The largest buffer.
     pub buffer: u64,
+    /// The most of a buffer that one launch takes.
+    pub binding: u64,
     /// All buffers of a program together. GPUs with memory of their own do not tell.
     pub total: Option<u64>,
 }
@@ -26,6 +28,14 @@ pub enum Exceeded {
     #[error("it needs a buffer of {}, and the device takes at most {}", size(*.needs), size(*.has))]
     Buffer {
         /// The buffer's size.
+        needs: u64,
+        /// The largest there may be.
+        has: u64,
+    },
+    /// What one of its launches takes of a buffer.
+    #[error("it needs a tensor of {}, and the device takes at most {}", size(*.needs), size(*.has))]
+    Binding {
+        /// The tensor's size.
         needs: u64,
         /// The largest there may be.
         has: u64,
@@ -52,10 +62,11 @@ impl Capacity {
     /// What is known of a device before anything is made on it.
     pub fn of(device: &Device) -> Capacity {
         match device.gpu() {
-            None => Capacity { buffer: isize::MAX as u64, total: Some(free()) },
+            None => Capacity { buffer: isize::MAX as u64, binding: u64::MAX, total: Some(free()) },
             Some(gpu) => {
                 let shares = matches!(gpu.desc().kind, "cpu" | "integrated");
-                Capacity { buffer: gpu.largest_buffer(), total: shares.then(free) }
+                let binding = gpu.caps().max_binding_bytes;
+                Capacity { buffer: gpu.largest_buffer(), binding, total: shares.then(free) }
             }
         }
     }
@@ -66,6 +77,10 @@ impl Capacity {
         let largest = program.buffers.iter().map(|b| bytes(b.len)).max().unwrap_or(0);
         if largest > self.buffer {
             return Err(Exceeded::Buffer { needs: largest, has: self.buffer });
+        }
+        let bound = program.launches.iter().flat_map(Launch::views).map(|view| bytes(view.len)).max().unwrap_or(0);
+        if bound > self.binding {
+            return Err(Exceeded::Binding { needs: bound, has: self.binding });
         }
         let inputs: u64 = program.inputs.iter().map(|(_, view)| bytes(view.len)).sum();
         let needs = program.totals().memory + COPIES * inputs;
@@ -110,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_program_fits_up_to_the_last_byte() {
-        let capacity = Capacity { buffer: 400, total: Some(640) };
+        let capacity = Capacity { buffer: 400, binding: 400, total: Some(640) };
         assert_eq!(capacity.check(&program(&[100, 60])), Ok(()));
         assert_eq!(capacity.check(&program(&[104])), Err(Exceeded::Buffer { needs: 416, has: 400 }));
         assert_eq!(capacity.check(&program(&[100, 61])), Err(Exceeded::Total { needs: 644, has: 640 }));

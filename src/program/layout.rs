@@ -7,7 +7,7 @@
 use super::plan::{accesses, copy};
 use super::share::share;
 use super::{Body, Buffer, Launch, Node, Options, Place, PlanError, Program, Purpose, Source, Value, ValueId, View};
-use crate::kernels::Access;
+use crate::kernels::{Access, Kernel};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -35,7 +35,6 @@ pub(super) fn place(source: &Source, nodes: Vec<Node>, options: &Options) -> Res
     let mut launches = Vec::new();
     for node in &nodes {
         let Body::Kernel(kernel) = &node.body else { continue };
-        let recipe = options.recipe(kernel.as_ref())?;
         let reads: Vec<Option<View>> = node.reads.iter().map(|r| r.map(|r| layout.view(r))).collect();
         let mut writes = Vec::new();
         for write in &node.writes {
@@ -48,6 +47,14 @@ pub(super) fn place(source: &Source, nodes: Vec<Node>, options: &Options) -> Res
             }
             writes.push(layout.view(*write));
         }
+        if let Some(pieces) = pieces(kernel.as_ref(), &reads, &writes, options) {
+            for (kernel, reads, writes) in pieces {
+                let recipe = options.recipe(kernel.as_ref())?;
+                launches.push(Launch { kernel, recipe, reads, writes, scratch: Vec::new(), scope: node.scope.clone() });
+            }
+            continue;
+        }
+        let recipe = options.recipe(kernel.as_ref())?;
         let mut scratch = Vec::new();
         for &len in recipe.iter().flat_map(|r| &r.scratch) {
             unshared += len;
@@ -66,6 +73,30 @@ pub(super) fn place(source: &Source, nodes: Vec<Node>, options: &Options) -> Res
         share(&mut program);
     }
     Ok(program)
+}
+
+/// A kernel with what it reads and writes.
+type Piece = (Arc<dyn Kernel>, Vec<Option<View>>, Vec<View>);
+
+/// A launch on operands that the device cannot bind whole, piece by piece; `None` where it can, or where the kernel has
+/// no parts.
+fn pieces(kernel: &dyn Kernel, reads: &[Option<View>], writes: &[View], options: &Options) -> Option<Vec<Piece>> {
+    let whole = writes.iter().map(|view| view.len).max()?;
+    // Bindings start at multiples of 64 words.
+    let most = (options.caps?.max_binding_bytes / 4) as usize / 64 * 64;
+    if whole <= most {
+        return None;
+    }
+    let piece = |start: usize| {
+        let len = most.min(whole - start);
+        let part = |view: &View| match view.len == whole {
+            true => View { offset: view.offset + start, len, ..*view },
+            false => *view,
+        };
+        let reads = reads.iter().map(|read| read.as_ref().map(part)).collect();
+        Some((kernel.part(len as u32)?, reads, writes.iter().map(part).collect()))
+    };
+    (0..whole).step_by(most).map(piece).collect()
 }
 
 impl Layout {

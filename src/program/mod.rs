@@ -181,6 +181,13 @@ pub struct Launch {
     pub scope: Arc<str>,
 }
 
+impl Launch {
+    /// All it binds.
+    fn views(&self) -> impl Iterator<Item = &View> {
+        self.reads.iter().flatten().chain(&self.writes).chain(&self.scratch)
+    }
+}
+
 /// A planned program.
 #[derive(Clone, Debug, Default)]
 pub struct Program {

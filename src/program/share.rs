@@ -82,7 +82,7 @@ fn lives(program: &Program) -> Vec<Life> {
         lives[view.buffer].get_or_insert(Life { buffer: view.buffer, len, first: at, last: at }).last = at;
     };
     for (at, launch) in program.launches.iter().enumerate() {
-        let operands = launch.reads.iter().flatten().chain(&launch.writes).chain(&launch.scratch);
+        let operands = launch.views();
         operands.for_each(|view| touch(view, at));
     }
     program.outputs.iter().for_each(|(_, view)| touch(view, program.launches.len()));

@@ -131,7 +131,7 @@ mod tests {
             let step = Step { model: model.as_ref(), optim: &config.optimizer(), seed: 0, recompute, choices: None };
             let takes = |batch: usize| {
                 let program = step.program(batch, None).unwrap();
-                let capacity = Capacity { buffer: u64::MAX, total: Some(0) };
+                let capacity = Capacity { buffer: u64::MAX, binding: u64::MAX, total: Some(0) };
                 match capacity.check(&program) {
                     Err(Exceeded::Total { needs, .. }) => needs,
                     other => panic!("{other:?}"),

@@ -56,7 +56,7 @@ impl SessionError {
             SessionError::Device(DeviceError::Exceeded(error)) => {
                 let total = match error {
                     Exceeded::Total { has, .. } | Exceeded::Refused { has, .. } => Some(*has),
-                    Exceeded::Buffer { .. } => known.total,
+                    Exceeded::Buffer { .. } | Exceeded::Binding { .. } => known.total,
                 };
                 Some((error.to_string(), Capacity { total, ..known }))
             }
