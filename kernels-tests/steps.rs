@@ -129,13 +129,14 @@ fn apart(config: Config, seed: u64) -> (f64, f64) {
         // A third step of the critic is like the second.
         config.set("model.discriminator_steps=2").expect("a setting");
     }
-    if name == "biggan" {
-        // In its full width the twins would take minutes.
-        config.set_all(&["model.width=24", "model.widest=32"]).expect("settings");
-    }
-    if name == "pixelcnn++" {
-        config.set_all(&["model.filters=8", "model.blocks=2"]).expect("settings");
-    }
+    // In their full size the twins would take minutes.
+    let smaller: &[&str] = match name.as_str() {
+        "biggan" => &["model.width=24", "model.widest=32"],
+        "pixelcnn-cifar" => &["model.blocks=2"],
+        "pixelcnn++" => &["model.filters=8", "model.blocks=2"],
+        _ => &[],
+    };
+    config.set_all(smaller).expect("settings");
     config.train.seed = seed;
     let batch = if name == "dcgan" { 2 } else { 3 };
     let (on_gpu, losses) = train(&config, gpu(), batch, 1);

@@ -37,7 +37,16 @@ fn program(session: &Session) -> Result<(Result<PixelProgram, NotPerPixel>, u32)
     let graph = session.graph(Domain::Sample, 0, CLOCK).per_pixel();
     let one = Batch::given(&graph, session.model.as_ref(), 1);
     let logits = model.outputs_by_pixel(&one);
-    Ok((PixelProgram::new(&graph.finish()?, one.images.id(), logits.id(), model.head()), graph.next_stream()))
+    let program = PixelProgram::new(&graph.finish()?, one.images.id(), logits.id(), model.head());
+    let most = session.store.device().caps().map_or(u64::MAX, |caps| caps.max_binding_bytes);
+    let fits = |program: PixelProgram| match 16 * u64::from(program.code.weights) <= most {
+        true => Ok(program),
+        false => Err(NotPerPixel {
+            node: "the network".into(),
+            why: "has more weights than this device binds at once; the built-in device takes them (--device cpu)",
+        }),
+    };
+    Ok((program.and_then(fits), graph.next_stream()))
 }
 
 impl Cached {
