@@ -119,6 +119,7 @@ fn pixelcnn_pp_follows_pytorch() {
     let sizes = keys.map(|key| format!("model.{key}={}", fixture[key]));
     let mut config = small(&["model.channels=1", "model.height=28", "model.width=28", "train.ema=0"]);
     config.set_all(&sizes).expect("settings");
+    config.set("optim.lr=0.001").expect("a setting");
     follows(&config, &fixture, fixture["batch"].as_u64().expect("a number") as usize, 5e-6);
 }
 

@@ -4,11 +4,9 @@
 //! (Miyato & Koyama 2018); attention at one side; weights of both divided by their spectral norm.
 
 use super::adversarial::{self, Game, Players};
-use super::{Batch, Family, LatentModel, Metric, Model, few_classes, positive};
+use super::{Batch, LatentModel, Model, few_classes, positive};
 use crate::graph::{Graph, Var};
-use crate::nn::{
-    Attention, ConditionalBatchNorm, Mode, Network, NetworkBuilder, Numbering, Optimizer, Sequence, Sequential,
-};
+use crate::nn::{Attention, ConditionalBatchNorm, Mode, Network, NetworkBuilder, Numbering, Sequence, Sequential};
 use crate::ops::ConvSpec;
 use serde::{Deserialize, Serialize};
 
@@ -315,9 +313,7 @@ impl BigGan {
 }
 
 impl Model for BigGan {
-    fn networks(&self) -> Vec<&Network> {
-        self.sides().into()
-    }
+    adversarial::play!();
 
     fn geometry(&self) -> [usize; 3] {
         [self.config.channels, self.config.image, self.config.image]
@@ -325,26 +321,6 @@ impl Model for BigGan {
 
     fn classes(&self) -> usize {
         self.config.classes
-    }
-
-    fn losses(&self) -> &'static [&'static str] {
-        adversarial::losses(self.game())
-    }
-
-    fn batches_per_step(&self) -> usize {
-        self.game().discriminator_steps
-    }
-
-    fn step(&self, batch: &Batch, optim: &Optimizer) -> Vec<Var> {
-        adversarial::step(self, batch, optim)
-    }
-
-    fn evaluate(&self, batch: &Batch) -> Vec<Metric> {
-        adversarial::evaluate(self, batch)
-    }
-
-    fn family(&self) -> Family<'_> {
-        Family::Latent(self)
     }
 }
 

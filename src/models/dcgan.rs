@@ -3,10 +3,10 @@
 //! them: Mirza & Osindero, "Conditional Generative Adversarial Nets" (2014).
 
 use super::adversarial::{self, Game, Penalty, Players};
-use super::{Batch, Family, LatentModel, Metric, Model, few_classes, positive};
+use super::{Batch, LatentModel, Model, few_classes, positive};
 use crate::data::Medium;
 use crate::graph::{Graph, Var};
-use crate::nn::{Mode, Network, NetworkBuilder, Numbering, Optimizer, Sequence, Sequential};
+use crate::nn::{Mode, Network, NetworkBuilder, Numbering, Sequence, Sequential};
 use crate::ops::ConvSpec;
 use serde::{Deserialize, Serialize};
 
@@ -210,9 +210,7 @@ impl Players for Dcgan {
 }
 
 impl Model for Dcgan {
-    fn networks(&self) -> Vec<&Network> {
-        self.sides().into()
-    }
+    adversarial::play!();
 
     fn geometry(&self) -> [usize; 3] {
         [self.config.channels, self.config.frames * self.config.image, self.config.image]
@@ -229,32 +227,12 @@ impl Model for Dcgan {
         self.config.classes
     }
 
-    fn losses(&self) -> &'static [&'static str] {
-        adversarial::losses(self.game())
-    }
-
-    fn batches_per_step(&self) -> usize {
-        self.game().discriminator_steps
-    }
-
-    fn step(&self, batch: &Batch, optim: &Optimizer) -> Vec<Var> {
-        adversarial::step(self, batch, optim)
-    }
-
-    fn evaluate(&self, batch: &Batch) -> Vec<Metric> {
-        adversarial::evaluate(self, batch)
-    }
-
     fn discriminator_activations(&self, images: &Var) -> Vec<Var> {
         // One that is told the class cannot be asked for it.
         match self.config.classes {
             0 => self.discriminator.activations(&self.prepare(images, Mode::Eval), Mode::Eval),
             _ => Vec::new(),
         }
-    }
-
-    fn family(&self) -> Family<'_> {
-        Family::Latent(self)
     }
 }
 

@@ -2,9 +2,9 @@
 //! 2014), with the fully connected networks the paper has for MNIST.
 
 use super::adversarial::{self, Game, Players};
-use super::{Batch, Family, LatentModel, Metric, Model, Prior, positive};
+use super::{Batch, LatentModel, Model, Prior, positive};
 use crate::graph::{Graph, Var};
-use crate::nn::{Mode, Network, NetworkBuilder, Numbering, Optimizer, Sequential};
+use crate::nn::{Mode, Network, NetworkBuilder, Numbering, Sequential};
 use serde::{Deserialize, Serialize};
 
 /// Sizes of a [`Gan`].
@@ -116,32 +116,10 @@ impl Players for Gan {
 }
 
 impl Model for Gan {
-    fn networks(&self) -> Vec<&Network> {
-        self.sides().into()
-    }
+    adversarial::play!();
 
     fn geometry(&self) -> [usize; 3] {
         [self.config.channels, self.config.image, self.config.image]
-    }
-
-    fn losses(&self) -> &'static [&'static str] {
-        adversarial::losses(self.game())
-    }
-
-    fn batches_per_step(&self) -> usize {
-        self.game().discriminator_steps
-    }
-
-    fn step(&self, batch: &Batch, optim: &Optimizer) -> Vec<Var> {
-        adversarial::step(self, batch, optim)
-    }
-
-    fn evaluate(&self, batch: &Batch) -> Vec<Metric> {
-        adversarial::evaluate(self, batch)
-    }
-
-    fn family(&self) -> Family<'_> {
-        Family::Latent(self)
     }
 }
 

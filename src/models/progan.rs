@@ -3,9 +3,9 @@
 //! layers for twice the side time and again, each faded in.
 
 use super::adversarial::{self, Game, Players};
-use super::{Batch, Family, LatentModel, Metric, Model, Stage, positive};
+use super::{Batch, LatentModel, Model, Stage, positive};
 use crate::graph::{Graph, Var};
-use crate::nn::{Mode, Network, NetworkBuilder, Numbering, Optimizer, Sequence, Sequential};
+use crate::nn::{Mode, Network, NetworkBuilder, Numbering, Sequence, Sequential};
 use crate::ops::ConvSpec;
 use serde::{Deserialize, Serialize};
 use std::f32::consts::SQRT_2;
@@ -254,38 +254,16 @@ impl Players for Progan {
 }
 
 impl Model for Progan {
-    fn networks(&self) -> Vec<&Network> {
-        self.sides().into()
-    }
+    adversarial::play!();
 
     fn geometry(&self) -> [usize; 3] {
         [self.config.channels, self.config.image, self.config.image]
-    }
-
-    fn losses(&self) -> &'static [&'static str] {
-        adversarial::losses(self.game())
-    }
-
-    fn batches_per_step(&self) -> usize {
-        self.game().discriminator_steps
     }
 
     fn stage(&self) -> Option<Stage> {
         let side = ProganConfig::side(self.growth.level);
         let how = if self.growth.fade.is_some() { ", fading in" } else { "" };
         Some(Stage { name: format!("{side}x{side}{how}"), end: self.growth.end })
-    }
-
-    fn step(&self, batch: &Batch, optim: &Optimizer) -> Vec<Var> {
-        adversarial::step(self, batch, optim)
-    }
-
-    fn evaluate(&self, batch: &Batch) -> Vec<Metric> {
-        adversarial::evaluate(self, batch)
-    }
-
-    fn family(&self) -> Family<'_> {
-        Family::Latent(self)
     }
 }
 

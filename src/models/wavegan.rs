@@ -3,10 +3,10 @@
 //! Phase shuffle (§3.3), an option in the paper, is left out.
 
 use super::adversarial::{self, Game, Players};
-use super::{Batch, Family, LatentModel, Metric, Model, positive};
+use super::{Batch, LatentModel, Model, positive};
 use crate::data::Medium;
 use crate::graph::Var;
-use crate::nn::{Mode, Network, NetworkBuilder, Numbering, Optimizer, Sequential};
+use crate::nn::{Mode, Network, NetworkBuilder, Numbering, Sequential};
 use crate::ops::ConvSpec;
 use serde::{Deserialize, Serialize};
 
@@ -110,9 +110,7 @@ impl Players for WaveGan {
 }
 
 impl Model for WaveGan {
-    fn networks(&self) -> Vec<&Network> {
-        self.sides().into()
-    }
+    adversarial::play!();
 
     fn geometry(&self) -> [usize; 3] {
         [1, 1, self.config.length]
@@ -120,26 +118,6 @@ impl Model for WaveGan {
 
     fn medium(&self) -> Medium {
         Medium::Sounds { rate: self.config.rate }
-    }
-
-    fn losses(&self) -> &'static [&'static str] {
-        adversarial::losses(self.game())
-    }
-
-    fn batches_per_step(&self) -> usize {
-        self.game().discriminator_steps
-    }
-
-    fn step(&self, batch: &Batch, optim: &Optimizer) -> Vec<Var> {
-        adversarial::step(self, batch, optim)
-    }
-
-    fn evaluate(&self, batch: &Batch) -> Vec<Metric> {
-        adversarial::evaluate(self, batch)
-    }
-
-    fn family(&self) -> Family<'_> {
-        Family::Latent(self)
     }
 }
 

@@ -111,6 +111,36 @@ pub(super) trait Players: LatentModel {
     }
 }
 
+/// What the [`Model`](super::Model) of two [`Players`] has from the game they play, for its `impl`.
+macro_rules! play {
+    () => {
+        fn networks(&self) -> Vec<&$crate::nn::Network> {
+            self.sides().into()
+        }
+
+        fn losses(&self) -> &'static [&'static str] {
+            $crate::models::adversarial::losses(self.game())
+        }
+
+        fn batches_per_step(&self) -> usize {
+            self.game().discriminator_steps
+        }
+
+        fn step(&self, batch: &$crate::models::Batch, optim: &$crate::nn::Optimizer) -> Vec<$crate::graph::Var> {
+            $crate::models::adversarial::step(self, batch, optim)
+        }
+
+        fn evaluate(&self, batch: &$crate::models::Batch) -> Vec<$crate::models::Metric> {
+            $crate::models::adversarial::evaluate(self, batch)
+        }
+
+        fn family(&self) -> $crate::models::Family<'_> {
+            $crate::models::Family::Latent(self)
+        }
+    };
+}
+pub(super) use play;
+
 /// Names of what [`step`] returns.
 pub(super) fn losses(game: &Game) -> &'static [&'static str] {
     match game.penalty {
