@@ -71,7 +71,8 @@ const IMAGES: u32 = 10;
 /// The grey that stands for hidden pixels.
 const HIDDEN: f32 = 0.35;
 
-/// The images to complete [n,c,h,w], made binary where the model knows them so, and their labels if it has classes.
+/// The images to complete [n,c,h,w], made binary or rounded to levels where the model knows them so, and their labels
+/// if it has classes.
 fn originals(args: &CompleteArgs, run: &RunDir, model: &dyn Model) -> Result<(Vec<f32>, Vec<u8>), Error> {
     let [c, h, w] = model.geometry();
     let (grey, mut labels) = if args.images == "test" {
@@ -89,10 +90,11 @@ fn originals(args: &CompleteArgs, run: &RunDir, model: &dyn Model) -> Result<(Ve
     if model.classes() == 0 || args.class.is_some() {
         labels = sample::labels(model, grey.len() / (c * h * w), args.class)?;
     }
-    Ok(match model.binarisation() {
-        Binarisation::None => (grey, labels),
-        _ => (grey.iter().map(|v| f32::from(u8::from(*v >= 0.5))).collect(), labels),
-    })
+    let last = match model.binarisation() {
+        Binarisation::None => model.levels() - 1,
+        Binarisation::Dynamic | Binarisation::Static => 1,
+    } as f32;
+    Ok((grey.iter().map(|v| (v * last).round() / last).collect(), labels))
 }
 
 /// What is known of an image [c,h,w], from a region's name or a picture of the model's size.

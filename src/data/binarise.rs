@@ -39,6 +39,18 @@ impl Dataset {
         draw(&mut self.test, b"limn test ");
         self
     }
+
+    /// The set with every pixel the nearest of `levels` (2 to 256) that are as far from each other, black and white
+    /// among them.
+    pub fn in_levels(mut self, levels: usize) -> Dataset {
+        let last = levels.clamp(2, 256) - 1;
+        let nearest = |pixel: usize| (pixel * last + 127) / 255;
+        let bytes: Vec<u8> = (0..256).map(|pixel| ((nearest(pixel) * 255 + last / 2) / last) as u8).collect();
+        for split in [&mut self.train, &mut self.test] {
+            split.images.par_iter_mut().for_each(|pixel| *pixel = bytes[usize::from(*pixel)]);
+        }
+        self
+    }
 }
 
 /// ChaCha8 keyed by (image, split) draws pixel i by its word i.
@@ -84,6 +96,24 @@ mod tests {
         let mean = once.train.images.iter().map(|b| f64::from(*b)).sum::<f64>() / (255.0 * 64.0 * 256.0);
         assert!((mean - 0.5).abs() < 0.015, "{mean}");
         assert_eq!(once.clone().binarised().train.images, once.train.images, "binary images stay as they are");
+    }
+
+    #[test]
+    fn pixels_become_the_nearest_level() {
+        assert_eq!(set().in_levels(256).test.images, set().test.images);
+        let four = set().in_levels(4).train.images;
+        assert_eq!([0, 42, 43, 127, 128, 212, 213, 255].map(|i| four[i]), [0, 0, 85, 85, 170, 170, 255, 255]);
+        for levels in 2..=256 {
+            let once = set().in_levels(levels);
+            let mut found = once.train.images[..256].to_vec();
+            found.dedup();
+            assert_eq!(found.len(), levels);
+            assert_eq!(
+                once.clone().in_levels(levels).train.images,
+                once.train.images,
+                "{levels} levels stay as they are"
+            );
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Figures of what a model draws: its samples held against images it was not trained on.
 
-use super::{Figure, Parzen, ParzenFigure, parzen, widths};
+use super::{Figure, Parzen, ParzenFigure, levels, parzen, widths};
 use crate::data::{Binarisation, Dataset, Split};
 use crate::sample::{self, Drawing};
 use crate::train::{Session, SessionError, Weights};
@@ -37,10 +37,11 @@ impl Drawn<'_> {
             false => format!("the first {} of {test} test images", self.images),
         };
         // What the model draws for itself is no property of the images.
-        let levels = match session.model.binarisation() {
+        let binarisation = match session.model.binarisation() {
             Binarisation::Static => Binarisation::Static,
             Binarisation::None | Binarisation::Dynamic => Binarisation::None,
         };
+        let levels = levels(session.model.as_ref(), binarisation);
         format!("{} samples{weights}, seed {}; {which} of {}; {levels}", self.samples, self.seed, self.data.name)
     }
 }

@@ -19,9 +19,9 @@ pub use parzen::{Parzen, ParzenFigure, parzen, widths};
 pub use probe::probe;
 pub use svm::{Labelled, Svm};
 
-use crate::data::Split;
+use crate::data::{Binarisation, Split};
 use crate::kernels::philox::Domain;
-use crate::models::{Batch, Family, Metric};
+use crate::models::{Batch, Family, Metric, Model};
 use crate::train::{Session, SessionError, Weights, pack};
 use log_mean_exp::LogMeanExp;
 
@@ -148,8 +148,16 @@ impl Sample<'_> {
             false => format!("the first {} of {} test images", self.count, self.test.len()),
         };
         let weights = if session.weights == Weights::Averaged { "; averaged weights" } else { "" };
-        let binarisation = session.model.binarisation();
-        format!("mean over {which} of {}; {binarisation}{weights}; {draws}; seed {}", self.data, session.seed)
+        let pixels = levels(session.model.as_ref(), session.model.binarisation());
+        format!("mean over {which} of {}; {pixels}{weights}; {draws}; seed {}", self.data, session.seed)
+    }
+}
+
+/// What pixels of images are, in words.
+fn levels(model: &dyn Model, binarisation: Binarisation) -> String {
+    match (binarisation, model.levels()) {
+        (Binarisation::None, levels) if levels < 256 => format!("{levels} grey levels"),
+        _ => binarisation.to_string(),
     }
 }
 

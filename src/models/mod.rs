@@ -182,6 +182,11 @@ pub trait Model {
         Binarisation::None
     }
 
+    /// Levels that a colour of a pixel has; [`crate::train::images`] rounds those of the data to them.
+    fn levels(&self) -> usize {
+        256
+    }
+
     /// Images as the model's likelihood speaks of them.
     fn observe(&self, batch: &Batch) -> Batch {
         match self.binarisation() {

@@ -89,6 +89,13 @@ impl<M: PixelModel> Model for M {
         }
     }
 
+    fn levels(&self) -> usize {
+        match self.head() {
+            Head::Categorical { levels } => levels as usize,
+            Head::Bernoulli | Head::LogisticMixture { .. } => 256,
+        }
+    }
+
     fn family(&self) -> Family<'_> {
         Family::Pixels(self)
     }

@@ -3,7 +3,7 @@
 use crate::data::{self, Binarisation, Dataset, Geometry};
 use crate::models::Model;
 
-/// The images at `source` as `model` takes them: of its geometry, binary where that is drawn once, and
+/// The images at `source` as `model` takes them: of its geometry, binary where that is drawn once, in its levels, and
 /// with labels where it has classes.
 ///
 /// # Errors
@@ -14,5 +14,9 @@ pub fn images(source: &str, model: &dyn Model) -> Result<Dataset, data::Error> {
     if model.classes() > 0 {
         dataset.require_labels(model.classes())?;
     }
-    Ok(if model.binarisation() == Binarisation::Static { dataset.binarised() } else { dataset })
+    Ok(match (model.binarisation(), model.levels()) {
+        (Binarisation::Static, _) => dataset.binarised(),
+        (_, levels) if levels < 256 => dataset.in_levels(levels),
+        _ => dataset,
+    })
 }
