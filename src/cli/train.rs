@@ -70,10 +70,13 @@ pub fn train(args: &TrainArgs) -> Result<(), Error> {
         term::note(format!("Ctrl-C will end training at once: {error}"));
     }
     let seed = settings.seed;
-    let mut sampler = |session: &mut Session, n: usize, path: &Path| match session.model.family() {
-        Family::Features(_) => Ok(()),
-        _ => picture(session, n, None, seed, Drawing::Cached, path).map(|_| ()),
-    };
+    let mut sampler =
+        |session: &mut Session, n: usize, path: &Path| match (session.model.family(), sample::refusal(session)) {
+            (Family::Features(_), _) => Ok(()),
+            // That may take longer than training.
+            (Family::Pixels(_), Some(why)) => Err(format!("{why}; limn sample draws them").into()),
+            _ => picture(session, n, None, seed, Drawing::Cached, path).map(|_| ()),
+        };
     let mut tuner = tune::tuner(args.tune, &device);
     let mut measure = |session: &mut Session, batch, end| tune::tune(session, batch, end, tuner.as_mut());
     let tune: &mut train::Tune = &mut measure;
