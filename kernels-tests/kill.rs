@@ -63,3 +63,34 @@ fn a_run_killed_three_times_ends_like_one_that_was_not() {
     let checkpoint = |dir: &Path| std::fs::read(dir.join("checkpoint.safetensors")).expect("a checkpoint");
     assert!(checkpoint(&whole) == checkpoint(&broken), "the checkpoints differ after {kills} kills");
 }
+
+/// `timeout` and job schedulers tell a process and its group, so that it hears everything twice.
+#[cfg(unix)]
+#[test]
+fn a_run_told_twice_at_once_to_stop_saves() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let dir = folder.path().join("run");
+    let mut command = limn(folder.path());
+    // Its steps are long enough for the second to come within one.
+    command.args(["train", "vae", "--steps", "1000000", "--batch", "4000", "--device", "cpu", "--out"]).arg(&dir);
+    command.args([
+        "--set",
+        "train.sample_every=0",
+        "--set",
+        "train.checkpoint_every=1000000",
+        "--set",
+        "train.log_every=1",
+    ]);
+    let mut child = command.spawn().expect("a run");
+    let under_way = || std::fs::read_to_string(dir.join("metrics.csv")).is_ok_and(|csv| csv.lines().count() > 1);
+    while !under_way() {
+        assert!(child.try_wait().expect("a child").is_none(), "the run ended");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let pid = child.id();
+    let told =
+        Command::new("sh").args(["-c", &format!("kill -TERM {pid}; sleep 0.1; kill -TERM {pid} || true")]).status();
+    assert!(told.expect("a shell").success());
+    let status = child.wait().expect("a child");
+    assert!(dir.join("checkpoint.safetensors").exists(), "{status}");
+}

@@ -5,7 +5,9 @@ use crate::models::Family;
 use crate::sample::{self, Drawing, Grid};
 use crate::train::{self, Config, Hooks, Outcome, RunDir, Session, Start};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 /// Arguments of `limn train`.
 #[derive(clap::Args, Debug)]
@@ -101,12 +103,18 @@ fn config(what: &str, args: &TrainArgs) -> Result<Config, Error> {
     Ok(config)
 }
 
+/// A signal this soon after the first is the same one, sent to the process and to its group as well.
+const ECHO: Duration = Duration::from_millis(500);
+
 /// The first Ctrl-C lets the step end and saves; the second ends the process.
 fn interrupt() {
-    if STOP.swap(true, Ordering::Relaxed) {
+    static FIRST: OnceLock<Instant> = OnceLock::new();
+    let first = FIRST.get_or_init(Instant::now);
+    if !STOP.swap(true, Ordering::Relaxed) {
+        term::note("stopping after this step; once more to stop at once, without saving");
+    } else if first.elapsed() > ECHO {
         std::process::exit(130);
     }
-    term::note("stopping after this step; once more to stop at once, without saving");
 }
 
 /// Samples in one picture, the same noise every time, so that pictures can be compared: of one class, or
