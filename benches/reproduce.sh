@@ -55,7 +55,7 @@ on_device() {
 }
 
 # One piece of training: what limn said is in $said afterwards. An interrupt is how limn is asked to save and stop; in the
-# foreground, for else it comes twice, which ends limn at once.
+# foreground it comes once.
 # shellcheck disable=SC2086
 run_piece() {
   said=$runs/$name.said
