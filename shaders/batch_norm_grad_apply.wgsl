@@ -1,6 +1,6 @@
-// dx = gamma / sqrt(var + eps) (dy - (dbeta + (x - mean) / sqrt(var + eps) dgamma) / (n hw))
+// grad_x = gamma / sqrt(var + eps) (dy - (dbeta + (x - mean) / sqrt(var + eps) dgamma) / (n hw))
 //
-// One invocation computes every WG-th element of its workgroup's block. An element of dy, x and dx
+// One invocation computes every WG-th element of its workgroup's block. An element of dy, x and grad_x
 // is a V: one number, or four neighbours on axis hw; hw counts Vs.
 
 override WG: u32 = 64u;
@@ -18,7 +18,7 @@ struct Params {
 @group(0) @binding(3) var<storage, read> gamma: array<f32>;         // [c]
 @group(0) @binding(4) var<storage, read> mean: array<f32>;          // [c]
 @group(0) @binding(5) var<storage, read> variance: array<f32>;      // [c]
-@group(0) @binding(6) var<storage, read_write> dx: array<V>;        // [n, c, hw]
+@group(0) @binding(6) var<storage, read_write> grad_x: array<V>;        // [n, c, hw]
 @group(0) @binding(7) var<storage, read_write> dgamma: array<f32>;  // [c], only read
 @group(0) @binding(8) var<storage, read_write> dbeta: array<f32>;   // [c], only read
 
@@ -34,6 +34,6 @@ fn main(
     let channel = i / p.hw % p.c;
     let rstd = inverseSqrt(variance[channel] + p.eps);
     let share = vec2(dgamma[channel], dbeta[channel]) / terms;
-    dx[i] = gamma[channel] * rstd * (dy[i] - share.y - (x[i] - mean[channel]) * rstd * share.x);
+    grad_x[i] = gamma[channel] * rstd * (dy[i] - share.y - (x[i] - mean[channel]) * rstd * share.x);
   }
 }

@@ -1,8 +1,8 @@
 // h = (x - mean) / sqrt(var + eps), dbeta = Σ dy, dgamma = Σ dy h,
-// dx = gamma / sqrt(var + eps) (dy - (dbeta + h dgamma) / (n hw))
+// grad_x = gamma / sqrt(var + eps) (dy - (dbeta + h dgamma) / (n hw))
 //
 // One workgroup computes one channel in two passes; its lanes take every WG-th element. An element
-// of dy, x and dx is a V: one number, or four neighbours on axis hw; hw counts Vs.
+// of dy, x and grad_x is a V: one number, or four neighbours on axis hw; hw counts Vs.
 
 override WG: u32 = 64u;
 
@@ -19,7 +19,7 @@ struct Params {
 @group(0) @binding(3) var<storage, read> gamma: array<f32>;         // [c]
 @group(0) @binding(4) var<storage, read> mean: array<f32>;          // [c]
 @group(0) @binding(5) var<storage, read> variance: array<f32>;      // [c]
-@group(0) @binding(6) var<storage, read_write> dx: array<V>;        // [n, c, hw]
+@group(0) @binding(6) var<storage, read_write> grad_x: array<V>;        // [n, c, hw]
 @group(0) @binding(7) var<storage, read_write> dgamma: array<f32>;  // [c]
 @group(0) @binding(8) var<storage, read_write> dbeta: array<f32>;   // [c]
 
@@ -63,6 +63,6 @@ fn main(
   let factor = gamma[channel] * rstd;
   let share = sums / (f32(count) * sum_of(V(1.0)));
   for (at = begin; at.t < count; at = next(at, step)) {
-    dx[at.i] = factor * (dy[at.i] - share.y - (x[at.i] - centre) * rstd * share.x);
+    grad_x[at.i] = factor * (dy[at.i] - share.y - (x[at.i] - centre) * rstd * share.x);
   }
 }

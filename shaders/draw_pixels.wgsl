@@ -182,10 +182,12 @@ fn join(k: Instruction, own: u32, lane: u32, here: Position) {
       let channel = k.c.y + 4u * q + j;
       if (channel < k.a.w) {
         if (inside) {
-          v[j] = load(k.a, own, channel / 4u, there)[channel % 4u];
+          let value = load(k.a, own, channel / 4u, there)[channel % 4u];
+          v = select(v, vec4(value), vec4(0u, 1u, 2u, 3u) == vec4(j));
         }
       } else if (k.b.w != 0u) {
-        v[j] = load(k.b, own, (channel - k.a.w) / 4u, here)[(channel - k.a.w) % 4u];
+        let value = load(k.b, own, (channel - k.a.w) / 4u, here)[(channel - k.a.w) % 4u];
+        v = select(v, vec4(value), vec4(0u, 1u, 2u, 3u) == vec4(j));
       }
     }
     store(k.to, own, q, here, k.c.x, v);
@@ -226,26 +228,35 @@ fn main(
   @builtin(num_workgroups) groups: vec3<u32>,
   @builtin(local_invocation_index) lane: u32,
 ) {
+  let images = p.n;
+  let height = p.h;
+  let width = p.w;
+  let lead = p.lead;
+  let instructions = p.instructions;
+  let passes = p.passes;
+  let offset = p.offset;
+  let end = p.offset + p.count;
+  let stride = p.columns;
   let first = (wg.x + wg.y * groups.x) * G;
-  if (first >= p.n) {
+  if (first >= images) {
     return;
   }
-  let line = p.w + p.lead;
-  let a_step = p.passes * p.instructions;
-  for (var j = p.offset; j < p.offset + p.count; j++) {
+  let line = width + lead;
+  let a_step = passes * instructions;
+  for (var j = offset; j < end; j++) {
     let s = clock[0] + j / a_step;
-    if (s >= p.h * line) {
+    if (s >= height * line) {
       return;
     }
-    let i = j % p.instructions;
-    let turn = j % a_step / p.instructions;
+    let i = j % instructions;
+    let turn = j % a_step / instructions;
     let k = Instruction(code[5u * i], code[5u * i + 1u], code[5u * i + 2u], code[5u * i + 3u], code[5u * i + 4u]);
     // Above and to the left of the image differences are large numbers.
-    let drawn = Position(s / line, s % line + k.d.w - p.lead);
-    let above = Position(s / line - 1u, p.w - 1u - s % line);
+    let drawn = Position(s / line, s % line + k.d.w - lead);
+    let above = Position(s / line - 1u, width - 1u - s % line);
     let swept = k.d.w == BACK;
     let here = Position(select(drawn.y, above.y, swept), select(drawn.x, above.x, swept));
-    let kind = select(NOTHING, k.to.x, here.y < p.h && here.x < p.w);
+    let kind = select(NOTHING, k.to.x, here.y < height && here.x < width);
     if (kind == 0u) {
       multiply(k, first, lane, here);
     }
@@ -254,15 +265,15 @@ fn main(
       combine(k, first, lane, here);
     }
     if (kind == 1u || kind == 2u) {
-      for (var n = first; n < min(first + G, p.n); n++) {
+      for (var n = first; n < min(first + G, images); n++) {
         if (kind == 1u) {
-          pointwise(k, n * p.columns, lane, here);
+          pointwise(k, n * stride, lane, here);
         } else {
-          join(k, n * p.columns, lane, here);
+          join(k, n * stride, lane, here);
         }
       }
     }
-    if (kind == 3u && lane < G && first + lane < p.n) {
+    if (kind == 3u && lane < G && first + lane < images) {
       draw(k, first + lane, turn, here);
     }
     storageBarrier();

@@ -108,7 +108,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) grid: vec
     }
   }
 
-  var c = Columns((own + p.groups * q0 * WIDTH) * p.dst_chan, p.groups * p.dst_chan, 0u, V());
+  var c = Columns((own + p.groups * q0 * WIDTH) * p.dst_chan, p.groups * p.dst_chan, 0u, V(0.0));
   c.count = columns - min(columns, q0 * WIDTH);
   if (p.has_bias != 0u) {
     for (var j = 0u; j < WIDTH; j += 1u) {

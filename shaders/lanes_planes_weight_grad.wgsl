@@ -49,10 +49,10 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) grid: vec
       quad = 0u;
       n += 1u;
     }
-    var d0 = V();
-    var d1 = V();
-    var d2 = V();
-    var d3 = V();
+    var d0 = V(0.0);
+    var d1 = V(0.0);
+    var d2 = V(0.0);
+    var d3 = V(0.0);
     for (var j = 0u; j < WIDTH; j += 1u) {
       let pixels = dy[yn + column_at[j]];
       d0 = with_word(d0, j, pixels.x);

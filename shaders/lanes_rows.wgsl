@@ -31,7 +31,7 @@ var<private> turn_of: array<u32, FOURS + 1u>;
 fn four(i: u32, rise: i32, channel: i32) -> vec4<f32> {
   let inside = u32(line_of[i] + rise) < p.sh;
   let at = src_at[i] + channel + rise * i32(p.sw / 4u);
-  return select(vec4<f32>(), src[select(0, at, inside)], inside);
+  return select(vec4<f32>(0.0), src[select(0, at, inside)], inside);
 }
 
 @compute @workgroup_size(8)

@@ -56,15 +56,15 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) grid: vec
     let yn = n * p.co * quads + y * turns;
     for (var k = 0u; k < CHANNELS; k += 1u) {
       before[k] = 0.0;
-      here[k] = select(vec4<f32>(), x[xn + channel_at[k]], inside);
+      here[k] = select(vec4<f32>(0.0), x[xn + channel_at[k]], inside);
     }
     // Rows that read outside of the plane add nothing.
     let steps = select(0u, turns, inside);
     for (var turn = 0u; turn < steps; turn += 1u) {
-      var d0 = V();
-      var d1 = V();
-      var d2 = V();
-      var d3 = V();
+      var d0 = V(0.0);
+      var d1 = V(0.0);
+      var d2 = V(0.0);
+      var d3 = V(0.0);
       for (var j = 0u; j < WIDTH; j += 1u) {
         let pixels = dy[yn + turn + column_at[j]];
         d0 = with_word(d0, j, pixels.x);

@@ -73,9 +73,9 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) grid: vec
     let x3 = window(place3);
     place = next(place3);
     let dy0 = dyt[k * row + column];
-    let dy1 = select(V(), dyt[min(k + 1u, end - 1u) * row + column], k + 1u < end);
-    let dy2 = select(V(), dyt[min(k + 2u, end - 1u) * row + column], k + 2u < end);
-    let dy3 = select(V(), dyt[min(k + 3u, end - 1u) * row + column], k + 3u < end);
+    let dy1 = select(V(0.0), dyt[min(k + 1u, end - 1u) * row + column], k + 1u < end);
+    let dy2 = select(V(0.0), dyt[min(k + 2u, end - 1u) * row + column], k + 2u < end);
+    let dy3 = select(V(0.0), dyt[min(k + 3u, end - 1u) * row + column], k + 3u < end);
     for (var g = 0u; g < BLOCKS / 4u; g += 1u) {
       let a0 = x[x0 + from_window[g]];
       let a1 = x[x1 + from_window[g]];

@@ -22,10 +22,10 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) grid: vec
 
   let tx = select(tid % TX, tid / TY, ALONG_M == 1u);
   let ty = select(tid / TX, tid % TY, ALONG_M == 1u);
-  var acc0 = vec4<f32>();
-  var acc1 = vec4<f32>();
-  var acc2 = vec4<f32>();
-  var acc3 = vec4<f32>();
+  var acc0 = vec4<f32>(0.0);
+  var acc1 = vec4<f32>(0.0);
+  var acc2 = vec4<f32>(0.0);
+  var acc3 = vec4<f32>(0.0);
   for (var k0 = block.first; k0 < block.end; k0 += BK) {
     load(block, k0, tid);
     workgroupBarrier();

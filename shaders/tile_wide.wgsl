@@ -32,22 +32,22 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) grid: vec
   let tx = select(tid % TX, tid / TY, ALONG_M == 1u);
   let ty = select(tid / TX, tid % TY, ALONG_M == 1u);
   // Columns 0 to 3 and 4 to 7 of each line.
-  var a0 = vec4<f32>();
-  var b0 = vec4<f32>();
-  var a1 = vec4<f32>();
-  var b1 = vec4<f32>();
-  var a2 = vec4<f32>();
-  var b2 = vec4<f32>();
-  var a3 = vec4<f32>();
-  var b3 = vec4<f32>();
-  var a4 = vec4<f32>();
-  var b4 = vec4<f32>();
-  var a5 = vec4<f32>();
-  var b5 = vec4<f32>();
-  var a6 = vec4<f32>();
-  var b6 = vec4<f32>();
-  var a7 = vec4<f32>();
-  var b7 = vec4<f32>();
+  var a0 = vec4<f32>(0.0);
+  var b0 = vec4<f32>(0.0);
+  var a1 = vec4<f32>(0.0);
+  var b1 = vec4<f32>(0.0);
+  var a2 = vec4<f32>(0.0);
+  var b2 = vec4<f32>(0.0);
+  var a3 = vec4<f32>(0.0);
+  var b3 = vec4<f32>(0.0);
+  var a4 = vec4<f32>(0.0);
+  var b4 = vec4<f32>(0.0);
+  var a5 = vec4<f32>(0.0);
+  var b5 = vec4<f32>(0.0);
+  var a6 = vec4<f32>(0.0);
+  var b6 = vec4<f32>(0.0);
+  var a7 = vec4<f32>(0.0);
+  var b7 = vec4<f32>(0.0);
   for (var k0 = block.first; k0 < block.end; k0 += BK) {
     load(block, k0, tid);
     workgroupBarrier();

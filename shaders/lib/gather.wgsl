@@ -41,20 +41,20 @@ fn rem(a: u32, b: u32) -> u32 {
 // s / gcd(s, dilation), so that no tap that falls between two inputs is ever visited.
 struct Axis { dst0: u32, dst_step: u32, units: u32, src0: i32, src_u: i32, src_m: i32, tap0: u32, tap_step: u32, taps: u32 }
 
-//
 // Axis lengths, strides and dilations are below 2^24, so that `div` holds.
 fn axis(phase: u32, transposed: u32, k: u32, stride: u32, pad: u32, dilation: u32, step: u32, dst_len: u32) -> Axis {
-  if (transposed == 0u) {
-    return Axis(0u, 1u, dst_len, -i32(pad), i32(stride), i32(dilation), 0u, 1u, k);
+  var found = Axis(0u, 1u, dst_len, -i32(pad), i32(stride), i32(dilation), 0u, 1u, k);
+  if (transposed != 0u) {
+    let dst0 = rem(phase + stride - rem(pad, stride), stride);
+    let units = select(0u, div(dst_len - dst0 + stride - 1u, stride), dst0 < dst_len);
+    var tap0 = 0u;
+    while (tap0 < step && rem(tap0 * dilation, stride) != phase) { tap0 += 1u; }
+    let taps = select(0u, div(k - tap0 + step - 1u, step), tap0 < step && tap0 < k);
+    // Both are divisible by stride once the phase is taken off.
+    let src0 = i32(div(dst0 + pad - phase, stride)) - i32(div(max(tap0 * dilation, phase) - phase, stride));
+    found = Axis(dst0, stride, units, src0, 1, -i32(div(step * dilation, stride)), tap0, step, taps);
   }
-  let dst0 = rem(phase + stride - rem(pad, stride), stride);
-  let units = select(0u, div(dst_len - dst0 + stride - 1u, stride), dst0 < dst_len);
-  var tap0 = 0u;
-  while (tap0 < step && rem(tap0 * dilation, stride) != phase) { tap0 += 1u; }
-  let taps = select(0u, div(k - tap0 + step - 1u, step), tap0 < step && tap0 < k);
-  // Both are divisible by stride once the phase is taken off.
-  let src0 = i32(div(dst0 + pad - phase, stride)) - i32(div(max(tap0 * dilation, phase) - phase, stride));
-  return Axis(dst0, stride, units, src0, 1, -i32(div(step * dilation, stride)), tap0, step, taps);
+  return found;
 }
 
 // The colours of source channels that a destination channel of colour `own` sees at the centre tap:
@@ -63,8 +63,8 @@ struct Colours { lo: u32, hi: u32 }
 
 fn centre_colours(own: u32) -> Colours {
   let inclusive = p.mask - 1u;
-  if (p.transposed == 0u) { return Colours(0u, own + inclusive); }
-  return Colours(own + 1u - inclusive, p.groups);
+  let before = p.transposed == 0u;
+  return Colours(select(own + 1u - inclusive, 0u, before), select(p.groups, own + inclusive, before));
 }
 
 // Channels of colour `colour` among `channels`.

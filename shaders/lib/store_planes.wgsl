@@ -8,10 +8,10 @@ fn store(count: u32, at: u32, quads: u32, bias: V, s0: V, s1: V, s2: V, s3: V) {
   for (var j = 0u; j < WIDTH; j += 1u) {
     if (j < count) {
       var value = vec4<f32>(word(s0, j), word(s1, j), word(s2, j), word(s3, j)) + word(bias, j);
-      if (GATE) { value *= select(vec4<f32>(p.gate), vec4<f32>(1.0), g[at + j * quads] > vec4<f32>()); }
+      if (GATE) { value *= select(vec4<f32>(p.gate), vec4<f32>(1.0), g[at + j * quads] > vec4<f32>(0.0)); }
       if (RESIDUAL) { value += r[at + j * quads]; }
-      let less = select(p.slope * value, vec4<f32>(), p.slope == 0.0);
-      dst[at + j * quads] = select(less, value, value > vec4<f32>());
+      let less = select(p.slope * value, vec4<f32>(0.0), p.slope == 0.0);
+      dst[at + j * quads] = select(less, value, value > vec4<f32>(0.0));
     }
   }
 }
@@ -20,7 +20,7 @@ fn store(count: u32, at: u32, quads: u32, bias: V, s0: V, s1: V, s2: V, s3: V) {
 // is past the last column, and workgroups that are not live, write nothing.
 fn finish(m0: u32, total: u32, quads: u32, q0: u32, column: u32, live: bool) {
   let count = select(0u, p.dc - min(p.dc, q0 * WIDTH), live);
-  var bias = V();
+  var bias = V(0.0);
   if (p.has_bias != 0u) {
     for (var j = 0u; j < WIDTH; j += 1u) {
       if (j < count) { bias = with_word(bias, j, b[q0 * WIDTH + j]); }

@@ -49,16 +49,21 @@ struct Term { c: u32, tap: u32 } // tap: index among the phase's taps
 
 fn terms(h: Axis, v: Axis, own: u32) -> Terms {
   let all = h.taps * v.taps;
-  if (p.mask == 0u) { return Terms(all, all * p.sc, all * p.sc, 0u, 0u); }
-  let centre = (p.kh / 2u) * p.kw + p.kw / 2u;
-  var dense = 0u;
-  while (dense < all && raster(h, v, dense) < centre) { dense += 1u; }
-  let main = dense * p.sc;
-  if (dense == all || raster(h, v, dense) != centre) { return Terms(dense, main, main, 0u, 0u); }
-  let see = centre_colours(own);
-  var total = main;
-  for (var i = see.lo; i < see.hi; i += 1u) { total += colour_count(p.sc, i); }
-  return Terms(dense, main, total, see.lo, see.hi);
+  var found = Terms(all, all * p.sc, all * p.sc, 0u, 0u);
+  if (p.mask != 0u) {
+    let centre = (p.kh / 2u) * p.kw + p.kw / 2u;
+    var dense = 0u;
+    while (dense < all && raster(h, v, dense) < centre) { dense += 1u; }
+    let main = dense * p.sc;
+    found = Terms(dense, main, main, 0u, 0u);
+    if (dense < all && raster(h, v, dense) == centre) {
+      let see = centre_colours(own);
+      var total = main;
+      for (var i = see.lo; i < see.hi; i += 1u) { total += colour_count(p.sc, i); }
+      found = Terms(dense, main, total, see.lo, see.hi);
+    }
+  }
+  return found;
 }
 
 fn raster(h: Axis, v: Axis, t: u32) -> u32 {
@@ -66,14 +71,19 @@ fn raster(h: Axis, v: Axis, t: u32) -> u32 {
 }
 
 fn term(all: Terms, k: u32) -> Term {
-  if (k < all.main) { return Term(k / all.dense, k % all.dense); }
-  var q = k - all.main;
-  var colour = all.lo;
-  while (colour + 1u < all.hi && q >= colour_count(p.sc, colour)) {
-    q -= colour_count(p.sc, colour);
-    colour += 1u;
+  var found: Term;
+  if (k < all.main) {
+    found = Term(k / all.dense, k % all.dense);
+  } else {
+    var q = k - all.main;
+    var colour = all.lo;
+    while (colour + 1u < all.hi && q >= colour_count(p.sc, colour)) {
+      q -= colour_count(p.sc, colour);
+      colour += 1u;
+    }
+    found = Term(colour + p.groups * q, all.dense);
   }
-  return Term(colour + p.groups * q, all.dense);
+  return found;
 }
 
 struct Block {

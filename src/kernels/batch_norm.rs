@@ -48,7 +48,7 @@ static FORWARD: Signature = Signature {
 static BACKWARD: Signature = Signature {
     name: "batch_norm_grad",
     reads: &["dy", "x", "gamma", "mean", "var"],
-    writes: &[("dx", Access::Write), ("dgamma", Access::Write), ("dbeta", Access::Write)],
+    writes: &[("grad_x", Access::Write), ("dgamma", Access::Write), ("dbeta", Access::Write)],
 };
 
 params! {
@@ -300,7 +300,7 @@ impl BatchNormGrad {
     fn operands(&self, stage: Stage) -> Stage {
         let reads = ["dy", "x", "gamma", "mean", "variance"];
         let stage = reads.iter().enumerate().fold(stage, |stage, (i, name)| stage.bind(name, Slot::Read(i)));
-        let writes = ["dx", "dgamma", "dbeta"];
+        let writes = ["grad_x", "dgamma", "dbeta"];
         writes.iter().enumerate().fold(stage, |stage, (i, name)| stage.bind(name, Slot::Write(i)))
     }
 }
