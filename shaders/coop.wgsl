@@ -29,7 +29,7 @@ fn finish_all(block: Block, first: u32, subgroups: u32, i: u32, j: u32, tid: u32
     let q = select(fast, slow, ALONG_M == 1u);
     let line = (((first + slot) / COLUMNS) * 2u + i) * EDGE + m;
     let column = (((first + slot) % COLUMNS) * 2u + j) * EDGE + q;
-    finish(block, line, column, c_tile[(slot * EDGE + m) * C_LINE + q]);
+    finish(row_at(block, line), column_at(block, column), c_tile[(slot * EDGE + m) * C_LINE + q]);
   }
 }
 

@@ -42,8 +42,9 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) grid: vec
     workgroupBarrier();
   }
 
-  var acc = array<vec4<f32>, 4>(acc0, acc1, acc2, acc3);
-  for (var i = 0u; i < 4u; i += 1u) {
-    for (var j = 0u; j < 4u; j += 1u) { finish(block, ty + TY * i, tx + TX * j, acc[i][j]); }
-  }
+  let columns = columns_at(block, tx);
+  finish_four(row_at(block, ty), columns, acc0);
+  finish_four(row_at(block, ty + TY), columns, acc1);
+  finish_four(row_at(block, ty + 2u * TY), columns, acc2);
+  finish_four(row_at(block, ty + 3u * TY), columns, acc3);
 }

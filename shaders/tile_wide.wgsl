@@ -11,14 +11,6 @@ override THREADS: u32 = TX * TY;
 // Elements more than needed per line of a tile, so that a column of lines falls into different banks.
 override PAD: u32 = 1;
 
-// Four sums of a line, TX columns apart.
-fn finish_four(block: Block, line: u32, column: u32, sums: vec4<f32>) {
-  finish(block, line, column, sums.x);
-  finish(block, line, column + TX, sums.y);
-  finish(block, line, column + 2u * TX, sums.z);
-  finish(block, line, column + 3u * TX, sums.w);
-}
-
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) grid: vec3<u32>,
         @builtin(local_invocation_index) tid: u32) {
@@ -88,8 +80,11 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) grid: vec
 
   var near = array<vec4<f32>, 8>(a0, a1, a2, a3, a4, a5, a6, a7);
   var far = array<vec4<f32>, 8>(b0, b1, b2, b3, b4, b5, b6, b7);
+  let columns = columns_at(block, tx);
+  let others = columns_at(block, tx + 4u * TX);
   for (var i = 0u; i < 8u; i += 1u) {
-    finish_four(block, ty + TY * i, tx, near[i]);
-    finish_four(block, ty + TY * i, tx + 4u * TX, far[i]);
+    let row = row_at(block, ty + TY * i);
+    finish_four(row, columns, near[i]);
+    finish_four(row, others, far[i]);
   }
 }

@@ -1,33 +1,53 @@
 // The second stage of conv2d_weight_grad:
 //
-//   dw[co, ci, kh, kw] = sum over splits of part[split, line, column], in order; 0 where a mask is dead
+//   dw[co, ci, kh, kw] = sum over splits of part[split, line, column]; 0 where a mask is dead
 //
-// One invocation makes one entry of dw.
+// SHARE invocations make one entry of dw: each adds every SHARE-th split, in order, and the first adds up
+// what they have. Neighbouring entries are neighbouring columns, as the partial sums lie.
 
 override WG: u32 = 64;
+override SHARE: u32 = 1;
+override ENTRIES: u32 = WG / SHARE;
 
 @group(0) @binding(0) var<uniform> p: WeightGrad;
 @group(0) @binding(1) var<storage, read> part: array<f32>; // [splits, lines, columns]
 @group(0) @binding(2) var<storage, read_write> dw: array<f32>; // [co, ci, kh, kw]
 
+var<workgroup> shares: array<f32, WG>;
+
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) grid: vec3<u32>,
         @builtin(local_invocation_index) tid: u32) {
-  let index = (wg.x + wg.y * grid.x) * WG + tid;
+  let entry = (wg.x + wg.y * grid.x) * ENTRIES + tid % ENTRIES;
   let taps = p.kh * p.kw;
-  if (index >= p.co * p.ci * taps) { return; }
-  let tap = index % taps;
-  let ci = (index / taps) % p.ci;
-  let co = index / (taps * p.ci);
+  let live = entry < p.co * p.ci * taps;
+  let co = entry % p.co;
+  let ci = (entry / p.co) % p.ci;
+  let tap = entry / (p.co * p.ci);
   let own = co % p.groups;
-  let column = own * p.pack + co / p.groups;
-  let centre = p.mask != 0u && tap == p.dense && ci % p.groups < centre_colours(own);
+  let centre = (p.mask != 0u) & (tap == p.dense) & (ci % p.groups < centre_colours(own));
   let line = tap * p.line_tap + position(ci) * p.line_chan;
+  let step = p.lines * p.columns;
   var sum = 0.0;
-  if (tap < p.dense || centre) {
-    for (var split = 0u; split < p.splits; split += 1u) {
-      sum += part[(split * p.lines + line) * p.columns + column];
+  if (live & ((tap < p.dense) | centre)) {
+    var split = tid / ENTRIES;
+    var at = split * step + line * p.columns + own * p.pack + co / p.groups;
+    // Four loads on their way at once.
+    for (; split + 3u * SHARE < p.splits; split += 4u * SHARE) {
+      let four = vec4(part[at], part[at + SHARE * step], part[at + 2u * SHARE * step], part[at + 3u * SHARE * step]);
+      sum = sum + four.x + four.y + four.z + four.w;
+      at += 4u * SHARE * step;
+    }
+    for (; split < p.splits; split += SHARE) {
+      sum += part[at];
+      at += SHARE * step;
     }
   }
-  dw[index] = sum;
+  if (SHARE > 1u) {
+    shares[tid] = sum;
+    workgroupBarrier();
+    sum = 0.0;
+    for (var at = tid % ENTRIES; at < WG; at += ENTRIES) { sum += shares[at]; }
+  }
+  if (live & (tid < ENTRIES)) { dw[(co * p.ci + ci) * taps + tap] = sum; }
 }

@@ -3,8 +3,8 @@
 //   dst[row, col, oy, ox] = act((sum over taps and source channels c of
 //                               src[row, c, iy, ix] * w[c, col, tap]  + b[col]) * gate(g) + r)
 //
-// with gate(g) 1 where g > 0 and p.gate elsewhere. A row is an image (or a row of a), a column an output channel (or a column of b). The block is
-// src/kernels/gather.rs's.
+// with gate(g) 1 where g > 0 and p.gate elsewhere. A row is an image (or a row of a), a column an output
+// channel (or a column of b). The block is src/kernels/gather.rs's.
 struct Gather {
   rows: u32, sc: u32, sh: u32, sw: u32,
   dc: u32, dh: u32, dw: u32,
@@ -20,6 +20,8 @@ struct Gather {
   step_h: u32, step_w: u32,
   inner: u32,
   ring_top: u32, ring_left: u32, full_h: u32, full_w: u32, quads: u32,
+  bias_plane: u32,
+  splits: u32, chunk: u32, part: u32,
 }
 
 // a / b for a and b below 2^24, where f32 is exact: an integer division costs several times as much.

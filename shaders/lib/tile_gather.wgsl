@@ -5,7 +5,8 @@
 //
 // m runs over the outputs of one phase (row, uy, ux), k over (source channel, live tap), the tap
 // fastest. A workgroup makes BM outputs of BN columns. Its columns are of one colour, so that the
-// centre tap of a mask has one set of live channels: those terms come last.
+// centre tap of a mask has one set of live channels: those terms come last. Where there are few blocks the
+// terms are split: each split makes sums of its own, without an epilogue, and gather_reduce.wgsl adds them up.
 
 override A_LINE: u32 = BM + PAD;
 override B_LINE: u32 = BN + PAD;
@@ -15,28 +16,29 @@ override B_SIZE: u32 = BK * B_LINE;
 override ALONG_K: u32 = 1;
 // 1: neighbouring invocations make neighbouring outputs of one column; 0: columns of one output.
 override ALONG_M: u32 = 1;
+// The epilogue: the code of the activation, and 1 where there is a bias, a gate, a residual.
+override ACT: u32 = 0;
+override BIAS: u32 = 0;
+override GATE: u32 = 0;
+override RESIDUAL: u32 = 0;
 
 @group(0) @binding(0) var<uniform> p: Gather;
 @group(0) @binding(1) var<storage, read> src: array<f32>; // [rows, sc, sh, sw]
 @group(0) @binding(2) var<storage, read> w: array<f32>; // sc x dc x taps, strides w_src, w_dst, 1
-@group(0) @binding(3) var<storage, read> b: array<f32>; // [dc]
+@group(0) @binding(3) var<storage, read> b: array<f32>; // [dc / bias_plane]
 @group(0) @binding(4) var<storage, read> r: array<f32>; // as dst
 @group(0) @binding(5) var<storage, read> g: array<f32>; // as dst
-@group(0) @binding(6) var<storage, read_write> dst: array<f32>; // [rows, dc, dh, dw]
+@group(0) @binding(6) var<storage, read_write> dst: array<f32>; // [rows, dc, dh, dw], or [splits, part] of them
 
 var<workgroup> a_tile: array<Operand, A_SIZE>;
 var<workgroup> b_tile: array<Operand, B_SIZE>;
 
-// The next BK terms: where they are read, from an output's first tap, and where their weights stand.
-var<workgroup> term_y: array<i32, BK>;
-var<workgroup> term_x: array<i32, BK>;
-var<workgroup> term_src: array<i32, BK>;
-var<workgroup> term_w: array<u32, BK>;
+// The next BK terms: y, x and index in the source from an output's first tap, and the index of their weights.
+var<workgroup> term_at: array<vec4<i32>, BK>;
 
-const NOWHERE: i32 = 0x20000000; // outside of every source: the y of a term past the last
+const NOWHERE: i32 = 0x20000000; // outside of every source: the y of a term or line past the last
 
 // The output whose line of A this invocation loads: the first tap's position.
-var<private> line_inside: bool;
 var<private> line_y: i32;
 var<private> line_x: i32;
 var<private> line_src: i32;
@@ -89,7 +91,7 @@ fn term(all: Terms, k: u32) -> Term {
 struct Block {
   live: bool, first: u32, end: u32, // whether there is something to do; the terms
   h: Axis, v: Axis, units: u32, all: Terms,
-  batch: u32, m0: u32, m_total: u32, own: u32, q0: u32, columns: u32,
+  batch: u32, split: u32, m0: u32, m_total: u32, own: u32, q0: u32, columns: u32,
 }
 
 // The block of workgroup `index`. Neighbouring workgroups share their rows of A.
@@ -106,7 +108,9 @@ fn block_at(index: u32) -> Block {
   let m_block = at % m_blocks;
   at /= m_blocks;
   let phase = at % (phases_h * phases_w);
-  let batch = at / (phases_h * phases_w);
+  at /= phases_h * phases_w;
+  let batch = at % p.batch;
+  let split = at / p.batch;
 
   let h = axis(phase / phases_w, p.transposed, p.kh, p.stride_h, p.pad_top, p.dilation_h, p.step_h, p.dh);
   let v = axis(phase % phases_w, p.transposed, p.kw, p.stride_w, p.pad_left, p.dilation_w, p.step_w, p.dw);
@@ -115,79 +119,99 @@ fn block_at(index: u32) -> Block {
   let m_total = p.rows * units;
   let m0 = m_block * BM;
   let all = terms(h, v, own);
-  let live = batch < p.batch && m0 < m_total;
+  let live = (split < p.splits) & (m0 < m_total);
+  let first = split * p.chunk;
+  let end = min(first + p.chunk, all.total);
   let q0 = (column_block % colour_blocks) * BN;
-  return Block(live, 0u, all.total, h, v, units, all, batch, m0, m_total, own, q0, colour_count(p.dc, own));
+  return Block(live, first, end, h, v, units, all, batch, split, m0, m_total, own, q0, colour_count(p.dc, own));
 }
 
 // What this invocation keeps. BM divides the number of invocations.
 fn begin(block: Block, tid: u32) {
   let m = block.m0 + tid % BM;
-  line_inside = m < block.m_total;
-  let safe = select(0u, m, line_inside);
+  let inside = m < block.m_total;
+  let safe = select(0u, m, inside);
   let unit = safe % block.units;
-  line_y = block.h.src0 + block.h.src_u * i32(unit / block.v.units);
+  let y = block.h.src0 + block.h.src_u * i32(unit / block.v.units);
   line_x = block.v.src0 + block.v.src_u * i32(unit % block.v.units);
   let row = block.batch * p.src_batch + (safe / block.units) * p.src_row;
-  line_src = i32(row) + line_y * i32(p.sw) + line_x;
+  line_src = i32(row) + y * i32(p.sw) + line_x;
+  line_y = select(NOWHERE, y, inside);
 }
 
-// Notes the BK terms from k0 on.
+// Notes the BK terms from k0 on. There are at least as many invocations.
 fn note(block: Block, k0: u32, tid: u32) {
-  for (var i = tid; i < BK; i += THREADS) {
-    var y = NOWHERE;
-    if (k0 + i < block.end) {
-      let t = term(block.all, k0 + i);
-      y = block.h.src_m * i32(t.tap / block.v.taps);
+  if (tid < BK) {
+    var at = vec4(NOWHERE, 0, 0, 0);
+    if (k0 + tid < block.end) {
+      let t = term(block.all, k0 + tid);
+      let y = block.h.src_m * i32(t.tap / block.v.taps);
       let x = block.v.src_m * i32(t.tap % block.v.taps);
-      term_x[i] = x;
-      term_src[i] = i32(t.c * p.src_chan) + y * i32(p.sw) + x;
-      term_w[i] = t.c * p.w_src + raster(block.h, block.v, t.tap);
-    } else {
-      term_x[i] = 0;
-      term_src[i] = 0;
-      term_w[i] = 0u;
+      let weight = t.c * p.w_src + raster(block.h, block.v, t.tap);
+      at = vec4(y, x, i32(t.c * p.src_chan) + y * i32(p.sw) + x, i32(weight));
     }
-    term_y[i] = y;
+    term_at[tid] = at;
   }
 }
 
-// Fills both tiles with the noted terms.
+// Fills both tiles with the noted terms. Nothing branches: what is outside is read at 0 and left out.
 fn load(block: Block, k0: u32, tid: u32) {
   for (var i = tid / BM; i < BK; i += THREADS / BM) {
-    let y = line_y + term_y[i];
-    let x = line_x + term_x[i];
-    var value = 0.0;
-    if (line_inside && y >= 0 && y < i32(p.sh) && x >= 0 && x < i32(p.sw)) {
-      value = src[u32(line_src + term_src[i])];
-    }
-    a_tile[i * A_LINE + tid % BM] = operand_a(value);
+    let t = term_at[i];
+    let inside = (u32(line_y + t.x) < p.sh) & (u32(line_x + t.y) < p.sw);
+    let value = src[select(0u, u32(line_src + t.z), inside)];
+    a_tile[i * A_LINE + tid % BM] = operand_a(select(0.0, value, inside));
   }
-  let first = block.batch * p.w_batch;
-  for (var e = tid; e < BK * BN; e += THREADS) {
-    let i = select(e / BN, e % BK, ALONG_K == 1u);
-    let j = select(e % BN, e / BK, ALONG_K == 1u);
-    var value = 0.0;
-    if (term_y[i] != NOWHERE && block.q0 + j < block.columns) {
-      let col = block.own + p.groups * (block.q0 + j);
-      value = w[first + term_w[i] + col * p.w_dst];
-    }
-    b_tile[i * B_LINE + j] = operand_b(value);
+  let first = block.batch * p.w_batch + block.own * p.w_dst;
+  let step = p.groups * p.w_dst;
+  if (ALONG_K == 1u) {
+    let i = tid % BK;
+    for (var j = tid / BK; j < BN; j += THREADS / BK) { load_weight(block, first, step, i, j); }
+  } else {
+    let j = tid % BN;
+    for (var i = tid / BN; i < BK; i += THREADS / BN) { load_weight(block, first, step, i, j); }
   }
 }
 
-// Writes what comes of the sum of line m and column q of the block, if there is such an output.
-fn finish(block: Block, line: u32, q: u32, sum: f32) {
+// Term i of column j. A weight past the last term is no zero by itself, and 0 times infinity were a NaN.
+fn load_weight(block: Block, first: u32, step: u32, i: u32, j: u32) {
+  let t = term_at[i];
+  let inside = (t.x != NOWHERE) & (block.q0 + j < block.columns);
+  let value = w[select(0u, first + u32(t.w) + (block.q0 + j) * step, inside)];
+  b_tile[i * B_LINE + j] = operand_b(select(0.0, value, inside));
+}
+
+// A line of the block: whether there is such an output, and where it stands in column 0.
+struct Row { live: bool, at: u32 }
+
+fn row_at(block: Block, line: u32) -> Row {
   let m = block.m0 + line;
-  if (m >= block.m_total || block.q0 + q >= block.columns) { return; }
   let u = m % block.units;
   let oy = block.h.dst0 + block.h.dst_step * (u / block.v.units);
   let ox = block.v.dst0 + block.v.dst_step * (u % block.v.units);
+  let row = block.split * p.part + block.batch * p.dst_batch + (m / block.units) * p.dst_row;
+  return Row(m < block.m_total, row + oy * p.dw + ox);
+}
+
+// A column of the block: whether there is such a channel, how far it is from column 0, and its bias.
+struct Column { live: bool, at: u32, bias: f32 }
+
+fn column_at(block: Block, q: u32) -> Column {
+  let live = block.q0 + q < block.columns;
   let col = block.own + p.groups * (block.q0 + q);
-  let index = block.batch * p.dst_batch + (m / block.units) * p.dst_row + oy * p.dw + ox + col * p.dst_chan;
-  var value = unscaled(sum);
-  if (p.has_bias != 0u) { value += b[col]; }
-  if (p.has_gate != 0u) { value *= select(p.gate, 1.0, g[index] > 0.0); }
-  if (p.has_residual != 0u) { value += r[index]; }
-  dst[index] = activate(p.act, p.slope, value);
+  var bias = 0.0;
+  if (BIAS == 1u) { bias = b[select(0u, col / p.bias_plane, live)]; }
+  return Column(live, col * p.dst_chan, bias);
+}
+
+// Writes what comes of the sum of a line and a column, if there is such an output.
+fn finish(row: Row, column: Column, sum: f32) {
+  if (row.live & column.live) {
+    let index = row.at + column.at;
+    var value = unscaled(sum);
+    if (BIAS == 1u) { value += column.bias; }
+    if (GATE == 1u) { value *= select(p.gate, 1.0, g[index] > 0.0); }
+    if (RESIDUAL == 1u) { value += r[index]; }
+    dst[index] = activate(ACT, p.slope, value);
+  }
 }

@@ -3,7 +3,8 @@
 //
 //   part[split, line, column] = sum over the split's terms of A[line, term] * B[term, column]
 //
-// A gathers from x, B from dy (see lib/weight_grad.wgsl). A workgroup makes BM lines by BN columns.
+// A gathers from x, B from dy (see lib/weight_grad.wgsl). A workgroup makes BM lines by BN columns. With
+// DIRECT, where there is one split and no mask, the sums are dw's entries and are written as such.
 
 override A_LINE: u32 = BM + PAD;
 override B_LINE: u32 = BN + PAD;
@@ -11,19 +12,18 @@ override A_SIZE: u32 = BK * A_LINE;
 override B_SIZE: u32 = BK * B_LINE;
 // 1: neighbouring invocations make neighbouring lines of one column; 0: columns of one line.
 override ALONG_M: u32 = 0;
+override DIRECT: u32 = 0;
 
 @group(0) @binding(0) var<uniform> p: WeightGrad;
 @group(0) @binding(1) var<storage, read> x: array<f32>; // [n, ci, h, w]
 @group(0) @binding(2) var<storage, read> dy: array<f32>; // [n, co, oh, ow]
-@group(0) @binding(3) var<storage, read_write> part: array<f32>; // [splits, lines, columns]
+@group(0) @binding(3) var<storage, read_write> part: array<f32>; // [splits, lines, columns], or dw [co, ci, kh, kw]
 
 var<workgroup> a_tile: array<Operand, A_SIZE>;
 var<workgroup> b_tile: array<Operand, B_SIZE>;
 
-// Where the lines of the block read, from the first tap of an output in channel 0.
-var<workgroup> line_y: array<i32, BM>;
-var<workgroup> line_x: array<i32, BM>;
-var<workgroup> line_src: array<i32, BM>;
+// Where the lines of the block read, from the first tap of an output in channel 0: y, x, index.
+var<workgroup> line_from: array<vec4<i32>, BM>;
 
 const NOWHERE: i32 = 0x20000000; // outside of every x: the y of a line that is none
 
@@ -44,23 +44,18 @@ fn block_at(index: u32) -> Block {
   let split = at / (colour_blocks * p.groups);
   let lines = line_count(own);
   let first = split * p.chunk;
-  return Block(split < p.splits && line0 < lines, first, min(first + p.chunk, p.terms), line0, lines, own, q0, split);
+  let live = (split < p.splits) & (line0 < lines);
+  return Block(live, first, min(first + p.chunk, p.terms), line0, lines, own, q0, split);
 }
 
 // Notes the lines.
 fn begin(block: Block, tid: u32) {
   for (var m = tid; m < BM; m += THREADS) {
-    var y = NOWHERE;
-    if (block.line0 + m < block.lines) {
-      let line = line_at(block.line0 + m);
-      if (line.ci < p.ci) {
-        y = i32((line.tap / p.kw) * p.dilation_h);
-        let x = i32((line.tap % p.kw) * p.dilation_w);
-        line_x[m] = x;
-        line_src[m] = i32(line.ci * p.h * p.w) + y * i32(p.w) + x;
-      }
-    }
-    line_y[m] = y;
+    let line = line_at(block.line0 + m);
+    let y = i32((line.tap / p.kw) * p.dilation_h);
+    let x = i32((line.tap % p.kw) * p.dilation_w);
+    let inside = (block.line0 + m < block.lines) & (line.ci < p.ci);
+    line_from[m] = vec4(select(NOWHERE, y, inside), x, i32(line.ci * p.h * p.w) + y * i32(p.w) + x, 0);
   }
 }
 
@@ -68,39 +63,54 @@ fn begin(block: Block, tid: u32) {
 fn note(block: Block, k0: u32, tid: u32) {}
 
 // Fills both tiles with the terms from k0 on: an invocation loads one of them for some lines and
-// columns. BK divides the number of invocations.
+// columns. BK divides the number of invocations. Nothing branches: what is outside is read at 0 and left out.
 fn load(block: Block, k0: u32, tid: u32) {
   let i = tid % BK;
   let k = k0 + i;
-  let inside = k < block.end;
   let plane = p.oh * p.ow;
   let n = k / plane;
   let pixel = k % plane;
-  let y0 = i32((pixel / p.ow) * p.stride_h) - i32(p.pad_top);
+  let far = select(NOWHERE, 0, k < block.end);
+  let y0 = i32((pixel / p.ow) * p.stride_h) - i32(p.pad_top) + far;
   let x0 = i32((pixel % p.ow) * p.stride_w) - i32(p.pad_left);
   let base = i32(n * p.ci * p.h * p.w) + y0 * i32(p.w) + x0;
   for (var m = tid / BK; m < BM; m += THREADS / BK) {
-    let sy = y0 + line_y[m];
-    var value = 0.0;
-    if (inside && sy >= 0 && sy < i32(p.h)) {
-      let sx = x0 + line_x[m];
-      if (sx >= 0 && sx < i32(p.w)) { value = x[u32(base + line_src[m])]; }
-    }
-    a_tile[i * A_LINE + m] = operand_a(value);
+    let there = line_from[m];
+    let inside = (u32(y0 + there.x) < p.h) & (u32(x0 + there.y) < p.w);
+    let value = x[select(0u, u32(base + there.z), inside)];
+    a_tile[i * A_LINE + m] = operand_a(select(0.0, value, inside));
   }
+  // Columns of a colour stand so far apart.
+  let step = p.groups * plane;
+  let column0 = (n * p.co + block.own + p.groups * block.q0) * plane + pixel;
+  let columns = select(0u, (p.co + p.groups - 1u - block.own) / p.groups - block.q0, far == 0);
   for (var j = tid / BK; j < BN; j += THREADS / BK) {
-    let co = block.own + p.groups * (block.q0 + j);
-    var value = 0.0;
-    if (inside && block.q0 + j < p.pack && co < p.co) {
-      value = dy[(n * p.co + co) * plane + pixel];
-    }
-    b_tile[i * B_LINE + j] = operand_b(value);
+    let inside = j < columns;
+    let value = dy[select(0u, column0 + j * step, inside)];
+    b_tile[i * B_LINE + j] = operand_b(select(0.0, value, inside));
   }
 }
 
-// Writes the sum of a line and a column of the block, if there is such an entry.
-fn finish(block: Block, m: u32, q: u32, sum: f32) {
-  let line = block.line0 + m;
-  if (line >= block.lines || block.q0 + q >= p.pack) { return; }
-  part[(block.split * p.lines + line) * p.columns + block.own * p.pack + block.q0 + q] = unscaled(sum);
+// A line of the block: whether it is one, and where its entry of column 0 stands.
+struct Row { live: bool, at: u32 }
+
+fn row_at(block: Block, m: u32) -> Row {
+  let index = block.line0 + m;
+  let line = line_at(index);
+  let entry = line.ci * p.kh * p.kw + line.tap;
+  let partial = (block.split * p.lines + index) * p.columns + block.own * p.pack;
+  return Row((index < block.lines) & (line.ci < p.ci), select(partial, entry, DIRECT == 1u));
+}
+
+// A column of the block: whether it is one, and how far it is from column 0.
+struct Column { live: bool, at: u32 }
+
+fn column_at(block: Block, q: u32) -> Column {
+  let column = block.q0 + q;
+  return Column(column < p.pack, column * select(1u, p.ci * p.kh * p.kw, DIRECT == 1u));
+}
+
+// Writes the sum of a line and a column, if there is such an entry.
+fn finish(row: Row, column: Column, sum: f32) {
+  if (row.live & column.live) { part[row.at + column.at] = unscaled(sum); }
 }

@@ -168,6 +168,17 @@ impl Conv {
         (self.act == 0 && self.has_residual == 0 && self.has_gate == 0).then_some(self.gated(slope))
     }
 
+    /// Whether y is one pixel that sees all of x, each element by a weight of its own: a matrix product.
+    pub(super) fn is_product(&self) -> bool {
+        let near = |dilation: u32, k: u32| dilation == 1 || k == 1;
+        self.mask == 0
+            && [self.oh, self.ow] == [1, 1]
+            && [self.kh, self.kw] == [self.h, self.w]
+            && [self.pad_top, self.pad_left] == [0, 0]
+            && near(self.dilation_h, self.kh)
+            && near(self.dilation_w, self.kw)
+    }
+
     /// Elements of x.
     pub fn x_len(&self) -> usize {
         self.n as usize * self.ci as usize * self.x_plane()

@@ -49,6 +49,15 @@ pub(super) fn plain() -> Vec<Conv> {
         Conv::new([3, 10, 5, 8], 18, [3, 3]).with(same(1), same(1), [1; 4]).epilogue(Identity, false, true).gated(0.0),
         // To few channels, by columns.
         Conv::new([3, 2, 9, 9], 12, [4, 4]).with(same(2), same(1), [1; 4]).epilogue(Elu, true, true).gated(-0.5),
+        // To one pixel, from one pixel: matrix products, with few columns or many.
+        Conv::new([5, 6, 3, 4], 7, [3, 4]).epilogue(Elu, true, true).gated(0.3),
+        Conv::new([70, 40, 4, 4], 1, [4, 4]).epilogue(Identity, true, false),
+        Conv::new([66, 5, 3, 3], 67, [3, 3]).epilogue(LeakyRelu(0.2), true, false),
+        Conv::new([3, 4, 2, 5], 3, [2, 5]).with(same(3), same(1), [0, 0, 1, 2]),
+        // To and from two, three and four channels.
+        Conv::new([2, 2, 10, 9], 4, [3, 3]).with(same(1), same(1), [1; 4]).epilogue(Relu, true, false).gated(0.1),
+        Conv::new([2, 3, 8, 8], 70, [4, 4]).with(same(2), same(1), [1; 4]).epilogue(Tanh, true, true),
+        Conv::new([3, 66, 6, 5], 2, [3, 3]).with(same(2), [1, 2], [1; 4]),
         // Sums long enough to be split.
         Conv::new([16, 3, 24, 24], 5, [3, 3]).with(same(1), same(1), [1; 4]),
         Conv::new([4, 130, 4, 4], 68, [3, 3]).with(same(1), same(1), [1; 4]),

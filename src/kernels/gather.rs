@@ -7,8 +7,8 @@
 use super::conv::Conv;
 use super::gather_lanes;
 use super::matmul::MatMul;
-use super::tiles::{Shaders, Tile, shaders, tiles};
-use super::{Caps, Class, Recipe, Slot, grid_1d, params};
+use super::tiles::{Shaders, Tile, WANTED, shaders, tiles};
+use super::{Caps, Class, Recipe, Shader, Slot, Stage, grid_1d, params, shader};
 
 /// Which derivative of the trilinear form is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,6 +110,14 @@ params! {
         pub full_w: u32,
         /// Fours of source channels, zeros included.
         pub quads: u32,
+        /// Destination channels that share a bias.
+        pub bias_plane: u32,
+        /// Parts that the terms are split into.
+        pub splits: u32,
+        /// Terms of a part.
+        pub chunk: u32,
+        /// Destination elements of all products.
+        pub part: u32,
     }
 }
 
@@ -171,6 +179,42 @@ impl Gather {
             full_h: 0,
             full_w: 0,
             quads: 0,
+            bias_plane: 1,
+            splits: 1,
+            chunk: u32::MAX,
+            part: c.n * dc * dh * dw,
+        }
+    }
+
+    /// The same as a matrix product where y is one pixel that sees all of x: the channels of x are then those
+    /// of its pixels as well.
+    pub(super) fn product(c: &Conv, role: Role) -> Gather {
+        let conv = Gather::conv(c, role);
+        if !c.is_product() {
+            return conv;
+        }
+        let taps = c.kh * c.kw;
+        let flat = Conv::new([c.n, c.ci * taps, 1, 1], c.co, [1, 1]);
+        let epilogue = Conv { act: c.act, slope: c.slope, has_bias: c.has_bias, ..flat };
+        let epilogue = Conv { has_residual: c.has_residual, has_gate: c.has_gate, gate: c.gate, ..epilogue };
+        let bias_plane = if role == Role::Transpose { taps } else { 1 };
+        // One tap, so that the transposed product is one as well, with other strides.
+        Gather { transposed: 0, bias_plane, ..Gather::conv(&epilogue, role) }
+    }
+
+    /// The gradient of such a product by its weights: rows are elements of x, columns channels of y, terms
+    /// images.
+    pub(super) fn product_weights(c: &Conv) -> Gather {
+        let row = c.ci * c.kh * c.kw;
+        let conv = Conv::new([row, c.n, 1, 1], c.co, [1, 1]);
+        Gather {
+            src_row: 1,
+            src_chan: row,
+            w_src: c.co,
+            w_dst: 1,
+            dst_row: 1,
+            dst_chan: row,
+            ..Gather::conv(&conv, Role::Conv)
         }
     }
 
@@ -190,6 +234,7 @@ impl Gather {
             dst_batch: m.m * m.n,
             dst_row: m.n,
             dst_chan: 1,
+            part: m.batch * m.m * m.n,
             act: m.act,
             slope: m.slope,
             has_bias: m.has_bias,
@@ -198,6 +243,47 @@ impl Gather {
             gate: m.gate,
             ..Gather::conv(&conv, Role::Conv)
         }
+    }
+
+    /// A matrix product with rows and columns exchanged, source and weights with them; of a product without
+    /// batch and bias.
+    fn exchanged(&self) -> Gather {
+        Gather {
+            rows: self.dc,
+            dc: self.rows,
+            pack_dst: self.rows,
+            src_row: self.w_dst,
+            src_chan: self.w_src,
+            w_src: self.src_chan,
+            w_dst: self.src_row,
+            dst_row: self.dst_chan,
+            dst_chan: self.dst_row,
+            ..*self
+        }
+    }
+
+    /// Whether it is a matrix product.
+    fn one_tap(&self) -> bool {
+        [self.kh, self.kw, self.sh, self.sw, self.dh, self.dw].iter().all(|n| *n == 1)
+            && self.pad_top + self.pad_left == 0
+    }
+
+    /// The most terms that an output has.
+    fn terms(&self) -> u32 {
+        let [taps_h, taps_w] = match self.transposed {
+            0 => [self.kh, self.kw],
+            _ => [self.kh.div_ceil(self.step_h), self.kw.div_ceil(self.step_w)],
+        };
+        self.sc * taps_h * taps_w
+    }
+
+    /// The same with its terms split so that `blocks` workgroups become enough for a GPU, into parts of a
+    /// multiple of `step` terms that are no shorter than [`LEAST`].
+    fn split(self, blocks: usize, step: u32) -> Gather {
+        let terms = self.terms();
+        let splits = (WANTED as usize / blocks.max(1)).min((terms / LEAST) as usize).max(1) as u32;
+        let chunk = terms.div_ceil(splits).next_multiple_of(step).max(1);
+        Gather { splits: terms.div_ceil(chunk).max(1), chunk, ..self }
     }
 
     /// The same with a kernel of one tap, which reads where it writes.
@@ -218,39 +304,142 @@ impl Gather {
     }
 }
 
-/// The variants of a role of a convolution.
-pub(super) fn variants(conv: &Conv, role: Role, caps: &Caps) -> Vec<Recipe> {
-    recipes(&Gather::conv(conv, role), caps)
+/// Terms of a part at least.
+const LEAST: u32 = 128;
+/// Columns that `direct.wgsl` and `dot.wgsl` take at most.
+const FEW: u32 = 4;
+/// Terms from which on a workgroup to a row pays.
+const LONG: u32 = 64;
+
+/// The reads of a product: source, weights, and those of the epilogue where there is one.
+#[derive(Clone, Copy)]
+pub(super) struct Operands {
+    pub src: usize,
+    pub w: usize,
+    /// The first of bias, residual and gate.
+    pub tail: Option<usize>,
 }
 
-/// Every variant, the best guess first.
-pub(super) fn recipes(form: &Gather, caps: &Caps) -> Vec<Recipe> {
-    let lanes = caps.class == Class::Lanes && caps.subgroup == 8;
-    let lanes = if lanes { gather_lanes::recipes(form, caps) } else { Vec::new() };
-    // Columns a tile computes for nothing, per column that is wanted.
-    let (mixed, f32): (Vec<Tile>, Vec<Tile>) =
-        tiles(caps, |_, columns| f64::from(form.pack_dst.next_multiple_of(columns))).into_iter().partition(Tile::mixed);
-    let make = |tile: &Tile| recipe(form, caps, tile);
-    mixed.iter().map(make).chain(lanes).chain(f32.iter().map(make)).collect()
+impl Operands {
+    /// Those of the kernels with an epilogue.
+    pub(super) const USUAL: Operands = Operands { src: 0, w: 1, tail: Some(2) };
+
+    fn epilogue(&self, stage: Stage) -> Stage {
+        // Where there is none, anything that is only read may stand there.
+        let slot = |i| Slot::Read(self.tail.map_or(self.src, |tail| tail + i));
+        stage.bind("b", slot(0)).bind("r", slot(1)).bind("g", slot(2))
+    }
+}
+
+impl Stage {
+    /// Sets the constants of an epilogue.
+    fn epilogue(self, form: &Gather) -> Stage {
+        let stage = self.constant("ACT", form.act).constant("BIAS", form.has_bias);
+        stage.constant("GATE", form.has_gate).constant("RESIDUAL", form.has_residual)
+    }
+}
+
+/// The variants of a role of a convolution.
+pub(super) fn variants(conv: &Conv, role: Role, caps: &Caps) -> Vec<Recipe> {
+    let software = on_lanes(&Gather::conv(conv, role), caps);
+    recipes(software, &Gather::product(conv, role), Operands::USUAL, caps)
+}
+
+fn on_lanes(form: &Gather, caps: &Caps) -> Vec<Recipe> {
+    let fits = caps.class == Class::Lanes && caps.subgroup == 8;
+    if fits { gather_lanes::recipes(form, caps) } else { Vec::new() }
+}
+
+/// The variants of a matrix product.
+pub(super) fn matmul(m: &MatMul, caps: &Caps) -> Vec<Recipe> {
+    let form = Gather::matmul(m);
+    let software = on_lanes(&form, caps);
+    if m.batch == 1 && m.has_bias == 0 && m.m <= FEW && m.n > FEW {
+        let operands = Operands { src: 1, w: 0, ..Operands::USUAL };
+        return recipes(software, &form.exchanged(), operands, caps);
+    }
+    recipes(software, &form, Operands::USUAL, caps)
+}
+
+/// Every variant, the best guess first: those for software devices, which somebody else made, and those of `form`.
+pub(super) fn recipes(software: Vec<Recipe>, form: &Gather, operands: Operands, caps: &Caps) -> Vec<Recipe> {
+    // What a tile computes for nothing counts as what is wanted does.
+    let [(ph, uh), (pw, uw)] = form.phases();
+    let lines = (form.rows as usize * uh * uw) as u32;
+    let waste = |tile_lines: u32, tile_columns: u32| {
+        let padded = [lines.next_multiple_of(tile_lines), form.pack_dst.next_multiple_of(tile_columns)];
+        padded.map(f64::from).iter().product::<f64>() * (ph * pw) as f64
+    };
+    let (mixed, f32): (Vec<Tile>, Vec<Tile>) = tiles(caps, waste).into_iter().partition(Tile::mixed);
+    let make = |tile: &Tile| in_tiles(form, operands, caps, tile);
+    let (mixed, f32): (Vec<_>, Vec<_>) = (mixed.iter().map(make).collect(), f32.iter().map(make).collect());
+    let few = in_few_columns(form, operands, caps);
+    match caps.class {
+        Class::Lanes => [mixed, software, f32, few].concat(),
+        Class::Gpu => [few, mixed, f32].concat(),
+    }
 }
 
 static SHADERS: Shaders = shaders!("gather", 7, "activation", "gather", "tile_gather");
+static REDUCE: Shader = shader!("gather_reduce", "activation", "gather");
+static DIRECT: Shader = shader!("direct", "activation", "gather");
+static DOT: Shader = shader!("dot", "activation", "gather");
 
-fn recipe(form: &Gather, caps: &Caps, tile: &Tile) -> Recipe {
+fn in_tiles(form: &Gather, operands: Operands, caps: &Caps, tile: &Tile) -> Recipe {
     let [(ph, uh), (pw, uw)] = form.phases();
     let m_blocks = (form.rows as usize * uh * uw).div_ceil(tile.lines as usize);
     let columns = form.pack_dst.div_ceil(tile.columns) as usize * form.groups as usize;
-    let grid = grid_1d(m_blocks * columns * ph * pw * form.batch as usize, caps);
+    let blocks = m_blocks * columns * ph * pw * form.batch as usize;
+    let form = form.split(blocks, tile.terms);
+    // Where there is a second stage the epilogue is there.
+    let (main, dst, scratch) = match form.splits {
+        1 => (form, Slot::Write(0), Vec::new()),
+        splits => {
+            let bare = Gather { act: 0, has_bias: 0, has_residual: 0, has_gate: 0, ..form };
+            (bare, Slot::ScratchOut(0), vec![splits as usize * form.part as usize])
+        }
+    };
     let stage = tile
-        .stage(&SHADERS, form, grid)
-        .bind("src", Slot::Read(0))
-        .bind("w", Slot::Read(1))
-        .bind("b", Slot::Read(2))
-        .bind("r", Slot::Read(3))
-        .bind("g", Slot::Read(4))
-        .bind("dst", Slot::Write(0))
+        .stage(&SHADERS, &main, grid_1d(blocks * form.splits as usize, caps))
+        .bind("src", Slot::Read(operands.src))
+        .bind("w", Slot::Read(operands.w));
+    let stage = operands
+        .epilogue(stage)
+        .bind("dst", dst)
         .constant("ALONG_K", u32::from(form.w_src < form.w_dst))
-        .constant("ALONG_M", u32::from(form.dst_chan != 1));
-    let per_product = [form.rows * form.sh * form.sw, form.dc * form.kh * form.kw];
-    tile.recipe(stage, per_product.map(|n| n * form.sc * form.batch), Vec::new(), caps)
+        .constant("ALONG_M", u32::from(form.dst_chan != 1))
+        .epilogue(&main);
+    let per_product = [form.rows * form.sh * form.sw, form.dc * form.kh * form.kw].map(|n| n * form.sc * form.batch);
+    let factors = [(operands.src, per_product[0]), (operands.w, per_product[1])];
+    let mut recipe = tile.recipe(stage, factors, scratch, caps);
+    if form.splits > 1 {
+        let wide = if caps.class == Class::Lanes { 8 } else { 64 };
+        let stage = Stage::new(&REDUCE, &form, grid_1d((form.part as usize).div_ceil(wide as usize), caps));
+        let stage = operands.epilogue(stage.bind("part", Slot::ScratchIn(0))).bind("dst", Slot::Write(0));
+        recipe.stages.push(stage.epilogue(&form).constant("WG", wide));
+    }
+    recipe
+}
+
+/// The variants for few columns, if there are.
+fn in_few_columns(form: &Gather, operands: Operands, caps: &Caps) -> Vec<Recipe> {
+    if form.dc > FEW || form.mask != 0 {
+        return Vec::new();
+    }
+    let make = |name, shader, groups: usize| {
+        let stage = Stage::new(shader, form, grid_1d(groups, caps))
+            .bind("src", Slot::Read(operands.src))
+            .bind("w", Slot::Read(operands.w));
+        let stage = operands.epilogue(stage).bind("dst", Slot::Write(0)).constant("COLUMNS", form.dc);
+        Recipe::single(name, stage.epilogue(form))
+    };
+    let [(ph, uh), (pw, uw)] = form.phases();
+    let batch = form.batch as usize;
+    // WG of `direct.wgsl`.
+    let blocks = (form.rows as usize * uh * uw).div_ceil(64);
+    let direct = make("direct", &DIRECT, blocks * ph * pw * batch);
+    // Terms side by side want lanes side by side.
+    let side_by_side = form.one_tap() && form.src_chan == 1 && form.sc >= LONG;
+    let dot = side_by_side.then(|| make("dot", &DOT, form.rows as usize * batch));
+    dot.into_iter().chain([direct]).collect()
 }

@@ -2,7 +2,7 @@
 
 use super::activation::Activation;
 use super::conv::{Epilogue, abs, epilogue_label};
-use super::gather::{self, Gather};
+use super::gather;
 use super::spots::Spot;
 use super::tiles::Rounding;
 use super::{Access, Caps, Kernel, Lens, Precision, Recipe, Signature, params};
@@ -128,7 +128,7 @@ impl Kernel for MatMul {
     }
 
     fn variants(&self, caps: &Caps) -> Vec<Recipe> {
-        gather::recipes(&Gather::matmul(self), caps)
+        gather::matmul(self, caps)
     }
 
     fn flops(&self) -> u64 {
@@ -207,6 +207,13 @@ pub fn cases() -> Vec<Box<dyn Kernel>> {
         MatMul { batch: 3, ..MatMul::new(16, 8, 32) },
         // Long sums and few of them.
         MatMul::new(2, 3001, 3),
+        // Few columns, and few rows, of sums long and short.
+        MatMul::new(70, 300, 2).epilogue(Relu, true, false),
+        MatMul::new(9, 1000, 3).transposed(false, true).epilogue(Identity, true, true),
+        MatMul { batch: 3, ..MatMul::new(33, 70, 4) },
+        MatMul::new(300, 5, 4).transposed(true, false),
+        MatMul::new(2, 300, 70).epilogue(Tanh, false, true).gated(0.2),
+        MatMul::new(4, 65, 130).transposed(true, true),
         // More than 65535 rows, and more than 65535 columns.
         MatMul::new(66_000, 2, 1),
         MatMul::new(1, 3, 66_001),

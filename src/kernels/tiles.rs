@@ -20,6 +20,10 @@ params! {
     }
 }
 
+/// Workgroups that a product with few blocks is split up to: three for each multiprocessor of a large GPU, and
+/// enough for a small one.
+pub(super) const WANTED: u32 = 384;
+
 /// PARTS of `shaders/operand_peaks.wgsl`.
 const PARTS: u32 = 256;
 
@@ -61,8 +65,8 @@ macro_rules! shaders {
     ($role:literal, $peaks:literal $(, $lib:literal)*) => {
         $crate::kernels::tiles::Shaders {
             f32: [
-                $crate::kernels::shader!("tile" as concat!("tile_", $role), "operand_f32" $(, $lib)*),
-                $crate::kernels::shader!("tile_wide" as concat!("tile_wide_", $role), "operand_f32" $(, $lib)*),
+                $crate::kernels::shader!("tile" as concat!("tile_", $role), "operand_f32" $(, $lib)*, "columns"),
+                $crate::kernels::shader!("tile_wide" as concat!("tile_wide_", $role), "operand_f32" $(, $lib)*, "columns"),
             ],
             f16: [
                 $crate::kernels::tiles::shaders!(@@@ "tile", $role, $peaks $(, $lib)*),
@@ -80,7 +84,7 @@ macro_rules! shaders {
     };
     (@@@ $tile:literal, $role:literal, $peaks:literal $(, $lib:literal)*) => {
         $crate::kernels::shader!($tile as concat!($tile, "_f16_", $role);
-            $crate::kernels::tiles::peaks!($peaks);, "operand_f16" $(, $lib)*)
+            $crate::kernels::tiles::peaks!($peaks);, "operand_f16" $(, $lib)*, "columns")
     };
     (@ $edge:literal, $role:literal, $peaks:literal $(, $lib:literal)*) => {
         $crate::kernels::shader!("coop" as concat!("coop_", $edge, "_", $role);
@@ -203,7 +207,7 @@ impl Tile {
     /// Whether it fits the device.
     fn fits(&self, caps: &Caps) -> bool {
         // Terms or lines that are noted, and alignment.
-        let noted = 4 * (4 * self.terms).max(3 * self.lines) + 128;
+        let noted = 16 * self.terms.max(self.lines) + 128;
         let words = self.terms * (self.lines + self.columns + 16);
         let (threads, tiles) = match self.unit {
             Unit::F32 => (self.lines * self.columns / (self.edge * self.edge), 4 * words),
@@ -216,8 +220,8 @@ impl Tile {
         threads <= caps.max_invocations && tiles + noted <= caps.max_workgroup_bytes
     }
 
-    /// The recipe around the main stage `stage`, whose operands are reads 0 and 1 of so many elements.
-    pub fn recipe(&self, stage: Stage, lens: [u32; 2], scratch: Vec<usize>, caps: &Caps) -> Recipe {
+    /// The recipe around the main stage `stage`, whose factors are these reads of so many elements.
+    pub fn recipe(&self, stage: Stage, factors: [(usize, u32); 2], scratch: Vec<usize>, caps: &Caps) -> Recipe {
         let mut recipe = Recipe { name: self.name, scratch, stages: Vec::new() };
         if !self.mixed() {
             recipe.stages.push(stage);
@@ -226,14 +230,14 @@ impl Tile {
         let peaks = recipe.scratch(2 * PARTS as usize);
         let wide: u32 = if caps.class == Class::Lanes { 64 } else { 256 };
         // Four fours to an invocation, where there are as many.
-        let parts = lens.map(|len| len.div_ceil(16 * wide).clamp(1, PARTS));
-        let [a_len, b_len] = lens;
+        let [(a, a_len), (b, b_len)] = factors;
+        let parts = [a_len, b_len].map(|len| len.div_ceil(16 * wide).clamp(1, PARTS));
         let block = OperandPeaks { a_len, b_len, a_parts: parts[0], b_parts: parts[1] };
         let grid = grid_1d((parts[0] + parts[1]) as usize, caps);
         recipe.stages.push(
             Stage::new(&PEAKS, &block, grid)
-                .bind("a", Slot::Read(0))
-                .bind("b", Slot::Read(1))
+                .bind("a", Slot::Read(a))
+                .bind("b", Slot::Read(b))
                 .bind("peaks", Slot::ScratchOut(peaks))
                 .constant("WG", wide),
         );

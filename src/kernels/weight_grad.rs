@@ -2,7 +2,8 @@
 //! sum in a fixed order.
 
 use super::conv::Conv;
-use super::tiles::{Shaders, Tile, shaders, tiles};
+use super::gather::{self, Gather, Operands};
+use super::tiles::{Shaders, Tile, WANTED, shaders, tiles};
 use super::{Caps, Class, Recipe, Shader, Slot, Stage, grid_1d, params, shader, weight_grad_lanes};
 
 params! {
@@ -132,12 +133,18 @@ impl WeightGrad {
 
     /// The stage that adds up partial sums held in scratch buffer `scratch`.
     pub(super) fn reduce(&self, scratch: usize, caps: &Caps) -> Stage {
-        let entries = (self.co * self.ci * self.kh * self.kw) as usize;
-        let wide = if caps.class == Class::Lanes { 8 } else { 64 };
-        Stage::new(&REDUCE, self, grid_1d(entries.div_ceil(wide), caps))
+        let entries = self.co * self.ci * self.kh * self.kw;
+        // Few entries of many splits would leave most of a GPU idle.
+        let share = match caps.class {
+            Class::Gpu if entries < 1 << 16 => self.splits.next_power_of_two().min(16),
+            _ => 1,
+        };
+        let wide = if caps.class == Class::Lanes { 8 } else { 256 };
+        Stage::new(&REDUCE, self, grid_1d(entries.div_ceil(wide / share) as usize, caps))
             .bind("part", Slot::ScratchIn(scratch))
             .bind("dw", Slot::Write(0))
-            .constant("WG", wide as u32)
+            .constant("WG", wide)
+            .constant("SHARE", share)
     }
 }
 
@@ -148,6 +155,10 @@ static REDUCE: Shader = shader!("weight_grad_reduce", "weight_grad");
 pub(super) fn variants(conv: &Conv, caps: &Caps) -> Vec<Recipe> {
     let lanes = caps.class == Class::Lanes && caps.subgroup == 8;
     let lanes = if lanes { weight_grad_lanes::recipes(conv, caps) } else { Vec::new() };
+    if conv.is_product() {
+        let operands = Operands { src: 0, w: 1, tail: None };
+        return gather::recipes(lanes, &Gather::product_weights(conv), operands, caps);
+    }
     let form = WeightGrad::new(conv, 1, 1);
     let waste = |size: u32, tile: u32| f64::from(size.next_multiple_of(tile)) / f64::from(size.max(1));
     let all = tiles(caps, |lines, columns| waste(form.pack, columns) * waste(form.lines, lines));
@@ -159,14 +170,24 @@ pub(super) fn variants(conv: &Conv, caps: &Caps) -> Vec<Recipe> {
 fn recipe(conv: &Conv, caps: &Caps, tile: &Tile) -> Recipe {
     let form = WeightGrad::new(conv, 1, 1);
     let blocks = form.lines.div_ceil(tile.lines).max(1) * form.pack.div_ceil(tile.columns) * form.groups;
-    let form = form.split(blocks, 512, 256, tile.terms);
+    let form = form.split(blocks, WANTED, 256, tile.terms);
+    // Dead entries of a mask are written by the second stage.
+    let direct = form.splits == 1 && form.mask == 0;
+    let (part, scratch) = match direct {
+        true => (Slot::Write(0), Vec::new()),
+        false => (Slot::ScratchOut(0), vec![form.partials()]),
+    };
     let stage = tile
         .stage(&SHADERS, &form, grid_1d((blocks * form.splits) as usize, caps))
         .bind("x", Slot::Read(0))
         .bind("dy", Slot::Read(1))
-        .bind("part", Slot::ScratchOut(0));
-    let lens = [conv.x_len() as u32, conv.y_len() as u32];
-    let mut recipe = tile.recipe(stage, lens, vec![form.partials()], caps);
-    recipe.stages.push(form.reduce(0, caps));
+        .bind("part", part)
+        .constant("DIRECT", u32::from(direct))
+        .constant("ALONG_M", u32::from(direct));
+    let factors = [(0, conv.x_len() as u32), (1, conv.y_len() as u32)];
+    let mut recipe = tile.recipe(stage, factors, scratch, caps);
+    if !direct {
+        recipe.stages.push(form.reduce(0, caps));
+    }
     recipe
 }

@@ -1,0 +1,17 @@
+// What tile.wgsl and tile_wide.wgsl share: four columns at a time.
+
+// Four columns of the block, TX apart.
+struct Columns { a: Column, b: Column, c: Column, d: Column }
+
+fn columns_at(block: Block, q: u32) -> Columns {
+  return Columns(
+    column_at(block, q), column_at(block, q + TX), column_at(block, q + 2u * TX), column_at(block, q + 3u * TX));
+}
+
+// The sums of a line in these columns.
+fn finish_four(row: Row, columns: Columns, sums: vec4<f32>) {
+  finish(row, columns.a, sums.x);
+  finish(row, columns.b, sums.y);
+  finish(row, columns.c, sums.z);
+  finish(row, columns.d, sums.w);
+}
