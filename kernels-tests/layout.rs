@@ -62,7 +62,8 @@ fn presets_take_little_more_than_what_is_alive_at_once() {
             // Packed largest first, a few large values leave gaps.
             let most = match name {
                 "gan" | "gan-small" => 1.3,
-                "ae" | "vae-conv" | "progan-small" => 1.17,
+                "ae" | "vae-conv" | "vae-conditional" | "vae-static" | "progan-small" => 1.17,
+                "dragan" | "dragan-small" | "wgan-gp" => 1.13,
                 "pixelrnn-row-small" | "pixelrnn-diagonal-small" => 1.2,
                 _ => 1.1,
             };

@@ -55,6 +55,7 @@ fn product(index: u32, tid: u32, subgroup: u32, subgroups: u32) {
       load(block, k0, tid);
       workgroupBarrier();
       note(block, k0 + BK, tid);
+      attend(block, tid);
       for (var i = 0u; i < BK; i += EDGE) {
         let a0 = fragment_a(i * A_LINE + line);
         let a1 = fragment_a(i * A_LINE + line + EDGE);
@@ -68,6 +69,8 @@ fn product(index: u32, tid: u32, subgroup: u32, subgroups: u32) {
       workgroupBarrier();
     }
 
+    // A further pass finds the same.
+    if (first == 0u) { conclude(block, tid); }
     let slot = subgroup * EDGE * C_LINE;
     let own = first + subgroup < ROWS * COLUMNS;
     if (own) { store_c(c00, slot); }

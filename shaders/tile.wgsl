@@ -30,6 +30,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) grid: vec
     load(block, k0, tid);
     workgroupBarrier();
     note(block, k0 + BK, tid);
+    attend(block, tid);
     for (var i = 0u; i < BK; i += 1u) {
       let a = i * A_LINE + ty;
       let c = i * B_LINE + tx;
@@ -42,6 +43,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) grid: vec
     workgroupBarrier();
   }
 
+  conclude(block, tid);
   let columns = columns_at(block, tx);
   finish_four(row_at(block, ty), columns, acc0);
   finish_four(row_at(block, ty + TY), columns, acc1);

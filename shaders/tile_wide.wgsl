@@ -44,6 +44,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) grid: vec
     load(block, k0, tid);
     workgroupBarrier();
     note(block, k0 + BK, tid);
+    attend(block, tid);
     for (var i = 0u; i < BK; i += 1u) {
       let l = i * A_LINE + ty;
       let c = i * B_LINE + tx;
@@ -80,6 +81,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) grid: vec
 
   var near = array<vec4<f32>, 8>(a0, a1, a2, a3, a4, a5, a6, a7);
   var far = array<vec4<f32>, 8>(b0, b1, b2, b3, b4, b5, b6, b7);
+  conclude(block, tid);
   let columns = columns_at(block, tx);
   let others = columns_at(block, tx + 4u * TX);
   for (var i = 0u; i < 8u; i += 1u) {

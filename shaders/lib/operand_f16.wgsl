@@ -41,3 +41,6 @@ fn operand_a(value: f32) -> f16 { return f16(rounded(value * scale.x)); }
 fn operand_b(value: f32) -> f16 { return f16(rounded(value * scale.y)); }
 
 fn unscaled(sum: f32) -> f32 { return sum * inverse.x * inverse.y; }
+
+// The same for a sum of elements of b alone.
+fn unscaled_b(sum: f32) -> f32 { return sum * inverse.y; }

@@ -181,6 +181,11 @@ fn load_weight(block: Block, first: u32, step: u32, i: u32, j: u32) {
   b_tile[i * B_LINE + j] = operand_b(select(0.0, value, inside));
 }
 
+// Nothing else is made of the tiles.
+fn attend(block: Block, tid: u32) {}
+
+fn conclude(block: Block, tid: u32) {}
+
 // A line of the block: whether there is such an output, and where it stands in column 0.
 struct Row { live: bool, at: u32 }
 

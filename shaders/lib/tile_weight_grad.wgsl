@@ -13,17 +13,21 @@ override B_SIZE: u32 = BK * B_LINE;
 // 1: neighbouring invocations make neighbouring lines of one column; 0: columns of one line.
 override ALONG_M: u32 = 0;
 override DIRECT: u32 = 0;
+// 1: there is a bias.
+override BIAS: u32 = 0;
 
 @group(0) @binding(0) var<uniform> p: WeightGrad;
 @group(0) @binding(1) var<storage, read> x: array<f32>; // [n, ci, h, w]
 @group(0) @binding(2) var<storage, read> dy: array<f32>; // [n, co, oh, ow]
-@group(0) @binding(3) var<storage, read_write> part: array<f32>; // [splits, lines, columns], or dw [co, ci, kh, kw]
+@group(0) @binding(3) var<storage, read_write> part: array<f32>; // [splits, lines, columns] and [splits, columns], or dw [co, ci, kh, kw]
 
 var<workgroup> a_tile: array<Operand, A_SIZE>;
 var<workgroup> b_tile: array<Operand, B_SIZE>;
 
 // Where the lines of the block read, from the first tap of an output in channel 0: y, x, index.
 var<workgroup> line_from: array<vec4<i32>, BM>;
+
+var<private> bias_sum: f32; // of this invocation's column
 
 const NOWHERE: i32 = 0x20000000; // outside of every x: the y of a line that is none
 
@@ -50,6 +54,7 @@ fn block_at(index: u32) -> Block {
 
 // Notes the lines.
 fn begin(block: Block, tid: u32) {
+  bias_sum = 0.0;
   for (var m = tid; m < BM; m += THREADS) {
     let line = line_at(block.line0 + m);
     let y = i32((line.tap / p.kw) * p.dilation_h);
@@ -88,6 +93,21 @@ fn load(block: Block, k0: u32, tid: u32) {
     let inside = j < columns;
     let value = dy[select(0u, column0 + j * step, inside)];
     b_tile[i * B_LINE + j] = operand_b(select(0.0, value, inside));
+  }
+}
+
+// The gradient of the bias, the sum of dy: the workgroups of the first lines add up what they have of each
+// column, an invocation to a column. There are at least as many. Its partial sums stand behind the others.
+fn attend(block: Block, tid: u32) {
+  if ((BIAS == 1u) & (block.line0 == 0u) & (tid < BN)) {
+    for (var i = 0u; i < BK; i += 1u) { bias_sum += f32(b_tile[i * B_LINE + tid]); }
+  }
+}
+
+fn conclude(block: Block, tid: u32) {
+  if ((BIAS == 1u) & (block.line0 == 0u) & (tid < BN) & (block.q0 + tid < p.pack)) {
+    let at = (p.splits * p.lines + block.split) * p.columns + block.own * p.pack + block.q0 + tid;
+    part[at] = unscaled_b(bias_sum);
   }
 }
 

@@ -3,8 +3,9 @@
 
 use super::conv::Conv;
 use super::gather::{self, Gather, Operands};
+use super::reduce::Reduce;
 use super::tiles::{Shaders, Tile, WANTED, shaders, tiles};
-use super::{Caps, Class, Recipe, Shader, Slot, Stage, grid_1d, params, shader, weight_grad_lanes};
+use super::{Caps, Class, Kernel, Recipe, Shader, Slot, Stage, grid_1d, params, shader, weight_grad_lanes};
 
 params! {
     /// The block of `shaders/lib/weight_grad.wgsl`; names as in [`Conv`] up to `groups`.
@@ -131,9 +132,14 @@ impl WeightGrad {
         self.splits as usize * (self.lines * self.columns) as usize
     }
 
-    /// The stage that adds up partial sums held in scratch buffer `scratch`.
-    pub(super) fn reduce(&self, scratch: usize, caps: &Caps) -> Stage {
-        let entries = self.co * self.ci * self.kh * self.kw;
+    /// Those of the gradient of a bias.
+    fn bias_partials(&self) -> usize {
+        (self.splits * self.columns) as usize
+    }
+
+    /// The stage that adds up partial sums held in scratch buffer `scratch`, those of a bias among them if `bias` is 1.
+    pub(super) fn reduce(&self, scratch: usize, bias: u32, caps: &Caps) -> Stage {
+        let entries = self.co * (self.ci * self.kh * self.kw + bias);
         // Few entries of many splits would leave most of a GPU idle.
         let share = match caps.class {
             Class::Gpu if entries < 1 << 16 => self.splits.next_power_of_two().min(16),
@@ -143,8 +149,10 @@ impl WeightGrad {
         Stage::new(&REDUCE, self, grid_1d(entries.div_ceil(wide / share) as usize, caps))
             .bind("part", Slot::ScratchIn(scratch))
             .bind("dw", Slot::Write(0))
+            .bind("db", Slot::Write(1))
             .constant("WG", wide)
             .constant("SHARE", share)
+            .constant("BIAS", bias)
     }
 }
 
@@ -154,10 +162,15 @@ static REDUCE: Shader = shader!("weight_grad_reduce", "weight_grad");
 /// Every variant, the best guess first.
 pub(super) fn variants(conv: &Conv, caps: &Caps) -> Vec<Recipe> {
     let lanes = caps.class == Class::Lanes && caps.subgroup == 8;
-    let lanes = if lanes { weight_grad_lanes::recipes(conv, caps) } else { Vec::new() };
+    let mut lanes = if lanes { weight_grad_lanes::recipes(conv, caps) } else { Vec::new() };
+    lanes.iter_mut().for_each(|recipe| bias_behind(recipe, conv, caps));
     if conv.is_product() {
         let operands = Operands { src: 0, w: 1, tail: None };
-        return gather::recipes(lanes, &Gather::product_weights(conv), operands, caps);
+        let mut products = gather::recipes(Vec::new(), &Gather::product_weights(conv), operands, caps);
+        products.iter_mut().for_each(|recipe| bias_behind(recipe, conv, caps));
+        let mixed = products.iter().take_while(|recipe| recipe.mixed()).count();
+        products.splice(mixed..mixed, lanes);
+        return products;
     }
     let form = WeightGrad::new(conv, 1, 1);
     let waste = |size: u32, tile: u32| f64::from(size.next_multiple_of(tile)) / f64::from(size.max(1));
@@ -167,15 +180,37 @@ pub(super) fn variants(conv: &Conv, caps: &Caps) -> Vec<Recipe> {
     mixed.iter().map(make).chain(lanes).chain(f32.iter().map(make)).collect()
 }
 
+/// Adds the sum of dy, the gradient of a bias, in stages of its own.
+fn bias_behind(recipe: &mut Recipe, conv: &Conv, caps: &Caps) {
+    if conv.has_bias == 0 {
+        return;
+    }
+    let sum = Reduce { a: 1, r1: conv.n, b: conv.co, r2: conv.oh * conv.ow, c: 1, scale: 1.0 };
+    let Some(sum) = sum.variants(caps).into_iter().next() else { return };
+    let scratch = recipe.scratch.len();
+    recipe.scratch.extend(sum.scratch);
+    recipe.stages.extend(sum.stages.into_iter().map(|mut stage| {
+        for (_, slot) in &mut stage.bind {
+            *slot = match *slot {
+                Slot::Read(_) => Slot::Read(1),
+                Slot::Write(_) => Slot::Write(1),
+                Slot::ScratchIn(i) => Slot::ScratchIn(scratch + i),
+                Slot::ScratchOut(i) => Slot::ScratchOut(scratch + i),
+            };
+        }
+        stage
+    }));
+}
+
 fn recipe(conv: &Conv, caps: &Caps, tile: &Tile) -> Recipe {
     let form = WeightGrad::new(conv, 1, 1);
     let blocks = form.lines.div_ceil(tile.lines).max(1) * form.pack.div_ceil(tile.columns) * form.groups;
     let form = form.split(blocks, WANTED, 256, tile.terms);
-    // Dead entries of a mask are written by the second stage.
-    let direct = form.splits == 1 && form.mask == 0;
+    // Dead entries of a mask and the gradient of a bias are written by the second stage.
+    let direct = form.splits == 1 && form.mask == 0 && conv.has_bias == 0;
     let (part, scratch) = match direct {
         true => (Slot::Write(0), Vec::new()),
-        false => (Slot::ScratchOut(0), vec![form.partials()]),
+        false => (Slot::ScratchOut(0), vec![form.partials() + conv.has_bias as usize * form.bias_partials()]),
     };
     let stage = tile
         .stage(&SHADERS, &form, grid_1d((blocks * form.splits) as usize, caps))
@@ -183,11 +218,12 @@ fn recipe(conv: &Conv, caps: &Caps, tile: &Tile) -> Recipe {
         .bind("dy", Slot::Read(1))
         .bind("part", part)
         .constant("DIRECT", u32::from(direct))
+        .constant("BIAS", conv.has_bias)
         .constant("ALONG_M", u32::from(direct));
     let factors = [(0, conv.x_len() as u32), (1, conv.y_len() as u32)];
     let mut recipe = tile.recipe(stage, factors, scratch, caps);
     if !direct {
-        recipe.stages.push(form.reduce(0, caps));
+        recipe.stages.push(form.reduce(0, conv.has_bias, caps));
     }
     recipe
 }

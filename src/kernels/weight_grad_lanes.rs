@@ -61,7 +61,7 @@ fn in_place(conv: &Conv, caps: &Caps) -> Vec<Recipe> {
                 .bind("dy", Slot::Read(1))
                 .bind("part", Slot::ScratchOut(part)),
         );
-        recipe.stages.push(form.reduce(part, caps));
+        recipe.stages.push(form.reduce(part, 0, caps));
         recipe
     };
     sizes.into_iter().map(recipe).collect()
@@ -124,6 +124,6 @@ fn recipe(conv: &Conv, x: &Source, caps: &Caps, size: &'static Size) -> Recipe {
             .bind("dyt", dy)
             .bind("part", Slot::ScratchOut(part)),
     );
-    recipe.stages.push(form.reduce(part, caps));
+    recipe.stages.push(form.reduce(part, 0, caps));
     recipe
 }

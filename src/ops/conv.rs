@@ -146,6 +146,15 @@ fn weight_grad(x: &Var, y: &Var, block: Conv) -> Var {
     x.graph().apply1(WeightGrad(block), launch(Conv2dWeightGrad(block)), &[Some(x), Some(y)], &w_shape(&block))
 }
 
+/// ∂S/∂w as in [`weight_grad`], and the gradient of a bias behind the convolution, in one pass over y.
+fn weight_and_bias_grad(x: &Var, y: &Var, block: Conv) -> [Var; 2] {
+    let block = Conv { has_bias: 1, ..block.bare() };
+    let (inputs, shapes) = ([Some(x), Some(y)], [&w_shape(&block)[..], &[block.co as usize]]);
+    let mut both = x.graph().apply(WeightGrad(block), launch(Conv2dWeightGrad(block)), &inputs, &shapes);
+    let db = both.remove(1);
+    [both.remove(0), db]
+}
+
 /// Sum over everything but the channels.
 fn channel_sum(v: &Var) -> Var {
     v.sum_axes(&[0, 2, 3]).reshape(&[v.shape()[1]])
@@ -165,11 +174,12 @@ impl Op for Forward {
 
     fn gradient(&self, call: &Call) -> Result<Vec<Option<Var>>, GraphError> {
         let (dy, x, w) = (call.dy(), call.input(0), call.input(1));
-        Ok(vec![
-            call.wants(0).then(|| transposed(dy, w, None, self.0)),
-            call.wants(1).then(|| weight_grad(x, dy, self.0)),
-            call.wants(2).then(|| channel_sum(dy)),
-        ])
+        let dx = call.wants(0).then(|| transposed(dy, w, None, self.0));
+        if call.wants(1) && call.wants(2) {
+            let [dw, db] = weight_and_bias_grad(x, dy, self.0).map(Some);
+            return Ok(vec![dx, dw, db]);
+        }
+        Ok(vec![dx, call.wants(1).then(|| weight_grad(x, dy, self.0)), call.wants(2).then(|| channel_sum(dy))])
     }
 }
 
@@ -194,10 +204,18 @@ impl Op for WeightGrad {
     }
 
     fn gradient(&self, call: &Call) -> Result<Vec<Option<Var>>, GraphError> {
-        let (dw, x, y) = (call.dy(), call.input(0), call.input(1));
+        let (x, y) = (call.input(0), call.input(1));
+        let dw = call.dys[0].as_ref();
+        // Σ dy · db is linear in y alone, as a bias is added to it.
+        let db = call.dys.get(1).and_then(Option::as_ref);
+        let by_y = || match (dw, db) {
+            (Some(dw), db) => Some(forward(x, dw, db, self.0)),
+            (None, Some(db)) => Some(db.reshape(&[1, db.len(), 1, 1]).spread_scaled(y.shape(), 1.0)),
+            (None, None) => None,
+        };
         Ok(vec![
-            call.wants(0).then(|| transposed(y, dw, None, self.0)),
-            call.wants(1).then(|| forward(x, dw, None, self.0)),
+            dw.filter(|_| call.wants(0)).map(|dw| transposed(y, dw, None, self.0)),
+            call.wants(1).then(by_y).flatten(),
         ])
     }
 }
