@@ -197,7 +197,7 @@ impl Gpu {
     /// backend or driver, case ignored. Without a name the most capable kind is taken: discrete,
     /// integrated, virtual, then software.
     pub fn open(wanted: Option<&str>) -> Result<Gpu, GpuError> {
-        Self::open_as(wanted, Precision::Full, false)
+        Self::open_as(wanted, Precision::Full, false, None)
     }
 
     /// The same for mixed precision: with the adapter's matrix units if `coop` and it has fitting ones.
@@ -205,10 +205,21 @@ impl Gpu {
     /// # Errors
     /// [`GpuError::NoF16`] and those of [`Gpu::open`].
     pub fn open_mixed(wanted: Option<&str>, coop: bool) -> Result<Gpu, GpuError> {
-        Self::open_as(wanted, Precision::Mixed, coop)
+        Self::open_as(wanted, Precision::Mixed, coop, None)
     }
 
-    fn open_as(wanted: Option<&str>, precision: Precision, coop: bool) -> Result<Gpu, GpuError> {
+    /// Opens an adapter, without its matrix units, as a device of `class`, whatever its kind: tests run the
+    /// variants that a GPU gets where the only adapter is a software rasteriser. No user is offered it, since
+    /// the variants of the other class are slow there.
+    ///
+    /// # Errors
+    /// Those of [`Gpu::open`], and with [`Precision::Mixed`] [`GpuError::NoF16`].
+    pub fn open_as_class(wanted: Option<&str>, precision: Precision, class: Class) -> Result<Gpu, GpuError> {
+        Self::open_as(wanted, precision, false, Some(class))
+    }
+
+    /// Without a class the adapter's kind says which.
+    fn open_as(wanted: Option<&str>, precision: Precision, coop: bool, class: Option<Class>) -> Result<Gpu, GpuError> {
         let adapters = enumerate(instance());
         let descs: Vec<_> = adapters.iter().enumerate().map(|(i, a)| describe(i, a)).collect();
         let chosen = match wanted {
@@ -220,7 +231,8 @@ impl Gpu {
             return Err(GpuError::NoF16 { adapter: descs[chosen].name.clone() });
         }
         let coop = if coop { fitting_coop(adapter) } else { None };
-        Self::from_adapter(adapter, descs[chosen].clone(), precision, coop)
+        let of_kind = if descs[chosen].kind == "cpu" { Class::Lanes } else { Class::Gpu };
+        Self::from_adapter(adapter, descs[chosen].clone(), precision, coop, class.unwrap_or(of_kind))
     }
 
     fn from_adapter(
@@ -228,6 +240,7 @@ impl Gpu {
         desc: AdapterDesc,
         precision: Precision,
         coop: Option<Coop>,
+        class: Class,
     ) -> Result<Gpu, GpuError> {
         let limits = adapter.limits();
         let needs: [(&'static str, u64, u64); 4] = [
@@ -277,7 +290,7 @@ impl Gpu {
             }
         });
         let caps = Caps {
-            class: if desc.kind == "cpu" { Class::Lanes } else { Class::Gpu },
+            class,
             max_groups: limits.max_compute_workgroups_per_dimension,
             max_invocations: limits.max_compute_invocations_per_workgroup,
             max_workgroup_bytes: limits.max_compute_workgroup_storage_size,
