@@ -3,22 +3,29 @@
 # make lint   format and lints, warnings denied
 # make bench  kernels and whole steps on this machine's device
 
-# Mesa's device-select layer talks about XDG_RUNTIME_DIR on machines without a desktop.
+# Where there is no desktop, Mesa's layer that sorts devices complains that it finds none: off, unless it is asked.
+ifeq ($(XDG_RUNTIME_DIR)$(MESA_VK_DEVICE_SELECT)$(DRI_PRIME),)
 export NODEVICE_SELECT := 1
+endif
 
 CARGO ?= cargo
 LIMN := target/release/limn
 DEMO_PRESET ?= vae
 DEMO_STEPS ?= 2000
 DEMO_OUT ?= runs/demo
+# What demo and bench run on: the WGSL kernels wherever there is a driver, by its number where limn itself would rather
+# take the processor. `make demo LIMN_DEVICE=cpu` takes another.
+LIMN_DEVICE ?= $(shell $(LIMN) devices --json 2>/dev/null | grep -q '"backend":"cpu".*"default":true' && \
+  $(LIMN) devices --json 2>/dev/null | sed -n 's/^{"index":\([0-9][0-9]*\),.*/\1/p' | head -n 1)
+ON = $(addprefix --device ,$(LIMN_DEVICE))
 
 .PHONY: demo test lint bench driver build
 
 demo: build driver
 	rm -rf $(DEMO_OUT)
-	$(LIMN) train $(DEMO_PRESET) --steps $(DEMO_STEPS) --out $(DEMO_OUT) --set train.sample_every=500
-	$(LIMN) sample $(DEMO_OUT) --n 64 --out $(DEMO_OUT)/samples.png
-	$(LIMN) latent $(DEMO_OUT) reconstruct --out $(DEMO_OUT)/reconstructions.png
+	$(LIMN) train $(DEMO_PRESET) $(ON) --steps $(DEMO_STEPS) --out $(DEMO_OUT) --set train.sample_every=500
+	$(LIMN) sample $(DEMO_OUT) $(ON) --n 64 --out $(DEMO_OUT)/samples.png
+	$(LIMN) latent $(DEMO_OUT) $(ON) reconstruct --out $(DEMO_OUT)/reconstructions.png
 	@echo
 	@echo "New images by the trained model: $(DEMO_OUT)/samples.png"
 	@echo "Test images above their reconstructions: $(DEMO_OUT)/reconstructions.png"
@@ -49,5 +56,5 @@ lint:
 	$(CARGO) clippy --release --all-targets -- -D warnings
 
 bench: driver
-	$(LIMN) bench
-	for preset in vae-conv-small dcgan-28-small pixelcnn-small; do $(LIMN) bench step $$preset; done
+	$(LIMN) bench $(ON)
+	for preset in vae-conv-small dcgan-28-small pixelcnn-small; do $(LIMN) bench step $$preset $(ON); done

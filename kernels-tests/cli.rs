@@ -7,6 +7,7 @@ mod mixed;
 mod models;
 mod pytorch;
 
+use crate::support::device_flag;
 use serde_json::Value;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -84,14 +85,9 @@ impl Call {
     }
 }
 
-/// The device under test: the one in `LIMN_DEVICE`, or the default.
-fn device() -> Vec<String> {
-    std::env::var("LIMN_DEVICE").map_or(Vec::new(), |d| vec!["--device".into(), d])
-}
-
 /// Calls limn on the device under test.
 fn limn_on_device(args: &[&str]) -> Call {
-    let device = device();
+    let device = device_flag();
     limn(&args.iter().copied().chain(device.iter().map(String::as_str)).collect::<Vec<_>>())
 }
 
@@ -114,7 +110,34 @@ fn devices_lists_adapters_and_the_cpu() {
         assert_eq!(row["index"], i);
         assert!(row["max_binding_bytes"].as_u64() > Some(0) && row["features"].is_array(), "{row}");
     }
-    assert!(limn(&["devices"]).good().out.contains("twins"));
+    let words = limn(&["devices"]).good().out;
+    assert!(words.contains("twins") && words.matches("(default: ").count() == 1, "{words}");
+}
+
+#[test]
+fn without_a_name_it_is_a_gpu_or_else_the_processor_with_a_word_about_it() {
+    let input = fixture("conv2d-plain.in.safetensors");
+    let out = tempfile::NamedTempFile::new().expect("a file");
+    let run = ["run", "conv2d", "--in", text(&input), "--out", text(out.path())];
+    let rows = limn(&["devices", "--json"]).good().rows();
+    let is_gpu = |row: &&Value| row["index"].is_number() && row["kind"] != "cpu";
+    let default = rows.iter().find(|row| row["default"] == true).expect("a default");
+    let said = limn(&run).good().err;
+    if rows.iter().any(|row| is_gpu(&row)) {
+        assert!(is_gpu(&default) && said.is_empty(), "{said}");
+        return;
+    }
+    assert_eq!(default["name"], "cpu");
+    assert!(said.lines().count() == 1 && said.contains("no GPU was found") && said.contains("(cpu)"), "{said}");
+    // A software driver is taken by name, by number, or because the environment asks for it.
+    let Some(software) = rows.iter().find(|row| row["index"].is_number()) else { return };
+    assert!(said.contains("--device 0"), "{said}");
+    let name = software["name"].as_str().expect("a name");
+    for device in ["0", "vulkan", name] {
+        assert_eq!(limn(&[&run[..], &["--device", device]].concat()).good().err, "");
+    }
+    let mut asked = Command::new(env!("CARGO_BIN_EXE_limn"));
+    assert_eq!(call(asked.args(run).env("WGPU_ADAPTER_NAME", name)).good().err, "");
 }
 
 #[test]
@@ -158,10 +181,9 @@ fn check_refuses_what_it_cannot_do() {
 
 #[test]
 fn bench_times_every_shape_and_variant() {
-    for device in [None, Some("cpu")] {
-        let args: Vec<&str> =
-            ["bench", "concat", "--json"].into_iter().chain(device.iter().flat_map(|d| ["--device", d])).collect();
-        let rows = limn(&args).good().rows();
+    let args = ["bench", "concat", "--json"];
+    for call in [limn_on_device(&args), limn(&[&args[..], &["--device", "cpu"]].concat())] {
+        let rows = call.good().rows();
         assert!(!rows.is_empty());
         for row in &rows {
             for key in ["ms", "gflops", "gb_per_s"] {
@@ -221,7 +243,7 @@ fn without_an_adapter_the_cpu_takes_over_and_says_so() {
     let run = ["run", "conv2d", "--in", text(&input), "--out", text(out.path())];
     let call = bare(&run).good();
     assert_eq!(call.err.lines().count(), 1, "{}", call.err);
-    assert!(call.err.contains("cpu device") && call.err.contains("mesa-vulkan-drivers"), "{}", call.err);
+    assert!(call.err.contains("(cpu)") && call.err.contains("mesa-vulkan-drivers"), "{}", call.err);
     assert_eq!(bare(&[&run[..], &["--device", "cpu"]].concat()).good().err, "");
     bare(&["check"]).bad(&["no adapter to check", "mesa-vulkan-drivers"]);
     bare(&["bench", "concat", "--device", "0"]).bad(&["no device", "cpu"]);

@@ -1,5 +1,6 @@
 //! A run killed at random moments and resumed ends bitwise where the uninterrupted one does.
 
+use crate::support::device_flag;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -23,6 +24,7 @@ fn ends_well(mut command: Command) {
 fn start(folder: &Path, dir: &Path) -> Command {
     let mut command = limn(folder);
     command.args(["train", "vae", "--steps", "1000", "--batch", "32", "--seed", "7", "--out"]).arg(dir).args(SETTINGS);
+    command.args(device_flag());
     command
 }
 
@@ -35,7 +37,7 @@ fn a_run_killed_three_times_ends_like_one_that_was_not() {
         false => start(&broken),
         true => {
             let mut again = limn(folder.path());
-            again.args(["train", "--resume"]).arg(&broken);
+            again.args(["train", "--resume"]).arg(&broken).args(device_flag());
             again
         }
     };

@@ -1,7 +1,7 @@
 //! What the tests of graphs and programs share: seeded numbers, devices, running a graph, and what
 //! must hold for every planned program.
 
-use limn::gpu::Gpu;
+use limn::gpu::{self, Gpu};
 use limn::graph::{Graph, Noise};
 use limn::kernels::philox::Stream;
 use limn::program::{Device, Options, Place, Program, Runner, Source, Store, View, plan};
@@ -22,6 +22,12 @@ pub fn gpu() -> Device {
     static GPU: OnceLock<Arc<Gpu>> = OnceLock::new();
     let open = || Arc::new(Gpu::open(std::env::var("LIMN_DEVICE").ok().as_deref()).expect("a device"));
     Device::Gpu(GPU.get_or_init(open).clone())
+}
+
+/// `--device` with the same for the command line, which by itself would take the processor where there is no GPU.
+pub fn device_flag() -> Vec<String> {
+    let best = || gpu::preferred(&gpu::adapters()).map(|(adapter, _)| adapter.index.to_string());
+    std::env::var("LIMN_DEVICE").ok().or_else(best).map_or(Vec::new(), |device| vec!["--device".into(), device])
 }
 
 /// `len` standard normal numbers; every `stream` has its own.

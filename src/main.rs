@@ -3,8 +3,11 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    // Mesa's device-select layer would complain on stderr wherever there is no XDG_RUNTIME_DIR.
-    if std::env::var_os("NODEVICE_SELECT").is_none() {
+    // Where there is no desktop, Mesa's layer that sorts devices complains on stderr that it finds none. It is switched
+    // off there, unless something is asked of it.
+    let unset = |name: &str| std::env::var_os(name).is_none();
+    let idle = ["XDG_RUNTIME_DIR", "MESA_VK_DEVICE_SELECT", "DRI_PRIME", "NODEVICE_SELECT"];
+    if idle.into_iter().all(unset) {
         // SAFETY: no other thread runs yet that could read the environment.
         unsafe { std::env::set_var("NODEVICE_SELECT", "1") };
     }

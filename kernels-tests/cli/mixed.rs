@@ -1,6 +1,6 @@
 //! `--precision mixed`: what it changes, what keeps it, and where it is refused.
 
-use super::limn;
+use super::{limn, limn_on_device};
 
 #[test]
 fn a_resumed_run_keeps_its_precision_and_its_bits() {
@@ -11,7 +11,7 @@ fn a_resumed_run_keeps_its_precision_and_its_bits() {
     let small = "train vae --tune off --batch 8 --set model.hidden=12 --set train.sample_every=0";
     let train = |out: &str, rest: &str| {
         let line = format!("{small} --out {} {rest}", path(out));
-        limn(&line.split(' ').collect::<Vec<_>>()).good()
+        limn_on_device(&line.split(' ').collect::<Vec<_>>()).good()
     };
     train("whole", "--precision mixed --steps 5");
     train("parts", "--set train.precision=mixed --steps 2");
@@ -52,7 +52,7 @@ fn mixed_precision_is_refused_where_there_is_no_f16() {
 fn the_commands_that_time_and_list_take_mixed_precision() {
     let plan = limn(&["plan", "vae", "--precision", "mixed"]).good().out;
     assert!(plan.lines().any(|line| line.contains("matmul") && line.contains("_f16_")), "{plan}");
-    assert!(!limn(&["plan", "vae"]).good().out.contains("f16"));
+    assert!(!limn_on_device(&["plan", "vae"]).good().out.contains("f16"));
     let step = limn(&["bench", "step", "vae", "--batch", "4", "--precision", "mixed", "--json"]).good().rows();
     assert_eq!(step[0]["precision"], "mixed");
     let profile = limn(&["profile", "vae", "--batch", "4", "--steps", "1", "--precision", "mixed"]).good().out;

@@ -19,7 +19,8 @@ pub struct BenchArgs {
     /// Choose variants anew, by measuring, for the presets named; for all without any
     #[arg(long)]
     tune: bool,
-    /// Device: `cpu`, `twins`, or a number or a part of a name from `limn devices`
+    /// Device: `cpu`, `twins`, or a number or a part of a name from `limn devices`; without one the fastest,
+    /// which is a GPU, or else `cpu`
     #[arg(long, value_name = "D", global = true)]
     device: Option<String>,
     /// One JSON object per kernel, shape and variant, or per preset

@@ -3,17 +3,57 @@
 use super::{Error, term};
 use crate::check;
 use crate::data;
-use crate::gpu::{Gpu, GpuError};
+use crate::gpu::{self, AdapterDesc, Gpu, GpuError, Reason};
 use crate::kernels::Precision;
 use crate::program::Device;
+use std::path::Path;
 use std::sync::Arc;
 
 /// How to get a driver, for machines that have none.
 pub const NO_ADAPTER: &str =
     "no Vulkan, Metal or DX12 adapter was found; on Debian or Ubuntu `apt-get install mesa-vulkan-drivers` gives one";
 
-/// Opens the device that `--device` names. Without a name it is the best adapter, or the CPU with a
-/// remark where there is none.
+/// What is known of a card that has a driver but shows itself to no program that computes with Vulkan.
+const CONTAINER: &str = "the NVIDIA card here has no Vulkan driver in this container, which gets it with \
+                         NVIDIA_DRIVER_CAPABILITIES=graphics (or all)";
+
+/// The number of NVIDIA among vendors.
+const NVIDIA: u32 = 0x10de;
+
+/// The adapter to run on where nobody names a device, and why. `None` is the built-in cpu device: it is faster
+/// than a software driver, which is taken only if the environment asks for it.
+pub fn default(adapters: &[AdapterDesc]) -> Option<(&AdapterDesc, Reason)> {
+    gpu::preferred(adapters).filter(|(adapter, reason)| !adapter.is_software() || *reason != Reason::Kind)
+}
+
+/// What a container lacks for its NVIDIA card to be used, if that is how it is.
+pub fn container_hint(adapters: &[AdapterDesc]) -> Option<&'static str> {
+    let card = ["/dev/nvidiactl", "/dev/nvidia0"].iter().any(|path| Path::new(path).exists());
+    hint(adapters, card)
+}
+
+fn hint(adapters: &[AdapterDesc], card: bool) -> Option<&'static str> {
+    let shown = adapters.iter().any(|adapter| adapter.numbers[0] == NVIDIA);
+    (card && !shown).then_some(CONTAINER)
+}
+
+/// Why the built-in cpu device runs what nobody named a device for, and what to do about it.
+fn no_gpu(adapters: &[AdapterDesc], hint: Option<&str>) -> String {
+    let mut line = String::from("no GPU was found, so this runs on the processor (cpu)");
+    match (hint, adapters) {
+        (Some(hint), _) => line += &format!("; {hint}"),
+        (None, []) => line += "; Mesa drives most GPUs (Debian, Ubuntu: apt-get install mesa-vulkan-drivers)",
+        (None, _) => line += "; a GPU needs its Vulkan driver",
+    }
+    if let Some(software) = adapters.first() {
+        let name = software.name.split(" (").next().unwrap_or_default();
+        line += &format!("; --device {} takes the slower software driver {name}", software.index);
+    }
+    line
+}
+
+/// Opens the device that `--device` names. Without a name it is the fastest there is; where that is no GPU, a
+/// remark says so.
 ///
 /// # Errors
 /// A name that fits no device, an adapter that lacks a limit or does not open.
@@ -21,14 +61,18 @@ pub fn open(wanted: Option<&str>) -> Result<Device, Error> {
     if let Some(device) = wanted.and_then(built_in) {
         return Ok(device);
     }
-    match Gpu::open(wanted) {
-        Ok(gpu) => Ok(opened(gpu)),
-        Err(GpuError::NoAdapter) => {
-            term::note(format!("{NO_ADAPTER}; running on the built-in cpu device"));
-            Ok(Device::Cpu)
+    let index = match wanted {
+        Some(wanted) => wanted.to_string(),
+        None => {
+            let adapters = gpu::adapters();
+            let Some((adapter, _)) = default(&adapters) else {
+                term::note(no_gpu(&adapters, container_hint(&adapters)));
+                return Ok(Device::Cpu);
+            };
+            adapter.index.to_string()
         }
-        Err(error) => Err(error.into()),
-    }
+    };
+    Ok(opened(Gpu::open(Some(&index))?))
 }
 
 /// The same for a precision. Matrix units that fall short are left out, with a remark.
@@ -69,5 +113,63 @@ fn built_in(wanted: &str) -> Option<Device> {
         "cpu" => Some(Device::Cpu),
         "twins" => Some(Device::Twins),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn adapter(index: usize, name: &str, kind: &'static str, vendor: u32) -> AdapterDesc {
+        AdapterDesc {
+            index,
+            name: name.into(),
+            backend: "vulkan".into(),
+            kind,
+            numbers: [vendor, 1],
+            driver: "made up".into(),
+            max_binding_bytes: 1 << 27,
+            max_workgroup_bytes: 16384,
+            max_invocations: 256,
+            subgroup: (8, 8),
+            features: Vec::new(),
+        }
+    }
+
+    fn llvmpipe(index: usize) -> AdapterDesc {
+        adapter(index, "llvmpipe (LLVM 15.0.6, 256 bits)", "cpu", 0x10005)
+    }
+
+    #[test]
+    fn a_gpu_comes_before_the_processor_and_the_processor_before_a_software_driver() {
+        let index = |adapters: &[AdapterDesc]| default(adapters).map(|(adapter, _)| adapter.index);
+        assert_eq!(index(&[]), None);
+        assert_eq!(index(&[llvmpipe(0)]), None);
+        for kind in ["discrete", "integrated", "virtual", "other"] {
+            assert_eq!(index(&[llvmpipe(0), adapter(1, "Radeon", kind, 0x1002)]), Some(1));
+        }
+    }
+
+    #[test]
+    fn one_line_says_why_the_processor_runs_it_and_what_to_do() {
+        let line = no_gpu(&[llvmpipe(0)], None);
+        for words in ["no GPU was found", "(cpu)", "Vulkan driver", "--device 0", "llvmpipe"] {
+            assert!(line.contains(words), "{words}: {line}");
+        }
+        assert!(!line.contains("LLVM") && !line.contains("NVIDIA"));
+        let line = no_gpu(&[], None);
+        assert!(line.contains("mesa-vulkan-drivers") && !line.contains("--device"), "{line}");
+        let line = no_gpu(&[llvmpipe(0)], Some(CONTAINER));
+        assert!(line.contains("NVIDIA_DRIVER_CAPABILITIES=graphics") && line.contains("--device 0"), "{line}");
+        assert!(!line.contains('\n') && !line.contains("  "), "{line}");
+    }
+
+    #[test]
+    fn the_container_is_to_blame_where_a_card_shows_no_adapter() {
+        let card = adapter(1, "NVIDIA H100", "discrete", NVIDIA);
+        assert_eq!(hint(&[llvmpipe(0)], true), Some(CONTAINER));
+        assert_eq!(hint(&[], true), Some(CONTAINER));
+        assert_eq!(hint(&[llvmpipe(0)], false), None);
+        assert_eq!(hint(&[llvmpipe(0), card], true), None);
     }
 }

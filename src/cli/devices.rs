@@ -1,7 +1,7 @@
 //! `limn devices`: what there is to run on.
 
 use super::{Error, device, term};
-use crate::gpu::{self, AdapterDesc};
+use crate::gpu::{self, AdapterDesc, Reason};
 use serde_json::{Value, json};
 
 /// Arguments of `limn devices`.
@@ -15,12 +15,12 @@ pub struct DevicesArgs {
 /// Lists every adapter and the built-in cpu device.
 pub fn devices(args: &DevicesArgs) -> Result<(), Error> {
     let adapters = gpu::adapters();
-    let default = gpu::preferred(&adapters).map(|a| a.index);
+    let default = device::default(&adapters);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     for adapter in &adapters {
-        let chosen = default == Some(adapter.index);
+        let chosen = default.filter(|(default, _)| default.index == adapter.index).map(|(_, reason)| reason);
         if args.json {
-            term::say(object(adapter, chosen))?;
+            term::say(object(adapter, chosen.is_some()))?;
         } else {
             describe(adapter, chosen)?;
         }
@@ -32,13 +32,19 @@ pub fn devices(args: &DevicesArgs) -> Result<(), Error> {
         });
         term::say(cpu)?;
     } else {
-        let mark = if default.is_none() { "  (default)" } else { "" };
+        let mark = match (default, adapters.as_slice()) {
+            (Some(_), _) => "",
+            (None, []) => "  (default: there is no GPU)",
+            (None, _) => "  (default: there is no GPU, and a software driver is slower)",
+        };
         term::say(format!("cpu  the processor{mark}"))?;
         term::say(format!("     built in, {threads} threads, always there"))?;
         term::say("     `twins` instead of `cpu` runs the reference every kernel is checked against, slowly")?;
     }
-    if adapters.is_empty() {
-        term::note(device::NO_ADAPTER);
+    match device::container_hint(&adapters) {
+        Some(hint) => term::note(hint),
+        None if adapters.is_empty() => term::note(device::NO_ADAPTER),
+        None => {}
     }
     Ok(())
 }
@@ -52,10 +58,14 @@ fn object(a: &AdapterDesc, chosen: bool) -> Value {
     })
 }
 
-fn describe(a: &AdapterDesc, chosen: bool) -> Result<(), Error> {
-    let mark = if chosen { "  (default)" } else { "" };
+fn describe(a: &AdapterDesc, chosen: Option<Reason>) -> Result<(), Error> {
+    let mark = match chosen {
+        Some(Reason::Kind) => "  (default: the fastest kind there is)".into(),
+        Some(Reason::Asked(variable)) => format!("  (default: {variable} asks for it)"),
+        None => String::new(),
+    };
     term::say(format!("{:<4} {}{mark}", a.index, a.name))?;
-    let kind = if a.kind == "cpu" { "software" } else { a.kind };
+    let kind = if a.is_software() { "software" } else { a.kind };
     term::say(format!("     {}, {kind}, driver {}", a.backend, a.driver))?;
     let subgroup = match a.subgroup {
         (low, high) if low == high => low.to_string(),

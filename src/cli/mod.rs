@@ -69,7 +69,8 @@ enum Command {
 /// Where to run.
 #[derive(Args, Clone, Debug)]
 struct DeviceArg {
-    /// Device: `cpu`, `twins`, or a number or a part of a name from `limn devices`
+    /// Device: `cpu`, `twins`, or a number or a part of a name from `limn devices`; without one the fastest,
+    /// which is a GPU, or else `cpu`
     #[arg(long, value_name = "D")]
     device: Option<String>,
 }

@@ -1,12 +1,14 @@
 //! The device: the only room that says `wgpu`.
 
 mod cache;
+mod choice;
 mod memory;
 mod pipeline;
 mod readback;
 mod reflect;
 mod staging;
 
+pub use choice::{Reason, preferred};
 pub use memory::{Commands, Span, Submission};
 pub use pipeline::{Pipeline, Ready};
 pub use readback::{Readback, Ring};
@@ -98,6 +100,8 @@ pub struct AdapterDesc {
     pub backend: String,
     /// `discrete`, `integrated`, `virtual`, `cpu` or `other`.
     pub kind: &'static str,
+    /// The vendor's number and the device's, on the PCI bus or as Vulkan has them.
+    pub numbers: [u32; 2],
     /// Driver and its version.
     pub driver: String,
     /// Largest storage binding in bytes.
@@ -171,6 +175,7 @@ fn describe(index: usize, adapter: &wgpu::Adapter) -> AdapterDesc {
             wgpu::DeviceType::Cpu => "cpu",
             wgpu::DeviceType::Other => "other",
         },
+        numbers: [info.vendor, info.device],
         driver: format!("{} {}", info.driver, info.driver_info).trim().to_string(),
         max_binding_bytes: limits.max_storage_buffer_binding_size,
         max_workgroup_bytes: limits.max_compute_workgroup_storage_size,
@@ -185,17 +190,9 @@ pub fn adapters() -> Vec<AdapterDesc> {
     enumerate(instance()).iter().enumerate().map(|(i, a)| describe(i, a)).collect()
 }
 
-/// The adapter of the most capable kind: discrete, integrated, virtual, then software.
-pub fn preferred(adapters: &[AdapterDesc]) -> Option<&AdapterDesc> {
-    let rank =
-        |d: &&AdapterDesc| ["discrete", "integrated", "virtual", "other", "cpu"].iter().position(|k| *k == d.kind);
-    adapters.iter().min_by_key(rank)
-}
-
 impl Gpu {
     /// Opens the adapter that `wanted` names: an index of [`adapters`], or a part of a name,
-    /// backend or driver, case ignored. Without a name the most capable kind is taken: discrete,
-    /// integrated, virtual, then software.
+    /// backend or driver, case ignored. Without a name it is the [`preferred`] one.
     pub fn open(wanted: Option<&str>) -> Result<Gpu, GpuError> {
         Self::open_as(wanted, Precision::Full, false, None)
     }
@@ -223,15 +220,15 @@ impl Gpu {
         let adapters = enumerate(instance());
         let descs: Vec<_> = adapters.iter().enumerate().map(|(i, a)| describe(i, a)).collect();
         let chosen = match wanted {
-            Some(wanted) => choose(&descs, wanted)?,
-            None => preferred(&descs).ok_or(GpuError::NoAdapter)?.index,
+            Some(wanted) => choice::choose(&descs, wanted)?,
+            None => preferred(&descs).ok_or(GpuError::NoAdapter)?.0.index,
         };
         let adapter = &adapters[chosen];
         if precision == Precision::Mixed && !adapter.features().contains(wgpu::Features::SHADER_F16) {
             return Err(GpuError::NoF16 { adapter: descs[chosen].name.clone() });
         }
         let coop = if coop { fitting_coop(adapter) } else { None };
-        let of_kind = if descs[chosen].kind == "cpu" { Class::Lanes } else { Class::Gpu };
+        let of_kind = if descs[chosen].is_software() { Class::Lanes } else { Class::Gpu };
         Self::from_adapter(adapter, descs[chosen].clone(), precision, coop, class.unwrap_or(of_kind))
     }
 
@@ -370,22 +367,6 @@ fn fitting_coop(adapter: &wgpu::Adapter) -> Option<Coop> {
     // Where subgroups come in several sizes, 32 is the one that has matrix units.
     let subgroup = if info.subgroup_min_size == info.subgroup_max_size { info.subgroup_min_size } else { 32 };
     [16, 8].into_iter().find(fits).map(|edge| Coop { edge, subgroup, emulated: 0 })
-}
-
-fn choose(descs: &[AdapterDesc], wanted: &str) -> Result<usize, GpuError> {
-    let lower = wanted.to_lowercase();
-    let text = |d: &AdapterDesc| format!("{} {} {}", d.name, d.backend, d.driver).to_lowercase();
-    let found = match wanted.parse::<usize>() {
-        // A number is an index and nothing else: "7" must not find an adapter with LLVM 17.
-        Ok(index) => descs.get(index),
-        Err(_) => descs.iter().find(|d| !lower.is_empty() && text(d).contains(&lower)),
-    };
-    found.map(|d| d.index).ok_or_else(|| GpuError::UnknownDevice {
-        wanted: wanted.to_string(),
-        known: std::iter::once("cpu".to_string())
-            .chain(descs.iter().map(|d| format!("{} ({})", d.index, d.name)))
-            .collect(),
-    })
 }
 
 /// The major version in a driver's description, if it is Mesa's.

@@ -1,0 +1,141 @@
+//! Which adapter is taken.
+
+use super::{AdapterDesc, GpuError};
+
+/// Kinds of adapters, the fastest first; `cpu` is a software driver.
+const KINDS: [&str; 5] = ["discrete", "integrated", "virtual", "other", "cpu"];
+
+/// Why an adapter is the one that is taken where nobody names another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// It is the first of the fastest kind there is.
+    Kind,
+    /// This environment variable asks for it.
+    Asked(&'static str),
+}
+
+impl AdapterDesc {
+    /// Whether it is a software driver, which computes on the processor.
+    pub fn is_software(&self) -> bool {
+        self.kind == "cpu"
+    }
+}
+
+/// The adapter to take where nobody names one, and why: the one that the environment asks for, or else the
+/// first of the fastest kind: discrete, integrated, virtual, then software.
+pub fn preferred(adapters: &[AdapterDesc]) -> Option<(&AdapterDesc, Reason)> {
+    best(adapters, &|name| std::env::var(name).ok())
+}
+
+/// The same with the environment that `var` knows.
+///
+/// `WGPU_ADAPTER_NAME` is a part of a name, `MESA_VK_DEVICE_SELECT` a vendor's and a device's number as
+/// `10de:2330`, with a `!` behind them or not. One that fits no adapter asks for nothing.
+/// `WGPU_POWER_PREF=low` puts integrated adapters first.
+fn best<'a>(adapters: &'a [AdapterDesc], var: &dyn Fn(&str) -> Option<String>) -> Option<(&'a AdapterDesc, Reason)> {
+    let named = |name: &'static str, fits: &dyn Fn(&str, &AdapterDesc) -> bool| {
+        let wanted = var(name).map(|wanted| wanted.trim().to_lowercase()).filter(|wanted| !wanted.is_empty())?;
+        let found = adapters.iter().find(|adapter| fits(&wanted, adapter))?;
+        Some((found, Reason::Asked(name)))
+    };
+    let low = var("WGPU_POWER_PREF").is_some_and(|wanted| wanted.eq_ignore_ascii_case("low"));
+    let rank = |adapter: &&AdapterDesc| match adapter.kind {
+        "integrated" if low => None,
+        kind => KINDS.iter().position(|k| *k == kind),
+    };
+    named("WGPU_ADAPTER_NAME", &|wanted, adapter| adapter.name.to_lowercase().contains(wanted))
+        .or_else(|| named("MESA_VK_DEVICE_SELECT", &|wanted, adapter| numbers(wanted) == Some(adapter.numbers)))
+        .or_else(|| Some((adapters.iter().min_by_key(rank)?, Reason::Kind)))
+}
+
+/// A vendor's and a device's number, written as Mesa takes them.
+fn numbers(text: &str) -> Option<[u32; 2]> {
+    let (vendor, device) = text.trim_end_matches('!').split_once(':')?;
+    let hexadecimal = |text: &str| u32::from_str_radix(text.trim_start_matches("0x"), 16).ok();
+    Some([hexadecimal(vendor)?, hexadecimal(device)?])
+}
+
+/// The adapter that `wanted` names: an index, or a part of a name, backend or driver.
+pub(super) fn choose(descs: &[AdapterDesc], wanted: &str) -> Result<usize, GpuError> {
+    let lower = wanted.to_lowercase();
+    let text = |d: &AdapterDesc| format!("{} {} {}", d.name, d.backend, d.driver).to_lowercase();
+    let found = match wanted.parse::<usize>() {
+        // A number is an index and nothing else: "7" must not find an adapter with LLVM 17.
+        Ok(index) => descs.get(index),
+        Err(_) => descs.iter().find(|d| !lower.is_empty() && text(d).contains(&lower)),
+    };
+    found.map(|d| d.index).ok_or_else(|| GpuError::UnknownDevice {
+        wanted: wanted.to_string(),
+        known: std::iter::once("cpu".to_string())
+            .chain(descs.iter().map(|d| format!("{} ({})", d.index, d.name)))
+            .collect(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn machine(kinds: &[&'static str]) -> Vec<AdapterDesc> {
+        let made = |(index, kind): (usize, &&'static str)| AdapterDesc {
+            index,
+            name: format!("The {kind} one, number {index}"),
+            backend: "vulkan".into(),
+            kind,
+            numbers: [0x1000, 0x20 + index as u32],
+            driver: "made up".into(),
+            max_binding_bytes: 1 << 27,
+            max_workgroup_bytes: 16384,
+            max_invocations: 256,
+            subgroup: (32, 32),
+            features: Vec::new(),
+        };
+        kinds.iter().enumerate().map(made).collect()
+    }
+
+    /// The index of the best, and why it is, where the environment holds `vars`.
+    fn taken(kinds: &[&'static str], vars: &[(&str, &str)]) -> Option<(usize, Reason)> {
+        let var = |name: &str| vars.iter().find(|(known, _)| *known == name).map(|(_, value)| value.to_string());
+        best(&machine(kinds), &var).map(|(adapter, reason)| (adapter.index, reason))
+    }
+
+    #[test]
+    fn the_first_of_the_fastest_kind_is_taken() {
+        let index = |kinds: &[&'static str]| taken(kinds, &[]).map(|(index, _)| index);
+        assert_eq!(index(&[]), None);
+        assert_eq!(index(&["cpu"]), Some(0));
+        assert_eq!(index(&["cpu", "integrated", "discrete", "discrete"]), Some(2));
+        assert_eq!(index(&["cpu", "virtual", "integrated", "integrated"]), Some(2));
+        assert_eq!(index(&["cpu", "other", "cpu"]), Some(1));
+        assert_eq!(index(&["cpu", "other", "virtual"]), Some(2));
+    }
+
+    #[test]
+    fn what_the_environment_asks_for_comes_first() {
+        let kinds = ["discrete", "integrated", "cpu"];
+        let mesa = |value| taken(&kinds, &[("MESA_VK_DEVICE_SELECT", value)]);
+        let asked = Reason::Asked("MESA_VK_DEVICE_SELECT");
+        assert_eq!(mesa("1000:21"), Some((1, asked)));
+        assert_eq!(mesa("1000:22!"), Some((2, asked)));
+        for nothing in ["1000:99", "list", "", "1000", ":", "1000:zz"] {
+            assert_eq!(mesa(nothing), Some((0, Reason::Kind)), "{nothing}");
+        }
+        let both = [("MESA_VK_DEVICE_SELECT", "1000:21"), ("WGPU_ADAPTER_NAME", "The CPU")];
+        assert_eq!(taken(&kinds, &both), Some((2, Reason::Asked("WGPU_ADAPTER_NAME"))));
+        assert_eq!(taken(&kinds, &[("WGPU_ADAPTER_NAME", "warp")]), Some((0, Reason::Kind)));
+        assert_eq!(taken(&kinds, &[("WGPU_POWER_PREF", "low")]), Some((1, Reason::Kind)));
+        assert_eq!(taken(&kinds, &[("WGPU_POWER_PREF", "high")]), Some((0, Reason::Kind)));
+        assert_eq!(taken(&["cpu", "discrete"], &[("WGPU_POWER_PREF", "low")]), Some((1, Reason::Kind)));
+    }
+
+    #[test]
+    fn a_name_finds_the_first_it_fits_and_a_number_only_an_index() {
+        let adapters = machine(&["discrete", "cpu"]);
+        assert_eq!(choose(&adapters, "CPU one").ok(), Some(1));
+        assert_eq!(choose(&adapters, "vulkan").ok(), Some(0));
+        assert_eq!(choose(&adapters, "1").ok(), Some(1));
+        for nothing in ["2", "", "warp"] {
+            assert!(choose(&adapters, nothing).is_err(), "{nothing}");
+        }
+    }
+}
