@@ -1,11 +1,12 @@
 //! Replaying programs: names, lengths, counters, records, states that programs share.
 
 use crate::support::{Rig, Tensors, assert_same_bits, gpu, graph, normals, planned};
-use limn::graph::GraphError;
+use limn::graph::{GraphError, gradients};
 use limn::kernels::Caps;
 use limn::ops::{Adam, Average, RmsProp, Sgd};
 use limn::program::{Device, DeviceError, Options, Pending, Purpose, Runner, Source, Store};
 use std::collections::VecDeque;
+use std::time::Duration;
 
 fn devices() -> [Device; 2] {
     [Device::Twins, gpu()]
@@ -230,10 +231,57 @@ fn many_runs_may_be_on_their_way() {
     }
 }
 
+/// Noise that weights learn to make nothing of, and the losses of the last steps.
+fn learning() -> Source {
+    let g = graph();
+    let (w, history) = (g.state("w", 6, 0, &[3, 2]), g.state("history", 8, 0, &[8, 1]));
+    let x = g.normal(&[32, 3]);
+    let loss = x.matmul(&w).square().sum();
+    let gradient = gradients(&loss, std::slice::from_ref(&w)).remove(0).expect("a gradient");
+    g.sgd(&Sgd::new(0.01, 1.0, 0.0, 0.0), &gradient, &g.clock(), &w, &g.state("v", 6, 0, &[6]), None);
+    g.record(&loss, &history, 0);
+    g.output("loss", &loss);
+    g.advance(&g.clock());
+    g.finish().expect("a graph")
+}
+
+#[test]
+fn a_run_in_many_submissions_gives_the_same_bits() {
+    let given = Tensors::from([("w".into(), vec![1.0, -1.0, 0.5, 2.0, -0.25, 1.0])]);
+    let run = |most: Option<Duration>| {
+        let mut rig = Rig::on(&learning(), &gpu(), &given);
+        let launches = rig.runner.program().launches.len();
+        most.into_iter().for_each(|most| rig.runner.limit_submissions(most));
+        let (mut submissions, mut all) = (Vec::new(), Vec::new());
+        for _ in 0..8 {
+            submissions.push(rig.runner.submissions());
+            all.push(rig.outputs());
+        }
+        all.push(rig.after(3));
+        (launches, submissions, all)
+    };
+    let (launches, whole, want) = run(None);
+    let alone = run(Some(Duration::ZERO));
+    assert!(launches > 4);
+    assert_eq!((&whole, &alone.1), (&vec![1; 8], &vec![launches; 8]));
+    // Guesses first, then measured times: however those fall, nothing else changes.
+    let most = [Duration::from_micros(100), Duration::from_micros(400), Duration::from_secs(60)];
+    let cut = most.map(|most| run(Some(most)));
+    assert!(cut[0].1[0] > 1 && cut[2].1 == [1; 8], "{:?} {:?}", cut[0].1, cut[2].1);
+    for (_, submissions, got) in [alone].iter().chain(&cut) {
+        for (step, (got, want)) in std::iter::zip(got, &want).enumerate() {
+            assert_same_bits(got, want, &format!("run {step} in {submissions:?}"));
+        }
+    }
+}
+
 #[test]
 fn profiles_time_every_launch_of_one_run() {
-    for device in devices() {
+    for (device, cut) in devices().into_iter().flat_map(|device| [(device.clone(), false), (device, true)]) {
         let mut rig = Rig::on(&counting(), &device, &Tensors::new());
+        if cut {
+            rig.runner.limit_submissions(Duration::ZERO);
+        }
         let (times, _) = rig.runner.profile().expect("a profile");
         assert_eq!(times.len(), rig.runner.program().launches.len());
         assert!(times.iter().all(|t| *t >= 0.0) && times.iter().sum::<f64>() > 0.0);

@@ -172,6 +172,10 @@ impl Kernel for DrawPixels {
         2 * u64::from(self.block.n) * self.code.products_of(self.block.offset, self.block.count)
     }
 
+    fn turns(&self) -> u64 {
+        self.code.turns_of(self.block.offset, self.block.count)
+    }
+
     fn label(&self) -> String {
         let PixelBlock { n, h, w, colours, count, instructions, .. } = self.block;
         format!("image[{n},{colours},{h},{w}] {count} instructions of {instructions}")

@@ -312,6 +312,12 @@ pub trait Kernel: Debug + Send + Sync {
         Cost { flops: self.flops(), bytes: 4 * words as u64 }
     }
 
+    /// Turns of loops that an invocation goes through at most, where so few of them work that this, not the
+    /// arithmetic of all, says how long a launch takes; 0 elsewhere.
+    fn turns(&self) -> u64 {
+        0
+    }
+
     /// The shape for people: `x[64,1,28,28] w[64,1,4,4] stride 2 pad 1`.
     fn label(&self) -> String;
 

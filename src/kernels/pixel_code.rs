@@ -269,7 +269,16 @@ impl PixelCode {
 
     /// Products of `count` instructions of one image from number `offset` of a step on.
     pub fn products_of(&self, offset: u32, count: u32) -> u64 {
-        let own: Vec<u64> = self.instructions.iter().map(|placed| placed.instruction.products()).collect();
+        self.sum_of(offset, count, Instruction::products)
+    }
+
+    /// Turns of loops of `count` instructions from number `offset` of a step on, as [`Instruction::turns`] counts.
+    pub fn turns_of(&self, offset: u32, count: u32) -> u64 {
+        self.sum_of(offset, count, Instruction::turns)
+    }
+
+    fn sum_of(&self, offset: u32, count: u32, of: impl Fn(&Instruction) -> u64) -> u64 {
+        let own: Vec<u64> = self.instructions.iter().map(|placed| of(&placed.instruction)).collect();
         let len = own.len().max(1);
         let whole = u64::from(count / len as u32) * own.iter().sum::<u64>();
         let rest = (0..count as usize % len).map(|k| own.get((offset as usize + k) % len).copied().unwrap_or(0));

@@ -10,6 +10,7 @@ mod feed;
 mod fuse;
 mod layout;
 mod listing;
+mod pace;
 mod pixel;
 mod plan;
 mod recompute;

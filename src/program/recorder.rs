@@ -2,62 +2,90 @@
 //! records those of the coming runs while the device works on the present one.
 
 use crate::gpu::{Commands, Gpu, Ready};
-use std::sync::Arc;
+use std::ops::Range;
 use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 /// Where a runner's commands come from.
 pub(super) struct Recorder {
-    gpu: Arc<Gpu>,
-    ready: Arc<[Vec<Ready>]>,
+    script: Arc<Script>,
     runs: usize,
     ahead: Option<Ahead>,
 }
 
+/// What is recorded.
+struct Script {
+    gpu: Arc<Gpu>,
+    ready: Vec<Vec<Ready>>,
+    /// The launches of each submission.
+    pieces: Mutex<Vec<Range<usize>>>,
+}
+
+/// Some launches of a run, which are submitted together.
+pub(super) struct Piece {
+    pub launches: Range<usize>,
+    pub commands: Commands,
+}
+
 /// The thread that records, until nobody takes its commands any more.
 struct Ahead {
-    commands: Option<Receiver<Commands>>,
+    runs: Option<Receiver<Vec<Piece>>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Recorder {
-    pub(super) fn new(gpu: Arc<Gpu>, ready: Vec<Vec<Ready>>) -> Recorder {
-        Recorder { gpu, ready: ready.into(), runs: 0, ahead: None }
+    pub(super) fn new(gpu: Arc<Gpu>, ready: Vec<Vec<Ready>>, pieces: Vec<Range<usize>>) -> Recorder {
+        let script = Script { gpu, ready, pieces: Mutex::new(pieces) };
+        Recorder { script: script.into(), runs: 0, ahead: None }
     }
 
     /// The dispatches of every launch.
     pub(super) fn ready(&self) -> &[Vec<Ready>] {
-        &self.ready
+        &self.script.ready
+    }
+
+    /// Cuts the runs that are not recorded yet in another way.
+    pub(super) fn cut(&self, pieces: Vec<Range<usize>>) {
+        *self.script.pieces.lock().unwrap_or_else(|e| e.into_inner()) = pieces;
     }
 
     /// The commands of one run.
-    pub(super) fn next(&mut self) -> Commands {
+    pub(super) fn next(&mut self) -> Vec<Piece> {
         self.runs += 1;
         // What runs once needs no help.
         if self.runs == 2 {
-            self.ahead = start(self.gpu.clone(), self.ready.clone());
+            self.ahead = start(self.script.clone());
         }
-        let recorded = self.ahead.as_ref().and_then(|ahead| ahead.commands.as_ref()?.recv().ok());
-        recorded.unwrap_or_else(|| record(&self.gpu, &self.ready))
+        let recorded = self.ahead.as_ref().and_then(|ahead| ahead.runs.as_ref()?.recv().ok());
+        recorded.unwrap_or_else(|| self.script.record())
     }
 }
 
-fn record(gpu: &Gpu, ready: &[Vec<Ready>]) -> Commands {
-    gpu.record(|pass| ready.iter().flatten().for_each(|r| r.record(pass)))
+impl Script {
+    fn record(&self) -> Vec<Piece> {
+        let pieces = self.pieces.lock().unwrap_or_else(|e| e.into_inner()).clone();
+        let record = |launches: Range<usize>| {
+            let ready = &self.ready[launches.clone()];
+            let commands = self.gpu.record(|pass| ready.iter().flatten().for_each(|r| r.record(pass)));
+            Piece { launches, commands }
+        };
+        pieces.into_iter().map(record).collect()
+    }
 }
 
 /// Starts the thread; `None` where there can be none.
-fn start(gpu: Arc<Gpu>, ready: Arc<[Vec<Ready>]>) -> Option<Ahead> {
+fn start(script: Arc<Script>) -> Option<Ahead> {
     let (send, receive) = sync_channel(1);
-    let work = move || while send.send(record(&gpu, &ready)).is_ok() {};
+    let work = move || while send.send(script.record()).is_ok() {};
     let thread = std::thread::Builder::new().name("recorder".into()).spawn(work).ok()?;
-    Some(Ahead { commands: Some(receive), thread: Some(thread) })
+    Some(Ahead { runs: Some(receive), thread: Some(thread) })
 }
 
 impl Drop for Ahead {
     /// Waits for the thread: it holds the device, which is to be gone with the last runner.
     fn drop(&mut self) {
-        self.commands = None;
+        self.runs = None;
         if let Some(thread) = self.thread.take() {
             // Had it panicked, its commands were recorded here.
             let _ = thread.join();

@@ -1,6 +1,7 @@
 //! Running programs: a device, the states programs share, and a program made ready.
 
 use super::feed::Room;
+use super::pace::Pace;
 use super::recorder::Recorder;
 use super::{Capacity, Exceeded, Feed, Launch, PlanError, Program, Purpose, Upload, View};
 use crate::gpu::{self, Gpu, GpuError, Readback, Ready, Span};
@@ -266,11 +267,12 @@ pub struct Runner {
     program: Program,
     device: Device,
     memory: Vec<Memory>,
-    /// The commands of a run; none on the CPU.
-    recorder: Option<Recorder>,
+    /// The commands of a run, and how they are cut into submissions; none on the CPU.
+    recorder: Option<(Recorder, Pace)>,
     /// The input that is fed, and where its uploads go when they have been used.
     fed: Option<(View, Sender<Upload>)>,
-    in_flight: VecDeque<gpu::Submission>,
+    /// Runs that are on their way, and since when.
+    in_flight: VecDeque<(gpu::Submission, Instant)>,
     host: Duration,
 }
 
@@ -306,7 +308,11 @@ impl Runner {
         }
         let recorder = match &device {
             Device::Cpu | Device::Twins => None,
-            Device::Gpu(gpu) => Some(Recorder::new(gpu.clone(), prepare(gpu, &program, &memory, checks)?)),
+            Device::Gpu(gpu) => {
+                let pace = Pace::new(&program, gpu.caps().class);
+                let ready = prepare(gpu, &program, &memory, checks)?;
+                Some((Recorder::new(gpu.clone(), ready, pace.pieces()), pace))
+            }
         };
         let (in_flight, host) = (VecDeque::new(), Duration::ZERO);
         Ok(Runner { program, device, memory, recorder, fed: None, in_flight, host })
@@ -315,6 +321,20 @@ impl Runner {
     /// The program.
     pub fn program(&self) -> &Program {
         &self.program
+    }
+
+    /// Cuts the runs to come into submissions that are expected to take no longer than `most`, where that can be:
+    /// a launch is never cut. Without this a GPU has half a second, and a software driver takes whole runs.
+    pub fn limit_submissions(&mut self, most: Duration) {
+        if let Some((recorder, pace)) = &mut self.recorder {
+            pace.limit(most);
+            recorder.cut(pace.pieces());
+        }
+    }
+
+    /// Submissions that a run takes by what is known now; none on the CPU.
+    pub fn submissions(&self) -> usize {
+        self.recorder.as_ref().map_or(0, |(_, pace)| pace.pieces().len())
     }
 
     /// Writes an input. It is queued before the next run.
@@ -363,7 +383,7 @@ impl Runner {
 
     fn start(&mut self, upload: Option<Upload>) -> Result<(), DeviceError> {
         let fed = upload.and_then(|upload| Some((upload, self.fed.clone()?)));
-        let (Device::Gpu(gpu), Some(recorder)) = (self.device.clone(), &mut self.recorder) else {
+        let (Device::Gpu(gpu), Some((recorder, pace))) = (self.device.clone(), &mut self.recorder) else {
             if let Some((Upload(Room::Host(words)), (view, used))) = fed
                 && let Memory::Host(host) = &self.memory[view.buffer]
             {
@@ -373,28 +393,48 @@ impl Runner {
             self.program.launches.iter().for_each(|launch| run_on_host(launch, &self.memory, &self.device));
             return Ok(());
         };
-        // A software device finishes one submission inside the call that submits the next: waiting
-        // before costs nothing and keeps the host's own time apart from the device's.
-        let most = if gpu.caps().class == Class::Lanes { 1 } else { IN_FLIGHT };
-        if self.in_flight.len() >= most
-            && let Some(oldest) = self.in_flight.pop_front()
-        {
-            gpu.wait_for(oldest)?;
-        }
         let start = Instant::now();
         let run = recorder.next();
-        let submission = if let Some((Upload(Room::Gpu { staging, words }), (view, used))) = fed
-            && let Memory::Gpu(span) = &self.memory[view.buffer]
-        {
-            let copy = gpu.upload(&staging, &span.slice(view.offset, view.len));
-            let submission = gpu.submit_recorded([copy, run]);
-            gpu.recall(staging, move |staging| _ = used.send(Upload(Room::Gpu { staging, words })));
-            submission
-        } else {
-            gpu.submit_recorded([run])
-        };
         self.host += start.elapsed();
-        self.in_flight.push_back(submission);
+        let timed = pace.times(run.len());
+        // A software device finishes one submission inside the call that submits the next: waiting
+        // before costs nothing and keeps the host's own time apart from the device's.
+        let alone = timed || gpu.caps().class == Class::Lanes;
+        while self.in_flight.len() >= if alone { 1 } else { IN_FLIGHT }
+            && let Some((oldest, since)) = self.in_flight.pop_front()
+        {
+            gpu.wait_for(oldest)?;
+            pace.seen(since.elapsed(), IN_FLIGHT);
+        }
+        let mut upload = match fed {
+            Some((Upload(Room::Gpu { staging, words }), (view, used))) => Some((staging, words, view, used)),
+            _ => None,
+        };
+        let mut times = Vec::new();
+        for piece in run {
+            let start = Instant::now();
+            let submission = if let Some((staging, words, view, used)) = upload.take()
+                && let Memory::Gpu(span) = &self.memory[view.buffer]
+            {
+                let copy = gpu.upload(&staging, &span.slice(view.offset, view.len));
+                let submission = gpu.submit_recorded([copy, piece.commands]);
+                gpu.recall(staging, move |staging| _ = used.send(Upload(Room::Gpu { staging, words })));
+                submission
+            } else {
+                gpu.submit_recorded([piece.commands])
+            };
+            self.host += start.elapsed();
+            if timed {
+                gpu.wait_for(submission)?;
+                times.push((piece.launches, start.elapsed()));
+            } else {
+                self.in_flight.push_back((submission, start));
+            }
+        }
+        if timed {
+            pace.timed(&times);
+            recorder.cut(pace.pieces());
+        }
         Ok(gpu.check()?)
     }
 
@@ -436,13 +476,14 @@ impl Runner {
             };
             return Ok((self.program.launches.iter().map(time).collect(), false));
         };
-        let ready = self.recorder.as_ref().map_or(&[][..], Recorder::ready);
+        let Some((recorder, pace)) = &self.recorder else { return Ok((Vec::new(), false)) };
+        let ready = recorder.ready();
         let mut times = Vec::new();
         if gpu.has_timestamps() {
-            let flat: Vec<&Ready> = ready.iter().flatten().collect();
-            let mut stages = gpu.time_each(&flat)?.into_iter();
-            for stage in ready {
-                times.push(stages.by_ref().take(stage.len()).sum());
+            for piece in pace.pieces() {
+                let flat: Vec<&Ready> = ready[piece.clone()].iter().flatten().collect();
+                let mut stages = gpu.time_each(&flat)?.into_iter();
+                times.extend(ready[piece].iter().map(|stage| stages.by_ref().take(stage.len()).sum::<f64>()));
             }
             return Ok((times, true));
         }

@@ -11,11 +11,11 @@ use crate::train::{Session, SessionError};
 use std::sync::Arc;
 
 /// Turns of loops in a launch: Mesa's software GPU ends every loop of an invocation after 65,535 turns of all of
-/// them together, without a word. It is also some ten milliseconds on a slow core, far from what makes a
-/// driver believe that a GPU hangs.
+/// them together, without a word. It is also some ten milliseconds on a slow core, little enough to be put into
+/// submissions of a bounded length.
 const PER_LAUNCH: u64 = 50_000;
-/// Products that all images may cost in a submission.
-const PER_SUBMISSION: u64 = 1 << 30;
+/// Products that all images may cost in a run, which bounds how many launches are made ready for it.
+const PER_RUN: u64 = 1 << 30;
 
 /// A model's network as code for single pixels, with its weights packed.
 pub(super) struct Cached {
@@ -113,7 +113,7 @@ impl Cached {
         let columns = graph.state(&format!("sample.columns.{len}"), len, 0, &[len]);
         let products = self.code.products().max(1);
         let all = self.code.steps() as usize;
-        let steps = (PER_SUBMISSION / (products * n as u64)).clamp(1, all as u64) as usize;
+        let steps = (PER_RUN / (products * n as u64)).clamp(1, all as u64) as usize;
         let mut offset = 0;
         for count in self.code.launches(steps, PER_LAUNCH) {
             let draw = PixelDraw { offset, count, first, stream: self.stream };
