@@ -2,7 +2,7 @@
 //! against WebGPU's default limits: what would fail on a user's desk fails here.
 
 use limn::gpu::reflect;
-use limn::kernels::{self, Caps, Class, Coop, Precision, Stage};
+use limn::kernels::{self, Caps, Class, Coop, Precision, Stage, subgroups};
 use naga::back::{hlsl, msl, pipeline_constants::process_overrides, spv};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -101,18 +101,20 @@ fn translate(module: &naga::Module, info: &ModuleInfo, uses: Capabilities) -> Re
     Ok(())
 }
 
-/// Everything the list of kernels can launch, each shader and set of constants once.
+/// Everything the list of kernels can launch, and what devices with matrix units are asked, each shader and set of constants once.
 fn stages(devices: &[Caps]) -> Vec<Stage> {
     let mut found = BTreeMap::new();
+    let mut add = |stage: Stage| {
+        let constants: Vec<_> = stage.constants.iter().map(|(name, v)| (*name, v.to_bits())).collect();
+        found.entry((stage.shader.name, constants)).or_insert(stage);
+    };
     for entry in kernels::all() {
         let kernels = (entry.cases)().into_iter().chain((entry.shapes)());
         for kernel in kernels {
-            for stage in devices.iter().flat_map(|caps| kernel.variants(caps)).flat_map(|recipe| recipe.stages) {
-                let constants: Vec<_> = stage.constants.iter().map(|(name, v)| (*name, v.to_bits())).collect();
-                found.entry((stage.shader.name, constants)).or_insert(stage);
-            }
+            devices.iter().flat_map(|caps| kernel.variants(caps)).flat_map(|recipe| recipe.stages).for_each(&mut add);
         }
     }
+    devices.iter().filter_map(|caps| caps.coop).map(|coop| subgroups::asked(coop, 128)).for_each(&mut add);
     found.into_values().collect()
 }
 

@@ -7,6 +7,7 @@ mod pipeline;
 mod readback;
 mod reflect;
 mod staging;
+mod subgroups;
 
 pub use choice::{Reason, preferred};
 pub use memory::{Commands, Span, Submission};
@@ -306,7 +307,7 @@ impl Gpu {
         let timestamps = features.contains(timing);
         let cached = features.contains(wgpu::Features::PIPELINE_CACHE);
         let cache_name = wgpu::util::pipeline_cache_key(&adapter.get_info()).filter(|_| cached);
-        Ok(Gpu {
+        let mut gpu = Gpu {
             device,
             queue,
             desc,
@@ -319,7 +320,9 @@ impl Gpu {
             cache_name,
             cache: OnceLock::new(),
             fault,
-        })
+        };
+        gpu.caps.coop = coop.map(|coop| gpu.with_subgroups(coop));
+        Ok(gpu)
     }
 
     /// What the adapter is.
@@ -364,7 +367,7 @@ fn fitting_coop(adapter: &wgpu::Adapter) -> Option<Coop> {
         all.iter().any(|c| sizes(c) && (c.ab_type, c.cr_type) == (f16, f32))
     };
     let info = adapter.get_info();
-    // Where subgroups come in several sizes, 32 is the one that has matrix units.
+    // Where subgroups come in several sizes this is a guess, until the device is asked.
     let subgroup = if info.subgroup_min_size == info.subgroup_max_size { info.subgroup_min_size } else { 32 };
     [16, 8].into_iter().find(fits).map(|edge| Coop { edge, subgroup, emulated: 0 })
 }

@@ -57,6 +57,7 @@ pub mod sgd;
 pub mod skew;
 mod spots;
 pub mod strided;
+pub mod subgroups;
 mod tiles;
 pub mod translate;
 mod weight_grad;

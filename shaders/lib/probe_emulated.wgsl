@@ -1,0 +1,3 @@
+// The same where there are no matrix units.
+
+fn multiplied(tid: u32, subgroup: u32) -> f32 { return f32(EDGE); }
