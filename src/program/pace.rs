@@ -103,6 +103,8 @@ mod tests {
     use crate::kernels::draw_pixels;
     use crate::kernels::matmul::MatMul;
     use crate::kernels::philox::Stream;
+    use crate::program::Launch;
+    use std::sync::Arc;
 
     #[test]
     fn pieces_are_in_order_complete_never_empty_and_within_the_limit_unless_alone() {
@@ -163,9 +165,19 @@ mod tests {
     }
 
     #[test]
-    fn a_software_driver_is_given_whole_runs() {
-        let mut pace = Pace { most: None, ..pace(&[1e12, 1e12]) };
-        assert_eq!(ends(pace.pieces()), [2]);
+    fn a_gpu_is_given_long_launches_one_by_one_and_a_software_driver_whole_runs() {
+        let launch = Launch {
+            kernel: Arc::new(MatMul::new(1 << 12, 1 << 12, 1 << 12)),
+            recipe: None,
+            reads: Vec::new(),
+            writes: Vec::new(),
+            scratch: Vec::new(),
+            scope: "".into(),
+        };
+        let program = Program { launches: vec![launch; 3], ..Program::default() };
+        assert_eq!(ends(Pace::new(&program, Class::Gpu).pieces()), [1, 2, 3]);
+        let mut pace = Pace::new(&program, Class::Lanes);
+        assert_eq!(ends(pace.pieces()), [3]);
         pace.seen(Duration::MAX, 1);
         assert!(!pace.times(1));
     }
