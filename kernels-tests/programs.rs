@@ -276,6 +276,37 @@ fn a_run_in_many_submissions_gives_the_same_bits() {
 }
 
 #[test]
+fn what_is_fed_arrives_before_the_first_of_many_submissions() {
+    for cut in [false, true] {
+        let g = graph();
+        let average = g.state("mean", 3, 0, &[3]);
+        let x = g.input("x", &[3]);
+        g.output("doubled", &x.mul_scalar(2.0));
+        g.ema(&x, &average, 0.5, 1.0);
+        g.advance(&g.clock());
+        let given = Tensors::from([("x".into(), vec![0.0; 3])]);
+        let mut rig = Rig::on(&g.finish().expect("a graph"), &gpu(), &given);
+        if cut {
+            rig.runner.limit_submissions(Duration::ZERO);
+            assert_eq!(rig.runner.submissions(), rig.runner.program().launches.len());
+        }
+        let feed = rig.runner.feed("x").expect("an input");
+        let mut mean = 0.0;
+        for step in 1..12 {
+            let mut upload = feed.next().expect("room");
+            let bytes: Vec<u8> = [step as f32; 3].iter().flat_map(|v| v.to_le_bytes()).collect();
+            upload.fill(&bytes).expect("three words");
+            rig.runner.run_with(upload).expect("a run");
+            mean += 0.5 * (step as f32 - mean);
+            if step % 4 == 0 {
+                assert_eq!(rig.runner.read("doubled").expect("an output"), [2.0 * step as f32; 3]);
+            }
+        }
+        assert_eq!(rig.store.read("mean").expect("a state"), [mean; 3]);
+    }
+}
+
+#[test]
 fn profiles_time_every_launch_of_one_run() {
     for (device, cut) in devices().into_iter().flat_map(|device| [(device.clone(), false), (device, true)]) {
         let mut rig = Rig::on(&counting(), &device, &Tensors::new());
