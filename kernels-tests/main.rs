@@ -28,6 +28,7 @@ mod sampling;
 mod second_order;
 mod steps;
 mod support;
+mod timing;
 mod training;
 mod translate;
 mod tuner;

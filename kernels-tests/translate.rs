@@ -207,7 +207,7 @@ fn mixed_variants_fit_the_devices_they_are_offered_to() {
                 }
             }
         }
-        assert_eq!(names.len(), if caps.coop.is_some() { 9 } else { 6 }, "{caps:?}: {names:?}");
+        assert_eq!(names.len(), if caps.coop.is_some() { 11 } else { 7 }, "{caps:?}: {names:?}");
     }
 }
 

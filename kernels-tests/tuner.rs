@@ -4,9 +4,10 @@ use crate::kernels::device;
 use limn::kernels::matmul::MatMul;
 use limn::kernels::{Caps, Kernel, Lens, Precision, Recipe, Signature};
 use limn::program::{Body, Device, Node, Options, Place, Source, Value, plan};
-use limn::tune::{Choices, TuneError, Tuner, Verdict, key};
+use limn::tune::{Budget, Choices, TuneError, Tuner, Verdict, key};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A product whose variants come from these, under these names.
 #[derive(Debug)]
@@ -82,7 +83,7 @@ fn planned(kernel: &Arc<dyn Kernel>, choices: &Choices) -> &'static str {
 fn a_wrong_variant_is_refused_and_a_right_one_taken() {
     let kernel = offered(&[("wrong", wrong()), ("right", right())]);
     let mut tuner = tuner(None);
-    let report = tuner.tune(std::slice::from_ref(&kernel), &mut |_, _, _| {}).expect("a choice");
+    let report = tuner.tune(std::slice::from_ref(&kernel), Budget::All, &mut |_, _, _| {}).expect("a choice");
     assert_eq!((report.measured, report.changed, report.refused.len()), (1, 1, 1));
     assert!(report.refused[0].contains("[wrong]"), "{:?}", report.refused);
     assert!(report.refused[0].contains("where the twin has"), "{:?}", report.refused);
@@ -95,7 +96,7 @@ fn a_wrong_variant_is_refused_and_a_right_one_taken() {
 #[test]
 fn where_every_variant_is_wrong_nothing_is_chosen() {
     let kernel = offered(&[("wrong", wrong()), ("as_wrong", wrong())]);
-    let error = tuner(None).tune(&[kernel], &mut |_, _, _| {}).expect_err("no variant is right");
+    let error = tuner(None).tune(&[kernel], Budget::All, &mut |_, _, _| {}).expect_err("no variant is right");
     assert!(matches!(error, TuneError::AllWrong { kernel: "matmul", .. }), "{error}");
     assert!(error.to_string().contains("--device cpu"), "{error}");
 }
@@ -106,7 +107,7 @@ fn choices_are_remembered_until_the_variants_change() {
     let kernel = offered(&[("wrong", wrong()), ("right", right())]);
     let mut asked = 0;
     let mut tune = |kernel: &Arc<dyn Kernel>, tuner: &mut Tuner| {
-        tuner.tune(std::slice::from_ref(kernel), &mut |_, _, _| asked += 1).expect("a choice").measured
+        tuner.tune(std::slice::from_ref(kernel), Budget::All, &mut |_, _, _| asked += 1).expect("a choice").measured
     };
     assert_eq!(tune(&kernel, &mut tuner(Some(folder.path()))), 1);
     assert_eq!(tune(&kernel, &mut tuner(Some(folder.path()))), 0);
@@ -126,7 +127,7 @@ fn a_file_that_is_broken_or_of_another_device_is_not_believed() {
     let kernel = offered(&[("wrong", wrong()), ("right", right())]);
     let tune = || {
         let mut tuner = tuner(Some(folder.path()));
-        tuner.tune(std::slice::from_ref(&kernel), &mut |_, _, _| {}).expect("a choice").measured
+        tuner.tune(std::slice::from_ref(&kernel), Budget::All, &mut |_, _, _| {}).expect("a choice").measured
     };
     assert_eq!(tune(), 1);
     let file = std::fs::read_dir(folder.path()).expect("a folder").next().expect("a file").expect("a name").path();
@@ -139,5 +140,33 @@ fn a_file_that_is_broken_or_of_another_device_is_not_believed() {
         assert_eq!(tune(), 1);
         assert!(std::fs::read_to_string(&file).expect("a file").contains("\"wrong\""));
         assert_eq!(tune(), 0);
+    }
+}
+
+#[test]
+fn what_no_time_was_left_for_stays_unknown_but_a_run_writes_down_what_it_takes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let kernel = offered(&[("first", right()), ("second", right())]);
+    let kernels = std::slice::from_ref(&kernel);
+    let none = Budget::Time(Duration::ZERO);
+    let mut hurried = tuner(Some(folder.path()));
+    let report = hurried.tune(kernels, none, &mut |_, _, _| panic!("no time")).expect("nothing");
+    assert_eq!((report.measured, report.left), (0, 1));
+    assert!(hurried.choices().kernels.is_empty());
+    // The run takes the first, and says so where it will look when it goes on.
+    let taken = hurried.choices().taken(kernels, device().caps());
+    let choice = &taken.kernels[&key(kernel.as_ref())];
+    assert_eq!((choice.variant.as_str(), choice.measured.len()), ("first", 0));
+    assert_eq!(planned(&kernel, &taken), "first");
+    // Whoever reads such a file as what is known of the device measures it all the same.
+    let mut next = tuner(Some(folder.path()));
+    let file = folder.path().join(next.choices().device.replace(|c: char| !c.is_ascii_alphanumeric() && c != '.', "-"));
+    taken.save(&file.with_file_name(format!("{}.json", file.file_name().expect("a name").display()))).expect("a file");
+    let mut known = tuner(Some(folder.path()));
+    assert_eq!(known.choices(), &taken);
+    for tuner in [&mut next, &mut known] {
+        assert_eq!(tuner.tune(kernels, Budget::All, &mut |_, _, _| {}).expect("a choice").measured, 1);
+        assert_eq!(tuner.choices().kernels[&key(kernel.as_ref())].measured.len(), 2);
+        assert_eq!(tuner.choices().taken(kernels, device().caps()).kernels, tuner.choices().kernels);
     }
 }

@@ -3,16 +3,17 @@
 //! It is given the kernels of a program, and for each one that has several variants it runs the first
 //! few: one that disagrees with the CPU twin, or differs between two runs, is refused; the fastest of
 //! the rest is the choice. Choices are kept in a file for each device and driver, with a fingerprint
-//! of the variants they were made among, so that new shaders are measured anew.
+//! of the variants they were made among, so that new shaders are measured anew. A kernel for which no time
+//! was left has no choice there: the next program that has it finds it unknown.
 
-use crate::bench;
+use crate::bench::{self, Clock, Stages, Timer, quantile};
 use crate::check::{self, Bench, Example};
 use crate::files;
 use crate::gpu::{AdapterDesc, Gpu, GpuError};
-use crate::kernels::{Class, Kernel, Recipe};
+use crate::kernels::{Arithmetic, Caps, Class, Kernel, Recipe};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,12 +21,48 @@ use std::time::{Duration, Instant};
 /// Another variant must be this much faster than the first, which needs no measuring to be chosen.
 const GAIN: f64 = 0.93;
 
-/// How often two variants are timed in turns, and for how long.
+/// How often two variants are timed in turns, and the seconds of one sample.
 const TURNS: usize = 3;
-const SECONDS: f64 = 0.01;
+const PART: f64 = 0.001;
 
-/// How long a program's kernels are measured; what is left then keeps its first variant.
-const BUDGET: Duration = Duration::from_secs(10);
+/// How long a program's kernels may be measured. A kernel is measured as a whole: the last one may take longer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Budget {
+    /// Until all are.
+    All,
+    /// So long.
+    Time(Duration),
+    /// A share of the time that so many runs of the program will take, by what measuring finds out on its way.
+    Runs(u64),
+}
+
+/// The share of a training that measuring may take: it saves more than that wherever the best guesses are not the best.
+const SHARE: f64 = 0.03;
+/// What even the shortest training is worth, and the longest.
+const SHORTEST: Duration = Duration::from_secs(2);
+const LONGEST: Duration = Duration::from_secs(120);
+
+impl Budget {
+    /// The same for each of so many programs that follow one another in a training and are measured at once.
+    pub fn over(self, programs: usize) -> Budget {
+        match self {
+            Budget::Runs(runs) => Budget::Runs(runs / programs.max(1) as u64),
+            other => other,
+        }
+    }
+
+    /// Whether it is used up after so much time, where a run takes `run` seconds as far as is known.
+    fn spent(self, elapsed: Duration, run: f64) -> bool {
+        match self {
+            Budget::All => false,
+            Budget::Time(time) => elapsed >= time,
+            Budget::Runs(runs) => {
+                let share = (SHARE * runs as f64 * run).clamp(SHORTEST.as_secs_f64(), LONGEST.as_secs_f64());
+                elapsed.as_secs_f64() >= share
+            }
+        }
+    }
+}
 
 /// What can go wrong while tuning.
 #[derive(Debug, thiserror::Error)]
@@ -54,7 +91,8 @@ pub struct Choice {
     pub variant: String,
     /// Fingerprint of the variants it was chosen among.
     pub among: String,
-    /// Milliseconds of each variant that was measured, and why others were refused.
+    /// Milliseconds of each variant that was measured, and why others were refused. Nothing where the first was
+    /// taken unmeasured, which a run writes down so that it goes on with it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub measured: BTreeMap<String, Verdict>,
 }
@@ -116,15 +154,32 @@ impl Choices {
         recipes.into_iter().nth(at.unwrap_or(0))
     }
 
-    /// The choices made for some kernels.
-    pub fn of_these(&self, kernels: &[Arc<dyn Kernel>]) -> Choices {
-        let known = |kernel: &Arc<dyn Kernel>| self.kernels.get_key_value(&key(kernel.as_ref()));
-        let kernels = kernels.iter().filter_map(known).map(|(key, choice)| (key.clone(), choice.clone())).collect();
-        Choices { device: self.device.clone(), kernels }
+    /// What a program takes for each of these kernels that has several variants on such a device, chosen or not.
+    pub fn taken(&self, kernels: &[Arc<dyn Kernel>], caps: &Caps) -> Choices {
+        let mut taken = Choices { device: self.device.clone(), kernels: BTreeMap::new() };
+        for kernel in kernels.iter().map(Arc::as_ref) {
+            let key = key(kernel);
+            if taken.kernels.contains_key(&key) {
+                continue;
+            }
+            let recipes = kernel.variants(caps);
+            if recipes.len() > 1 {
+                let first = || Choice::unmeasured(&recipes);
+                taken.kernels.insert(key, self.of(kernel, &recipes).cloned().unwrap_or_else(first));
+            }
+        }
+        taken
     }
 
     fn of(&self, kernel: &dyn Kernel, recipes: &[Recipe]) -> Option<&Choice> {
         self.kernels.get(&key(kernel)).filter(|choice| choice.among == fingerprint(recipes))
+    }
+}
+
+impl Choice {
+    /// The first of these, which was not measured.
+    fn unmeasured(recipes: &[Recipe]) -> Choice {
+        Choice { variant: recipes[0].name.into(), among: fingerprint(recipes), measured: BTreeMap::new() }
     }
 }
 
@@ -153,7 +208,7 @@ pub struct Report {
     pub changed: usize,
     /// Variants refused, in words.
     pub refused: Vec<String>,
-    /// Kernels for which no time was left.
+    /// Kernels for which no time was left, and that stay unknown.
     pub left: usize,
     /// Time it took.
     pub seconds: f64,
@@ -166,7 +221,7 @@ impl Report {
         if self.measured > 0 {
             let left = match self.left {
                 0 => String::new(),
-                left => format!(", {left} small ones left as they are"),
+                left => format!(", {left} small ones are left for the next time"),
             };
             lines.push(format!(
                 "tuned {} kernels in {:.1} s: {} are faster in another variant than the first{left}",
@@ -182,8 +237,18 @@ struct Work<'a> {
     key: String,
     kernel: &'a dyn Kernel,
     recipes: Vec<Recipe>,
+    /// Launches of it in the program.
+    times: usize,
     /// How much of the program it is.
     weight: u64,
+}
+
+/// What measuring a kernel's variants gave.
+struct Measured {
+    variant: &'static str,
+    /// Milliseconds of it.
+    ms: f64,
+    verdicts: BTreeMap<String, Verdict>,
 }
 
 /// Measures variants on one device and remembers what was fastest.
@@ -192,7 +257,6 @@ pub struct Tuner {
     /// Where choices are kept, if anywhere.
     file: Option<PathBuf>,
     choices: Choices,
-    budget: Option<Duration>,
     again: bool,
 }
 
@@ -206,12 +270,12 @@ impl Tuner {
         // What cannot be read is measured again.
         let known = file.as_deref().and_then(|file| Choices::read(file).ok()?.of_device(gpu.desc()));
         let choices = known.unwrap_or(empty);
-        Tuner { gpu, file, choices, budget: Some(BUDGET), again: false }
+        Tuner { gpu, file, choices, again: false }
     }
 
-    /// Measures everything, known or not, and takes the time it takes.
+    /// Measures what is known as well.
     pub fn again(mut self) -> Tuner {
-        (self.again, self.budget) = (true, None);
+        self.again = true;
         self
     }
 
@@ -220,37 +284,47 @@ impl Tuner {
         &self.choices
     }
 
-    /// Chooses a variant for each of `kernels`, which may name one many times, and saves the choices.
+    /// Chooses a variant for each of `kernels`, which may name one many times, those that matter most first and
+    /// as many as `budget` allows, and saves the choices.
     ///
     /// # Errors
     /// [`TuneError::AllWrong`], or that the device is gone. A file that cannot be written is no error: the
     /// same will be measured again.
-    pub fn tune(&mut self, kernels: &[Arc<dyn Kernel>], progress: &mut Progress) -> Result<Report, TuneError> {
+    pub fn tune(
+        &mut self,
+        kernels: &[Arc<dyn Kernel>],
+        budget: Budget,
+        progress: &mut Progress,
+    ) -> Result<Report, TuneError> {
         let begun = Instant::now();
         let work = self.unknown(kernels);
         let mut report = Report::default();
         let count = work.len();
-        for (done, Work { key, kernel, recipes, .. }) in work.into_iter().enumerate() {
-            let among = fingerprint(&recipes);
-            let first = recipes[0].name;
-            let choice = if self.budget.is_some_and(|budget| begun.elapsed() > budget) {
-                report.left += 1;
-                Choice { variant: first.into(), among, measured: BTreeMap::new() }
-            } else {
-                progress(done, count, &key);
-                let (variant, measured) = self.measure(kernel, &recipes)?;
-                report.measured += 1;
-                report.changed += usize::from(variant != first);
-                let refused = measured.iter().filter_map(|(name, verdict)| match verdict {
-                    Verdict::Refused(why) => Some(format!("{key} [{name}]: {why}")),
-                    Verdict::Ms(_) => None,
-                });
-                report.refused.extend(refused);
-                Choice { variant: variant.into(), among, measured }
-            };
+        // Of the kernels measured so far: seconds in a run of the program, and their part of its weight. What is
+        // not measured, because it is known or has one variant, is taken to be as heavy as it looks.
+        let all: u64 = kernels.iter().map(|kernel| weight(kernel.as_ref())).sum();
+        let (mut seconds, mut weighed) = (0.0, 0);
+        for (done, Work { key, kernel, recipes, times, weight }) in work.into_iter().enumerate() {
+            let run = seconds * all as f64 / weighed.max(1) as f64;
+            if budget.spent(begun.elapsed(), run) {
+                report.left = count - done;
+                break;
+            }
+            progress(done, count, &key);
+            let Measured { variant, ms, verdicts } = self.measure(kernel, &recipes)?;
+            seconds += 1e-3 * ms * times as f64;
+            weighed += weight;
+            report.measured += 1;
+            report.changed += usize::from(variant != recipes[0].name);
+            let refused = verdicts.iter().filter_map(|(name, verdict)| match verdict {
+                Verdict::Refused(why) => Some(format!("{key} [{name}]: {why}")),
+                Verdict::Ms(_) => None,
+            });
+            report.refused.extend(refused);
+            let choice = Choice { variant: variant.into(), among: fingerprint(&recipes), measured: verdicts };
             self.choices.kernels.insert(key, choice);
         }
-        if let Some(file) = self.file.as_deref().filter(|_| count > 0) {
+        if let Some(file) = self.file.as_deref().filter(|_| report.measured > 0) {
             let _ = file.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| self.choices.save(file));
         }
         report.seconds = begun.elapsed().as_secs_f64();
@@ -261,34 +335,34 @@ impl Tuner {
     fn unknown<'a>(&self, kernels: &'a [Arc<dyn Kernel>]) -> Vec<Work<'a>> {
         let mut all: BTreeMap<String, Work> = BTreeMap::new();
         for kernel in kernels {
-            let (key, cost) = (key(kernel.as_ref()), kernel.cost());
+            let key = key(kernel.as_ref());
             let work = all.entry(key.clone()).or_insert_with(|| {
                 let recipes = kernel.variants(self.gpu.caps());
-                Work { key, kernel: kernel.as_ref(), recipes, weight: 0 }
+                Work { key, kernel: kernel.as_ref(), recipes, times: 0, weight: 0 }
             });
-            // A rough measure of time: devices do some eight operations in the time of a byte.
-            work.weight += cost.flops + 8 * cost.bytes;
+            work.times += 1;
+            work.weight += weight(kernel.as_ref());
         }
-        let open = |work: &Work| self.again || self.choices.of(work.kernel, &work.recipes).is_none();
-        let mut all: Vec<Work> = all.into_values().filter(|work| work.recipes.len() > 1 && open(work)).collect();
+        // What was taken unmeasured is as unknown as ever.
+        let known =
+            |work: &Work| self.choices.of(work.kernel, &work.recipes).is_some_and(|choice| !choice.measured.is_empty());
+        let open = |work: &Work| work.recipes.len() > 1 && (self.again || !known(work));
+        let mut all: Vec<Work> = all.into_values().filter(open).collect();
         all.sort_by_key(|work| std::cmp::Reverse(work.weight));
         all
     }
 
     /// The fastest right variant of a kernel, and what each of those tried did.
-    fn measure(
-        &self,
-        kernel: &dyn Kernel,
-        recipes: &[Recipe],
-    ) -> Result<(&'static str, BTreeMap<String, Verdict>), TuneError> {
+    fn measure(&self, kernel: &dyn Kernel, recipes: &[Recipe]) -> Result<Measured, TuneError> {
         // A software device compiles for a second or two what it then runs; its models of work order the
         // variants well, and the first is nearly always the fastest.
         let most = if self.gpu.caps().class == Class::Lanes { 4 } else { 9 };
+        let by = bench::clock(&self.gpu)?;
         let example = Example::spots(kernel, 3);
-        let mut measured = BTreeMap::new();
-        let mut best: Option<(&'static str, Bench)> = None;
+        let mut verdicts = BTreeMap::new();
+        let mut best: Option<(&'static str, f64, Bench)> = None;
         let mut fault = String::new();
-        for (i, recipe) in recipes.iter().enumerate() {
+        for (i, recipe) in by_kinds(recipes).into_iter().enumerate() {
             // Past the few, only until one is right.
             if i >= most && best.is_some() {
                 break;
@@ -299,39 +373,121 @@ impl Tuner {
                 Err(check::Disagreement::Gpu(GpuError::Lost(why))) => return Err(GpuError::Lost(why).into()),
                 Err(why) => {
                     fault = why.to_string();
-                    measured.insert(recipe.name.to_string(), Verdict::Refused(fault.clone()));
+                    verdicts.insert(recipe.name.to_string(), Verdict::Refused(fault.clone()));
                     continue;
                 }
             };
             let [ms, least] = match &best {
-                Some((_, best)) => self.race(&bench, best)?,
-                None => [self.race(&bench, &bench)?[0], f64::INFINITY],
+                Some((.., best)) => self.race(by, &bench, best)?,
+                None => {
+                    let samples = self.timer(by, &bench)?.samples(0.0, TURNS)?;
+                    [typical(samples), f64::INFINITY]
+                }
             };
-            measured.insert(recipe.name.to_string(), Verdict::Ms(ms));
+            verdicts.insert(recipe.name.to_string(), Verdict::Ms(ms));
             if ms < GAIN * least {
-                best = Some((recipe.name, bench));
+                best = Some((recipe.name, ms, bench));
             }
         }
         match best {
-            Some((name, _)) => Ok((name, measured)),
+            Some((variant, ms, _)) => Ok(Measured { variant, ms, verdicts }),
             None => Err(TuneError::AllWrong { kernel: kernel.signature().name, label: kernel.label(), fault }),
         }
     }
 
-    /// Milliseconds of a launch of each of two variants, by the least of a few samples taken in turns:
-    /// what else the machine does only ever adds, and comes and goes.
-    fn race(&self, one: &Bench, other: &Bench) -> Result<[f64; 2], GpuError> {
-        let mut least = [f64::INFINITY; 2];
-        for turn in 0..TURNS {
-            for (least, bench) in std::iter::zip(&mut least, [one, other]) {
-                let samples = bench::samples(&self.gpu, bench, SECONDS, 1)?;
-                *least = samples.into_iter().map(|s| 1e3 * s).fold(*least, f64::min);
+    fn timer<'a>(&'a self, by: Clock, bench: &'a Bench) -> Result<Timer<Stages<'a>>, GpuError> {
+        Timer::new(Stages { gpu: &self.gpu, stages: bench.stages() }, by, PART)
+    }
+
+    /// Milliseconds of a launch of each of two variants, by samples taken in turns: what else the machine does
+    /// comes and goes.
+    fn race(&self, by: Clock, one: &Bench, other: &Bench) -> Result<[f64; 2], GpuError> {
+        let mut timers = [self.timer(by, one)?, self.timer(by, other)?];
+        let mut samples = [Vec::new(), Vec::new()];
+        for _ in 0..TURNS {
+            for (samples, timer) in std::iter::zip(&mut samples, &mut timers) {
+                samples.extend(timer.round()?);
             }
+            let [one, other] = [&samples[0], &samples[1]].map(|samples| typical(samples.clone()));
             // Far apart already.
-            if turn == 0 && least[0] > 2.0 * least[1] {
+            if one > 2.0 * other {
                 break;
             }
         }
-        Ok(least)
+        Ok(samples.map(typical))
+    }
+}
+
+/// Milliseconds of a launch by samples in seconds. What else the machine does only ever adds to most of them; what
+/// a difference of two lengths is off by may lie on either side.
+fn typical(mut samples: Vec<f64>) -> f64 {
+    1e3 * quantile(&mut samples, 0.25)
+}
+
+/// A rough measure of a launch's time: devices do some eight operations in the time of a byte.
+fn weight(kernel: &dyn Kernel) -> u64 {
+    let cost = kernel.cost();
+    cost.flops + 8 * cost.bytes
+}
+
+/// Variants in the order they are tried: the first of each kind, then the second of each, and so on. The best of
+/// matrix units, of operands in f16 and of f32 are then all among the first few.
+fn by_kinds(recipes: &[Recipe]) -> Vec<&Recipe> {
+    let mut kinds: Vec<((bool, Arithmetic), VecDeque<&Recipe>)> = Vec::new();
+    for recipe in recipes {
+        let kind = (recipe.mixed(), recipe.arithmetic());
+        match kinds.iter_mut().find(|(known, _)| *known == kind) {
+            Some((_, all)) => all.push_back(recipe),
+            None => kinds.push((kind, VecDeque::from([recipe]))),
+        }
+    }
+    let mut order = Vec::new();
+    while order.len() < recipes.len() {
+        order.extend(kinds.iter_mut().filter_map(|(_, all)| all.pop_front()));
+    }
+    order
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::Precision;
+    use crate::kernels::matmul::MatMul;
+
+    #[test]
+    fn kinds_take_turns_and_the_first_stays_the_first() {
+        let kernel = MatMul::new(512, 512, 512);
+        let coop = Some(crate::kernels::Coop { edge: 16, subgroup: 32, emulated: 0 });
+        let large = Caps { max_invocations: 1024, max_workgroup_bytes: 49152, f16: true, coop, ..Caps::WEBGPU };
+        let recipes = kernel.variants(&Caps { precision: Precision::Mixed, ..large });
+        let order = by_kinds(&recipes);
+        assert_eq!((order.len(), order[0].name), (recipes.len(), recipes[0].name));
+        let kinds: Vec<_> = order.iter().take(9).map(|r| (r.mixed(), r.arithmetic())).collect();
+        let [matrix, f16, f32] = [(true, Arithmetic::Matrix), (true, Arithmetic::F32), (false, Arithmetic::F32)];
+        assert_eq!(kinds, [matrix, f16, f32].repeat(3));
+        // Each kind keeps its order, and one alone changes nothing.
+        for kind in [matrix, f16, f32] {
+            let of = |r: &&Recipe| (r.mixed(), r.arithmetic()) == kind;
+            let before: Vec<_> = recipes.iter().filter(of).map(|r| r.name).collect();
+            let after: Vec<_> = order.iter().copied().filter(of).map(|r| r.name).collect();
+            assert_eq!(before, after);
+        }
+        let recipes = kernel.variants(&large);
+        assert!(std::iter::zip(by_kinds(&recipes), &recipes).all(|(a, b)| a.name == b.name));
+    }
+
+    #[test]
+    fn budgets_are_a_share_of_what_they_serve() {
+        let (second, ms) = (Duration::from_secs(1), 0.001);
+        assert!(!Budget::All.spent(1000 * second, 10.0));
+        let ten = Budget::Time(10 * second);
+        assert!(!ten.spent(9 * second, 1e6) && ten.spent(10 * second, 0.0));
+        // An hour of steps of 10 ms is worth 108 seconds.
+        let hour = Budget::Runs(360_000);
+        assert!(!hour.spent(107 * second, 10.0 * ms) && hour.spent(109 * second, 10.0 * ms));
+        // What is known of no step yet is worth the least there is, and a week no more than the most.
+        assert!(!hour.spent(second, 0.0) && hour.spent(2 * second, 0.0));
+        assert!(!Budget::Runs(1).spent(second, ms) && Budget::Runs(1).spent(2 * second, ms));
+        assert!(Budget::Runs(u64::MAX).spent(120 * second, 1.0) && !Budget::Runs(u64::MAX).spent(119 * second, 1.0));
     }
 }

@@ -3,10 +3,10 @@
 use super::bench_sample::{self, SampleArgs};
 use super::{Error, PrecisionArg, Switch, TuneArg, config, device, kernels_named, term, tune};
 use crate::bench::{self, Roof};
-use crate::kernels::{Cost, Kernel, Recipe};
+use crate::kernels::{Arithmetic, Class, Cost, Kernel, Precision, Recipe};
 use crate::program::Device;
 use crate::train::{PRESETS, Session, time_steps};
-use crate::tune::Verdict;
+use crate::tune::{Budget, Verdict};
 use serde_json::json;
 
 /// Arguments of `limn bench`.
@@ -37,6 +37,11 @@ enum Command {
     /// Sampling pixel by pixel: whole images cached, some pixels the naive way, and their ratio
     Sample(SampleArgs),
     /// What the device can multiply and add, and copy, at most
+    ///
+    /// Multiplying and adding is measured in f32; in f16 where the device has it; and by matrix units, of f16 added
+    /// in f32, where it has some that agree with the CPU. The shares of a ceiling that `bench` and `profile` print
+    /// are those of the nearer one, copying or arithmetic: the matrix units' for variants that use them, f32 for
+    /// all others, for they add in f32 even where mixed precision rounds what they multiply to f16.
     Roof,
 }
 
@@ -64,7 +69,7 @@ pub fn bench(args: &BenchArgs) -> Result<(), Error> {
             Err(Error::new("`limn bench` times either kernels, or a step, or sampling, or the device's ceilings"))
         }
         Some(Command::Roof) if args.precision.precision.is_some() => {
-            Err(Error::new("the device's ceilings are those of f32; leave --precision out"))
+            Err(Error::new("the device's ceilings are those of every precision it has; leave --precision out"))
         }
         Some(Command::Roof) => roof(args.device.as_deref(), args.json),
         Some(Command::Sample(sample_args)) => bench_sample::bench(sample_args, args.device.as_deref(), args.json),
@@ -73,14 +78,28 @@ pub fn bench(args: &BenchArgs) -> Result<(), Error> {
     }
 }
 
-fn roof(device: Option<&str>, json: bool) -> Result<(), Error> {
-    let device = device::open(device)?;
+fn roof(wanted: Option<&str>, json: bool) -> Result<(), Error> {
+    let mut device = device::open(wanted)?;
+    if let Some(gpu) = device.gpu().filter(|gpu| gpu.caps().f16) {
+        // Once more, with its matrix units, if they can be trusted.
+        device = device::open_for(Some(&gpu.desc().index.to_string()), Precision::Mixed)?;
+    }
     let roof = Roof::measure(device.gpu())?;
     if json {
-        return term::say(json!({ "device": device.name(), "gflops": roof.gflops, "gb_per_s": roof.gbps }));
+        return term::say(json!({
+            "device": device.name(), "gflops": roof.gflops, "f16_gflops": roof.f16_gflops,
+            "matrix_gflops": roof.matrix_gflops, "gb_per_s": roof.gbps,
+        }));
     }
     term::say(format!("ceilings of {}", device.name()))?;
-    term::say(format!("  {:>10.2} GFLOP/s multiplying and adding", roof.gflops))?;
+    let arithmetic = [
+        (Some(roof.gflops), "multiplying and adding"),
+        (roof.f16_gflops, "multiplying and adding in f16"),
+        (roof.matrix_gflops, "by matrix units, products of f16 added in f32"),
+    ];
+    for (rate, what) in arithmetic {
+        rate.map_or(Ok(()), |rate| term::say(format!("  {rate:>10.2} GFLOP/s {what}")))?;
+    }
     term::say(format!("  {:>10.2} GB/s copying", roof.gbps))
 }
 
@@ -99,7 +118,7 @@ fn retune(args: &BenchArgs) -> Result<(), Error> {
     let mut tuner = tuner.again();
     for (preset, config) in std::iter::zip(presets, configs) {
         let mut session = Session::new(&config.model, &config.optimizer(), config.train.seed, device.clone())?;
-        let report = tune::tune(&mut session, config.train.batch, 1, Some(&mut tuner))?;
+        let report = tune::tune(&mut session, config.train.batch, 1, Budget::All, Some(&mut tuner))?;
         if args.json {
             let kernels = session.choices.unwrap_or_default().kernels;
             term::say(
@@ -133,25 +152,30 @@ fn step(args: &StepArgs, all: &BenchArgs) -> Result<(), Error> {
     let mut session = Session::new(&config.model, &config.optimizer(), config.train.seed, device)?;
     session.recompute = config.train.recompute;
     let mut tuner = tune::tuner(args.tune, session.store.device());
-    let tuned = tune::tune(&mut session, config.train.batch, 1, tuner.as_mut())?;
+    let tuned = tune::tune(&mut session, config.train.batch, 1, tune::ONCE, tuner.as_mut())?;
     let t = time_steps(&mut session, &args.preset, config.train.batch, WARM, STEPS)?;
     let roof = Roof::measure(session.store.device().gpu())?;
+    // What matrix units do and what invocations do take their own times, one after the other.
+    let invocations = (t.gflop_per_step - t.matrix_gflop_per_step) / roof.gflops;
+    let ceiling = t.gflop_per_step / (invocations + t.matrix_gflop_per_step / roof.of(Arithmetic::Matrix));
     if all.json {
         let mut object = serde_json::to_value(&t)?;
         object["precision"] = json!(precision);
-        object["ceiling_gflops"] = json!(roof.gflops);
-        object["ceiling_share"] = json!(t.gflops / roof.gflops);
+        object["ceiling_gflops"] = json!(ceiling);
+        object["ceiling_share"] = json!(t.gflops / ceiling);
         object["tuning_s"] = json!(tuned.seconds);
         return term::say(object);
     }
     let head = format!("{} batch {} on {}, {precision} precision", t.preset, t.batch, t.device);
     term::say(format!("{head}: median of {} steps", t.steps))?;
     term::say(format!("  {:>10.2} ms a step, {:.1} images/s", t.median_ms, t.images_per_s))?;
+    let rate = 1e3 * t.batch as f64 / t.pipelined_ms;
+    term::say(format!("  {:>10.2} ms a step when nobody waits for its end, {rate:.1} images/s", t.pipelined_ms))?;
     term::say(format!(
         "  {:>10.2} ms on the device, {:.3} ms on the host, {} launches",
         t.gpu_ms, t.host_ms, t.launches
     ))?;
-    let share = 100.0 * t.gflops / roof.gflops;
+    let share = 100.0 * t.gflops / ceiling;
     term::say(format!(
         "  {:>10.2} GFLOP a step, {:.2} GFLOP/s, {share:.1}% of the multiply-add ceiling",
         t.gflop_per_step, t.gflops
@@ -160,11 +184,14 @@ fn step(args: &StepArgs, all: &BenchArgs) -> Result<(), Error> {
     tuned.lines().iter().try_for_each(|line| term::say(format!("  before that, {line}")))
 }
 
+/// A variant's name and what computes in it.
+type Variant = (&'static str, Arithmetic);
+
 /// The time of one variant at one shape.
 struct Row {
     kernel: &'static str,
     shape: String,
-    variant: &'static str,
+    variant: Variant,
     ms: f64,
     cost: Cost,
 }
@@ -185,8 +212,15 @@ fn kernels(args: &BenchArgs) -> Result<(), Error> {
     let roof = Roof::measure(device.gpu())?;
     let mut progress = term::Progress::new();
     let mut rows = vec![["kernel", "shape", "variant", "ms", "GFLOP/s", "GB/s", "ceiling"].map(String::from).to_vec()];
+    // The twins and software devices would take minutes for the largest.
+    let software = device.caps().is_none_or(|caps| caps.class == Class::Lanes);
+    let mut left = 0;
     for entry in &entries {
         for kernel in (entry.shapes)() {
+            if software && !bench::for_software(kernel.as_ref()) {
+                left += 1;
+                continue;
+            }
             progress.show(format!("{} {}", entry.name, kernel.label()));
             let (shape, cost) = (kernel.label(), kernel.cost());
             for (variant, ms) in time_all(&device, kernel.as_ref())? {
@@ -194,21 +228,24 @@ fn kernels(args: &BenchArgs) -> Result<(), Error> {
                 if args.json {
                     progress.clear();
                     term::say(json!({
-                        "kernel": row.kernel, "shape": row.shape, "variant": row.variant, "device": device.name(),
+                        "kernel": row.kernel, "shape": row.shape, "variant": row.variant.0, "device": device.name(),
                         "ms": row.ms, "gflops": row.gflops(), "gb_per_s": row.gb_per_s(),
-                        "ceiling_share": roof.share(cost, ms),
+                        "ceiling_share": roof.share(cost, row.variant.1, ms),
                     }))?;
                 } else {
-                    let share = format!("{:.1}%", 100.0 * roof.share(cost, ms));
+                    let share = format!("{:.1}%", 100.0 * roof.share(cost, row.variant.1, ms));
                     let rates = [row.gflops(), row.gb_per_s()].map(|rate| format!("{rate:.1}"));
                     let figures = [format!("{ms:.4}")].into_iter().chain(rates).chain([share]);
-                    let texts = [row.kernel.into(), row.shape, row.variant.into()];
+                    let texts = [row.kernel.into(), row.shape, row.variant.0.into()];
                     rows.push(texts.into_iter().chain(figures).collect());
                 }
             }
         }
     }
     progress.clear();
+    if left > 0 {
+        term::note(format!("{left} shapes are so large that only GPUs are timed with them"));
+    }
     if args.json {
         return Ok(());
     }
@@ -217,16 +254,19 @@ fn kernels(args: &BenchArgs) -> Result<(), Error> {
 }
 
 /// Milliseconds of every variant at one shape.
-fn time_all(device: &Device, kernel: &dyn Kernel) -> Result<Vec<(&'static str, f64)>, Error> {
+fn time_all(device: &Device, kernel: &dyn Kernel) -> Result<Vec<(Variant, f64)>, Error> {
+    let on_host = |name, ms| Ok(vec![((name, Arithmetic::F32), ms)]);
     let gpu = match device {
         Device::Gpu(gpu) => gpu,
         Device::Cpu => {
-            return Ok(vec![("cpu", bench::time_call(kernel, SECONDS, |reads, writes| kernel.host(reads, writes)))]);
+            return on_host("cpu", bench::time_call(kernel, SECONDS, |reads, writes| kernel.host(reads, writes)));
         }
         Device::Twins => {
-            return Ok(vec![("twin", bench::time_call(kernel, SECONDS, |reads, writes| kernel.cpu(reads, writes)))]);
+            return on_host("twin", bench::time_call(kernel, SECONDS, |reads, writes| kernel.cpu(reads, writes)));
         }
     };
-    let time = |recipe: &Recipe| Ok((recipe.name, bench::time(gpu, kernel, recipe, SECONDS)?.median_ms));
+    let time = |recipe: &Recipe| {
+        Ok(((recipe.name, recipe.arithmetic()), bench::time(gpu, kernel, recipe, SECONDS)?.median_ms))
+    };
     kernel.variants(gpu.caps()).iter().map(time).collect()
 }

@@ -1,7 +1,7 @@
 //! `limn profile`: where the GPU time of a training step goes.
 
 use super::{DeviceArg, Error, PrecisionArg, TuneArg, config, device, term, tune};
-use crate::bench::Roof;
+use crate::bench::{Clock, Roof};
 use crate::train::{self, Profile, ProfileRow, Session};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -49,7 +49,7 @@ pub fn profile(args: &ProfileArgs) -> Result<(), Error> {
     let mut session = Session::new(&config.model, &config.optimizer(), config.train.seed, device)?;
     session.recompute = config.train.recompute;
     let mut tuner = tune::tuner(args.tune, session.store.device());
-    tune::tune(&mut session, config.train.batch, 1, tuner.as_mut())?;
+    tune::tune(&mut session, config.train.batch, 1, tune::ONCE, tuner.as_mut())?;
     let profile = train::profile(&mut session, config.train.batch, args.steps as usize)?;
     let roof = Roof::measure(session.store.device().gpu())?;
     if let Some(path) = &args.trace {
@@ -65,7 +65,7 @@ pub fn profile(args: &ProfileArgs) -> Result<(), Error> {
         group.times += 1;
         group.ms += r.ms;
         group.gflop += r.cost.flops as f64 / 1e9;
-        group.least_ms += r.ms * roof.share(r.cost, r.ms);
+        group.least_ms += r.ms * roof.share(r.cost, r.arithmetic, r.ms);
     }
     let mut groups: Vec<_> = groups.into_iter().collect();
     groups.sort_by(|a, b| b.1.ms.total_cmp(&a.1.ms));
@@ -75,9 +75,10 @@ pub fn profile(args: &ProfileArgs) -> Result<(), Error> {
         let rate = 1e3 * gflop / ms.max(1e-9);
         term::say(format!("{ms:7.3} {share:5.1}% {times:6} {rate:8.2} {near:7.1}%  {kernel} {shape} [{variant}]"))?;
     }
-    let how = match profile.timestamps {
-        true => "the device's timestamps",
-        false => "the clock around each launch, which counts its submission too",
+    let how = match profile.clock {
+        Clock::Stamps => "the device's timestamps",
+        Clock::Differences => "running each again and again, as it has no timestamps that hold",
+        Clock::Host => "the clock around each",
     };
     term::say(format!("{total:7.3} ms a step in {} launches, by {how}", profile.rows.len()))
 }

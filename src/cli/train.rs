@@ -4,6 +4,7 @@ use super::{DeviceArg, Error, PrecisionArg, Setting, TuneArg, device, setting, t
 use crate::models::Family;
 use crate::sample::{self, Drawing, Grid};
 use crate::train::{self, Config, Hooks, Outcome, RunDir, Session, Start};
+use crate::tune::Budget;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -80,7 +81,8 @@ pub fn train(args: &TrainArgs) -> Result<(), Error> {
             _ => picture(session, n, None, seed, Drawing::Cached, path).map(|_| ()),
         };
     let mut tuner = tune::tuner(args.tune, &device);
-    let mut measure = |session: &mut Session, batch, end| tune::tune(session, batch, end, tuner.as_mut());
+    let mut measure =
+        |session: &mut Session, batch, end| tune::tune(session, batch, end, Budget::Runs(end), tuner.as_mut());
     let tune: &mut train::Tune = &mut measure;
     let outcome =
         train::train(start, device, Hooks { tune: Some(tune), sampler: &mut sampler, stop: &STOP, screen: true })?;

@@ -130,40 +130,4 @@ impl Gpu {
         self.device.poll(wgpu::PollType::wait_indefinitely()).map_err(|e| GpuError::Lost(e.to_string()))?;
         self.check()
     }
-
-    /// Submits `count + 1` timestamps around `count` recorded commands and returns the nanoseconds
-    /// each took. Only where [`Gpu::has_timestamps`].
-    pub fn time_each(&self, commands: &[&super::Ready]) -> Result<Vec<f64>, GpuError> {
-        let mut times = Vec::with_capacity(commands.len());
-        for chunk in commands.chunks(1024) {
-            let count = chunk.len() as u32 + 1;
-            let queries = self.device.create_query_set(&wgpu::QuerySetDescriptor {
-                label: Some("timestamps"),
-                ty: wgpu::QueryType::Timestamp,
-                count,
-            });
-            let ticks = self.device.create_buffer(&wgpu::BufferDescriptor {
-                label: Some("timestamps"),
-                size: 8 * u64::from(count),
-                usage: wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC,
-                mapped_at_creation: false,
-            });
-            let mut encoder = self.device.create_command_encoder(&Default::default());
-            {
-                let mut pass = encoder.begin_compute_pass(&Default::default());
-                pass.write_timestamp(&queries, 0);
-                for (i, command) in chunk.iter().enumerate() {
-                    command.record(&mut pass);
-                    pass.write_timestamp(&queries, i as u32 + 1);
-                }
-            }
-            encoder.resolve_query_set(&queries, 0..count, &ticks, 0);
-            self.queue.submit([encoder.finish()]);
-            let words = self.read(&Span { buffer: ticks, offset: 0, len: 2 * u64::from(count) })?;
-            let ticks: &[u64] = &bytemuck::pod_collect_to_vec::<f32, u64>(&words);
-            let period = f64::from(self.timestamp_period());
-            times.extend(ticks.windows(2).map(|w| w[1].saturating_sub(w[0]) as f64 * period));
-        }
-        Ok(times)
-    }
 }

@@ -8,6 +8,7 @@ mod readback;
 mod reflect;
 mod staging;
 mod subgroups;
+mod timing;
 
 pub use choice::{Reason, preferred};
 pub use memory::{Commands, Span, Submission};
@@ -15,6 +16,7 @@ pub use pipeline::{Pipeline, Ready};
 pub use readback::{Readback, Ring};
 pub use reflect::{Mismatch, reflect};
 pub use staging::Staging;
+pub use timing::Stretch;
 
 use crate::kernels::{Caps, Class, Coop, Precision};
 use std::collections::HashMap;
@@ -125,6 +127,8 @@ pub struct Gpu {
     caps: Caps,
     limits: wgpu::Limits,
     timestamps: bool,
+    /// Whether timestamps measure what they should, once somebody has found out.
+    timestamps_hold: OnceLock<bool>,
     pipelines: Mutex<HashMap<pipeline::Key, Arc<Pipeline>>>,
     modules: Mutex<HashMap<(&'static str, bool), wgpu::ShaderModule>>,
     dummies: OnceLock<[Span; 2]>,
@@ -314,6 +318,7 @@ impl Gpu {
             caps,
             limits,
             timestamps,
+            timestamps_hold: OnceLock::new(),
             pipelines: Mutex::default(),
             modules: Mutex::default(),
             dummies: OnceLock::new(),
@@ -333,16 +338,6 @@ impl Gpu {
     /// What kernels may rely on.
     pub fn caps(&self) -> &Caps {
         &self.caps
-    }
-
-    /// Whether timestamps can be written between the dispatches of a pass.
-    pub fn has_timestamps(&self) -> bool {
-        self.timestamps
-    }
-
-    /// Nanoseconds per timestamp tick.
-    pub fn timestamp_period(&self) -> f32 {
-        self.queue.get_timestamp_period()
     }
 
     /// The first fault the device reported since it was last asked, if any.

@@ -39,6 +39,7 @@ pub mod lstm;
 pub mod matmul;
 pub(crate) mod matrix;
 pub mod multiply_add;
+pub mod multiply_add_matrix;
 pub mod one_hot;
 pub mod philox;
 pub mod pixel_code;
@@ -254,6 +255,17 @@ impl Stage {
     }
 }
 
+/// What multiplies and adds. Each has a ceiling of its own on a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arithmetic {
+    /// Invocations that add in f32, whatever their operands were rounded to before.
+    F32,
+    /// Invocations that add in f16.
+    F16,
+    /// Matrix units.
+    Matrix,
+}
+
 /// One way to compute a kernel: scratch buffers (elements) and the stages that run in order.
 #[derive(Clone, Debug)]
 pub struct Recipe {
@@ -274,6 +286,18 @@ impl Recipe {
     /// Whether it rounds operands to f16.
     pub fn mixed(&self) -> bool {
         self.stages.iter().any(|stage| stage.shader.has("f16"))
+    }
+
+    /// What most of its arithmetic is done by.
+    pub fn arithmetic(&self) -> Arithmetic {
+        let any = |what: fn(&Shader) -> bool| self.stages.iter().any(|stage| what(stage.shader));
+        if any(|shader| shader.has("wgpu_cooperative_matrix")) {
+            Arithmetic::Matrix
+        } else if any(Shader::sums_in_f16) {
+            Arithmetic::F16
+        } else {
+            Arithmetic::F32
+        }
     }
 }
 
@@ -472,6 +496,7 @@ pub fn all() -> Vec<Entry> {
         "copy": copy::cases, copy::shapes;
         "record": record::cases, record::shapes;
         "multiply_add": multiply_add::cases, multiply_add::shapes;
+        "multiply_add_matrix": multiply_add_matrix::cases, multiply_add_matrix::shapes;
         "sample_pixel": sample_pixel::cases, sample_pixel::shapes;
         "draw_pixels": draw_pixels::cases, draw_pixels::shapes;
     }

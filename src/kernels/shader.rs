@@ -19,8 +19,17 @@ impl Shader {
 
     /// Whether the module enables a WGSL extension.
     pub fn has(&self, extension: &str) -> bool {
-        let enable = format!("enable {extension};");
-        self.parts.first().is_some_and(|part| part.lines().any(|line| line == enable))
+        self.begins(&format!("enable {extension};"))
+    }
+
+    /// Whether it adds in f16, which a shader's first piece says by what `Sum` stands for.
+    pub fn sums_in_f16(&self) -> bool {
+        self.begins("alias Sum = f16;")
+    }
+
+    /// Whether the first piece has this line.
+    fn begins(&self, wanted: &str) -> bool {
+        self.parts.first().is_some_and(|part| part.lines().any(|line| line == wanted))
     }
 }
 

@@ -4,7 +4,8 @@ use super::feed::Room;
 use super::pace::Pace;
 use super::recorder::Recorder;
 use super::{Capacity, Exceeded, Feed, Launch, PlanError, Program, Purpose, Upload, View};
-use crate::gpu::{self, Gpu, GpuError, Readback, Ready, Span};
+use crate::bench::{self, Clock, Stages, Timer};
+use crate::gpu::{self, Gpu, GpuError, Readback, Ready, Span, Stretch};
 use crate::kernels::{Caps, Class, Precision, Slot};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
@@ -15,6 +16,9 @@ use std::time::{Duration, Instant};
 
 /// Steps that may be on their way before the host waits for the oldest.
 const IN_FLIGHT: usize = 3;
+
+/// Seconds that a launch is repeated for where its time is the difference of two lengths.
+const PROFILED: f64 = 0.0003;
 
 /// Where programs run.
 #[derive(Clone)]
@@ -464,9 +468,10 @@ impl Runner {
         Ok(self.memory[view.buffer].start_read(&self.device, view.offset, view.len))
     }
 
-    /// Runs the program once and returns the nanoseconds of each launch: by timestamps where the
-    /// device has them, by the clock around separate submissions where not (the second value).
-    pub fn profile(&mut self) -> Result<(Vec<f64>, bool), DeviceError> {
+    /// Runs the program once and returns the nanoseconds of each launch and what they were taken by. A device
+    /// whose timestamps cannot be believed runs each launch some times in turn, and the states are then not those of
+    /// one run.
+    pub fn profile(&mut self) -> Result<(Vec<f64>, Clock), DeviceError> {
         self.wait()?;
         let Device::Gpu(gpu) = self.device.clone() else {
             let time = |launch: &Launch| {
@@ -474,26 +479,24 @@ impl Runner {
                 run_on_host(launch, &self.memory, &self.device);
                 start.elapsed().as_nanos() as f64
             };
-            return Ok((self.program.launches.iter().map(time).collect(), false));
+            return Ok((self.program.launches.iter().map(time).collect(), Clock::Host));
         };
-        let Some((recorder, pace)) = &self.recorder else { return Ok((Vec::new(), false)) };
+        let Some((recorder, pace)) = &self.recorder else { return Ok((Vec::new(), Clock::Host)) };
         let ready = recorder.ready();
-        let mut times = Vec::new();
-        if gpu.has_timestamps() {
+        let by = bench::clock(&gpu)?;
+        if by == Clock::Stamps {
+            let mut times = Vec::new();
             for piece in pace.pieces() {
-                let flat: Vec<&Ready> = ready[piece.clone()].iter().flatten().collect();
-                let mut stages = gpu.time_each(&flat)?.into_iter();
-                times.extend(ready[piece].iter().map(|stage| stages.by_ref().take(stage.len()).sum::<f64>()));
+                let stretches: Vec<Stretch> = ready[piece].iter().map(|stages| (stages.as_slice(), 1)).collect();
+                times.extend(gpu.time_stretches(&stretches)?);
             }
-            return Ok((times, true));
+            return Ok((times, by));
         }
-        for stages in ready {
-            let start = Instant::now();
-            gpu.submit(|pass| stages.iter().for_each(|r| r.record(pass)));
-            gpu.wait()?;
-            times.push(start.elapsed().as_nanos() as f64);
-        }
-        Ok((times, false))
+        let time = |stages: &Vec<Ready>| -> Result<f64, GpuError> {
+            let mut samples = Timer::new(Stages { gpu: &gpu, stages }, by, PROFILED)?.round()?;
+            Ok(1e9 * bench::quantile(&mut samples, 0.5))
+        };
+        Ok((ready.iter().map(time).collect::<Result<_, _>>()?, by))
     }
 }
 

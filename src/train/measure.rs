@@ -2,8 +2,11 @@
 
 use super::pack;
 use super::{Session, SessionError};
-use crate::kernels::Cost;
+use crate::bench::{Clock, clock, quantile};
 use crate::kernels::philox::{Domain, Stream};
+use crate::kernels::{Arithmetic, Cost, Recipe};
+use crate::program::{DeviceError, Feed, Launch, Runner};
+use std::sync::mpsc::channel;
 use std::time::Instant;
 
 /// How fast a training step is.
@@ -15,11 +18,13 @@ pub struct StepTiming {
     pub batch: usize,
     /// Device name.
     pub device: String,
-    /// Median wall time of a step in milliseconds.
+    /// Median wall time of a step in milliseconds, each to its end on the device.
     pub median_ms: f64,
-    /// Images trained on in a second.
+    /// Wall time of many steps over their number, in milliseconds: nobody waits for one of them, as in training.
+    pub pipelined_ms: f64,
+    /// Images trained on in a second, by `median_ms`.
     pub images_per_s: f64,
-    /// Time on the device in milliseconds: by timestamps where it has them, else the wall time less
+    /// Time on the device in milliseconds: by timestamps where they can be believed, else the wall time less
     /// the host's.
     pub gpu_ms: f64,
     /// Median time the host spends on handing over a step, outside waiting; threads of their own fill
@@ -27,6 +32,8 @@ pub struct StepTiming {
     pub host_ms: f64,
     /// Arithmetic of a step in 10⁹ operations; dead taps and padding do not count.
     pub gflop_per_step: f64,
+    /// The part of it that matrix units do.
+    pub matrix_gflop_per_step: f64,
     /// `gflop_per_step` over `median_ms`.
     pub gflops: f64,
     /// Bytes of all buffers of the step's program.
@@ -48,6 +55,9 @@ pub struct ProfileRow {
     pub shape: String,
     /// Variant.
     pub variant: &'static str,
+    /// What computes in it.
+    #[serde(skip)]
+    pub arithmetic: Arithmetic,
     /// Mean milliseconds.
     pub ms: f64,
     /// 10⁹ operations a second.
@@ -64,8 +74,8 @@ pub struct ProfileRow {
 pub struct Profile {
     /// One row for each launch, in order.
     pub rows: Vec<ProfileRow>,
-    /// Whether the device's own timestamps were used, or the clock around single launches.
-    pub timestamps: bool,
+    /// What the times were taken by.
+    pub clock: Clock,
 }
 
 /// A step's images, neither zeros nor constant, and their labels, as bytes.
@@ -80,8 +90,11 @@ fn images(session: &Session, batch: usize) -> Vec<u8> {
     bytes
 }
 
+/// Steps that are timed while nobody waits for one of them: for about so many seconds, within these numbers.
+const PIPELINED: (f64, f64, f64) = (0.5, 6.0, 200.0);
+
 /// Times at least `steps` whole steps after `warm` untimed ones, each to the end of its work on the
-/// device. As in training, the images are put where the device takes them meanwhile.
+/// device, and then many in a row. As in training, the images are put where the device takes them meanwhile.
 pub fn time_steps(
     session: &mut Session,
     preset: &str,
@@ -106,20 +119,29 @@ pub fn time_steps(
             host.push(step.take_host_time().as_secs_f64() * 1e3);
         }
     }
+    let [median_ms, host_ms] = [&mut wall, &mut host].map(|times| quantile(times, 0.5));
+    let (seconds, least, most) = PIPELINED;
+    let pipelined_ms = pipelined(&mut step, feed, images, (1e3 * seconds / median_ms).clamp(least, most) as u32)?;
     let totals = step.program().totals();
-    let (median_ms, host_ms) = (median(&mut wall), median(&mut host));
-    let (times, stamped) = step.profile()?;
-    let gpu_ms = if stamped { times.iter().sum::<f64>() / 1e6 } else { (median_ms - host_ms).max(0.0) };
+    // Where they cannot be believed a profile would run launches again and again.
+    let stamped = session.store.device().gpu().map_or(Ok(Clock::Host), clock).map_err(DeviceError::from)?;
+    let gpu_ms = match stamped {
+        Clock::Stamps => step.profile()?.0.iter().sum::<f64>() / 1e6,
+        Clock::Differences | Clock::Host => (median_ms - host_ms).max(0.0),
+    };
     let gflop = totals.flops as f64 / 1e9;
+    let by_matrix = step.program().launches.iter().filter(|launch| arithmetic(launch) == Arithmetic::Matrix);
     Ok(StepTiming {
         preset: preset.into(),
         batch,
         device: session.store.device().name(),
         median_ms,
+        pipelined_ms,
         images_per_s: batch as f64 * 1e3 / median_ms,
         gpu_ms,
         host_ms,
         gflop_per_step: gflop,
+        matrix_gflop_per_step: by_matrix.fold(0.0, |sum, launch| sum + launch.kernel.flops() as f64 / 1e9),
         gflops: gflop * 1e3 / median_ms,
         peak_bytes: totals.memory,
         launches: totals.launches,
@@ -127,35 +149,62 @@ pub fn time_steps(
     })
 }
 
-/// Times every launch of a training step, as the mean of `steps` runs after a warm one.
+/// Milliseconds of a step when so many are handed over one after the other, their images by a thread of its own.
+fn pipelined(step: &mut Runner, feed: Feed, images: Vec<u8>, steps: u32) -> Result<f64, SessionError> {
+    let (send, uploads) = channel();
+    // It ends when it has filled all, or with the runner, and nobody waits for it: a device that is lost gives no
+    // room back.
+    std::thread::spawn(move || {
+        for _ in 0..steps {
+            let Some(mut upload) = feed.next() else { return };
+            let filled = upload.fill(&images).map(|()| upload);
+            if send.send(filled).is_err() {
+                return;
+            }
+        }
+    });
+    let start = Instant::now();
+    for upload in uploads {
+        step.run_with(upload?)?;
+    }
+    step.wait()?;
+    Ok(start.elapsed().as_secs_f64() * 1e3 / f64::from(steps))
+}
+
+fn arithmetic(launch: &Launch) -> Arithmetic {
+    launch.recipe.as_ref().map_or(Arithmetic::F32, Recipe::arithmetic)
+}
+
+/// Runs before those that are averaged, so that the device has raised its clock.
+const WARM: usize = 3;
+
+/// Times every launch of a training step, as the mean of `steps` runs after some others.
 pub fn profile(session: &mut Session, batch: usize, steps: usize) -> Result<Profile, SessionError> {
     let mut step = session.train_step(batch)?;
     step.write("images", &pack(images(session, batch)))?;
-    step.run()?;
+    (0..WARM).try_for_each(|_| step.run())?;
     let mut sums = vec![0.0; step.program().launches.len()];
-    let mut timestamps = false;
-    for _ in 0..steps.max(1) {
-        let (times, stamped) = step.profile()?;
-        timestamps = stamped;
+    let (mut clock, mut done) = (Clock::Host, 0);
+    // Where launches are run again and again, each is a mean already.
+    while done < steps.max(1) && !(done == 1 && clock == Clock::Differences) {
+        let (times, by) = step.profile()?;
+        clock = by;
+        done += 1;
         std::iter::zip(&mut sums, times).for_each(|(sum, t)| *sum += t);
     }
     let rows = std::iter::zip(&step.program().launches, sums).map(|(launch, sum)| {
-        let (ms, cost) = (sum / 1e6 / steps.max(1) as f64, launch.kernel.cost());
+        let (ms, cost) = (sum / 1e6 / done as f64, launch.kernel.cost());
         ProfileRow {
             scope: launch.scope.to_string(),
             kernel: launch.kernel.signature().name,
             shape: launch.kernel.label(),
             variant: launch.recipe.as_ref().map_or("cpu", |r| r.name),
+            arithmetic: arithmetic(launch),
             ms,
             gflops: cost.flops as f64 / 1e6 / ms.max(1e-9),
             gbps: cost.bytes as f64 / 1e6 / ms.max(1e-9),
             cost,
         }
     });
-    Ok(Profile { rows: rows.collect(), timestamps })
-}
-
-fn median(values: &mut [f64]) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(0.0)
+    Ok(Profile { rows: rows.collect(), clock })
 }

@@ -7,7 +7,7 @@ use crate::kernels::philox::Domain;
 use crate::models::{Model, ModelConfig};
 use crate::nn::Optimizer;
 use crate::program::{Capacity, Device, DeviceError, Exceeded, Options, PlanError, Runner, Source, Store, plan};
-use crate::tune::{Choices, Progress, Report, TuneError, Tuner};
+use crate::tune::{Budget, Choices, Progress, Report, TuneError, Tuner};
 
 /// What can go wrong while a model is built or run.
 #[derive(Debug, thiserror::Error)]
@@ -225,7 +225,8 @@ impl Session {
         Ok(Runner::new(program, &mut self.store)?)
     }
 
-    /// Has `tuner` choose the variants of the kernels of all stages up to training step `end`.
+    /// Has `tuner` choose the variants of the kernels of all stages up to training step `end`, as far as `budget`
+    /// allows; what it did not get to keeps its first variant.
     ///
     /// # Errors
     /// Those of [`Session::train_step`], and of the tuner.
@@ -234,16 +235,19 @@ impl Session {
         batch: usize,
         end: u64,
         tuner: &mut Tuner,
+        budget: Budget,
         progress: &mut Progress,
     ) -> Result<Report, SessionError> {
         let mut kernels = Vec::new();
-        for model in self.stages(end)? {
+        let stages = self.stages(end)?;
+        let budget = budget.over(stages.len());
+        for model in stages {
             // What does not fit is refused before it is measured.
             let program = self.step_of(model.as_ref()).fitting(batch, self.store.device())?;
             kernels.extend(program.launches.into_iter().map(|launch| launch.kernel));
         }
-        let report = tuner.tune(&kernels, progress)?;
-        self.choices = Some(tuner.choices().of_these(&kernels));
+        let report = tuner.tune(&kernels, budget, progress)?;
+        self.choices = self.store.device().caps().map(|caps| tuner.choices().taken(&kernels, &caps));
         Ok(report)
     }
 
