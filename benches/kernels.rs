@@ -4,9 +4,10 @@
 //! variants; this one is for watching a change.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use limn::bench::for_software;
 use limn::check::{Bench, Example};
 use limn::gpu::Gpu;
-use limn::kernels;
+use limn::kernels::{self, Class};
 
 fn presets(criterion: &mut Criterion) {
     let gpu = match Gpu::open(None) {
@@ -16,7 +17,8 @@ fn presets(criterion: &mut Criterion) {
     for entry in kernels::all() {
         let mut group = criterion.benchmark_group(entry.name);
         group.sample_size(10);
-        for kernel in (entry.shapes)() {
+        let software = gpu.caps().class == Class::Lanes;
+        for kernel in (entry.shapes)().into_iter().filter(|kernel| !software || for_software(kernel.as_ref())) {
             let Some(recipe) = kernel.variants(gpu.caps()).into_iter().next() else { continue };
             let bench = match Bench::new(&gpu, &Example::inputs(kernel.as_ref(), 1, 0.0), &recipe, false) {
                 Ok(bench) => bench,
