@@ -35,8 +35,8 @@ pub fn for_software(kernel: &dyn Kernel) -> bool {
 /// Seconds of a sample, which holds as many launches as it takes.
 const PART: f64 = 0.004;
 
-/// Times `recipe` for about `seconds`; the median of the samples is taken. The first submission, which
-/// compiles, is not counted.
+/// Times `recipe` for about `seconds`; the median of the samples is taken, of which there are few where launches are
+/// long. The first submission, which compiles, is not counted.
 ///
 /// # Errors
 /// What the device says of the recipe, or that it is gone.
@@ -44,7 +44,7 @@ pub fn time(gpu: &Gpu, kernel: &dyn Kernel, recipe: &Recipe, seconds: f64) -> Re
     let bench = Bench::new(gpu, &Example::inputs(kernel, 1, 0.0), recipe, false)?;
     bench.run(gpu)?;
     let mut timer = Timer::new(Stages { gpu, stages: bench.stages() }, clock(gpu)?, PART)?;
-    let mut samples = timer.samples(seconds, 3)?;
+    let mut samples = timer.samples(seconds, 1)?;
     let median = quantile(&mut samples, 0.5).max(1e-12);
     let cost = kernel.cost();
     Ok(Timing {

@@ -3,6 +3,7 @@
 use super::bench_sample::{self, SampleArgs};
 use super::{Error, PrecisionArg, Switch, TuneArg, config, device, kernels_named, term, tune};
 use crate::bench::{self, Roof};
+use crate::gpu::Gpu;
 use crate::kernels::{Arithmetic, Class, Cost, Kernel, Precision, Recipe};
 use crate::program::Device;
 use crate::train::{PRESETS, Session, time_steps};
@@ -41,7 +42,8 @@ enum Command {
     /// Multiplying and adding is measured in f32; in f16 where the device has it; and by matrix units, of f16 added
     /// in f32, where it has some that agree with the CPU. The shares of a ceiling that `bench` and `profile` print
     /// are those of the nearer one, copying or arithmetic: the matrix units' for variants that use them, f32 for
-    /// all others, for they add in f32 even where mixed precision rounds what they multiply to f16.
+    /// all others, for they add in f32 even where mixed precision rounds what they multiply to f16. Only
+    /// multiply_add itself has a variant that adds in f16.
     Roof,
 }
 
@@ -80,7 +82,8 @@ pub fn bench(args: &BenchArgs) -> Result<(), Error> {
 
 fn roof(wanted: Option<&str>, json: bool) -> Result<(), Error> {
     let mut device = device::open(wanted)?;
-    if let Some(gpu) = device.gpu().filter(|gpu| gpu.caps().f16) {
+    let capable = |gpu: &&Gpu| gpu.caps().f16 && gpu.caps().class == Class::Gpu;
+    if let Some(gpu) = device.gpu().filter(capable) {
         // Once more, with its matrix units, if they can be trusted.
         device = device::open_for(Some(&gpu.desc().index.to_string()), Precision::Mixed)?;
     }
@@ -156,8 +159,12 @@ fn step(args: &StepArgs, all: &BenchArgs) -> Result<(), Error> {
     let t = time_steps(&mut session, &args.preset, config.train.batch, WARM, STEPS)?;
     let roof = Roof::measure(session.store.device().gpu())?;
     // What matrix units do and what invocations do take their own times, one after the other.
-    let invocations = (t.gflop_per_step - t.matrix_gflop_per_step) / roof.gflops;
-    let ceiling = t.gflop_per_step / (invocations + t.matrix_gflop_per_step / roof.of(Arithmetic::Matrix));
+    let parts = [
+        (t.gflop_per_step - t.matrix_gflop_per_step, roof.gflops),
+        (t.matrix_gflop_per_step, roof.of(Arithmetic::Matrix)),
+    ];
+    let least: f64 = parts.iter().map(|(gflop, rate)| gflop / rate).sum();
+    let ceiling = if least > 0.0 { t.gflop_per_step / least } else { roof.gflops };
     if all.json {
         let mut object = serde_json::to_value(&t)?;
         object["precision"] = json!(precision);

@@ -54,7 +54,8 @@ impl MultiplyAddMatrix {
         let element = |at: usize| {
             let (m, n) = (at / columns, at % columns);
             let one = |k| term(f64::from(reads[0][m * terms + k]) * f64::from(reads[1][k * columns + n]));
-            f64::from(self.turns) * (0..terms).map(one).sum::<f64>()
+            // Nothing is 0, not -0.
+            f64::from(self.turns) * (0..terms).map(one).sum::<f64>() + 0.0
         };
         (0..lines * columns).map(element).collect()
     }

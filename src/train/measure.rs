@@ -91,7 +91,7 @@ fn images(session: &Session, batch: usize) -> Vec<u8> {
 }
 
 /// Steps that are timed while nobody waits for one of them: for about so many seconds, within these numbers.
-const PIPELINED: (f64, f64, f64) = (0.5, 6.0, 200.0);
+const PIPELINED: (f64, f64, f64) = (0.5, 3.0, 200.0);
 
 /// Times at least `steps` whole steps after `warm` untimed ones, each to the end of its work on the
 /// device, and then many in a row. As in training, the images are put where the device takes them meanwhile.
