@@ -10,6 +10,7 @@ use limn::kernels::conv::Conv;
 use limn::kernels::conv2d::Conv2d;
 use limn::kernels::conv2d_weight_grad::Conv2dWeightGrad;
 use limn::kernels::matmul::MatMul;
+use limn::kernels::multiply_add_matrix::MultiplyAddMatrix;
 use limn::kernels::{self, Caps, Coop, Kernel, Lens, Operand, Recipe, Signature};
 use limn::program::Device;
 use std::collections::BTreeSet;
@@ -76,6 +77,22 @@ fn the_index_arithmetic_of_matrix_units_agrees_with_the_twins() {
         }
         // Three of the products, and the registers that the ceiling is measured with.
         assert_eq!(sizes.len(), 4, "{edge} {lanes}: {sizes:?}");
+    }
+}
+
+#[test]
+fn the_ceilings_matrices_agree_with_their_twin_whatever_a_subgroups_size() {
+    let gpu = device();
+    // Four to a workgroup are expected: so many, two, eight.
+    for (edge, lanes) in [(16, 32), (16, 64), (8, 64), (8, 16)] {
+        for subgroups in [1, 4, 7] {
+            let kernel = MultiplyAddMatrix { edge, subgroups, turns: 3 };
+            let recipes = cooperative(&kernel, &emulated(&gpu, edge, lanes));
+            assert_eq!(recipes.len(), 1);
+            let example = Example::new(&kernel, 1);
+            let outcome = check::check_variant(&gpu, "multiply_add_matrix", &kernel, &recipes[0], &example);
+            assert!(outcome.mixed && outcome.failure.is_none(), "{edge} {lanes} {outcome:?}");
+        }
     }
 }
 

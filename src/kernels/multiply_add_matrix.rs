@@ -135,7 +135,7 @@ fn boxed(all: &[(u32, u32, u32)]) -> Vec<Box<dyn Kernel>> {
 
 /// Both edges, and numbers of subgroups that fill no workgroup.
 pub fn cases() -> Vec<Box<dyn Kernel>> {
-    boxed(&[(8, 1, 1), (16, 1, 2), (8, 7, 3), (16, 3, 17), (8, 6, 0), (16, 4, 1), (8, 5, 30)])
+    boxed(&[(8, 1, 1), (16, 1, 2), (8, 7, 3), (8, 6, 0), (8, 5, 30), (16, 2, 3), (16, 3, 17), (16, 4, 1)])
 }
 
 /// Sizes that are worth measuring on a GPU.
