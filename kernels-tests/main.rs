@@ -2,6 +2,7 @@
 
 mod adversarial;
 mod augment;
+mod barriers;
 mod biggan;
 mod classes;
 mod cli;

@@ -29,7 +29,7 @@ const fn mixed(edge: u32, emulated: u32) -> Caps {
 
 /// Devices whose variants are translated: WebGPU's defaults, software rasterisers, a large GPU, mixed
 /// precision.
-const DEVICES: [Caps; 9] = [
+pub(crate) const DEVICES: [Caps; 9] = [
     Caps::WEBGPU,
     LANES,
     Caps { nested_arrays: true, ..LANES },
@@ -58,7 +58,7 @@ fn has_subgroups(stage: &Stage) -> bool {
 }
 
 /// What a stage may use beyond WebGPU's core.
-fn extensions(stage: &Stage) -> Capabilities {
+pub(crate) fn extensions(stage: &Stage) -> Capabilities {
     let mut found = Capabilities::empty();
     found.set(Capabilities::SUBGROUP, has_subgroups(stage));
     found.set(Capabilities::SHADER_FLOAT16, stage.shader.has("f16"));
@@ -102,7 +102,7 @@ fn translate(module: &naga::Module, info: &ModuleInfo, uses: Capabilities) -> Re
 }
 
 /// Everything the list of kernels can launch, and what devices with matrix units are asked, each shader and set of constants once.
-fn stages(devices: &[Caps]) -> Vec<Stage> {
+pub(crate) fn stages(devices: &[Caps]) -> Vec<Stage> {
     let mut found = BTreeMap::new();
     let mut add = |stage: Stage| {
         let constants: Vec<_> = stage.constants.iter().map(|(name, v)| (*name, v.to_bits())).collect();

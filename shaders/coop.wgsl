@@ -88,6 +88,5 @@ fn product(index: u32, tid: u32, subgroup: u32, subgroups: u32) {
     if (own) { store_c(c11, slot); }
     workgroupBarrier();
     finish_all(block, first, subgroups, 1u, 1u, tid);
-    workgroupBarrier();
   }
 }
