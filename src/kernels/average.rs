@@ -58,7 +58,7 @@ pub(super) fn lens(states: usize, len: u32, rate: f32) -> Vec<usize> {
 }
 
 fn ema(rate: f32, p: &[f32]) -> Ema {
-    Ema { len: p.len() as u32, rate, scale: 1.0 }
+    Ema::new(p.len() as u32, rate, 1.0)
 }
 
 /// The twin's average of the updated parameters `p`; an absent one has no elements.

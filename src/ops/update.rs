@@ -3,8 +3,8 @@
 use super::launch;
 use crate::graph::{Call, GraphError};
 use crate::graph::{Graph, Op, Var};
-use crate::kernels::{adam, advance, clip, copy, ema, record, rmsprop, sgd};
-use crate::program::Body;
+use crate::kernels::{adam, advance, clip, copy, record, rmsprop, sgd};
+use crate::program::{Body, Purpose};
 
 /// SGD with momentum (PyTorch's: v ← momentum·v + g, p ← p - lr·v).
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -126,7 +126,7 @@ impl Graph {
 
     /// state ← state + rate·(scale·x - state)
     pub fn ema(&self, x: &Var, state: &Var, rate: f32, scale: f32) {
-        self.update(launch(ema::Ema { len: x.len() as u32, rate, scale }), &[Some(x)], &[state]);
+        self.update(Body::Average(rate, scale), &[Some(x)], &[state]);
     }
 
     /// state ← x
@@ -155,7 +155,7 @@ impl Graph {
     /// `offsets[k]`; producers write there directly. Elements in between stay zero.
     pub fn flatten(&self, tensors: &[Var], offsets: &[usize], len: usize) -> Var {
         let inputs: Vec<Option<&Var>> = tensors.iter().map(Some).collect();
-        self.apply1(Flatten, Body::Flatten(offsets.to_vec()), &inputs, &[len])
+        self.apply1(Flatten, Body::Flatten(offsets.to_vec(), Purpose::Flat), &inputs, &[len])
     }
 }
 

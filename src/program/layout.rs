@@ -31,7 +31,6 @@ pub(super) fn place(source: &Source, nodes: Vec<Node>, options: &Options) -> Res
     };
     let nodes = layout.flatten(nodes);
     let source = layout.source.clone();
-    let mut unshared = 0;
     let mut launches = Vec::new();
     for node in &nodes {
         let Body::Kernel(kernel) = &node.body else { continue };
@@ -41,7 +40,6 @@ pub(super) fn place(source: &Source, nodes: Vec<Node>, options: &Options) -> Res
             let root = source.root(*write);
             if !layout.views.contains_key(&root) && matches!(source.values[root].place, Place::Node(_)) {
                 let len = source.values[root].len();
-                unshared += len;
                 let buffer = layout.add(len, Purpose::Temp);
                 layout.views.insert(root, View { buffer, offset: 0, len });
             }
@@ -57,7 +55,6 @@ pub(super) fn place(source: &Source, nodes: Vec<Node>, options: &Options) -> Res
         let recipe = options.recipe(kernel.as_ref())?;
         let mut scratch = Vec::new();
         for &len in recipe.iter().flat_map(|r| &r.scratch) {
-            unshared += len;
             let buffer = layout.add(len, Purpose::Temp);
             scratch.push(View { buffer, offset: 0, len });
         }
@@ -68,6 +65,7 @@ pub(super) fn place(source: &Source, nodes: Vec<Node>, options: &Options) -> Res
         launches.push(Launch { kernel: kernel.clone(), recipe, reads, writes, scratch, scope: node.scope.clone() });
     }
     let outputs = source.outputs.iter().map(|(name, id)| (name.clone(), layout.view(*id))).collect();
+    let unshared = layout.buffers.iter().filter(|b| b.purpose == Purpose::Temp).map(|b| b.len).sum();
     let mut program = Program { launches, buffers: layout.buffers, inputs: layout.inputs, outputs, unshared };
     if options.reuse {
         share(&mut program);
@@ -139,7 +137,7 @@ impl Layout {
         let mut producer = HashMap::new();
         let mut readers: HashMap<ValueId, Vec<usize>> = HashMap::new();
         for (at, node) in nodes.iter().enumerate() {
-            if !matches!(node.body, Body::Flatten(_)) {
+            if !matches!(node.body, Body::Flatten(..)) {
                 for (write, access) in std::iter::zip(&node.writes, accesses(node)) {
                     if access == Access::Write {
                         producer.insert(source.root(*write), at);
@@ -152,13 +150,16 @@ impl Layout {
         }
         let mut out = Vec::new();
         for node in &nodes {
-            let Body::Flatten(offsets) = &node.body else {
+            let Body::Flatten(offsets, purpose) = &node.body else {
                 out.push(node.clone());
                 continue;
             };
             let whole = source.root(node.writes[0]);
             let len = source.values[whole].len();
-            let flat = self.add(len, Purpose::Flat);
+            // A buffer that others use in between would bring something else than zeros into gaps.
+            let filled: usize = node.reads.iter().flatten().map(|r| source.values[*r].len()).sum();
+            let purpose = if filled == len { purpose.clone() } else { Purpose::Flat };
+            let flat = self.add(len, purpose);
             self.views.insert(whole, View { buffer: flat, offset: 0, len });
             for (read, &offset) in std::iter::zip(node.reads.iter().flatten(), offsets) {
                 let root = source.root(*read);

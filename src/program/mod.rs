@@ -10,6 +10,7 @@ mod feed;
 mod fuse;
 mod layout;
 mod listing;
+mod merge;
 mod pace;
 mod pixel;
 mod plan;
@@ -81,8 +82,12 @@ pub enum Body {
     /// A pointwise operation on one or two reads, waiting to be fused: y = code(a, b, c).
     Pointwise(Code, f32),
     /// Lays its reads side by side in one flat buffer, read `k` at element `offsets[k]`; the
-    /// planner has the producers write there directly where it can.
-    Flatten(Vec<usize>),
+    /// planner has the producers write there directly where it can. What lies between the reads is zero;
+    /// the buffer may be one of [`Purpose::Temp`] where nothing does.
+    Flatten(Vec<usize>, Purpose),
+    /// A running average, waiting for its neighbours: write ← write + rate·(scale·read - write), with the
+    /// rate and the scale.
+    Average(f32, f32),
 }
 
 /// One node: reads come before writes, and nodes run in order.

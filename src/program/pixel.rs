@@ -256,13 +256,14 @@ impl Plan<'_> {
         let name = match &node.body {
             Body::Kernel(kernel) => format!("{} {}", kernel.signature().name, kernel.label()),
             Body::Pointwise(code, _) => code.name().to_string(),
-            Body::Flatten(_) => "flatten".to_string(),
+            Body::Flatten(..) => "flatten".to_string(),
+            Body::Average(..) => "ema".to_string(),
         };
         let no = |why| Err(refuse(&name, why));
         let alone = match &node.body {
             Body::Kernel(kernel) => kernel.at_pixel().is_some(),
             Body::Pointwise(..) => true,
-            Body::Flatten(_) => false,
+            Body::Flatten(..) | Body::Average(..) => false,
         };
         let &[to] = node.writes.as_slice() else { return no("does not work on each pixel alone") };
         if !alone {
@@ -275,7 +276,7 @@ impl Plan<'_> {
         }
         let action = match &node.body {
             Body::Pointwise(code, c) => Action::Pointwise(*code, *c),
-            Body::Flatten(_) => return no("does not work on each pixel alone"),
+            Body::Flatten(..) | Body::Average(..) => return no("does not work on each pixel alone"),
             Body::Kernel(kernel) => match kernel.at_pixel() {
                 None => return no("does not work on each pixel alone"),
                 Some(AtPixel::Conv(conv)) => {

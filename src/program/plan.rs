@@ -1,7 +1,7 @@
 //! Planning: dead nodes, fusion, lowering to launches.
 
 use super::recompute::Lowered;
-use super::{Body, Node, Place, Program, Source, fuse, layout};
+use super::{Body, Node, Place, Program, Source, fuse, layout, merge};
 use crate::kernels::{Access, Caps, Kernel, Recipe, copy::Copy};
 use crate::tune::Choices;
 use std::sync::Arc;
@@ -77,13 +77,15 @@ impl Options<'_> {
 
 /// Plans a program.
 pub fn plan(source: &Source, options: &Options) -> Result<Program, PlanError> {
-    layout::place(source, lower(source, options)?, options)
+    let (source, nodes) = lower(source, options)?;
+    layout::place(&source, nodes, options)
 }
 
 /// Plans a program that takes more time and less memory: it computes activations again instead of
 /// holding them for the backward pass, in the way that is found to take least.
 pub fn plan_recomputing(source: &Source, options: &Options) -> Result<Program, PlanError> {
-    let ways = Lowered::new(source, lower(source, options)?).ways();
+    let (source, nodes) = lower(source, options)?;
+    let ways = Lowered::new(source, nodes).ways();
     let programs = ways.into_iter().map(|way| layout::place(&way.source, way.nodes, options));
     let programs = programs.collect::<Result<Vec<_>, _>>()?;
     // A hundredth of the memory is not worth any arithmetic.
@@ -92,19 +94,22 @@ pub fn plan_recomputing(source: &Source, options: &Options) -> Result<Program, P
     Ok(small.min_by_key(|p| p.totals().flops).unwrap_or_default())
 }
 
-/// The launches to be, fused.
-fn lower(source: &Source, options: &Options) -> Result<Vec<Node>, PlanError> {
+/// The launches to be, fused and merged, with the values they are about.
+fn lower(source: &Source, options: &Options) -> Result<(Source, Vec<Node>), PlanError> {
     let mut nodes = alive(source);
+    let mut source = source.clone();
     if options.fuse {
-        nodes = fuse::epilogues(source, nodes);
+        nodes = fuse::epilogues(&source, nodes);
+        nodes = merge::sums(&mut source, nodes);
     }
-    let nodes = fuse::chains(source, nodes, options.fuse);
+    let nodes = fuse::chains(&source, nodes, options.fuse);
+    let nodes = merge::averages(&mut source, nodes, options.fuse);
     for node in &nodes {
         if let Body::Kernel(kernel) = &node.body {
-            operands_fit(source, node, kernel.as_ref())?;
+            operands_fit(&source, node, kernel.as_ref())?;
         }
     }
-    Ok(nodes)
+    Ok((source, nodes))
 }
 
 /// The nodes whose results reach an output or a state, in order.

@@ -44,8 +44,8 @@ impl Life {
 }
 
 impl Lowered {
-    pub(super) fn new(source: &Source, nodes: Vec<Node>) -> Lowered {
-        Lowered { source: source.clone(), repeated: vec![false; nodes.len()], nodes }
+    pub(super) fn new(source: Source, nodes: Vec<Node>) -> Lowered {
+        Lowered { source, repeated: vec![false; nodes.len()], nodes }
     }
 
     /// This, and ways to run the same in less memory. What they really take depends on scratch too
@@ -83,7 +83,7 @@ impl Lowered {
                 lives.entry(read).and_modify(|life: &mut Life| life.reads.push(at));
             }
             let roots = node.writes.iter().map(|w| self.source.root(*w));
-            if matches!(node.body, Body::Flatten(_)) {
+            if matches!(node.body, Body::Flatten(..)) {
                 // Its pieces live in the flat buffer.
                 flat.extend(node.reads.iter().flatten().map(|r| self.source.root(*r)));
                 continue;

@@ -1,0 +1,194 @@
+//! Merging: updates that do the same to neighbouring ranges of a state, and sums that end up in one flat
+//! buffer, become one launch each over a flat buffer that the producers of their operands fill.
+
+use super::{Body, Node, Place, Purpose, Source, Value, ValueId};
+use crate::kernels::ema::{Ema, MAX_RANGES, Range};
+use crate::kernels::pointwise::Code;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+/// Words between the starts of neighbours in a state: 256 bytes, the offset alignment every GPU takes. What
+/// lies between them is padding.
+const ALIGN: usize = 64;
+
+/// A running average that waits for its neighbours.
+struct Part {
+    node: usize,
+    offset: usize,
+    len: usize,
+    scale: f32,
+}
+
+/// Running averages of one state that may be updated where the last of them is.
+struct Group {
+    rate: f32,
+    parts: Vec<Part>,
+}
+
+/// Makes kernels of running averages, those of neighbouring ranges of a state together.
+/// Without `merge` each has a launch of its own.
+pub(super) fn averages(source: &mut Source, nodes: Vec<Node>, merge: bool) -> Vec<Node> {
+    let mut open: HashMap<usize, Group> = HashMap::new();
+    let mut done: Vec<Group> = Vec::new();
+    for (at, node) in nodes.iter().enumerate() {
+        let place = |id: ValueId| source.values[source.root(id)].place.clone();
+        let mut touched: Vec<usize> = Vec::new();
+        for id in node.reads.iter().flatten().chain(&node.writes) {
+            if let Place::State { state, .. } = place(*id) {
+                touched.push(state);
+            }
+        }
+        if let (Body::Average(rate, scale), Place::State { state, offset }) = (&node.body, place(node.writes[0])) {
+            let len = source.values[node.writes[0]].len();
+            let part = Part { node: at, offset, len, scale: *scale };
+            let waits = merge && node.reads.iter().flatten().all(|r| matches!(place(*r), Place::Node(_)));
+            let fits = |group: &Group| {
+                let apart = |p: &Part| p.offset + p.len <= offset || offset + len <= p.offset;
+                waits && group.rate.to_bits() == rate.to_bits() && group.parts.iter().all(apart)
+            };
+            match open.get_mut(&state) {
+                Some(group) if fits(group) => group.parts.push(part),
+                _ => {
+                    let group = Group { rate: *rate, parts: vec![part] };
+                    match waits {
+                        true => done.extend(open.insert(state, group)),
+                        false => {
+                            done.extend(open.remove(&state));
+                            done.push(group);
+                        }
+                    }
+                }
+            }
+            touched.retain(|other| *other != state);
+        }
+        done.extend(touched.into_iter().filter_map(|state| open.remove(&state)));
+    }
+    done.extend(open.into_values());
+    let mut made: HashMap<usize, Vec<Node>> = HashMap::new();
+    for mut group in done {
+        let last = group.parts.iter().map(|p| p.node).max().unwrap_or(0);
+        group.parts.sort_by_key(|p| p.offset);
+        let neighbours = |a: &Part, b: &Part| (a.offset + a.len).next_multiple_of(ALIGN) == b.offset;
+        for run in group.parts.chunk_by(neighbours).flat_map(|run| run.chunks(MAX_RANGES)) {
+            let merged = average(source, &nodes, group.rate, run);
+            made.entry(last).or_default().extend(merged);
+        }
+    }
+    let mut out = Vec::new();
+    for (at, node) in nodes.into_iter().enumerate() {
+        if !matches!(node.body, Body::Average(..)) {
+            out.push(node);
+        }
+        out.extend(made.remove(&at).unwrap_or_default());
+    }
+    out
+}
+
+/// The launch that updates neighbouring ranges, behind the flat buffer it reads where there are several.
+fn average(source: &mut Source, nodes: &[Node], rate: f32, run: &[Part]) -> Vec<Node> {
+    let (first, last) = (&run[0], &run[run.len() - 1]);
+    let (start, len) = (first.offset, last.offset + last.len - first.offset);
+    let ranges = run.iter().map(|p| Range { start: (p.offset - start) as u32, scale: p.scale }).collect();
+    let body = Body::Kernel(Arc::new(Ema { len: len as u32, rate, ranges }));
+    if run.len() == 1 {
+        return vec![Node { body, ..nodes[first.node].clone() }];
+    }
+    let Place::State { state, .. } = source.values[source.root(nodes[first.node].writes[0])].place else {
+        return Vec::new();
+    };
+    let target = add(source, len, Place::State { state, offset: start });
+    let whole = add(source, len, Place::Node(usize::MAX));
+    let scope = nodes[last.node].scope.clone();
+    let reads = run.iter().map(|p| nodes[p.node].reads[0]).collect();
+    let offsets = run.iter().map(|p| p.offset - start).collect();
+    let flat = Body::Flatten(offsets, Purpose::Temp);
+    vec![
+        Node { body: flat, reads, writes: vec![whole], scope: scope.clone() },
+        Node { body, reads: vec![Some(whole)], writes: vec![target], scope },
+    ]
+}
+
+/// A new value.
+fn add(source: &mut Source, len: usize, place: Place) -> ValueId {
+    source.values.push(Value { shape: vec![len], place });
+    source.values.len() - 1
+}
+
+/// Turns flat buffers of sums, such as the gradients of a loss that runs through a network twice, into sums
+/// of flat buffers.
+pub(super) fn sums(source: &mut Source, nodes: Vec<Node>) -> Vec<Node> {
+    let mut sums = Sums { nodes: &nodes, makers: HashMap::new(), uses: HashMap::new(), gone: HashSet::new() };
+    for (at, node) in nodes.iter().enumerate() {
+        node.writes.iter().for_each(|w| _ = sums.makers.insert(source.root(*w), at));
+        node.reads.iter().flatten().for_each(|r| *sums.uses.entry(source.root(*r)).or_default() += 1);
+    }
+    for (_, id) in &source.outputs {
+        *sums.uses.entry(source.root(*id)).or_default() += 1;
+    }
+    let mut out: Vec<(usize, Node)> = Vec::new();
+    for (at, node) in nodes.iter().enumerate() {
+        match &node.body {
+            Body::Flatten(..) => out.extend(sums.split(source, node.clone()).into_iter().map(|node| (at, node))),
+            _ => out.push((at, node.clone())),
+        }
+    }
+    out.into_iter().filter(|(at, _)| !sums.gone.contains(at)).map(|(_, node)| node).collect()
+}
+
+/// What is known while sums are taken apart.
+struct Sums<'a> {
+    nodes: &'a [Node],
+    /// The node that makes each root value.
+    makers: HashMap<ValueId, usize>,
+    /// How often each root value is read, by the host too.
+    uses: HashMap<ValueId, usize>,
+    /// Sums that are made within larger ones.
+    gone: HashSet<usize>,
+}
+
+impl Sums<'_> {
+    /// The node that makes `value` as a sum nobody else reads, and what it adds up.
+    fn terms(&self, source: &Source, value: ValueId) -> Option<(usize, [ValueId; 2])> {
+        let root = source.root(value);
+        let at = *self.makers.get(&root).filter(|_| self.uses.get(&root) == Some(&1))?;
+        let (Body::Pointwise(Code::Add, _), &[Some(a), Some(b)]) = (&self.nodes[at].body, &self.nodes[at].reads[..])
+        else {
+            return None;
+        };
+        let term = |id: ValueId| {
+            let value = &source.values[source.root(id)];
+            value.len() == source.values[root].len() && matches!(value.place, Place::Node(_))
+        };
+        (term(a) && term(b)).then_some((at, [a, b]))
+    }
+
+    /// A flatten node; where most of it are sums, one of the first terms, one of the second and their sum.
+    fn split(&mut self, source: &mut Source, node: Node) -> Vec<Node> {
+        let Body::Flatten(offsets, purpose) = &node.body else { return vec![node] };
+        let mut first = node.reads.clone();
+        let (mut second, mut places, mut ends) = (Vec::new(), Vec::new(), Vec::new());
+        let mut summed = 0;
+        for ((read, first), offset) in std::iter::zip(&node.reads, &mut first).zip(offsets) {
+            let Some((at, [a, b])) = read.and_then(|read| self.terms(source, read)) else { continue };
+            *first = Some(a);
+            second.push(Some(b));
+            places.push(*offset);
+            ends.push(at);
+            summed += source.values[a].len();
+        }
+        let len = source.values[node.writes[0]].len();
+        if second.len() < 2 || 2 * summed < len {
+            return vec![node];
+        }
+        self.gone.extend(ends);
+        let wholes = [0; 2].map(|_| add(source, len, Place::Node(usize::MAX)));
+        let flat = |body, reads, whole| Node { body, reads, writes: vec![whole], scope: node.scope.clone() };
+        let first = flat(Body::Flatten(offsets.clone(), purpose.clone()), first, wholes[0]);
+        let second = flat(Body::Flatten(places, Purpose::Temp), second, wholes[1]);
+        let sum = Node { body: Body::Pointwise(Code::Add, 0.0), reads: wholes.map(Some).into(), ..node.clone() };
+        let mut out = self.split(source, first);
+        out.extend(self.split(source, second));
+        out.push(sum);
+        out
+    }
+}
