@@ -63,7 +63,7 @@ fn presets_take_little_more_than_what_is_alive_at_once() {
             let most = match name {
                 "gan" | "gan-small" => 1.3,
                 "ae" | "vae-conv" | "vae-conditional" | "vae-static" | "progan-small" => 1.17,
-                "dragan" | "dragan-small" | "wgan-gp" => 1.13,
+                "dcgan" | "frames-small" | "dragan" | "dragan-small" | "wgan-gp" => 1.17,
                 "pixelrnn-row-small" | "pixelrnn-diagonal-small" => 1.2,
                 _ => 1.1,
             };

@@ -103,8 +103,7 @@ fn counting() -> Source {
     let g = graph();
     let noise = g.normal(&[8]);
     let history = g.state("history", 8, 0, &[4, 2]);
-    g.record(&noise.sum(), &history, 0);
-    g.record(&noise.square().sum(), &history, 1);
+    g.record(&[noise.sum(), noise.square().sum()], &history);
     g.output("noise", &noise);
     g.advance(&g.clock());
     g.finish().expect("a graph")

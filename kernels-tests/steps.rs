@@ -261,3 +261,12 @@ fn listings_are_the_golden_ones() {
     }
     assert!(stale.is_empty(), "{stale:?} plan differently; look, then run with LIMN_UPDATE_GOLDEN=1");
 }
+
+#[test]
+fn steps_take_few_launches() {
+    for (name, most) in [("dcgan", 157), ("dcgan-28", 87)] {
+        let program = plan(&step_of(name), &Options::new(Some(Caps::WEBGPU))).expect("a plan");
+        let stages: usize = program.launches.iter().map(|l| l.recipe.as_ref().map_or(1, |r| r.stages.len())).sum();
+        assert!(stages <= most, "{name}: {stages} stages of launches, more than {most}");
+    }
+}

@@ -153,8 +153,10 @@ impl Rig {
 
 /// Fails with the first element that differs in a single bit.
 pub fn assert_same_bits(got: &Tensors, want: &Tensors, what: &str) {
-    assert_eq!(got.keys().collect::<Vec<_>>(), want.keys().collect::<Vec<_>>(), "{what}");
-    for (name, want) in want {
+    // A plan that fills no constants may have no clock.
+    let names = |all: &Tensors| all.keys().filter(|name| *name != "clock").cloned().collect::<Vec<_>>();
+    assert_eq!(names(got), names(want), "{what}");
+    for (name, want) in want.iter().filter(|(name, _)| got.contains_key(*name)) {
         for (i, (g, w)) in std::iter::zip(&got[name], want).enumerate() {
             assert_eq!(g.to_bits(), w.to_bits(), "{what}: {name}[{i}] is {g:e} and should be {w:e}");
         }

@@ -11,6 +11,8 @@ use crate::kernels::ramp::Ramp;
 use crate::kernels::random::{Bernoulli, Random};
 use crate::kernels::reparameterize::{Reparameterize, ReparameterizeGrad};
 use crate::kernels::translate::Translate;
+use crate::program::Body;
+use std::sync::Arc;
 
 impl Graph {
     pub(super) fn fill(
@@ -33,7 +35,9 @@ impl Graph {
             stream,
             domain: noise.domain,
         };
-        self.apply1(Leaf(name), launch(kernel), &[Some(&self.clock())], shape)
+        // Nothing of the draw is left in it.
+        let body = if scale == 0.0 { Body::Constant(offset, Arc::new(kernel)) } else { launch(kernel) };
+        self.apply1(Leaf(name), body, &[Some(&self.clock())], shape)
     }
 
     /// Bytes uploaded as packed words, as numbers: (byte / 255)·scale + shift. `words` holds four

@@ -3,7 +3,7 @@
 use super::launch;
 use crate::graph::{Call, GraphError};
 use crate::graph::{Graph, Op, Var};
-use crate::kernels::{adam, advance, clip, copy, record, rmsprop, sgd};
+use crate::kernels::{adam, clip, copy, record, rmsprop, sgd};
 use crate::program::{Body, Purpose};
 
 /// SGD with momentum (PyTorch's: v ← momentum·v + g, p ← p - lr·v).
@@ -139,16 +139,21 @@ impl Graph {
         self.update(launch(clip::Clip { len: p.len() as u32, bound }), &[], &[p]);
     }
 
-    /// Writes the scalar `value` into row `clock % rows`, column `index` of `history` [rows,count].
-    pub fn record(&self, value: &Var, history: &Var, index: usize) {
+    /// Writes the scalars `values` into row `clock % rows` of `history` [rows,count].
+    pub fn record(&self, values: &[Var], history: &Var) {
         let (rows, count) = (history.shape()[0] as u32, history.shape()[1] as u32);
-        let kernel = record::Record { rows, count, index: index as u32 };
-        self.update(launch(kernel), &[Some(value), Some(&self.clock())], &[history]);
+        for (chunk, values) in values.chunks(record::MAX_VALUES).enumerate() {
+            let index = (chunk * record::MAX_VALUES) as u32;
+            let kernel = record::Record { rows, count, index, values: values.len() as u32 };
+            let clock = self.clock();
+            let reads: Vec<Option<&Var>> = std::iter::once(&clock).chain(values).map(Some).collect();
+            self.update(launch(kernel), &reads, &[history]);
+        }
     }
 
     /// Adds one to a counter, such as the clock at the end of a step.
     pub fn advance(&self, counter: &Var) {
-        self.update(launch(advance::Advance { pad: 0 }), &[], &[counter]);
+        self.update(Body::Advance, &[], &[counter]);
     }
 
     /// Lays tensors side by side in one flat buffer of `len` elements, tensor `k` from element

@@ -199,6 +199,7 @@ pub(super) fn chains(source: &Source, nodes: Vec<Node>, fuse: bool) -> Vec<Node>
     let uses = Uses::new(source, &nodes);
     let mut chains: HashMap<usize, Chain> = HashMap::new();
     let mut absorbed = vec![false; nodes.len()];
+    let mut copied = vec![0; nodes.len()];
     for (at, node) in nodes.iter().enumerate() {
         let Some(Node { body: Body::Pointwise(code, c), reads, writes, .. }) = node else { continue };
         let Value { shape, .. } = &source.values[writes[0]];
@@ -207,10 +208,12 @@ pub(super) fn chains(source: &Source, nodes: Vec<Node>, fuse: bool) -> Vec<Node>
         let mut operands = Vec::new();
         for read in reads.iter().flatten() {
             let root = source.root(*read);
+            let copies = fuse && repeats(source, &uses, &nodes, root);
             let producer = uses.writer.get(&root).copied().filter(|&p| {
                 fuse && chains.contains_key(&p)
                     && source.values[root].len() == len
-                    && uses.only_reader(source, root) == Some(at)
+                    && (uses.only_reader(source, root) == Some(at) || copies && chains[&p].steps.len() == 1)
+                    && !operands.iter().any(|o| matches!(o, Operand::Step(_, r) if *r == root))
                     && chains[&p].reads.iter().all(|(r, _)| uses.unchanged(source, *r, p, at))
             });
             let merged = producer.and_then(|p| {
@@ -219,7 +222,10 @@ pub(super) fn chains(source: &Source, nodes: Vec<Node>, fuse: bool) -> Vec<Node>
                     return None;
                 }
                 let joined = join(source, &chain, &chains[&p])?;
-                absorbed[p] = true;
+                copied[p] += 1;
+                let mut readers = uses.readers[&root].clone();
+                readers.dedup();
+                absorbed[p] = copied[p] == readers.len();
                 Some(joined)
             });
             if let Some(joined) = merged {
@@ -258,6 +264,24 @@ pub(super) fn chains(source: &Source, nodes: Vec<Node>, fuse: bool) -> Vec<Node>
         out.push(Node { body: Body::Kernel(Arc::new(kernel)), reads, ..node });
     }
     out
+}
+
+/// Whether `value` is made by so little arithmetic that each of its readers, all pointwise and of its length,
+/// may as well repeat it.
+fn repeats(source: &Source, uses: &Uses, nodes: &[Option<Node>], value: ValueId) -> bool {
+    let len = |id: ValueId| source.values[id].len();
+    let as_long = |id: &ValueId| len(*id) == len(value);
+    let pointwise = |at: &usize| match &nodes[*at] {
+        Some(Node { body: Body::Pointwise(..), writes, .. }) => as_long(&writes[0]),
+        _ => false,
+    };
+    let maker = uses.writer.get(&value).and_then(|at| nodes[*at].as_ref());
+    let Some(Node { body: Body::Pointwise(Code::AddC | Code::MulC | Code::RsubC, _), reads, .. }) = maker else {
+        return false;
+    };
+    reads.iter().flatten().all(as_long)
+        && !source.outputs.iter().any(|(_, id)| source.root(*id) == value)
+        && uses.readers.get(&value).is_some_and(|readers| readers.iter().all(pointwise))
 }
 
 enum Operand {

@@ -149,17 +149,42 @@ impl Layout {
             }
         }
         let mut out = Vec::new();
-        for node in &nodes {
+        // Pieces, length, the last node that reads, and the buffer.
+        type Key = Vec<(usize, usize)>;
+        let mut gapped: Vec<(Key, usize, usize, usize)> = Vec::new();
+        for (at, node) in nodes.iter().enumerate() {
             let Body::Flatten(offsets, purpose) = &node.body else {
                 out.push(node.clone());
                 continue;
             };
             let whole = source.root(node.writes[0]);
             let len = source.values[whole].len();
-            // A buffer that others use in between would bring something else than zeros into gaps.
+            // A buffer that others use in between would bring something else than zeros into gaps, unless
+            // theirs are the same.
             let filled: usize = node.reads.iter().flatten().map(|r| source.values[*r].len()).sum();
-            let purpose = if filled == len { purpose.clone() } else { Purpose::Flat };
-            let flat = self.add(len, purpose);
+            let flat = match purpose {
+                Purpose::Temp if filled < len => {
+                    let roots: Vec<ValueId> = node.reads.iter().flatten().map(|r| source.root(*r)).collect();
+                    let key: Key =
+                        std::iter::zip(offsets, &roots).map(|(o, r)| (*o, source.values[*r].len())).collect();
+                    let first = roots.iter().filter_map(|r| producer.get(r).copied()).min().unwrap_or(at).min(at);
+                    let read = roots.iter().chain([&whole]).filter_map(|r| readers.get(r)?.last().copied());
+                    let last = read.max().unwrap_or(at).max(at);
+                    let free = gapped.iter_mut().find(|(k, l, until, _)| *k == key && *l == len && *until < first);
+                    match free {
+                        Some((.., until, flat)) => {
+                            *until = last;
+                            *flat
+                        }
+                        None => {
+                            let flat = self.add(len, Purpose::Flat);
+                            gapped.push((key, len, last, flat));
+                            flat
+                        }
+                    }
+                }
+                purpose => self.add(len, purpose.clone()),
+            };
             self.views.insert(whole, View { buffer: flat, offset: 0, len });
             for (read, &offset) in std::iter::zip(node.reads.iter().flatten(), offsets) {
                 let root = source.root(*read);

@@ -1,7 +1,8 @@
-//! Merging: updates that do the same to neighbouring ranges of a state, and sums that end up in one flat
+//! Merging: constants become part of what they are operands of, counters advance together, and updates that do the same to neighbouring ranges of a state, and sums that end up in one flat
 //! buffer, become one launch each over a flat buffer that the producers of their operands fill.
 
 use super::{Body, Node, Place, Purpose, Source, Value, ValueId};
+use crate::kernels::advance::{Advance, MAX_COUNTERS};
 use crate::kernels::ema::{Ema, MAX_RANGES, Range};
 use crate::kernels::pointwise::Code;
 use std::collections::{HashMap, HashSet};
@@ -155,9 +156,14 @@ impl Sums<'_> {
         else {
             return None;
         };
+        // What a chain would take up, or somebody else reads, gains nothing from a place in a flat buffer.
         let term = |id: ValueId| {
-            let value = &source.values[source.root(id)];
-            value.len() == source.values[root].len() && matches!(value.place, Place::Node(_))
+            let of = source.root(id);
+            let maker = self.makers.get(&of).map(|at| &self.nodes[*at].body);
+            source.values[of].len() == source.values[root].len()
+                && matches!(source.values[of].place, Place::Node(_))
+                && self.uses.get(&of) == Some(&1)
+                && (matches!(maker, Some(Body::Kernel(_))) || self.terms(source, of).is_some())
         };
         (term(a) && term(b)).then_some((at, [a, b]))
     }
@@ -191,4 +197,82 @@ impl Sums<'_> {
         out.push(sum);
         out
     }
+}
+
+/// Has arithmetic with tensors of one number take the number; with `fold` off they are only filled.
+pub(super) fn constants(source: &Source, nodes: Vec<Node>, fold: bool) -> Vec<Node> {
+    let mut known: HashMap<ValueId, f32> = HashMap::new();
+    let fold_node = |node: Node| {
+        let [a, b] = [0, 1].map(|k| {
+            let read = node.reads.get(k).copied().flatten()?;
+            known.get(&source.root(read)).copied()
+        });
+        let written = source.root(node.writes[0]);
+        match node.body {
+            Body::Constant(c, ref kernel) => {
+                if fold {
+                    known.insert(written, c);
+                }
+                Node { body: Body::Kernel(kernel.clone()), ..node }
+            }
+            Body::Pointwise(code @ (Code::AddC | Code::MulC | Code::RsubC), c) => {
+                if let Some(a) = a {
+                    known.insert(written, code.apply(a, a, c));
+                }
+                node
+            }
+            Body::Pointwise(code @ (Code::Add | Code::Sub | Code::Mul), _) => {
+                let (code, c, of) = match (code, a, b) {
+                    (_, Some(a), Some(b)) => {
+                        known.insert(written, code.apply(a, b, 0.0));
+                        return node;
+                    }
+                    (Code::Mul, Some(c), _) => (Code::MulC, c, 1),
+                    (Code::Mul, _, Some(c)) => (Code::MulC, c, 0),
+                    (Code::Add, Some(c), _) => (Code::AddC, c, 1),
+                    (Code::Add, _, Some(c)) => (Code::AddC, c, 0),
+                    (Code::Sub, Some(c), _) => (Code::RsubC, c, 1),
+                    (Code::Sub, _, Some(c)) => (Code::AddC, -c, 0),
+                    _ => return node,
+                };
+                Node { body: Body::Pointwise(code, c), reads: vec![node.reads[of]], ..node }
+            }
+            _ => node,
+        }
+    };
+    nodes.into_iter().map(fold_node).collect()
+}
+
+/// Makes kernels of counters that advance: those that nothing touches until another does, together with it.
+pub(super) fn counters(source: &Source, nodes: Vec<Node>, merge: bool) -> Vec<Node> {
+    let state = |id: &ValueId| match source.values[source.root(*id)].place {
+        Place::State { state, .. } => Some(state),
+        _ => None,
+    };
+    // Nodes that wait for the last of them.
+    let mut groups: Vec<Vec<usize>> = vec![Vec::new()];
+    for (at, node) in nodes.iter().enumerate() {
+        let open = groups.last().map_or(&[][..], |group| &group[..]);
+        let touched = node.reads.iter().flatten().chain(&node.writes).filter_map(state);
+        let held = |of: usize| open.iter().any(|waits| state(&nodes[*waits].writes[0]) == Some(of));
+        let ends = touched.into_iter().any(held) || (matches!(node.body, Body::Advance) && open.len() == MAX_COUNTERS);
+        if ends || !merge {
+            groups.push(Vec::new());
+        }
+        if matches!(node.body, Body::Advance) {
+            groups.last_mut().into_iter().for_each(|group| group.push(at));
+        }
+    }
+    let last: HashMap<usize, Vec<usize>> = groups.into_iter().filter_map(|g| Some((*g.last()?, g))).collect();
+    let mut out = Vec::new();
+    for (at, node) in nodes.iter().enumerate() {
+        if !matches!(node.body, Body::Advance) {
+            out.push(node.clone());
+        } else if let Some(group) = last.get(&at) {
+            let body = Body::Kernel(Arc::new(Advance { counters: group.len() as u32 }));
+            let writes = group.iter().map(|waits| nodes[*waits].writes[0]).collect();
+            out.push(Node { body, writes, ..node.clone() });
+        }
+    }
+    out
 }

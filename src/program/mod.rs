@@ -85,6 +85,10 @@ pub enum Body {
     /// planner has the producers write there directly where it can. What lies between the reads is zero;
     /// the buffer may be one of [`Purpose::Temp`] where nothing does.
     Flatten(Vec<usize>, Purpose),
+    /// A tensor of one number, and the kernel that fills one with it where somebody reads it as a tensor.
+    Constant(f32, Arc<dyn Kernel>),
+    /// Adds one to a counter, waiting for others.
+    Advance,
     /// A running average, waiting for its neighbours: write ← write + rate·(scale·read - write), with the
     /// rate and the scale.
     Average(f32, f32),

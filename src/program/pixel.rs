@@ -110,7 +110,7 @@ impl PixelProgram {
         let mut wanted = source.clone();
         wanted.outputs = vec![("logits".into(), logits)];
         wanted.outputs.extend(source.ties.iter().map(|[_, value]| ("tied".into(), *value)));
-        let nodes = fuse::epilogues(&wanted, plan::alive(&wanted));
+        let nodes = fuse::epilogues(&wanted, plan::alive(&wanted, &wanted.nodes));
         let mut tied = source.clone();
         source.ties.iter().for_each(|[earlier, value]| tied.values[*earlier].place = Place::Alias(*value));
         let source = &tied;
@@ -254,16 +254,19 @@ impl Plan<'_> {
     /// What a node does, and what that asks of its operands.
     fn look<'n>(&mut self, node: &'n Node) -> Result<Step<'n>, NotPerPixel> {
         let name = match &node.body {
-            Body::Kernel(kernel) => format!("{} {}", kernel.signature().name, kernel.label()),
+            Body::Kernel(kernel) | Body::Constant(_, kernel) => {
+                format!("{} {}", kernel.signature().name, kernel.label())
+            }
             Body::Pointwise(code, _) => code.name().to_string(),
             Body::Flatten(..) => "flatten".to_string(),
             Body::Average(..) => "ema".to_string(),
+            Body::Advance => "advance".to_string(),
         };
         let no = |why| Err(refuse(&name, why));
         let alone = match &node.body {
-            Body::Kernel(kernel) => kernel.at_pixel().is_some(),
+            Body::Kernel(kernel) | Body::Constant(_, kernel) => kernel.at_pixel().is_some(),
             Body::Pointwise(..) => true,
-            Body::Flatten(..) | Body::Average(..) => false,
+            Body::Flatten(..) | Body::Average(..) | Body::Advance => false,
         };
         let &[to] = node.writes.as_slice() else { return no("does not work on each pixel alone") };
         if !alone {
@@ -276,8 +279,8 @@ impl Plan<'_> {
         }
         let action = match &node.body {
             Body::Pointwise(code, c) => Action::Pointwise(*code, *c),
-            Body::Flatten(..) | Body::Average(..) => return no("does not work on each pixel alone"),
-            Body::Kernel(kernel) => match kernel.at_pixel() {
+            Body::Flatten(..) | Body::Average(..) | Body::Advance => return no("does not work on each pixel alone"),
+            Body::Kernel(kernel) | Body::Constant(_, kernel) => match kernel.at_pixel() {
                 None => return no("does not work on each pixel alone"),
                 Some(AtPixel::Conv(conv)) => {
                     if [conv.stride_h, conv.stride_w] != [1, 1] {

@@ -96,14 +96,16 @@ pub fn plan_recomputing(source: &Source, options: &Options) -> Result<Program, P
 
 /// The launches to be, fused and merged, with the values they are about.
 fn lower(source: &Source, options: &Options) -> Result<(Source, Vec<Node>), PlanError> {
-    let mut nodes = alive(source);
+    let mut nodes = merge::constants(source, alive(source, &source.nodes), options.fuse);
     let mut source = source.clone();
     if options.fuse {
+        nodes = alive(&source, &nodes);
         nodes = fuse::epilogues(&source, nodes);
         nodes = merge::sums(&mut source, nodes);
     }
     let nodes = fuse::chains(&source, nodes, options.fuse);
     let nodes = merge::averages(&mut source, nodes, options.fuse);
+    let nodes = merge::counters(&source, nodes, options.fuse);
     for node in &nodes {
         if let Body::Kernel(kernel) = &node.body {
             operands_fit(&source, node, kernel.as_ref())?;
@@ -113,13 +115,13 @@ fn lower(source: &Source, options: &Options) -> Result<(Source, Vec<Node>), Plan
 }
 
 /// The nodes whose results reach an output or a state, in order.
-pub(super) fn alive(source: &Source) -> Vec<Node> {
+pub(super) fn alive(source: &Source, nodes: &[Node]) -> Vec<Node> {
     let mut wanted = vec![false; source.values.len()];
     for (_, id) in &source.outputs {
         wanted[source.root(*id)] = true;
     }
     let mut keep = Vec::new();
-    for node in source.nodes.iter().rev() {
+    for node in nodes.iter().rev() {
         let effect = node.writes.iter().any(|w| matches!(source.values[source.root(*w)].place, Place::State { .. }));
         if effect || node.writes.iter().any(|w| wanted[source.root(*w)]) {
             for read in node.reads.iter().flatten() {

@@ -20,9 +20,7 @@ pub fn train_source(model: &dyn Model, optim: &Optimizer, batch: usize, seed: u6
     let losses = model.step(&images, optim);
     g.scope("record");
     let history = g.state("history", HISTORY_ROWS * losses.len(), 0, &[HISTORY_ROWS, losses.len()]);
-    for (column, loss) in losses.iter().enumerate() {
-        g.record(loss, &history, column);
-    }
+    g.record(&losses, &history);
     g.advance(&g.clock());
     g.finish()
 }
