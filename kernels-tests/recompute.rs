@@ -91,7 +91,7 @@ fn trained(name: &str, device: &Device, recompute: bool) -> (usize, Tensors) {
     let mut session = Session::new(&config.model, &config.optimizer(), 3, device.clone()).expect("a session");
     session.recompute = recompute;
     // At few images a VAE is parameters and little else.
-    let (batch, size) = (if name == "vae" { 64 } else { 6 }, session.model.geometry().iter().product::<usize>());
+    let (batch, size) = (if name == "vae" { 256 } else { 6 }, session.model.geometry().iter().product::<usize>());
     let mut step = session.train_step(batch).expect("a step");
     for i in 0..3 {
         let bytes: Vec<u8> = normals(i, batch * size).into_iter().map(|v| (64.0 * v + 128.0) as u8).collect();
