@@ -238,7 +238,7 @@ fn learning() -> Source {
     let loss = x.matmul(&w).square().sum();
     let gradient = gradients(&loss, std::slice::from_ref(&w)).remove(0).expect("a gradient");
     g.sgd(&Sgd::new(0.01, 1.0, 0.0, 0.0), &gradient, &g.clock(), &w, &g.state("v", 6, 0, &[6]), None);
-    g.record(&loss, &history, 0);
+    g.record(std::slice::from_ref(&loss), &history);
     g.output("loss", &loss);
     g.advance(&g.clock());
     g.finish().expect("a graph")
