@@ -278,10 +278,12 @@ impl Gather {
     }
 
     /// The same with its terms split so that `blocks` workgroups become enough for a GPU, into parts of a
-    /// multiple of `step` terms that are no shorter than [`LEAST`].
+    /// multiple of `step` terms that are no shorter than [`LEAST`]. A quarter of what is wanted is a workgroup for
+    /// nearly every multiprocessor there is: from there on a second stage costs a middling GPU more than it brings.
     fn split(self, blocks: usize, step: u32) -> Gather {
-        let terms = self.terms();
-        let splits = (WANTED as usize / blocks.max(1)).min((terms / LEAST) as usize).max(1) as u32;
+        let (terms, blocks, wanted) = (self.terms(), blocks.max(1), WANTED as usize);
+        let splits =
+            if 4 * blocks >= wanted { 1 } else { (wanted / blocks).min((terms / LEAST) as usize).max(1) as u32 };
         let chunk = terms.div_ceil(splits).next_multiple_of(step).max(1);
         Gather { splits: terms.div_ceil(chunk).max(1), chunk, ..self }
     }
