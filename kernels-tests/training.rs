@@ -194,7 +194,7 @@ pub fn network() -> (Source, Tensors) {
     let all = |name: &str| g.state(name, len, 0, &[len]);
     let adam = Adam { lr: 1e-3, decay: 0.999, beta1: 0.5, beta2: 0.999, eps: 1e-8 };
     g.adam(&adam, &flat, &g.clock(), &all("params"), [&all("m"), &all("v")], None);
-    g.record(&[loss.clone()], &g.state("history", 4, 0, &[4, 1]));
+    g.record(std::slice::from_ref(&loss), &g.state("history", 4, 0, &[4, 1]));
     g.output("loss", &loss);
     g.output("gradients", &flat);
     g.advance(&g.clock());

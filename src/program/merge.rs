@@ -1,5 +1,6 @@
-//! Merging: constants become part of what they are operands of, counters advance together, and updates that do the same to neighbouring ranges of a state, and sums that end up in one flat
-//! buffer, become one launch each over a flat buffer that the producers of their operands fill.
+//! Merging: constants become part of what they are operands of, counters advance together, and updates that do
+//! the same to neighbouring ranges of a state, and sums that end up in one flat buffer, become one launch each
+//! over a flat buffer that the producers of their operands fill.
 
 use super::{Body, Node, Place, Purpose, Source, Value, ValueId};
 use crate::kernels::advance::{Advance, MAX_COUNTERS};
