@@ -35,6 +35,7 @@ fn measured(folder: &Path) {
         let dir = folder.join(format!("measuring-{i}"));
         let mut short = limn(folder);
         short.args(["train", "vae", "--steps", "1", "--batch", "32", "--seed", "7", "--out"]).arg(&dir).args(SETTINGS);
+        short.args(device_flag());
         ends_well(short);
         let choices = std::fs::read_to_string(dir.join("choices.json")).expect("choices");
         if choices == before {
