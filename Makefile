@@ -1,6 +1,7 @@
 # make demo   a driver if there is none, the program, a small model trained on the built-in images
 # make test   every test
 # make lint   format and lints, warnings denied
+# make cross  type-checks for Windows and macOS, where rustup has their targets
 # make bench  kernels and whole steps on this machine's device
 
 # Where there is no desktop, Mesa's layer that sorts devices complains that it finds none: off, unless it is asked.
@@ -19,7 +20,7 @@ LIMN_DEVICE ?= $(shell $(LIMN) devices --json 2>/dev/null | grep -q '"backend":"
   $(LIMN) devices --json 2>/dev/null | sed -n 's/^{"index":\([0-9][0-9]*\),.*/\1/p' | head -n 1)
 ON = $(addprefix --device ,$(LIMN_DEVICE))
 
-.PHONY: demo test lint bench driver build
+.PHONY: demo test lint cross bench driver build
 
 demo: build driver
 	rm -rf $(DEMO_OUT)
@@ -54,6 +55,9 @@ test: driver
 lint:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --release --all-targets -- -D warnings
+
+cross:
+	benches/cross.sh
 
 bench: driver
 	$(LIMN) bench $(ON)

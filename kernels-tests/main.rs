@@ -11,6 +11,7 @@ mod evaluation;
 mod fusion;
 mod gradients;
 mod harness;
+mod hlsl;
 mod kernels;
 mod kill;
 mod latent;

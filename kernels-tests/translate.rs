@@ -42,7 +42,7 @@ pub(crate) const DEVICES: [Caps; 9] = [
 ];
 
 /// A stage's module with its constants put in: what a driver would be given.
-fn specialised(stage: &Stage, capabilities: Capabilities) -> Result<(naga::Module, ModuleInfo), String> {
+pub(crate) fn specialised(stage: &Stage, capabilities: Capabilities) -> Result<(naga::Module, ModuleInfo), String> {
     let module = reflect(stage).map_err(|e| e.to_string())?;
     let mut validator = Validator::new(ValidationFlags::all(), capabilities);
     let info = validator.validate(&module).map_err(|e| e.emit_to_string(&stage.shader.source()))?;

@@ -46,7 +46,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) grid: vec
   let chunk = (fours + parts - 1u) / parts;
   let end = min((part + 1u) * chunk, fours);
 
-  var most = vec4<u32>();
+  var most = vec4<u32>(0u);
   if (second) {
     for (var i = part * chunk + tid; i < end; i += WG) { most = max(most, of_b(i)); }
   } else {

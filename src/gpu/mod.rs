@@ -70,6 +70,14 @@ pub enum GpuError {
         /// Adapter name.
         adapter: String,
     },
+    /// Mixed precision through DX12 with FXC, which knows no f16.
+    #[error(
+        "{adapter} does not compute in f16 through DX12, which takes Microsoft's newer shader compiler: put the dxcompiler.dll of DirectXShaderCompiler (1.8.2502 or later) beside the program, or choose the card's Vulkan driver with --device, or use --precision full"
+    )]
+    NoDxc {
+        /// Adapter name.
+        adapter: String,
+    },
     /// Opening the device failed.
     #[error("the device {adapter} could not be opened: {reason}")]
     Open {
@@ -230,7 +238,7 @@ impl Gpu {
         };
         let adapter = &adapters[chosen];
         if precision == Precision::Mixed && !adapter.features().contains(wgpu::Features::SHADER_F16) {
-            return Err(GpuError::NoF16 { adapter: descs[chosen].name.clone() });
+            return Err(no_f16(&descs[chosen]));
         }
         let coop = if coop { fitting_coop(adapter) } else { None };
         let of_kind = if descs[chosen].is_software() { Class::Lanes } else { Class::Gpu };
@@ -349,6 +357,12 @@ impl Gpu {
     }
 }
 
+/// Why an adapter has no f16: through DX12 it may be for want of a compiler that wgpu looks for beside the program.
+fn no_f16(desc: &AdapterDesc) -> GpuError {
+    let adapter = desc.name.clone();
+    if desc.backend == "dx12" { GpuError::NoDxc { adapter } } else { GpuError::NoF16 { adapter } }
+}
+
 /// The adapter's square fragments of f16 whose products are added in f32, if it has some.
 fn fitting_coop(adapter: &wgpu::Adapter) -> Option<Coop> {
     let needs = wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX | wgpu::Features::SUBGROUP;
@@ -375,7 +389,7 @@ fn mesa_version(driver: &str) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use super::mesa_version;
+    use super::*;
 
     #[test]
     fn the_version_of_mesa_is_found_in_a_drivers_description() {
@@ -383,5 +397,30 @@ mod tests {
         assert_eq!(mesa_version("llvmpipe Mesa 25.0.7-2~bpo12+1 (LLVM 15.0.6)"), Some(25));
         assert_eq!(mesa_version("NVIDIA 570.86.15"), None);
         assert_eq!(mesa_version("Mesa"), None);
+    }
+
+    #[test]
+    fn without_f16_a_card_on_dx12_is_told_which_compiler_it_lacks() {
+        let said = |backend: &str| {
+            let features = Vec::new();
+            no_f16(&AdapterDesc {
+                index: 0,
+                name: "A card".into(),
+                backend: backend.into(),
+                kind: "discrete",
+                numbers: [0x10de, 0x2330],
+                driver: "made up".into(),
+                max_binding_bytes: 1 << 27,
+                max_workgroup_bytes: 16384,
+                max_invocations: 256,
+                subgroup: (32, 32),
+                features,
+            })
+            .to_string()
+        };
+        for words in ["A card", "dxcompiler.dll", "beside the program", "--precision full"] {
+            assert!(said("dx12").contains(words), "{}", said("dx12"));
+        }
+        assert!(said("vulkan").contains("shader_f16") && !said("vulkan").contains("dxcompiler"), "{}", said("vulkan"));
     }
 }
