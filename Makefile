@@ -50,6 +50,8 @@ driver: build
 	fi
 
 test: driver
+	@if command -v python3 >/dev/null; then python3 benches/test_gpu.py; \
+	  else echo "there is no python3: the tests of benches/gpu.py are left out"; fi
 	$(CARGO) test --release
 
 lint:

@@ -3,7 +3,7 @@ import os
 import re
 
 import gpu_page
-from gpu_run import GRACE, Step
+from gpu_run import GRACE, Step, offered
 
 #: Presets whose pictures need long training, first of all others: their shares of the time. Others have 1, and those
 #: whose names end in -small, which are for machines without a GPU, SMALL.
@@ -15,6 +15,8 @@ COLOUR = ("biggan", "progan", "pixelcnn-cifar", "pixelcnn++", "dcgan-32", "dcgan
 OWN = ("wavegan", "frames")
 #: Seconds of a share below which no speed is measured and no variants are chosen.
 SHORT = 10
+#: Seconds before which no training is interrupted: limn has to listen for that first.
+EARLIEST = 2
 #: Parts of a share: measuring the speed, and training. What remains is for samples and figures.
 SPEED, TRAINING = 0.15, 0.6
 #: Sheets of a gallery: what is weighted, what else is of full size, and what is small.
@@ -57,7 +59,7 @@ class Gallery:
         """Every preset, those of the largest weights first."""
         self.runner.run(Step("devices", [self.args.limn, "devices", "--json"], 60))
         asked = self.runner.run(Step("presets", [self.args.limn, "train", "?"], 60, expect=2))
-        names = self.args.presets or presets(asked)
+        names = self.args.presets or offered(asked)
         if not names:
             self.runner.log("limn names no presets; name some with --presets")
         if self.args.quick and not self.args.presets:
@@ -97,7 +99,7 @@ class Gallery:
         words += ["--data", data] if data else []
         trained = self.runner.run(self.step(
             "train %s" % preset, seconds + GRACE, "train", preset, "--out", out, "--set", "train.sample_every=0", *words,
-            interrupt=max(0.5, seconds)))
+            interrupt=max(EARLIEST, seconds)))
         result = {"step": "picture %s" % preset, "status": trained["status"], "rc": trained["rc"], "kind": "gallery",
                   "preset": preset, "data_set": data or "its own", "trained_s": trained["seconds"], "figures": [],
                   "sheet": None, "data": []}
@@ -143,15 +145,6 @@ def weight(preset):
 
 def sheet_of(preset):
     return 0 if preset in WEIGHTS else 2 if preset.endswith("-small") else 1
-
-
-def presets(result):
-    """The names in limn's answer to a preset that does not exist."""
-    for line in result.get("lines", []):
-        match = re.search(r"there (?:are|is):? (.+)$", line)
-        if match:
-            return [name for name in match.group(1).split(", ") if re.fullmatch(r"[a-z0-9+-]+", name)]
-    return []
 
 
 def steps_of(result):

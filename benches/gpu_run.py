@@ -6,6 +6,7 @@ of at most 16 MiB each.
 import ctypes
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -115,6 +116,15 @@ def objects(text):
     return [value for value in found if isinstance(value, dict)]
 
 
+def offered(result):
+    """The names in limn's answer to a name that it does not know: `there are a, b, c`."""
+    for line in result.get("lines", []):
+        _, found, names = line.rpartition("; there are")
+        if found:
+            return [name for name in names.lstrip(": ").split(", ") if re.fullmatch(r"[a-z0-9_+-]+", name)]
+    return []
+
+
 class Running:
     """A step that has been started."""
 
@@ -181,12 +191,16 @@ class Runner:
     def __init__(self, folder, deadline, cache, say=print):
         self.folder, self.say, self.cache = folder, say, cache
         self.start = time.monotonic()
-        self.end = self.start + deadline
+        self.deadline, self.end = deadline, self.start + deadline
         self.results, self.stopped, self.now = [], None, "start"
         self.env = dict(os.environ, LIMN_CACHE=os.path.join(cache, "limn"))
 
     def left(self):
         return self.end - time.monotonic()
+
+    def allow(self, share):
+        """What follows has to end when this share of all time is over, so that something is left for other parts."""
+        self.end = self.start + share * self.deadline
 
     def listen(self):
         """The first SIGTERM, SIGINT or SIGHUP ends everything in good order."""
