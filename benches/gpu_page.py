@@ -113,6 +113,7 @@ def sheet(entries, path, across=1400, limit=15 << 20):
         row.append((name, w, h, rgb))
         width += w + 8
     rows += [row] if row else []
+    across = max((sum(w + 8 for _, w, _, _ in row) for row in rows), default=0)
     while rows:
         height = sum(max(h for _, _, h, _ in row) + 24 for row in rows)
         canvas = bytearray(b"\xff" * (3 * across * height))
@@ -269,10 +270,10 @@ def steps(found):
         one = times.get((preset, "limn", "full"), {})
         rows.append([preset, str(one.get("batch", "-")), figure(full, 3), figure(mixed, 3), *[figure(t, 3) for t in torch],
                      ratio(full, torch[0]), ratio(mixed, torch[1]), ratio(mixed, torch[2]),
-                     figure(one.get("gflops", 0) / 1e3 if one else None), figure(100 * one["ceiling_share"], 1)
+                     figure(one.get("gflops"), 1), figure(100 * one["ceiling_share"], 1)
                      if one.get("ceiling_share") is not None else "-"])
     head = ["preset", "batch", "limn ms", "limn mixed", "torch fp32", "tf32", "amp", "limn / fp32", "mixed / tf32",
-            "mixed / amp", "limn TFLOP/s", "% of ceiling"]
+            "mixed / amp", "limn GFLOP/s", "% of ceiling"]
     return ["## Training steps", "", "Milliseconds a step when nobody waits for its end.", ""] + table(head, rows) \
         if rows else []
 

@@ -180,13 +180,13 @@ class Runs(unittest.TestCase):
         self.assertIn("10 checks, 1 of them failed", told)
         page = self.report()
         self.assertIn("# limn on Fake GPU", page)
-        self.assertIn("| dcgan | 128 | 2.000 | 2.000 | 1.000 | 1.000 | 1.000 | 2.00 | 2.00 | 2.00 | 0.50 | 5.0 |", page)
+        self.assertIn("| dcgan | 128 | 2.000 | 2.000 | 1.000 | 1.000 | 1.000 | 2.00 | 2.00 | 2.00 | 500.0 | 5.0 |", page)
         self.assertIn("| limn | f32 | 10.00 | TFLOP/s |", page)
         self.assertIn("| torch | matmul | 50.00 | TFLOP/s |", page)
         self.assertIn("| pixelcnn | 64 | 0.500 | 2.00 | 50.000 | 100.0 |", page)
         self.assertIn("| full | 6 | 1 | 3 of 3 |", page)
         width, height, rgb = gpu_page.read_png(os.path.join(self.out, "samples.png"))
-        self.assertEqual(width, 1400)
+        self.assertEqual((width, height), (3 * 72, 64 + 24))
         self.assertGreater(len(set(bytes(rgb))), 100)
 
     def test_without_torch_and_without_mixed_precision(self):
