@@ -4,7 +4,11 @@ use crate::kernels::device;
 use limn::check::{self, Example, Reference};
 use limn::gpu::{Gpu, reflect};
 use limn::kernels::concat::Concat;
+use limn::kernels::conv::Conv;
+use limn::kernels::conv2d_weight_grad::Conv2dWeightGrad;
 use limn::kernels::copy::Copy;
+use limn::kernels::matmul::MatMul;
+use limn::kernels::reduce::Reduce;
 use limn::kernels::{Caps, Field, Kernel, Lens, Operand, Recipe, Signature, Slot, grid_1d};
 
 /// A kernel with one thing about it changed.
@@ -135,7 +139,91 @@ fn a_write_behind_the_end_is_found() {
         }
     }
     let broken = Broken { inner: Box::new(Short), lens: Some(lens), nudge: 0.0 };
-    assert_eq!(failure(&device(), &broken), "y: wrote behind its end");
+    assert_eq!(failure(&device(), &broken), "stage 1 of 1 (copy) wrote behind the end of y");
+}
+
+#[test]
+fn a_write_behind_scratch_is_found() {
+    // Each is given a word less than it writes. The second stage finds what it wants all the same, behind the end.
+    let gpu = device();
+    let kernels: [Box<dyn Kernel>; 2] = [
+        Box::new(Reduce { a: 1, r1: 40_000, b: 1, r2: 1, c: 10, scale: 1.0 }),
+        Box::new(Reduce { a: 1, r1: 1, b: 1, r2: 100_003, c: 1, scale: 1.0 }),
+    ];
+    let mut seen = 0;
+    for kernel in kernels {
+        let example = Example::new(kernel.as_ref(), 1);
+        for mut recipe in kernel.variants(gpu.caps()).into_iter().filter(|recipe| recipe.stages.len() == 2) {
+            recipe.scratch[0] -= 1;
+            let want = format!("stage 1 of 2 ({}) wrote behind the end of y", recipe.stages[0].shader.name);
+            let outcome = check::check_variant(&gpu, "reduce_sum", kernel.as_ref(), &recipe, &example);
+            assert_eq!(outcome.failure.as_ref(), Some(&want));
+            assert!(outcome.ratio <= 1.0, "nothing else is wrong");
+            let unchecked = check::agreement(&gpu, kernel.as_ref(), &recipe, &example);
+            assert_eq!(unchecked.err().map(|why| why.to_string()), Some(want));
+            seen += 1;
+        }
+    }
+    assert!(seen >= 3, "{seen} recipes have scratch");
+}
+
+/// A kernel that is launched as another.
+#[derive(Debug)]
+struct Launched<K>(K, K);
+
+impl<K: Kernel> Kernel for Launched<K> {
+    fn signature(&self) -> &'static Signature {
+        self.0.signature()
+    }
+
+    fn lens(&self) -> Lens {
+        self.0.lens()
+    }
+
+    fn cpu(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
+        self.0.cpu(reads, writes);
+    }
+
+    fn variants(&self, caps: &Caps) -> Vec<Recipe> {
+        self.1.variants(caps)
+    }
+
+    fn flops(&self) -> u64 {
+        self.0.flops()
+    }
+
+    fn label(&self) -> String {
+        self.0.label()
+    }
+
+    fn bounds(&self, reads: &[&[f32]], old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
+        self.0.bounds(reads, old, twin)
+    }
+
+    fn sums(&self) -> bool {
+        self.0.sums()
+    }
+}
+
+#[test]
+fn one_lost_term_of_many_is_found() {
+    // Stored by terms, so that the last one can be left out.
+    let gpu = device();
+    let product = |k| MatMul::new(2, k, 3).transposed(true, false);
+    let conv = |n| Conv2dWeightGrad(Conv::new([n, 2, 25, 25], 3, [1, 1]));
+    let lossy: [Box<dyn Kernel>; 2] =
+        [Box::new(Launched(product(50_000), product(49_999))), Box::new(Launched(conv(80), conv(79)))];
+    for kernel in lossy {
+        let outcomes = check::check(&gpu, kernel.signature().name, kernel.as_ref(), 1);
+        assert!(!outcomes.is_empty());
+        for outcome in outcomes {
+            assert!(outcome.ratio <= 1.0, "the bound of so many terms permits it: {outcome:?}");
+            let why = outcome.failure.expect("a failure");
+            assert!(why.starts_with("whole numbers: ") && why.ends_with(": a term is lost or counted twice"), "{why}");
+        }
+    }
+    let sound = check::check(&gpu, "matmul", &product(50_000), 1);
+    assert!(sound.iter().all(|outcome| outcome.failure.is_none()), "{sound:?}");
 }
 
 #[test]

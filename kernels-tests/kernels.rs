@@ -1,6 +1,6 @@
 //! Every variant of every kernel in every case against its CPU twin.
 
-use limn::check::{self, Bench, Example, Outcome};
+use limn::check::{self, Example, Outcome};
 use limn::gpu::Gpu;
 use limn::kernels::{self, Caps, Kernel};
 
@@ -54,11 +54,6 @@ fn the_first_variant_agrees_without_checks_and_with_folded_grids() {
         let example = Example::new(kernel, 2);
         let first = |caps: &Caps| kernel.variants(caps).into_iter().next();
         let Some(recipe) = first(&caps).or_else(|| first(gpu.caps())) else { return Vec::new() };
-        let mut outcome = Outcome::new(name, recipe.name, kernel);
-        match Bench::new(&gpu, &example, &recipe, false).and_then(|bench| bench.run(&gpu)) {
-            Err(error) => outcome.failure = Some(error.to_string()),
-            Ok(writes) => check::compare(kernel, &example, &writes, &mut outcome),
-        }
-        vec![outcome]
+        vec![check::once(&gpu, name, kernel, &recipe, &example)]
     });
 }

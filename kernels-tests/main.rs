@@ -34,3 +34,4 @@ mod timing;
 mod training;
 mod translate;
 mod tuner;
+mod zero_steps;

@@ -108,6 +108,16 @@ impl Gpu {
         Commands(encoder.finish())
     }
 
+    /// Records copies between spans of equal lengths, each from the first of two to the second.
+    pub fn record_copies(&self, copies: &[[Span; 2]]) -> Commands {
+        let mut encoder = self.device.create_command_encoder(&Default::default());
+        for [from, to] in copies {
+            let (at, onto) = (4 * from.offset, 4 * to.offset);
+            encoder.copy_buffer_to_buffer(&from.buffer, at, &to.buffer, onto, 4 * to.len);
+        }
+        Commands(encoder.finish())
+    }
+
     /// Submits commands in this order without waiting.
     pub fn submit_recorded(&self, commands: impl IntoIterator<Item = Commands>) -> Submission {
         Submission(self.queue.submit(commands.into_iter().map(|c| c.0)))

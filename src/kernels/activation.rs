@@ -1,5 +1,7 @@
 //! Activation functions: the codes shared with `shaders/lib/activation.wgsl`.
 
+use super::scales_exactly;
+
 /// An activation, as convolution and matmul epilogues and pointwise chains know it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Activation {
@@ -48,6 +50,15 @@ impl Activation {
             4 => Activation::Tanh,
             5 => Activation::Sigmoid,
             _ => Activation::Identity,
+        }
+    }
+
+    /// Whether it makes whole numbers, times a power of two at most, of whole numbers.
+    pub(super) fn keeps_whole(self) -> bool {
+        match self {
+            Activation::Identity | Activation::Relu => true,
+            Activation::LeakyRelu(slope) => scales_exactly(slope),
+            Activation::Elu | Activation::Tanh | Activation::Sigmoid => false,
         }
     }
 

@@ -8,7 +8,7 @@
 use super::activation::Activation;
 use super::spots::Spot;
 use super::tiles::Rounding;
-use super::{EPS, params, sum_bound};
+use super::{EPS, params, scales_exactly, sum_bound};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -251,6 +251,11 @@ impl Conv {
         let (activation, channels) = (self.activation(), channels as usize);
         let [bias, residual, gate] = [reads[0], reads[1], reads[2]];
         Epilogue { activation, bias, residual, gate, gate_slope: self.gate, channels, plane }
+    }
+
+    /// Whether the epilogue keeps whole numbers whole, times a power of two at most.
+    pub(super) fn keeps_whole(&self) -> bool {
+        self.activation().keeps_whole() && scales_exactly(self.gate)
     }
 
     /// Elements of the epilogue's reads.

@@ -99,6 +99,10 @@ impl Kernel for Conv2dWeightGrad {
         self.permitted(reads, Rounding::mixed(self.terms(), reads[0], reads[1]), elements)
     }
 
+    fn sums(&self) -> bool {
+        true
+    }
+
     fn spots(&self, reads: &[&[f32]], at: &[usize], precision: Precision) -> Option<Vec<[f32; 2]>> {
         let terms = self.terms();
         let rounding = Rounding::of_factors(precision, terms, reads[0], reads[1]);

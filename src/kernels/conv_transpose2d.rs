@@ -75,6 +75,10 @@ impl Kernel for ConvTranspose2d {
         self.permitted(reads, twin, Rounding::mixed(self.terms(), reads[0], reads[1]))
     }
 
+    fn sums(&self) -> bool {
+        self.0.keeps_whole()
+    }
+
     fn spots(&self, reads: &[&[f32]], at: &[usize], precision: Precision) -> Option<Vec<[f32; 2]>> {
         let (terms, tail) = (self.terms(), self.epilogue(reads));
         let rounding = Rounding::of_factors(precision, terms, reads[0], reads[1]);

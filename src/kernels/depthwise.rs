@@ -91,6 +91,10 @@ impl Kernel for Depthwise {
         vec![bounds]
     }
 
+    fn sums(&self) -> bool {
+        true
+    }
+
     fn flops(&self) -> u64 {
         2 * self.lens().writes[0] as u64 * u64::from(self.kh * self.kw)
     }

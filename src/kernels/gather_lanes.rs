@@ -57,6 +57,16 @@ fn work(size: &Size, form: &Gather) -> u64 {
     blocks * u64::from(fours * four + size.blocks * (400 + 280 * size.width) + 1500)
 }
 
+/// Turns of loops an invocation may make in all: Mesa's software rasteriser leaves every loop after so many, and what
+/// is still to be added is lost.
+const TURNS: u64 = 65_535;
+
+/// Whether sums of this form in blocks of `size` take no more turns than there may be.
+fn ends(size: &Size, form: &Gather) -> bool {
+    let fours = u64::from(form.pack_src.div_ceil(STEP) * form.groups) * u64::from(form.kh * form.kw);
+    fours * u64::from(size.blocks + 1) < TURNS
+}
+
 /// The variants, the one of least work first.
 pub(super) fn recipes(form: &Gather, caps: &Caps) -> Vec<Recipe> {
     // The shaders divide indices of outputs and workgroups as f32, exact below 2^24.
@@ -69,7 +79,7 @@ pub(super) fn recipes(form: &Gather, caps: &Caps) -> Vec<Recipe> {
     if !source.fits(caps) {
         return Vec::new();
     }
-    let mut sizes: Vec<&Size> = SIZES.iter().collect();
+    let mut sizes: Vec<&Size> = SIZES.iter().filter(|size| ends(size, &source.form)).collect();
     sizes.sort_by_key(|size| work(size, &source.form));
     let mut all = in_place(form, caps);
     all.extend(sizes.iter().map(|size| recipe(form, &source, caps, size)));
@@ -88,7 +98,7 @@ fn in_place(form: &Gather, caps: &Caps) -> Vec<Recipe> {
         (_, true) => &ROWS,
         _ => return Vec::new(),
     };
-    let mut sizes: Vec<&'static Size> = sizes.iter().collect();
+    let mut sizes: Vec<&'static Size> = sizes.iter().filter(|size| ends(size, form)).collect();
     sizes.sort_by_key(|size| form.dc.div_ceil(size.columns()) * (512 + 64 * 3 * size.width));
     let recipe = |size: &'static Size| {
         let mut recipe = Recipe { name: size.name, scratch: Vec::new(), stages: Vec::new() };
@@ -143,7 +153,7 @@ fn by_columns(form: &Gather, caps: &Caps) -> Option<Recipe> {
         ..form.of_one_tap()
     };
     let source = Source::of(&product);
-    let size = SIZES.iter().min_by_key(|size| work(size, &source.form))?;
+    let size = SIZES.iter().filter(|size| ends(size, &source.form)).min_by_key(|size| work(size, &source.form))?;
     let mut recipe = Recipe { name: "lanes_columns", scratch: Vec::new(), stages: Vec::new() };
     let cols = recipe.scratch((product.rows * product.dst_row) as usize);
     let src = source.pack(&product, caps, &mut recipe, 0);

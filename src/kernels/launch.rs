@@ -55,3 +55,8 @@ pub(crate) fn normal_error(source: &philox::Stream, i: usize) -> f32 {
 pub(crate) fn exact(twin: &[&[f32]]) -> Vec<Vec<f32>> {
     twin.iter().map(|y| vec![0.0; y.len()]).collect()
 }
+
+/// Whether nothing that is multiplied by `factor` is rounded: zero and the powers of two.
+pub(crate) fn scales_exactly(factor: f32) -> bool {
+    factor.is_finite() && factor.to_bits().trailing_zeros() >= 23
+}

@@ -5,7 +5,7 @@ use super::conv::{Epilogue, abs, epilogue_label};
 use super::gather;
 use super::spots::Spot;
 use super::tiles::Rounding;
-use super::{Access, Caps, Kernel, Lens, Precision, Recipe, Signature, params};
+use super::{Access, Caps, Kernel, Lens, Precision, Recipe, Signature, params, scales_exactly};
 use rayon::prelude::*;
 use std::sync::Arc;
 
@@ -152,6 +152,10 @@ impl Kernel for MatMul {
 
     fn mixed_bounds(&self, reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
         self.permitted(reads, twin, Rounding::mixed(self.k as usize, reads[0], reads[1]))
+    }
+
+    fn sums(&self) -> bool {
+        self.activation().keeps_whole() && scales_exactly(self.gate)
     }
 
     fn spots(&self, reads: &[&[f32]], at: &[usize], precision: Precision) -> Option<Vec<[f32; 2]>> {

@@ -65,7 +65,9 @@ mod weight_grad;
 mod weight_grad_lanes;
 
 pub use launch::step;
-pub(crate) use launch::{exact, example_clock, exp_error, expm1_error, flat, normal_error, rate, rate_error};
+pub(crate) use launch::{
+    exact, example_clock, exp_error, expm1_error, flat, normal_error, rate, rate_error, scales_exactly,
+};
 pub use shader::{Field, Params, Shader};
 pub(crate) use shader::{params, shader};
 
@@ -397,6 +399,13 @@ pub trait Kernel: Debug + Send + Sync {
     /// The same for variants that round operands to f16; those of other kernels do not.
     fn mixed_bounds(&self, reads: &[&[f32]], old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
         self.bounds(reads, old, twin)
+    }
+
+    /// Whether every write is a sum of products of its reads, or of its reads alone, times powers of two at most: of
+    /// whole numbers it then makes such without rounding, in whatever order it adds them, and a term that is left
+    /// out or counted twice shows.
+    fn sums(&self) -> bool {
+        false
     }
 
     /// Elements `at` of the first write as the twin would have them, and their permitted errors in this

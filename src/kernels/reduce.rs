@@ -205,6 +205,10 @@ impl Kernel for Reduce {
         vec![std::iter::zip(twin[0], magnitudes).map(bound).collect()]
     }
 
+    fn sums(&self) -> bool {
+        scales_exactly(self.scale)
+    }
+
     fn flops(&self) -> u64 {
         (self.outputs() * (self.terms() + 1)) as u64
     }

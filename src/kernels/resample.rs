@@ -119,6 +119,10 @@ impl Kernel for AvgPool {
         self.sum().bounds(reads, old, twin)
     }
 
+    fn sums(&self) -> bool {
+        self.sum().sums()
+    }
+
     fn flops(&self) -> u64 {
         let outputs = u64::from(self.planes) * u64::from(self.h) * u64::from(self.w);
         outputs * u64::from(self.fh * self.fw)

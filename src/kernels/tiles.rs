@@ -204,7 +204,8 @@ impl Tile {
         rows * columns * coop.subgroup
     }
 
-    /// Whether it fits the device.
+    /// Whether it fits the device, and its invocations share out lines, columns and terms evenly: they are loaded in
+    /// steps of as many invocations as there are of each, which otherwise were none.
     fn fits(&self, caps: &Caps) -> bool {
         // Terms or lines that are noted, and alignment.
         let noted = 16 * self.terms.max(self.lines) + 128;
@@ -217,7 +218,8 @@ impl Tile {
                 (self.threads(coop), 2 * words + 4 * rows * columns * coop.edge * (coop.edge + 4))
             }
         };
-        threads <= caps.max_invocations && tiles + noted <= caps.max_workgroup_bytes
+        let even = [self.lines, self.columns, self.terms].iter().all(|n| threads.is_multiple_of(*n));
+        even && threads <= caps.max_invocations && tiles + noted <= caps.max_workgroup_bytes
     }
 
     /// The recipe around the main stage `stage`, whose factors are these reads of so many elements.

@@ -1,0 +1,233 @@
+//! Every variant of a kernel held against its CPU twin.
+//!
+//! Inputs are seeded and never zero, outputs start as NaN, canaries stand behind every operand,
+//! the permitted error comes from the error bound of the sum, and two runs must agree bitwise. That bound
+//! grows with the number of terms until one that is lost or counted twice hides in it: kernels that sum are run
+//! on small whole numbers as well, where nothing is rounded and results must be equal.
+
+mod bench;
+mod example;
+mod trust;
+
+pub use bench::{Bench, Ran};
+pub use example::{Example, Reference};
+pub use trust::{distrust, open_mixed};
+
+use crate::gpu::{Gpu, GpuError};
+use crate::kernels::{Kernel, Precision, Recipe};
+use bench::{CANARY, GUARD};
+use example::slices;
+
+/// How one variant of one case did.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Kernel name.
+    pub kernel: &'static str,
+    /// Variant name.
+    pub variant: &'static str,
+    /// Whether the variant rounds operands to f16, and its bounds are those of f16.
+    pub mixed: bool,
+    /// The case, as the kernel labels it.
+    pub case: String,
+    /// The largest |GPU - twin| over all writes.
+    pub worst: f32,
+    /// The bound at that element.
+    pub bound: f32,
+    /// The largest quotient of error and bound over all elements; above 1 the variant fails.
+    pub ratio: f32,
+    /// What failed, in a sentence; `None` when nothing did.
+    pub failure: Option<String>,
+}
+
+impl Outcome {
+    /// No error yet, and no failure.
+    pub fn new(kernel: &'static str, variant: &'static str, case: &dyn Kernel) -> Outcome {
+        let (mixed, case) = (false, case.label());
+        Outcome { kernel, variant, mixed, case, worst: 0.0, bound: 0.0, ratio: 0.0, failure: None }
+    }
+}
+
+/// Checks every variant that is legal on this device, or with mixed precision those that round operands
+/// to f16. A variant the device refuses is a failure.
+pub fn check(gpu: &Gpu, name: &'static str, kernel: &dyn Kernel, seed: u64) -> Vec<Outcome> {
+    let mixed = gpu.caps().precision == Precision::Mixed;
+    let mut variants = kernel.variants(gpu.caps());
+    variants.retain(|recipe| recipe.mixed() == mixed);
+    if variants.is_empty() {
+        return Vec::new();
+    }
+    let example = Example::new(kernel, seed);
+    variants.iter().map(|recipe| check_variant(gpu, name, kernel, recipe, &example)).collect()
+}
+
+/// Checks one variant on given inputs.
+pub fn check_variant(
+    gpu: &Gpu,
+    name: &'static str,
+    kernel: &dyn Kernel,
+    recipe: &Recipe,
+    example: &Example,
+) -> Outcome {
+    check_as(gpu, name, kernel, recipe, example, true)
+}
+
+/// The same with the shaders' own checks on or off.
+fn check_as(
+    gpu: &Gpu,
+    name: &'static str,
+    kernel: &dyn Kernel,
+    recipe: &Recipe,
+    example: &Example,
+    checks: bool,
+) -> Outcome {
+    judged(gpu, name, kernel, recipe, example, checks).map_or_else(
+        |error| Outcome { failure: Some(error.to_string()), ..outcome(name, kernel, recipe) },
+        |(_, outcome)| outcome,
+    )
+}
+
+/// Runs a variant once, as training does without checks in its shaders, and holds it against the example.
+pub fn once(gpu: &Gpu, name: &'static str, kernel: &dyn Kernel, recipe: &Recipe, example: &Example) -> Outcome {
+    let mut outcome = outcome(name, kernel, recipe);
+    match Bench::new(gpu, example, recipe, false).and_then(|bench| bench.run(gpu)) {
+        Ok(ran) => compare(kernel, example, &ran, &mut outcome),
+        Err(error) => outcome.failure = Some(error.to_string()),
+    }
+    outcome
+}
+
+fn outcome(name: &'static str, kernel: &dyn Kernel, recipe: &Recipe) -> Outcome {
+    Outcome { mixed: recipe.mixed(), ..Outcome::new(name, recipe.name, kernel) }
+}
+
+/// A variant ready to run, and how two runs of it did.
+fn judged(
+    gpu: &Gpu,
+    name: &'static str,
+    kernel: &dyn Kernel,
+    recipe: &Recipe,
+    example: &Example,
+    checks: bool,
+) -> Result<(Bench, Outcome), GpuError> {
+    let bench = Bench::new(gpu, example, recipe, checks)?;
+    let first = bench.run(gpu)?;
+    bench.reset(gpu, example);
+    let mut outcome = outcome(name, kernel, recipe);
+    judge(kernel, example, &first, &bench.run(gpu)?, &mut outcome);
+    if let Some(whole) = example.beside(kernel).filter(|_| checks && outcome.failure.is_none()) {
+        bench.reset(gpu, whole);
+        compare(kernel, whole, &bench.run(gpu)?, &mut outcome);
+    }
+    Ok((bench, outcome))
+}
+
+/// A variant ready to run, with the checks in its shaders off, if two runs of it agree with the twin.
+///
+/// # Errors
+/// Why it must not be used, or what the device said.
+pub fn agreement(gpu: &Gpu, kernel: &dyn Kernel, recipe: &Recipe, example: &Example) -> Result<Bench, Disagreement> {
+    let (bench, outcome) = judged(gpu, kernel.signature().name, kernel, recipe, example, false)?;
+    match outcome.failure {
+        Some(why) => Err(Disagreement::Wrong(why)),
+        None => Ok(bench),
+    }
+}
+
+/// Why a variant must not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Disagreement {
+    /// The device refused it.
+    #[error(transparent)]
+    Gpu(#[from] GpuError),
+    /// It computes something else.
+    #[error("{0}")]
+    Wrong(String),
+}
+
+/// Checks the kernel as the CPU runs it when it is a device.
+pub fn check_host(name: &'static str, kernel: &dyn Kernel, seed: u64) -> Outcome {
+    let example = Example::new(kernel, seed);
+    let run = |example: &Example| {
+        let guarded = |old: &Vec<f32>| old.iter().copied().chain([f32::from_bits(CANARY); GUARD]).collect();
+        let mut writes: Vec<Vec<f32>> = example.old.iter().map(guarded).collect();
+        let mut inner: Vec<&mut [f32]> =
+            std::iter::zip(&mut writes, &example.old).map(|(all, old)| &mut all[..old.len()]).collect();
+        kernel.host(&slices(&example.reads), &mut inner);
+        let touched = |all: &Vec<f32>| all[all.len() - GUARD..].iter().any(|v| v.to_bits() != CANARY);
+        let name = |w: usize| kernel.signature().writes[w].0;
+        let trespass = writes.iter().position(touched).map(|w| format!("it wrote behind the end of {}", name(w)));
+        writes.iter_mut().for_each(|all| all.truncate(all.len() - GUARD));
+        Ran { writes, trespass }
+    };
+    let mut outcome = Outcome::new(name, "cpu", kernel);
+    judge(kernel, &example, &run(&example), &run(&example), &mut outcome);
+    if let Some(whole) = example.beside(kernel).filter(|_| outcome.failure.is_none()) {
+        compare(kernel, whole, &run(whole), &mut outcome);
+    }
+    outcome
+}
+
+/// Holds the first of two runs against the twin, and the second against the first.
+fn judge(kernel: &dyn Kernel, example: &Example, first: &Ran, second: &Ran, outcome: &mut Outcome) {
+    compare(kernel, example, first, outcome);
+    let bits = |run: &Ran| -> Vec<u32> { run.writes.iter().flatten().map(|v| v.to_bits()).collect() };
+    if outcome.failure.is_none() && bits(first) != bits(second) {
+        outcome.failure = Some("two runs differ: a race".into());
+    }
+}
+
+/// Holds what a run left behind against the reference and notes the worst element.
+pub fn compare(kernel: &dyn Kernel, example: &Example, ran: &Ran, outcome: &mut Outcome) {
+    if let Some(why) = &ran.trespass {
+        outcome.failure.get_or_insert(why.clone());
+    }
+    let reference = example.reference(kernel, outcome.mixed);
+    for (w, got) in ran.writes.iter().enumerate() {
+        let name = kernel.signature().writes[w].0;
+        match reference {
+            Reference::Twin(twin, bounds) => {
+                for i in 0..got.len() {
+                    outcome.element((name, i), got[i], [twin[w][i], bounds[w][i]], example.whole);
+                }
+            }
+            Reference::Spots(at, spots) => {
+                if let Some(i) = got.iter().position(|v| v.is_nan()) {
+                    outcome.failure.get_or_insert(format!("{name}[{i}] was not written"));
+                }
+                let first = std::iter::zip(at, spots).filter(|_| w == 0);
+                first.for_each(|(i, spot)| outcome.element((name, *i), got[*i], *spot, example.whole));
+            }
+            Reference::Nothing => {}
+        }
+    }
+}
+
+impl Outcome {
+    /// Holds one element against what the twin has there, and the error it permits, or, where terms were whole
+    /// numbers, none.
+    fn element(&mut self, (name, i): (&str, usize), got: f32, [want, bound]: [f32; 2], whole: bool) {
+        if whole {
+            if got != want {
+                let is = format!("whole numbers: {name}[{i}] is {got} where the twin has {want}");
+                self.failure.get_or_insert_with(|| is + ": a term is lost or counted twice");
+            }
+            return;
+        }
+        // Equal bits agree, but two NaNs agree about nothing.
+        if got.to_bits() == want.to_bits() && !want.is_nan() {
+            return;
+        }
+        let error = (got - want).abs();
+        let ratio = error / bound;
+        if ratio.is_nan() || ratio > 1.0 {
+            self.failure.get_or_insert_with(|| {
+                format!("{name}[{i}]: {got} where the twin has {want} (permitted error {bound:e})")
+            });
+        }
+        // NaN counts as the worst there is.
+        if ratio.is_nan() || ratio > self.ratio {
+            self.ratio = if ratio.is_nan() { f32::INFINITY } else { ratio };
+            (self.worst, self.bound) = (error, bound);
+        }
+    }
+}
