@@ -14,11 +14,13 @@ SMALL = 0.3
 COLOUR = ("biggan", "progan", "pixelcnn-cifar", "pixelcnn++", "dcgan-32", "dcgan-conditional")
 OWN = ("wavegan", "frames")
 #: Seconds of a share below which no speed is measured and no variants are chosen.
-SHORT = 10
+SHORT = 15
 #: Seconds before which no training is interrupted: limn has to listen for that first.
 EARLIEST = 2
 #: Parts of a share: measuring the speed, and training. What remains is for samples and figures.
-SPEED, TRAINING = 0.15, 0.6
+SPEED, TRAINING = 0.2, 0.6
+#: Seconds that samples and figures may take at least, and what is kept back for writing the last sheets.
+LEAST, RESERVE = 10, 6
 #: Sheets of a gallery: what is weighted, what else is of full size, and what is small.
 SHEETS = ["samples.png", "samples-2.png", "samples-3.png"]
 
@@ -30,7 +32,7 @@ class Gallery:
         self.args, self.runner = args, runner
         self.device = ["--device", args.device] if args.device else []
         self.runs = os.path.join(runner.cache, "runs")
-        self.pictures = {}
+        self.pictures, self.new = {}, set()
         self.sets = self.carried()
 
     def carried(self):
@@ -66,9 +68,9 @@ class Gallery:
             names = [name for name in names if name.endswith("-small")][:4]
         names.sort(key=lambda name: -weight(name))
         for k, preset in enumerate(names):
-            share = max(0.0, self.runner.left()) * weight(preset) / sum(weight(name) for name in names[k:])
+            share = max(0.0, self.runner.left() - RESERVE) * weight(preset) / sum(weight(name) for name in names[k:])
             self.train(preset, share)
-            if k % 4 == 3:
+            if k % 8 == 7:
                 self.save()
         self.save()
 
@@ -76,7 +78,9 @@ class Gallery:
         """One preset within its share: speed, training, samples, figures; the last three as one result more."""
         speed = None
         if share >= SHORT:
-            timed = self.runner.run(self.step("speed of %s" % preset, share * SPEED, "bench", "step", preset, "--json"))
+            # Variants are chosen by the training, which has more time for it.
+            timed = self.runner.run(self.step("speed of %s" % preset, share * SPEED, "bench", "step", preset, "--tune",
+                                              "off", "--json"))
             speed = timed["data"][-1].get("pipelined_ms") if timed["status"] == "ok" and timed["data"] else None
         seconds = share * TRAINING
         steps = int(1e3 * seconds / speed) + 1 if speed else None
@@ -85,7 +89,7 @@ class Gallery:
             # Growing takes seven parts of the same length; the last one gets what is left.
             more = [word for key in ("fade_steps", "stable_steps")
                     for word in ("--set", "model.%s=%d" % (key, max(1, steps // 8)))]
-        self.picture(preset, seconds, max(2.0, share * (1 - SPEED - TRAINING)), steps, more, evaluate=True)
+        self.picture(preset, seconds, max(LEAST, share * (1 - SPEED - TRAINING)), steps, more, evaluate=True)
 
     def step(self, name, limit, *words, **more):
         return Step(name, [self.args.limn, *words, *self.device], max(1.0, limit), side="limn", **more)
@@ -122,21 +126,25 @@ class Gallery:
         drawn = self.runner.run(self.step("sample %s" % preset, limit, "sample", out, "--out", file, "--n",
                                           str(16 if few else count)))
         if drawn["status"] == "ok" and os.path.isfile(file):
-            self.pictures[preset] = file
             result["sheet"] = SHEETS[sheet_of(preset)] if self.args.gallery else SHEETS[0]
+            try:
+                self.pictures[preset] = (result["sheet"], gpu_page.tile(file))
+                self.new.add(result["sheet"])
+            except (OSError, ValueError) as error:
+                result.update(status="failed", sheet=None, why="its picture cannot be read: %s" % error)
         elif drawn["status"] == "ok":
             result.update(status="failed", why="limn sample wrote no picture")
         if os.path.isfile(out + ".wav"):
             self.runner.folder.take("sounds.wav", out + ".wav")
 
     def save(self):
-        """Writes the sheets with what there is so far."""
-        for k, name in enumerate(SHEETS if self.args.gallery else SHEETS[:1]):
-            chosen = [(preset, file) for preset, file in self.pictures.items()
-                      if not self.args.gallery or sheet_of(preset) == k]
+        """Writes the sheets that have new pictures."""
+        for name in sorted(self.new):
+            chosen = [(preset, *tile) for preset, (sheet, tile) in self.pictures.items() if sheet == name]
             left_out = gpu_page.sheet(chosen, self.runner.folder.file(name))
             if left_out:
-                self.runner.log("not on %s: %s" % (name, ", ".join(left_out)))
+                self.runner.log("%s has no room for %s" % (name, ", ".join(left_out)))
+        self.new.clear()
 
 
 def weight(preset):

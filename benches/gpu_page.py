@@ -81,7 +81,7 @@ def write_png(path, width, height, rgb):
     lines = b"".join(b"\0" + bytes(rgb[y * stride:(y + 1) * stride]) for y in range(height))
     head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     with open(path, "wb") as file:
-        file.write(SIGNATURE + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(lines, 9)) + chunk(b"IEND", b""))
+        file.write(SIGNATURE + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(lines, 6)) + chunk(b"IEND", b""))
 
 
 #: Letters of 3x5 dots, a number of 15 bits each, the top left dot first.
@@ -95,23 +95,25 @@ FONT = dict(zip("abcdefghijklmnopqrstuvwxyz0123456789-+. ", [
     0b000000111000000, 0b000010111010000, 0b000000000000010, 0]))
 
 
-def sheet(entries, path, across=1400, limit=15 << 20):
-    """One picture of many, each under its name: rows as full as `across` pixels allow. Names of the pictures that
-    could not be read, or for which the sheet had no room, come back."""
+#: How wide a sheet may be.
+ACROSS = 1400
+
+
+def tile(path):
+    """A picture as it goes onto a sheet: small ones twice as large, very large ones cut."""
+    width, height, rgb = read_png(path)
+    return cut(*(enlarge(width, height, rgb) if width < 320 else (width, height, rgb)), ACROSS - 8)
+
+
+def sheet(entries, path, limit=15 << 20):
+    """Writes one picture of many, each under its name: rows as full as a sheet is wide. An entry is a name, a width,
+    a height and RGB bytes. The names that the sheet had no room for come back."""
     left_out, rows, row, width = [], [], [], 0
-    for name, file in entries:
-        try:
-            w, h, rgb = read_png(file)
-        except (OSError, ValueError):
-            left_out.append(name)
-            continue
-        # Small pictures are shown twice as large, very large ones cut.
-        w, h, rgb = enlarge(w, h, rgb) if w < 320 else (w, h, rgb)
-        w, h, rgb = cut(w, h, rgb, across - 8)
-        if row and width + w + 8 > across:
+    for entry in entries:
+        if row and width + entry[1] + 8 > ACROSS:
             rows, row, width = rows + [row], [], 0
-        row.append((name, w, h, rgb))
-        width += w + 8
+        row.append(entry)
+        width += entry[1] + 8
     rows += [row] if row else []
     across = max((sum(w + 8 for _, w, _, _ in row) for row in rows), default=0)
     while rows:

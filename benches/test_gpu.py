@@ -17,7 +17,7 @@ import gpu_page
 import gpu_run
 
 # A stand-in for limn. FAKE holds lines `WORDS: WHAT`; the first whose words are all in the command decides.
-LIMN = r'''#!%s -IS
+LIMN = r'''#!%s -IBS
 import json, os, signal, sys, time
 sys.path.insert(0, %r)
 words = sys.argv[1:]
@@ -98,7 +98,7 @@ else:
 ''' % (sys.executable, HERE)
 
 # A stand-in for a Python with PyTorch and for the yardstick.
-TORCH = r'''#!%s -IS
+TORCH = r'''#!%s -IBS
 import json, sys
 if sys.argv[1] == "-c":
     print(json.dumps({"torch": "9.9", "cuda": "99", "on": "Fake GPU"}))
@@ -311,7 +311,15 @@ class Pictures(unittest.TestCase):
             self.assertEqual(gpu_page.read_png(path)[2], b"".join(plain))
             with open(path, "r+b") as file:
                 file.truncate(60)
-            self.assertEqual(gpu_page.sheet([("cut off", path)], os.path.join(folder, "sheet.png")), ["cut off"])
+            self.assertRaises(ValueError, gpu_page.read_png, path)
+
+    def test_a_sheet_leaves_out_what_has_no_room(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "sheet.png")
+            noise = [(name, 900, 100, os.urandom(270000)) for name in "abc"]
+            self.assertEqual(gpu_page.sheet(noise, path, limit=600000), ["c"])
+            self.assertEqual(gpu_page.read_png(path)[:2], (908, 248))
+            self.assertLessEqual(os.path.getsize(path), 600000)
 
 
 if __name__ == "__main__":

@@ -273,7 +273,7 @@ def measure(name, batch, mode, device, warm, steps, seconds):
     images = bench.batch * bench.rounds
     return {"model": name, "batch": bench.batch, "mode": mode, "device": on(device), "torch": torch.__version__,
             "median_ms": 1e3 * median, "pipelined_ms": 1e3 * together, "images_per_s": images / median,
-            "images_per_s_pipelined": images / together, "steps": len(alone), "loss": float(loss),
+            "images_per_s_pipelined": images / together, "steps": len(alone), "loss": loss.item(),
             "peak_bytes": torch.cuda.max_memory_allocated() if device == "cuda" else None}
 
 
