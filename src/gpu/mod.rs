@@ -213,7 +213,7 @@ impl Gpu {
     /// The same for mixed precision: with the adapter's matrix units if `coop` and it has fitting ones.
     ///
     /// # Errors
-    /// [`GpuError::NoF16`] and those of [`Gpu::open`].
+    /// [`GpuError::NoF16`] or [`GpuError::NoDxc`], and those of [`Gpu::open`].
     pub fn open_mixed(wanted: Option<&str>, coop: bool) -> Result<Gpu, GpuError> {
         Self::open_as(wanted, Precision::Mixed, coop, None)
     }
@@ -223,7 +223,7 @@ impl Gpu {
     /// the variants of the other class are slow there.
     ///
     /// # Errors
-    /// Those of [`Gpu::open`], and with [`Precision::Mixed`] [`GpuError::NoF16`].
+    /// Those of [`Gpu::open`], and with [`Precision::Mixed`] those of [`Gpu::open_mixed`].
     pub fn open_as_class(wanted: Option<&str>, precision: Precision, class: Class) -> Result<Gpu, GpuError> {
         Self::open_as(wanted, precision, false, Some(class))
     }
@@ -358,9 +358,11 @@ impl Gpu {
 }
 
 /// Why an adapter has no f16: through DX12 it may be for want of a compiler that wgpu looks for beside the program.
+/// With that compiler an adapter of its shader models has subgroups, and one with them lacks f16 itself.
 fn no_f16(desc: &AdapterDesc) -> GpuError {
     let adapter = desc.name.clone();
-    if desc.backend == "dx12" { GpuError::NoDxc { adapter } } else { GpuError::NoF16 { adapter } }
+    let compiled_by_fxc = desc.backend == "dx12" && !desc.features.contains(&"subgroup");
+    if compiled_by_fxc { GpuError::NoDxc { adapter } } else { GpuError::NoF16 { adapter } }
 }
 
 /// The adapter's square fragments of f16 whose products are added in f32, if it has some.
@@ -401,8 +403,7 @@ mod tests {
 
     #[test]
     fn without_f16_a_card_on_dx12_is_told_which_compiler_it_lacks() {
-        let said = |backend: &str| {
-            let features = Vec::new();
+        let said = |backend: &str, features: &[&'static str]| {
             no_f16(&AdapterDesc {
                 index: 0,
                 name: "A card".into(),
@@ -414,13 +415,16 @@ mod tests {
                 max_workgroup_bytes: 16384,
                 max_invocations: 256,
                 subgroup: (32, 32),
-                features,
+                features: features.to_vec(),
             })
             .to_string()
         };
         for words in ["A card", "dxcompiler.dll", "beside the program", "--precision full"] {
-            assert!(said("dx12").contains(words), "{}", said("dx12"));
+            let fxc = said("dx12", &["timestamp_query"]);
+            assert!(fxc.contains(words), "{fxc}");
         }
-        assert!(said("vulkan").contains("shader_f16") && !said("vulkan").contains("dxcompiler"), "{}", said("vulkan"));
+        for said in [said("vulkan", &[]), said("dx12", &["subgroup"])] {
+            assert!(said.contains("shader_f16") && !said.contains("dxcompiler"), "{said}");
+        }
     }
 }
