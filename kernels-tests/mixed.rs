@@ -61,13 +61,11 @@ fn the_index_arithmetic_of_matrix_units_agrees_with_the_twins() {
         let caps = emulated(&gpu, edge, lanes);
         let mut sizes = BTreeSet::new();
         for entry in kernels::all().iter().filter(|e| wanted(e.name)) {
-            let cases = (entry.cases)().into_iter().filter(|kernel| kernel.lens().writes[0] < 5_000).enumerate();
+            let small = (entry.cases)().into_iter().filter(|kernel| kernel.lens().writes[0] < 5_000);
+            let cases = small.map(|kernel| (cooperative(kernel.as_ref(), &caps), kernel));
+            let cases = cases.filter(|(recipes, _)| !recipes.is_empty()).enumerate();
             // The cases of a kernel differ in what is loaded, which all sizes share.
-            for (i, kernel) in cases.filter(|(i, _)| lanes == 32 || i % 5 == 0) {
-                let recipes = cooperative(kernel.as_ref(), &caps);
-                if recipes.is_empty() {
-                    continue;
-                }
+            for (i, (recipes, kernel)) in cases.filter(|(i, _)| lanes == 32 || i % 5 == 0) {
                 let example = Example::new(kernel.as_ref(), 1);
                 let recipe = &recipes[i % recipes.len()];
                 sizes.insert(recipe.name);

@@ -36,19 +36,17 @@ const PERIOD: usize = 65_521;
 /// Elements looked at where the twin is not asked for all.
 const SPOTS: usize = 300;
 
+/// So many elements of an operand, of numbers in [0, 1).
+type Values<'a> = dyn Fn(Operand, usize, &mut dyn FnMut() -> f32) -> Vec<f32> + 'a;
+
 impl Example {
     /// Draws inputs; nothing is known of the outputs, which start as `blank`.
     pub fn inputs(kernel: &dyn Kernel, seed: u64, blank: f32) -> Example {
         Example::drawn(kernel, seed, blank, &|operand, len, draw| kernel.example(operand, len, draw))
     }
 
-    /// The same with what `values` makes of numbers in [0, 1) for each operand.
-    fn drawn(
-        kernel: &dyn Kernel,
-        seed: u64,
-        blank: f32,
-        values: &dyn Fn(Operand, usize, &mut dyn FnMut() -> f32) -> Vec<f32>,
-    ) -> Example {
+    /// The same with what `values` makes of each operand.
+    fn drawn(kernel: &dyn Kernel, seed: u64, blank: f32, values: &Values<'_>) -> Example {
         let Lens { reads, writes } = kernel.lens();
         let fill = |operand, len: usize, stream| {
             let source = philox::Stream { seed, domain: 9, stream, step: 0 };
