@@ -9,6 +9,7 @@ mod cli;
 mod derivatives;
 mod evaluation;
 mod fusion;
+mod gpu_class;
 mod gradients;
 mod harness;
 mod hlsl;
