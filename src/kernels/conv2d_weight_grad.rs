@@ -4,6 +4,7 @@ use super::conv::{Conv, abs};
 use super::conv_cases;
 use super::tiles::Rounding;
 use super::{Access, Caps, Kernel, Lens, Precision, Recipe, Signature, sum_bound, weight_grad};
+use rayon::prelude::*;
 
 /// dw[co,ci,kh,kw] = Σ dy[n,co,oy,ox] · x[n,ci,oy·stride - pad + kh·dilation, …] over n, oy, ox, and where the
 /// block has a bias its gradient, db[co] = Σ dy[n,co,oy,ox] over n, oy, ox.
@@ -33,13 +34,12 @@ impl Conv2dWeightGrad {
 
     /// Σ dy for each channel, if there is a bias.
     fn bias_sums(&self, dy: &[f32]) -> Vec<f64> {
-        let mut sums = vec![0.0; self.bias_len()];
-        if !sums.is_empty() {
-            for (i, plane) in dy.chunks(self.0.y_plane()).enumerate() {
-                sums[i % self.0.co as usize] += plane.iter().map(|v| f64::from(*v)).sum::<f64>();
-            }
-        }
-        sums
+        let (channels, plane) = (self.0.co as usize, self.0.y_plane());
+        let sum = |channel: usize| {
+            let planes = dy.chunks(plane).skip(channel).step_by(channels);
+            planes.map(|plane| plane.iter().map(|v| f64::from(*v)).sum::<f64>()).sum()
+        };
+        (0..self.bias_len()).into_par_iter().map(sum).collect()
     }
 
     fn bias_len(&self) -> usize {
