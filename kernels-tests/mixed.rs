@@ -105,7 +105,7 @@ fn matrix_units_that_do_not_work_are_found_out() {
     if !gpu.desc().features.contains(&"cooperative_matrix") {
         let why = check::distrust(&gpu, &emulated(&gpu, 16, 0)).expect("a refused pipeline");
         assert!(why.contains("coop_f16_") && why.contains("coop_16_gather"), "{why}");
-        let (gpu, why) = check::open_mixed(std::env::var("LIMN_DEVICE").ok().as_deref()).expect("a device");
+        let (gpu, why) = check::open_mixed(std::env::var("LIMN_DEVICE").ok().as_deref(), None).expect("a device");
         assert!(gpu.caps().coop.is_none() && why.is_none(), "{why:?}");
     }
     assert!(gpu.check().is_ok());

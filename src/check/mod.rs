@@ -14,7 +14,7 @@ pub use example::{Example, Reference};
 pub use trust::{distrust, open_mixed};
 
 use crate::gpu::{Gpu, GpuError};
-use crate::kernels::{Kernel, Precision, Recipe};
+use crate::kernels::{Kernel, Precision, Recipe, Stage};
 use bench::{CANARY, GUARD};
 use example::slices;
 
@@ -56,8 +56,16 @@ pub fn check(gpu: &Gpu, name: &'static str, kernel: &dyn Kernel, seed: u64) -> V
     if variants.is_empty() {
         return Vec::new();
     }
+    compile(gpu, &variants, true);
     let example = Example::new(kernel, seed);
     variants.iter().map(|recipe| check_variant(gpu, name, kernel, recipe, &example)).collect()
+}
+
+/// Makes the pipelines of some variants side by side, since drivers take their time. What one of them refuses is
+/// told when the variant is run.
+fn compile<'a>(gpu: &Gpu, variants: impl IntoIterator<Item = &'a Recipe>, checks: bool) {
+    let stages: Vec<&Stage> = variants.into_iter().flat_map(|recipe| &recipe.stages).collect();
+    let _ = gpu.pipelines(&stages, checks);
 }
 
 /// Checks one variant on given inputs.

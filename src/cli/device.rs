@@ -6,7 +6,7 @@ use crate::data;
 use crate::gpu::{self, AdapterDesc, Gpu, GpuError, Reason};
 use crate::kernels::Precision;
 use crate::program::Device;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// How to get a driver, for machines that have none.
@@ -88,10 +88,10 @@ pub fn open_for(wanted: Option<&str>, precision: Precision) -> Result<Device, Er
             "mixed precision needs a GPU's f16, which --device {name} has none of; use --precision full, or another device"
         )));
     }
-    match check::open_mixed(wanted) {
+    match check::open_mixed(wanted, pipelines().as_deref()) {
         Ok((gpu, remark)) => {
             remark.into_iter().for_each(term::note);
-            Ok(opened(gpu))
+            Ok(Device::Gpu(Arc::new(gpu)))
         }
         Err(GpuError::NoAdapter) => {
             Err(Error::new(format!("mixed precision needs a GPU, and {NO_ADAPTER}; or use --precision full")))
@@ -102,10 +102,15 @@ pub fn open_for(wanted: Option<&str>, precision: Precision) -> Result<Device, Er
 
 /// The device of an adapter, with its compiled pipelines kept in the user's cache folder.
 fn opened(gpu: Gpu) -> Device {
-    if let Ok(cache) = data::cache_dir() {
-        gpu.keep_pipelines(&cache.join("pipelines"));
+    if let Some(folder) = pipelines() {
+        gpu.keep_pipelines(&folder);
     }
     Device::Gpu(Arc::new(gpu))
+}
+
+/// Where compiled pipelines are kept.
+fn pipelines() -> Option<PathBuf> {
+    Some(data::cache_dir().ok()?.join("pipelines"))
 }
 
 fn built_in(wanted: &str) -> Option<Device> {
