@@ -56,6 +56,6 @@ for target in $targets; do
   name=$(echo "$target" | tr - _)
   # Apple's SDK is asked for by name only.
   env PATH="$PATH:$tools" "CC_$name=$tools/cc" "AR_$name=$tools/ar" SDKROOT="${SDKROOT:-$tools}" \
-    cargo check --quiet --all-targets --target "$target" --target-dir target/cross \
-    --config 'build.rustflags=["-Dwarnings"]' ${CARGO_FLAGS:-}
+    RUSTFLAGS="${RUSTFLAGS:-} -Dwarnings" \
+    cargo check --quiet --all-targets --target "$target" --target-dir target/cross ${CARGO_FLAGS:-}
 done
