@@ -38,7 +38,7 @@ struct Block {
 
 // The block of workgroup `index`.
 fn block_at(index: u32) -> Block {
-  let line_blocks = (p.lines + BM - 1u) / BM;
+  let line_blocks = max(1u, (p.lines + BM - 1u) / BM);
   let colour_blocks = (p.pack + BN - 1u) / BN;
   var at = index;
   let line0 = (at % line_blocks) * BM;
@@ -48,7 +48,8 @@ fn block_at(index: u32) -> Block {
   let split = at / (colour_blocks * p.groups);
   let lines = line_count(own);
   let first = split * p.chunk;
-  let live = (split < p.splits) & (line0 < lines);
+  // Where a mask leaves a column no line, the gradient of its bias is still to be made.
+  let live = (split < p.splits) & ((line0 < lines) | ((BIAS == 1u) & (line0 == 0u)));
   return Block(live, first, min(first + p.chunk, p.terms), line0, lines, own, q0, split);
 }
 

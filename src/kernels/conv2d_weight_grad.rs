@@ -114,12 +114,15 @@ impl Kernel for Conv2dWeightGrad {
     }
 }
 
-fn boxed(all: Vec<Conv>) -> Vec<Box<dyn Kernel>> {
+/// Every third with a bias, and with `both` the others with one too.
+fn boxed(all: Vec<Conv>, both: bool) -> Vec<Box<dyn Kernel>> {
     let mut seen: Vec<Conv> = Vec::new();
     for (i, conv) in all.into_iter().map(Conv::bare).enumerate() {
-        let conv = Conv { has_bias: u32::from(i % 3 == 1), ..conv };
-        if !seen.contains(&conv) {
-            seen.push(conv);
+        let biases: &[u32] = if both { &[0, 1] } else { &[(i % 3 == 1) as u32] };
+        for conv in biases.iter().map(|bias| Conv { has_bias: *bias, ..conv }) {
+            if !seen.contains(&conv) {
+                seen.push(conv);
+            }
         }
     }
     seen.into_iter().map(|c| Box::new(Conv2dWeightGrad(c)) as Box<dyn Kernel>).collect()
@@ -127,20 +130,20 @@ fn boxed(all: Vec<Conv>) -> Vec<Box<dyn Kernel>> {
 
 /// Odd shapes without a mask.
 pub fn cases() -> Vec<Box<dyn Kernel>> {
-    boxed(conv_cases::plain())
+    boxed(conv_cases::plain(), false)
 }
 
 /// The presets' layers without a mask.
 pub fn shapes() -> Vec<Box<dyn Kernel>> {
-    boxed(conv_cases::preset_layers())
+    boxed(conv_cases::preset_layers(), false)
 }
 
-/// Odd shapes with masks.
+/// Odd shapes with masks. Where a mask leaves a channel nothing to see, its bias still has a gradient.
 pub fn masked_cases() -> Vec<Box<dyn Kernel>> {
-    boxed(conv_cases::masked())
+    boxed(conv_cases::masked(), true)
 }
 
 /// The presets' masked layers.
 pub fn masked_shapes() -> Vec<Box<dyn Kernel>> {
-    boxed(conv_cases::masked_preset_layers())
+    boxed(conv_cases::masked_preset_layers(), false)
 }

@@ -100,8 +100,9 @@ pub(super) fn masked() -> Vec<Conv> {
             Conv::new([2, 17, 6, 8], 9, [3, 3]).with([1, 1], [1, 1], [1; 4]).masked(mask, 1).epilogue(Relu, true, true),
         );
         all.push(Conv::new([5, 3, 4, 12], 34, [5, 3]).with([1, 1], [1, 1], [2, 1, 2, 1]).masked(mask, 1));
-        // The 1x1 kernel is its own centre.
-        all.push(Conv::new([2, 6, 5, 5], 6, [1, 1]).masked(mask, 3));
+        // The 1x1 kernel is its own centre: with mask A and one colour nothing is seen at all.
+        all.push(Conv::new([2, 6, 5, 5], 6, [1, 1]).masked(mask, 3).epilogue(Relu, true, true));
+        all.push(Conv::new([3, 5, 4, 5], 7, [1, 1]).masked(mask, 1).epilogue(Identity, true, false));
     }
     all
 }
