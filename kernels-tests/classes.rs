@@ -14,7 +14,8 @@ const TINY: [&str; 6] =
     ["model.classes=10", "model.hidden=48", "model.latent=2", "model.beta=100", "train.batch=32", "optim.lr=0.003"];
 
 fn builtin() -> Dataset {
-    limn::data::open("builtin", Some(Geometry::new(1, 28, 28))).expect("the built-in set")
+    limn::data::open("builtin", Some(Geometry::new(1, 28, 28)), &limn::data::Options::default())
+        .expect("the built-in set")
 }
 
 #[test]
@@ -35,8 +36,9 @@ fn labels_ride_behind_the_pixels_and_come_out_as_rows_with_a_one() {
                 let label = data.label(i).expect("a label");
                 let row = &out["labels"][i * classes..(i + 1) * classes];
                 assert!((0..classes).all(|c| row[c] == f32::from(u8::from(c == usize::from(label)))), "{row:?}");
-                let pixels = std::iter::zip(&out["images"][784 * i..], data.image(i));
-                assert!(pixels.into_iter().all(|(got, byte)| (got - f32::from(*byte)).abs() < 1e-3));
+                let image = data.image(i);
+                let mut pixels = std::iter::zip(&out["images"][784 * i..], image.iter());
+                assert!(pixels.all(|(got, byte)| (got - f32::from(*byte)).abs() < 1e-3));
             }
         }
     }
@@ -51,7 +53,7 @@ fn a_conditional_vae_draws_the_class_it_is_asked_for() {
     let mut means = vec![vec![0.0f32; 784]; 10];
     for i in 0..test.len() {
         let mean = &mut means[usize::from(test.label(i).expect("a label"))];
-        std::iter::zip(mean, test.image(i)).for_each(|(m, b)| *m += f32::from(*b) / 255.0);
+        std::iter::zip(mean, test.image(i).iter()).for_each(|(m, b)| *m += f32::from(*b) / 255.0);
     }
     let counts: Vec<f32> =
         (0..10).map(|c| (0..test.len()).filter(|i| test.label(*i) == Some(c)).count() as f32).collect();
@@ -98,16 +100,19 @@ fn images_without_the_labels_a_model_needs_are_refused() {
         config.set_all(&["model.hidden=4", &format!("model.classes={classes}")]).expect("settings");
         Session::new(&config.model, &config.optimizer(), 0, Device::Cpu).expect("a session")
     };
-    let e = images("builtin", session(5).model.as_ref()).expect_err("too few classes").to_string();
+    let e = images("builtin", session(5).model.as_ref(), &limn::data::Options::default())
+        .expect_err("too few classes")
+        .to_string();
     assert!(e.contains("of class 9, and the model's classes are 0 to 4; set model.classes=10"), "{e}");
-    assert!(images("builtin", session(11).model.as_ref()).is_ok());
+    assert!(images("builtin", session(11).model.as_ref(), &limn::data::Options::default()).is_ok());
     let folder = tempfile::tempdir().expect("a folder");
     for name in ["a.png", "b.png", "c.png"] {
         image::RgbImage::new(28, 28).save(folder.path().join(name)).expect("a picture");
     }
     let path = folder.path().to_str().expect("a path");
-    assert!(images(path, session(0).model.as_ref()).is_ok());
-    let e = images(path, session(10).model.as_ref()).expect_err("no labels").to_string();
+    assert!(images(path, session(0).model.as_ref(), &limn::data::Options::default()).is_ok());
+    let e =
+        images(path, session(10).model.as_ref(), &limn::data::Options::default()).expect_err("no labels").to_string();
     assert!(e.contains("have no labels") && e.contains("model.classes=0"), "{e}");
     let unconditional = session(0);
     let e = sample::labels(unconditional.model.as_ref(), 1, Some(3)).expect_err("a refusal").to_string();

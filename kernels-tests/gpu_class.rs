@@ -105,7 +105,7 @@ fn losses(preset: &str, class: Class) -> Vec<f32> {
     config.set("train.batch=8").expect("a setting");
     let device = Device::Gpu(Arc::new(opened(class, Precision::Full)));
     let mut session = Session::new(&config.model, &config.optimizer(), 0, device).expect("a session");
-    let data = images("builtin", session.model.as_ref()).expect("the built-in set");
+    let data = images("builtin", session.model.as_ref(), &limn::data::Options::default()).expect("the built-in set");
     let mut step = session.train_step(8).expect("a program");
     let columns = session.model.losses().len();
     let mut all = Vec::new();

@@ -74,7 +74,7 @@ pub fn trained(preset: &str, settings: &[&str], steps: usize) -> (Session, Vec<V
     let mut config = Config::preset(preset).expect("a preset");
     config.set_all(settings).expect("settings");
     let mut session = Session::new(&config.model, &config.optimizer(), 0, Device::Cpu).expect("a session");
-    let data = images("builtin", session.model.as_ref()).expect("the built-in set");
+    let data = images("builtin", session.model.as_ref(), &limn::data::Options::default()).expect("the built-in set");
     let batch = config.train.batch;
     let mut step = session.train_step(batch).expect("a program");
     let mut losses = Vec::new();
@@ -92,7 +92,7 @@ pub fn trained(preset: &str, settings: &[&str], steps: usize) -> (Session, Vec<V
 }
 
 fn figures(session: &mut Session, measure: Measure, count: usize) -> Vec<Figure> {
-    let data = images("builtin", session.model.as_ref()).expect("the built-in set");
+    let data = images("builtin", session.model.as_ref(), &limn::data::Options::default()).expect("the built-in set");
     let sample = Sample { data: &data.name, test: &data.test, count };
     evaluate(session, &sample, measure, 32).expect("figures")
 }
@@ -124,7 +124,9 @@ fn more_draws_give_a_higher_bound_and_log_p_the_highest() {
         }
         assert!(value(&log_p, "nll") == -best && value(&log_p, "bits_per_dim") > 0.0);
         let protocol = &log_p[0].protocol;
-        for words in ["the first 24 of 1000 test images of fashion-mini", "binarisation", "5000 draws", "seed 0"] {
+        for words in
+            ["24 evenly spread of the 1000 test images of fashion-mini", "binarisation", "5000 draws", "seed 0"]
+        {
             assert!(protocol.contains(words), "{protocol}");
         }
         assert_eq!(figures(&mut session, Measure::Bound(5), count)[0].value, five, "the same draws again");
@@ -168,8 +170,9 @@ fn an_autoencoder_reconstructs_and_its_latent_vectors_are_standardised_codes() {
     let settings = ["model.hidden=32", "model.latent=4", "train.batch=64"];
     let (mut session, losses) = trained("ae", &settings, 400);
     assert!(losses[399][0] < 0.5 * losses[0][0], "{} to {}", losses[0][0], losses[399][0]);
-    let test = images("builtin", session.model.as_ref()).expect("the built-in set").test;
-    let x = test.gather(&(0..200).collect::<Vec<_>>(), 0.0, 1.0);
+    let test =
+        images("builtin", session.model.as_ref(), &limn::data::Options::default()).expect("the built-in set").test;
+    let x = test.spread(200).gather(&(0..200).collect::<Vec<_>>(), 0.0, 1.0);
     let z = limn::sample::encode(&mut session, &x, &[]).expect("codes");
     for k in 0..4 {
         let code: Vec<f64> = z.iter().skip(k).step_by(4).map(|v| f64::from(*v)).collect();

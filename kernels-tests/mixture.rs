@@ -145,7 +145,8 @@ fn a_mixture_of_garments_explains_new_ones_better_than_one_gaussian() {
     let nll = |components: &str| {
         let (mut session, losses) = trained("gmm-small", &[components, "train.batch=200", "optim.batches=10"], 60);
         assert!(losses[59][0] < losses[11][0], "it learns");
-        let test = images("builtin", session.model.as_ref()).expect("the built-in set").test;
+        let test =
+            images("builtin", session.model.as_ref(), &limn::data::Options::default()).expect("the built-in set").test;
         let sample = Sample { data: "fashion-mini", test: &test, count: 300 };
         let figures = evaluate(&mut session, &sample, Measure::Own, 64).expect("figures");
         assert!(figures[0].unit.contains("density") && figures.len() == 1, "{figures:?}");

@@ -3,7 +3,7 @@
 
 use limn::models::ModelConfig;
 use limn::program::Device;
-use limn::train::{Config, Hooks, Outcome, RunDir, Session, Start, TrainError, Weights, checkpoint, train};
+use limn::train::{Config, Hooks, Outcome, Reading, RunDir, Session, Start, TrainError, Weights, checkpoint, train};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -34,7 +34,11 @@ fn resume(dir: &Path) -> Start {
 fn run(start: Start) -> Result<Outcome, TrainError> {
     let stop = AtomicBool::new(false);
     let mut sampler = |_: &mut Session, _: usize, _: &Path| Ok(());
-    train(start, Device::Cpu, Hooks { tune: None, sampler: &mut sampler, stop: &stop, screen: false })
+    train(
+        start,
+        Device::Cpu,
+        Hooks { tune: None, sampler: &mut sampler, stop: &stop, screen: false, reading: Reading::default() },
+    )
 }
 
 /// Trains until a picture of step `at` is due, and stops there as Ctrl-C would.
@@ -45,7 +49,11 @@ fn run_until(start: Start, at: u64) -> Outcome {
         stop.fetch_or(path.ends_with(&end), Ordering::Relaxed);
         Ok(())
     };
-    let outcome = train(start, Device::Cpu, Hooks { tune: None, sampler: &mut sampler, stop: &stop, screen: false });
+    let outcome = train(
+        start,
+        Device::Cpu,
+        Hooks { tune: None, sampler: &mut sampler, stop: &stop, screen: false, reading: Reading::default() },
+    );
     outcome.expect("a stop is no error")
 }
 
@@ -161,8 +169,12 @@ fn a_run_with_averages_trains_like_one_without_and_is_looked_at_by_them() {
         seen = session.store.read("generator.params").expect("parameters");
         Ok(())
     };
-    train(start(&config, &kept), Device::Cpu, Hooks { tune: None, sampler: &mut sampler, stop: &stop, screen: false })
-        .expect("a run");
+    train(
+        start(&config, &kept),
+        Device::Cpu,
+        Hooks { tune: None, sampler: &mut sampler, stop: &stop, screen: false, reading: Reading::default() },
+    )
+    .expect("a run");
     assert_eq!(losses(&kept), losses(&plain));
     let (trained, averaged) = (Some(Weights::Trained), Some(Weights::Averaged));
     let file = bytes(&kept);

@@ -14,7 +14,8 @@ fn train(config: &Config, device: Device, batch: usize, steps: usize) -> (Sessio
     let seed = config.train.seed;
     let mut session = Session::new(&config.model, &config.optimizer(), seed, device).expect("a session");
     let [c, h, w] = session.model.geometry();
-    let data = limn::data::open("builtin", Some(limn::data::Geometry::new(c, h, w))).expect("the built-in set");
+    let data = limn::data::open("builtin", Some(limn::data::Geometry::new(c, h, w)), &limn::data::Options::default())
+        .expect("the built-in set");
     let (images, labelled) = (batch * session.model.batches_per_step(), session.model.classes() > 0);
     let words = |i: usize| {
         let mut bytes = Vec::new();

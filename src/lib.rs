@@ -9,6 +9,7 @@ mod files;
 pub mod gpu;
 pub mod graph;
 pub mod kernels;
+mod machine;
 pub mod models;
 pub mod nn;
 pub mod ops;

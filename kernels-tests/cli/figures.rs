@@ -13,7 +13,7 @@ fn samples_are_held_against_images_by_a_parzen_window_and_by_their_neighbours() 
         assert_eq!(names, ["parzen", "parzen_standard_error", "parzen_sigma"]);
         assert!(rows.iter().all(|r| r["value"].as_f64().expect("a value").is_finite()));
         let protocol = rows[0]["protocol"].as_str().expect("a protocol");
-        for words in ["70 samples, seed 0", "the first 20 of 1000 test images", "on the last 1000 training images"] {
+        for words in ["70 samples, seed 0", "20 evenly spread of the 1000 test images", "on 1000 training images"] {
             assert!(protocol.contains(words), "{protocol}");
         }
         let said = on_cpu(&["sample", text(&run), "--neighbours", "3", "--n", "2"]).good().out;
@@ -47,7 +47,9 @@ fn samples_are_compared_by_the_features_of_a_classifier() {
         let wanted: Vec<_> = names.iter().map(|name| format!("{name}_classifier_builtin")).collect();
         assert_eq!(found, wanted);
         let protocol = rows[0]["protocol"].as_str().expect("a protocol");
-        for words in ["12 hidden units of limn's classifier of builtin, 2 steps", "30 samples, seed 0", "first 40 of"] {
+        for words in
+            ["12 hidden units of limn's classifier of builtin, 2 steps", "30 samples, seed 0", "40 evenly spread of"]
+        {
             assert!(protocol.contains(words), "{protocol}");
         }
     }

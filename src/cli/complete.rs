@@ -1,11 +1,12 @@
 //! `limn complete`: images of which a part is hidden.
 
+use super::images::{ImagesArg, class};
 use super::sample::drawing;
 use super::{Error, TrainedArg, nearest, term};
 use crate::data::{self, Binarisation, Geometry};
 use crate::models::{Family, Model};
 use crate::sample::{self, Grid};
-use crate::train::{self, RunDir};
+use crate::train::RunDir;
 use std::path::{Path, PathBuf};
 
 /// Arguments of `limn complete`.
@@ -13,6 +14,8 @@ use std::path::{Path, PathBuf};
 pub struct CompleteArgs {
     #[command(flatten)]
     trained: TrainedArg,
+    #[command(flatten)]
+    of: ImagesArg,
     /// Image to complete, or `test` for images of the run's test set
     #[arg(long, value_name = "FILE|test")]
     images: String,
@@ -20,8 +23,8 @@ pub struct CompleteArgs {
     #[arg(long, value_name = "upper-half|left-half|box|MASK.png", default_value = "upper-half")]
     keep: String,
     /// Complete as images of this class, where the model has classes; test images have their own by default
-    #[arg(long, value_name = "K")]
-    class: Option<usize>,
+    #[arg(long, value_name = "K|NAME")]
+    class: Option<String>,
     /// Seed of the noise
     #[arg(long, default_value_t = 0, value_name = "N")]
     seed: u64,
@@ -67,7 +70,7 @@ pub fn complete(args: &CompleteArgs) -> Result<(), Error> {
 /// Completions of each image.
 const TRIES: usize = 4;
 /// Test images completed.
-const IMAGES: u32 = 10;
+const IMAGES: usize = 10;
 /// The grey that stands for hidden pixels.
 const HIDDEN: f32 = 0.35;
 
@@ -76,10 +79,8 @@ const HIDDEN: f32 = 0.35;
 fn originals(args: &CompleteArgs, run: &RunDir, model: &dyn Model) -> Result<(Vec<f32>, Vec<u8>), Error> {
     let [c, h, w] = model.geometry();
     let (grey, mut labels) = if args.images == "test" {
-        let test = train::images(&run.config.data.source, model)?.test;
-        let indices: Vec<u32> = (0..IMAGES.min(test.len() as u32)).collect();
-        let labels: Vec<u8> = indices.iter().filter_map(|i| test.label(*i as usize)).collect();
-        (test.gather(&indices, 0.0, 1.0), labels)
+        let test = args.of.open(run, model)?.test.spread(IMAGES);
+        (test.gather(&(0..test.len() as u32).collect::<Vec<u32>>(), 0.0, 1.0), test.labels.unwrap_or_default())
     } else {
         if model.classes() > 0 && args.class.is_none() {
             return Err(Error::new("this model draws images of a class; say with --class which this one is of"));
@@ -88,7 +89,8 @@ fn originals(args: &CompleteArgs, run: &RunDir, model: &dyn Model) -> Result<(Ve
         (bytes.iter().map(|b| f32::from(*b) / 255.0).collect(), Vec::new())
     };
     if model.classes() == 0 || args.class.is_some() {
-        labels = sample::labels(model, grey.len() / (c * h * w), args.class)?;
+        let class = args.class.as_deref().map(|name| class(run, name)).transpose()?;
+        labels = sample::labels(model, grey.len() / (c * h * w), class)?;
     }
     let last = match model.binarisation() {
         Binarisation::None => model.levels() - 1,

@@ -1,10 +1,11 @@
 //! `limn eval`: figures of a model on its test images.
 
+use super::images::ImagesArg;
 use super::sample::drawing;
 use super::{Error, TrainedArg, term};
 use crate::data::Dataset;
 use crate::eval::{self, Distance, Drawn, FeatureNet, Figure, Measure, Sample};
-use crate::train::{self, RunDir, Session};
+use crate::train::{RunDir, Session};
 use std::path::{Path, PathBuf};
 
 /// Arguments of `limn eval`.
@@ -12,6 +13,8 @@ use std::path::{Path, PathBuf};
 pub struct EvalArgs {
     #[command(flatten)]
     trained: TrainedArg,
+    #[command(flatten)]
+    of: ImagesArg,
     /// What to measure: the model's own loss with its parts (`elbo`, `nll`, ...); for models with an
     /// encoder also `iwae-K`, the bound of K draws, and `log-p`, importance sampling with 5,000 draws; for all that
     /// draw images `parzen`, the Parzen window of the first GAN's paper, and by --features `frechet`, `kernel` and `prdc`
@@ -22,7 +25,7 @@ pub struct EvalArgs {
     /// safetensors file with torchvision's MobileNetV2
     #[arg(long, value_name = "DIR|FILE")]
     features: Option<PathBuf>,
-    /// How many test images, from the first on; by default all
+    /// How many test images, evenly spread; by default all
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     images: Option<u32>,
     /// How many samples a figure of samples draws; by default 10,000 for `parzen`, and as many as test images otherwise
@@ -63,7 +66,7 @@ pub fn eval(args: &EvalArgs) -> Result<(), Error> {
     if args.features.is_some() && !matches!(of_samples, Some(OfSamples::Distance(_))) {
         return Err(Error::new("--features is for --metric frechet, kernel or prdc"));
     }
-    let data = train::images(&run.config.data.source, session.model.as_ref())?;
+    let data = args.of.open(&run, session.model.as_ref())?;
     let all = data.test.len();
     let count = args.images.map_or(all, |n| n as usize);
     if count > all {
@@ -79,7 +82,7 @@ pub fn eval(args: &EvalArgs) -> Result<(), Error> {
     show(&figures, args.json)
 }
 
-/// Figures of samples beside the first `images` test images.
+/// Figures of samples beside `images` test images.
 fn drawn(
     args: &EvalArgs,
     session: &mut Session,

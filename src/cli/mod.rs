@@ -11,6 +11,7 @@ mod data;
 mod device;
 mod devices;
 mod eval;
+mod images;
 mod latent;
 mod plan;
 mod probe;

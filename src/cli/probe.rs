@@ -1,5 +1,6 @@
 //! `limn probe`: what a discriminator has learnt, by a linear classifier on its activations.
 
+use super::images::{ChangedArg, open_run, reading};
 use super::{Error, TrainedArg, eval, term};
 use crate::train;
 
@@ -8,10 +9,12 @@ use crate::train;
 pub struct ProbeArgs {
     #[command(flatten)]
     trained: TrainedArg,
-    /// Dataset with labels: builtin, mnist, fashion-mnist, cifar10, or IDX or CIFAR-10 files; by default the run's own
+    /// Dataset with labels: builtin, mnist, fashion-mnist, cifar10, or IDX or CIFAR-10 files, or a folder with a folder for each class; by default the run's own
     #[arg(long, value_name = "D")]
     data: Option<String>,
-    /// How many training images, from the first on; by default all
+    #[command(flatten)]
+    changed: ChangedArg,
+    /// How many training images, evenly spread; by default all
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(5..))]
     images: Option<u32>,
     /// One JSON object per figure
@@ -22,8 +25,10 @@ pub struct ProbeArgs {
 /// Prints the classifier's accuracy and its protocol.
 pub fn probe(args: &ProbeArgs) -> Result<(), Error> {
     let (run, mut session, _) = args.trained.open()?;
-    let source = args.data.as_deref().unwrap_or(&run.config.data.source);
-    let data = train::images(source, session.model.as_ref())?;
+    let data = match args.data.as_deref() {
+        Some(other) => reading(None, |options| train::images(other, session.model.as_ref(), options))?,
+        None => open_run(&run, session.model.as_ref(), None, &args.changed)?,
+    };
     let all = data.train.len();
     let images = args.images.map_or(all, |n| n as usize);
     if images > all {

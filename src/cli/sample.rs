@@ -1,11 +1,13 @@
 //! `limn sample`: pictures a trained model draws.
 
+use super::images::{ImagesArg, class};
 use super::train::show;
 use super::{Error, TrainedArg, term};
+use crate::data::Dataset;
 use crate::eval::{self, Neighbour};
 use crate::models::Family;
 use crate::sample::{self, Drawing, Grid};
-use crate::train::{self, RunDir, Session, Weights};
+use crate::train::{Session, Weights};
 use std::path::{Path, PathBuf};
 
 /// Arguments of `limn sample`.
@@ -13,12 +15,14 @@ use std::path::{Path, PathBuf};
 pub struct SampleArgs {
     #[command(flatten)]
     trained: TrainedArg,
+    #[command(flatten)]
+    of: ImagesArg,
     /// How many images; by default 64, or 10 with --neighbours
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     n: Option<u32>,
     /// Draw images of this class only, where the model has classes; by default every column is a class
-    #[arg(long, value_name = "K")]
-    class: Option<usize>,
+    #[arg(long, value_name = "K|NAME")]
+    class: Option<String>,
     /// Draw each latent number again until it is within T of the mean: fewer kinds of images, of better quality
     #[arg(long, value_name = "T", value_parser = bound)]
     truncation: Option<f32>,
@@ -49,12 +53,13 @@ pub fn sample(args: &SampleArgs) -> Result<(), Error> {
     {
         term::note(caveat);
     }
+    let class = args.class.as_deref().map(|name| class(&run, name)).transpose()?;
+    let images = images(args, &mut session, (n, class), drawing)?;
     if let Some(k) = args.neighbours {
-        let images = images(args, &mut session, n, drawing)?;
-        return neighbours(&run, &mut session, &images, k as usize, &out);
+        let data = args.of.open(&run, session.model.as_ref())?;
+        return neighbours(&data, &mut session, &images, k as usize, &out);
     }
-    let images = images(args, &mut session, n, drawing)?;
-    let beside = show(&session, &images, args.class, &out).map_err(|e| Error::new(e.to_string()))?;
+    let beside = show(&session, &images, class, &out).map_err(|e| Error::new(e.to_string()))?;
     let averaged = if session.weights == Weights::Averaged { ", with averaged weights" } else { "" };
     let beside = beside.map(|path| format!(", {}", path.display())).unwrap_or_default();
     term::say(format!("{n} samples after {step} training steps{averaged}: {}{beside}", out.display()))
@@ -67,22 +72,26 @@ fn bound(text: &str) -> Result<f32, String> {
 }
 
 /// The images that are asked for.
-fn images(args: &SampleArgs, session: &mut Session, n: usize, drawing: Drawing) -> Result<Vec<f32>, Error> {
+fn images(
+    args: &SampleArgs,
+    session: &mut Session,
+    (n, class): (usize, Option<usize>),
+    drawing: Drawing,
+) -> Result<Vec<f32>, Error> {
     let Some(bound) = args.truncation else {
-        return Ok(sample::samples(session, n, args.class, args.seed, drawing)?);
+        return Ok(sample::samples(session, n, class, args.seed, drawing)?);
     };
     let Family::Latent(model) = session.model.family() else {
         return Err(Error::new("--truncation is for models with latent vectors, and this one draws pixel by pixel"));
     };
     let z = sample::truncated(model.prior(), n, model.latent(), bound, args.seed);
-    let labels = sample::labels(session.model.as_ref(), n, args.class)?;
+    let labels = sample::labels(session.model.as_ref(), n, class)?;
     Ok(sample::decode(session, &z, &labels)?)
 }
 
 /// Each image and then its nearest training images in a row, and how near they are. Where they are much nearer than
 /// those of test images, the model has learnt images by heart.
-fn neighbours(run: &RunDir, session: &mut Session, images: &[f32], k: usize, out: &Path) -> Result<(), Error> {
-    let data = train::images(&run.config.data.source, session.model.as_ref())?;
+fn neighbours(data: &Dataset, session: &mut Session, images: &[f32], k: usize, out: &Path) -> Result<(), Error> {
     let (geometry, size) = (session.model.geometry(), data.geometry().elements());
     let k = k.min(data.train.len());
     let found = eval::nearest(session, images, &data.train, k)?;
@@ -93,8 +102,9 @@ fn neighbours(run: &RunDir, session: &mut Session, images: &[f32], k: usize, out
     let rows: Vec<f32> = std::iter::zip(images.chunks(size), &found).flat_map(row).collect();
     Grid { images: &rows, geometry, columns: k + 1 }.save_medium(session.model.medium(), out)?;
     let n = found.len();
-    let unseen: Vec<u32> = (0..n.min(data.test.len()) as u32).collect();
-    let beside = eval::nearest(session, &data.test.gather(&unseen, 0.0, 1.0), &data.train, 1)?;
+    let unseen = data.test.spread(n);
+    let all: Vec<u32> = (0..unseen.len() as u32).collect();
+    let beside = eval::nearest(session, &unseen.gather(&all, 0.0, 1.0), &data.train, 1)?;
     term::say(format!("{n} samples, each before its {k} nearest training images of {}: {}", data.name, out.display()))?;
     term::say(format!(
         "the nearest is at {}; that of {} test images at {} (Euclidean distance of pixels in [0, 1])",

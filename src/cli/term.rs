@@ -30,6 +30,11 @@ impl Progress {
         Progress { shown: false }
     }
 
+    /// Whether anybody sees it.
+    pub fn is_seen() -> bool {
+        io::stderr().is_terminal()
+    }
+
     /// Replaces the line.
     pub fn show(&mut self, words: impl Display) {
         if io::stderr().is_terminal() {

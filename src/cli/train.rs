@@ -1,9 +1,10 @@
 //! `limn train`: a run from a preset or a file, or one that goes on.
 
+use super::images::{ChangedArg, reading};
 use super::{DeviceArg, Error, PrecisionArg, Setting, TuneArg, device, setting, term, tune};
 use crate::models::Family;
 use crate::sample::{self, Drawing, Grid};
-use crate::train::{self, Config, Hooks, Outcome, RunDir, Session, Start};
+use crate::train::{self, Config, Hooks, Outcome, Reading, RunDir, Session, Start};
 use crate::tune::Budget;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -17,12 +18,14 @@ pub struct TrainArgs {
     #[arg(value_name = "PRESET|FILE.toml", required_unless_present = "resume")]
     what: Option<String>,
     /// Go on with the run in this folder, where it stopped
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["what", "data", "batch", "seed", "out", "set"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["what", "batch", "seed", "out", "set"])]
     resume: Option<PathBuf>,
-    /// Dataset: builtin, mnist, fashion-mnist, cifar10, an IDX or CIFAR-10 file, or a folder of images;
-    /// for films bouncing or a folder of GIFs or numbered frames, for sounds drums or a folder of WAV files
+    /// Dataset: builtin, mnist, fashion-mnist, cifar10, an IDX or CIFAR-10 file, or a folder of images, with
+    /// --resume where the images of the run are now; for films bouncing or a folder of GIFs or numbered frames, for sounds drums or a folder of WAV files
     #[arg(long, value_name = "D")]
     data: Option<String>,
+    #[command(flatten)]
+    changed: ChangedArg,
     /// Training steps
     #[arg(long, value_name = "N", conflicts_with = "epochs", value_parser = clap::value_parser!(u64).range(1..))]
     steps: Option<u64>,
@@ -84,8 +87,18 @@ pub fn train(args: &TrainArgs) -> Result<(), Error> {
     let mut measure =
         |session: &mut Session, batch, end| tune::tune(session, batch, end, Budget::Runs(end), tuner.as_mut());
     let tune: &mut train::Tune = &mut measure;
-    let outcome =
-        train::train(start, device, Hooks { tune: Some(tune), sampler: &mut sampler, stop: &STOP, screen: true })?;
+    let outcome = reading(Some(&STOP), |options| {
+        let reading = Reading {
+            options: options.clone(),
+            moved: args.data.clone().filter(|_| args.resume.is_some()),
+            changed: args.changed.accept_changed_data,
+        };
+        train::train(
+            start,
+            device,
+            Hooks { tune: Some(tune), sampler: &mut sampler, stop: &STOP, screen: true, reading },
+        )
+    })?;
     tell(&outcome)
 }
 

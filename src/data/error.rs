@@ -247,6 +247,43 @@ pub enum Error {
         geometry: Geometry,
     },
 
+    /// The decoded set fits neither on the disk of the cache nor in memory.
+    #[error(
+        "{name} is {} decoded at {geometry}, and there is room for {} in the cache folder and {} in memory; use fewer or \
+         smaller images, or a cache folder on a larger disk (LIMN_CACHE)", size(*bytes), size(*disk), size(*memory)
+    )]
+    NoRoom {
+        /// The set.
+        name: String,
+        /// Bytes needed.
+        bytes: u64,
+        /// The geometry asked for.
+        geometry: Geometry,
+        /// Bytes the cache may take.
+        disk: u64,
+        /// Bytes of memory that are free.
+        memory: u64,
+    },
+
+    /// Reading was to end.
+    #[error("stopped while reading {}", path.display())]
+    Stopped {
+        /// The file.
+        path: PathBuf,
+    },
+
+    /// The set is not the one it was.
+    #[error(
+        "{name} is not the data this run was trained on: {difference}; give the place where they are now with --data, \
+         or go on with what is there with --accept-changed-data"
+    )]
+    Changed {
+        /// The set's name, or its path.
+        name: String,
+        /// What is different.
+        difference: String,
+    },
+
     /// A geometry that no image can have.
     #[error("an image of {0} is not possible; use 1 or 3 channels and sides of 1 to 4096")]
     BadGeometry(Geometry),
@@ -308,6 +345,11 @@ pub enum Error {
     /// No folder to keep fetched sets in.
     #[error("no cache folder: neither LIMN_CACHE nor a home folder is set; set LIMN_CACHE")]
     NoCache,
+}
+
+/// A number of bytes for people: 1 GB is 10⁹ bytes.
+fn size(bytes: u64) -> String {
+    format!("{:.1} GB", bytes as f64 / 1e9)
 }
 
 impl Error {

@@ -3,12 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use image::{DynamicImage, ImageDecoder, ImageReader, Limits};
-use rayon::prelude::*;
 
-use super::{Error, Geometry, Source, geometry};
+use super::arrange::arrange;
+use super::files::FromFiles;
+use super::gather::{Unit, Way, gather};
+use super::labels::Table;
+use super::walk::{self, Found};
+use super::{Error, Geometry, Opened, Options, geometry};
 
-/// Unreadable images that are named one by one; the others are only counted.
-const NAMED: usize = 20;
 /// Extensions of the files that are read.
 pub(super) const PICTURES: &[&str] = &["png", "jpg", "jpeg", "webp"];
 /// Bytes one decoded image may take. A small file can claim to be a huge picture, and several are
@@ -50,112 +52,50 @@ fn decode(path: &Path) -> Result<DynamicImage, Error> {
     Ok(image)
 }
 
-/// Reads all images of `folder` and of its direct sub-folders, in the order of their names.
-/// Those that cannot be read are left out and named in the warnings.
-pub(super) fn load(folder: &Path, wanted: Option<Geometry>) -> Result<Source, Error> {
-    let paths = find(folder, PICTURES)?;
-    if paths.is_empty() {
+/// Reads all images of `folder`, at any depth, in the order of their paths. Folders that are named so are splits and
+/// classes: see [`arrange`]. Those that cannot be read are left out and named in the warnings.
+pub(super) fn load(folder: &Path, wanted: Option<Geometry>, options: &Options) -> Result<Opened, Error> {
+    let Found { files, mut left_out } = walk::find(folder, PICTURES)?;
+    if files.is_empty() {
         return Err(Error::NoImages { folder: folder.into() });
     }
+    let table = Table::beside(folder)?;
+    if let Some(table) = &table
+        && table.path.parent() == Some(folder)
+    {
+        left_out.uncount(".csv file");
+    }
+    let arranged = arrange(folder, files, table.as_ref(), &mut left_out);
     let none = |first: String| {
-        let (folder, count) = (folder.into(), paths.len());
+        let (folder, count) = (folder.into(), arranged.files.len());
         Error::AllUnreadable { folder, count, first }
     };
-    let (geometry, native) = first_readable(&paths, wanted).map_err(none)?;
-    let elements = geometry.elements();
-    let name = || folder.display().to_string();
-    let mut bytes = super::reserve(paths.len(), geometry, name)?;
-    bytes.resize(paths.len() * elements, 0);
-    let results: Vec<Result<(), Error>> = bytes
-        .par_chunks_mut(elements)
-        .zip(&paths)
-        .map(|(to, path)| {
-            to.copy_from_slice(&read_image(path, Some(geometry))?.0);
-            Ok(())
-        })
-        .collect();
-    let good: Vec<usize> = (0..paths.len()).filter(|&i| results[i].is_ok()).collect();
-    if good.len() < 2 {
-        return Err(Error::TooFew { name: name() });
-    }
-    let (train, test) = spread(&good);
-    let mut source = Source::new(geometry);
-    source.native = native;
-    let test = test.iter().flat_map(|&i| &bytes[i * elements..(i + 1) * elements]);
-    source.test = Some((test.copied().collect(), None));
-    // In place, as `train` rises: the bytes of a large folder are not held twice.
-    for (to, &from) in train.iter().enumerate() {
-        bytes.copy_within(from * elements..(from + 1) * elements, to * elements);
-    }
-    bytes.truncate(train.len() * elements);
-    source.train = (bytes, None);
-    source.warnings = warnings(folder, paths.len(), results);
-    Ok(source)
+    let (geometry, native) = first_readable(&arranged.files, wanted, options)?.map_err(none)?;
+    let name = folder.display().to_string();
+    let units: Vec<Unit> = arranged.files.iter().cloned().map(Unit::from).collect();
+    let way = Way { name: &name, geometry, how: "pictures", each: Some(1) };
+    let gathered = gather(&units, way, options, |path| Ok(read_image(path, Some(geometry))?.0))?;
+    let set = FromFiles { folder, geometry, native, arranged, gathered, left_out, noun: "picture" };
+    set.opened()
 }
 
-/// The geometry to bring all images to, and that of the first image that can be read.
-fn first_readable(paths: &[PathBuf], wanted: Option<Geometry>) -> Result<(Geometry, Geometry), String> {
+/// The geometry to bring all images to, and that of the first image that can be read, or why none can.
+fn first_readable(
+    paths: &[PathBuf],
+    wanted: Option<Geometry>,
+    options: &Options,
+) -> Result<Result<(Geometry, Geometry), String>, Error> {
     let mut first = None;
     for path in paths {
+        if options.stopped() {
+            return Err(Error::Stopped { path: path.clone() });
+        }
         match read_image(path, wanted) {
-            Ok((_, geometry, native)) => return Ok((geometry, native)),
+            Ok((_, geometry, native)) => return Ok(Ok((geometry, native))),
             Err(e) => _ = first.get_or_insert(e.to_string()),
         }
     }
-    Err(first.unwrap_or_default())
-}
-
-/// Splits the readable images into training and test. A tenth (at most 1000) is held out, taken
-/// evenly from all of them: the last files of a folder sorted by name are often all of one class.
-pub(super) fn spread(good: &[usize]) -> (Vec<usize>, Vec<usize>) {
-    let (n, held) = (good.len(), super::held_out(good.len()));
-    // Image k is held out where floor(k * held / n) steps up.
-    let (test, train): (Vec<_>, Vec<_>) = (0..n).partition(|k| (k + 1) * held / n > k * held / n);
-    let pick = |ks: Vec<usize>| ks.into_iter().map(|k| good[k]).collect();
-    (pick(train), pick(test))
-}
-
-fn warnings(folder: &Path, tried: usize, results: Vec<Result<(), Error>>) -> Vec<String> {
-    let bad: Vec<Error> = results.into_iter().filter_map(Result::err).collect();
-    if bad.is_empty() {
-        return Vec::new();
-    }
-    let head = format!("skipped {} of {tried} images in {}", bad.len(), folder.display());
-    let rest = bad.len().saturating_sub(NAMED);
-    std::iter::once(head)
-        .chain(bad.iter().take(NAMED).map(|e| format!("skipped: {e}")))
-        .chain((rest > 0).then(|| format!("skipped: and {rest} more")))
-        .collect()
-}
-
-/// The files with one of these extensions in a folder and in its direct sub-folders, in the order of their paths.
-pub(super) fn find(folder: &Path, extensions: &[&str]) -> Result<Vec<PathBuf>, Error> {
-    let fits = |path: &PathBuf| {
-        let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
-        extensions.iter().any(|e| extension.eq_ignore_ascii_case(e)) && path.is_file()
-    };
-    let mut found = Vec::new();
-    for path in entries(folder)? {
-        if path.is_dir() {
-            found.extend(entries(&path)?.into_iter().filter(fits));
-        } else if fits(&path) {
-            found.push(path);
-        }
-    }
-    found.sort();
-    Ok(found)
-}
-
-/// What a folder holds, without hidden names: macOS leaves a `._x.png` that is no image.
-fn entries(folder: &Path) -> Result<Vec<PathBuf>, Error> {
-    let mut paths = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(Error::io("read", folder))? {
-        let entry = entry.map_err(Error::io("read", folder))?;
-        if !entry.file_name().as_encoded_bytes().starts_with(b".") {
-            paths.push(entry.path());
-        }
-    }
-    Ok(paths)
+    Ok(Err(first.unwrap_or_default()))
 }
 
 /// Whether a file begins like one of the image formats limn reads.
@@ -168,6 +108,7 @@ pub(super) fn looks_like_image(start: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::Split;
     use image::{GrayImage, Luma, Rgb, RgbImage};
 
     const SMALL: Geometry = Geometry::new(1, 4, 4);
@@ -176,27 +117,29 @@ mod tests {
         GrayImage::from_pixel(9, 6, Luma([value])).save(path).unwrap();
     }
 
+    fn firsts(split: &Split) -> Vec<u8> {
+        (0..split.len()).map(|i| split.image(i)[0]).collect()
+    }
+
     #[test]
-    fn reads_three_formats_sorted_with_subfolders() {
+    fn reads_formats_sorted_at_any_depth() {
         let dir = tempfile::tempdir().unwrap();
-        std::fs::create_dir(dir.path().join("b")).unwrap();
-        grey(&dir.path().join("b/x.png"), 20);
+        std::fs::create_dir_all(dir.path().join("b/deep")).unwrap();
+        grey(&dir.path().join("b/deep/x.png"), 20);
         grey(&dir.path().join("a.PNG"), 10);
         RgbImage::from_pixel(8, 8, Rgb([30, 30, 30])).save(dir.path().join("c.webp")).unwrap();
         RgbImage::from_pixel(8, 8, Rgb([40, 40, 40])).save(dir.path().join("d.jpg")).unwrap();
         std::fs::write(dir.path().join("._a.png"), b"not an image").unwrap();
         std::fs::write(dir.path().join("notes.txt"), b"hello").unwrap();
-        let source = load(dir.path(), Some(SMALL)).unwrap();
-        assert!(source.warnings.is_empty(), "{:?}", source.warnings);
-        let values: Vec<u8> = source.train.0.chunks(16).map(|i| i[0]).collect();
-        assert_eq!(values, [10, 20, 30]);
-        assert_eq!(source.test, Some((vec![40; 16], None)));
-        assert_eq!(source.native, Geometry::new(1, 6, 9));
-        assert_eq!(load(dir.path(), None).unwrap().geometry, Geometry::new(1, 6, 9));
+        let set = load(dir.path(), Some(SMALL), &Options::default()).unwrap();
+        assert_eq!(set.warnings, ["4 pictures in 2 folders; left out: 1 .txt file, 1 hidden file"]);
+        assert_eq!((firsts(&set.train), firsts(&set.test.unwrap())), (vec![10, 20, 30], vec![40]));
+        assert_eq!(set.native, Geometry::new(1, 6, 9));
+        assert_eq!(load(dir.path(), None, &Options::default()).unwrap().train.geometry, Geometry::new(1, 6, 9));
     }
 
     #[test]
-    fn a_bad_image_is_skipped_and_named() {
+    fn a_bad_image_is_skipped_named_and_counted() {
         let dir = tempfile::tempdir().unwrap();
         for i in 0..12 {
             grey(&dir.path().join(format!("{i:02}.png")), i);
@@ -204,27 +147,88 @@ mod tests {
         let good = std::fs::read(dir.path().join("03.png")).unwrap();
         std::fs::write(dir.path().join("03.png"), &good[..good.len() / 2]).unwrap();
         std::fs::write(dir.path().join("07.jpg"), b"").unwrap();
-        let source = load(dir.path(), Some(SMALL)).unwrap();
-        assert_eq!(source.train.0.len(), 10 * 16);
-        assert_eq!(source.test.unwrap().0, vec![11; 16]);
-        let kept: Vec<u8> = source.train.0.chunks(16).map(|i| i[0]).collect();
-        assert_eq!(kept, [0, 1, 2, 4, 5, 6, 7, 8, 9, 10]);
-        assert!(source.warnings[0].contains("skipped 2 of 13 images"));
-        assert!(source.warnings[1].contains("03.png"), "{:?}", source.warnings);
-        assert!(source.warnings[2].contains("07.jpg"), "{:?}", source.warnings);
+        let set = load(dir.path(), Some(SMALL), &Options::default()).unwrap();
+        assert_eq!(firsts(&set.train), [0, 1, 2, 4, 5, 6, 7, 8, 9, 10]);
+        assert_eq!(firsts(&set.test.unwrap()), [11]);
+        assert!(set.warnings[0].contains("skipped 2 of 13 pictures"));
+        assert!(set.warnings[1].contains("03.png"), "{:?}", set.warnings);
+        assert!(set.warnings[2].contains("07.jpg"), "{:?}", set.warnings);
+        assert!(
+            set.warnings[3].contains("11 pictures in 1 folder; left out: 2 unreadable pictures"),
+            "{:?}",
+            set.warnings
+        );
     }
 
     #[test]
     fn folders_of_nothing_readable_are_refused() {
         let dir = tempfile::tempdir().unwrap();
-        let e = load(dir.path(), None).err().unwrap();
+        let e = load(dir.path(), None, &Options::default()).err().unwrap();
         assert!(matches!(e, Error::NoImages { .. }));
         assert!(e.to_string().contains(&dir.path().display().to_string()));
         std::fs::write(dir.path().join("a.png"), b"nonsense").unwrap();
         std::fs::write(dir.path().join("b.webp"), b"RIFF1234WEBP").unwrap();
-        let e = load(dir.path(), Some(SMALL)).err().unwrap();
+        let e = load(dir.path(), Some(SMALL), &Options::default()).err().unwrap();
         assert!(matches!(e, Error::AllUnreadable { count: 2, .. }));
         assert!(e.to_string().contains("a.png"), "{e}");
+    }
+
+    #[test]
+    fn splits_and_classes_of_folders_and_of_a_table() {
+        let dir = tempfile::tempdir().unwrap();
+        let put = |name: &str, value: u8| {
+            let path = dir.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            grey(&path, value);
+        };
+        let open = || load(dir.path(), Some(SMALL), &Options::default()).unwrap();
+        for (name, value) in [("train/cat/1.png", 1), ("train/dog/2.png", 2), ("train/dog/3.png", 3)] {
+            put(name, value);
+        }
+        put("test/dog/4.png", 4);
+        put("val/cat/5.png", 5);
+        let set = open();
+        let test = set.test.unwrap();
+        assert_eq!((firsts(&set.train), firsts(&test)), (vec![1, 2, 3], vec![4]));
+        assert_eq!((set.train.labels.unwrap(), test.labels.unwrap()), (vec![0, 1, 1], vec![1]));
+        assert_eq!(set.classes, ["cat", "dog"]);
+        assert!(set.warnings[0].contains("1 validation file"), "{:?}", set.warnings);
+        assert!(set.warnings[1].contains("cat (1 + 0), dog (2 + 1)"), "{:?}", set.warnings);
+        // A bad picture does not shift what the others are.
+        std::fs::write(dir.path().join("train/dog/2.png"), b"bad").unwrap();
+        assert_eq!(open().train.labels.unwrap(), [0, 1]);
+        std::fs::write(dir.path().join("labels.csv"), "name,label\n1.png,b\n3.png,a\n4.png,b\n9.png,b\n").unwrap();
+        let set = open();
+        assert_eq!((set.classes.len(), firsts(&set.train), set.train.labels.unwrap()), (2, vec![1, 3], vec![1, 0]));
+        assert!(set.warnings.iter().any(|w| w.contains("1 of the 4 rows")), "{:?}", set.warnings);
+    }
+
+    #[test]
+    fn a_kept_set_is_the_decoded_one() {
+        let (dir, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        for i in 0..30 {
+            grey(&dir.path().join(format!("{i:02}.png")), i);
+        }
+        std::fs::write(dir.path().join("07.png"), b"bad").unwrap();
+        let spec = dir.path().to_str().unwrap();
+        let decoded = std::sync::atomic::AtomicUsize::new(0);
+        let progress = |done: usize, _: usize| decoded.store(done, std::sync::atomic::Ordering::Relaxed);
+        let options = Options { cache: Some(cache.path().into()), progress: Some(&progress), ..Options::default() };
+        let open = |options: &Options| crate::data::open(spec, Some(SMALL), options).unwrap();
+        let (plain, first) = (open(&Options::default()), open(&options));
+        assert_eq!(decoded.swap(0, std::sync::atomic::Ordering::Relaxed), 30);
+        let second = open(&options);
+        assert_eq!(decoded.load(std::sync::atomic::Ordering::Relaxed), 0, "nothing is decoded again");
+        for set in [&first, &second] {
+            assert_eq!((&set.identity, &set.warnings), (&plain.identity, &plain.warnings));
+            assert_eq!((firsts(&set.train), firsts(&set.test)), (firsts(&plain.train), firsts(&plain.test)));
+        }
+        // Another picture makes another set.
+        grey(&dir.path().join("99.png"), 99);
+        assert!(plain.identity.difference(&open(&options).identity).unwrap().contains("27 to train on"));
+        let stop = std::sync::atomic::AtomicBool::new(true);
+        let stopped = crate::data::open(spec, Some(SMALL), &Options { stop: Some(&stop), ..Options::default() });
+        assert!(matches!(stopped, Err(Error::Stopped { .. })));
     }
 
     #[test]
@@ -242,13 +246,5 @@ mod tests {
                 let _ = read_image(&path, Some(SMALL));
             }
         }
-    }
-
-    #[test]
-    fn held_out_images_are_spread_evenly() {
-        let (train, test) = spread(&(100..140).collect::<Vec<_>>());
-        assert_eq!(test, [109, 119, 129, 139]);
-        assert_eq!(train.len(), 36);
-        assert_eq!(spread(&[4, 9]), (vec![4], vec![9]));
     }
 }

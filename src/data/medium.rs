@@ -1,6 +1,6 @@
 //! What the numbers of an image stand for: a picture, frames of a film, or a sound.
 
-use super::{Dataset, Error, Geometry, films, sets, sets::Set, sounds, split, synthetic};
+use super::{Dataset, Error, Geometry, Options, films, sets, sets::Set, sounds, split, synthetic};
 use std::path::Path;
 
 /// What a model takes its images for. Films and sounds are images to everything that trains on them: frames lie one
@@ -81,7 +81,7 @@ pub(super) fn fits(set: &Set, medium: Medium) -> Result<(), Error> {
 ///
 /// # Errors
 /// Whatever is wrong with the name, the files or what they hold, in one sentence: see [`Error`].
-pub fn open_medium(spec: &str, wanted: Geometry, medium: Medium) -> Result<Dataset, Error> {
+pub fn open_medium(spec: &str, wanted: Geometry, medium: Medium, options: &Options) -> Result<Dataset, Error> {
     let wanted = wanted.check()?;
     let known = sets::find(spec);
     if let Some(set) = known {
@@ -93,11 +93,11 @@ pub fn open_medium(spec: &str, wanted: Geometry, medium: Medium) -> Result<Datas
         _ => Err(Error::Unknown { name: spec.into(), hint: sets::nearest(spec) }),
     };
     let source = match (medium, known) {
-        (Medium::Films { frames }, Some(_)) => synthetic::bouncing(wanted, frames)?,
-        (Medium::Films { frames }, None) => films::load(folder()?, wanted, frames)?,
-        (Medium::Sounds { rate }, Some(_)) => synthetic::drums(wanted, rate)?,
-        (Medium::Sounds { rate }, None) => sounds::load(folder()?, wanted, rate)?,
-        (Medium::Pictures, _) => return super::open(spec, Some(wanted)),
+        (Medium::Films { frames }, Some(_)) => synthetic::bouncing(wanted, frames)?.into(),
+        (Medium::Films { frames }, None) => films::load(folder()?, wanted, frames, options)?,
+        (Medium::Sounds { rate }, Some(_)) => synthetic::drums(wanted, rate)?.into(),
+        (Medium::Sounds { rate }, None) => sounds::load(folder()?, wanted, rate, options)?,
+        (Medium::Pictures, _) => return super::open(spec, Some(wanted), options),
     };
     split(known.map_or(spec, |set| set.name), source, Some(wanted))
 }
@@ -120,12 +120,19 @@ mod tests {
     #[test]
     fn a_set_of_another_medium_is_refused_with_one_that_fits() {
         let sound = Medium::Sounds { rate: 8000 };
-        let e = open_medium("mnist", Geometry::new(1, 1, 64), sound).unwrap_err().to_string();
+        let e = open_medium("mnist", Geometry::new(1, 1, 64), sound, &Options::default()).unwrap_err().to_string();
         assert!(e.contains("mnist holds pictures") && e.contains("drums"), "{e}");
-        let e = open_medium("drums", Geometry::new(1, 28, 28), Medium::Pictures).unwrap_err().to_string();
+        let e = open_medium("drums", Geometry::new(1, 28, 28), Medium::Pictures, &Options::default())
+            .unwrap_err()
+            .to_string();
         assert!(e.contains("drums holds sounds") && e.contains("fashion-mini"), "{e}");
-        let e = open_medium("drum", Geometry::new(1, 1, 64), sound).unwrap_err().to_string();
+        let e = open_medium("drum", Geometry::new(1, 1, 64), sound, &Options::default()).unwrap_err().to_string();
         assert!(e.contains("drums"), "{e}");
-        assert!(super::super::open("bouncing", None).unwrap_err().to_string().contains("bouncing holds films"));
+        assert!(
+            super::super::open("bouncing", None, &Options::default())
+                .unwrap_err()
+                .to_string()
+                .contains("bouncing holds films")
+        );
     }
 }

@@ -3,32 +3,45 @@
 
 use std::path::Path;
 
-use rayon::prelude::*;
+use sha2::{Digest, Sha256};
 
+use crate::machine::memory_available;
+
+mod arrange;
 mod binarise;
+mod cache;
 mod cifar;
 mod clips;
 mod error;
 mod fetch;
+mod files;
 mod films;
 mod folder;
+mod gather;
 mod geometry;
 mod idx;
+mod labels;
 mod medium;
+mod options;
 mod order;
 mod process;
 mod sets;
 mod sounds;
+mod split;
 mod synthetic;
+mod walk;
 
 pub use binarise::Binarisation;
+pub use cache::clean;
 pub use error::Error;
 pub use fetch::{Progress, get};
 pub use folder::read_image;
 pub use geometry::Geometry;
 pub use medium::{Medium, companded, expanded, open_medium};
+pub use options::{Identity, Options};
 pub use order::Order;
 pub use sets::{Entry, Place, cache_dir, list};
+pub use split::{Pixels, Split, spread};
 
 /// A set of images with a training and a test split, both of the same geometry.
 #[derive(Clone, Debug)]
@@ -42,7 +55,11 @@ pub struct Dataset {
     pub train: Split,
     /// Images to test on; at least 1, none of them in `train`.
     pub test: Split,
-    /// One sentence each about what was left out or missing. Worth printing.
+    /// The names of the classes, in the order of the labels; empty where the set does not name them.
+    pub classes: Vec<String>,
+    /// What makes it this set.
+    pub identity: Identity,
+    /// One sentence each about what was found, left out or missing. Worth printing.
     pub warnings: Vec<String>,
 }
 
@@ -50,6 +67,15 @@ impl Dataset {
     /// The geometry of every image in both splits.
     pub fn geometry(&self) -> Geometry {
         self.train.geometry
+    }
+
+    /// How many classes there are: as many as the set names, or as its labels count; `None` without labels.
+    pub fn class_count(&self) -> Option<usize> {
+        if !self.classes.is_empty() {
+            return Some(self.classes.len());
+        }
+        let labels = [&self.train, &self.test].map(|split| split.labels.as_ref()?.iter().max().copied());
+        Some(1 + usize::from(labels[0]?.max(labels[1]?)))
     }
 
     /// An error naming this set unless every image has a label below `classes`.
@@ -71,69 +97,6 @@ impl Dataset {
     }
 }
 
-/// Images of one geometry, as bytes 0..=255.
-#[derive(Clone, Debug)]
-pub struct Split {
-    /// Geometry of each image.
-    pub geometry: Geometry,
-    /// All images, one after the other: [len, channels, height, width].
-    pub images: Vec<u8>,
-    /// One class label per image, where the source has them.
-    pub labels: Option<Vec<u8>>,
-}
-
-impl Split {
-    /// Number of images.
-    pub fn len(&self) -> usize {
-        self.images.len() / self.geometry.elements().max(1)
-    }
-
-    /// Whether there are no images; never so in a [`Dataset`].
-    pub fn is_empty(&self) -> bool {
-        self.images.is_empty()
-    }
-
-    /// Image `i`, planar: [channels, height, width].
-    ///
-    /// # Panics
-    /// If `i` is not below [`Split::len`]; the indices of an [`Order`] of that length are.
-    pub fn image(&self, i: usize) -> &[u8] {
-        let elements = self.geometry.elements();
-        &self.images[i * elements..(i + 1) * elements]
-    }
-
-    /// The images at `indices` as a program takes them: the bytes of all, and where it is `labelled`
-    /// behind them the label of each. An image without a label counts as one of class 0; see
-    /// [`Dataset::require_labels`].
-    ///
-    /// # Panics
-    /// As [`Split::image`].
-    pub fn upload(&self, indices: impl Iterator<Item = usize> + Clone, labelled: bool, bytes: &mut Vec<u8>) {
-        bytes.clear();
-        indices.clone().for_each(|i| bytes.extend_from_slice(self.image(i)));
-        if labelled {
-            bytes.extend(indices.map(|i| self.label(i).unwrap_or(0)));
-        }
-    }
-
-    /// The label of image `i`, if there are labels.
-    pub fn label(&self, i: usize) -> Option<u8> {
-        self.labels.as_ref()?.get(i).copied()
-    }
-
-    /// The images at `indices` as one batch [indices, channels, height, width], bytes 0..=255
-    /// mapped linearly to `low..=high` (0 to 1 for a VAE, -1 to 1 for a DCGAN).
-    ///
-    /// # Panics
-    /// As [`Split::image`].
-    pub fn gather(&self, indices: &[u32], low: f32, high: f32) -> Vec<f32> {
-        let value = |byte: u8| low + (high - low) * (f32::from(byte) / 255.0);
-        let table: Vec<f32> = (0..=255).map(value).collect();
-        let images = indices.iter().flat_map(|&i| self.image(i as usize));
-        images.map(|&byte| table[usize::from(byte)]).collect()
-    }
-}
-
 /// Opens a dataset: `builtin` (or `fashion-mini`), `mnist`, `fashion-mnist`, `cifar10`, or the path
 /// of an IDX images file, a CIFAR-10 .bin file, or a folder of either or of PNG, JPEG and WebP
 /// images. A known name wins over a file of that name; `./mnist` means the file.
@@ -149,15 +112,15 @@ impl Split {
 ///
 /// # Errors
 /// Whatever is wrong with the name, the files or the images, in one sentence: see [`Error`].
-pub fn open(spec: &str, wanted: Option<Geometry>) -> Result<Dataset, Error> {
+pub fn open(spec: &str, wanted: Option<Geometry>, options: &Options) -> Result<Dataset, Error> {
     let wanted = wanted.map(Geometry::check).transpose()?;
     let known = sets::find(spec);
     if let Some(set) = known {
         medium::fits(set, Medium::Pictures)?;
     }
     let source = match known {
-        Some(set) => sets::load(set)?,
-        None => read_path(spec, wanted)?,
+        Some(set) => sets::load(set)?.into(),
+        None => read_path(spec, wanted, options)?,
     };
     let name = known.map_or(spec, |set| set.name);
     split(name, source, wanted)
@@ -183,17 +146,43 @@ impl Source {
     }
 }
 
+/// A set as its reader leaves it, before images are held out of one without a test split and sizes are fitted.
+#[derive(Debug)]
+struct Opened {
+    native: Geometry,
+    train: Split,
+    test: Option<Split>,
+    classes: Vec<String>,
+    /// SHA-256 of all images as they lie together, where that is known.
+    digest: Option<String>,
+    warnings: Vec<String>,
+}
+
+impl From<Source> for Opened {
+    fn from(source: Source) -> Opened {
+        let split = |(images, labels): (Vec<u8>, Option<Vec<u8>>)| Split::new(source.geometry, images, labels);
+        Opened {
+            native: source.native,
+            train: split(source.train),
+            test: source.test.map(split),
+            classes: Vec::new(),
+            digest: None,
+            warnings: source.warnings,
+        }
+    }
+}
+
 /// Tells by what is there which reader a path needs.
-fn read_path(spec: &str, wanted: Option<Geometry>) -> Result<Source, Error> {
+fn read_path(spec: &str, wanted: Option<Geometry>, options: &Options) -> Result<Opened, Error> {
     let path = Path::new(spec);
     if path.is_dir() {
         if let Some(train) = idx::in_folder(path) {
-            return idx::load(&train);
+            return idx::load(&train).map(Opened::from);
         }
         if let Some(folder) = cifar::in_folder(path) {
-            return cifar::load_folder(&folder);
+            return cifar::load_folder(&folder).map(Opened::from);
         }
-        return folder::load(path, wanted);
+        return folder::load(path, wanted, options);
     }
     if !path.exists() {
         return Err(Error::Unknown { name: spec.into(), hint: sets::nearest(spec) });
@@ -208,9 +197,9 @@ fn read_path(spec: &str, wanted: Option<Geometry>) -> Result<Source, Error> {
     }
     let is_bin = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("bin"));
     if is_bin && !start.starts_with(&idx::IMAGES.to_be_bytes()) {
-        return cifar::load_file(path);
+        return cifar::load_file(path).map(Opened::from);
     }
-    idx::load(path)
+    idx::load(path).map(Opened::from)
 }
 
 /// The first bytes of a file, up to 12.
@@ -227,44 +216,36 @@ fn held_out(n: usize) -> usize {
     (n / 10).clamp(1, 1000)
 }
 
-fn split(name: &str, source: Source, wanted: Option<Geometry>) -> Result<Dataset, Error> {
-    let has = source.geometry;
-    let (mut images, mut labels) = source.train;
-    let (test_images, test_labels) = match source.test {
-        Some(test) => test,
+fn split(name: &str, source: Opened, wanted: Option<Geometry>) -> Result<Dataset, Error> {
+    let Opened { native, train, test, classes, digest, warnings } = source;
+    let (train, test) = match test {
+        Some(test) => (train, test),
         None => {
-            let n = images.len() / has.elements().max(1);
+            let n = train.len();
             if n < 2 {
                 return Err(Error::TooFew { name: name.into() });
             }
-            let at = n - held_out(n);
-            (images.split_off(at * has.elements()), labels.as_mut().map(|l| l.split_off(at)))
+            train.split_at(n - held_out(n))
         }
     };
-    let wanted = wanted.unwrap_or(has);
-    let fitted = |images, labels| -> Result<Split, Error> {
-        Ok(Split { geometry: wanted, images: refit_all(name, images, has, wanted)?, labels })
-    };
-    Ok(Dataset {
-        name: name.into(),
-        native: source.native,
-        train: fitted(images, labels)?,
-        test: fitted(test_images, test_labels)?,
-        warnings: source.warnings,
-    })
-}
-
-fn refit_all(name: &str, images: Vec<u8>, has: Geometry, wanted: Geometry) -> Result<Vec<u8>, Error> {
-    if has == wanted {
-        return Ok(images);
+    let mut hasher = Sha256::new();
+    match digest {
+        Some(digest) => hasher.update(digest),
+        None => [&train, &test].iter().for_each(|split| (0..split.len()).for_each(|i| hasher.update(split.image(i)))),
     }
-    let n = images.len() / has.elements();
-    let mut out = reserve(n, wanted, || name.into())?;
-    out.resize(n * wanted.elements(), 0);
-    out.par_chunks_mut(wanted.elements())
-        .zip(images.par_chunks(has.elements()))
-        .for_each(|(to, from)| to.copy_from_slice(&geometry::refit(from, has, wanted)));
-    Ok(out)
+    for split in [&train, &test] {
+        split.identify(&mut hasher);
+    }
+    let wanted = wanted.unwrap_or(train.geometry);
+    let identity = Identity {
+        train: train.len(),
+        test: test.len(),
+        geometry: [wanted.channels, wanted.height, wanted.width],
+        classes: classes.clone(),
+        digest: gather::hex(&hasher.finalize()),
+    };
+    let (train, test) = (train.refit(name, wanted)?, test.refit(name, wanted)?);
+    Ok(Dataset { name: name.into(), native, train, test, classes, identity, warnings })
 }
 
 /// Room for `n` images, or an error where the machine has none; running out later would abort.

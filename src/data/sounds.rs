@@ -1,6 +1,8 @@
 //! A folder of WAV files.
 
-use super::{Error, Geometry, Source, clips, folder, medium::companded};
+use super::gather::{Unit, Way};
+use super::walk::{self, Found};
+use super::{Error, Geometry, Opened, Options, clips, medium::companded};
 use image::{ImageBuffer, Luma, imageops};
 use std::path::Path;
 
@@ -9,12 +11,15 @@ const MOST: u32 = 1 << 27;
 
 /// Cuts every WAV file of `folder` and its direct sub-folders into sounds [1,1,width] at `rate`, channels mixed. What is
 /// left of a file counts, padded with silence, if it fills half a sound or the file is shorter.
-pub(super) fn load(folder: &Path, wanted: Geometry, rate: u32) -> Result<Source, Error> {
-    let files = folder::find(folder, &["wav", "wave"])?;
+pub(super) fn load(folder: &Path, wanted: Geometry, rate: u32, options: &Options) -> Result<Opened, Error> {
+    let Found { files, left_out } = walk::find(folder, &["wav", "wave"])?;
     if files.is_empty() {
         return Err(Error::NoFiles { folder: folder.into(), what: "sounds", looked_for: ".wav files" });
     }
-    clips::load(folder, &files, wanted, |path| {
+    let (name, how) = (folder.display().to_string(), format!("sounds at {rate} Hz"));
+    let way = Way { name: &name, geometry: wanted, how: &how, each: None };
+    let units = files.into_iter().map(Unit::from).collect();
+    clips::load(folder, units, left_out, ("sound", way), options, |path| {
         let sound = at_rate(read(path)?, rate);
         let len = wanted.width;
         let mut pieces = Vec::new();
@@ -74,6 +79,7 @@ fn at_rate((sound, from): (Vec<f32>, u32), to: u32) -> Vec<f32> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Split;
     use super::super::medium::expanded;
     use super::*;
 
@@ -105,12 +111,13 @@ mod tests {
             write(&dir.path().join(name), rate, channels, bits, &tone((rate / 50 * 9 + 100) as usize, rate, 200.0));
         }
         let wanted = Geometry::new(1, 1, 512);
-        let source = load(dir.path(), wanted, 8000).unwrap();
-        assert!(source.warnings.is_empty(), "{:?}", source.warnings);
-        let test = source.test.unwrap().0;
-        assert_eq!((source.train.0.len(), test.len()), (3 * 3 * 512, 3 * 512));
+        let source = load(dir.path(), wanted, 8000, &Options::default()).unwrap();
+        assert_eq!(source.warnings, ["4 sounds in 2 folders; nothing left out"]);
+        let all = |split: &Split| (0..split.len()).flat_map(|i| split.image(i).into_owned()).collect::<Vec<u8>>();
+        let (train, test) = (all(&source.train), all(&source.test.unwrap()));
+        assert_eq!((train.len(), test.len()), (3 * 3 * 512, 3 * 512));
         let want = tone(1440, 8000, 200.0);
-        for sound in source.train.0.chunks(3 * 512).chain([&test[..]]) {
+        for sound in train.chunks(3 * 512).chain([&test[..]]) {
             for (i, want) in want.iter().enumerate().take(1000).skip(10) {
                 let got = expanded(f32::from(sound[i]) / 255.0);
                 // A filter for pictures takes a sample for a pixel and looks at its middle: half a sample off at most.
@@ -123,24 +130,24 @@ mod tests {
     fn what_is_no_sound_is_skipped_or_refused() {
         let dir = tempfile::tempdir().unwrap();
         let wanted = Geometry::new(1, 1, 64);
-        let e = load(dir.path(), wanted, 8000).unwrap_err().to_string();
+        let e = load(dir.path(), wanted, 8000, &Options::default()).unwrap_err().to_string();
         assert!(e.contains("holds no sounds") && e.contains(".wav"), "{e}");
         std::fs::write(dir.path().join("bad.wav"), b"RIFF1234WAVEnonsense").unwrap();
-        let e = load(dir.path(), wanted, 8000).unwrap_err().to_string();
+        let e = load(dir.path(), wanted, 8000, &Options::default()).unwrap_err().to_string();
         assert!(e.contains("bad.wav"), "{e}");
         write(&dir.path().join("one.wav"), 8000, 1, 16, &tone(30, 8000, 500.0));
-        let e = load(dir.path(), wanted, 8000).unwrap_err().to_string();
+        let e = load(dir.path(), wanted, 8000, &Options::default()).unwrap_err().to_string();
         assert!(e.contains("at least 2"), "{e}");
         write(&dir.path().join("two.wav"), 8000, 1, 16, &tone(70, 8000, 500.0));
-        let source = load(dir.path(), wanted, 8000).unwrap();
-        assert_eq!(source.train.0.len() + source.test.unwrap().0.len(), 2 * 64);
+        let source = load(dir.path(), wanted, 8000, &Options::default()).unwrap();
+        assert_eq!(source.train.len() + source.test.unwrap().len(), 2);
         assert!(source.warnings[1].contains("bad.wav"), "{:?}", source.warnings);
         let whole = std::fs::read(dir.path().join("two.wav")).unwrap();
         for i in 0..whole.len() {
             let mut broken = whole.clone();
             broken[i] ^= 0xff;
             std::fs::write(dir.path().join("bad.wav"), &broken).unwrap();
-            let _ = load(dir.path(), wanted, 8000);
+            let _ = load(dir.path(), wanted, 8000, &Options::default());
         }
     }
 }

@@ -17,7 +17,7 @@ const VALIDATION: usize = 1000;
 pub struct Drawn<'a> {
     /// The images, as [`crate::train::images`] opens them.
     pub data: &'a Dataset,
-    /// How many test images count, from the first on; at most all, at least one.
+    /// How many test images count, evenly spread; at most all, at least one.
     pub images: usize,
     /// How many samples are drawn; at least one.
     pub samples: usize,
@@ -34,7 +34,7 @@ impl Drawn<'_> {
         let test = self.data.test.len();
         let which = match self.images == test {
             true => format!("{test} test images"),
-            false => format!("the first {} of {test} test images", self.images),
+            false => format!("{} evenly spread of the {test} test images", self.images),
         };
         // What the model draws for itself is no property of the images.
         let binarisation = match session.model.binarisation() {
@@ -52,8 +52,8 @@ pub(super) fn pixels(split: &Split, range: Range<usize>) -> Vec<f32> {
     split.gather(&indices, 0.0, 1.0)
 }
 
-/// The Parzen window's log-likelihood of the test images, its standard error, and the width that was chosen on the
-/// last training images: see [`parzen`]. `progress` hears how many samples have been drawn.
+/// The Parzen window's log-likelihood of the test images, its standard error, and the width that was chosen on some
+/// training images: see [`parzen`]. `progress` hears how many samples have been drawn.
 ///
 /// # Errors
 /// All that can be wrong with a device.
@@ -65,8 +65,8 @@ pub fn parzen_figures(
     let dimensions = session.model.geometry().iter().product();
     let train = &drawn.data.train;
     let held_out = VALIDATION.min(train.len());
-    let validation = pixels(train, train.len() - held_out..train.len());
-    let test = pixels(&drawn.data.test, 0..drawn.images);
+    let validation = pixels(&train.spread(held_out), 0..held_out);
+    let test = pixels(&drawn.data.test.spread(drawn.images), 0..drawn.images);
     let (mut validation, mut test) = (Parzen::new(&validation, dimensions), Parzen::new(&test, dimensions));
     sample::in_pieces(session, drawn.samples, drawn.seed, drawn.drawing, |first, samples| {
         progress(first);
@@ -78,7 +78,7 @@ pub fn parzen_figures(
     let [first, .., last] = widths();
     let protocol = format!(
         "Parzen window, Goodfellow et al. 2014: {}; pixels in [0, 1]; sigma {sigma:.4} is the best of {} from {first} \
-         to {last} on the last {held_out} training images",
+         to {last} on {held_out} training images",
         drawn.protocol(session),
         widths().len(),
     );

@@ -168,8 +168,9 @@ pub fn feature_figures(
         return Err(SessionError::Config("a distance needs two test images and two samples at least".into()));
     }
     let (mut real, mut fake) = (Features::new(net.dimensions), Features::new(net.dimensions));
+    let test = drawn.data.test.spread(drawn.images);
     for first in (0..drawn.images).step_by(BATCH) {
-        net.extend(&mut real, &pixels(&drawn.data.test, first..drawn.images.min(first + BATCH)), geometry)?;
+        net.extend(&mut real, &pixels(&test, first..drawn.images.min(first + BATCH)), geometry)?;
     }
     sample::in_pieces(session, drawn.samples, drawn.seed, drawn.drawing, |first, samples| {
         progress(first);

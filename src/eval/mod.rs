@@ -19,7 +19,7 @@ pub use parzen::{Parzen, ParzenFigure, parzen, widths};
 pub use probe::probe;
 pub use svm::{Labelled, Svm};
 
-use crate::data::{Binarisation, Split};
+use crate::data::{Binarisation, Split, spread};
 use crate::kernels::philox::Domain;
 use crate::models::{Batch, Family, Metric, Model};
 use crate::train::{Session, SessionError, Weights, pack};
@@ -127,7 +127,7 @@ pub struct Sample<'a> {
     pub data: &'a str,
     /// The test images, as [`crate::train::images`] opens them.
     pub test: &'a Split,
-    /// How many of them count, from the first on; at most all, at least one.
+    /// How many of them count, evenly spread; at most all, at least one.
     pub count: usize,
 }
 
@@ -135,7 +135,8 @@ impl Sample<'_> {
     /// The bytes of `batch` images from `first` on as a program of `session` takes them, as words; behind the
     /// last, the first of them again, which are not to be counted.
     fn words(&self, session: &Session, first: usize, batch: usize) -> Vec<f32> {
-        let index = |k: usize| if first + k < self.count { first + k } else { first };
+        let which = spread(self.count, self.test.len());
+        let index = |k: usize| which[if first + k < self.count { first + k } else { first }];
         let mut bytes = Vec::new();
         self.test.upload((0..batch).map(index), session.model.classes() > 0, &mut bytes);
         pack(bytes)
@@ -145,7 +146,7 @@ impl Sample<'_> {
     fn protocol(&self, session: &Session, draws: &str) -> String {
         let which = match self.count == self.test.len() {
             true => format!("{} test images", self.count),
-            false => format!("the first {} of {} test images", self.count, self.test.len()),
+            false => format!("{} evenly spread of the {} test images", self.count, self.test.len()),
         };
         let weights = if session.weights == Weights::Averaged { "; averaged weights" } else { "" };
         let pixels = levels(session.model.as_ref(), session.model.binarisation());

@@ -47,7 +47,8 @@ pub fn nearest(
         runner.write("images", &rows)?;
         for first in (0..among.len()).step_by(piece) {
             let count = piece.min(among.len() - first);
-            let mut bytes = among.images[first * size..(first + count) * size].to_vec();
+            let mut bytes = Vec::new();
+            among.upload(first..first + count, false, &mut bytes);
             bytes.resize(piece * size, 0);
             runner.write("others", &pack(bytes))?;
             runner.run()?;
@@ -107,7 +108,7 @@ mod tests {
         let (geometry, len) = (Geometry::new(3, 64, 64), 700);
         let noise = Stream { seed: 1, domain: 9, stream: 0, step: 0 };
         let bytes = (0..len * geometry.elements()).map(|i| (256.0 * noise.uniform(i)) as u8);
-        let split = Split { geometry, images: bytes.collect(), labels: None };
+        let split = Split::new(geometry, bytes.collect::<Vec<u8>>(), None);
         let planted: Vec<usize> = (0..70).map(|k| (k * 389) % len).collect();
         let mut images: Vec<f32> = planted.iter().flat_map(|i| pixels(&split, *i..i + 1)).collect();
         // The last of them is not quite the same.
@@ -123,7 +124,7 @@ mod tests {
             direct.sort_by(f64::total_cmp);
             assert!(near.iter().map(|n| n.distance).eq(direct[..3].iter().copied()), "{near:?} {:?}", &direct[..3]);
         }
-        let few = Split { geometry, images: split.images[..2 * geometry.elements()].to_vec(), labels: None };
+        let few = Split::new(geometry, [split.image(0), split.image(1)].concat(), None);
         assert_eq!(nearest(&mut session, &images[..geometry.elements()], &few, 3).unwrap()[0].len(), 2);
     }
 }

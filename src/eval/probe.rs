@@ -2,7 +2,7 @@
 //! convolutions, max-pooled to 4x4, flattened and concatenated, are the features of a linear classifier.
 
 use super::{CLOCK, Figure, Labelled, Svm};
-use crate::data::{Dataset, Split};
+use crate::data::{Dataset, Split, spread};
 use crate::kernels::philox::Domain;
 use crate::models::Batch;
 use crate::program::Runner;
@@ -25,8 +25,8 @@ fn refuse(why: String) -> SessionError {
     SessionError::Config(why)
 }
 
-/// Trains the classifier on the first `images` training images and tests it on all test images. The constant is the
-/// best of some on the last of those, which the final classifier sees too. `progress` hears what is under way.
+/// Trains the classifier on `images` training images, evenly spread, and tests it on all test images. The constant is the
+/// best of some on a share of those, which the final classifier sees too. `progress` hears what is under way.
 ///
 /// # Errors
 /// A model without a discriminator that convolves, images without labels, more features than there is memory for, and
@@ -41,10 +41,10 @@ pub fn probe(
         let why = || refuse(format!("the {which} images of {} have no labels; a probe needs them", data.name));
         split.labels.clone().ok_or_else(why)
     };
-    let (mut train_labels, test_labels) = (labels(&data.train, "training")?, labels(&data.test, "test")?);
-    train_labels.truncate(images);
-    let classes = 1 + train_labels.iter().chain(&test_labels).max().map_or(0, |label| usize::from(*label));
     let held_out = HELD_OUT.min(images / SHARE);
+    let of = data.train.pick(&held_out_last(images, held_out, data.train.len()));
+    let (train_labels, test_labels) = (labels(&of, "training")?, labels(&data.test, "test")?);
+    let classes = 1 + train_labels.iter().chain(&test_labels).max().map_or(0, |label| usize::from(*label));
     if held_out == 0 || classes < 2 {
         return Err(refuse(format!("a probe needs {SHARE} training images and two classes at least")));
     }
@@ -52,7 +52,7 @@ pub fn probe(
     let mut features = |split: &Split, count: usize, what: &str| {
         extractor.features(split, count, &mut |done| progress(format!("features of {what} image {done} of {count}")))
     };
-    let mut train = features(&data.train, images, "training")?;
+    let mut train = features(&of, images, "training")?;
     let mut test = features(&data.test, data.test.len(), "test")?;
     let dimensions = extractor.dimensions + 1;
     let scale = normalise(&mut train, dimensions, None);
@@ -80,7 +80,7 @@ pub fn probe(
     let protocol = format!(
         "Radford et al. 2016, 5.1: activations of the discriminator's {} convolutions{weights}, max-pooled to \
          {SIDE}x{SIDE}, {} features; {classes} linear L2-SVMs with squared hinge loss, one against the rest, on {images} \
-         of {} training images of {}; C = {c} is the best of {} from {} to {} on the last {held_out} of them; {} test \
+         of {} training images of {}; C = {c} is the best of {} from {} to {} on {held_out} of them; {} test \
          images; no augmentation",
         extractor.layers,
         dimensions - 1,
@@ -97,6 +97,14 @@ pub fn probe(
         figure("probe_accuracy_held_out", chosen),
         figure("probe_accuracy_training", svm.accuracy(&all)),
     ])
+}
+
+/// The numbers of `images` of `all` images, evenly spread, of which `held_out`, evenly spread as well, come last.
+fn held_out_last(images: usize, held_out: usize, all: usize) -> Vec<usize> {
+    let which = spread(images, all);
+    let held = spread(held_out, which.len());
+    let rest = (0..which.len()).filter(|k| held.binary_search(k).is_err());
+    rest.chain(held.iter().copied()).map(|k| which[k]).collect()
 }
 
 /// Divides features so that their squared length is 1 on average, or by what is given, and says by what. The last

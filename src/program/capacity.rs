@@ -1,7 +1,7 @@
 //! Capacity: whether a program fits a device, found out before anything is made.
 
 use super::{Device, Launch, Program};
-use sysinfo::{MemoryRefreshKind, System};
+use crate::machine::memory_available;
 
 /// The part of the machine's free memory that a program may take.
 const SHARE: f64 = 0.9;
@@ -94,12 +94,11 @@ impl Capacity {
 /// Bytes of memory a program may take on this machine: of what is free, or of what is left of the
 /// limit this process lives under.
 fn free() -> u64 {
-    let mut system = System::new();
-    system.refresh_memory_specifics(MemoryRefreshKind::nothing().with_ram());
-    let limit = system.cgroup_limits().map(|c| c.total_memory.saturating_sub(c.rss));
     // Where the system does not tell, nothing is refused.
-    let known = [Some(system.available_memory()), limit].into_iter().flatten().filter(|b| *b > 0);
-    known.min().map_or(u64::MAX, |bytes| (SHARE * bytes as f64) as u64)
+    match memory_available() {
+        u64::MAX => u64::MAX,
+        bytes => (SHARE * bytes as f64) as u64,
+    }
 }
 
 /// A number of bytes for people, as memory is sold: 1 GB is 10⁹ bytes.

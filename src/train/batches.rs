@@ -80,7 +80,7 @@ mod tests {
     #[test]
     fn steps_follow_the_order_and_fill_words() {
         let images: Vec<u8> = (0..30).collect();
-        let split = Split { geometry: Geometry::new(1, 1, 3), images, labels: Some((100..110).collect()) };
+        let split = Split::new(Geometry::new(1, 1, 3), images, Some((100..110).collect()));
         let order = || Order::new(10, 3, 7).unwrap();
         let g = Graph::new(Noise { seed: 0, domain: 0, clock: "clock".into() });
         g.output("words", &g.input("images", &[6]));

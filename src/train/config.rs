@@ -2,7 +2,7 @@
 
 use super::settings::{Settings, nearest, read};
 use super::step::HISTORY_ROWS;
-use crate::data::Geometry;
+use crate::data::{Dataset, Geometry};
 use crate::kernels::Precision;
 use crate::models::ModelConfig;
 use crate::nn::{OptimConfig, Optimizer};
@@ -117,6 +117,9 @@ pub struct Config {
     pub optim: OptimConfig,
     /// The loop.
     pub train: TrainConfig,
+    /// Whether somebody said how many classes there are, or a preset did, which the data may know better.
+    #[serde(skip)]
+    pub classes_given: bool,
 }
 
 /// The `[data]` table.
@@ -125,6 +128,10 @@ pub struct Config {
 pub struct DataConfig {
     /// A known set's name, or a path; see [`crate::data::open`].
     pub source: String,
+    /// The names of the classes, in the order of their numbers, where the data name them. Written by
+    /// [`super::train`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<String>,
 }
 
 /// The `[train]` table.
@@ -222,8 +229,26 @@ impl Config {
         for setting in all.iter().filter(is_kind).chain(all.iter().filter(|s| !is_kind(s))) {
             settings.set(setting.as_ref())?;
         }
-        *self = settings.config().map_err(ConfigError::Value)?;
+        let sets_classes = |s: &S| s.as_ref().split('=').next().is_some_and(|key| key.trim() == "model.classes");
+        let given = self.classes_given || all.iter().any(sets_classes);
+        *self = Config { classes_given: given, ..settings.config().map_err(ConfigError::Value)? };
         Ok(())
+    }
+
+    /// Takes as many classes as the data have, where the model is told of classes and nobody said how many.
+    ///
+    /// # Errors
+    /// More than the model can have.
+    pub fn adopt_classes(&mut self, data: &Dataset) -> Result<(), ConfigError> {
+        let has = self.model.build().map_err(ConfigError::Value)?.classes();
+        match data.class_count() {
+            Some(count) if has > 0 && !self.classes_given && count != has => {
+                self.set(&format!("model.classes={count}"))?;
+                self.classes_given = false;
+                self.validate()
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The model's kind as the file names it.

@@ -2,6 +2,7 @@
 
 use super::checkpoint::{self, CheckpointError};
 use super::{Config, ConfigError, Session, SessionError, Weights};
+use crate::data;
 use crate::files::replace;
 use crate::nn::Optimizer;
 use crate::program::Device;
@@ -66,6 +67,9 @@ pub enum RunError {
     /// A model that cannot be built on the device.
     #[error(transparent)]
     Session(#[from] SessionError),
+    /// Its images.
+    #[error(transparent)]
+    Data(#[from] data::Error),
 }
 
 impl RunError {

@@ -21,6 +21,6 @@ pub use folder::{RunDir, RunError};
 pub use images::images;
 pub use measure::{Profile, ProfileRow, StepTiming, profile, time_steps};
 pub use memory::{Memory, Step};
-pub use run::{Hooks, Outcome, Sampler, Start, TrainError, Tune, train};
+pub use run::{Hooks, Outcome, Reading, Sampler, Start, TrainError, Tune, train};
 pub use session::{Session, SessionError, Weights};
 pub use step::{HISTORY_ROWS, pack, train_source};

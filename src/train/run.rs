@@ -3,13 +3,12 @@
 use super::batches::Images;
 use super::checkpoint::{self, CheckpointError};
 use super::folder::{RunDir, RunError};
-use super::images::images;
+use super::images::of_any_classes;
 use super::log::{Log, Metrics, Progress, Row, duration};
 use super::stage::Stage;
 use super::{Config, ConfigError, HISTORY_ROWS, Session, SessionError};
 use crate::data::{self, Dataset, Order};
 use crate::kernels::{Class, Precision};
-use crate::models::Model;
 use crate::program::{Device, DeviceError, Pending, Ring};
 use crate::tune;
 use std::collections::VecDeque;
@@ -57,6 +56,19 @@ pub struct Hooks<'a> {
     pub stop: &'a AtomicBool,
     /// Whether to show progress.
     pub screen: bool,
+    /// How its images are read.
+    pub reading: Reading<'a>,
+}
+
+/// How the images of a run are read.
+#[derive(Clone, Default)]
+pub struct Reading<'a> {
+    /// What it may use, asks and tells.
+    pub options: data::Options<'a>,
+    /// Where the images of a run that goes on are now, if they have moved.
+    pub moved: Option<String>,
+    /// Whether other images than those it was trained on will do.
+    pub changed: bool,
 }
 
 /// How a run ended.
@@ -163,14 +175,20 @@ pub fn train(start: Start, device: Device, mut hooks: Hooks) -> Result<Outcome, 
                 (config.train.epochs, config.train.steps) = (epochs, None);
             }
             config.train.steps = steps.or(config.train.steps);
+            config.data.source = hooks.reading.moved.clone().unwrap_or(config.data.source);
             config.validate()?;
             (config, Some((run, lock)), None)
         }
     };
     config.train.precision = device.precision();
+    let dataset = open_data(&mut config, &hooks)?;
+    if let Some((run, _)) = &resumed
+        && let Some(was) = run.identity()?.filter(|_| !hooks.reading.changed)
+    {
+        was.require(&dataset.identity, &dataset.name)?;
+    }
     let mut session = Session::new(&config.model, &config.optimizer(), config.train.seed, device)?;
     session.recompute = config.train.recompute;
-    let dataset = open_data(&mut config, session.model.as_ref())?;
     let per_step = session.model.batches_per_step() as u64;
     let order = Order::new(dataset.train.len(), config.train.batch, config.train.seed)?;
     let steps_per_epoch = order.steps_per_epoch();
@@ -195,7 +213,7 @@ pub fn train(start: Start, device: Device, mut hooks: Hooks) -> Result<Outcome, 
     let going = resumed.as_ref().map(|(run, _)| run);
     let tuned = choose(&mut session, config.train.batch, total, going, hooks.tune.as_deref_mut())?;
     session.check_later(config.train.batch, total)?;
-    let Dataset { name, train, warnings, .. } = dataset;
+    let Dataset { name, train, identity, warnings, .. } = dataset;
     let labelled = session.model.classes() > 0;
     let images = Images { split: Arc::new(train), order: Arc::new(order), per_step, labelled };
     if step == 0 {
@@ -215,6 +233,7 @@ pub fn train(start: Start, device: Device, mut hooks: Hooks) -> Result<Outcome, 
             (run, lock)
         }
     };
+    run.keep_identity(&identity)?;
     let mut log = Log::open(&run.log(), hooks.screen)?;
     warnings.iter().for_each(|w| log.say(w));
     let geometry = session.model.medium().describe(images.split.geometry);
@@ -284,10 +303,18 @@ fn choose(
     }
 }
 
-/// Opens the images, and makes a path absolute so that `config.toml` works from any folder.
-fn open_data(config: &mut Config, model: &dyn Model) -> Result<Dataset, TrainError> {
+/// Opens the images, and makes a path absolute so that `config.toml` works from any folder. A model that is told of
+/// classes gets as many as there are, unless somebody said how many.
+fn open_data(config: &mut Config, hooks: &Hooks) -> Result<Dataset, TrainError> {
+    let build = |config: &Config| config.model.build().map_err(ConfigError::Value);
+    let dataset = of_any_classes(&config.data.source, build(config)?.as_ref(), &hooks.reading.options)?;
+    config.adopt_classes(&dataset)?;
+    let classes = build(config)?.classes();
+    if classes > 0 {
+        dataset.require_labels(classes)?;
+    }
+    config.data.classes.clone_from(&dataset.classes);
     let source = &mut config.data.source;
-    let dataset = images(source, model)?;
     let known = source == "builtin" || data::list().iter().any(|set| set.name == source);
     if !known
         && let Ok(path) = std::path::absolute(&source)

@@ -52,7 +52,7 @@ fn nearest_in<'a>(prefix: &str, wanted: &str, names: impl IntoIterator<Item = &'
 }
 
 /// Keys that are not written down where they are as they were before there was the setting.
-const OPTIONAL: [&str; 4] = ["train.steps", "train.precision", "train.recompute", "train.ema"];
+const OPTIONAL: [&str; 5] = ["train.steps", "train.precision", "train.recompute", "train.ema", "data.classes"];
 
 /// A complete table of settings under edit.
 pub(super) struct Settings(Table);
@@ -302,6 +302,7 @@ pub(super) fn read(path: &Path, text: &str) -> Result<Config, ConfigError> {
     }
     let mut config = settings.config().map_err(|why| fault(1, why))?;
     config.name = name.or(stem).unwrap_or(base.name);
+    config.classes_given = given.contains("model.classes");
     Ok(config)
 }
 

@@ -2,24 +2,25 @@
 //! (Radford et al. 2016, §6.3.2).
 
 use super::space::{ROWS, Space, encodes};
-use super::{Error, Shown};
-use crate::data::Dataset;
+use super::{Error, Images, Shown};
+use crate::cli::images::class;
+use crate::data::{Dataset, spread};
 use crate::kernels::philox::{Domain, Stream};
 use crate::sample;
-use crate::train::{self, RunDir, Session};
+use crate::train::{RunDir, Session};
 
 /// What is added and taken away.
 #[derive(clap::Args, Debug)]
 pub struct ArithmeticArgs {
     /// Arithmetic: the class whose mean code is taken away
-    #[arg(long, value_name = "K")]
-    from: Option<u8>,
+    #[arg(long, value_name = "K|NAME")]
+    from: Option<String>,
     /// Arithmetic: the class whose mean code is added
-    #[arg(long, value_name = "K")]
-    to: Option<u8>,
+    #[arg(long, value_name = "K|NAME")]
+    to: Option<String>,
     /// Arithmetic: the class of the images that are moved; by default that of --from
-    #[arg(long, value_name = "K")]
-    plus: Option<u8>,
+    #[arg(long, value_name = "K|NAME")]
+    plus: Option<String>,
     /// Arithmetic without an encoder: z of A - B + C, each one number or several to be averaged, as in 3+7+12,5,9:
     /// those of the pictures that `limn sample` draws with this --seed, from 0
     #[arg(long, value_name = "A,B,C")]
@@ -37,7 +38,7 @@ const NOISE: f32 = 0.25;
 impl ArithmeticArgs {
     /// Refuses what other views have no use for.
     pub fn refuse(&self) -> Result<(), Error> {
-        let given = [("--from", self.from), ("--to", self.to), ("--plus", self.plus)];
+        let given = [("--from", &self.from), ("--to", &self.to), ("--plus", &self.plus)];
         let given = given.iter().find(|(_, class)| class.is_some()).map(|(name, _)| *name);
         match given.or(self.z.as_ref().map(|_| "--z")) {
             Some(name) => Err(Error::new(format!("{name} is for `limn latent DIR arithmetic` only"))),
@@ -49,12 +50,22 @@ impl ArithmeticArgs {
 impl Space {
     /// Test images of one class, and how they change as the difference of two classes' mean codes is added;
     /// with `--z`, the sum of draws from the prior.
-    pub fn arithmetic(&self, session: &mut Session, run: &RunDir, args: &ArithmeticArgs) -> Result<Shown, Error> {
+    pub fn arithmetic(
+        &self,
+        session: &mut Session,
+        run: &RunDir,
+        images: &Images,
+        args: &ArithmeticArgs,
+    ) -> Result<Shown, Error> {
         match (args, encodes(session)) {
             (ArithmeticArgs { z: Some(z), from: None, to: None, plus: None }, _) => self.sum_of_draws(session, z),
             (ArithmeticArgs { z: Some(_), .. }, _) => Err(Error::new("--z: give it without --from, --to and --plus")),
             (ArithmeticArgs { from: Some(from), to: Some(to), plus, .. }, true) => {
-                self.difference(session, run, [*from, *to, plus.unwrap_or(*from)])
+                let class = |text: &String| -> Result<u8, Error> {
+                    let number = class(run, text)?;
+                    number.try_into().map_err(|_| Error::new(format!("--class {number}: there is no such class")))
+                };
+                self.difference(session, images, [class(from)?, class(to)?, class(plus.as_ref().unwrap_or(from))?])
             }
             (_, true) => Err(Error::new("arithmetic takes two classes, as in --from 3 --to 8")),
             (_, false) => Err(Error::new(
@@ -65,13 +76,13 @@ impl Space {
     }
 
     /// In each row a test image and decoded codes, from its own to that moved by the whole difference.
-    fn difference(&self, session: &mut Session, run: &RunDir, classes: [u8; 3]) -> Result<Shown, Error> {
+    fn difference(&self, session: &mut Session, images: &Images, classes: [u8; 3]) -> Result<Shown, Error> {
         if session.model.classes() > 0 {
             return Err(Error::new(
                 "this model is told the class, so its codes leave it out; `limn sample DIR --class K` draws another",
             ));
         }
-        let data = train::images(&run.config.data.source, session.model.as_ref())?;
+        let data = images(session)?;
         let [from, to] = [classes[0], classes[1]].map(|class| -> Result<Vec<f32>, Error> {
             let codes = sample::encode(session, &of_class(&data, class, MOST)?, &[])?;
             Ok(sample::mean(&codes, self.latent))
@@ -126,14 +137,15 @@ fn terms(text: &str) -> Result<[Vec<usize>; 3], Error> {
     })
 }
 
-/// The first test images of a class, in [0, 1].
+/// Test images of a class, evenly spread, in [0, 1].
 fn of_class(data: &Dataset, class: u8, most: usize) -> Result<Vec<f32>, Error> {
     if data.test.labels.is_none() {
         let name = &data.name;
         return Err(Error::new(format!("the images of {name} have no labels to tell classes by; --z needs none")));
     }
     let is_of = |i: &u32| data.test.label(*i as usize) == Some(class);
-    let indices: Vec<u32> = (0..data.test.len() as u32).filter(is_of).take(most).collect();
+    let all: Vec<u32> = (0..data.test.len() as u32).filter(is_of).collect();
+    let indices: Vec<u32> = spread(most, all.len()).into_iter().map(|k| all[k]).collect();
     match indices.is_empty() {
         true => Err(Error::new(format!("no test image of {} is of class {class}", data.name))),
         false => Ok(data.test.gather(&indices, 0.0, 1.0)),

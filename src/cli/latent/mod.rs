@@ -3,7 +3,9 @@
 mod arithmetic;
 mod space;
 
+use super::images::{ImagesArg, class};
 use super::{Error, TrainedArg, term};
+use crate::data::Dataset;
 use crate::models::{Family, LatentModel};
 use crate::sample::{self, Film, Grid};
 use crate::train::Session;
@@ -15,12 +17,14 @@ use std::path::PathBuf;
 pub struct LatentArgs {
     #[command(flatten)]
     trained: TrainedArg,
+    #[command(flatten)]
+    of: ImagesArg,
     /// What to draw
     #[arg(value_enum)]
     view: View,
     /// Of images of this class, where the model has classes
-    #[arg(long, value_name = "K")]
-    class: Option<usize>,
+    #[arg(long, value_name = "K|NAME")]
+    class: Option<String>,
     #[command(flatten)]
     arithmetic: arithmetic::ArithmeticArgs,
     /// Seed of the noise, where there is any
@@ -50,6 +54,9 @@ enum View {
     /// The mean images of a mixture, the most probable first
     Components,
 }
+
+/// Opens the images of the run, where a view needs them.
+type Images<'a> = dyn Fn(&Session) -> Result<Dataset, Error> + 'a;
 
 /// Images to show.
 struct Shown {
@@ -93,14 +100,16 @@ pub fn latent(args: &LatentArgs) -> Result<(), Error> {
             ));
         }
         (view, Family::Latent(model)) => {
-            let space = Space::new(args, model);
+            let class = args.class.as_deref().map(|name| class(&run, name)).transpose()?;
+            let space = Space::new(args, class, model);
+            let images = |session: &Session| args.of.open(&run, session.model.as_ref());
             // A class that the model does not have is refused before anything is done.
             space.labels(&session, 1, 1)?;
             match view {
                 View::Traverse => space.traverse(&mut session)?,
-                View::Interpolate => space.interpolate(&mut session, &run)?,
-                View::Reconstruct => space.reconstruct(&mut session, &run)?,
-                View::Arithmetic => space.arithmetic(&mut session, &run, &args.arithmetic)?,
+                View::Interpolate => space.interpolate(&mut session, &images)?,
+                View::Reconstruct => space.reconstruct(&mut session, &images)?,
+                View::Arithmetic => space.arithmetic(&mut session, &run, &images, &args.arithmetic)?,
                 View::Manifold | View::Components => space.manifold(&mut session)?,
             }
         }
@@ -126,8 +135,8 @@ fn components(session: &mut Session) -> Result<Shown, Error> {
 }
 
 impl Space {
-    fn new(args: &LatentArgs, model: &dyn LatentModel) -> Space {
+    fn new(args: &LatentArgs, class: Option<usize>, model: &dyn LatentModel) -> Space {
         let (latent, prior) = (model.latent(), model.prior());
-        Space { latent, prior, class: args.class, seed: args.seed, gif: args.gif }
+        Space { latent, prior, class, seed: args.seed, gif: args.gif }
     }
 }

@@ -1,10 +1,10 @@
 //! Ways through a latent space.
 
-use super::{Error, Shown};
+use super::{Error, Images, Shown};
 use crate::kernels::philox::Domain;
 use crate::models::{Batch, Family, Prior};
 use crate::sample;
-use crate::train::{self, RunDir, Session};
+use crate::train::Session;
 
 /// Rows and columns of a manifold.
 const SIDE: usize = 20;
@@ -65,10 +65,10 @@ impl Space {
     }
 
     /// From one test image to another; for models without an encoder from one draw to another.
-    pub fn interpolate(&self, session: &mut Session, run: &RunDir) -> Result<Shown, Error> {
+    pub fn interpolate(&self, session: &mut Session, images: &Images) -> Result<Shown, Error> {
         let columns = self.columns();
         let (ends, labels) = if encodes(session) {
-            let (images, labels) = first_images(session, run, 2 * ROWS)?;
+            let (images, labels) = some_images(session, images, 2 * ROWS)?;
             let ends = sample::encode(session, &images, &labels)?;
             // A row is of the class of the image it begins with, unless one was given.
             let begins = labels.iter().step_by(2).flat_map(|label| vec![*label; columns]).collect();
@@ -83,7 +83,7 @@ impl Space {
     }
 
     /// A row of test images above the row of their reconstructions, four times.
-    pub fn reconstruct(&self, session: &mut Session, run: &RunDir) -> Result<Shown, Error> {
+    pub fn reconstruct(&self, session: &mut Session, images: &Images) -> Result<Shown, Error> {
         if !encodes(session) {
             return Err(Error::new(
                 "a GAN has no encoder, so it cannot reconstruct; try `limn latent DIR interpolate`",
@@ -92,7 +92,7 @@ impl Space {
         if self.class.is_some() {
             return Err(Error::new("--class: images are reconstructed as what they are; leave it away"));
         }
-        let (images, labels) = first_images(session, run, 4 * PAIRS)?;
+        let (images, labels) = some_images(session, images, 4 * PAIRS)?;
         let z = sample::encode(session, &images, &labels)?;
         let again = sample::decode(session, &z, &labels)?;
         let row = PAIRS * session.model.geometry().iter().product::<usize>();
@@ -110,10 +110,10 @@ pub(super) fn encodes(session: &Session) -> bool {
     }
 }
 
-/// The first `n` test images in [0, 1], from the start again where there are fewer, and their labels if the
-/// model has classes.
-fn first_images(session: &Session, run: &RunDir, n: usize) -> Result<(Vec<f32>, Vec<u8>), Error> {
-    let test = train::images(&run.config.data.source, session.model.as_ref())?.test;
+/// `n` test images in [0, 1], evenly spread, from the start again where there are fewer, and their labels if the model
+/// has classes.
+fn some_images(session: &Session, images: &Images, n: usize) -> Result<(Vec<f32>, Vec<u8>), Error> {
+    let test = images(session)?.test.spread(n);
     let indices: Vec<u32> = (0..n).map(|k| (k % test.len()) as u32).collect();
     let labels = match session.model.classes() {
         0 => Vec::new(),

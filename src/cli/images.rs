@@ -1,0 +1,70 @@
+//! The images of a run, for commands that look at them, and the names of their classes.
+
+use super::{Error, nearest, term};
+use crate::data::{self, Dataset, Options};
+use crate::models::Model;
+use crate::train::RunDir;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+/// Which images a command on a trained model looks at.
+#[derive(clap::Args, Debug)]
+pub struct ImagesArg {
+    /// Where the images of the run are now, if they have moved
+    #[arg(long, value_name = "D")]
+    data: Option<String>,
+    #[command(flatten)]
+    changed: ChangedArg,
+}
+
+/// Whether other images than those of the run will do.
+#[derive(clap::Args, Debug)]
+pub struct ChangedArg {
+    /// Take the images although they are not those the run was trained on
+    #[arg(long)]
+    pub accept_changed_data: bool,
+}
+
+impl ImagesArg {
+    /// Opens them.
+    pub fn open(&self, run: &RunDir, model: &dyn Model) -> Result<Dataset, Error> {
+        open_run(run, model, self.data.as_deref(), &self.changed)
+    }
+}
+
+/// Opens the images of a run, where they have `moved` to, or where they were.
+pub fn open_run(run: &RunDir, model: &dyn Model, moved: Option<&str>, changed: &ChangedArg) -> Result<Dataset, Error> {
+    reading(None, |options| Ok(run.images(model, moved, changed.accept_changed_data, options)?))
+}
+
+/// Calls `read` with what reading images may use: the cache, a flag that stops it, and a line of progress.
+pub fn reading<T>(stop: Option<&AtomicBool>, read: impl FnOnce(&Options) -> T) -> T {
+    let line = Mutex::new((term::Progress::new(), Instant::now()));
+    let progress = |done: usize, all: usize| {
+        let mut line = line.lock().unwrap_or_else(|e| e.into_inner());
+        line.0.show(format!("decoding: {done} of {all} files"));
+        // Where nobody sees the line, a long wait is told now and then.
+        if line.1.elapsed() > Duration::from_secs(10) && !term::Progress::is_seen() {
+            term::note(format!("decoding: {done} of {all} files"));
+            line.1 = Instant::now();
+        }
+    };
+    read(&Options { cache: data::cache_dir().ok(), stop, progress: Some(&progress) })
+}
+
+/// The number of a class from what somebody wrote: its name in the data of the run, or its number.
+pub fn class(run: &RunDir, text: &str) -> Result<usize, Error> {
+    let names = &run.config.data.classes;
+    if let Some(number) = names.iter().position(|name| name == text) {
+        return Ok(number);
+    }
+    text.parse().map_err(|_| {
+        let known: Vec<&str> = names.iter().map(String::as_str).collect();
+        let hint = match known.is_empty() {
+            true => "classes of this run have no names; give its number".to_string(),
+            false => nearest(text, &known),
+        };
+        Error::new(format!("--class {text}: there is no such class; {hint}"))
+    })
+}

@@ -1,0 +1,301 @@
+//! Decoded sets, kept so that a second start need not decode again and sets may be larger than memory.
+//!
+//! A set is two files in `decoded/` of the cache folder: `KEY.pixels`, its images one after the other, and `KEY.json`,
+//! what is known of the files they were made of. The key is a digest of the names, sizes and times of these files and
+//! of how they were decoded. Files are written under other names and renamed when they are whole, and never changed
+//! after. Together they take at most half of what the disk would have free without them; the sets that were not used
+//! for longest go first.
+
+use super::gather::{Gathered, Unit, Way, hex};
+use super::{Error, split::Pixels};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+/// Raised whenever the same files come to be decoded to other images.
+const DECODERS: u32 = 1;
+
+/// How long nobody takes to write a set.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The decoded sets of a cache folder.
+pub(super) struct Cache {
+    folder: PathBuf,
+}
+
+/// One set, kept or not.
+pub(super) struct Entry<'a> {
+    cache: &'a Cache,
+    key: String,
+    units: usize,
+}
+
+/// What is kept beside the images.
+#[derive(Serialize, Deserialize)]
+struct Notes {
+    bytes: u64,
+    digest: String,
+    counts: Vec<usize>,
+    bad: Vec<(usize, String)>,
+}
+
+impl Cache {
+    /// Those of the cache folder `root`.
+    pub(super) fn new(root: &Path) -> Cache {
+        Cache { folder: root.join("decoded") }
+    }
+
+    /// The entry of a set that is made of these units; none where a file cannot be looked at.
+    pub(super) fn entry<'a>(&'a self, units: &[Unit], way: Way) -> Option<Entry<'a>> {
+        let mut hasher = Sha256::new();
+        let mut add = |bytes: &[u8]| {
+            hasher.update((bytes.len() as u64).to_le_bytes());
+            hasher.update(bytes);
+        };
+        add(&DECODERS.to_le_bytes());
+        add(env!("CARGO_PKG_VERSION").as_bytes());
+        add(format!("{:?} {}", way.geometry, way.how).as_bytes());
+        for unit in units {
+            add(&(unit.files.len() as u64).to_le_bytes());
+            for file in &unit.files {
+                let meta = fs::metadata(file).ok()?;
+                let modified = meta.modified().ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+                add(std::path::absolute(file).ok()?.as_os_str().as_encoded_bytes());
+                add(&meta.len().to_le_bytes());
+                add(&modified.as_nanos().to_le_bytes());
+                // A file put in another's place keeps neither.
+                #[cfg(unix)]
+                {
+                    use std::os::unix::fs::MetadataExt;
+                    add(&meta.ino().to_le_bytes());
+                    add(&[meta.ctime().to_le_bytes(), meta.ctime_nsec().to_le_bytes()].concat());
+                }
+            }
+        }
+        Some(Entry { cache: self, key: hex(&hasher.finalize()[..16]), units: units.len() })
+    }
+
+    /// The sets that are kept: when each was used last, its key, and its bytes; the oldest first.
+    fn kept(&self) -> Vec<(SystemTime, String, u64)> {
+        let Ok(entries) = fs::read_dir(&self.folder) else { return Vec::new() };
+        let one = |entry: fs::DirEntry| {
+            let path = entry.path();
+            let key = path.file_stem()?.to_str()?.to_string();
+            let used = fs::metadata(self.folder.join(format!("{key}.json"))).and_then(|meta| meta.modified());
+            let is_pixels = path.extension().is_some_and(|e| e == "pixels");
+            is_pixels.then_some((used.unwrap_or(SystemTime::UNIX_EPOCH), key, entry.metadata().ok()?.len()))
+        };
+        let mut kept: Vec<_> = entries.filter_map(|entry| one(entry.ok()?)).collect();
+        kept.sort();
+        kept
+    }
+
+    fn remove(&self, key: &str) {
+        // The notes go first: images without them are none.
+        for file in [format!("{key}.json"), format!("{key}.pixels")] {
+            let _ = fs::remove_file(self.folder.join(file));
+        }
+    }
+
+    /// Removes what processes that were killed a day ago or more had begun to write.
+    fn tidy(&self) {
+        let is_old = |path: &Path| {
+            let modified = fs::metadata(path).and_then(|meta| meta.modified()).ok();
+            path.extension().is_some_and(|e| e == "part" || e == "tmp")
+                && modified.and_then(|then| then.elapsed().ok()).is_some_and(|age| age > DAY)
+        };
+        let entries = fs::read_dir(&self.folder).into_iter().flatten();
+        for path in entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| is_old(path)) {
+            let _ = fs::remove_file(path);
+        }
+    }
+
+    /// Makes room for `needs` bytes more, with `free` bytes on the disk; the error is the room that there can be.
+    fn make_room(&self, needs: u64, free: u64) -> Result<(), u64> {
+        let kept = self.kept();
+        let mut used: u64 = kept.iter().map(|(_, _, bytes)| bytes).sum();
+        let limit = (free + used) / 2;
+        if needs > limit {
+            return Err(limit);
+        }
+        for (_, key, bytes) in kept {
+            if used + needs <= limit {
+                break;
+            }
+            self.remove(&key);
+            used -= bytes;
+        }
+        Ok(())
+    }
+}
+
+/// Removes every decoded set from a cache folder; says how many there were, and their bytes.
+///
+/// # Errors
+/// One that cannot be removed.
+pub fn clean(root: &Path) -> Result<(usize, u64), Error> {
+    let cache = Cache::new(root);
+    let kept = cache.kept();
+    match fs::remove_dir_all(&cache.folder) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", &cache.folder)(e)),
+        _ => Ok((kept.len(), kept.iter().map(|(_, _, bytes)| bytes).sum())),
+    }
+}
+
+impl<'a> Entry<'a> {
+    fn pixels(&self) -> PathBuf {
+        self.cache.folder.join(format!("{}.pixels", self.key))
+    }
+
+    fn notes(&self) -> PathBuf {
+        self.cache.folder.join(format!("{}.json", self.key))
+    }
+
+    /// The set, if it is kept and whole.
+    pub(super) fn load(&self) -> Option<Gathered> {
+        let notes: Notes = serde_json::from_slice(&fs::read(self.notes()).ok()?).ok()?;
+        let pixels = map(&self.pixels())?;
+        let whole = pixels.len() as u64 == notes.bytes && notes.counts.len() == self.units;
+        if !whole {
+            return None;
+        }
+        // When it was used last decides what goes first; that this fails does no harm.
+        let _ = File::options().append(true).open(self.notes()).and_then(|file| file.set_modified(SystemTime::now()));
+        Some(Gathered { pixels, digest: notes.digest, counts: notes.counts, bad: notes.bad })
+    }
+
+    /// Begins to write the set, of `needs` bytes as far as is known; the error is the room that there is.
+    pub(super) fn writer(self, needs: u64) -> Result<Writer<'a>, u64> {
+        let folder = &self.cache.folder;
+        let free = fs::create_dir_all(folder).and_then(|()| fs4::available_space(folder)).map_err(|_| 0u64)?;
+        self.cache.make_room(needs, free)?;
+        self.cache.tidy();
+        let part = tempfile::Builder::new().prefix(&self.key).suffix(".part").tempfile_in(folder).map_err(|_| 0u64)?;
+        Ok(Writer { file: BufWriter::with_capacity(1 << 20, part), bytes: 0, entry: self })
+    }
+}
+
+/// A set that is being written. Dropped before it is whole, it leaves nothing.
+pub(super) struct Writer<'a> {
+    entry: Entry<'a>,
+    file: BufWriter<tempfile::NamedTempFile>,
+    bytes: u64,
+}
+
+impl Writer<'_> {
+    pub(super) fn push(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.bytes += bytes.len() as u64;
+        self.file.write_all(bytes).map_err(Error::io("write", &self.entry.pixels()))
+    }
+
+    /// Keeps the set, and returns it with the images that were written.
+    pub(super) fn finish(self, gathered: Gathered) -> Result<Gathered, Error> {
+        let (pixels, notes) = (self.entry.pixels(), self.entry.notes());
+        let failed = |e: io::Error| Error::io("write", &pixels)(e);
+        let part = self.file.into_inner().map_err(|e| failed(e.into_error()))?;
+        part.as_file().sync_all().map_err(failed)?;
+        // Where another process keeps the same set, and the system will not replace what it reads, that one is as good.
+        if let Err(error) = part.persist(&pixels)
+            && fs::metadata(&pixels).map(|meta| meta.len()).ok() != Some(self.bytes)
+        {
+            return Err(failed(error.error));
+        }
+        let Gathered { digest, counts, bad, .. } = gathered;
+        let kept = Notes { bytes: self.bytes, digest: digest.clone(), counts: counts.clone(), bad: bad.clone() };
+        let text = serde_json::to_vec(&kept).map_err(|e| failed(e.into()))?;
+        crate::files::replace(&notes, |file| file.write_all(&text)).map_err(Error::io("write", &notes))?;
+        let pixels = map(&pixels).ok_or_else(|| failed(io::Error::other("it cannot be mapped into memory")))?;
+        Ok(Gathered { pixels, digest, counts, bad })
+    }
+}
+
+/// A file as bytes that the system reads when they are needed.
+fn map(path: &Path) -> Option<Pixels> {
+    let file = File::open(path).ok()?;
+    if file.metadata().ok()?.len() == 0 {
+        return Some(Vec::new().into());
+    }
+    // SAFETY: limn never changes a file of its cache that has this name: it is renamed to it when it is whole, and
+    // removed as a whole, which leaves what is mapped as it is.
+    let map = unsafe { memmap2::Mmap::map(&file) }.ok()?;
+    // Training asks for images in no order.
+    #[cfg(unix)]
+    let _ = map.advise(memmap2::Advice::Random);
+    Some(map.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Geometry;
+
+    const WAY: Way = Way { name: "x", geometry: Geometry::new(1, 1, 2), how: "", each: Some(1) };
+
+    fn units(folder: &Path, n: usize) -> Vec<Unit> {
+        let path = |i: usize| folder.join(format!("{i}"));
+        (0..n).for_each(|i| fs::write(path(i), [i as u8]).unwrap());
+        (0..n).map(|i| path(i).into()).collect()
+    }
+
+    fn keep(entry: Entry, pixels: &[u8]) -> Gathered {
+        let mut writer = entry.writer(pixels.len() as u64).ok().unwrap();
+        writer.push(pixels).unwrap();
+        let parts = (vec![1; pixels.len() / 2], vec![(0, "why".to_string())]);
+        let gathered = Gathered { pixels: Vec::new().into(), digest: "d".into(), counts: parts.0, bad: parts.1 };
+        writer.finish(gathered).unwrap()
+    }
+
+    #[test]
+    fn a_set_is_kept_until_one_of_its_files_changes() {
+        let (dir, files) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let cache = Cache::new(dir.path());
+        let units = units(files.path(), 3);
+        assert!(cache.entry(&units, WAY).unwrap().load().is_none());
+        assert_eq!(&keep(cache.entry(&units, WAY).unwrap(), &[1, 2, 3, 4, 5, 6]).pixels[..], [1, 2, 3, 4, 5, 6]);
+        let found = cache.entry(&units, WAY).unwrap().load().unwrap();
+        assert_eq!((&found.pixels[..], found.counts.len(), found.bad.len()), (&[1u8, 2, 3, 4, 5, 6][..], 3, 1));
+        for way in [Way { how: "other", ..WAY }, Way { geometry: Geometry::new(1, 2, 1), ..WAY }] {
+            assert!(cache.entry(&units, way).unwrap().load().is_none());
+        }
+        assert!(cache.entry(&units[1..], WAY).unwrap().load().is_none());
+        fs::write(&units[1].path, b"longer").unwrap();
+        assert!(cache.entry(&units, WAY).unwrap().load().is_none());
+        assert_eq!(clean(dir.path()).unwrap(), (1, 6));
+        assert_eq!(clean(dir.path()).unwrap(), (0, 0));
+    }
+
+    #[test]
+    fn a_cut_file_is_no_set_and_a_dropped_writer_leaves_nothing() {
+        let (dir, files) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let cache = Cache::new(dir.path());
+        let units = units(files.path(), 2);
+        drop(cache.entry(&units, WAY).unwrap().writer(4).ok().unwrap());
+        assert_eq!(fs::read_dir(dir.path().join("decoded")).unwrap().count(), 0);
+        keep(cache.entry(&units, WAY).unwrap(), &[1, 2, 3, 4]);
+        let pixels = cache.entry(&units, WAY).unwrap().pixels();
+        fs::write(&pixels, [1, 2, 3]).unwrap();
+        assert!(cache.entry(&units, WAY).unwrap().load().is_none());
+    }
+
+    #[test]
+    fn the_sets_not_used_for_longest_make_room() {
+        let (dir, files) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let cache = Cache::new(dir.path());
+        let units = units(files.path(), 3);
+        for (age, units) in units.chunks(1).enumerate() {
+            let entry = cache.entry(units, WAY).unwrap();
+            let notes = entry.notes();
+            keep(entry, &[0; 100]);
+            let when = SystemTime::now() - Duration::from_secs(1000 - 100 * age as u64);
+            File::options().append(true).open(notes).unwrap().set_modified(when).unwrap();
+        }
+        // Half of 300 kept and 300 free.
+        assert_eq!(cache.make_room(301, 300), Err(300));
+        assert_eq!(cache.make_room(150, 300), Ok(()));
+        let left: Vec<bool> = units.chunks(1).map(|u| cache.entry(u, WAY).unwrap().pixels().exists()).collect();
+        assert_eq!(left, [false, false, true]);
+    }
+}

@@ -1,0 +1,148 @@
+//! A set made of many files: its splits, its labels, and what is to be said of it.
+
+use super::arrange::Arranged;
+use super::gather::Gathered;
+use super::walk::LeftOut;
+use super::{Error, Geometry, Opened, Split, held_out};
+use std::path::Path;
+
+/// Files that cannot be used and are named one by one; the others are only counted.
+const NAMED: usize = 20;
+
+/// What was found in a folder and decoded.
+pub(super) struct FromFiles<'a> {
+    /// The folder.
+    pub(super) folder: &'a Path,
+    /// Every image's geometry.
+    pub(super) geometry: Geometry,
+    /// That of the first, as it is stored.
+    pub(super) native: Geometry,
+    /// The files and what their folders say.
+    pub(super) arranged: Arranged,
+    /// Their images.
+    pub(super) gathered: Gathered,
+    /// What is not among the files.
+    pub(super) left_out: LeftOut,
+    /// What a file is: "picture", "film", "sound".
+    pub(super) noun: &'static str,
+}
+
+impl FromFiles<'_> {
+    /// The set. Without folders for training and testing a tenth of the files (at most 1000) is for testing, or of the
+    /// images where there is one file only.
+    pub(super) fn opened(self) -> Result<Opened, Error> {
+        let FromFiles { folder, geometry, native, arranged, gathered, mut left_out, noun } = self;
+        let good: Vec<usize> = (0..gathered.counts.len()).filter(|i| gathered.counts[*i] > 0).collect();
+        if good.is_empty() {
+            let first = gathered.bad.first().map(|(_, why)| why.clone()).unwrap_or_default();
+            return Err(Error::AllUnreadable { folder: folder.into(), count: gathered.counts.len(), first });
+        }
+        let name = folder.display().to_string();
+        let (train, test) = match arranged.test.is_empty() {
+            false => good.iter().partition(|i| !arranged.test[**i]),
+            true => spread(&good),
+        };
+        let (train, test) = match (&good[..], train.is_empty() || test.is_empty()) {
+            ([one], _) => single(gathered.counts[*one]).ok_or(Error::TooFew { name: name.clone() })?,
+            (_, true) => return Err(Error::TooFew { name }),
+            _ => (images(&train, &gathered.counts), images(&test, &gathered.counts)),
+        };
+        let owner: Vec<usize> = gathered.counts.iter().enumerate().flat_map(|(i, n)| vec![i; *n]).collect();
+        let split = |list: &[u32]| {
+            let label = |i: &u32| arranged.labels[owner[*i as usize]];
+            let labels = (!arranged.labels.is_empty()).then(|| list.iter().map(label).collect());
+            Split::listed(geometry, gathered.pixels.clone(), list, labels)
+        };
+        let (train, test) = (split(&train), split(&test));
+        let mut warnings = named(folder, noun, gathered.counts.len(), &gathered.bad);
+        left_out.add(format!("unreadable {noun}"), gathered.bad.len());
+        warnings.extend(arranged.remarks);
+        let folders = arranged.files.iter().filter_map(|file| file.parent()).collect::<std::collections::HashSet<_>>();
+        warnings.push(summary(noun, good.len(), folders.len(), &left_out));
+        warnings.extend(class_counts(&arranged.classes, &train, &test));
+        Ok(Opened {
+            native,
+            train,
+            test: Some(test),
+            classes: arranged.classes,
+            digest: Some(gathered.digest),
+            warnings,
+        })
+    }
+}
+
+/// Splits the usable files into those to train on and those to test on. A tenth (at most 1000) is held out, taken
+/// evenly from all of them: the last files of a folder sorted by name are often all of one class.
+fn spread(good: &[usize]) -> (Vec<usize>, Vec<usize>) {
+    let (n, held) = (good.len(), held_out(good.len()));
+    // File k is held out where floor(k * held / n) steps up.
+    let (test, train): (Vec<_>, Vec<_>) = (0..n).partition(|k| (k + 1) * held / n > k * held / n);
+    let pick = |ks: Vec<usize>| ks.into_iter().map(|k| good[k]).collect();
+    (pick(train), pick(test))
+}
+
+/// The images of a single file: its last ones are for testing.
+fn single(n: usize) -> Option<(Vec<u32>, Vec<u32>)> {
+    let at = n.checked_sub(held_out(n)).filter(|at| *at > 0)? as u32;
+    Some(((0..at).collect(), (at..n as u32).collect()))
+}
+
+/// The numbers of all images of some files.
+fn images(files: &[usize], counts: &[usize]) -> Vec<u32> {
+    let mut first = vec![0u32];
+    counts.iter().for_each(|n| first.push(first[first.len() - 1] + *n as u32));
+    files.iter().flat_map(|i| first[*i]..first[*i + 1]).collect()
+}
+
+/// Some of the files that cannot be used, with the reason.
+fn named(folder: &Path, noun: &str, tried: usize, bad: &[(usize, String)]) -> Vec<String> {
+    if bad.is_empty() {
+        return Vec::new();
+    }
+    let head = format!("skipped {} of {tried} {noun}s in {}", bad.len(), folder.display());
+    let rest = bad.len().saturating_sub(NAMED);
+    std::iter::once(head)
+        .chain(bad.iter().take(NAMED).map(|(_, why)| format!("skipped: {why}")))
+        .chain((rest > 0).then(|| format!("skipped: and {rest} more")))
+        .collect()
+}
+
+/// How many files of how many folders, and what was left out.
+fn summary(noun: &str, files: usize, folders: usize, left_out: &LeftOut) -> String {
+    let several = |n: usize, noun: &str| format!("{n} {noun}{}", if n == 1 { "" } else { "s" });
+    let rest = left_out.words().map_or("nothing left out".into(), |words| format!("left out: {words}"));
+    format!("{} in {}; {rest}", several(files, noun), several(folders, "folder"))
+}
+
+/// The classes with how many images of each there are to train and to test on.
+fn class_counts(classes: &[String], train: &Split, test: &Split) -> Option<String> {
+    let counts = |split: &Split| {
+        let mut counts = vec![0usize; classes.len()];
+        split.labels.iter().flatten().for_each(|label| counts[usize::from(*label)] += 1);
+        counts
+    };
+    let (train, test) = (counts(train), counts(test));
+    let one = |(i, name): (usize, &String)| format!("{name} ({} + {})", train[i], test[i]);
+    let all: Vec<String> = classes.iter().enumerate().map(one).collect();
+    (!all.is_empty()).then(|| format!("{} classes (to train + to test on): {}", classes.len(), all.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn held_out_files_are_spread_evenly() {
+        let (train, test) = spread(&(100..140).collect::<Vec<_>>());
+        assert_eq!(test, [109, 119, 129, 139]);
+        assert_eq!(train.len(), 36);
+        assert_eq!(spread(&[4, 9]), (vec![4], vec![9]));
+    }
+
+    #[test]
+    fn images_of_files_have_numbers_in_a_row() {
+        assert_eq!(images(&[0, 2, 3], &[2, 3, 0, 1]), [0, 1, 5]);
+        assert_eq!(single(20), Some(((0..18).collect(), vec![18, 19])));
+        assert_eq!((single(1), single(0)), (None, None));
+    }
+}

@@ -1,0 +1,185 @@
+//! Decoding many files side by side, into memory or into a file of the cache.
+
+use super::cache::{Cache, Entry};
+use super::{Error, Geometry, Options, split::Pixels};
+use rayon::prelude::*;
+use sha2::{Digest, Sha256};
+use std::path::{Path, PathBuf};
+
+/// Bytes of decoded images that are held in memory at once.
+const TOGETHER: usize = 64 << 20;
+
+/// What images are made of: a file, or a folder of frames.
+#[derive(Clone, Debug)]
+pub(super) struct Unit {
+    /// What is named and decoded.
+    pub(super) path: PathBuf,
+    /// The files that its images depend on.
+    pub(super) files: Vec<PathBuf>,
+}
+
+impl From<PathBuf> for Unit {
+    fn from(path: PathBuf) -> Unit {
+        Unit { files: vec![path.clone()], path }
+    }
+}
+
+/// The images of many units, one after the other.
+#[derive(Debug)]
+pub(super) struct Gathered {
+    /// All images.
+    pub(super) pixels: Pixels,
+    /// SHA-256 of them.
+    pub(super) digest: String,
+    /// How many images each unit has; none where it cannot be used.
+    pub(super) counts: Vec<usize>,
+    /// The units that cannot be used: which, and why in a sentence.
+    pub(super) bad: Vec<(usize, String)>,
+}
+
+/// How images are decoded: a different way makes different images of the same file.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Way<'a> {
+    /// The set, for messages.
+    pub(super) name: &'a str,
+    /// What every image is brought to.
+    pub(super) geometry: Geometry,
+    /// What else the images depend on, in words.
+    pub(super) how: &'a str,
+    /// Images of a unit, where they are known beforehand.
+    pub(super) each: Option<usize>,
+}
+
+/// Decodes the units side by side. Those that fail are left out, but a disk that cannot be read ends it.
+pub(super) fn gather(
+    units: &[Unit],
+    way: Way,
+    options: &Options,
+    decode: impl Fn(&Path) -> Result<Vec<u8>, Error> + Sync,
+) -> Result<Gathered, Error> {
+    let cache = options.cache.as_deref().map(Cache::new);
+    let entry = cache.as_ref().and_then(|cache| cache.entry(units, way));
+    if let Some(found) = entry.as_ref().and_then(Entry::load) {
+        return Ok(found);
+    }
+    let needs = way.each.map(|each| (units.len() * each).saturating_mul(way.geometry.elements()) as u64);
+    let mut sink = Sink::new(entry, needs, way)?;
+    let mut gathered = Parts::default();
+    // So many that all processors are busy, and few enough to be held.
+    let piece = (TOGETHER / (way.geometry.elements() * way.each.unwrap_or(16)).max(1)).clamp(8, 512);
+    for (k, units_of_piece) in units.chunks(piece).enumerate() {
+        let results: Vec<Result<Vec<u8>, Error>> = units_of_piece
+            .par_iter()
+            .map(|unit| match options.stopped() {
+                true => Err(Error::Stopped { path: unit.path.clone() }),
+                false => decode(&unit.path),
+            })
+            .collect();
+        for (i, result) in results.into_iter().enumerate() {
+            gathered.take(k * piece + i, &units_of_piece[i].path, result, way.geometry, &mut sink)?;
+        }
+        options.tell(k * piece + units_of_piece.len(), units.len());
+    }
+    sink.finish(gathered)
+}
+
+/// What is known of the units decoded so far.
+#[derive(Default)]
+struct Parts {
+    counts: Vec<usize>,
+    bad: Vec<(usize, String)>,
+}
+
+impl Parts {
+    fn take(
+        &mut self,
+        index: usize,
+        path: &Path,
+        result: Result<Vec<u8>, Error>,
+        geometry: Geometry,
+        sink: &mut Sink,
+    ) -> Result<(), Error> {
+        let bytes = match result {
+            Ok(bytes) if bytes.is_empty() => {
+                self.bad.push((index, format!("{} is too short", path.display())));
+                bytes
+            }
+            Ok(bytes) => bytes,
+            Err(stopped @ Error::Stopped { .. }) => return Err(stopped),
+            // Who may read a file is a matter of the file; what a disk fails to give is not.
+            Err(Error::Io { doing, path, source }) if source.kind() != std::io::ErrorKind::PermissionDenied => {
+                return Err(Error::Io { doing, path, source });
+            }
+            Err(error) => {
+                self.bad.push((index, error.to_string()));
+                Vec::new()
+            }
+        };
+        self.counts.push(bytes.len() / geometry.elements().max(1));
+        sink.push(&bytes)
+    }
+}
+
+/// Takes decoded images as they come.
+struct Sink<'a> {
+    way: Way<'a>,
+    hasher: Sha256,
+    to: To<'a>,
+}
+
+enum To<'a> {
+    Memory(Vec<u8>),
+    File(super::cache::Writer<'a>),
+}
+
+impl<'a> Sink<'a> {
+    /// Into the cache where there is one with room for `needs` bytes, else into memory, if it has the room.
+    fn new(entry: Option<Entry<'a>>, needs: Option<u64>, way: Way<'a>) -> Result<Sink<'a>, Error> {
+        let hasher = Sha256::new();
+        let room = match entry {
+            Some(entry) => match entry.writer(needs.unwrap_or(0)) {
+                Ok(writer) => return Ok(Sink { way, hasher, to: To::File(writer) }),
+                Err(room) => Some(room),
+            },
+            None => None,
+        };
+        let memory = super::memory_available();
+        let needs = needs.unwrap_or(0);
+        if needs > memory / 4 * 3 {
+            let (name, geometry) = (way.name.into(), way.geometry);
+            return Err(Error::NoRoom { name, geometry, bytes: needs, memory, disk: room.unwrap_or(0) });
+        }
+        Ok(Sink { way, hasher, to: To::Memory(Vec::new()) })
+    }
+
+    fn push(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.hasher.update(bytes);
+        match &mut self.to {
+            To::File(writer) => writer.push(bytes),
+            To::Memory(all) => match all.try_reserve(bytes.len()) {
+                Ok(()) => {
+                    all.extend_from_slice(bytes);
+                    Ok(())
+                }
+                Err(_) => {
+                    let (name, geometry) = (self.way.name.into(), self.way.geometry);
+                    Err(Error::TooLarge { name, bytes: (all.len() + bytes.len()) as u64, geometry })
+                }
+            },
+        }
+    }
+
+    fn finish(self, parts: Parts) -> Result<Gathered, Error> {
+        let digest = hex(&self.hasher.finalize());
+        let gathered = |pixels| Gathered { pixels, digest: digest.clone(), counts: parts.counts, bad: parts.bad };
+        match self.to {
+            To::Memory(bytes) => Ok(gathered(bytes.into())),
+            To::File(writer) => writer.finish(gathered(Vec::new().into())),
+        }
+    }
+}
+
+/// Bytes in hexadecimal digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}

@@ -1,0 +1,184 @@
+//! The files of a folder, at any depth, and what was left out.
+
+use super::Error;
+use std::collections::{BTreeMap, HashSet};
+use std::path::{Path, PathBuf};
+use walkdir::{DirEntry, WalkDir};
+
+/// Files that were left out, by why.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct LeftOut(BTreeMap<String, usize>);
+
+impl LeftOut {
+    /// Counts one more that is `what`, a noun in the singular.
+    pub(super) fn count(&mut self, what: impl Into<String>) {
+        *self.0.entry(what.into()).or_default() += 1;
+    }
+
+    /// Takes one back that turned out to be of use.
+    pub(super) fn uncount(&mut self, what: &str) {
+        match self.0.get_mut(what) {
+            Some(count) if *count > 1 => *count -= 1,
+            _ => _ = self.0.remove(what),
+        }
+    }
+
+    /// Counts so many.
+    pub(super) fn add(&mut self, what: impl Into<String>, count: usize) {
+        if count > 0 {
+            *self.0.entry(what.into()).or_default() += count;
+        }
+    }
+
+    /// What was left out by two searches of the same folder for different files: by both of them.
+    pub(super) fn both(&self, other: &LeftOut) -> LeftOut {
+        let shared = |what: &String| Some((self.0.get(what)?, other.0.get(what)?));
+        let least = |what: &String| shared(what).map(|(a, b)| (what.clone(), *a.min(b)));
+        LeftOut(self.0.keys().filter_map(least).collect())
+    }
+
+    /// "3 .txt files, 1 hidden file", the most first; `None` where nothing was left out.
+    pub(super) fn words(&self) -> Option<String> {
+        let mut all: Vec<(&String, &usize)> = self.0.iter().collect();
+        all.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+        let one = |(what, count): (&String, &usize)| format!("{count} {what}{}", if *count == 1 { "" } else { "s" });
+        (!all.is_empty()).then(|| all.into_iter().map(one).collect::<Vec<_>>().join(", "))
+    }
+}
+
+/// What lies in a folder and below it.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// The files with one of the wanted extensions, in the order of their paths.
+    pub(super) files: Vec<PathBuf>,
+    /// The others.
+    pub(super) left_out: LeftOut,
+}
+
+/// Looks for files with one of these extensions in a folder, at any depth. Links are followed, but nothing is found
+/// twice, and never in circles. Hidden names are left out (macOS leaves a `._x.png` that is no image), and so is what
+/// may not be looked into.
+///
+/// # Errors
+/// The folder itself cannot be read, or the disk fails.
+pub(super) fn find(folder: &Path, extensions: &[&str]) -> Result<Found, Error> {
+    let mut found = Found::default();
+    let mut linked = false;
+    let hidden = |entry: &DirEntry| entry.depth() > 0 && entry.file_name().as_encoded_bytes().starts_with(b".");
+    let mut entries = WalkDir::new(folder).follow_links(true).into_iter();
+    while let Some(entry) = entries.next() {
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(error) => {
+                found.left_out.count(refusal(error, folder)?);
+                continue;
+            }
+        };
+        let is_folder = entry.file_type().is_dir();
+        linked |= entry.path_is_symlink();
+        if hidden(&entry) {
+            found.left_out.count(if is_folder { "hidden folder" } else { "hidden file" });
+            if is_folder {
+                entries.skip_current_dir();
+            }
+        } else if entry.file_type().is_file() {
+            let extension = entry.path().extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
+            match extensions.contains(&&*extension) {
+                true => found.files.push(entry.into_path()),
+                false if extension.is_empty() => found.left_out.count("extensionless file"),
+                false => found.left_out.count(format!(".{extension} file")),
+            }
+        } else if !is_folder {
+            found.left_out.count("special file");
+        }
+    }
+    found.files.sort();
+    if linked {
+        once(&mut found);
+    }
+    Ok(found)
+}
+
+/// What an entry that cannot be read counts as, or the error if it must not be gone on from.
+fn refusal(error: walkdir::Error, folder: &Path) -> Result<&'static str, Error> {
+    use std::io::ErrorKind::{NotFound, PermissionDenied};
+    if error.loop_ancestor().is_some() {
+        return Ok("circular link");
+    }
+    let path = error.path().unwrap_or(folder).to_path_buf();
+    let is_link = path.symlink_metadata().is_ok_and(|meta| meta.is_symlink());
+    let source = error.into_io_error().unwrap_or_else(|| std::io::Error::other("it cannot be walked"));
+    match source.kind() {
+        NotFound if is_link => Ok("dangling link"),
+        PermissionDenied if path != folder => Ok("unreadable folder"),
+        _ => Err(Error::Io { doing: "read", path, source }),
+    }
+}
+
+/// Takes away files that are in the list already, under another name.
+fn once(found: &mut Found) {
+    let mut seen = HashSet::new();
+    let files = std::mem::take(&mut found.files);
+    // The file itself before links to it, whatever their names.
+    let (links, own): (Vec<PathBuf>, Vec<PathBuf>) =
+        files.into_iter().partition(|file| file.canonicalize().is_ok_and(|real| real.file_name() != file.file_name()));
+    for file in own.into_iter().chain(links) {
+        let real = file.canonicalize().unwrap_or_else(|_| file.clone());
+        match seen.insert(real) {
+            true => found.files.push(file),
+            false => found.left_out.count("duplicate link"),
+        }
+    }
+    found.files.sort();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn names(folder: &Path, found: &Found) -> Vec<String> {
+        let name = |file: &PathBuf| file.strip_prefix(folder).unwrap().display().to_string().replace('\\', "/");
+        found.files.iter().map(name).collect()
+    }
+
+    #[test]
+    fn files_at_any_depth_in_order_and_the_rest_counted() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        fs::create_dir_all(root.join("b/c/d")).unwrap();
+        fs::create_dir_all(root.join(".git")).unwrap();
+        for name in ["b/c/d/z.png", "a.PNG", "b/y.png", "n.txt", "b/m.txt", ".x.png", ".git/q.png", "README"] {
+            fs::write(root.join(name), name).unwrap();
+        }
+        let found = find(root, &["png"]).unwrap();
+        assert_eq!(names(root, &found), ["a.PNG", "b/c/d/z.png", "b/y.png"]);
+        let words = found.left_out.words().unwrap();
+        assert_eq!(words, "2 .txt files, 1 extensionless file, 1 hidden file, 1 hidden folder");
+        assert_eq!(find(&root.join("b/c"), &["png"]).unwrap().left_out.words(), None);
+        assert!(matches!(find(&root.join("nowhere"), &["png"]), Err(Error::Io { .. })));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_are_followed_once_and_never_in_circles() {
+        use std::os::unix::fs::symlink;
+        let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let root = dir.path();
+        fs::create_dir(root.join("a")).unwrap();
+        fs::write(root.join("a/1.png"), "1").unwrap();
+        fs::write(other.path().join("2.png"), "2").unwrap();
+        symlink(root, root.join("a/up")).unwrap();
+        symlink(root.join("a"), root.join("b")).unwrap();
+        symlink(other.path(), root.join("c")).unwrap();
+        symlink(root.join("a/1.png"), root.join("0.png")).unwrap();
+        symlink(root.join("gone.png"), root.join("z.png")).unwrap();
+        let found = find(root, &["png"]).unwrap();
+        let real: HashSet<PathBuf> = found.files.iter().map(|file| file.canonicalize().unwrap()).collect();
+        assert_eq!((found.files.len(), real.len()), (2, 2), "{found:?}");
+        let words = found.left_out.words().unwrap();
+        for word in ["1 dangling link", "circular link", "duplicate link"] {
+            assert!(words.contains(word), "{words}");
+        }
+    }
+}
