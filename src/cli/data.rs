@@ -24,6 +24,8 @@ enum Command {
         /// mnist, fashion-mnist, cifar10 or all
         name: String,
     },
+    /// Remove the decoded sets that are kept so that later starts need not decode again
+    Clean,
 }
 
 /// Lists or fetches.
@@ -40,6 +42,10 @@ pub fn data(args: &DataArgs) -> Result<(), Error> {
             if words.is_empty() { Ok(()) } else { Err(Error::new(words.join("\nlimn: "))) }
         }
         Command::Get { name } => get(name),
+        Command::Clean => {
+            let (sets, bytes) = data::clean(&data::cache_dir()?)?;
+            term::say(format!("removed {sets} decoded set{}, {}", if sets == 1 { "" } else { "s" }, term::bytes(bytes)))
+        }
     }
 }
 

@@ -59,21 +59,7 @@ impl Cache {
         add(env!("CARGO_PKG_VERSION").as_bytes());
         add(format!("{:?} {}", way.geometry, way.how).as_bytes());
         for unit in units {
-            add(&(unit.files.len() as u64).to_le_bytes());
-            for file in &unit.files {
-                let meta = fs::metadata(file).ok()?;
-                let modified = meta.modified().ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
-                add(std::path::absolute(file).ok()?.as_os_str().as_encoded_bytes());
-                add(&meta.len().to_le_bytes());
-                add(&modified.as_nanos().to_le_bytes());
-                // A file put in another's place keeps neither.
-                #[cfg(unix)]
-                {
-                    use std::os::unix::fs::MetadataExt;
-                    add(&meta.ino().to_le_bytes());
-                    add(&[meta.ctime().to_le_bytes(), meta.ctime_nsec().to_le_bytes()].concat());
-                }
-            }
+            add(stamp(&unit.files)?.as_bytes());
         }
         Some(Entry { cache: self, key: hex(&hasher.finalize()[..16]), units: units.len() })
     }
@@ -130,6 +116,30 @@ impl Cache {
         }
         Ok(())
     }
+}
+
+/// What changes when one of some files does: a digest of their paths, sizes and times; none where one cannot be looked
+/// at.
+pub(super) fn stamp(files: &[PathBuf]) -> Option<String> {
+    let mut hasher = Sha256::new();
+    for file in files {
+        let meta = fs::metadata(file).ok()?;
+        let modified = meta.modified().ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+        let path = std::path::absolute(file).ok()?;
+        hasher.update((path.as_os_str().len() as u64).to_le_bytes());
+        hasher.update(path.as_os_str().as_encoded_bytes());
+        hasher.update(meta.len().to_le_bytes());
+        hasher.update(modified.as_nanos().to_le_bytes());
+        // A file put in another's place keeps neither.
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::MetadataExt;
+            hasher.update(meta.ino().to_le_bytes());
+            hasher.update(meta.ctime().to_le_bytes());
+            hasher.update(meta.ctime_nsec().to_le_bytes());
+        }
+    }
+    Some(hex(&hasher.finalize()))
 }
 
 /// Removes every decoded set from a cache folder; says how many there were, and their bytes.

@@ -40,6 +40,18 @@ pub enum Error {
         folder: PathBuf,
     },
 
+    /// A file that is not what its known set has there.
+    #[error(
+        "{} is not the file that {name} has under this name (its SHA-256 is another); remove it and fetch the set again: \
+         limn data get {name}", path.display()
+    )]
+    NotTheSet {
+        /// The set's name.
+        name: &'static str,
+        /// The file.
+        path: PathBuf,
+    },
+
     /// The file has no bytes.
     #[error("{} is empty (0 bytes); fetch or copy it again", path.display())]
     EmptyFile {
@@ -272,6 +284,13 @@ pub enum Error {
         path: PathBuf,
     },
 
+    /// Nothing is where the images of a run were.
+    #[error("the images of this run were in {}, where there is nothing now; say where they are with --data", path.display())]
+    Moved {
+        /// Where they were.
+        path: PathBuf,
+    },
+
     /// The set is not the one it was.
     #[error(
         "{name} is not the data this run was trained on: {difference}; give the place where they are now with --data, \
@@ -353,6 +372,14 @@ fn size(bytes: u64) -> String {
 }
 
 impl Error {
+    /// The same error of the images of a run: a path that has gone is one that they were at.
+    pub(crate) fn moved(self) -> Error {
+        match self {
+            Error::Unknown { name, .. } => Error::Moved { path: name.into() },
+            other => other,
+        }
+    }
+
     /// For `map_err`: an I/O error while `doing` something to `path`.
     pub(super) fn io(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Error {
         let path = path.to_path_buf();

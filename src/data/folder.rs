@@ -225,7 +225,7 @@ mod tests {
         }
         // Another picture makes another set.
         grey(&dir.path().join("99.png"), 99);
-        assert!(plain.identity.difference(&open(&options).identity).unwrap().contains("27 to train on"));
+        assert!(plain.identity.difference(&open(&options).identity).unwrap().contains("27 images to train on"));
         let stop = std::sync::atomic::AtomicBool::new(true);
         let stopped = crate::data::open(spec, Some(SMALL), &Options { stop: Some(&stop), ..Options::default() });
         assert!(matches!(stopped, Err(Error::Stopped { .. })));

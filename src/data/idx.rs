@@ -13,7 +13,7 @@ pub(super) const IMAGES: u32 = 0x0000_0803;
 /// Magic number of a file of labels: unsigned bytes, one dimension.
 pub(super) const LABELS: u32 = 0x0000_0801;
 
-const GZIP: [u8; 2] = [0x1f, 0x8b];
+pub(super) const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// Images as they lie in a file: `bytes` holds `geometry.elements()` bytes per image.
 #[derive(Debug)]

@@ -55,8 +55,11 @@ impl Identity {
             all.push(format!("its images were {} and are {}", shown(self.geometry), shown(now.geometry)));
         }
         if (self.train, self.test) != (now.train, now.test) {
-            let shown = |set: &Identity| format!("{} to train on and {} to test on", set.train, set.test);
-            all.push(format!("it had {} images and has {}", shown(self), shown(now)));
+            let (was, is) = ((self.train, self.test), (now.train, now.test));
+            all.push(format!(
+                "it had {} images to train on and {} to test on, and has {} and {}",
+                was.0, was.1, is.0, is.1
+            ));
         }
         if self.classes != now.classes {
             let shown = |classes: &[String]| match classes.is_empty() {
@@ -93,7 +96,10 @@ mod tests {
         assert_eq!(was.difference(&was.clone()), None);
         let told = |now: Identity| was.difference(&now).unwrap();
         let word = told(Identity { train: 10, digest: "b".into(), ..was.clone() });
-        assert!(word.contains("9 to train on") && word.contains("10 to train on") && !word.contains("order"), "{word}");
+        assert!(
+            word.contains("9 images to train on") && word.contains("has 10 and 1") && !word.contains("order"),
+            "{word}"
+        );
         assert!(told(Identity { digest: "b".into(), ..was.clone() }).contains("not the same"));
         assert!(told(Identity { classes: vec!["cat".into()], ..was.clone() }).contains("were none and are cat"));
         assert!(told(Identity { geometry: [3, 4, 4], ..was.clone() }).contains("4x4 RGB"));

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Error, Geometry, Medium, Source, cifar, idx, synthetic};
+use super::{Error, Geometry, Medium, Source, cache, cifar, fetch, idx, synthetic};
 
 /// A known set.
 #[derive(Debug)]
@@ -259,11 +259,42 @@ fn load_cached(set: &'static Set, remote: &Remote, folder: &Path) -> Result<Sour
     if !is_cached(remote, folder) {
         return Err(Error::NotFetched { name: set.name, folder: folder.into() });
     }
+    verify(set, remote, folder)?;
     match idx::in_folder(folder) {
         Some(train) => idx::load(&train),
         None => cifar::load_folder(folder),
     }
 }
+
+/// Refuses files that are not those of the set: noise under its name would be trained on. What has been looked at is
+/// looked at again when a file's size or time changes.
+fn verify(set: &'static Set, remote: &Remote, folder: &Path) -> Result<(), Error> {
+    let files: Vec<PathBuf> = remote
+        .files
+        .iter()
+        .map(|(name, _)| {
+            let raw = folder.join(name);
+            if raw.is_file() { raw } else { folder.join(format!("{name}.gz")) }
+        })
+        .collect();
+    let stamp = cache::stamp(&files).ok_or(Error::NotFetched { name: set.name, folder: folder.into() })?;
+    let note = folder.join(VERIFIED);
+    if std::fs::read_to_string(&note).is_ok_and(|kept| kept == stamp) {
+        return Ok(());
+    }
+    for (path, (_, wanted)) in std::iter::zip(&files, remote.files) {
+        let digest = fetch::digest(path)?;
+        if digest != *wanted {
+            return Err(Error::NotTheSet { name: set.name, path: path.clone() });
+        }
+    }
+    // Where it cannot be noted, it is looked at every time.
+    let _ = crate::files::replace(&note, |file| file.write_all(stamp.as_bytes()));
+    Ok(())
+}
+
+/// The file that says of which files' sizes and times a set has been verified.
+const VERIFIED: &str = ".verified";
 
 /// Whether all files of a set are there: as limn keeps them, or gzipped IDX put there by hand.
 pub(super) fn is_cached(remote: &Remote, folder: &Path) -> bool {
@@ -314,6 +345,38 @@ mod tests {
         let e = load_cached(set, set.remote.as_ref().unwrap(), dir.path()).unwrap_err();
         assert!(matches!(e, Error::NotFetched { .. }));
         assert!(e.to_string().contains("`limn data get cifar10`"), "{e}");
+    }
+
+    #[test]
+    fn noise_under_a_known_name_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let set = find("mnist").unwrap();
+        let remote = set.remote.as_ref().unwrap();
+        let noise: Vec<u8> = (0..7840).map(|i: u32| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        for (name, images) in std::iter::zip(remote.files, [true, false, true, false]) {
+            let bytes = match images {
+                true => idx::encode(idx::IMAGES, &[10, 28, 28], &noise),
+                false => idx::encode(idx::LABELS, &[10], &[1; 10]),
+            };
+            std::fs::write(dir.path().join(name.0), bytes).unwrap();
+        }
+        let e = load_cached(set, remote, dir.path()).unwrap_err();
+        assert!(matches!(e, Error::NotTheSet { .. }));
+        assert!(e.to_string().contains("limn data get mnist"), "{e}");
+    }
+
+    #[test]
+    fn a_set_that_is_right_is_looked_at_once_until_a_file_changes() {
+        let dir = tempfile::tempdir().unwrap();
+        let set = find("fashion-mnist").unwrap();
+        let file = dir.path().join("x");
+        std::fs::write(&file, b"right").unwrap();
+        const FILES: [(&str, &str); 1] = [("x", "27042f4e6eaca7d0b2a7ee4026df2ecfa51d3339e6d122aa099118ecd8563bad9")];
+        let remote = Remote { files: &FILES, hosts: &[], package: Package::Deb { name: "", folder: "" } };
+        verify(set, &remote, dir.path()).unwrap();
+        assert!(dir.path().join(VERIFIED).is_file());
+        std::fs::write(&file, b"wrong").unwrap();
+        assert!(verify(set, &remote, dir.path()).is_err());
     }
 
     #[test]

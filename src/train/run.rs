@@ -181,7 +181,10 @@ pub fn train(start: Start, device: Device, mut hooks: Hooks) -> Result<Outcome, 
         }
     };
     config.train.precision = device.precision();
-    let dataset = open_data(&mut config, &hooks)?;
+    let dataset = match (open_data(&mut config, &hooks), &resumed) {
+        (Err(TrainError::Data(error)), Some(_)) => return Err(error.moved().into()),
+        (opened, _) => opened?,
+    };
     if let Some((run, _)) = &resumed
         && let Some(was) = run.identity()?.filter(|_| !hooks.reading.changed)
     {
