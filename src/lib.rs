@@ -17,3 +17,4 @@ pub mod program;
 pub mod sample;
 pub mod train;
 pub mod tune;
+mod words;

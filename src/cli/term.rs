@@ -1,13 +1,15 @@
 //! Writing to people: lines on stdout, remarks on stderr, and tables.
 
 use super::Error;
+use crate::words::harmless;
+pub(crate) use crate::words::{quoted, shown};
 use std::fmt::Display;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 
 /// Prints one line on stdout. A reader that has gone away (`limn devices | head -1`) is no error:
-/// the command finishes, and the rest of its words are lost.
+/// the command finishes, and the rest of its words are lost. Names in it cannot steer the terminal.
 pub fn say(line: impl Display) -> Result<(), Error> {
-    match writeln!(io::stdout().lock(), "{line}") {
+    match writeln!(io::stdout().lock(), "{}", harmless(&line.to_string())) {
         Err(e) if e.kind() != ErrorKind::BrokenPipe => Err(Error::new(format!("cannot write to the output: {e}"))),
         _ => Ok(()),
     }
@@ -16,7 +18,7 @@ pub fn say(line: impl Display) -> Result<(), Error> {
 /// Prints one line on stderr.
 pub fn note(words: impl Display) {
     // Where stderr is closed there is nobody to tell.
-    let _ = writeln!(io::stderr().lock(), "limn: {words}");
+    let _ = writeln!(io::stderr().lock(), "limn: {}", harmless(&words.to_string()));
 }
 
 /// A line on a terminal that is overwritten by the next; nothing where stderr is no terminal.
@@ -38,7 +40,7 @@ impl Progress {
     /// Replaces the line.
     pub fn show(&mut self, words: impl Display) {
         if io::stderr().is_terminal() {
-            let _ = write!(io::stderr().lock(), "\r\x1b[K{words}");
+            let _ = write!(io::stderr().lock(), "\r\x1b[K{}", shown(&words.to_string()));
             self.shown = true;
         }
     }

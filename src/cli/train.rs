@@ -164,7 +164,7 @@ pub(super) fn show(
 
 /// What there is now, and what to do with it.
 fn tell(outcome: &Outcome) -> Result<(), Error> {
-    let dir = outcome.run.path.display();
+    let dir = term::quoted(&outcome.run.path);
     if outcome.interrupted() {
         term::say(format!("stopped after step {} of {} and saved; go on with:", outcome.step, outcome.total))?;
         return term::say(format!("  limn train --resume {dir}"));
@@ -182,7 +182,7 @@ fn tell(outcome: &Outcome) -> Result<(), Error> {
     };
     term::say("next, try:")?;
     for command in commands {
-        term::say(format!("  limn {}", command.replace("DIR", &dir.to_string())))?;
+        term::say(format!("  limn {}", command.replace("DIR", &dir)))?;
     }
     Ok(())
 }

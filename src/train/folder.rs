@@ -7,6 +7,7 @@ use crate::files::replace;
 use crate::nn::Optimizer;
 use crate::program::Device;
 use crate::tune::Choices;
+use crate::words::quoted;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
@@ -22,7 +23,7 @@ pub enum RunError {
         why: String,
     },
     /// A run without a checkpoint.
-    #[error("{} has no checkpoint yet; train it with `limn train --resume {}`", .path.display(), .path.display())]
+    #[error("{} has no checkpoint yet; train it with `limn train --resume {}`", .path.display(), quoted(.path))]
     NoCheckpoint {
         /// The folder.
         path: PathBuf,
@@ -36,7 +37,7 @@ pub enum RunError {
     /// A new run was to go into a folder that is in use.
     #[error(
         "{} exists and is not empty; give another folder with --out, or go on with the run in it: limn train --resume {}",
-        .path.display(), .path.display()
+        .path.display(), quoted(.path)
     )]
     InUse {
         /// The folder.

@@ -2,6 +2,7 @@
 
 use super::folder::RunError;
 use crate::files::replace;
+use crate::words::harmless;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
@@ -55,9 +56,10 @@ impl Log {
 
     /// One line, everywhere.
     pub(super) fn say(&mut self, line: &str) {
+        let line = harmless(line);
         let _ = writeln!(self.file, "{line}");
         match (&self.bar, self.screen) {
-            (Some(bar), true) => bar.println(line),
+            (Some(bar), true) => bar.println(&*line),
             (None, true) => {
                 let _ = writeln!(io::stdout().lock(), "{line}");
             }
@@ -67,6 +69,7 @@ impl Log {
 
     /// A line for the log only.
     pub(super) fn note(&mut self, line: &str) {
+        let line = harmless(line);
         let _ = writeln!(self.file, "{line}");
     }
 

@@ -11,6 +11,7 @@ use crate::data::{self, Dataset, Order};
 use crate::kernels::{Class, Precision};
 use crate::program::{Device, DeviceError, Pending, Ring};
 use crate::tune;
+use crate::words::quoted;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::ops::Range;
@@ -588,7 +589,7 @@ impl Loop<'_> {
 
     /// What of the run is saved, for the end of a sentence.
     fn saved(&self) -> String {
-        let dir = self.run.path.display();
+        let dir = quoted(&self.run.path);
         match self.saved {
             Some(step) => format!("step {step} is saved, go on from it with `limn train --resume {dir}`"),
             None => "no checkpoint had been saved yet".into(),

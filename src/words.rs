@@ -1,0 +1,122 @@
+//! Names of files in what people read: as part of a command that can be pasted, and without the
+//! characters that steer a terminal.
+
+use std::borrow::Cow;
+use std::ffi::OsStr;
+use std::path::Path;
+
+/// A path as one word of a command for the shell that is usual on this system. One that begins with
+/// a dash is written `./-name`, so that it is not taken for a flag.
+pub(crate) fn quoted(path: impl AsRef<Path>) -> String {
+    let path = path.as_ref();
+    match path.as_os_str().as_encoded_bytes().first() {
+        Some(b'-') => word(Path::new(".").join(path).as_os_str()),
+        _ => word(path.as_os_str()),
+    }
+}
+
+/// Any argument as one word of a command for the shell that is usual on this system.
+pub(crate) fn word(argument: impl AsRef<OsStr>) -> String {
+    let bytes = argument.as_ref().as_encoded_bytes();
+    let text = String::from_utf8_lossy(bytes);
+    let safe = |c: char| c.is_alphanumeric() || "_-./:=@%+,".contains(c) || (cfg!(windows) && c == '\\');
+    let awkward = std::str::from_utf8(bytes).is_err() || text.contains(steers);
+    match text {
+        text if !text.is_empty() && !awkward && text.chars().all(safe) => text.into_owned(),
+        text if cfg!(windows) => format!("\"{}\"", shown(&text)),
+        text if !awkward => format!("'{}'", text.replace('\'', r"'\''")),
+        _ => dollar(bytes),
+    }
+}
+
+/// `$'...'`, in which bash, zsh, ksh and the shells of POSIX 2024 read escapes: for names with characters that
+/// cannot be printed, or that are no text at all.
+fn dollar(bytes: &[u8]) -> String {
+    let byte = |b: &u8| format!("\\{b:03o}");
+    let mut out = String::from("$'");
+    for chunk in bytes.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            match c {
+                '\'' | '\\' => out.extend(['\\', c]),
+                c if steers(c) => c.encode_utf8(&mut [0; 4]).as_bytes().iter().for_each(|b| out.push_str(&byte(b))),
+                c => out.push(c),
+            }
+        }
+        chunk.invalid().iter().for_each(|b| out.push_str(&byte(b)));
+    }
+    out + "'"
+}
+
+/// Whether a character does something to a terminal instead of being shown: control characters, and those
+/// that turn the direction of what follows or make a line of it.
+fn steers(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Text with what steers a terminal written as `\u001b`, which JSON reads back; ends of lines stay.
+pub(crate) fn harmless(text: &str) -> Cow<'_, str> {
+    escaped(text, |c| steers(c) && c != '\n')
+}
+
+/// A name for the middle of a sentence: the same, in one line.
+pub(crate) fn shown(name: &str) -> Cow<'_, str> {
+    escaped(name, steers)
+}
+
+fn escaped(text: &str, wrong: impl Fn(char) -> bool) -> Cow<'_, str> {
+    if !text.contains(&wrong) {
+        return Cow::Borrowed(text);
+    }
+    let escape = |c: char| if wrong(c) { format!("\\u{:04x}", c as u32) } else { c.to_string() };
+    Cow::Owned(text.chars().map(escape).collect())
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use std::os::unix::ffi::OsStrExt;
+
+    #[test]
+    fn plain_paths_stay_and_others_are_quoted() {
+        let cases = [
+            ("runs/vae-1", "runs/vae-1"),
+            ("/data/Größe 2", "'/data/Größe 2'"),
+            ("it's", r"'it'\''s'"),
+            ("a;rm -rf *", "'a;rm -rf *'"),
+            ("~/x", "'~/x'"),
+            ("$HOME", "'$HOME'"),
+            ("", "''"),
+            ("-x", "./-x"),
+            ("-x y", "'./-x y'"),
+            ("a\nb", r"$'a\012b'"),
+            ("\x1b[31m'\\", r"$'\033[31m\'\\'"),
+            ("\u{202e}gpj", r"$'\342\200\256gpj'"),
+        ];
+        for (path, command) in cases {
+            assert_eq!(quoted(path), command);
+        }
+        assert_eq!(quoted(Path::new(OsStr::from_bytes(b"a\xff"))), r"$'a\377'");
+    }
+
+    /// What a shell makes of the word is the path again.
+    #[test]
+    fn a_shell_reads_every_word_back() {
+        let paths = [&b"a b'c\"d"[..], b"\x1b]0;title\x07", b"a\xff\n\\n", b"$(date) `date` !x", b"*", b"#", b"a\\'b"];
+        for path in paths {
+            let command = format!("printf %s {}", quoted(Path::new(OsStr::from_bytes(path))));
+            // Where there is no bash there is nothing to ask.
+            let Ok(read) = std::process::Command::new("bash").args(["-c", &command]).output() else { return };
+            assert_eq!(read.stdout, path, "{command}");
+        }
+    }
+
+    #[test]
+    fn what_steers_a_terminal_is_written_out_and_json_reads_it_back() {
+        let name = "a\x1b]0;b\x07\u{9b}\u{202e}\r\n";
+        assert_eq!(harmless(name), "a\\u001b]0;b\\u0007\\u009b\\u202e\\u000d\n");
+        assert_eq!(shown(name), "a\\u001b]0;b\\u0007\\u009b\\u202e\\u000d\\u000a");
+        let json = serde_json::to_string(name).unwrap();
+        assert_eq!(serde_json::from_str::<String>(&harmless(&json)).unwrap(), name);
+        assert!(matches!(harmless("plain\ntext"), Cow::Borrowed(_)));
+    }
+}
