@@ -19,6 +19,7 @@ mod latent;
 mod layout;
 mod mixed;
 mod mixture;
+mod not_finite;
 mod philox;
 mod pixelcnn_pp;
 mod progan;

@@ -171,7 +171,7 @@ fn states_larger_than_a_binding_are_updated_in_pieces() {
     let g = graph();
     let state = |name: &str| g.state(name, LEN, 0, &[LEN]);
     let gradient = g.input("g", &[LEN]);
-    let average = Average { state: state("average"), rate: 0.25 };
+    let average = Average { state: state("average"), rate: 0.25, warms_up: false };
     let adam = Adam { lr: 0.1, decay: 1.0, beta1: 0.5, beta2: 0.75, eps: 0.01 };
     g.adam(&adam, &gradient, &g.clock(), &state("p"), [&state("m"), &state("v")], Some(&average));
     let rmsprop = RmsProp { lr: 0.1, decay: 1.0, alpha: 0.75, eps: 0.01, momentum: 0.5, centered: true };

@@ -203,6 +203,30 @@ fn a_run_with_averages_trains_like_one_without_and_is_looked_at_by_them() {
 }
 
 #[test]
+fn averages_of_new_runs_warm_up_and_those_of_old_runs_go_on_as_they_began() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let folder = dir.path().join("run");
+    let said = |dir: &Path| std::fs::read_to_string(dir.join("log.txt")).expect("a log");
+    run(start(&vae(&["train.ema=0.999"]), &folder)).expect("a run");
+    assert!(said(&folder).contains("averaged weights: decay min(0.999, (1 + t) / (10 + t))"), "{}", said(&folder));
+    let settings = std::fs::read_to_string(folder.join("config.toml")).expect("settings");
+    assert!(settings.contains("ema_warm_up = true\n"), "{settings}");
+    // After a few steps it is near what has been learnt: the initial weights count for little.
+    let [learnt, kept] = [Weights::Trained, Weights::Averaged].map(|w| state(&folder, "vae.params", Some(w)));
+    let far = |a: &[f32], b: &[f32]| std::iter::zip(a, b).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>().sqrt();
+    let start_of = |config: &Config| {
+        let session = Session::new(&config.model, &config.optimizer(), config.train.seed, Device::Cpu);
+        session.expect("a session").store.read("vae.params").expect("parameters")
+    };
+    let initial = start_of(&RunDir::open(&folder).expect("a run").config);
+    assert!(far(&kept, &learnt) < 0.6 * far(&initial, &learnt));
+    // A run from before there was the setting does not say; it goes on without.
+    std::fs::write(folder.join("config.toml"), settings.replace("ema_warm_up = true\n", "")).expect("settings");
+    run(Start::Resume { dir: folder.clone(), steps: Some(12), epochs: None }).expect("more steps");
+    assert!(said(&folder).contains("decay 0.999 from the first update"), "{}", said(&folder));
+}
+
+#[test]
 fn a_longer_run_begins_like_the_shorter_one() {
     let dir = tempfile::tempdir().expect("a folder");
     let [short, long] = ["short", "long"].map(|name| dir.path().join(name));

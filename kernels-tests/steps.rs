@@ -231,6 +231,26 @@ fn averages_of_a_whole_step_follow_its_parameters_and_the_twins() {
     }
 }
 
+/// The decay of a young average is (1 + t) / (10 + t), so that it follows what is learnt and not what it began as.
+#[test]
+fn averages_warm_up() {
+    let mut config = preset("vae");
+    config.set_all(&["train.ema=0.75", "train.ema_warm_up=true"]).expect("settings");
+    for device in [Device::Twins, Device::Cpu, gpu()] {
+        let read = |steps: usize, state: &str| {
+            let session = train(&config, device.clone(), 2, steps).0;
+            session.store.read(state).expect("a state")
+        };
+        let mut want = read(0, "vae.params");
+        for (step, rate) in [9.0 / 10.0, 9.0 / 11.0].into_iter().enumerate() {
+            let trained = read(step + 1, "vae.params");
+            std::iter::zip(&mut want, &trained).for_each(|(a, p)| *a += rate * (p - *a));
+            let kept = read(step + 1, "vae.average");
+            assert!(distance(&kept, &want) < 1e-6, "{}, step {step}: {:e}", device.name(), distance(&kept, &want));
+        }
+    }
+}
+
 #[test]
 fn two_trainings_on_the_gpu_agree_in_every_bit() {
     for name in ["vae-conv-small", "dcgan-28-small", "pixelcnn-small"] {

@@ -135,7 +135,7 @@ fn every_optimiser_averages_its_parameters_in_its_own_launch() {
         for device in [Device::Twins, Device::Cpu, gpu()] {
             let plain = steps(&device, |g, grad, p| update(g, grad, p, None));
             let g = graph();
-            let average = Average { state: moment(&g, "average"), rate: 0.25 };
+            let average = Average { state: moment(&g, "average"), rate: 0.25, warms_up: false };
             update(&g, &g.input("g", &[2]), &g.state("p", 2, 0, &[2]), Some(&average));
             g.advance(&g.clock());
             let source = g.finish().expect("a graph");

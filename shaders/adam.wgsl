@@ -1,6 +1,6 @@
 // m = beta1 m + (1 - beta1) g, v = beta2 v + (1 - beta2) g²,
 // w -= lr exp((t - 1) ln_decay) / (1 - beta1^t) m / (sqrt(v) / sqrt(1 - beta2^t) + eps), t = clock + 1;
-// average += average_rate (w - average), where one is kept
+// average += r (w - average) by the rate r of lib/averaged.wgsl, where one is kept
 //
 // One invocation updates every WG-th element of its workgroup's block. An element is a V: one or
 // four numbers; len counts Vs.
@@ -19,6 +19,7 @@ struct Params {
   ln_beta2: f32,
   eps: f32,
   average_rate: f32,
+  average_warm: f32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;

@@ -70,7 +70,8 @@ fn main(
   }
   let moments = workgroup_sum(lane, vec2(sum_of(sum), sum_of(squares))) / terms;
   let centre = rough + moments.x;
-  let spread = max(moments.y - moments.x * moments.x, 0.0);
+  let below = moments.y - moments.x * moments.x;
+  let spread = unless_nan(max(below, 0.0), below);
   if (lane == 0u) {
     mean[channel] = centre;
     variance[channel] = spread;

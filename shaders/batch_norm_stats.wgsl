@@ -50,6 +50,7 @@ fn main(
   let total = workgroup_sum(lane, vec2(sum_of(sum), sum_of(squares)));
   if (lane == 0u) {
     let off = total.x / terms;
-    part[id] = vec2(rough + off, max(total.y - total.x * off, 0.0));
+    let below = total.y - total.x * off;
+    part[id] = vec2(rough + off, unless_nan(max(below, 0.0), below));
   }
 }

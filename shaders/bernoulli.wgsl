@@ -19,7 +19,7 @@ struct Params {
 
 fn toss(i: u32, draw: f32) {
   if (i < p.len) {
-    y[i] = select(0.0, 1.0, draw < probability[i]);
+    y[i] = unless_nan(select(0.0, 1.0, draw < probability[i]), probability[i]);
   }
 }
 

@@ -21,6 +21,6 @@ fn main(
 ) {
   let r = flat_range(p.len, wg, groups, lane);
   for (var i = r.first; i < r.end; i += WG) {
-    w[i] = min(max(w[i], V(-p.bound)), V(p.bound));
+    w[i] = unless_nans(min(max(w[i], V(-p.bound)), V(p.bound)), w[i]);
   }
 }

@@ -34,6 +34,7 @@ fn main(
     for (var at = first; at < end; at += p.positions) {
       sum += exp(logits[at] - largest);
     }
-    loss[i] = ln(sum) + (largest - logits[first + u32(labels[i]) * p.positions]);
+    // Bits of NaN mean nothing to `ln`.
+    loss[i] = unless_nan(ln(sum), sum) + (largest - logits[first + u32(labels[i]) * p.positions]);
   }
 }

@@ -20,7 +20,7 @@ struct Params {
 
 fn toss(i: u32, draw: f32) {
   if (i < p.len) {
-    y[i] = select(0.0, x[i] / p.keep, draw < p.keep);
+    y[i] = unless_nan(select(0.0, x[i] / p.keep, draw < p.keep), x[i]);
   }
 }
 

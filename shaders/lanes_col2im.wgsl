@@ -42,7 +42,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) grid: vec
       }
     }
     let index = row * p.dst_row + col * p.dst_chan + (h.dst0 + h.dst_step * uy) * p.dw + v.dst0 + v.dst_step * ux;
-    if (p.has_gate != 0u) { sum *= select(p.gate, 1.0, g[index] > 0.0); }
+    if (p.has_gate != 0u) { sum *= gate_of(g[index], p.gate); }
     if (p.has_residual != 0u) { sum += r[index]; }
     dst[index] = activate(p.act, p.slope, sum);
   }

@@ -20,7 +20,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) grid: vec
   let all = flat_range(p.len, wg, grid, lane);
   for (var i = all.first; i < all.end; i += WG) {
     var value = x[i];
-    if (p.has_gate != 0u) { value *= select(V(p.gate), V(1.0), g[i] > V(0.0)); }
+    if (p.has_gate != 0u) { value *= unless_nans(select(V(p.gate), V(1.0), g[i] > V(0.0)), g[i]); }
     if (p.has_residual != 0u) { value += r[i]; }
     x[i] = activate_all(p.act, p.slope, value);
   }

@@ -26,7 +26,8 @@ fn store(live: bool, to: u32, sum: V, c: Columns) {
     if (live && j < c.count) {
       var value = word(sum + c.bias, j);
       if (RESIDUAL) { value += r[at + j * c.apart]; }
-      dst[at + j * c.apart] = select(select(p.slope * value, 0.0, p.slope == 0.0), value, value > 0.0);
+      let less = select(p.slope * value, 0.0, p.slope == 0.0);
+      dst[at + j * c.apart] = unless_nan(select(less, value, value > 0.0), value);
     }
   }
 }

@@ -1,4 +1,4 @@
-// y[o, k, i] = 1 if k is the first largest of x[o, 0 .. pieces, i], else 0
+// y[o, k, i] = 1 if k is the first largest of x[o, 0 .. pieces, i], or the first NaN, else 0
 //
 // One invocation takes every WG-th column (o, i) of its workgroup's block, all its pieces.
 
@@ -28,7 +28,7 @@ fn main(
     var most = x[first];
     for (var k = 1u; k < p.pieces; k++) {
       let v = x[first + k * p.inner];
-      if (v > most) {
+      if (v > most || (is_nan(v) && !is_nan(most))) {
         best = k;
         most = v;
       }

@@ -1,6 +1,6 @@
 // sq = alpha sq + (1 - alpha) g²; centred: mean = alpha mean + (1 - alpha) g, s = sq - mean²; else
 // s = sq; buf = momentum buf + g / (sqrt(s) + eps); w -= lr exp(t ln_decay) buf;
-// average += average_rate (w - average), where one is kept
+// average += r (w - average) by the rate r of lib/averaged.wgsl, where one is kept
 //
 // One invocation updates every WG-th element of its workgroup's block. An element is a V: one or
 // four numbers; len counts Vs.
@@ -18,6 +18,7 @@ struct Params {
   momentum: f32,
   centered: u32,
   average_rate: f32,
+  average_warm: f32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -45,7 +46,8 @@ fn main(
       let a = p.alpha * mean[i] + (1.0 - p.alpha) * d;
       mean[i] = a;
       // The mean square is never below the squared mean; rounding may say otherwise.
-      variance = max(s - a * a, V(0.0));
+      let below = s - a * a;
+      variance = unless_nans(max(below, V(0.0)), below);
     }
     let b = p.momentum * buf[i] + d / (sqrt(variance) + p.eps);
     buf[i] = b;

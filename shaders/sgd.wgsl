@@ -1,6 +1,6 @@
 // g' = g + weight_decay w, buf = m_t buf + g', w -= lr exp(t ln_decay) buf, with
 // m_t = momentum + (momentum_end - momentum) min(t momentum_step, 1) at clock t;
-// average += average_rate (w - average), where one is kept
+// average += r (w - average) by the rate r of lib/averaged.wgsl, where one is kept
 //
 // One invocation updates every WG-th element of its workgroup's block. An element is a V: one or
 // four numbers; len counts Vs.
@@ -18,6 +18,7 @@ struct Params {
   momentum_step: f32,
   weight_decay: f32,
   average_rate: f32,
+  average_warm: f32,
 }
 
 @group(0) @binding(0) var<uniform> p: Params;

@@ -24,6 +24,22 @@ fn samples_are_held_against_images_by_a_parzen_window_and_by_their_neighbours() 
     assert_eq!(on_cpu(&["sample", text(&place.vae_in("v")), "--neighbours", "0"]).code, Some(2));
 }
 
+/// A model of which training has made numbers that are none.
+#[test]
+fn a_broken_model_has_no_figures() {
+    let place = Place::new();
+    let run = place.path("broken");
+    let tiny = ["train", "vae", "--set", "model.hidden=8", "--set", "optim.lr=3e38", "--steps", "1", "--batch", "4"];
+    on_cpu(&[&tiny[..], &["--out", text(&run)]].concat()).good();
+    for more in [&[][..], &["--metric", "parzen", "--samples", "70"], &["--metric", "iwae-3"], &["--json"]] {
+        let call = on_cpu(&[&["eval", text(&run), "--images", "20"], more].concat());
+        assert!(!call.out.contains("null") && !call.out.contains("NaN"), "{}", call.out);
+        call.bad(&["not finite"]);
+    }
+    on_cpu(&["sample", text(&run)]).bad(&["not finite"]);
+    on_cpu(&["latent", text(&run), "reconstruct"]).bad(&["not finite"]);
+}
+
 #[test]
 fn samples_are_compared_by_the_features_of_a_classifier() {
     let place = Place::new();

@@ -10,13 +10,13 @@ fn exp_m1(x: f32) -> f32 {
 // instead of dividing two infinities.
 fn tanh_safe(x: f32) -> f32 {
   let t = exp_m1(2.0 * clamp(abs(x), 0.0, 15.0));
-  return sign(x) * (t / (t + 2.0));
+  return unless_nan(sign(x) * (t / (t + 2.0)), x);
 }
 
 // 1 / (1 + e^-x), by the exponential of a non-positive number only.
 fn sigmoid(x: f32) -> f32 {
   let e = exp(-abs(x));
-  return select(e, 1.0, x >= 0.0) / (1.0 + e);
+  return unless_nan(select(e, 1.0, x >= 0.0) / (1.0 + e), x);
 }
 
 // ln(1 + e^x) = max(x, 0) + ln(1 + e^-|x|); the logarithm by ln(1 + e) = 2 atanh(e / (2 + e)),
@@ -26,14 +26,18 @@ fn softplus(x: f32) -> f32 {
   let s = e / (2.0 + e);
   let q = s * s;
   let l = 2.0 * s * (1.0 + q * (0.33333334 + q * (0.2 + q * (0.14285715 + q * (0.11111111 + q * (0.09090909 + q * (0.07692308 + q * 0.06666667)))))));
-  return max(x, 0.0) + l;
+  return unless_nan(max(x, 0.0) + l, x);
 }
+
+fn relu(x: f32) -> f32 { return select(x, 0.0, is_negative(x)); }
+
+fn elu(x: f32) -> f32 { return select(x, exp_m1(min(x, 0.0)), is_negative(x)); }
 
 fn activate(kind: u32, slope: f32, x: f32) -> f32 {
   switch kind {
-    case 1u: { return max(x, 0.0); }
+    case 1u: { return relu(x); }
     case 2u: { return select(slope * x, x, x > 0.0); }
-    case 3u: { return select(exp_m1(min(x, 0.0)), x, x > 0.0); }
+    case 3u: { return elu(x); }
     case 4u: { return tanh_safe(x); }
     case 5u: { return sigmoid(x); }
     default: { return x; }

@@ -3,15 +3,23 @@
 // Where each four of a workgroup's pixels goes in its image's first channel.
 var<private> dst_at: array<u32, 2u * BLOCKS>;
 
+// y, or x where that is NaN, as lib/nan.wgsl tells it.
+fn unless_nan4(y: vec4<f32>, x: vec4<f32>) -> vec4<f32> {
+  return select(y, x, (bitcast<vec4<u32>>(x) & vec4(0x7fffffffu)) > vec4(0x7f800000u));
+}
+
 // Four pixels of a lane's columns: `at` is where they begin, `count` how many columns there are.
 fn store(count: u32, at: u32, quads: u32, bias: V, s0: V, s1: V, s2: V, s3: V) {
   for (var j = 0u; j < WIDTH; j += 1u) {
     if (j < count) {
       var value = vec4<f32>(word(s0, j), word(s1, j), word(s2, j), word(s3, j)) + word(bias, j);
-      if (GATE) { value *= select(vec4<f32>(p.gate), vec4<f32>(1.0), g[at + j * quads] > vec4<f32>(0.0)); }
+      if (GATE) {
+        let by = g[at + j * quads];
+        value *= unless_nan4(select(vec4<f32>(p.gate), vec4<f32>(1.0), by > vec4<f32>(0.0)), by);
+      }
       if (RESIDUAL) { value += r[at + j * quads]; }
       let less = select(p.slope * value, vec4<f32>(0.0), p.slope == 0.0);
-      dst[at + j * quads] = select(less, value, value > vec4<f32>(0.0));
+      dst[at + j * quads] = unless_nan4(select(less, value, value > vec4<f32>(0.0)), value);
     }
   }
 }

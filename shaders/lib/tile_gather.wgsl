@@ -215,7 +215,7 @@ fn finish(row: Row, column: Column, sum: f32) {
     let index = row.at + column.at;
     var value = unscaled(sum);
     if (BIAS == 1u) { value += column.bias; }
-    if (GATE == 1u) { value *= select(p.gate, 1.0, g[index] > 0.0); }
+    if (GATE == 1u) { value *= gate_of(g[index], p.gate); }
     if (RESIDUAL == 1u) { value += r[index]; }
     dst[index] = activate(ACT, p.slope, value);
   }

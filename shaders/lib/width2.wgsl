@@ -15,3 +15,8 @@ fn with_word(v: V, j: u32, x: f32) -> V {
   changed[j] = x;
   return changed;
 }
+
+// y, or x where that is NaN, as lib/nan.wgsl tells it.
+fn unless_nans(y: V, x: V) -> V {
+  return select(y, x, (bitcast<vec2<u32>>(x) & vec2(0x7fffffffu)) > vec2(0x7f800000u));
+}

@@ -93,7 +93,8 @@ fn outcomes(device: &Device, entry: &Entry) -> Vec<Outcome> {
 fn object(o: &Outcome) -> serde_json::Value {
     json!({
         "kernel": o.kernel, "case": o.case, "variant": o.variant, "ok": o.failure.is_none(),
-        "worst_error": o.worst, "bound": o.bound, "ratio": o.ratio, "failure": o.failure,
+        "worst_error": term::number(o.worst), "bound": term::number(o.bound), "ratio": term::number(o.ratio),
+        "failure": o.failure,
     })
 }
 

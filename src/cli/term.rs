@@ -15,6 +15,12 @@ pub fn say(line: impl Display) -> Result<(), Error> {
     }
 }
 
+/// A number in JSON, which has no words for infinity and NaN: they are strings.
+pub fn number(value: impl Into<f64>) -> serde_json::Value {
+    let value = value.into();
+    serde_json::Number::from_f64(value).map_or_else(|| value.to_string().into(), Into::into)
+}
+
 /// Prints one line on stderr.
 pub fn note(words: impl Display) {
     // Where stderr is closed there is nobody to tell.

@@ -1,6 +1,6 @@
 //! Figures of what a model draws: its samples held against images it was not trained on.
 
-use super::{Figure, Parzen, ParzenFigure, levels, parzen, widths};
+use super::{Figure, Parzen, ParzenFigure, finite, levels, parzen, widths};
 use crate::data::{Binarisation, Dataset, Split};
 use crate::sample::{self, Drawing};
 use crate::train::{Session, SessionError, Weights};
@@ -82,7 +82,7 @@ pub fn parzen_figures(
         drawn.protocol(session),
         widths().len(),
     );
-    Ok(vec![
+    finite(vec![
         Figure::new("parzen", mean, "nats/image", &protocol),
         Figure::new("parzen_standard_error", error, "nats/image", &protocol),
         Figure::new("parzen_sigma", sigma, "of the pixels' range", &protocol),

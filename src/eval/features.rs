@@ -2,7 +2,7 @@
 
 use super::distance::{Features, NEAREST, SUBSETS, frechet, kernel_distance, neighbourhoods};
 use super::drawn::pixels;
-use super::{CLOCK, Drawn, Figure, mobilenet};
+use super::{CLOCK, Drawn, Figure, finite, finite_features, mobilenet};
 use crate::kernels::philox::Domain;
 use crate::models::Family;
 use crate::program::Runner;
@@ -128,7 +128,10 @@ impl FeatureNet {
             rows.resize(rows.len() / count * batch, 0.0);
             self.runner.write("images", &rows)?;
             self.runner.run()?;
-            all.extend(&self.runner.read("features")?[..count * self.dimensions]);
+            let features = self.runner.read("features")?;
+            let features = &features[..count * self.dimensions];
+            finite_features(features)?;
+            all.extend(features);
         }
         Ok(())
     }
@@ -180,7 +183,7 @@ pub fn feature_figures(
     let figure = |name: &str, value, unit: &str, protocol: &str| {
         Figure::new(&format!("{name}_{}", net.name), value, unit, protocol)
     };
-    Ok(match distance {
+    finite(match distance {
         Distance::Frechet => {
             let protocol = protocol("Fréchet distance, Heusel et al. 2017; no FID, for its network is another");
             vec![figure("frechet", frechet(&real, &fake), "of the features, squared", &protocol)]

@@ -1,6 +1,6 @@
 //! log p(x) by importance sampling: draws of z from q(z|x), weighed by p(x,z)/q(z|x).
 
-use super::{CLOCK, Figure, LogMeanExp, Sample, abilities};
+use super::{CLOCK, Figure, LogMeanExp, Meaning, Sample, abilities};
 use crate::kernels::philox::Domain;
 use crate::models::{Batch, Family};
 use crate::program::{DeviceError, PlanError, Runner};
@@ -107,10 +107,13 @@ pub(super) fn figures(
     }
     let mean = sum / sample.count as f64;
     let words = format!("log of the mean weight p(x,z)/q(z|x) of {samples} draws of z from q(z|x) per image");
-    let protocol = sample.protocol(session, &words);
-    let mut figures =
-        vec![Figure::new(name, mean, "nats/image", &protocol), Figure::new("nll", -mean, "nats/image", &protocol)];
-    if abilities(session).is_likelihood {
+    let meaning = sample.meaning(session, abilities(session).likelihood);
+    let protocol = sample.protocol(session, meaning, &words);
+    let mut figures = vec![Figure::new(name, mean, "nats/image", &protocol)];
+    if meaning != Meaning::CrossEntropy {
+        figures.push(Figure::new("nll", -mean, "nats/image", &protocol));
+    }
+    if meaning == Meaning::Probability {
         figures.push(Figure::bits_per_dim(-mean, session.model.geometry(), &protocol));
     }
     Ok(figures)

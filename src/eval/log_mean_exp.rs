@@ -17,7 +17,8 @@ impl LogMeanExp {
         if x > self.largest {
             self.sum = self.sum * (self.largest - x).exp() + 1.0;
             self.largest = x;
-        } else if x > f64::NEG_INFINITY {
+        } else if x != f64::NEG_INFINITY {
+            // NaN, which is not larger than anything, is not left out.
             self.sum += (x - self.largest).exp();
         }
     }

@@ -21,7 +21,7 @@ pub use svm::{Labelled, Svm};
 
 use crate::data::{Binarisation, Split, spread};
 use crate::kernels::philox::Domain;
-use crate::models::{Batch, Family, Metric, Model};
+use crate::models::{Batch, Family, Likelihood, Metric, Model};
 use crate::train::{Session, SessionError, Weights, pack};
 use log_mean_exp::LogMeanExp;
 
@@ -99,8 +99,8 @@ impl Measure {
 struct Abilities {
     /// The name of its own metrics.
     own: &'static str,
-    /// Whether they are of a probability, which bits per dimension count.
-    is_likelihood: bool,
+    /// What they are the likelihood of.
+    likelihood: Likelihood,
     /// Whether it can weigh draws of latent vectors.
     weighs: bool,
 }
@@ -117,7 +117,8 @@ fn abilities(session: &Session) -> Abilities {
         Family::Latent(model) => model.log_weights(&images, 1).is_some(),
         Family::Pixels(_) | Family::Mixture(_) | Family::Features(_) => false,
     };
-    Abilities { own, is_likelihood: metrics.iter().any(|metric| metric.likelihood), weighs }
+    let likelihood = metrics.iter().map(|metric| metric.likelihood).find(|l| *l != Likelihood::None);
+    Abilities { own, likelihood: likelihood.unwrap_or(Likelihood::None), weighs }
 }
 
 /// The images of a figure.
@@ -142,15 +143,80 @@ impl Sample<'_> {
         pack(bytes)
     }
 
+    /// What a likelihood of these images is: one of binary pixels is none of grey levels.
+    fn meaning(&self, session: &Session, likelihood: Likelihood) -> Meaning {
+        let model = session.model.as_ref();
+        let binary = || {
+            let size = model.geometry().iter().product::<usize>() * self.count;
+            let drawn = model.binarisation() != Binarisation::None;
+            drawn || self.test.images[..size].iter().all(|pixel| matches!(pixel, 0 | 255))
+        };
+        match likelihood {
+            Likelihood::None => Meaning::Other,
+            Likelihood::Density => Meaning::Density,
+            Likelihood::Binary if !binary() => Meaning::CrossEntropy,
+            Likelihood::Levels | Likelihood::Binary => Meaning::Probability,
+        }
+    }
+
     /// What a figure says of how it came about.
-    fn protocol(&self, session: &Session, draws: &str) -> String {
+    fn protocol(&self, session: &Session, meaning: Meaning, draws: &str) -> String {
         let which = match self.count == self.test.len() {
             true => format!("{} test images", self.count),
             false => format!("{} evenly spread of the {} test images", self.count, self.test.len()),
         };
         let weights = if session.weights == Weights::Averaged { "; averaged weights" } else { "" };
         let pixels = levels(session.model.as_ref(), session.model.binarisation());
-        format!("mean over {which} of {}; {pixels}{weights}; {draws}; seed {}", self.data, session.seed)
+        let what = meaning.words();
+        format!("mean over {which} of {}; {pixels}{what}{weights}; {draws}; seed {}", self.data, session.seed)
+    }
+}
+
+/// What numbers of a likelihood are, for the images they are of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Meaning {
+    /// No likelihood.
+    Other,
+    /// Log-probabilities, which bits per dimension count.
+    Probability,
+    /// Log-densities.
+    Density,
+    /// Of Bernoulli pixels, for pixels that are neither 0 nor 1.
+    CrossEntropy,
+}
+
+impl Meaning {
+    /// What a protocol adds to the pixels.
+    fn words(self) -> &'static str {
+        match self {
+            Meaning::Other | Meaning::Probability => "",
+            Meaning::Density => ", of whose values in [0, 1] these are densities and no probabilities",
+            Meaning::CrossEntropy => {
+                ", for which a Bernoulli decoder has no probability: these are cross-entropies, and no log-likelihoods \
+                 (model.binarisation makes pixels binary)"
+            }
+        }
+    }
+}
+
+/// Refuses figures that are not finite: a model that has broken is no worse than others, it is none.
+fn finite(figures: Vec<Figure>) -> Result<Vec<Figure>, SessionError> {
+    match figures.iter().find(|figure| !figure.value.is_finite()) {
+        Some(Figure { name, value, .. }) => Err(SessionError::Config(format!(
+            "{name} is {value}, which is no figure: parameters or outputs of the model are not finite, or too large; \
+             measure an earlier checkpoint, or train anew with a smaller optim.lr"
+        ))),
+        None => Ok(figures),
+    }
+}
+
+/// The same of features of images.
+fn finite_features(features: &[f32]) -> Result<(), SessionError> {
+    match features.iter().find(|v| !v.is_finite()) {
+        Some(v) => Err(SessionError::Config(format!(
+            "a feature of an image is {v}: parameters of the network that makes features are not finite, or too large"
+        ))),
+        None => Ok(()),
     }
 }
 
@@ -170,11 +236,18 @@ pub fn evaluate(
     measure: Measure,
     batch: usize,
 ) -> Result<Vec<Figure>, SessionError> {
-    match measure {
+    finite(match measure {
         Measure::Own => own(session, sample, batch),
         Measure::Bound(samples) => importance::figures(session, sample, &format!("iwae_{samples}"), samples),
-        Measure::LogP => importance::figures(session, sample, "log_p", LOG_P_SAMPLES),
-    }
+        Measure::LogP => match sample.meaning(session, abilities(session).likelihood) {
+            Meaning::Density => importance::figures(session, sample, "log_density", LOG_P_SAMPLES),
+            Meaning::CrossEntropy => Err(SessionError::Config(format!(
+                "--metric log-p: a Bernoulli decoder has no probability of grey levels; train with \
+                 model.binarisation=static or dynamic, or take iwae-{LOG_P_SAMPLES}, whose protocol says what it is"
+            ))),
+            Meaning::Other | Meaning::Probability => importance::figures(session, sample, "log_p", LOG_P_SAMPLES),
+        },
+    }?)
 }
 
 /// The model's own metrics, `batch` images at a time.
@@ -199,7 +272,8 @@ fn own(session: &mut Session, sample: &Sample, batch: usize) -> Result<Vec<Figur
             *sum += runner.read(metric.name)?[..count].iter().map(|v| f64::from(*v)).sum::<f64>();
         }
     }
-    let protocol = sample.protocol(session, "one draw of noise per image");
+    let meaning = sample.meaning(session, abilities(session).likelihood);
+    let protocol = sample.protocol(session, meaning, "one draw of noise per image");
     let mut figures = Vec::new();
     for (sum, Metric { name, unit, likelihood, .. }) in std::iter::zip(&sums, &metrics) {
         let mean = sum / sample.count as f64;
@@ -207,7 +281,7 @@ fn own(session: &mut Session, sample: &Sample, batch: usize) -> Result<Vec<Figur
         if *name == "loss" {
             figures.push(Figure::new("elbo", -mean, unit, &protocol));
         }
-        if *likelihood {
+        if *likelihood != Likelihood::None && meaning == Meaning::Probability {
             figures.push(Figure::bits_per_dim(mean, geometry, &protocol));
         }
     }

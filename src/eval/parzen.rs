@@ -88,8 +88,10 @@ impl<'a> Parzen<'a> {
             let rows = std::iter::zip(products.chunks(n), squares(&images, d));
             for ((products, square), kernels) in std::iter::zip(rows, kernels.chunks_mut(WIDTHS)) {
                 // -‖x - s‖² of every sample.
-                let nearness: Vec<f64> =
-                    std::iter::zip(products, &own).map(|(p, own)| (2.0 * p - square - own).min(0.0)).collect();
+                let nearness: Vec<f64> = std::iter::zip(products, &own)
+                    .map(|(p, own)| 2.0 * p - square - own)
+                    .map(|x| if x > 0.0 { 0.0 } else { x })
+                    .collect();
                 for (kernel, scale) in std::iter::zip(kernels, scales) {
                     nearness.iter().for_each(|x| kernel.add(x * scale));
                 }

@@ -1,7 +1,7 @@
 //! What a discriminator has learnt without labels: Radford et al. (2016), §5.1. The activations of all its
 //! convolutions, max-pooled to 4x4, flattened and concatenated, are the features of a linear classifier.
 
-use super::{CLOCK, Figure, Labelled, Svm};
+use super::{CLOCK, Figure, Labelled, Svm, finite, finite_features};
 use crate::data::{Dataset, Split, spread};
 use crate::kernels::philox::Domain;
 use crate::models::Batch;
@@ -92,7 +92,7 @@ pub fn probe(
         data.test.len(),
     );
     let figure = |name, value| Figure::new(name, value, "of the images", &protocol);
-    Ok(vec![
+    finite(vec![
         figure("probe_accuracy", svm.accuracy(&set(&test, &test_labels))),
         figure("probe_accuracy_held_out", chosen),
         figure("probe_accuracy_training", svm.accuracy(&all)),
@@ -172,6 +172,7 @@ impl Extractor {
             self.runner.write("images", &pack(bytes))?;
             self.runner.run()?;
             let features = self.runner.read("features")?;
+            finite_features(&features)?;
             for row in features.chunks(self.dimensions).take(count - first) {
                 all.extend_from_slice(row);
                 all.push(0.0);

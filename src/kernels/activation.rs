@@ -67,7 +67,13 @@ impl Activation {
         let v = f64::from(x);
         match self {
             Activation::Identity => x,
-            Activation::Relu => x.max(0.0),
+            Activation::Relu => {
+                if x <= 0.0 {
+                    0.0
+                } else {
+                    x
+                }
+            }
             Activation::LeakyRelu(slope) => {
                 if x > 0.0 {
                     x

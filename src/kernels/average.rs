@@ -1,8 +1,9 @@
 //! The moving average of the parameters that an optimiser keeps in its own launch:
-//! average += rate (p - average) once p is updated, with rate = 1 - decay; a rate of 0 keeps none.
+//! average += rate (p - average) once p is updated, with rate = 1 - decay; a rate of 0 keeps none. An average
+//! that warms up follows faster in the beginning: see [`rate_at`].
 
 use super::ema::Ema;
-use super::{Caps, EPS, Kernel, Params, Recipe, Shader, Slot, Stage, flat};
+use super::{Caps, EPS, Kernel, Params, Recipe, Shader, Slot, Stage, flat, step};
 
 /// An optimiser's shader without and with an average, each for one and for four elements at a time.
 pub(super) struct Shaders {
@@ -57,6 +58,13 @@ pub(super) fn lens(states: usize, len: u32, rate: f32) -> Vec<usize> {
     lens
 }
 
+/// How much of the parameters enters their average at a clock: `rate`, or w / (w + 1 + clock) where that is more.
+/// With w = 9 the decay is the usual min(decay, (1 + t) / (10 + t)).
+pub(super) fn rate_at(rate: f32, warm: f32, clock: &[f32]) -> f32 {
+    let warm = f64::from(warm);
+    rate.max((warm / (warm + 1.0 + f64::from(step(clock)))) as f32)
+}
+
 fn ema(rate: f32, p: &[f32]) -> Ema {
     Ema::new(p.len() as u32, rate, 1.0)
 }
@@ -70,7 +78,12 @@ pub(super) fn keep(rate: f32, p: &[f32], average: &mut [f32]) {
 pub(super) fn bounds(rate: f32, p: &[f32], d_p: &[f32], old: &[f32]) -> Vec<f32> {
     let own = ema(rate, p).bounds(&[p], &[old], &[]).remove(0);
     // What p is off by enters by a product, which rounds.
-    std::iter::zip(own, d_p).map(|(own, d_p)| own + rate * d_p * (1.0 + 4.0 * EPS)).collect()
+    std::iter::zip(own, d_p)
+        .map(|(own, d_p)| own + rate * d_p * (1.0 + 4.0 * EPS))
+        .zip(std::iter::zip(p, old))
+        // The rate may be a quotient, which Vulkan has off by 2.5 units.
+        .map(|(bound, (p, old))| bound + 6.0 * EPS * rate * (p.abs() + old.abs()))
+        .collect()
 }
 
 /// Arithmetic of the average for `len` parameters.
@@ -79,6 +92,7 @@ pub(super) fn flops(rate: f32, len: u32) -> u64 {
 }
 
 /// What the average adds to an optimiser's label.
-pub(super) fn label(rate: f32) -> String {
-    if rate > 0.0 { format!(" average rate {rate}") } else { String::new() }
+pub(super) fn label(rate: f32, warm: f32) -> String {
+    let warms = if warm > 0.0 { " warming up" } else { "" };
+    if rate > 0.0 { format!(" average rate {rate}{warms}") } else { String::new() }
 }

@@ -107,11 +107,11 @@ macro_rules! widths {
 }
 
 static CHANNEL: [Shader; 2] = widths!("batch_norm_channel", "batch_norm_channel4";
-    "workgroup_sum", "walk", "activation"; "activate1", "activate4");
-static STATS: [Shader; 2] = widths!("batch_norm_stats", "batch_norm_stats4"; "workgroup_sum", "walk";);
+    "workgroup_sum", "walk", "nan", "activation"; "activate1", "activate4");
+static STATS: [Shader; 2] = widths!("batch_norm_stats", "batch_norm_stats4"; "workgroup_sum", "walk", "nan";);
 static COMBINE: Shader = shader!("batch_norm_combine", "workgroup_sum");
 static APPLY: [Shader; 2] = widths!("batch_norm_apply", "batch_norm_apply4";
-    "flat", "activation"; "activate1", "activate4");
+    "flat", "nan", "activation"; "activate1", "activate4");
 static GRAD_CHANNEL: [Shader; 2] = widths!("batch_norm_grad_channel", "batch_norm_grad_channel4";
     "workgroup_sum", "walk";);
 static GRAD_SUMS: [Shader; 2] = widths!("batch_norm_grad_sums", "batch_norm_grad_sums4"; "workgroup_sum", "walk";);

@@ -6,6 +6,7 @@
 //! three, always in the direction of the convolution.
 
 use super::activation::Activation;
+use super::pointwise::gate;
 use super::spots::Spot;
 use super::tiles::Rounding;
 use super::{EPS, params, scales_exactly, sum_bound};
@@ -456,7 +457,7 @@ impl Epilogue<'_> {
     }
 
     fn gate(&self, i: usize) -> f32 {
-        if self.gate.is_empty() || self.gate[i] > 0.0 { 1.0 } else { self.gate_slope }
+        if self.gate.is_empty() { 1.0 } else { gate(self.gate[i], self.gate_slope) }
     }
 
     pub(super) fn write(&self, sums: &[f64], y: &mut [f32]) {

@@ -29,7 +29,7 @@ params! {
     }
 }
 
-static FORWARD_SHADER: Shader = shader!("cross_entropy", "flat", "elementary");
+static FORWARD_SHADER: Shader = shader!("cross_entropy", "flat", "nan", "elementary");
 static BACKWARD_SHADER: Shader = shader!("cross_entropy_grad", "flat");
 
 static FORWARD: Signature =

@@ -20,7 +20,7 @@ params! {
     }
 }
 
-static SHADER: Shader = shader!("dropout", "flat", "philox");
+static SHADER: Shader = shader!("dropout", "flat", "philox", "nan");
 
 static SIGNATURE: Signature = Signature { name: "dropout", reads: &["x", "clock"], writes: &[("y", Access::Write)] };
 
@@ -37,7 +37,7 @@ impl Kernel for Dropout {
         let key = [self.seed_lo, self.seed_hi];
         let source = philox::Stream::of(key, self.domain, self.stream, step(reads[1]));
         for (i, y) in writes[0].iter_mut().enumerate() {
-            let stays = source.uniform(i) < self.keep;
+            let stays = source.uniform(i) < self.keep || reads[0][i].is_nan();
             *y = if stays { (f64::from(reads[0][i]) / f64::from(self.keep)) as f32 } else { 0.0 };
         }
     }

@@ -2,6 +2,7 @@
 //! `shaders/lib/head.wgsl` is its twin.
 
 use super::philox::{Stream, unit_block};
+use super::pointwise::larger;
 use super::{EPS, exp_error, sum_bound};
 
 /// The distribution of a pixel given what a network says of it.
@@ -115,13 +116,17 @@ impl Head {
                 let probability = 1.0 / (1.0 + (-f64::from(logit)).exp());
                 let near = f64::from(exp_error(logit) + 4.0 * EPS + 0.25 * error);
                 let close = (f64::from(u[0]) - probability).abs() <= near;
-                let value = if f64::from(u[0]) < probability { 1.0 } else { 0.0 };
+                let value = match f64::from(u[0]) < probability {
+                    _ if logit.is_nan() => logit,
+                    true => 1.0,
+                    false => 0.0,
+                };
                 Drawn::single(pass, value, close)
             }
             Head::Categorical { levels } => {
                 let level = |k: usize| outputs(k * colours + pass);
                 let (k, close) = choose(levels as usize, &level, u[0]);
-                let value = k as f32 / (levels - 1) as f32;
+                let value = k.map_or(f32::NAN, |k| k as f32 / (levels - 1) as f32);
                 Drawn::single(pass, value, close)
             }
             Head::LogisticMixture { components } => mixture(components as usize, colours, outputs, u),
@@ -130,11 +135,14 @@ impl Head {
 }
 
 /// The first of `count` classes at which the cumulated softmax of `logits` exceeds `u`, and whether rounding may
-/// choose another.
-fn choose(count: usize, logits: &dyn Fn(usize) -> (f32, f32), u: f32) -> (usize, bool) {
+/// choose another. Where a logit is NaN there is none.
+fn choose(count: usize, logits: &dyn Fn(usize) -> (f32, f32), u: f32) -> (Option<usize>, bool) {
     let largest = (0..count).map(|k| logits(k).0).fold(f32::NEG_INFINITY, f32::max);
     let weight = |k: usize| f64::from(logits(k).0 - largest).exp();
     let sum: f64 = (0..count).map(weight).sum();
+    if sum.is_nan() {
+        return (None, false);
+    }
     let wanted = f64::from(u) * sum;
     let (mut chosen, mut before, mut so_far) = (count - 1, 0.0, 0.0);
     for k in 0..count {
@@ -153,12 +161,14 @@ fn choose(count: usize, logits: &dyn Fn(usize) -> (f32, f32), u: f32) -> (usize,
     let near = f64::from((0..count).map(error).sum::<f32>() + (2.0 * sum_bound(count, 1.0) + 4.0 * EPS) * sum as f32);
     let close_below = chosen > 0 && wanted - before <= near;
     let close_above = chosen + 1 < count && so_far - wanted <= near;
-    (chosen, close_below || close_above)
+    (Some(chosen), close_below || close_above)
 }
 
 /// A pixel of a mixture of logistic variables.
 fn mixture(components: usize, colours: usize, outputs: &dyn Fn(usize) -> (f32, f32), u: [f32; 4]) -> Drawn {
-    let (component, close) = choose(components, outputs, u[0]);
+    let (Some(component), close) = choose(components, outputs, u[0]) else {
+        return Drawn { first: 0, values: [f32::NAN; 3], errors: [0.0; 3], count: colours };
+    };
     let per_colour = if colours == 1 { 2 } else { 3 };
     let output = |colour: usize, row: usize| outputs(components * (1 + colour * per_colour + row) + component);
     let coefficient = |row: usize| {
@@ -177,7 +187,7 @@ fn mixture(components: usize, colours: usize, outputs: &dyn Fn(usize) -> (f32, f
             error += dc * (v.abs() + dv) + c.abs() * dv + EPS * (mean.abs() + c.abs());
         }
         let (log_scale, d_log_scale) = output(colour, 1);
-        let scale = log_scale.max(LEAST_LOG_SCALE).exp();
+        let scale = larger(log_scale, LEAST_LOG_SCALE).exp();
         let v = u[1 + colour].clamp(MARGIN, 1.0 - MARGIN);
         let away = f64::from(v).ln() - f64::from(1.0 - v).ln();
         let sum = f64::from(mean) + f64::from(scale) * away;

@@ -4,7 +4,7 @@ use super::*;
 
 params! {
     /// x `[outer, pieces, inner]` -> y of that shape: 1 where x is the first largest among its pieces,
-    /// else 0.
+    /// or the first that is NaN, else 0.
     pub struct Largest {
         /// Product of the axes in front.
         pub outer: u32,
@@ -15,7 +15,7 @@ params! {
     }
 }
 
-static SHADER: Shader = shader!("largest", "flat");
+static SHADER: Shader = shader!("largest", "flat", "nan");
 
 static SIGNATURE: Signature = Signature { name: "largest", reads: &["x"], writes: &[("y", Access::Write)] };
 
@@ -35,7 +35,10 @@ impl Kernel for Largest {
         for (x, y) in groups {
             y.fill(0.0);
             for i in 0..inner {
-                let first = |best: usize, k: usize| if x[k * inner + i] > x[best * inner + i] { k } else { best };
+                let first = |best: usize, k: usize| {
+                    let (most, v) = (x[best * inner + i], x[k * inner + i]);
+                    if v > most || (v.is_nan() && !most.is_nan()) { k } else { best }
+                };
                 y[(1..pieces).fold(0, first) * inner + i] = 1.0;
             }
         }

@@ -139,7 +139,7 @@ impl Code {
         Some((code, activation.slope()))
     }
 
-    /// The operation in f32, its transcendental functions by way of f64.
+    /// The operation in f32, its transcendental functions by way of f64. What is made of NaN is NaN.
     pub fn apply(self, a: f32, b: f32, c: f32) -> f32 {
         if let Some(act) = self.activation(c) {
             return act.apply(a);
@@ -150,8 +150,8 @@ impl Code {
             Code::Sub => a - b,
             Code::Mul => a * b,
             Code::Div => a / b,
-            Code::Max => a.max(b),
-            Code::Min => a.min(b),
+            Code::Max => larger(a, b),
+            Code::Min => smaller(a, b),
             Code::AddC => a + c,
             Code::MulC => a * c,
             Code::RsubC => c - a,
@@ -161,13 +161,7 @@ impl Code {
             Code::Abs => a.abs(),
             Code::Recip => 1.0 / a,
             Code::Softplus => (x.max(0.0) + (-x.abs()).exp().ln_1p()) as f32,
-            Code::Gate => {
-                if a > 0.0 {
-                    1.0
-                } else {
-                    c
-                }
-            }
+            Code::Gate => gate(a, c),
             Code::EluGate => {
                 if a > 0.0 {
                     1.0
@@ -180,12 +174,14 @@ impl Code {
                     1.0
                 } else if a < 0.0 {
                     -1.0
+                } else if a.is_nan() {
+                    a
                 } else {
                     0.0
                 }
             }
-            Code::MaxC => a.max(c),
-            Code::MinC => a.min(c),
+            Code::MaxC => larger(a, c),
+            Code::MinC => smaller(a, c),
             Code::Bce => (x.max(0.0) - x * f64::from(b) + (-x.abs()).exp().ln_1p()) as f32,
             _ => a,
         }
@@ -222,6 +218,25 @@ impl Code {
             _ => ea,
         };
         own + slope
+    }
+}
+
+/// The larger of two numbers, which both have to be ones.
+pub(super) fn larger(a: f32, b: f32) -> f32 {
+    if a.is_nan() || b.is_nan() { a + b } else { a.max(b) }
+}
+
+/// The smaller of two numbers, which both have to be ones.
+fn smaller(a: f32, b: f32) -> f32 {
+    if a.is_nan() || b.is_nan() { a + b } else { a.min(b) }
+}
+
+/// 1 where `g` is above 0, elsewhere what a gate leaves there.
+pub(super) fn gate(g: f32, closed: f32) -> f32 {
+    match g {
+        g if g > 0.0 => 1.0,
+        g if g.is_nan() => g,
+        _ => closed,
     }
 }
 
@@ -272,8 +287,8 @@ params! {
 
 static SIGNATURE: Signature =
     Signature { name: "pointwise", reads: &["x0", "x1", "x2", "x3", "x4", "x5"], writes: &[("y", Access::Write)] };
-static SCALAR: Shader = shader!("pointwise", "activation", "pointwise_codes", "pointwise");
-static VEC4: Shader = shader!("pointwise_vec4", "activation", "pointwise_codes", "pointwise");
+static SCALAR: Shader = shader!("pointwise", "nan", "activation", "pointwise_codes", "pointwise");
+static VEC4: Shader = shader!("pointwise_vec4", "nan", "activation", "pointwise_codes", "pointwise");
 
 const OPS: [&str; 8] = ["OP0", "OP1", "OP2", "OP3", "OP4", "OP5", "OP6", "OP7"];
 const AS: [&str; 8] = ["A0", "A1", "A2", "A3", "A4", "A5", "A6", "A7"];

@@ -41,7 +41,7 @@ params! {
 }
 
 static RANDOM_SHADER: Shader = shader!("random", "flat", "philox", "elementary", "normal");
-static BERNOULLI_SHADER: Shader = shader!("bernoulli", "flat", "philox");
+static BERNOULLI_SHADER: Shader = shader!("bernoulli", "flat", "philox", "nan");
 
 static RANDOM: Signature = Signature { name: "random", reads: &["clock"], writes: &[("y", Access::Write)] };
 
@@ -120,7 +120,11 @@ impl Kernel for Bernoulli {
         let key = [self.seed_lo, self.seed_hi];
         let source = philox::Stream::of(key, self.domain, self.stream, step(reads[1]));
         for (i, y) in writes[0].iter_mut().enumerate() {
-            *y = if source.uniform(i) < reads[0][i] { 1.0 } else { 0.0 };
+            *y = match reads[0][i] {
+                p if p.is_nan() => p,
+                p if source.uniform(i) < p => 1.0,
+                _ => 0.0,
+            };
         }
     }
 

@@ -41,8 +41,9 @@ params! {
 }
 
 static FORWARD_SHADER: Shader =
-    shader!("reparameterize", "philox", "elementary", "normal", "activation", "workgroup_sum");
-static BACKWARD_SHADER: Shader = shader!("reparameterize_grad", "flat", "philox", "elementary", "normal", "activation");
+    shader!("reparameterize", "philox", "elementary", "normal", "nan", "activation", "workgroup_sum");
+static BACKWARD_SHADER: Shader =
+    shader!("reparameterize_grad", "flat", "philox", "elementary", "normal", "nan", "activation");
 
 static FORWARD: Signature = Signature {
     name: "reparameterize",

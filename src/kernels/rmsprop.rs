@@ -7,7 +7,8 @@ params! {
     /// g `[len]`, clock -> p, sq, mean, buf `[len]` updated: sq = alpha sq + (1 - alpha) g²; centred:
     /// mean = alpha mean + (1 - alpha) g and s = sq - mean², else s = sq; u = g / (sqrt(s) + eps);
     /// buf = momentum buf + u; p -= lr_t buf, with lr_t = lr exp(t ln_decay) at clock t; then
-    /// average += average_rate (p - average), if one is kept.
+    /// average += r (p - average), if one is kept,
+    /// by the rate r of [`average::rate_at`].
     pub struct RmsProp {
         /// Elements.
         pub len: u32,
@@ -25,6 +26,9 @@ params! {
         pub centered: u32,
         /// How much of the new parameters enters their average; 0 keeps none.
         pub average_rate: f32,
+        /// By w / (w + 1 + clock), where that is more than the rate, the average of few parameters follows
+        /// them; 0 for an average whose rate is the same from the start.
+        pub average_warm: f32,
     }
 }
 
@@ -41,6 +45,13 @@ static SIGNATURE: Signature = Signature {
         ("average", Access::Update),
     ],
 };
+
+impl RmsProp {
+    /// How much of the new parameters enters their average at this clock.
+    fn average_rate_at(&self, clock: &[f32]) -> f32 {
+        average::rate_at(self.average_rate, self.average_warm, clock)
+    }
+}
 
 impl Kernel for RmsProp {
     fn signature(&self) -> &'static Signature {
@@ -64,13 +75,14 @@ impl Kernel for RmsProp {
                 let a = alpha * f64::from(mean[i]) + (1.0 - alpha) * g;
                 mean[i] = a as f32;
                 // The mean square is never below the squared mean; rounding may say otherwise.
-                variance = (s - a * a).max(0.0);
+                let below = s - a * a;
+                variance = if below < 0.0 { 0.0 } else { below };
             }
             let b = f64::from(self.momentum) * f64::from(buf[i]) + g / (variance.sqrt() + f64::from(self.eps));
             buf[i] = b as f32;
             p[i] = (f64::from(p[i]) - lr * b) as f32;
         }
-        average::keep(self.average_rate, p, average);
+        average::keep(self.average_rate_at(reads[1]), p, average);
     }
 
     fn variants(&self, caps: &Caps) -> Vec<Recipe> {
@@ -118,7 +130,7 @@ impl Kernel for RmsProp {
             bounds[2].push(d_mean);
             bounds[3].push(d_buf);
         }
-        bounds.push(average::bounds(self.average_rate, twin[0], &bounds[0], old[4]));
+        bounds.push(average::bounds(self.average_rate_at(reads[1]), twin[0], &bounds[0], old[4]));
         bounds
     }
 
@@ -132,15 +144,22 @@ impl Kernel for RmsProp {
 
     fn label(&self) -> String {
         let centred = if self.centered == 0 { "plain" } else { "centred" };
-        format!("p[{}] {centred} momentum {}{}", self.len, self.momentum, average::label(self.average_rate))
+        format!(
+            "p[{}] {centred} momentum {}{}",
+            self.len,
+            self.momentum,
+            average::label(self.average_rate, self.average_warm)
+        )
     }
 }
 
 /// Odd shapes.
 pub fn cases() -> Vec<Box<dyn Kernel>> {
     let case = |len, momentum, centered, ln_decay, average_rate| {
+        let average_warm = if len % 2 == 0 { 9.0 * f32::from(u8::from(average_rate > 0.0)) } else { 0.0 };
         let (lr, alpha, eps) = (1e-3, 0.99, 1e-8);
-        Box::new(RmsProp { len, lr, ln_decay, alpha, eps, momentum, centered, average_rate }) as Box<dyn Kernel>
+        Box::new(RmsProp { len, lr, ln_decay, alpha, eps, momentum, centered, average_rate, average_warm })
+            as Box<dyn Kernel>
     };
     vec![
         case(1, 0.0, 0, 0.0, 0.0),
@@ -157,7 +176,17 @@ pub fn cases() -> Vec<Box<dyn Kernel>> {
 pub fn shapes() -> Vec<Box<dyn Kernel>> {
     let case = |centered| {
         let (lr, alpha, eps) = (1e-3, 0.9, 1e-8);
-        RmsProp { len: 652_824, lr, ln_decay: 0.0, alpha, eps, momentum: 0.0, centered, average_rate: 0.0 }
+        RmsProp {
+            len: 652_824,
+            lr,
+            ln_decay: 0.0,
+            alpha,
+            eps,
+            momentum: 0.0,
+            centered,
+            average_rate: 0.0,
+            average_warm: 0.0,
+        }
     };
     vec![Box::new(case(0)), Box::new(case(1))]
 }

@@ -7,7 +7,8 @@ use super::*;
 params! {
     /// g `[len]`, clock -> p, buf `[len]` updated: g' = g + weight_decay p, buf = m_t buf + g',
     /// p -= lr_t buf, with lr_t = lr exp(t ln_decay) and m_t = momentum + (momentum_end - momentum)
-    /// min(t momentum_step, 1) at clock t; then average += average_rate (p - average), if one is kept.
+    /// min(t momentum_step, 1) at clock t; then average += r (p - average), if one is kept,
+    /// by the rate r of [`average::rate_at`].
     pub struct Sgd {
         /// Elements.
         pub len: u32,
@@ -25,6 +26,9 @@ params! {
         pub weight_decay: f32,
         /// How much of the new parameters enters their average; 0 keeps none.
         pub average_rate: f32,
+        /// By w / (w + 1 + clock), where that is more than the rate, the average of few parameters follows
+        /// them; 0 for an average whose rate is the same from the start.
+        pub average_warm: f32,
     }
 }
 
@@ -37,6 +41,11 @@ static SIGNATURE: Signature = Signature {
 };
 
 impl Sgd {
+    /// How much of the new parameters enters their average at this clock.
+    fn average_rate_at(&self, clock: &[f32]) -> f32 {
+        average::rate_at(self.average_rate, self.average_warm, clock)
+    }
+
     fn momenta(&self) -> [f32; 2] {
         [self.momentum, self.momentum_end]
     }
@@ -61,7 +70,7 @@ impl Kernel for Sgd {
             buf[i] = b as f32;
             p[i] = (f64::from(p[i]) - lr * b) as f32;
         }
-        average::keep(self.average_rate, p, average);
+        average::keep(self.average_rate_at(reads[1]), p, average);
     }
 
     fn variants(&self, caps: &Caps) -> Vec<Recipe> {
@@ -90,7 +99,7 @@ impl Kernel for Sgd {
         let p =
             |i: usize| lr * (buf[i] + relative * twin[1][i].abs()) + 2.0 * EPS * twin[0][i].abs() + f32::MIN_POSITIVE;
         let p: Vec<f32> = (0..buf.len()).map(p).collect();
-        let average = average::bounds(self.average_rate, twin[0], &p, old[2]);
+        let average = average::bounds(self.average_rate_at(reads[1]), twin[0], &p, old[2]);
         vec![p, buf, average]
     }
 
@@ -104,16 +113,22 @@ impl Kernel for Sgd {
 
     fn label(&self) -> String {
         let moves = if self.momentum_step > 0.0 { format!(" to {}", self.momentum_end) } else { String::new() };
-        format!("p[{}] momentum {}{moves}{}", self.len, self.momentum, average::label(self.average_rate))
+        format!(
+            "p[{}] momentum {}{moves}{}",
+            self.len,
+            self.momentum,
+            average::label(self.average_rate, self.average_warm)
+        )
     }
 }
 
 /// Odd shapes.
 pub fn cases() -> Vec<Box<dyn Kernel>> {
     let case = |len, momentum, weight_decay, ln_decay, average_rate| {
+        let average_warm = if len % 2 == 0 { 9.0 * f32::from(u8::from(average_rate > 0.0)) } else { 0.0 };
         let (momentum_end, momentum_step) = (0.0, 0.0);
         let lr = 0.1;
-        Sgd { len, lr, ln_decay, momentum, momentum_end, momentum_step, weight_decay, average_rate }
+        Sgd { len, lr, ln_decay, momentum, momentum_end, momentum_step, weight_decay, average_rate, average_warm }
     };
     let ramped = |len, momentum_step| Sgd { momentum_end: 0.7, momentum_step, ..case(len, 0.5, 0.0, -4e-6, 0.0) };
     let all = [
@@ -132,6 +147,16 @@ pub fn cases() -> Vec<Box<dyn Kernel>> {
 /// Shapes of the presets.
 pub fn shapes() -> Vec<Box<dyn Kernel>> {
     let (len, momentum_end, momentum_step) = (2_503_984, 0.7, 8e-6);
-    let (lr, ln_decay, momentum, weight_decay, average_rate) = (0.1, -4e-6, 0.5, 0.0, 0.0);
-    vec![Box::new(Sgd { len, lr, ln_decay, momentum, momentum_end, momentum_step, weight_decay, average_rate })]
+    let (lr, ln_decay, momentum, weight_decay, average_rate, average_warm) = (0.1, -4e-6, 0.5, 0.0, 0.0, 0.0);
+    vec![Box::new(Sgd {
+        len,
+        lr,
+        ln_decay,
+        momentum,
+        momentum_end,
+        momentum_step,
+        weight_decay,
+        average_rate,
+        average_warm,
+    })]
 }

@@ -1,7 +1,7 @@
 //! An autoencoder (Hinton & Salakhutdinov, "Reducing the Dimensionality of Data with Neural Networks",
 //! Science 2006): a code, and images again, by least squares.
 
-use super::{Batch, Family, LatentModel, Metric, Model, positive};
+use super::{Batch, Family, LatentModel, Likelihood, Metric, Model, positive};
 use crate::graph::Var;
 use crate::nn::{Init, Mode, Network, NetworkBuilder, Numbering, Optimizer, Param, Sequential};
 use serde::{Deserialize, Serialize};
@@ -98,7 +98,7 @@ impl Model for Autoencoder {
         let code = self.encoder.forward(images, Mode::Train);
         let each = self.reconstruct(&code).mse(images).flatten().mean_axes(&[1]);
         let values = each.reshape(&[images.shape()[0]]);
-        vec![Metric { name: "mse", unit: "per pixel", values, likelihood: false }]
+        vec![Metric { name: "mse", unit: "per pixel", values, likelihood: Likelihood::None }]
     }
 
     fn family(&self) -> Family<'_> {

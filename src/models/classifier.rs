@@ -1,7 +1,7 @@
 //! A small convolutional classifier. It makes no images: the activations of its last hidden layer are features by which
 //! the images of other models are compared with real ones.
 
-use super::{Batch, Family, FeatureModel, Metric, Model, positive};
+use super::{Batch, Family, FeatureModel, Likelihood, Metric, Model, positive};
 use crate::graph::Var;
 use crate::nn::{Mode, Network, NetworkBuilder, Numbering, Optimizer, Sequential};
 use crate::ops::ConvSpec;
@@ -101,8 +101,8 @@ impl Model for Classifier {
         let [loss, wrong] = self.judge(batch, Mode::Eval);
         let right = wrong.mul_scalar(-1.0).add_scalar(1.0);
         vec![
-            Metric { name: "accuracy", unit: "of the images", values: right, likelihood: false },
-            Metric { name: "cross_entropy", unit: "nats/label", values: loss, likelihood: false },
+            Metric { name: "accuracy", unit: "of the images", values: right, likelihood: Likelihood::None },
+            Metric { name: "cross_entropy", unit: "nats/label", values: loss, likelihood: Likelihood::None },
         ]
     }
 

@@ -1,5 +1,6 @@
 //! Families of p(x|z): what the numbers that a decoder ends in are the parameters of.
 
+use super::Likelihood;
 use crate::graph::Var;
 use serde::{Deserialize, Serialize};
 
@@ -31,10 +32,13 @@ impl Decoder {
         if self == Decoder::Bernoulli { 1 } else { 2 }
     }
 
-    /// Whether p(x|z) is a probability of grey levels, which bits per dimension count; a Gaussian's is a
-    /// density.
-    pub fn is_discrete(self) -> bool {
-        self != Decoder::Gaussian
+    /// What p(x|z) is.
+    pub fn likelihood(self) -> Likelihood {
+        match self {
+            Decoder::Bernoulli => Likelihood::Binary,
+            Decoder::Gaussian => Likelihood::Density,
+            Decoder::DiscretisedLogistic => Likelihood::Levels,
+        }
     }
 
     /// Names of a variational autoencoder's losses.

@@ -1,7 +1,7 @@
 //! A mixture of Gaussians with diagonal covariances, by expectation-maximisation: Dempster, Laird & Rubin,
 //! "Maximum Likelihood from Incomplete Data via the EM Algorithm" (JRSS B, 1977).
 
-use super::{Batch, Family, Metric, MixtureModel, Model, positive};
+use super::{Batch, Family, Likelihood, Metric, MixtureModel, Model, positive};
 use crate::graph::{Graph, GraphError, Var};
 use crate::nn::{Init, Network, NetworkBuilder, Numbering, Optimizer, Param};
 use serde::{Deserialize, Serialize};
@@ -174,7 +174,7 @@ impl Model for Gmm {
             name: "nll",
             unit: "nats/image, of a density of grey/255",
             values: Gmm::nll(&joint),
-            likelihood: false,
+            likelihood: Likelihood::Density,
         }]
     }
 

@@ -118,8 +118,21 @@ pub struct Metric {
     pub unit: &'static str,
     /// One number for each image, [n].
     pub values: Var,
-    /// Whether it is a bound on the negative log-likelihood in nats, so that bits/dim follow.
-    pub likelihood: bool,
+    /// Of what it is the negative log-likelihood in nats, or a bound on it.
+    pub likelihood: Likelihood,
+}
+
+/// What a model's likelihood is one of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Likelihood {
+    /// Of nothing.
+    None,
+    /// Probabilities of the levels that pixels have, from which bits/dim follow.
+    Levels,
+    /// Probabilities of pixels that are 0 or 1; of pixels in between it is a cross-entropy only.
+    Binary,
+    /// Densities of grey levels from 0 to 1.
+    Density,
 }
 
 /// A part of a model's training whose steps are one program.

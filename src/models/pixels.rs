@@ -1,6 +1,6 @@
 //! Models that draw pixels in raster order, each given those before it: p(x) = Π p(x_i | x_1 .. x_{i-1}).
 
-use super::{Batch, Family, Metric, Model};
+use super::{Batch, Family, Likelihood, Metric, Model};
 use crate::data::Binarisation;
 use crate::graph::Var;
 use crate::nn::{Mode, Network, Optimizer};
@@ -79,7 +79,8 @@ impl<M: PixelModel> Model for M {
     }
 
     fn evaluate(&self, batch: &Batch) -> Vec<Metric> {
-        vec![Metric { name: "nll", unit: "nats/image", values: nll(self, batch, Mode::Eval), likelihood: true }]
+        let likelihood = if self.head() == Head::Bernoulli { Likelihood::Binary } else { Likelihood::Levels };
+        vec![Metric { name: "nll", unit: "nats/image", values: nll(self, batch, Mode::Eval), likelihood }]
     }
 
     fn binarisation(&self) -> Binarisation {

@@ -2,7 +2,7 @@
 //! with the β of Higgins et al. (ICLR 2017) and the warm-up of Sønderby et al. (NeurIPS 2016), and
 //! the bound of k draws of Burda, Grosse & Salakhutdinov (ICLR 2016).
 
-use super::{Batch, Decoder, Metric};
+use super::{Batch, Decoder, Likelihood, Metric};
 use crate::graph::Var;
 use crate::nn::{Network, Optimizer};
 use crate::ops::Latent;
@@ -80,7 +80,7 @@ impl Objective {
 /// divergence in closed form.
 fn parts(model: &dyn Variational, x: &Batch) -> (Var, Var) {
     let (mu, logvar) = model.posterior(x);
-    let Latent { z, kl } = mu.reparameterize(&logvar);
+    let Latent { z, kl, .. } = mu.reparameterize(&logvar);
     let outputs = model.outputs(&z, x.labels.as_ref());
     x.graph().scope("loss");
     (model.decoder().nll(&outputs, &x.images), kl)
@@ -92,9 +92,9 @@ pub(super) fn negative_elbo(model: &dyn Variational, x: &Batch) -> Vec<Metric> {
     let metric = |name, values, likelihood| Metric { name, unit: "nats/image", values, likelihood };
     let decoder = model.decoder();
     vec![
-        metric("loss", &nll + &kl, decoder.is_discrete()),
-        metric(decoder.losses()[1], nll, false),
-        metric("kl", kl, false),
+        metric("loss", &nll + &kl, decoder.likelihood()),
+        metric(decoder.losses()[1], nll, Likelihood::None),
+        metric("kl", kl, Likelihood::None),
     ]
 }
 

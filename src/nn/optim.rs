@@ -100,7 +100,7 @@ impl OptimConfig {
     pub fn fault(&self) -> Option<String> {
         let range =
             |key: &str, v: f64, ok: bool, wants: &str| (!ok).then(|| format!("optim.{key} = {v} must be {wants}"));
-        let share = |key: &str, v: f64| range(key, v, (0.0..1.0).contains(&v), "at least 0 and below 1");
+        let share = |key: &str, v: f64| range(key, v, v >= 0.0 && (v as f32) < 1.0, "at least 0 and below 1");
         let positive = |key: &str, v: f64| range(key, v, v > 0.0 && v.is_finite(), "above 0");
         let decay = |v: f64| range("decay", v, v > 0.0 && v <= 1.0, "above 0 and at most 1");
         match *self {
@@ -130,18 +130,20 @@ impl OptimConfig {
 pub struct Optimizer {
     /// The rule of an update.
     pub rule: OptimConfig,
-    /// Decay of the moving average, the same at every update, or 0 for none:
-    /// average ← ema·average + (1 - ema)·p once p is updated. It starts as a copy of the initial
-    /// parameters, and what these still weigh is not taken out. Networks that make images have one;
-    /// their running statistics stay those of training.
+    /// Decay of the moving average, or 0 for none: average ← ema·average + (1 - ema)·p once p is updated. It starts
+    /// as a copy of the initial parameters. Networks that make images have one; their running statistics stay
+    /// those of training.
     pub ema: f64,
+    /// Whether that decay warms up: after t updates it is at most (1 + t) / (10 + t). Without, the initial
+    /// parameters weigh ema^t.
+    pub ema_warm_up: bool,
 }
 
 impl Optimizer {
     /// A sentence about a value that makes no sense, if there is one.
     pub fn fault(&self) -> Option<String> {
         let fault = || format!("train.ema = {} must be at least 0 and below 1", self.ema);
-        self.rule.fault().or_else(|| (!(0.0..1.0).contains(&self.ema)).then(fault))
+        self.rule.fault().or_else(|| (!(self.ema >= 0.0 && self.ema < 1.0 && self.ema as f32 != 1.0)).then(fault))
     }
 
     /// Expectation-maximisation, if it is that.
@@ -155,6 +157,17 @@ impl Optimizer {
     /// Whether it keeps an average of the parameters of `net`.
     pub fn averages(&self, net: &Network) -> bool {
         self.ema > 0.0 && net.makes_images
+    }
+
+    /// By what rule it keeps an average, for people.
+    pub fn average_in_words(&self) -> Option<String> {
+        let decay = self.ema;
+        let rule = match self.ema_warm_up {
+            _ if decay == 0.0 => return None,
+            true => format!("min({decay}, (1 + t) / (10 + t)) after t updates"),
+            false => format!("{decay} from the first update, so that the initial weights count for {decay}^t"),
+        };
+        Some(format!("averaged weights: decay {rule}"))
     }
 
     /// Names of the states of the parameters' size that it keeps for `net`.
@@ -183,7 +196,7 @@ impl Optimizer {
         let p = net.flat(g);
         let updates = net.updates(g);
         let buffers: Vec<Var> = self.rule.buffers().iter().map(|name| net.moment(g, name)).collect();
-        let average = || Average { state: net.average(g), rate: (1.0 - self.ema) as f32 };
+        let average = || Average { state: net.average(g), rate: (1.0 - self.ema) as f32, warms_up: self.ema_warm_up };
         let average = self.averages(net).then(average);
         let average = average.as_ref();
         match self.rule {

@@ -70,17 +70,21 @@ pub struct Average {
     pub state: Var,
     /// 1 - decay, above 0.
     pub rate: f32,
+    /// Whether the decay is at most (1 + t) / (10 + t) after t updates, so that the initial parameters are soon
+    /// forgotten.
+    pub warms_up: bool,
 }
 
-/// The rate a kernel is given, which is 0 where no average is kept.
-fn rate(average: Option<&Average>) -> f32 {
-    average.map_or(0.0, |average| average.rate)
+/// The rate a kernel is given, which is 0 where no average is kept, and by what it warms up.
+fn rate(average: Option<&Average>) -> (f32, f32) {
+    average.map_or((0.0, 0.0), |average| (average.rate, if average.warms_up { 9.0 } else { 0.0 }))
 }
 
 impl Graph {
     /// One dispatch of SGD: updates `p`, its momentum `v` and the average from the gradient `g`;
     /// `updates` counts the steps made so far.
     pub fn sgd(&self, o: &Sgd, g: &Var, updates: &Var, p: &Var, v: &Var, average: Option<&Average>) {
+        let (average_rate, average_warm) = rate(average);
         let kernel = sgd::Sgd {
             len: p.len() as u32,
             lr: o.lr,
@@ -89,7 +93,8 @@ impl Graph {
             momentum_end: o.momentum_end,
             momentum_step: if o.momentum_steps > 0 { 1.0 / o.momentum_steps as f32 } else { 0.0 },
             weight_decay: o.weight_decay,
-            average_rate: rate(average),
+            average_rate,
+            average_warm,
         };
         self.descend(launch(kernel), g, updates, &[p, v], average);
     }
@@ -98,6 +103,7 @@ impl Graph {
     /// momentum, and the average from `g`.
     pub fn rmsprop(&self, o: &RmsProp, g: &Var, updates: &Var, p: &Var, buffers: [&Var; 3], average: Option<&Average>) {
         let [square, mean, momentum] = buffers;
+        let (average_rate, average_warm) = rate(average);
         let kernel = rmsprop::RmsProp {
             len: p.len() as u32,
             lr: o.lr,
@@ -106,7 +112,8 @@ impl Graph {
             eps: o.eps,
             momentum: o.momentum,
             centered: o.centered.into(),
-            average_rate: rate(average),
+            average_rate,
+            average_warm,
         };
         self.descend(launch(kernel), g, updates, &[p, square, mean, momentum], average);
     }
@@ -114,7 +121,8 @@ impl Graph {
     /// One dispatch of Adam: updates `p`, the moments `[m, v]` and the average from the gradient `g`.
     pub fn adam(&self, o: &Adam, g: &Var, updates: &Var, p: &Var, [m, v]: [&Var; 2], average: Option<&Average>) {
         let kernel = adam::Adam::new(p.len() as u32, o.lr, o.decay.ln() as f32, (o.beta1, o.beta2), o.eps);
-        let kernel = adam::Adam { average_rate: rate(average), ..kernel };
+        let (average_rate, average_warm) = rate(average);
+        let kernel = adam::Adam { average_rate, average_warm, ..kernel };
         self.descend(launch(kernel), g, updates, &[p, m, v], average);
     }
 

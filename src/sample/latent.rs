@@ -1,7 +1,7 @@
 //! Pictures of a latent space.
 
-use super::CHUNK;
 use super::classes::{fit, one_hot};
+use super::{CHUNK, finite};
 use crate::graph::Graph;
 use crate::kernels::philox::{Domain, Stream};
 use crate::models::{Batch, Family, LatentModel, Prior};
@@ -91,7 +91,7 @@ fn chunked(
         let count = n.min(rows.len() / width - first);
         all.extend_from_slice(&made[..count * (made.len() / n)]);
     }
-    Ok(all)
+    finite(all)
 }
 
 /// Latent vectors [side², latent] on a grid: the first two dimensions take quantiles of the prior

@@ -1,7 +1,7 @@
 //! Images of mixtures.
 
-use super::CHUNK;
 use super::latent::CLOCK;
+use super::{CHUNK, finite};
 use crate::kernels::philox::Domain;
 use crate::models::{Family, MixtureModel};
 use crate::train::{Session, SessionError};
@@ -29,7 +29,7 @@ pub(super) fn draw(session: &mut Session, range: Range<usize>, seed: u64) -> Res
         images.extend(runner.read("images")?);
     }
     images.truncate(n * size);
-    Ok(images)
+    finite(images)
 }
 
 /// The mean images [k,c,h,w] of a mixture's components, the most probable first, and their probabilities.

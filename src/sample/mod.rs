@@ -22,6 +22,17 @@ use crate::models::Family;
 use crate::train::{Session, SessionError};
 use std::ops::Range;
 
+/// What a model made, if all of it is finite.
+fn finite(made: Vec<f32>) -> Result<Vec<f32>, SessionError> {
+    match made.iter().find(|v| !v.is_finite()) {
+        Some(v) => Err(SessionError::Config(format!(
+            "what the model makes of its parameters is {v} in places: they are not finite, or too large; go back to an \
+             earlier checkpoint, or train anew with a smaller optim.lr"
+        ))),
+        None => Ok(made),
+    }
+}
+
 /// Images a program makes at once.
 const CHUNK: usize = 64;
 

@@ -1,8 +1,8 @@
 //! Drawing images pixel by pixel.
 
-use super::CHUNK;
 use super::cached::Cached;
 use super::classes::{by_class, fit, one_hot};
+use super::{CHUNK, finite};
 use crate::kernels::philox::Domain;
 use crate::models::{Batch, Family};
 use crate::nn::Mode;
@@ -69,7 +69,7 @@ fn complete_class(
             None => draw(session, &start, keep, class, seed)?,
         });
     }
-    Ok(all)
+    finite(all)
 }
 
 /// A model's refusal to anybody who wants pixels from one that has none.

@@ -1,5 +1,7 @@
 //! A run's settings: presets, files, `--set`, and what makes sense.
 
+mod sizes;
+
 use super::settings::{Settings, nearest, read};
 use super::step::HISTORY_ROWS;
 use crate::data::{Dataset, Geometry};
@@ -163,6 +165,10 @@ pub struct TrainConfig {
     /// none. See [`Optimizer::ema`].
     #[serde(default)]
     pub ema: f64,
+    /// Whether that decay warms up, see [`Optimizer::ema_warm_up`]. A new run has it unless it says otherwise;
+    /// a run that does not say was made before there was the setting, and goes on without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ema_warm_up: Option<bool>,
     /// How products are computed. [`super::train`] writes down what its device was opened for.
     #[serde(default, skip_serializing_if = "is_full")]
     pub precision: Precision,
@@ -259,7 +265,8 @@ impl Config {
 
     /// How the model's networks are trained.
     pub fn optimizer(&self) -> Optimizer {
-        Optimizer { rule: self.optim.clone(), ema: self.train.ema }
+        let (ema, ema_warm_up) = (self.train.ema, self.train.ema_warm_up.unwrap_or(false));
+        Optimizer { rule: self.optim.clone(), ema, ema_warm_up }
     }
 
     /// What to call the run in a sentence.
@@ -291,7 +298,24 @@ impl Config {
         if t.steps.is_some_and(|s| s > u64::from(u32::MAX)) {
             return Some(format!("train.steps = {} must be at most {}", t.steps.unwrap_or(0), u32::MAX));
         }
-        self.optim_fault().or_else(|| self.em_fault()).or_else(|| self.model_fault())
+        self.float_fault().or_else(|| self.optim_fault()).or_else(|| self.em_fault()).or_else(|| self.model_fault())
+    }
+
+    /// Devices compute in 32 bits, in which what is very small is 0 and what is very large infinite.
+    fn float_fault(&self) -> Option<String> {
+        let sections = [("model", toml::Table::try_from(&self.model)), ("optim", toml::Table::try_from(&self.optim))];
+        let tables = sections.into_iter().filter_map(|(name, table)| Some((name, table.ok()?)));
+        tables.into_iter().find_map(|(section, table)| {
+            table.iter().find_map(|(key, value)| {
+                let v = value.as_float().filter(|v| v.is_finite() && *v != 0.0)?;
+                let is = match v as f32 {
+                    f if f.abs() < f32::MIN_POSITIVE => "0",
+                    f if f.is_infinite() => "infinite",
+                    _ => return None,
+                };
+                Some(format!("{section}.{key} = {v} is {is} in the 32 bits that devices compute in"))
+            })
+        })
     }
 
     fn optim_fault(&self) -> Option<String> {
@@ -338,6 +362,7 @@ impl Config {
         }
         let model = match self.model.build() {
             Ok(model) => model,
+            Err(why) if why.starts_with("model.image") => return Some(why + &sizes::hint(&table)),
             Err(why) => return Some(why),
         };
         let [channels, height, width] = model.geometry();

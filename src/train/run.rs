@@ -161,8 +161,11 @@ impl From<DeviceError> for TrainError {
 /// One sentence. Whatever went wrong, a checkpoint that was there is whole.
 pub fn train(start: Start, device: Device, mut hooks: Hooks) -> Result<Outcome, TrainError> {
     let (mut config, resumed, out) = match start {
-        Start::New { config, out } => {
+        Start::New { mut config, out } => {
             config.validate()?;
+            if config.train.ema > 0.0 {
+                config.train.ema_warm_up.get_or_insert(true);
+            }
             if let Some(out) = &out {
                 RunDir::free(out)?;
             }
@@ -344,6 +347,7 @@ fn introduce(log: &mut Log, run: &RunDir, session: &Session, data: &str, steps: 
     log.say(&head);
     let verb = if steps.start == 0 { "steps" } else { "goes on with steps" };
     log.say(&format!("{verb} {} to {}, seed {}, in {}", steps.start + 1, steps.end, t.seed, run.path.display()));
+    session.optim.average_in_words().iter().for_each(|words| log.say(words));
     if let Some(stage) = session.model.stage() {
         log.say(&format!("from step {}: {}", steps.start + 1, stage.name));
     }

@@ -1,6 +1,6 @@
 //! What two networks play for.
 
-use super::super::Metric;
+use super::super::{Likelihood, Metric};
 use crate::graph::Var;
 use serde::{Deserialize, Serialize};
 
@@ -65,7 +65,7 @@ impl AdversarialLoss {
     /// of the game, E[log D(x)] + E[log(1 - D(G(z)))], which is -ln 4 at equilibrium, and the mean
     /// verdicts; where scores are no logits, the discriminator's loss and the mean scores.
     pub(super) fn metrics(self, real: &Var, fake: &Var) -> Vec<Metric> {
-        let metric = |name, unit, values| Metric { name, unit, values, likelihood: false };
+        let metric = |name, unit, values| Metric { name, unit, values, likelihood: Likelihood::None };
         let loss = &self.real(real) + &self.fake(fake);
         match self {
             AdversarialLoss::Minimax | AdversarialLoss::NonSaturating => vec![

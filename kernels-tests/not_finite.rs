@@ -1,0 +1,245 @@
+//! What is not finite is seen: NaN and infinities through every pointwise operation and every epilogue, on the
+//! twins, on the processor and on the variants of both classes of devices.
+
+use limn::check::{Bench, Example};
+use limn::gpu::Gpu;
+use limn::kernels::activation::Activation;
+use limn::kernels::pointwise::{Code, MAX_INPUTS, Pointwise, Spread, Step};
+use limn::kernels::{self, Caps, Class, Kernel, Precision};
+use std::sync::OnceLock;
+
+const INF: f32 = f32::INFINITY;
+/// Every kind of number, NaN of both signs among them.
+const NUMBERS: [f32; 10] = [f32::NAN, -f32::NAN, INF, -INF, 0.0, -0.0, 1.5, -1.5, 1e30, -1e30];
+
+/// What a number is, as far as infinities and NaN go.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Kind {
+    NaN,
+    Infinity(bool),
+    Finite,
+}
+
+fn kind(x: f32) -> Kind {
+    match x {
+        x if x.is_nan() => Kind::NaN,
+        x if x.is_infinite() => Kind::Infinity(x > 0.0),
+        _ => Kind::Finite,
+    }
+}
+
+fn devices() -> &'static [Gpu; 2] {
+    static DEVICES: OnceLock<[Gpu; 2]> = OnceLock::new();
+    DEVICES.get_or_init(|| {
+        let wanted = std::env::var("LIMN_DEVICE").ok();
+        [Class::Lanes, Class::Gpu]
+            .map(|class| Gpu::open_as_class(wanted.as_deref(), Precision::Full, class).expect("a device"))
+    })
+}
+
+/// What a kernel writes from an example: by its twin, by the processor, and by every variant.
+fn everywhere(kernel: &dyn Kernel, example: &Example) -> Vec<(String, Vec<Vec<f32>>)> {
+    let reads: Vec<&[f32]> = example.reads.iter().map(Vec::as_slice).collect();
+    let run = |work: &dyn Fn(&[&[f32]], &mut [&mut [f32]])| {
+        let mut writes = example.old.clone();
+        work(&reads, &mut writes.iter_mut().map(Vec::as_mut_slice).collect::<Vec<_>>());
+        writes
+    };
+    let mut all = vec![
+        ("twin".to_string(), run(&|reads, writes| kernel.cpu(reads, writes))),
+        ("cpu".to_string(), run(&|reads, writes| kernel.host(reads, writes))),
+    ];
+    for gpu in devices() {
+        let caps: &Caps = gpu.caps();
+        for recipe in kernel.variants(caps).iter().filter(|recipe| !recipe.mixed()) {
+            let ran = Bench::new(gpu, example, recipe, false).and_then(|bench| bench.run(gpu)).expect("a run");
+            all.push((format!("{:?} {}", caps.class, recipe.name), ran.writes));
+        }
+    }
+    all
+}
+
+/// Fails with the first element whose kind is not the twin's, and gives the twin's writes.
+fn same_kinds(kernel: &dyn Kernel, example: &Example, what: &str) -> Vec<Vec<f32>> {
+    let mut all = everywhere(kernel, example).into_iter();
+    let (_, twin) = all.next().expect("the twin");
+    for (who, writes) in all {
+        for (w, (got, want)) in std::iter::zip(&writes, &twin).enumerate() {
+            for (i, (got, want)) in std::iter::zip(got, want).enumerate() {
+                assert_eq!(kind(*got), kind(*want), "{what}, {who}: write {w}[{i}] is {got}, the twin's {want}");
+            }
+        }
+    }
+    twin
+}
+
+/// A step alone on two operands of these numbers.
+fn alone(code: Code, c: f32, a: &[f32], b: &[f32]) -> Vec<f32> {
+    let operand = Spread { inner: 1, period: a.len() as u32 };
+    let steps = vec![Step { code, a: 0, b: 1, c }];
+    let kernel = Pointwise { len: a.len(), inputs: vec![operand; 2], steps };
+    let mut example = Example::inputs(&kernel, 1, f32::NAN);
+    (example.reads[0], example.reads[1]) = (a.to_vec(), b.to_vec());
+    same_kinds(&kernel, &example, &format!("{} {c}", code.name())).remove(0)
+}
+
+const UNARY: [Code; 19] = [
+    Code::AddC,
+    Code::MulC,
+    Code::RsubC,
+    Code::Exp,
+    Code::Ln,
+    Code::Sqrt,
+    Code::Abs,
+    Code::Recip,
+    Code::Relu,
+    Code::LeakyRelu,
+    Code::Elu,
+    Code::Tanh,
+    Code::Sigmoid,
+    Code::Softplus,
+    Code::Gate,
+    Code::EluGate,
+    Code::Sign,
+    Code::MaxC,
+    Code::MinC,
+];
+const BINARY: [Code; 7] = [Code::Add, Code::Sub, Code::Mul, Code::Div, Code::Max, Code::Min, Code::Bce];
+
+#[test]
+fn nan_goes_through_every_pointwise_operation() {
+    for (code, c) in UNARY.into_iter().flat_map(|code| [(code, 0.2), (code, -0.5)]) {
+        let y = alone(code, c, &NUMBERS, &[1.0; NUMBERS.len()]);
+        assert!(y[..2].iter().all(|y| y.is_nan()), "{}: {y:?}", code.name());
+    }
+    let pairs = || NUMBERS.into_iter().flat_map(|a| NUMBERS.map(|b| (a, b)));
+    let (a, b): (Vec<f32>, Vec<f32>) = pairs().unzip();
+    for code in BINARY {
+        let y = alone(code, 0.0, &a, &b);
+        for ((a, b), y) in pairs().zip(y) {
+            assert!(y.is_nan() || !(a.is_nan() || b.is_nan()), "{} of {a} and {b} is {y}", code.name());
+        }
+    }
+}
+
+#[test]
+fn infinities_go_through_as_pytorch_has_it() {
+    let want = [
+        (Code::Exp, [INF, 0.0]),
+        (Code::Relu, [INF, 0.0]),
+        (Code::LeakyRelu, [INF, -INF]),
+        (Code::Elu, [INF, -1.0]),
+        (Code::Tanh, [1.0, -1.0]),
+        (Code::Sigmoid, [1.0, 0.0]),
+        (Code::Softplus, [INF, 0.0]),
+        (Code::Gate, [1.0, 0.2]),
+        (Code::Sign, [1.0, -1.0]),
+        (Code::MaxC, [INF, 0.2]),
+        (Code::MinC, [0.2, -INF]),
+        (Code::Abs, [INF, INF]),
+        (Code::Recip, [0.0, -0.0]),
+    ];
+    for (code, want) in want {
+        assert_eq!(alone(code, 0.2, &[INF, -INF], &[0.0; 2]), want, "{}", code.name());
+    }
+}
+
+/// A long chain, whose registers are fused, with a NaN in front.
+#[test]
+fn nan_goes_through_a_chain() {
+    let n = NUMBERS.len();
+    let r = MAX_INPUTS;
+    let step = |code, a, b, c| Step { code, a, b, c };
+    let steps = vec![
+        step(Code::Relu, 0, 0, 0.0),
+        step(Code::MaxC, r, 0, -1.0),
+        step(Code::MinC, r + 1, 0, 1.0),
+        step(Code::Tanh, r + 2, 0, 0.0),
+        step(Code::Max, r + 3, 1, 0.0),
+    ];
+    let kernel = Pointwise { len: n, inputs: vec![Spread { inner: 1, period: n as u32 }; 2], steps };
+    let mut example = Example::inputs(&kernel, 1, f32::NAN);
+    example.reads[0] = NUMBERS.to_vec();
+    let y = same_kinds(&kernel, &example, "chain").remove(0);
+    assert_eq!(y.iter().filter(|y| y.is_nan()).count(), 2, "{y:?}");
+}
+
+/// Operands of a product; those behind them, a bias, a residual and a gate, are of its epilogue.
+const FACTORS: usize = 2;
+
+#[test]
+fn nan_and_infinities_go_through_every_epilogue() {
+    let mut seen = std::collections::BTreeMap::new();
+    for name in ["matmul", "conv2d", "conv_transpose2d"] {
+        let entry = kernels::all().into_iter().find(|entry| entry.name == name).expect("a kernel");
+        let has_epilogue = |kernel: &&Box<dyn Kernel>| {
+            let label = kernel.label();
+            ["bias", "elu", "tanh", "sigmoid", "gated", "residual"].iter().any(|word| label.contains(word))
+        };
+        let cases = (entry.cases)();
+        // Every second: what an epilogue does does not hang on the shape, and pipelines take their time.
+        for kernel in cases.iter().filter(has_epilogue).filter(|kernel| kernel.flops() < 1 << 20).step_by(2) {
+            for (k, read) in kernel.signature().reads.iter().enumerate() {
+                let mut example = Example::inputs(kernel.as_ref(), 1, f32::NAN);
+                let behind = k >= FACTORS;
+                // A weight meets the zeros beside an image in some variants and not in others.
+                if example.reads[k].is_empty() || k == 1 {
+                    continue;
+                }
+                // Of products whole operands, since a variant may multiply what lies beside an image by zero.
+                let numbers = if behind { &NUMBERS[..] } else { &NUMBERS[..1] };
+                example.reads[k].iter_mut().enumerate().for_each(|(i, x)| *x = numbers[i % numbers.len()]);
+                let what = format!("{name} {} of {read}", kernel.label());
+                let twin = same_kinds(kernel.as_ref(), &example, &what);
+                if twin[0].iter().any(|y| y.is_nan()) {
+                    *seen.entry((name, k)).or_insert(0) += 1;
+                }
+            }
+        }
+    }
+    println!("{seen:?}");
+    assert!(seen.len() == 12 && seen.values().all(|n| *n > 0), "{seen:?}");
+}
+
+#[test]
+fn every_activation_keeps_nan() {
+    for kind in 0..6 {
+        let activation = Activation::from_code(kind, 0.2);
+        assert!(activation.apply(f32::NAN).is_nan() && activation.apply(-f32::NAN).is_nan(), "{activation:?}");
+    }
+}
+
+/// Kernels that compare what they are given: maxima, draws, clipping, statistics.
+#[test]
+fn nan_goes_through_all_that_compares() {
+    for name in [
+        "largest",
+        "clip",
+        "bernoulli",
+        "dropout",
+        "sample_pixel",
+        "draw_pixels",
+        "cross_entropy",
+        "cross_entropy_grad",
+        "batch_norm",
+        "rmsprop",
+        "lstm_cell",
+    ] {
+        let entry = kernels::all().into_iter().find(|entry| entry.name == name).expect(name);
+        let mut seen = 0;
+        for kernel in (entry.cases)().into_iter().filter(|kernel| kernel.flops() < 1 << 21) {
+            let mut example = Example::inputs(kernel.as_ref(), 1, f32::NAN);
+            // Of the operands that are numbers of a network the first: labels and clocks are none.
+            let first = match name {
+                "clip" => &mut example.old[0],
+                "cross_entropy_grad" | "draw_pixels" => &mut example.reads[1],
+                _ => &mut example.reads[0],
+            };
+            first.iter_mut().step_by(7).for_each(|x| *x = f32::NAN);
+            let twin = same_kinds(kernel.as_ref(), &example, &format!("{name} {}", kernel.label()));
+            let one_of = |y: f32| if name == "largest" { y == 1.0 } else { y.is_nan() };
+            seen += usize::from(twin.iter().flatten().any(|y| one_of(*y)));
+        }
+        assert!(seen > 0, "{name}");
+    }
+}
