@@ -50,7 +50,8 @@ fn every_case(run: impl Fn(&[&str]) -> super::Call) {
         let mut args = vec!["run", op, "--in", text(&input), "--out", text(&out), "--grad"];
         args.extend(settings.iter().map(String::as_str));
         run(&args).good();
-        let (got, want) = (load(&out), load(&fixture(&format!("{name}.out.safetensors"))));
+        let (mut got, want) = (load(&out), load(&fixture(&format!("{name}.out.safetensors"))));
+        assert_eq!(got.remove("eps").is_some(), op == "reparameterize");
         assert!(got.keys().eq(want.keys()), "{name}: {:?}", got.keys());
         for (tensor, (shape, data)) in &want {
             assert_eq!(got[tensor].0, *shape, "{name} {tensor}");
@@ -104,6 +105,48 @@ fn reparameterize_takes_vectors_and_either_gradient() {
         // dz is absent and counts as zero: what is left is the gradient of the divergence.
         assert!(distance(&got["dmu"].1, &row) <= 1e-6);
         assert!(got["dlogvar"].1.iter().all(|v| v.abs() <= 1e-6));
+    }
+}
+
+/// With the noise in hand anybody can compute z and its gradients.
+#[test]
+fn reparameterize_gives_its_noise() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (input, out) = (folder.path().join("in"), folder.path().join("out"));
+    let (mu, logvar, dz) = ([0.5, -1.0, 2.0, 0.0], [0.3, -0.7, 1.1, 0.0], [1.0, -2.0, 0.5, 3.0]);
+    save(&input, &[("mu", &[2, 2], &mu), ("logvar", &[2, 2], &logvar), ("dz", &[2, 2], &dz)]);
+    for run in [|args: &[&str]| limn_on_device(args), |args: &[&str]| limn(&[args, &["--device", "cpu"]].concat())] {
+        let args = ["run", "reparameterize", "--in", text(&input), "--out", text(&out), "--grad", "--set", "seed=5"];
+        run(&args).good();
+        let got = load(&out);
+        assert_eq!(got["eps"].0, [2, 2]);
+        for i in 0..4 {
+            let noise = (logvar[i] / 2.0_f32).exp() * got["eps"].1[i];
+            assert!(noise != 0.0 && (got["z"].1[i] - mu[i] - noise).abs() < 1e-5, "{i}");
+            assert!((got["dmu"].1[i] - dz[i]).abs() < 1e-6, "{i}");
+            assert!((got["dlogvar"].1[i] - 0.5 * dz[i] * noise).abs() < 1e-5, "{i}");
+        }
+    }
+}
+
+/// Slopes of both signs, and none that devices have as 0 or infinity.
+#[test]
+fn leaky_relus_of_any_slope_have_their_gradients() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (input, out) = (folder.path().join("in"), folder.path().join("out"));
+    save(&input, &[("x", &[4], &[-2.0, -0.5, 0.5, 2.0]), ("dy", &[4], &[1.0, 2.0, 3.0, 4.0])]);
+    for slope in [-0.5_f32, -2.0, 0.0, -0.0, 0.25, 3.0] {
+        let set = format!("slope={slope}");
+        for run in [|args: &[&str]| limn_on_device(args), |args: &[&str]| limn(&[args, &["--device", "cpu"]].concat())]
+        {
+            run(&["run", "leaky_relu", "--in", text(&input), "--out", text(&out), "--grad", "--set", &set]).good();
+            let got = load(&out);
+            assert_eq!(got["y"].1, [-2.0 * slope, -0.5 * slope, 0.5, 2.0], "{slope}");
+            assert_eq!(got["dx"].1, [slope, 2.0 * slope, 3.0, 4.0], "{slope}");
+        }
+    }
+    for (set, is) in [("slope=1e-46", "is 0"), ("slope=-1e39", "is infinite"), ("slope=NaN", "is not a number")] {
+        limn(&["run", "leaky_relu", "--in", text(&input), "--out", text(&out), "--set", set]).bad(&[set, is]);
     }
 }
 

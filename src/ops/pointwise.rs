@@ -34,6 +34,8 @@ impl Op for Pointwise {
             Code::Abs => dy * &a.sign(),
             Code::Recip => -&(&(dy * y) * y),
             Code::Relu => dy * &y.gate(0.0),
+            // Where the slope is negative, y is positive on both sides.
+            Code::LeakyRelu if c < 0.0 => dy * &a.gate(c),
             Code::LeakyRelu => dy * &y.gate(c),
             Code::Elu => dy * &y.unary(Code::EluGate, 0.0),
             Code::Tanh => dy * &(y * y).unary(Code::RsubC, 1.0),
@@ -180,7 +182,7 @@ impl Var {
         self.unary(Code::Relu, 0.0)
     }
 
-    /// x where x > 0, slope·x elsewhere; the slope must not be negative.
+    /// x where x > 0, slope·x elsewhere
     pub fn leaky_relu(&self, slope: f32) -> Var {
         self.unary(Code::LeakyRelu, slope)
     }

@@ -166,6 +166,15 @@ pub struct Latent {
     pub z: Var,
     /// KL(N(μ, exp logvar) ‖ N(0, 1)) of each row in nats, [n].
     pub kl: Var,
+    /// What ε is drawn from.
+    stream: u32,
+}
+
+impl Latent {
+    /// The ε of z, [n,d], drawn once more.
+    pub fn eps(&self) -> Var {
+        self.z.graph().fill("normal", 1, self.z.shape(), 0.0, 1.0, self.stream)
+    }
 }
 
 impl Var {
@@ -223,7 +232,7 @@ impl Var {
         if shape.len() != 2 || logvar.shape() != shape {
             let why = "mu and logvar must both be [n,d]";
             let z = self.graph().fail(mismatch("reparameterize", &[&shape, logvar.shape()], why), &shape);
-            return Latent { kl: z.clone(), z };
+            return Latent { kl: z.clone(), z, stream: 0 };
         }
         let noise = self.graph().noise();
         let kernel = Reparameterize {
@@ -238,6 +247,6 @@ impl Var {
         let inputs = [Some(self), Some(logvar), Some(&clock)];
         let mut out = self.graph().apply(Fused(kernel), launch(kernel), &inputs, &[&shape, &shape[..1]]);
         let kl = out.remove(1);
-        Latent { z: out.remove(0), kl }
+        Latent { z: out.remove(0), kl, stream: kernel.stream }
     }
 }

@@ -69,7 +69,8 @@ impl Job {
         let graph = Graph::new(noise);
         let operands = operands(op, &graph, tensors)?;
         unused(op, tensors);
-        let outputs: Vec<_> = std::iter::zip(op.outputs.iter().copied(), (op.build)(&operands, settings)?).collect();
+        let names = op.outputs.iter().chain(op.drawn).copied();
+        let outputs: Vec<_> = std::iter::zip(names, (op.build)(&operands, settings)?).collect();
         for (name, var) in &outputs {
             let elements = var.shape().iter().try_fold(1usize, |n, e| n.checked_mul(*e)).unwrap_or(usize::MAX);
             if elements > MOST {
@@ -157,7 +158,7 @@ fn loss(
     tensors: &BTreeMap<String, Tensor>,
 ) -> Result<Var, Error> {
     let mut sum: Option<Var> = None;
-    for (name, var) in outputs {
+    for (name, var) in outputs.iter().filter(|(name, _)| op.outputs.contains(name)) {
         let grad = format!("d{name}");
         let Some(tensor) = tensors.get(&grad) else { continue };
         tensor.usable(&grad)?;

@@ -35,6 +35,8 @@ pub struct Operation {
     pub inputs: &'static [Input],
     /// Names of the results.
     pub outputs: &'static [&'static str],
+    /// Names of what it draws to make them, which has no gradient.
+    pub drawn: &'static [&'static str],
     /// Settings that mean something to it.
     pub settings: &'static [&'static str],
     /// Settings of its relatives, taken where they change nothing.
@@ -80,6 +82,7 @@ static OPERATIONS: &[Operation] = &[
         about: "convolution, as torch.nn.functional.conv2d",
         inputs: &[X, FILTER, BIAS],
         outputs: &["y"],
+        drawn: &[],
         settings: &["stride", "padding", "dilation"],
         idle: &["output_padding", "groups", "mask"],
         build: conv2d,
@@ -89,6 +92,7 @@ static OPERATIONS: &[Operation] = &[
         about: "transposed convolution, as torch.nn.functional.conv_transpose2d",
         inputs: &[X, needed("w", &["in,out,height,width"]), BIAS],
         outputs: &["y"],
+        drawn: &[],
         settings: &["stride", "padding", "dilation", "output_padding"],
         idle: &["groups", "mask"],
         build: conv_transpose2d,
@@ -98,15 +102,17 @@ static OPERATIONS: &[Operation] = &[
         about: "PixelCNN's convolution: mask=A or mask=B; groups colours, channel c has colour c mod groups",
         inputs: &[X, FILTER, BIAS],
         outputs: &["y"],
+        drawn: &[],
         settings: &["mask", "groups", "stride", "padding", "dilation"],
         idle: &["output_padding"],
         build: masked_conv2d,
     },
     Operation {
         name: "reparameterize",
-        about: "z = mu + exp(logvar/2) eps with eps drawn from seed; kl of each row to N(0, 1) in nats",
+        about: "z = mu + exp(logvar/2) eps with eps drawn from seed, given too; kl of each row to N(0, 1) in nats",
         inputs: &[needed("mu", &["d", "n,d"]), needed("logvar", &["d", "n,d"])],
         outputs: &["z", "kl"],
+        drawn: &["eps"],
         settings: &["seed"],
         idle: &[],
         build: reparameterize,
@@ -116,6 +122,7 @@ static OPERATIONS: &[Operation] = &[
         about: "c = a b + bias, either operand transposed by trans_a=true or trans_b=true",
         inputs: &[needed("a", &["m,k", "batch,m,k"]), needed("b", &["k,n", "batch,k,n"]), optional("bias", &["n"])],
         outputs: &["c"],
+        drawn: &[],
         settings: &["trans_a", "trans_b"],
         idle: &[],
         build: matmul,
@@ -123,9 +130,10 @@ static OPERATIONS: &[Operation] = &[
     unary("relu", "max(x, 0)", |o, _| Ok(vec![o.need("x")?.relu()])),
     Operation {
         name: "leaky_relu",
-        about: "x where positive, else slope x; slope=0.01 unless set",
+        about: "x where positive, else slope x, of any sign; slope=0.01 unless set",
         inputs: ANY_X,
         outputs: &["y"],
+        drawn: &[],
         settings: &["slope"],
         idle: &[],
         build: |o, s| Ok(vec![o.need("x")?.leaky_relu(s.real("slope", 0.01)?)]),
@@ -138,7 +146,7 @@ static OPERATIONS: &[Operation] = &[
 ];
 
 const fn unary(name: &'static str, about: &'static str, build: Build) -> Operation {
-    Operation { name, about, inputs: ANY_X, outputs: &["y"], settings: &[], idle: &[], build }
+    Operation { name, about, inputs: ANY_X, outputs: &["y"], drawn: &[], settings: &[], idle: &[], build }
 }
 
 /// The operation of this name.
@@ -159,7 +167,7 @@ pub fn manual() -> String {
         };
         let inputs = op.inputs.iter().map(input).collect::<Vec<_>>().join(", ");
         text += &format!("  {:<17} {}\n", op.name, op.about);
-        text += &format!("  {:<17} {inputs} -> {}\n", "", op.outputs.join(", "));
+        text += &format!("  {:<17} {inputs} -> {}\n", "", [op.outputs, op.drawn].concat().join(", "));
         if !op.settings.is_empty() {
             text += &format!("  {:<17} settings: {}\n", "", op.settings.join(", "));
         }
@@ -235,7 +243,7 @@ fn reparameterize(o: &Operands, _: &Settings) -> Result<Vec<Var>, Error> {
     let (outer, d) = shape.split_at(shape.len() - 1);
     let rows = [outer.iter().product(), d[0]];
     let latent = mu.reshape(&rows).reparameterize(&logvar.reshape(&rows));
-    Ok(vec![latent.z.reshape(shape), latent.kl.reshape(outer)])
+    Ok(vec![latent.z.reshape(shape), latent.kl.reshape(outer), latent.eps().reshape(shape)])
 }
 
 fn matmul(o: &Operands, s: &Settings) -> Result<Vec<Var>, Error> {

@@ -86,8 +86,16 @@ impl Settings<'_> {
     /// A finite real number.
     pub fn real(&self, key: &str, usual: f32) -> Result<f32, Error> {
         let Some(text) = self.text(key) else { return Ok(usual) };
-        let number = text.parse::<f32>().ok().filter(|n| n.is_finite());
-        number.ok_or_else(|| self.refuse(key, "is not a number"))
+        let Some(number) = text.parse::<f64>().ok().filter(|n| n.is_finite()) else {
+            return Err(self.refuse(key, "is not a number"));
+        };
+        match number as f32 {
+            n if n.is_infinite() => Err(self.refuse(key, "is infinite in the 32 bits that devices compute in")),
+            n if number != 0.0 && n.abs() < f32::MIN_POSITIVE => {
+                Err(self.refuse(key, "is 0 in the 32 bits that devices compute in"))
+            }
+            n => Ok(n),
+        }
     }
 
     /// The seed, a whole number of up to 64 bits.
