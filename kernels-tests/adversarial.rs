@@ -298,3 +298,33 @@ fn instance_noise_fades() {
     assert!(losses.iter().flatten().all(|v| v.is_finite()));
     assert_eq!(session.store.read("clock").expect("the clock")[0].to_bits(), 3);
 }
+
+/// Every side that halves to 4, 5 or 7, and pairs of such with as many halvings.
+#[test]
+fn dcgans_play_on_images_of_many_sides() {
+    let sizes = |settings: &[String]| -> Config {
+        let mut config = Config::preset("dcgan").expect("a preset");
+        config.set_all(&["model.width=2", "model.latent=3", "train.batch=2"]).expect("settings");
+        config.set_all(settings).expect("settings");
+        config.validate().expect("sides that fit");
+        config
+    };
+    let square = |side: usize| vec![format!("model.image={side}")];
+    let pair = |h: usize, w: usize| vec![format!("model.image_height={h}"), format!("model.image_width={w}")];
+    let every = [16, 20, 28, 32, 40, 56, 64, 80, 112, 128, 160, 224, 256];
+    let pairs = [(16, 20), (28, 16), (40, 56), (64, 80), (112, 64), (128, 224)];
+    let all = every.map(|side| (square(side), [side; 2])).into_iter();
+    for (settings, sides) in all.chain(pairs.map(|(h, w)| (pair(h, w), [h, w]))) {
+        let config = sizes(&settings);
+        let model = config.model.build().expect("a model");
+        assert_eq!(model.geometry()[1..], sides);
+        limn::train::train_source(model.as_ref(), &config.optimizer(), 2, 0).expect("a step");
+        if sides.iter().product::<usize>() <= 80 * 80 {
+            let tiny = ["model.width=2", "model.latent=3", "train.batch=2"].map(String::from);
+            let settings: Vec<&str> = tiny.iter().chain(&settings).map(String::as_str).collect();
+            let (session, losses) = trained("dcgan", &settings, 1);
+            assert!(losses[0].iter().all(|v| v.is_finite()), "{settings:?}: {losses:?}");
+            assert_eq!(session.model.geometry()[1..], sides);
+        }
+    }
+}

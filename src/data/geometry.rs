@@ -41,6 +41,25 @@ impl Geometry {
         if fine { Ok(self) } else { Err(Error::BadGeometry(self)) }
     }
 
+    /// How images of this geometry become ones of another, for people; nothing where they are the same.
+    pub fn made(self, other: Geometry) -> Option<String> {
+        let [w, h] = kept([self.width, self.height], [other.width, other.height]);
+        let cropped = match [w, h] == [self.width, self.height] {
+            true => String::new(),
+            false => format!(", cropped to the middle {w}x{h}"),
+        };
+        let scaled = match [w, h] == [other.width, other.height] {
+            true => String::new(),
+            false => format!(", scaled to {}x{}", other.width, other.height),
+        };
+        let coloured = match (self.channels, other.channels) {
+            (a, b) if a == b => "",
+            (_, 1) => ", made grey",
+            _ => ", grey in three channels",
+        };
+        (self != other).then(|| format!("{self}{cropped}{scaled}{coloured}"))
+    }
+
     /// Says in one sentence that `what`, which has this geometry, does not fit a model that takes
     /// `wants` ([`Error::Mismatch`]); `Ok` when the two are equal.
     pub fn require(self, wants: Geometry, what: &str) -> Result<(), Error> {
@@ -112,6 +131,14 @@ fn on_white(image: &DynamicImage) -> DynamicImage {
     DynamicImage::ImageRgb8(rgb)
 }
 
+/// Width and height of the middle of an image that has the proportions wanted.
+fn kept([w, h]: [usize; 2], [wanted_w, wanted_h]: [usize; 2]) -> [usize; 2] {
+    let part = |of: usize, other: usize, a: usize, b: usize| {
+        (of as u64).min((other as u64 * a as u64 + b as u64 / 2) / (b as u64).max(1)).max(1) as usize
+    };
+    [part(w, h, wanted_w, wanted_h), part(h, w, wanted_h, wanted_w)]
+}
+
 /// Crops first and scales after: the picture is the same as scaling the short side and cropping,
 /// but a 1 x 60000 image does not become a 64 x 3840000 one on the way.
 fn scale(image: DynamicImage, width: u32, height: u32) -> DynamicImage {
@@ -119,10 +146,7 @@ fn scale(image: DynamicImage, width: u32, height: u32) -> DynamicImage {
     if (w, h) == (width, height) {
         return image;
     }
-    let (w64, h64) = (u64::from(w), u64::from(h));
-    let (tw, th) = (u64::from(width), u64::from(height));
-    let keep_w = w64.min((h64 * tw + th / 2) / th).max(1) as u32;
-    let keep_h = h64.min((w64 * th + tw / 2) / tw).max(1) as u32;
+    let [keep_w, keep_h] = kept([w, h].map(|n| n as usize), [width, height].map(|n| n as usize)).map(|n| n as u32);
     let (x, y) = ((w - keep_w) / 2, (h - keep_h) / 2);
     // Sixteen bits and palettes are decoded to 8 bits before the arithmetic, greys stay grey.
     let image = if image.color().has_color() {
@@ -175,6 +199,16 @@ mod tests {
         assert_eq!(refit(&bytes, has, Geometry::new(1, 4, 4)), vec![200; 16]);
         assert_eq!(refit(&bytes, has, Geometry::new(1, 2, 2)).len(), 4);
         assert_eq!(refit(&bytes, has, Geometry::new(3, 64, 48)).len(), 3 * 64 * 48);
+    }
+
+    #[test]
+    fn what_is_done_to_images_is_told() {
+        let has = Geometry::new(3, 200, 300);
+        let told = |h, w, c| has.made(Geometry::new(c, h, w)).unwrap_or_default();
+        assert_eq!(told(64, 64, 3), "300x200 RGB, cropped to the middle 200x200, scaled to 64x64");
+        assert_eq!(told(200, 200, 1), "300x200 RGB, cropped to the middle 200x200, made grey");
+        assert_eq!(told(100, 150, 3), "300x200 RGB, scaled to 150x100");
+        assert_eq!(told(200, 300, 3), "");
     }
 
     #[test]

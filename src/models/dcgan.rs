@@ -28,14 +28,20 @@ pub enum Norm {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DcganConfig {
-    /// Side of the square images: 28, 32 or 64.
+    /// Side of the images: 4, 5 or 7 times a power of two, from 16 to 256.
     pub image: usize,
+    /// Height, where it is not the side: another such number, with the same power of two; 0 where it is.
+    #[serde(default)]
+    pub image_height: usize,
+    /// Width, likewise.
+    #[serde(default)]
+    pub image_width: usize,
     /// Channels of the images.
     pub channels: usize,
     /// Frames of a film, which are channels to the networks; 1 for pictures. A film's frames lie one below the other.
     #[serde(default = "super::one")]
     pub frames: usize,
-    /// Channels of the discriminator's first layer; every stage doubles them.
+    /// Channels of the discriminator's first layer; every stage doubles them, up to eight times as many.
     pub width: usize,
     /// Latent dimensions.
     pub latent: usize,
@@ -58,6 +64,8 @@ pub struct Dcgan {
     d: Network,
     generator: Sequential,
     discriminator: Sequential,
+    /// Whether the generator begins in a convolution.
+    is_deep: bool,
 }
 
 /// The paper's slope of leaky ReLU.
@@ -79,12 +87,12 @@ impl Dcgan {
         let numbering = Numbering::default();
         let mut g = NetworkBuilder::new("generator", &numbering).dcgan_init();
         let mut d = NetworkBuilder::new("discriminator", &numbering).dcgan_init().only_trains();
-        let (generator, discriminator) = match c.image {
-            64 => (generator_64(&mut g, c), discriminator_64(&mut d, c)),
-            28 | 32 => (generator_small(&mut g, c), discriminator_small(&mut d, c)),
-            other => return Err(format!("model.image = {other} must be 28, 32 or 64")),
+        let plan = Plan::of(c)?;
+        let (generator, discriminator) = match plan.is_deep() {
+            true => (generator_deep(&mut g, c, &plan), discriminator_deep(&mut d, c, &plan)),
+            false => (generator_small(&mut g, c, &plan), discriminator_small(&mut d, c, &plan)),
         };
-        Ok(Dcgan { config: c.clone(), g: g.build(), d: d.build(), generator, discriminator })
+        Ok(Dcgan { config: c.clone(), g: g.build(), d: d.build(), generator, discriminator, is_deep: plan.is_deep() })
     }
 }
 
@@ -93,6 +101,72 @@ impl DcganConfig {
     fn planes(&self) -> usize {
         self.channels * self.frames
     }
+
+    /// Height and width of a frame.
+    fn sides(&self) -> [usize; 2] {
+        [self.image_height, self.image_width].map(|side| if side == 0 { self.image } else { side })
+    }
+}
+
+/// Sides that images may have.
+const SIDES: [usize; 2] = [16, 256];
+
+/// Stages from which on the networks begin and end in convolutions, as the paper's do; smaller ones have linear
+/// layers there.
+const DEEP: usize = 4;
+
+/// How often an image is halved, and to what.
+struct Plan {
+    /// Sides of the smallest plane.
+    smallest: [usize; 2],
+    /// Channels behind each stage of the discriminator, from the image on.
+    channels: Vec<usize>,
+}
+
+impl Plan {
+    /// The plan of images of these settings, or a sentence about sides that cannot be halved so.
+    fn of(c: &DcganConfig) -> Result<Plan, String> {
+        // A side as 4, 5 or 7 times a power of two.
+        let halved = |side: usize| {
+            let stages = (1..).take_while(|n| side >> n >= 4).find(|n| matches!(side >> n, 4 | 5 | 7))?;
+            let fits = (SIDES[0]..=SIDES[1]).contains(&side) && side.is_multiple_of(1 << stages);
+            fits.then_some((side >> stages, stages))
+        };
+        let [height, width] = c.sides();
+        for (key, given, side) in [("image_height", c.image_height, height), ("image_width", c.image_width, width)] {
+            let key = if given == 0 { "image" } else { key };
+            if halved(side).is_none() {
+                let sides: Vec<String> =
+                    (SIDES[0]..=SIDES[1]).filter(|s| halved(*s).is_some()).map(|s| s.to_string()).collect();
+                return Err(format!("model.{key} = {side} must be one of {}", sides.join(", ")));
+            }
+        }
+        match (halved(height), halved(width)) {
+            (Some((h, stages)), Some((w, same))) if stages == same => {
+                let channels = (0..stages).map(|k| c.width.saturating_mul(1 << k.min(3))).collect();
+                Ok(Plan { smallest: [h, w], channels })
+            }
+            _ => Err(format!(
+                "model.image_height = {height} and model.image_width = {width} must be 4, 5 or 7 times the same power \
+                 of two, such as 64 and 80, or 128 and 224"
+            )),
+        }
+    }
+
+    /// Whether the networks begin and end in convolutions.
+    fn is_deep(&self) -> bool {
+        self.channels.len() >= DEEP
+    }
+
+    /// Channels of the smallest plane.
+    fn most(&self) -> usize {
+        self.channels.last().copied().unwrap_or(0)
+    }
+
+    /// Channels before and behind each stage of the discriminator after the first.
+    fn steps(&self) -> impl DoubleEndedIterator<Item = (usize, usize)> {
+        std::iter::zip(&self.channels, self.channels.iter().skip(1)).map(|(narrow, wide)| (*narrow, *wide))
+    }
 }
 
 /// The convolution every stage halves or doubles its image with.
@@ -100,26 +174,27 @@ fn stage() -> ConvSpec {
     ConvSpec::new(2, 1)
 }
 
-/// 100 -> 8c x 4x4 -> 4c x 8x8 -> 2c x 16x16 -> c x 32x32 -> 64x64 (figure 1 of the paper).
-fn generator_64(net: &mut NetworkBuilder, cfg: &DcganConfig) -> Sequential {
-    let (z, c) = (cfg.latent + cfg.classes, cfg.width);
+/// 100 -> 8c x 4x4 -> 4c x 8x8 -> 2c x 16x16 -> c x 32x32 -> 64x64 (figure 1 of the paper), and more stages for
+/// larger images.
+fn generator_deep(net: &mut NetworkBuilder, cfg: &DcganConfig, plan: &Plan) -> Sequential {
+    let (z, most, [h, w]) = (cfg.latent + cfg.classes, plan.most(), plan.smallest);
     let mut layers = net.sequence("generator");
-    layers = layers.conv_transpose(z, 8 * c, 4, ConvSpec::new(1, 0), false).batch_norm(8 * c).relu();
-    for wide in [8 * c, 4 * c, 2 * c] {
-        layers = layers.conv_transpose(wide, wide / 2, 4, stage(), false).batch_norm(wide / 2).relu();
+    layers = layers.conv_transpose_with([z, most, h, w], ConvSpec::new(1, 0), false).batch_norm(most).relu();
+    for (narrow, wide) in plan.steps().rev() {
+        layers = layers.conv_transpose(wide, narrow, 4, stage(), false).batch_norm(narrow).relu();
     }
-    layers.conv_transpose(c, cfg.planes(), 4, stage(), false).tanh().build()
+    layers.conv_transpose(cfg.width, cfg.planes(), 4, stage(), false).tanh().build()
 }
 
 /// The generator's mirror; no batch norm at its input.
-fn discriminator_64(net: &mut NetworkBuilder, cfg: &DcganConfig) -> Sequential {
-    let c = cfg.width;
+fn discriminator_deep(net: &mut NetworkBuilder, cfg: &DcganConfig, plan: &Plan) -> Sequential {
+    let [h, w] = plan.smallest;
     let mut layers = start(net, cfg);
-    layers = layers.conv(cfg.planes() + cfg.classes, c, 4, stage(), false).leaky_relu(SLOPE);
-    for narrow in [c, 2 * c, 4 * c] {
-        layers = narrower(layers, cfg, narrow);
+    layers = layers.conv(cfg.planes() + cfg.classes, cfg.width, 4, stage(), false).leaky_relu(SLOPE);
+    for (narrow, wide) in plan.steps() {
+        layers = narrower(layers, cfg, narrow, wide);
     }
-    layers.conv(8 * c, 1, 4, ConvSpec::new(1, 0), false).flatten().build()
+    layers.conv_with([1, plan.most(), h, w], ConvSpec::new(1, 0), false).flatten().build()
 }
 
 /// The discriminator before its first layer.
@@ -128,10 +203,9 @@ fn start<'a>(net: &'a mut NetworkBuilder, cfg: &DcganConfig) -> Sequence<'a> {
     if cfg.discriminator_norm == Norm::Spectral { layers.spectral_norm() } else { layers }
 }
 
-/// A stage of the discriminator, from `narrow` channels to twice as many. A convolution has a bias where
-/// no batch norm behind it has one.
-fn narrower<'a>(layers: Sequence<'a>, cfg: &DcganConfig, narrow: usize) -> Sequence<'a> {
-    let wide = 2 * narrow;
+/// A stage of the discriminator, from `narrow` channels to `wide`. A convolution has a bias where no batch norm
+/// behind it has one.
+fn narrower<'a>(layers: Sequence<'a>, cfg: &DcganConfig, narrow: usize, wide: usize) -> Sequence<'a> {
     let layers = match cfg.discriminator_norm {
         Norm::Batch => layers.conv(narrow, wide, 4, stage(), false).batch_norm(wide),
         Norm::None | Norm::Spectral => layers.conv(narrow, wide, 4, stage(), true),
@@ -139,36 +213,27 @@ fn narrower<'a>(layers: Sequence<'a>, cfg: &DcganConfig, narrow: usize) -> Seque
     layers.leaky_relu(SLOPE)
 }
 
-/// Side of the smallest plane, and how many channels it has in units of the width.
-fn smallest(cfg: &DcganConfig) -> (usize, usize) {
-    if cfg.image == 28 { (7, 2) } else { (4, 4) }
-}
-
-/// A linear layer to the smallest plane, then transposed convolutions up to 28x28 or 32x32.
-fn generator_small(net: &mut NetworkBuilder, cfg: &DcganConfig) -> Sequential {
-    let (side, times) = smallest(cfg);
-    let mut wide = times * cfg.width;
+/// A linear layer to the smallest plane, then transposed convolutions.
+fn generator_small(net: &mut NetworkBuilder, cfg: &DcganConfig, plan: &Plan) -> Sequential {
+    let (most, [h, w]) = (plan.most(), plan.smallest);
     let mut layers = net.sequence("generator");
-    layers = layers.linear(cfg.latent + cfg.classes, wide * side * side, false).unflatten([wide, side, side]);
-    layers = layers.batch_norm(wide).relu();
-    while wide > cfg.width {
-        layers = layers.conv_transpose(wide, wide / 2, 4, stage(), false).batch_norm(wide / 2).relu();
-        wide /= 2;
+    layers = layers.linear(cfg.latent + cfg.classes, most * h * w, false).unflatten([most, h, w]);
+    layers = layers.batch_norm(most).relu();
+    for (narrow, wide) in plan.steps().rev() {
+        layers = layers.conv_transpose(wide, narrow, 4, stage(), false).batch_norm(narrow).relu();
     }
     layers.conv_transpose(cfg.width, cfg.planes(), 4, stage(), true).tanh().build()
 }
 
 /// The generator's mirror, ending in one linear unit.
-fn discriminator_small(net: &mut NetworkBuilder, cfg: &DcganConfig) -> Sequential {
-    let (side, times) = smallest(cfg);
-    let mut narrow = cfg.width;
+fn discriminator_small(net: &mut NetworkBuilder, cfg: &DcganConfig, plan: &Plan) -> Sequential {
+    let (most, [h, w]) = (plan.most(), plan.smallest);
     let mut layers = start(net, cfg);
-    layers = layers.conv(cfg.planes() + cfg.classes, narrow, 4, stage(), true).leaky_relu(SLOPE);
-    while narrow < times * cfg.width {
-        layers = narrower(layers, cfg, narrow);
-        narrow *= 2;
+    layers = layers.conv(cfg.planes() + cfg.classes, cfg.width, 4, stage(), true).leaky_relu(SLOPE);
+    for (narrow, wide) in plan.steps() {
+        layers = narrower(layers, cfg, narrow, wide);
     }
-    layers.flatten().linear(narrow * side * side, 1, true).build()
+    layers.flatten().linear(most * h * w, 1, true).build()
 }
 
 /// Images with a channel more for each class: ones for an image's own, zeros for the others.
@@ -188,13 +253,13 @@ impl Players for Dcgan {
     }
 
     fn prepare(&self, images: &Var, _: Mode) -> Var {
-        let (n, side) = (images.shape()[0], self.config.image);
-        images.reshape(&[n, self.config.planes(), side, side]).mul_scalar(2.0).add_scalar(-1.0)
+        let (n, [h, w]) = (images.shape()[0], self.config.sides());
+        images.reshape(&[n, self.config.planes(), h, w]).mul_scalar(2.0).add_scalar(-1.0)
     }
 
     fn generate(&self, z: &Var, labels: Option<&Var>, mode: Mode) -> Var {
         let z = &labels.map_or_else(|| z.clone(), |labels| z.concat(labels, 1));
-        let z = if self.config.image == 64 { z.reshape(&[z.shape()[0], z.shape()[1], 1, 1]) } else { z.clone() };
+        let z = if self.is_deep { z.reshape(&[z.shape()[0], z.shape()[1], 1, 1]) } else { z.clone() };
         self.generator.forward(&z, mode)
     }
 
@@ -213,7 +278,8 @@ impl Model for Dcgan {
     adversarial::play!();
 
     fn geometry(&self) -> [usize; 3] {
-        [self.config.channels, self.config.frames * self.config.image, self.config.image]
+        let [h, w] = self.config.sides();
+        [self.config.channels, self.config.frames * h, w]
     }
 
     fn medium(&self) -> Medium {

@@ -352,7 +352,8 @@ impl Sequence<'_> {
         self.conv_with([outputs, inputs, 1, kernel], spec, bias)
     }
 
-    fn conv_with(mut self, shape: [usize; 4], spec: ConvSpec, bias: bool) -> Self {
+    /// Convolution with weights of this shape, [outputs, inputs, height, width].
+    pub fn conv_with(mut self, shape: [usize; 4], spec: ConvSpec, bias: bool) -> Self {
         let [outputs, inputs, kh, kw] = shape;
         let taps = kh * kw;
         let (w, b) = self.weights(&shape, [inputs * taps, outputs * taps], bias);
@@ -381,7 +382,8 @@ impl Sequence<'_> {
         self.conv_transpose_with([inputs, outputs, 1, kernel], spec, bias)
     }
 
-    fn conv_transpose_with(self, shape: [usize; 4], spec: ConvSpec, bias: bool) -> Self {
+    /// Transposed convolution with weights of this shape, [inputs, outputs, height, width].
+    pub fn conv_transpose_with(self, shape: [usize; 4], spec: ConvSpec, bias: bool) -> Self {
         let [inputs, outputs, kh, kw] = shape;
         let taps = kh * kw;
         // PyTorch counts the fan of a transposed convolution by the axes of its weight.

@@ -1,7 +1,7 @@
 //! The images of a run.
 
 use super::folder::{RunDir, RunError};
-use crate::data::{self, Binarisation, Dataset, Geometry, Identity, Options};
+use crate::data::{self, Binarisation, Dataset, Geometry, Identity, Medium, Options};
 use crate::files::replace;
 use crate::models::Model;
 
@@ -24,7 +24,10 @@ pub fn images(source: &str, model: &dyn Model, options: &Options) -> Result<Data
 /// The same, whatever their labels.
 pub(super) fn of_any_classes(source: &str, model: &dyn Model, options: &Options) -> Result<Dataset, data::Error> {
     let [channels, height, width] = model.geometry();
-    let dataset = data::open_medium(source, Geometry::new(channels, height, width), model.medium(), options)?;
+    let mut dataset = data::open_medium(source, Geometry::new(channels, height, width), model.medium(), options)?;
+    if let (Medium::Pictures, Some(made)) = (model.medium(), dataset.native.made(dataset.geometry())) {
+        dataset.warnings.push(format!("images as the first of them: {made}"));
+    }
     Ok(match (model.binarisation(), model.levels()) {
         (Binarisation::Static, _) => dataset.binarised(),
         (_, levels) if levels < 256 => dataset.in_levels(levels),

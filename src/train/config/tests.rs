@@ -212,6 +212,15 @@ fn settings_change_one_key() {
     c.set("train.precision=mixed").unwrap();
     assert_eq!(c.train.precision, Precision::Mixed);
     assert_eq!(load(&c.to_toml().unwrap()).unwrap(), c);
+    for (setting, is) in [("optim.lr=1e-46", "is 0"), ("optim.lr=1e39", "is infinite"), ("optim.lr=1e-40", "is 0")] {
+        let mut c = Config::preset("vae").unwrap();
+        c.set(setting).unwrap();
+        let why = c.validate().unwrap_err().to_string();
+        assert!(why.contains(is) && why.contains("optim.lr"), "{why}");
+    }
+    let mut near = Config::preset("vae").unwrap();
+    near.set("optim.beta2=0.99999999999").unwrap();
+    assert!(near.validate().is_err());
     c.set("train.ema=.5").unwrap();
     assert_eq!(c.optimizer().ema, 0.5);
     c.set("train.recompute=true").unwrap();
@@ -296,7 +305,15 @@ fn settings_that_make_no_sense_are_refused_in_a_sentence() {
         ("vae", "optim.kind=em", "optim.kind = em trains mixtures (gmm) only"),
         ("ae", "model.latent=0", "model.latent = 0 must be at least 1"),
         ("vae", "model.channels=2", "with 2 channels is not possible"),
-        ("dcgan", "model.image=30", "model.image = 30 must be 28, 32 or 64"),
+        (
+            "dcgan",
+            "model.image=30",
+            "model.image = 30 must be one of 16, 20, 28, 32, 40, 56, 64, 80, 112, 128, 160, 224, 256; presets that take \
+             30x30: vae, ",
+        ),
+        ("dcgan", "model.image=512", "presets that take 512x512: "),
+        ("dcgan", "model.image_width=96", "model.image_width = 96 must be one of"),
+        ("dcgan", "model.image_width=32", "must be 4, 5 or 7 times the same power of two"),
         ("pixelcnn++", "model.width=30", "model.width = 30 must be a multiple of 4, because it is halved twice"),
         ("pixelcnn++", "model.channels=2", "model.channels = 2 must be 1 (grey) or 3 (colours)"),
         ("pixelcnn++", "model.dropout=1", "model.dropout = 1 must be at least 0 and below 1"),
