@@ -147,9 +147,8 @@ impl Sample<'_> {
     fn meaning(&self, session: &Session, likelihood: Likelihood) -> Meaning {
         let model = session.model.as_ref();
         let binary = || {
-            let size = model.geometry().iter().product::<usize>() * self.count;
-            let drawn = model.binarisation() != Binarisation::None;
-            drawn || self.test.images[..size].iter().all(|pixel| matches!(pixel, 0 | 255))
+            let is_binary = |i: usize| self.test.image(i).iter().all(|pixel| matches!(pixel, 0 | 255));
+            model.binarisation() != Binarisation::None || spread(self.count, self.test.len()).into_iter().all(is_binary)
         };
         match likelihood {
             Likelihood::None => Meaning::Other,
