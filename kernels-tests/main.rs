@@ -27,6 +27,7 @@ mod programs;
 mod random_graphs;
 mod receptive_field;
 mod recompute;
+mod run_folders;
 mod runs;
 mod sampling;
 mod second_order;

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A preset with these settings, small and short.
-fn config(preset: &str, settings: &[&str]) -> Config {
+pub fn config(preset: &str, settings: &[&str]) -> Config {
     let mut config = Config::preset(preset).expect("a preset");
     config
         .set_all(&["train.batch=4", "train.steps=7", "train.log_every=3", "train.checkpoint_every=2"])
@@ -17,21 +17,21 @@ fn config(preset: &str, settings: &[&str]) -> Config {
     config
 }
 
-fn vae(settings: &[&str]) -> Config {
+pub fn vae(settings: &[&str]) -> Config {
     let mut all = vec!["model.hidden=8", "model.latent=2"];
     all.extend(settings);
     config("vae", &all)
 }
 
-fn start(config: &Config, out: &Path) -> Start {
+pub fn start(config: &Config, out: &Path) -> Start {
     Start::New { config: config.clone(), out: Some(out.into()) }
 }
 
-fn resume(dir: &Path) -> Start {
+pub fn resume(dir: &Path) -> Start {
     Start::Resume { dir: dir.into(), steps: None, epochs: None }
 }
 
-fn run(start: Start) -> Result<Outcome, TrainError> {
+pub fn run(start: Start) -> Result<Outcome, TrainError> {
     let stop = AtomicBool::new(false);
     let mut sampler = |_: &mut Session, _: usize, _: &Path| Ok(());
     train(
@@ -42,7 +42,7 @@ fn run(start: Start) -> Result<Outcome, TrainError> {
 }
 
 /// Trains until a picture of step `at` is due, and stops there as Ctrl-C would.
-fn run_until(start: Start, at: u64) -> Outcome {
+pub fn run_until(start: Start, at: u64) -> Outcome {
     let stop = AtomicBool::new(false);
     let end = format!("step-{at}.png");
     let mut sampler = |_: &mut Session, _: usize, path: &Path| {
@@ -57,12 +57,12 @@ fn run_until(start: Start, at: u64) -> Outcome {
     outcome.expect("a stop is no error")
 }
 
-fn bytes(dir: &Path) -> Vec<u8> {
+pub fn bytes(dir: &Path) -> Vec<u8> {
     std::fs::read(dir.join("checkpoint.safetensors")).expect("a checkpoint")
 }
 
 /// Step, epoch and losses of every row, as they are written.
-fn losses(dir: &Path) -> Vec<String> {
+pub fn losses(dir: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(dir.join("metrics.csv")).expect("metrics");
     text.lines().map(|l| l.rsplitn(3, ',').last().unwrap_or_default().to_string()).collect()
 }

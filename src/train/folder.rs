@@ -1,6 +1,7 @@
 //! A run's folder: what lies where, and opening it.
 
 use super::checkpoint::{self, CheckpointError};
+use super::claim::{self, Claim};
 use super::{Config, ConfigError, Session, SessionError, Weights};
 use crate::data;
 use crate::files::replace;
@@ -111,33 +112,16 @@ impl RunDir {
         Ok(RunDir { path: path.into(), config })
     }
 
-    /// Refuses a folder for a new run that holds something, or cannot be looked into.
-    pub(super) fn free(path: &Path) -> Result<(), RunError> {
-        let occupied = match fs::read_dir(path) {
-            Ok(mut entries) => entries.any(|e| e.is_ok_and(|e| e.file_name() != LOCK && e.file_name() != CHOICES)),
-            Err(_) => path.exists(),
-        };
-        if occupied { Err(RunError::InUse { path: path.into() }) } else { Ok(()) }
-    }
-
-    /// Makes the folder of a new run: `out`, which must be empty or not there, or `runs/NAME-N`
-    /// with the first free N. Writes the choices, if there are any, and then `config.toml`, which makes it
-    /// a run: whenever it is killed, it goes on with the variants it began with.
-    pub(super) fn create(config: Config, out: Option<&Path>, choices: Option<&Choices>) -> Result<RunDir, RunError> {
-        let path = match out {
-            Some(path) => {
-                RunDir::free(path)?;
-                fs::create_dir_all(path).map_err(RunError::io("create", path))?;
-                path.to_path_buf()
-            }
-            None => fresh(Path::new("runs"), &config.name_or_kind())?,
-        };
-        let run = RunDir { path, config };
+    /// Makes a run in the folder that was claimed for it. Writes the choices, if there are any, and then `config.toml`,
+    /// which makes it a run: whenever it is killed, it goes on with the variants it began with. On an error the
+    /// folder is as it was.
+    pub(super) fn create(config: Config, claim: Claim, choices: Option<&Choices>) -> Result<(RunDir, Lock), RunError> {
+        let run = RunDir { path: claim.path().into(), config };
         choices.map_or(Ok(()), |choices| run.write_choices(choices))?;
-        run.write_config()?;
         let samples = run.samples();
         fs::create_dir_all(&samples).map_err(RunError::io("create", &samples))?;
-        Ok(run)
+        run.write_config()?;
+        Ok((run, Lock(claim.keep())))
     }
 
     pub(super) fn write_config(&self) -> Result<(), RunError> {
@@ -212,37 +196,17 @@ impl RunDir {
         Ok((session, step))
     }
 
-    /// Keeps other processes from training here for as long as the file lives.
-    pub(super) fn lock(&self) -> Result<File, RunError> {
-        let path = self.path.join(LOCK);
-        let file = File::create(&path).map_err(RunError::io("create", &path))?;
-        match file.try_lock() {
-            Err(fs::TryLockError::WouldBlock) => Err(RunError::Locked { path: self.path.clone() }),
-            // Where the file system knows no locks, two processes are the user's own affair.
-            Ok(()) | Err(fs::TryLockError::Error(_)) => Ok(file),
-        }
+    /// Keeps other processes from training here for as long as the lock lives.
+    pub(super) fn lock(&self) -> Result<Lock, RunError> {
+        claim::lock(&self.path).map(|file| Lock(Some(file)))
     }
 }
+
+/// A lock that keeps other processes from training in a folder.
+pub(super) struct Lock(#[expect(dead_code, reason = "it is held, not read")] Option<File>);
 
 /// The file of the variants a run takes.
-const CHOICES: &str = "choices.json";
+pub(super) const CHOICES: &str = "choices.json";
 
 /// The file whose lock says that somebody trains in a folder.
-const LOCK: &str = ".lock";
-
-/// Makes `parent/NAME-N` for the first N from 1 that is free. Making the folder is what claims it.
-fn fresh(parent: &Path, name: &str) -> Result<PathBuf, RunError> {
-    fs::create_dir_all(parent).map_err(RunError::io("create", parent))?;
-    // A name comes from a file and may hold anything.
-    let fine = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
-    let name: String = name.chars().map(|c| if fine(c) { c } else { '-' }).collect();
-    let mut n = 1;
-    loop {
-        let path = parent.join(format!("{name}-{n}"));
-        match fs::create_dir(&path) {
-            Ok(()) => return Ok(path),
-            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => n += 1,
-            Err(e) => return Err(RunError::io("create", &path)(e)),
-        }
-    }
-}
+pub(super) const LOCK: &str = ".lock";

@@ -3,6 +3,7 @@
 
 mod batches;
 pub mod checkpoint;
+mod claim;
 mod config;
 mod folder;
 mod images;
@@ -14,6 +15,7 @@ mod session;
 mod settings;
 mod stage;
 mod step;
+mod under_way;
 
 pub use checkpoint::{CheckpointError, CheckpointInfo};
 pub use config::{Config, ConfigError, DataConfig, PRESETS, TrainConfig};

@@ -1,0 +1,313 @@
+//! Claiming the folder of a new run: where it is, whose it is, and that it holds nothing.
+
+use super::folder::{CHOICES, LOCK, RunError};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+/// A folder that this process has locked, and that holds nothing yet. Unless it is kept, everything that was made
+/// for it is taken away again.
+pub(super) struct Claim {
+    path: PathBuf,
+    lock: Option<File>,
+    /// Folders that were made, the outermost first.
+    made: Vec<PathBuf>,
+    /// Whether the lock's file was made here.
+    made_lock: bool,
+    /// Whether the folder was seen to be empty under the lock, so that what is in it is this run's.
+    empty: bool,
+    kept: bool,
+}
+
+impl Claim {
+    /// Claims the folder at `path`, which [`resolve`] has given; it is made where it is not there. Whether it is empty
+    /// is looked at under its lock, so that of two who want it one gets it.
+    ///
+    /// # Errors
+    /// [`RunError::Locked`], [`RunError::InUse`], or what the system said; then nothing has changed.
+    pub(super) fn of(path: &Path) -> Result<Claim, RunError> {
+        let mut claim =
+            Claim { path: near(path), lock: None, made: Vec::new(), made_lock: false, empty: false, kept: false };
+        claim.make(path)?;
+        claim.lock()?;
+        match occupied(path) {
+            Ok(true) => return Err(RunError::InUse { path: claim.path.clone() }),
+            Ok(false) => claim.empty = true,
+            Err(error) => return Err(RunError::io("read", path)(error)),
+        }
+        Ok(claim)
+    }
+
+    /// Claims `parent/NAME-N` for the first N from 1 that nobody has.
+    pub(super) fn fresh(parent: &Path, name: &str) -> Result<Claim, RunError> {
+        // A name comes from a file and may hold anything.
+        let fine = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
+        let name: String = name.chars().map(|c| if fine(c) { c } else { '-' }).collect();
+        let parent = resolve(parent).map_err(RunError::io("create", parent))?;
+        let mut n = 1;
+        loop {
+            let path = parent.join(format!("{name}-{n}"));
+            if !fs::exists(&path).map_err(RunError::io("read", &path))? {
+                match Claim::of(&path) {
+                    // Somebody else was faster.
+                    Err(RunError::Locked { .. } | RunError::InUse { .. }) => {}
+                    other => return other,
+                }
+            }
+            n += 1;
+        }
+    }
+
+    /// The folder.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Leaves the folder to the run that is now in it, and hands over its lock.
+    pub(super) fn keep(mut self) -> Option<File> {
+        self.kept = true;
+        self.lock.take()
+    }
+
+    /// Makes the folder and those above it that are not there.
+    fn make(&mut self, path: &Path) -> Result<(), RunError> {
+        let missing: Vec<&Path> = path.ancestors().take_while(|folder| !folder.exists()).collect();
+        for folder in missing.into_iter().rev() {
+            match fs::create_dir(folder) {
+                Ok(()) => self.made.push(folder.into()),
+                // Made by somebody else meanwhile.
+                Err(error) if error.kind() == ErrorKind::AlreadyExists && folder.is_dir() => {}
+                Err(error) => return Err(RunError::io("create", folder)(error)),
+            }
+        }
+        match path.is_dir() {
+            true => Ok(()),
+            false => Err(RunError::io("create", path)(io::Error::other("it is a file"))),
+        }
+    }
+
+    fn lock(&mut self) -> Result<(), RunError> {
+        let file = self.path.join(LOCK);
+        // A start that fails takes its file away, and whoever waited for that has the lock of a file that is gone.
+        for _ in 0..TRIES {
+            let new = OpenOptions::new().write(true).create_new(true).open(&file);
+            self.made_lock = new.is_ok();
+            drop(new);
+            let lock = lock(&self.path)?;
+            if same(&lock, &file) {
+                self.lock = Some(lock);
+                return Ok(());
+            }
+        }
+        Err(RunError::Locked { path: self.path.clone() })
+    }
+}
+
+/// How often a lock is taken that somebody takes away.
+const TRIES: usize = 8;
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        if self.kept {
+            return;
+        }
+        // What cannot be taken away stays; the error that led here is the one to tell.
+        if self.empty {
+            for entry in fs::read_dir(&self.path).into_iter().flatten().flatten() {
+                if entry.file_name() != LOCK {
+                    let _ = fs::remove_file(entry.path()).or_else(|_| fs::remove_dir(entry.path()));
+                }
+            }
+        }
+        if self.lock.is_some() && (self.empty || self.made_lock) {
+            let _ = fs::remove_file(self.path.join(LOCK));
+        }
+        for folder in self.made.iter().rev() {
+            // A folder that somebody else has put something into stays.
+            let _ = fs::remove_dir(folder);
+        }
+    }
+}
+
+/// Refuses a folder that is in use already, before anything is done for a run that it will not take. Whether it is
+/// free is decided by [`Claim::of`].
+pub(super) fn look(path: &Path) -> Result<(), RunError> {
+    let file = path.join(LOCK);
+    let held = File::open(&file).is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)));
+    if held {
+        return Err(RunError::Locked { path: near(path) });
+    }
+    match occupied(path) {
+        Ok(false) => Ok(()),
+        Ok(true) => Err(RunError::InUse { path: near(path) }),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotADirectory => {
+            Err(RunError::io("create", path)(io::Error::other("it is a file")))
+        }
+        Err(error) => Err(RunError::io("read", path)(error)),
+    }
+}
+
+/// Takes the lock that keeps other processes from training in a folder, for as long as the file lives.
+pub(super) fn lock(path: &Path) -> Result<File, RunError> {
+    let file = path.join(LOCK);
+    let lock = OpenOptions::new().write(true).create(true).truncate(false).open(&file);
+    let lock = lock.map_err(RunError::io("create", &file))?;
+    match lock.try_lock() {
+        Err(TryLockError::WouldBlock) => Err(RunError::Locked { path: path.into() }),
+        // Where the file system knows no locks, two processes are the user's own affair.
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(lock),
+    }
+}
+
+/// Whether a folder holds something that is not left from a start that was killed before its run was one.
+fn occupied(path: &Path) -> io::Result<bool> {
+    for entry in fs::read_dir(path)? {
+        let name = entry?.file_name();
+        let name = name.to_string_lossy();
+        let known = [LOCK, CHOICES].iter().any(|known| name.contains(known));
+        if !known {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether an open file is the one of that name.
+#[cfg(unix)]
+fn same(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let id = |m: &fs::Metadata| (m.dev(), m.ino());
+    matches!((file.metadata(), fs::metadata(path)), (Ok(a), Ok(b)) if id(&a) == id(&b))
+}
+
+/// Whether an open file is the one of that name: here an open file keeps its name.
+#[cfg(not(unix))]
+fn same(_: &File, path: &Path) -> bool {
+    path.exists()
+}
+
+/// A path as it is shortest from the current folder.
+fn near(path: &Path) -> PathBuf {
+    let here = std::env::current_dir().ok();
+    match here.and_then(|here| path.strip_prefix(here).ok().map(Path::to_path_buf)) {
+        Some(inside) if inside.as_os_str().is_empty() => ".".into(),
+        Some(inside) => inside,
+        None => path.into(),
+    }
+}
+
+/// Links that are followed on a way before it is taken for a circle.
+#[cfg(unix)]
+const LINKS: usize = 40;
+
+/// Where a path leads, absolute and without `..`: links are followed as far as there is something, and from there
+/// on `..` takes a name away. So nothing needs to be made to find out, as the system would want for `nowhere/../run`.
+#[cfg(unix)]
+pub(super) fn resolve(path: &Path) -> io::Result<PathBuf> {
+    use std::path::Component;
+    let parts = |path: &Path| path.components().map(|c| c.as_os_str().to_owned()).collect::<Vec<_>>();
+    let mut todo = parts(&std::path::absolute(path)?);
+    todo.reverse();
+    let (mut resolved, mut links) = (PathBuf::from("/"), 0);
+    while let Some(part) = todo.pop() {
+        match Path::new(&part).components().next() {
+            Some(Component::ParentDir) => drop(resolved.pop()),
+            Some(Component::Normal(name)) => {
+                let next = resolved.join(name);
+                match fs::read_link(&next) {
+                    Ok(target) => {
+                        links += 1;
+                        if links > LINKS {
+                            return Err(io::Error::other("its links lead in a circle"));
+                        }
+                        todo.extend(parts(&target).into_iter().rev());
+                    }
+                    // No link, or nothing at all.
+                    Err(e) if matches!(e.kind(), ErrorKind::InvalidInput | ErrorKind::NotFound) => resolved = next,
+                    Err(e) => return Err(e),
+                }
+            }
+            Some(Component::RootDir) => resolved = PathBuf::from("/"),
+            _ => {}
+        }
+    }
+    Ok(resolved)
+}
+
+/// Where a path leads, absolute and without `..`, which this system takes by name.
+#[cfg(not(unix))]
+pub(super) fn resolve(path: &Path) -> io::Result<PathBuf> {
+    std::path::absolute(path)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn a_path_is_resolved_without_making_anything() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(dir.path()).unwrap();
+        fs::create_dir_all(root.join("there/deep")).unwrap();
+        symlink(root.join("there/deep"), root.join("link")).unwrap();
+        symlink("nowhere/run", root.join("dangling")).unwrap();
+        symlink("b", root.join("a")).unwrap();
+        symlink("a", root.join("b")).unwrap();
+        fs::write(root.join("file"), "").unwrap();
+        for (path, wanted) in [
+            ("x/nope/../run", "x/run"),
+            ("there/../there/./deep", "there/deep"),
+            ("link/../new", "there/new"),
+            ("link", "there/deep"),
+            ("dangling", "nowhere/run"),
+            ("../../../../../../../../..", "/"),
+        ] {
+            assert_eq!(resolve(&root.join(path)).unwrap(), root.join(wanted), "{path}");
+        }
+        assert!(resolve(&root.join("a/run")).unwrap_err().to_string().contains("circle"));
+        assert!(resolve(&root.join("file/run")).is_err());
+        assert_eq!(fs::read_dir(&root).unwrap().count(), 6);
+    }
+
+    #[test]
+    fn a_claim_that_is_dropped_leaves_nothing_and_one_that_is_refused_leaves_all() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(dir.path()).unwrap();
+        let path = root.join("a/b/run");
+        drop(Claim::of(&path).unwrap());
+        assert!(!root.join("a").exists());
+        // One that was there stays, and is empty again.
+        fs::create_dir_all(&path).unwrap();
+        let claim = Claim::of(&path).unwrap();
+        assert!(matches!(Claim::of(&path), Err(RunError::Locked { .. })));
+        assert!(matches!(look(&path), Err(RunError::Locked { .. })));
+        fs::write(path.join("config.toml"), "").unwrap();
+        drop(claim);
+        assert_eq!(fs::read_dir(&path).unwrap().count(), 0);
+        fs::write(path.join("mine.png"), "mine").unwrap();
+        assert!(matches!(Claim::of(&path), Err(RunError::InUse { .. })));
+        assert!(matches!(look(&path), Err(RunError::InUse { .. })));
+        assert_eq!(fs::read_dir(&path).unwrap().count(), 1);
+        assert!(matches!(Claim::of(&path.join("mine.png")), Err(RunError::Io { .. })));
+        assert!(look(&path.join("mine.png")).is_err());
+        assert_eq!(fs::read(path.join("mine.png")).unwrap(), b"mine");
+    }
+
+    #[test]
+    fn names_with_numbers_go_to_whoever_is_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(dir.path()).unwrap();
+        let claims: Vec<Claim> = std::thread::scope(|scope| {
+            let fresh = || Claim::fresh(&root.join("runs"), "a/b").unwrap();
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(fresh)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        let mut paths: Vec<_> = claims.iter().map(|claim| claim.path().to_path_buf()).collect();
+        paths.sort();
+        assert_eq!(paths, [1, 2, 3, 4].map(|n| root.join(format!("runs/a-b-{n}"))));
+        drop(claims);
+        assert!(paths.iter().all(|path| !path.exists()));
+    }
+}
