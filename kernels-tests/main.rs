@@ -9,6 +9,7 @@ mod cli;
 mod derivatives;
 mod evaluation;
 mod fusion;
+mod going_on;
 mod gpu_class;
 mod gradients;
 mod harness;
@@ -31,6 +32,8 @@ mod run_folders;
 mod runs;
 mod sampling;
 mod second_order;
+#[cfg(unix)]
+mod signals;
 mod steps;
 mod support;
 mod timing;

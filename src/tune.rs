@@ -258,6 +258,8 @@ pub struct Tuner {
     file: Option<PathBuf>,
     choices: Choices,
     again: bool,
+    /// Asked between two variants: whether to leave the rest.
+    stop: Option<fn() -> bool>,
 }
 
 impl Tuner {
@@ -270,12 +272,18 @@ impl Tuner {
         // What cannot be read is measured again.
         let known = file.as_deref().and_then(|file| Choices::read(file).ok()?.of_device(gpu.desc()));
         let choices = known.unwrap_or(empty);
-        Tuner { gpu, file, choices, again: false }
+        Tuner { gpu, file, choices, again: false, stop: None }
     }
 
     /// Measures what is known as well.
     pub fn again(mut self) -> Tuner {
         self.again = true;
+        self
+    }
+
+    /// Leaves what is not measured yet once `stop` says so.
+    pub fn until(mut self, stop: fn() -> bool) -> Tuner {
+        self.stop = Some(stop);
         self
     }
 
@@ -311,7 +319,10 @@ impl Tuner {
                 break;
             }
             progress(done, count, &key);
-            let Measured { variant, ms, verdicts } = self.measure(kernel, &recipes)?;
+            let Some(Measured { variant, ms, verdicts }) = self.measure(kernel, &recipes)? else {
+                report.left = count - done;
+                break;
+            };
             seconds += 1e-3 * ms * times as f64;
             weighed += weight;
             report.measured += 1;
@@ -352,8 +363,8 @@ impl Tuner {
         all
     }
 
-    /// The fastest right variant of a kernel, and what each of those tried did.
-    fn measure(&self, kernel: &dyn Kernel, recipes: &[Recipe]) -> Result<Measured, TuneError> {
+    /// The fastest right variant of a kernel, and what each of those tried did; nothing where the rest is to be left.
+    fn measure(&self, kernel: &dyn Kernel, recipes: &[Recipe]) -> Result<Option<Measured>, TuneError> {
         // A software device compiles for a second or two what it then runs; its models of work order the
         // variants well, and the first is nearly always the fastest.
         let most = if self.gpu.caps().class == Class::Lanes { 4 } else { 9 };
@@ -363,6 +374,9 @@ impl Tuner {
         let mut best: Option<(&'static str, f64, Bench)> = None;
         let mut fault = String::new();
         for (i, recipe) in by_kinds(recipes).into_iter().enumerate() {
+            if self.stop.is_some_and(|stop| stop()) {
+                return Ok(None);
+            }
             // Past the few, only until one is right.
             if i >= most && best.is_some() {
                 break;
@@ -390,7 +404,7 @@ impl Tuner {
             }
         }
         match best {
-            Some((variant, ms, _)) => Ok(Measured { variant, ms, verdicts }),
+            Some((variant, ms, _)) => Ok(Some(Measured { variant, ms, verdicts })),
             None => Err(TuneError::AllWrong { kernel: kernel.signature().name, label: kernel.label(), fault }),
         }
     }

@@ -6,6 +6,7 @@ use crate::data;
 use crate::gpu::{self, AdapterDesc, Gpu, GpuError, Reason};
 use crate::kernels::Precision;
 use crate::program::Device;
+use crate::train::Machine;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -98,6 +99,24 @@ pub fn open_for(wanted: Option<&str>, precision: Precision) -> Result<Device, Er
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// What names a device for `--device`: a built-in one, or an adapter's number.
+pub fn number(device: &Device) -> String {
+    device.gpu().map_or_else(|| device.name(), |gpu| gpu.desc().index.to_string())
+}
+
+/// The same of the device that is taken where nobody names one.
+pub fn number_taken() -> String {
+    default(&gpu::adapters()).map_or_else(|| Device::Cpu.name(), |(adapter, _)| adapter.index.to_string())
+}
+
+/// What names the device that a run was made on, if this machine has it.
+pub fn of_run(machine: &Machine) -> Option<String> {
+    if machine.is_built_in() {
+        return Some(machine.name.clone());
+    }
+    gpu::adapters().iter().find(|adapter| machine.is(adapter)).map(|adapter| adapter.index.to_string())
 }
 
 /// The device of an adapter, with its compiled pipelines kept in the user's cache folder.

@@ -1,7 +1,7 @@
 //! The command line: what can be typed, one file for each command, and how errors are told.
 //!
 //! Exit codes: 0 when all went well, 1 when `limn check` found a kernel that falls short, 2 for bad
-//! input or any other failure, told in one plain sentence.
+//! input or any other failure, told in one plain sentence, 130 for a training that was interrupted.
 
 mod bench;
 mod bench_sample;
@@ -18,6 +18,7 @@ mod probe;
 mod profile;
 mod run;
 mod sample;
+mod signals;
 mod term;
 mod train;
 mod tune;
@@ -31,7 +32,10 @@ use std::process::ExitCode;
 /// Trains generative models on any GPU that speaks Vulkan, Metal or DX12.
 #[derive(Parser)]
 #[command(name = "limn", version, about, max_term_width = 100, arg_required_else_help = true)]
-#[command(after_help = "Exit codes: 0 good, 1 a kernel fell short in `limn check`, 2 bad input or another failure.")]
+#[command(
+    after_help = "Exit codes: 0 good, 1 a kernel fell short in `limn check`, 2 bad input or another failure, 130 a training was \
+                        interrupted (and saved, if it had begun)."
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -93,6 +97,7 @@ impl TrainedArg {
     fn open(&self) -> Result<(RunDir, Session, u64), Error> {
         let run = RunDir::open(&self.dir)?;
         let (session, step) = run.session(device::open(self.device.device.as_deref())?, self.weights)?;
+        session.remarks.iter().for_each(term::note);
         Ok((run, session, step))
     }
 }
@@ -217,8 +222,7 @@ pub fn main() -> ExitCode {
         }
     };
     match std::panic::catch_unwind(|| dispatch(cli.command)) {
-        Ok(Ok(true)) => ExitCode::SUCCESS,
-        Ok(Ok(false)) => ExitCode::from(1),
+        Ok(Ok(code)) => ExitCode::from(code),
         Ok(Err(error)) => {
             term::note(error);
             ExitCode::from(2)
@@ -227,24 +231,24 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// `Ok(false)` where the command did its work and the verdict is bad.
-fn dispatch(command: Command) -> Result<bool, Error> {
+/// The exit code of a command that did its work: 0, 1 where the verdict is bad, 130 where it was interrupted.
+fn dispatch(command: Command) -> Result<u8, Error> {
     match command {
         Command::Devices(args) => devices::devices(&args)?,
-        Command::Train(args) => train::train(&args)?,
+        Command::Train(args) => return train::train(&args),
         Command::Sample(args) => sample::sample(&args)?,
         Command::Complete(args) => complete::complete(&args)?,
         Command::Latent(args) => latent::latent(&args)?,
         Command::Eval(args) => eval::eval(&args)?,
         Command::Probe(args) => probe::probe(&args)?,
-        Command::Check(args) => return check::check(&args),
+        Command::Check(args) => return check::check(&args).map(|good| u8::from(!good)),
         Command::Run(args) => run::run(&args)?,
         Command::Bench(args) => bench::bench(&args)?,
         Command::Profile(args) => profile::profile(&args)?,
         Command::Plan(args) => plan::plan(&args)?,
         Command::Data(args) => data::data(&args)?,
     }
-    Ok(true)
+    Ok(0)
 }
 
 /// The names most like `wanted`, or all of them, as the end of a sentence.
@@ -295,6 +299,8 @@ mod tests {
             "train vae --data mnist --epochs 10 --batch 64 --seed 3 --device cpu --out d --set optim.lr=1e-3 --set a=b",
             "train my.toml --steps 100",
             "train --resume DIR",
+            "train --resume DIR --set optim.lr=1e-5 --batch 8 --device cpu",
+            "train --resume DIR --from 100 --steps 200",
             "sample DIR --n 64 --seed 1 --out a.png",
             "sample DIR --naive",
             "sample DIR --neighbours",

@@ -1,15 +1,13 @@
 //! `limn train`: a run from a preset or a file, or one that goes on.
 
 use super::images::{ChangedArg, reading};
-use super::{DeviceArg, Error, PrecisionArg, Setting, TuneArg, device, setting, term, tune};
+use super::{DeviceArg, Error, PrecisionArg, Setting, TuneArg, device, setting, signals, term, tune};
 use crate::models::Family;
 use crate::sample::{self, Drawing, Grid};
-use crate::train::{self, Config, Hooks, Outcome, Reading, RunDir, Session, Start};
+use crate::train::{self, Config, Hooks, Outcome, Phase, Reading, Resume, RunDir, Session, Start};
 use crate::tune::Budget;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
 
 /// Arguments of `limn train`.
 #[derive(clap::Args, Debug)]
@@ -17,9 +15,13 @@ pub struct TrainArgs {
     /// Preset (see assets/presets) or a TOML file
     #[arg(value_name = "PRESET|FILE.toml", required_unless_present = "resume")]
     what: Option<String>,
-    /// Go on with the run in this folder, where it stopped
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["what", "batch", "seed", "out", "set"])]
+    /// Go on with the run in this folder, where it stopped and on the device it was made on; with --set its rate
+    /// (optim.lr), its intervals and some other settings may change
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["what", "seed", "out"])]
     resume: Option<PathBuf>,
+    /// Go on from the checkpoint of this step, of those a run with train.keep=N keeps; what came after is set aside
+    #[arg(long, value_name = "STEP", requires = "resume")]
+    from: Option<u64>,
     /// Dataset: builtin, mnist, fashion-mnist, cifar10, an IDX or CIFAR-10 file, or a folder of images, with
     /// --resume where the images of the run are now; for films bouncing or a folder of GIFs or numbered frames, for sounds drums or a folder of WAV files
     #[arg(long, value_name = "D")]
@@ -52,16 +54,22 @@ pub struct TrainArgs {
     set: Vec<Setting>,
 }
 
-/// Set by the first Ctrl-C.
+/// Set by the first Ctrl-C; whatever may take longer than a second asks for it on its way.
 static STOP: AtomicBool = AtomicBool::new(false);
 
-/// Starts a run, or goes on with one.
-pub fn train(args: &TrainArgs) -> Result<(), Error> {
+fn stopped() -> bool {
+    STOP.load(Ordering::Relaxed)
+}
+
+/// Starts a run, or goes on with one, and returns the exit code.
+pub fn train(args: &TrainArgs) -> Result<u8, Error> {
     // Settings are looked at before a device is opened: their mistakes are found sooner.
+    let mut own = None;
     let (start, settings) = match (&args.resume, &args.what) {
         (Some(dir), _) => {
-            let settings = RunDir::open(dir)?.config.train;
-            (Start::Resume { dir: dir.clone(), steps: args.steps, epochs: args.epochs }, settings)
+            let run = RunDir::open(dir)?;
+            own = run.provenance()?.device().and_then(device::of_run);
+            (Start::Resume(resume(dir, args)), run.config.train)
         }
         (None, Some(what)) => {
             let config = config(what, args)?;
@@ -71,8 +79,9 @@ pub fn train(args: &TrainArgs) -> Result<(), Error> {
         (None, None) => return Err(Error::new("say what to train: a preset, a FILE.toml, or --resume DIR")),
     };
     let precision = args.precision.precision.unwrap_or(settings.precision);
-    let device = device::open_for(args.device.device.as_deref(), precision)?;
-    if let Err(error) = ctrlc::set_handler(interrupt) {
+    let device = device::open_for(args.device.device.as_deref().or(own.as_deref()), precision)?;
+    let name = device::number(&device);
+    if let Err(error) = signals::watch(&STOP) {
         term::note(format!("Ctrl-C will end training at once: {error}"));
     }
     let seed = settings.seed;
@@ -81,25 +90,42 @@ pub fn train(args: &TrainArgs) -> Result<(), Error> {
             (Family::Features(_), _) => Ok(()),
             // That may take longer than training.
             (Family::Pixels(_), Some(why)) => Err(format!("{why}; limn sample draws them").into()),
-            _ => picture(session, n, None, seed, Drawing::Cached, path).map(|_| ()),
+            _ => {
+                session.stop = Some(stopped);
+                picture(session, n, None, seed, Drawing::Cached, path).map(|_| ())
+            }
         };
-    let mut tuner = tune::tuner(args.tune, &device);
+    let mut tuner = tune::tuner(args.tune, &device).map(|tuner| tuner.until(stopped));
     let mut measure =
         |session: &mut Session, batch, end| tune::tune(session, batch, end, Budget::Runs(end), tuner.as_mut());
     let tune: &mut train::Tune = &mut measure;
-    let outcome = reading(Some(&STOP), |options| {
+    let phase = |phase: Phase| signals::PHASE.store(phase as u8, Ordering::Relaxed);
+    let trained = reading(Some(&STOP), |options| {
         let reading = Reading {
             options: options.clone(),
             moved: args.data.clone().filter(|_| args.resume.is_some()),
             changed: args.changed.accept_changed_data,
         };
-        train::train(
-            start,
-            device,
-            Hooks { tune: Some(tune), sampler: &mut sampler, stop: &STOP, screen: true, reading },
-        )
-    })?;
-    tell(&outcome)
+        let hooks =
+            Hooks { tune: Some(tune), sampler: &mut sampler, stop: &STOP, phase: &phase, screen: true, reading };
+        train::train(start, device, hooks)
+    });
+    let told = trained.map_err(Error::from).and_then(|outcome| tell(&outcome, &name));
+    match told {
+        // What is said then is why it stopped, and it stopped because it was asked to.
+        Err(error) if stopped() => {
+            term::note(error);
+            Ok(signals::INTERRUPTED)
+        }
+        told => told.map(|()| if stopped() { signals::INTERRUPTED } else { 0 }),
+    }
+}
+
+/// How the arguments have a run go on. A flag wins over `--set`.
+fn resume(dir: &Path, args: &TrainArgs) -> Resume {
+    let mut set: Vec<String> = args.set.iter().map(|s| format!("{}={}", s.key, s.value)).collect();
+    set.extend(args.batch.map(|batch| format!("train.batch={batch}")));
+    Resume { dir: dir.into(), steps: args.steps, epochs: args.epochs, set, from: args.from }
 }
 
 /// The settings the arguments ask for. A flag wins over `--set`.
@@ -116,20 +142,6 @@ fn config(what: &str, args: &TrainArgs) -> Result<Config, Error> {
     t.seed = args.seed.unwrap_or(t.seed);
     config.validate()?;
     Ok(config)
-}
-
-/// A signal this soon after the first is the same one, sent to the process and to its group as well.
-const ECHO: Duration = Duration::from_millis(500);
-
-/// The first Ctrl-C lets the step end and saves; the second ends the process.
-fn interrupt() {
-    static FIRST: OnceLock<Instant> = OnceLock::new();
-    let first = FIRST.get_or_init(Instant::now);
-    if !STOP.swap(true, Ordering::Relaxed) {
-        term::note("stopping after this step; once more to stop at once, without saving");
-    } else if first.elapsed() > ECHO {
-        std::process::exit(130);
-    }
 }
 
 /// Samples in one picture, the same noise every time, so that pictures can be compared: of one class, or
@@ -162,8 +174,8 @@ pub(super) fn show(
     Ok(Grid { images, geometry, columns }.save_medium(session.model.medium(), path)?)
 }
 
-/// What there is now, and what to do with it.
-fn tell(outcome: &Outcome) -> Result<(), Error> {
+/// What there is now, and what to do with it, on the device of this name.
+fn tell(outcome: &Outcome, device: &str) -> Result<(), Error> {
     let dir = term::quoted(&outcome.run.path);
     if outcome.interrupted() {
         term::say(format!("stopped after step {} of {} and saved; go on with:", outcome.step, outcome.total))?;
@@ -181,8 +193,9 @@ fn tell(outcome: &Outcome) -> Result<(), Error> {
         Family::Features(_) => &["eval DIR", "eval ANOTHER --metric frechet --features DIR"],
     };
     term::say("next, try:")?;
+    let flag = if device == device::number_taken() { String::new() } else { format!(" --device {device}") };
     for command in commands {
-        term::say(format!("  limn {}", command.replace("DIR", &dir)))?;
+        term::say(format!("  limn {}{flag}", command.replace("DIR", &dir)))?;
     }
     Ok(())
 }

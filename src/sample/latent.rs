@@ -86,6 +86,7 @@ fn chunked(
                 runner.write(name, &padded)?;
             }
         }
+        session.going()?;
         runner.run()?;
         let made = runner.read("made")?;
         let count = n.min(rows.len() / width - first);

@@ -66,6 +66,7 @@ pub fn in_pieces(
         classes => CHUNK * classes,
     };
     for first in (0..n).step_by(piece) {
+        session.going()?;
         see(first, &numbered(session, first..n.min(first + piece), None, seed, drawing)?)?;
     }
     Ok(())

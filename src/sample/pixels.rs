@@ -108,6 +108,7 @@ fn draw(
             session.store.write(CLOCK, &[f32::from_bits((pixel * passes) as u32)])?;
         }
         for _ in 0..passes {
+            session.going()?;
             runner.run()?;
         }
         clock = Some((pixel + 1) * passes);

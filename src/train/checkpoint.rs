@@ -1,9 +1,11 @@
 //! Checkpoints: safetensors with PyTorch's names, written whole or not at all.
 
+use super::change::{self, Change, Flat, flat};
+use super::checksum::{self, Sealed};
 use super::{Session, Weights};
 use crate::files::replace;
 use crate::models::ModelConfig;
-use crate::nn::ParamInfo;
+use crate::nn::{OptimConfig, ParamInfo};
 use crate::program::{DeviceError, Pending};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
@@ -12,8 +14,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The layout of tensors and metadata that this limn writes.
-const FORMAT: u32 = 1;
+/// The layout of tensors and metadata that this limn writes. From 2 on there is a checksum.
+const FORMAT: u32 = 2;
 
 /// The only key of the file's metadata. One key, because the order of several would change from
 /// file to file, and equal runs are to leave equal files.
@@ -61,6 +63,19 @@ pub enum CheckpointError {
         /// What is wrong with it.
         why: String,
     },
+    /// A checkpoint of other settings than those it is to be used with.
+    #[error(
+        "{} was written with {} = {}, and the settings say {}: {why}; put config.toml back as it was",
+        .path.display(), .change.key, .change.from, .change.to
+    )]
+    Differs {
+        /// The file.
+        path: PathBuf,
+        /// The setting, with its value in the file and that in the settings.
+        change: Box<Change>,
+        /// Why that is no use.
+        why: &'static str,
+    },
     /// A tensor with NaN or infinity.
     #[error("tensor {tensor} holds values that are not finite")]
     NotFinite {
@@ -85,6 +100,36 @@ pub struct CheckpointInfo {
     pub seed: u64,
     /// The model.
     pub model: ModelConfig,
+    /// The optimiser of the step before it, which limn writes down since there is a checksum.
+    #[serde(default)]
+    pub optim: Option<OptimConfig>,
+    /// Decay of the average of the weights, likewise.
+    #[serde(default)]
+    pub ema: Option<f64>,
+    /// Images in a batch, likewise.
+    #[serde(default)]
+    pub batch: Option<usize>,
+}
+
+impl CheckpointInfo {
+    /// A remark on what it lacks, if it lacks something.
+    pub fn remark(&self) -> Option<String> {
+        let words = "has no checksum, so that damage to it would not show; the next checkpoint will have one";
+        (self.format < 2).then(|| {
+            format!("the checkpoint of step {} is from an earlier limn ({}) and {words}", self.step, self.version)
+        })
+    }
+
+    /// Model, seed and optimiser, as far as they are known.
+    fn settings(&self) -> Flat {
+        let mut all = flat("model", &self.model);
+        all.extend(flat("train.seed", &self.seed));
+        if let (Some(optim), Some(ema)) = (&self.optim, self.ema) {
+            all.extend(flat("optim", optim));
+            all.extend(flat("train.ema", &ema));
+        }
+        all
+    }
 }
 
 /// Where a tensor of the file lives on the device.
@@ -184,12 +229,12 @@ fn first_not_finite<'a>(items: &'a [Item], states: &BTreeMap<String, Vec<f32>>) 
     items.iter().find(bad).map(|item| item.tensor.as_str())
 }
 
-/// Saves everything that resuming after `step` training steps needs. An error leaves a checkpoint
+/// Saves everything that resuming after `step` training steps of `batch` images needs. An error leaves a checkpoint
 /// that was there before as it was.
 ///
 /// # Errors
 /// [`CheckpointError::NotFinite`] before anything is written, [`CheckpointError::Io`].
-pub fn save(path: &Path, session: &Session, step: u64) -> Result<(), CheckpointError> {
+pub fn save(path: &Path, session: &Session, step: u64, batch: usize) -> Result<(), CheckpointError> {
     let items: Vec<Item> = weights(session, Weights::Trained).into_iter().chain(progress(session)).collect();
     let states = read_states(session, &items)?;
     if let Some(tensor) = first_not_finite(&items, &states) {
@@ -202,6 +247,9 @@ pub fn save(path: &Path, session: &Session, step: u64) -> Result<(), CheckpointE
         step,
         seed: session.seed,
         model: session.config.clone(),
+        optim: Some(session.optim.rule.clone()),
+        ema: Some(session.optim.ema),
+        batch: Some(batch),
     };
     let info = serde_json::to_string(&info).map_err(|e| failed(e.into()))?;
     let mut tensors = Vec::new();
@@ -210,28 +258,48 @@ pub fn save(path: &Path, session: &Session, step: u64) -> Result<(), CheckpointE
         let view = TensorView::new(item.dtype, item.shape.clone(), bytemuck::cast_slice(data));
         tensors.push((item.tensor.as_str(), view.map_err(|e| failed(io::Error::other(e)))?));
     }
-    let metadata = HashMap::from([(KEY.to_string(), info)]);
+    let metadata = HashMap::from([(KEY.to_string(), checksum::seal(&info, &tensors))]);
     let bytes = safetensors::serialize(tensors, Some(metadata)).map_err(|e| failed(io::Error::other(e)))?;
     replace(path, |file| file.write_all(&bytes)).map_err(failed)
 }
 
-/// Loads a checkpoint with all that resuming needs and returns the training steps done.
+/// Loads a checkpoint with all that resuming needs, and returns what it says of itself.
 ///
 /// # Errors
-/// One sentence that names the file and the tensor; then nothing has been loaded.
-pub fn load(path: &Path, session: &mut Session) -> Result<u64, CheckpointError> {
+/// One sentence that names the file, and the tensor or the setting; then nothing has been loaded.
+pub fn load(path: &Path, session: &mut Session) -> Result<CheckpointInfo, CheckpointError> {
     let items: Vec<Item> = weights(session, Weights::Trained).into_iter().chain(progress(session)).collect();
-    let info = load_items(path, session, &items, true)?;
-    Ok(info.step)
+    load_items(path, session, &items, true)
 }
 
 /// Loads the running statistics and these of the parameters only, for a session that will not train.
-/// Returns the training steps done. Errors as [`load`].
-pub fn load_weights(path: &Path, session: &mut Session, which: Weights) -> Result<u64, CheckpointError> {
+/// Returns what the checkpoint says of itself. Errors as [`load`].
+pub fn load_weights(path: &Path, session: &mut Session, which: Weights) -> Result<CheckpointInfo, CheckpointError> {
     let items = weights(session, which);
     let info = load_items(path, session, &items, false)?;
     session.weights = which;
-    Ok(info.step)
+    Ok(info)
+}
+
+/// Refuses a checkpoint of another model, and for a run that goes on one of another seed or optimiser; what may change
+/// where a run goes on may differ.
+fn agree(path: &Path, info: &CheckpointInfo, session: &Session, resume: bool) -> Result<(), CheckpointError> {
+    let (mut was, mut now) = (info.settings(), flat("model", &session.config));
+    now.extend(flat("train.seed", &session.seed));
+    if info.optim.is_some() && info.ema.is_some() {
+        now.extend(flat("optim", &session.optim.rule));
+        now.extend(flat("train.ema", &session.optim.ema));
+    }
+    if !resume {
+        [&mut was, &mut now].into_iter().for_each(|all| all.retain(|key, _| key.starts_with("model.")));
+    }
+    let changes = change::changes(&was, &now);
+    match change::refused(&changes) {
+        None => Ok(()),
+        Some((change, why)) => {
+            Err(CheckpointError::Differs { path: path.into(), change: Box::new(change.clone()), why })
+        }
+    }
 }
 
 fn load_items(
@@ -243,6 +311,7 @@ fn load_items(
     let bytes =
         std::fs::read(path).map_err(|source| CheckpointError::Io { doing: "read", path: path.into(), source })?;
     let (info, file) = open(path, &bytes)?;
+    agree(path, &info, session, resume)?;
     let mut states: BTreeMap<&str, Vec<f32>> = BTreeMap::new();
     for item in items {
         let fault = |why: String| CheckpointError::Tensor { path: path.into(), tensor: item.tensor.clone(), why };
@@ -259,10 +328,6 @@ fn load_items(
         }
         let state = states.entry(&item.state).or_insert_with(|| vec![0.0; item.state_len]);
         state[item.offset..item.offset + data.len()].copy_from_slice(&data);
-    }
-    if resume && info.seed != session.seed {
-        let why = format!("was written with seed {}, and this run has seed {}", info.seed, session.seed);
-        return Err(CheckpointError::Foreign { path: path.into(), why });
     }
     if resume && states.get("clock").is_some_and(|c| c[0].to_bits() != info.step as u32) {
         let why = "contradicts itself: its clock is not its step".into();
@@ -292,11 +357,17 @@ fn open<'a>(path: &Path, bytes: &'a [u8]) -> Result<(CheckpointInfo, SafeTensors
     let Some(text) = header.metadata().as_ref().and_then(|m| m.get(KEY)) else {
         return Err(foreign("is a safetensors file, but not one that limn wrote".into()));
     };
+    let sealed = Sealed::of(text, &file);
     let value: serde_json::Value = serde_json::from_str(text).map_err(|e| damaged(e.to_string()))?;
     if value["format"].as_u64().is_none_or(|format| format > u64::from(FORMAT)) {
         let version = value["version"].as_str().unwrap_or("unknown");
         return Err(foreign(format!("was written by another limn ({version}); this is {}", env!("CARGO_PKG_VERSION"))));
     }
-    let info = serde_json::from_value(value).map_err(|e| foreign(format!("has metadata limn cannot read: {e}")))?;
-    Ok((info, file))
+    let info: CheckpointInfo =
+        serde_json::from_value(value).map_err(|e| foreign(format!("has metadata limn cannot read: {e}")))?;
+    match sealed {
+        Sealed::Whole => Ok((info, file)),
+        Sealed::Not if info.format < 2 => Ok((info, file)),
+        Sealed::Not | Sealed::Broken => Err(damaged("it does not match its own checksum".into())),
+    }
 }

@@ -1,6 +1,7 @@
 //! Claiming the folder of a new run: where it is, whose it is, and that it holds nothing.
 
 use super::folder::{CHOICES, LOCK, RunError};
+use super::provenance::PROVENANCE;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -165,7 +166,7 @@ fn occupied(path: &Path) -> io::Result<bool> {
     for entry in fs::read_dir(path)? {
         let name = entry?.file_name();
         let name = name.to_string_lossy();
-        let known = [LOCK, CHOICES].iter().any(|known| name.contains(known));
+        let known = [LOCK, CHOICES, PROVENANCE].iter().any(|known| name.contains(known));
         if !known {
             return Ok(true);
         }

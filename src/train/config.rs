@@ -157,6 +157,9 @@ pub struct TrainConfig {
     pub checkpoint_every: u64,
     /// Images in a picture of samples.
     pub samples: usize,
+    /// Checkpoints that are kept, the last one among them.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub keep: usize,
     /// Compute activations again in the backward pass rather than hold them: less memory, more time,
     /// and the same bits.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -172,6 +175,14 @@ pub struct TrainConfig {
     /// How products are computed. [`super::train`] writes down what its device was opened for.
     #[serde(default, skip_serializing_if = "is_full")]
     pub precision: Precision,
+}
+
+fn one() -> usize {
+    1
+}
+
+fn is_one(keep: &usize) -> bool {
+    *keep == 1
 }
 
 fn is_full(precision: &Precision) -> bool {
@@ -281,7 +292,8 @@ impl Config {
 
     fn fault(&self) -> Option<String> {
         let t = &self.train;
-        let at_least_1 = [("batch", t.batch as u64), ("epochs", t.epochs), ("steps", t.steps.unwrap_or(1))];
+        let at_least_1 =
+            [("batch", t.batch as u64), ("epochs", t.epochs), ("steps", t.steps.unwrap_or(1)), ("keep", t.keep as u64)];
         if let Some((key, _)) = at_least_1.iter().find(|(_, v)| *v == 0) {
             return Some(format!("train.{key} = 0 must be at least 1"));
         }

@@ -1,7 +1,9 @@
 //! A run's folder: what lies where, and opening it.
 
+use super::change::ChangeError;
 use super::checkpoint::{self, CheckpointError};
 use super::claim::{self, Claim};
+use super::provenance::Provenance;
 use super::{Config, ConfigError, Session, SessionError, Weights};
 use crate::data;
 use crate::files::replace;
@@ -60,6 +62,37 @@ pub enum RunError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// What the run was made with cannot be told.
+    #[error("{} is damaged ({why}); take it away to go on without what it says", .path.display())]
+    Provenance {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// Another checkpoint than those there are.
+    #[error("{} has no checkpoint of step {step}; {known}", .path.display())]
+    NoStep {
+        /// The folder.
+        path: PathBuf,
+        /// What was asked for.
+        step: u64,
+        /// Those there are, in words.
+        known: String,
+    },
+    /// A checkpoint that cannot be used, where there are earlier ones.
+    #[error("{error}; an earlier one is kept: limn train --resume {} --from {step}", quoted(.path))]
+    Earlier {
+        /// What is wrong with the last one.
+        error: Box<CheckpointError>,
+        /// The folder.
+        path: PathBuf,
+        /// The step of the last of the others.
+        step: u64,
+    },
+    /// Settings that the run cannot go on with.
+    #[error(transparent)]
+    Change(#[from] ChangeError),
     /// A mistake in the settings.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -115,8 +148,14 @@ impl RunDir {
     /// Makes a run in the folder that was claimed for it. Writes the choices, if there are any, and then `config.toml`,
     /// which makes it a run: whenever it is killed, it goes on with the variants it began with. On an error the
     /// folder is as it was.
-    pub(super) fn create(config: Config, claim: Claim, choices: Option<&Choices>) -> Result<(RunDir, Lock), RunError> {
+    pub(super) fn create(
+        config: Config,
+        claim: Claim,
+        choices: Option<&Choices>,
+        provenance: &Provenance,
+    ) -> Result<(RunDir, Lock), RunError> {
         let run = RunDir { path: claim.path().into(), config };
+        run.write_provenance(provenance)?;
         choices.map_or(Ok(()), |choices| run.write_choices(choices))?;
         let samples = run.samples();
         fs::create_dir_all(&samples).map_err(RunError::io("create", &samples))?;
@@ -140,15 +179,25 @@ impl RunDir {
     /// # Errors
     /// A file that is there and cannot be read.
     pub(super) fn load_choices(&self, device: &Device) -> Result<Option<Choices>, RunError> {
-        let (Some(gpu), path) = (device.gpu(), self.choices()) else { return Ok(None) };
-        if !path.exists() {
+        let Some(gpu) = device.gpu() else { return Ok(None) };
+        match self.all_choices()? {
             // A run from before there were choices took every kernel's first variant.
-            return Ok(Some(Choices::new(gpu.desc())));
+            None => Ok(Some(Choices::new(gpu.desc()))),
+            Some(choices) => Ok(choices.of_device(gpu.desc())),
         }
-        Choices::read(&path).map(|choices| choices.of_device(gpu.desc())).map_err(RunError::io("read", &path))
     }
 
-    fn write_choices(&self, choices: &Choices) -> Result<(), RunError> {
+    /// The variants that are written down, of whatever device.
+    pub(super) fn all_choices(&self) -> Result<Option<Choices>, RunError> {
+        let path = self.choices();
+        match path.exists() {
+            true => Choices::read(&path).map(Some).map_err(RunError::io("read", &path)),
+            false => Ok(None),
+        }
+    }
+
+    /// Writes the variants down that the run goes on with.
+    pub(super) fn write_choices(&self, choices: &Choices) -> Result<(), RunError> {
         choices.save(&self.choices()).map_err(RunError::io("save", &self.choices()))
     }
 
@@ -191,7 +240,9 @@ impl RunDir {
         let optim = Optimizer { ema: 0.0, ..c.optimizer() };
         let mut session = Session::new(&c.model, &optim, c.train.seed, device)?;
         session.choices = self.load_choices(session.store.device())?;
-        let step = checkpoint::load_weights(&self.checkpoint(), &mut session, weights)?;
+        let info = checkpoint::load_weights(&self.checkpoint(), &mut session, weights)?;
+        session.remarks.extend(info.remark());
+        let step = info.step;
         session.go_to(step)?;
         Ok((session, step))
     }

@@ -2,14 +2,20 @@
 //! checkpoints and the loop.
 
 mod batches;
+mod change;
 pub mod checkpoint;
+mod checksum;
 mod claim;
 mod config;
 mod folder;
+mod going_on;
 mod images;
+mod kept;
 mod log;
 mod measure;
 mod memory;
+mod metrics;
+mod provenance;
 mod run;
 mod session;
 mod settings;
@@ -17,12 +23,14 @@ mod stage;
 mod step;
 mod under_way;
 
+pub use change::{Change, ChangeError};
 pub use checkpoint::{CheckpointError, CheckpointInfo};
 pub use config::{Config, ConfigError, DataConfig, PRESETS, TrainConfig};
 pub use folder::{RunDir, RunError};
 pub use images::images;
 pub use measure::{Profile, ProfileRow, StepTiming, profile, time_steps};
 pub use memory::{Memory, Step};
-pub use run::{Hooks, Outcome, Reading, Sampler, Start, TrainError, Tune, train};
+pub use provenance::{Machine, Provenance, Sitting};
+pub use run::{Hooks, Outcome, Phase, Reading, Resume, Sampler, Start, TrainError, Tune, train};
 pub use session::{Session, SessionError, Weights};
 pub use step::{HISTORY_ROWS, pack, train_source};

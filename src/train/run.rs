@@ -1,11 +1,13 @@
 //! Training: what is asked for, what becomes of it, and all that is done before the first step.
 
 use super::batches::Images;
-use super::checkpoint;
 use super::claim::{self, Claim};
 use super::folder::{RunDir, RunError};
+use super::going_on::GoingOn;
 use super::images::of_any_classes;
-use super::log::{Log, Metrics};
+use super::log::Log;
+use super::metrics::Metrics;
+use super::provenance::{Provenance, Sitting};
 use super::stage::Stage;
 use super::under_way::{Loop, Parts};
 use super::{Config, ConfigError, Session, SessionError};
@@ -16,7 +18,7 @@ use crate::tune;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What to train.
 #[expect(clippy::large_enum_variant, reason = "there is one of it in a run")]
@@ -29,14 +31,22 @@ pub enum Start {
         out: Option<PathBuf>,
     },
     /// A run that goes on from its checkpoint, or from the start if it has none yet.
-    Resume {
-        /// Its folder.
-        dir: PathBuf,
-        /// A new end, in steps.
-        steps: Option<u64>,
-        /// A new end, in epochs.
-        epochs: Option<u64>,
-    },
+    Resume(Resume),
+}
+
+/// How a run goes on.
+#[derive(Clone, Debug, Default)]
+pub struct Resume {
+    /// Its folder.
+    pub dir: PathBuf,
+    /// A new end, in steps.
+    pub steps: Option<u64>,
+    /// A new end, in epochs.
+    pub epochs: Option<u64>,
+    /// Settings to change, as `key=value`.
+    pub set: Vec<String>,
+    /// The step whose checkpoint it goes on from; the last one's without it.
+    pub from: Option<u64>,
 }
 
 /// Draws this many samples of the session's model into the picture at this path.
@@ -45,14 +55,27 @@ pub type Sampler<'a> = dyn FnMut(&mut Session, usize, &Path) -> Result<(), Box<d
 /// Chooses the variants of the kernels of a session's training steps, for this batch and up to this step.
 pub type Tune<'a> = dyn FnMut(&mut Session, usize, u64) -> Result<tune::Report, SessionError> + 'a;
 
+/// What training is at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// What comes before the first step: reading data, measuring variants. Nothing has been made or changed.
+    Preparing,
+    /// Steps, and saving.
+    Training,
+    /// A picture of samples.
+    Drawing,
+}
+
 /// What the loop calls and asks on its way.
 pub struct Hooks<'a> {
     /// Chooses variants before a run begins on a device; without it the best guesses are taken.
     pub tune: Option<&'a mut Tune<'a>>,
     /// Draws pictures of samples.
     pub sampler: &'a mut Sampler<'a>,
-    /// Becomes true when the run shall stop after the step it is at.
+    /// Becomes true when the run shall stop after the step it is at, or before the first.
     pub stop: &'a AtomicBool,
+    /// Told what training is at.
+    pub phase: &'a (dyn Fn(Phase) + 'a),
     /// Whether to show progress.
     pub screen: bool,
     /// How its images are read.
@@ -104,6 +127,9 @@ pub enum TrainError {
     /// Its model on the device.
     #[error(transparent)]
     Session(#[from] SessionError),
+    /// It was stopped before its first step.
+    #[error("stopped before the first step")]
+    Interrupted,
     /// Nothing is left to do.
     #[error("the run in {} is complete ({step} steps); to train on, resume it with a larger --steps", .dir.display())]
     Complete {
@@ -158,7 +184,7 @@ impl From<DeviceError> for TrainError {
 /// # Errors
 /// One sentence. Whatever went wrong, a checkpoint that was there is whole.
 pub fn train(start: Start, device: Device, mut hooks: Hooks) -> Result<Outcome, TrainError> {
-    let (mut config, resumed, out) = match start {
+    let (mut config, mut resumed, out) = match start {
         Start::New { mut config, out } => {
             config.validate()?;
             if config.train.ema > 0.0 {
@@ -171,18 +197,12 @@ pub fn train(start: Start, device: Device, mut hooks: Hooks) -> Result<Outcome, 
             }
             (config, None, out)
         }
-        Start::Resume { dir, steps, epochs } => {
-            let lock = RunDir::open(&dir)?.lock()?;
-            // What another process wrote before it gave the lock back counts.
-            let run = RunDir::open(&dir)?;
-            let mut config = run.config.clone();
-            if let Some(epochs) = epochs {
-                (config.train.epochs, config.train.steps) = (epochs, None);
-            }
-            config.train.steps = steps.or(config.train.steps);
+        Start::Resume(resume) => {
+            let lock = RunDir::open(&resume.dir)?.lock()?;
+            let going = GoingOn::new(resume, lock)?;
+            let mut config = going.config()?;
             config.data.source = hooks.reading.moved.clone().unwrap_or(config.data.source);
-            config.validate()?;
-            (config, Some((run, lock)), None)
+            (config, Some(going), None)
         }
     };
     config.train.precision = device.precision();
@@ -190,13 +210,14 @@ pub fn train(start: Start, device: Device, mut hooks: Hooks) -> Result<Outcome, 
         (Err(TrainError::Data(error)), Some(_)) => return Err(error.moved().into()),
         (opened, _) => opened?,
     };
-    if let Some((run, _)) = &resumed
-        && let Some(was) = run.identity()?.filter(|_| !hooks.reading.changed)
+    if let Some(going) = &resumed
+        && let Some(was) = going.run.identity()?.filter(|_| !hooks.reading.changed)
     {
         was.require(&dataset.identity, &dataset.name)?;
     }
     let mut session = Session::new(&config.model, &config.optimizer(), config.train.seed, device)?;
     session.recompute = config.train.recompute;
+    going(&hooks)?;
     let per_step = session.model.batches_per_step() as u64;
     let order = Order::new(dataset.train.len(), config.train.batch, config.train.seed)?;
     let steps_per_epoch = order.steps_per_epoch();
@@ -206,20 +227,19 @@ pub fn train(start: Start, device: Device, mut hooks: Hooks) -> Result<Outcome, 
         config.train.steps.unwrap_or_else(|| config.train.epochs.saturating_mul(steps_per_epoch).div_ceil(per_step));
     config.train.steps = Some(total);
     config.validate()?;
-    let step = match &resumed {
-        Some((run, _)) if run.checkpoint().exists() => {
-            checkpoint::load(&run.checkpoint(), &mut session).map_err(RunError::from)?
-        }
-        _ => 0,
+    let step = match &mut resumed {
+        Some(going) => going.load(&mut session, &config, (&order, dataset.train.len()), per_step)?,
+        None => 0,
     };
-    if let Some((run, _)) = &resumed
+    if let Some(going) = &resumed
         && step >= total
     {
-        return Err(TrainError::Complete { dir: run.path.clone(), step });
+        return Err(TrainError::Complete { dir: going.run.path.clone(), step });
     }
     session.go_to(step)?;
-    let going = resumed.as_ref().map(|(run, _)| run);
-    let tuned = choose(&mut session, config.train.batch, total, going, hooks.tune.as_deref_mut())?;
+    let earlier = resumed.as_ref().map(|going| &going.run);
+    let tuned = choose(&mut session, config.train.batch, total, earlier, hooks.tune.as_deref_mut())?;
+    going(&hooks)?;
     session.check_later(config.train.batch, total)?;
     let Dataset { name, train, identity, warnings, .. } = dataset;
     let labelled = session.model.classes() > 0;
@@ -229,18 +249,19 @@ pub fn train(start: Start, device: Device, mut hooks: Hooks) -> Result<Outcome, 
     }
     let stage = Stage::new(&mut session, &images, step..total)?;
 
-    let (run, lock) = match resumed {
-        Some((mut run, lock)) => {
-            run.config = config;
-            run.write_config()?;
-            (run, lock)
-        }
+    (hooks.phase)(Phase::Training);
+    going(&hooks)?;
+    let (run, lock, remarks) = match resumed {
+        Some(going) => going.go_on(config, &session, step)?,
         None => {
             let claim = match &out {
                 Some(out) => Claim::of(out)?,
                 None => Claim::fresh(Path::new("runs"), &config.name_or_kind())?,
             };
-            RunDir::create(config, claim, session.choices.as_ref())?
+            let begun = Sitting::now(session.store.device(), session.choices.as_ref(), 0, Vec::new());
+            let provenance = Provenance { sittings: vec![begun] };
+            let (run, lock) = RunDir::create(config, claim, session.choices.as_ref(), &provenance)?;
+            (run, lock, Vec::new())
         }
     };
     run.keep_identity(&identity)?;
@@ -250,7 +271,8 @@ pub fn train(start: Start, device: Device, mut hooks: Hooks) -> Result<Outcome, 
     let data = format!("{name}, {} images of {geometry}", images.split.len());
     introduce(&mut log, &run, &session, &data, step..total);
     tuned.iter().flat_map(tune::Report::lines).for_each(|line| log.say(&line));
-    let metrics = Metrics::open(&run.metrics(), session.model.losses(), step)?;
+    let (metrics, missing) = Metrics::open(&run.metrics(), session.model.losses(), step)?;
+    remarks.iter().chain(&missing).for_each(|remark| log.say(remark));
     let parts = Parts { run, lock, session, stage, images, log, metrics, hooks, steps_per_epoch, total, step };
     let mut training = Loop::new(parts)?;
     let result = training.train();
@@ -260,6 +282,11 @@ pub fn train(start: Start, device: Device, mut hooks: Hooks) -> Result<Outcome, 
     }
     result?;
     Ok(training.outcome())
+}
+
+/// Refuses to go on with what comes before the first step once the run is to stop.
+fn going(hooks: &Hooks) -> Result<(), TrainError> {
+    if hooks.stop.load(Ordering::Relaxed) { Err(TrainError::Interrupted) } else { Ok(()) }
 }
 
 /// Chooses the variants of a session's kernels: those of the run that goes on, where it is on the same device,

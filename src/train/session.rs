@@ -15,6 +15,9 @@ pub enum SessionError {
     /// A size that makes no sense.
     #[error("{0}")]
     Config(String),
+    /// What was being done is to be left.
+    #[error("it was stopped")]
+    Stopped,
     /// Shapes that do not fit.
     #[error("the model's layers do not fit together: {0}")]
     Graph(#[from] GraphError),
@@ -109,6 +112,10 @@ pub struct Session {
     pub weights: Weights,
     /// Variants its programs take where measuring has chosen them.
     pub choices: Option<Choices>,
+    /// Asked on the way of what may take long: whether to leave it.
+    pub stop: Option<fn() -> bool>,
+    /// Remarks on what its weights were loaded from.
+    pub remarks: Vec<String>,
 }
 
 impl Session {
@@ -131,7 +138,27 @@ impl Session {
         }
         let (config, optim) = (config.clone(), optim.clone());
         let (recompute, weights) = (false, Weights::Trained);
-        Ok(Session { model, config, step: 0, optim, seed, recompute, store, weights, choices: None })
+        Ok(Session {
+            model,
+            config,
+            step: 0,
+            optim,
+            seed,
+            recompute,
+            store,
+            weights,
+            choices: None,
+            stop: None,
+            remarks: Vec::new(),
+        })
+    }
+
+    /// Refuses to go on with what takes long once it is to be left.
+    ///
+    /// # Errors
+    /// [`SessionError::Stopped`].
+    pub fn going(&self) -> Result<(), SessionError> {
+        if self.stop.is_some_and(|stop| stop()) { Err(SessionError::Stopped) } else { Ok(()) }
     }
 
     /// Makes the model that of `step` training steps done, which its programs may depend on. States stay.

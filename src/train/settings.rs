@@ -52,8 +52,15 @@ fn nearest_in<'a>(prefix: &str, wanted: &str, names: impl IntoIterator<Item = &'
 }
 
 /// Keys that are not written down where they are as they were before there was the setting.
-const OPTIONAL: [&str; 6] =
-    ["train.steps", "train.precision", "train.recompute", "train.ema", "train.ema_warm_up", "data.classes"];
+const OPTIONAL: [&str; 7] = [
+    "train.steps",
+    "train.precision",
+    "train.recompute",
+    "train.ema",
+    "train.ema_warm_up",
+    "train.keep",
+    "data.classes",
+];
 
 /// A complete table of settings under edit.
 pub(super) struct Settings(Table);

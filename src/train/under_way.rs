@@ -3,8 +3,9 @@
 use super::batches::Images;
 use super::checkpoint::{self, CheckpointError};
 use super::folder::{Lock, RunDir};
-use super::log::{Log, Metrics, Progress, Row, duration};
-use super::run::{Hooks, Outcome, TrainError};
+use super::log::{Log, Progress, duration};
+use super::metrics::{Metrics, Row};
+use super::run::{Hooks, Outcome, Phase, TrainError};
 use super::stage::Stage;
 use super::{HISTORY_ROWS, Session};
 use crate::kernels::Class;
@@ -289,12 +290,20 @@ impl<'a> Loop<'a> {
         Ok(())
     }
 
-    /// Saves a checkpoint once all losses up to here are known to be finite.
+    /// Saves a checkpoint once all losses up to here are known to be finite, and on the disk.
     fn save(&mut self) -> Result<(), TrainError> {
         self.collect(true)?;
-        match checkpoint::save(&self.run.checkpoint(), &self.session, self.step) {
+        self.metrics.sync().map_err(|e| self.stopped(e))?;
+        let keep = self.run.config.train.keep;
+        if let Some(last) = self.saved.filter(|last| keep > 1 && *last != self.step)
+            && let Err(error) = self.run.keep_last(last)
+        {
+            self.log.say(&format!("the checkpoint of step {last} could not be kept: {error}"));
+        }
+        match checkpoint::save(&self.run.checkpoint(), &self.session, self.step, self.run.config.train.batch) {
             Ok(()) => {
                 self.saved = Some(self.step);
+                self.run.prune(keep - 1);
                 Ok(())
             }
             Err(CheckpointError::NotFinite { tensor }) => {
@@ -309,11 +318,13 @@ impl<'a> Loop<'a> {
     fn draw(&mut self) {
         self.sampled = Some(self.step);
         let path = self.run.samples().join(format!("step-{}.png", self.step));
+        (self.hooks.phase)(Phase::Drawing);
         let (sampler, samples) = (&mut self.hooks.sampler, self.run.config.train.samples);
         let drawn = match self.session.go_to(self.step) {
             Ok(()) => self.session.with_averages(|session| sampler(session, samples, &path)),
             Err(error) => Err(error.into()),
         };
+        (self.hooks.phase)(Phase::Training);
         if let Err(error) = drawn {
             self.log.say(&format!("no picture of samples at step {}: {error}", self.step));
         }
