@@ -242,7 +242,7 @@ fn a_run_knows_where_it_was_made_and_every_time_it_went_on() {
     write(&elsewhere);
     go_on(&out, 9, &[], None).expect("it goes on");
     let log = read(out.join("log.txt"));
-    assert!(log.contains("it was made on Voodoo 2 (vulkan) and goes on on cpu: from step 8 on its bits will differ"));
+    assert!(log.contains("it was made on Voodoo 2 (vulkan) and now runs on cpu: from step 8 on its bits will differ"));
     std::fs::write(out.join("provenance.json"), "{").expect("a file");
     let error = go_on(&out, 11, &[], None).expect_err("damaged").to_string();
     assert!(error.contains("provenance.json is damaged"), "{error}");
@@ -268,7 +268,7 @@ fn a_resumed_run_takes_its_own_device_unless_told_another() {
     let said = limn(&["train", "--resume", path, "--steps", "3"]);
     assert!(said.contains("on twins") && !said.contains("bits"), "{said}");
     let said = limn(&["train", "--resume", path, "--steps", "4", "--device", "cpu"]);
-    assert!(said.contains("it was made on twins and goes on on cpu: from step 4 on its bits will differ"), "{said}");
+    assert!(said.contains("it was made on twins and now runs on cpu: from step 4 on its bits will differ"), "{said}");
     let said = limn(&["train", "--resume", path, "--steps", "5"]);
     assert!(said.contains("on cpu") && !said.contains("bits"), "{said}");
 }

@@ -127,7 +127,7 @@ impl Sitting {
         let mut why = Vec::new();
         let moved = (&a.name, &a.backend) != (&b.name, &b.backend);
         if moved {
-            why.push(format!("it was made on {a} and goes on on {b}"));
+            why.push(format!("it was made on {a} and now runs on {b}"));
         } else if a.driver != b.driver && !a.driver.is_empty() {
             let what = if a.is_built_in() { "the processor" } else { "the driver" };
             why.push(format!("{what} of {a} was {} and is {}", a.driver, b.driver));
@@ -224,7 +224,7 @@ mod tests {
         let card = sitting("Card", "vulkan", "driver 1");
         assert_eq!(card.differs(&card), None);
         let words = card.differs(&sitting("cpu", "cpu", "processor")).unwrap();
-        let moved = "it was made on cpu and goes on on Card (vulkan): from step 10 on its bits will differ";
+        let moved = "it was made on cpu and now runs on Card (vulkan): from step 10 on its bits will differ";
         assert!(words.starts_with(moved), "{words}");
         assert!(sitting("Card", "dx12", "driver 1").differs(&card).unwrap().contains("on Card (dx12)"));
         let words = sitting("Card", "vulkan", "driver 2").differs(&card).unwrap();
