@@ -5,6 +5,7 @@ mod figures;
 mod media;
 mod mixed;
 mod models;
+mod outputs;
 mod pytorch;
 
 use crate::support::device_flag;

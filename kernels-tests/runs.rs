@@ -379,16 +379,27 @@ fn a_checkpoint_that_is_not_this_runs_is_refused_and_nothing_is_loaded() {
 fn a_checkpoint_that_cannot_be_written_leaves_the_old_one() {
     let dir = tempfile::tempdir().expect("a folder");
     let out = dir.path().join("run");
-    run(start(&vae(&[]), &out)).expect("a run");
-    let good = bytes(&out);
-    // A folder in the temporary file's place stands for a disk that takes no more.
-    std::fs::create_dir(out.join("checkpoint.safetensors.tmp")).expect("a folder");
-    let error = run(Start::Resume(Resume { dir: out.clone(), steps: Some(20), ..Resume::default() }))
-        .expect_err("no room")
-        .to_string();
-    assert!(error.contains("cannot save") && error.contains("step 7 is saved"), "{error}");
-    assert!(bytes(&out) == good);
-    std::fs::remove_dir(out.join("checkpoint.safetensors.tmp")).expect("gone");
+    run(start(&vae(&["train.sample_every=1"]), &out)).expect("a run");
+    let mut good = Vec::new();
+    // A folder in the checkpoint's place stands for a disk that takes no more.
+    let (file, aside) = (out.join("checkpoint.safetensors"), out.join("aside"));
+    let mut sampler = |_: &mut Session, _: usize, _: &Path| {
+        if !aside.exists() {
+            good = bytes(&out);
+            std::fs::rename(&file, &aside).expect("a name");
+            std::fs::create_dir(&file).expect("a folder");
+        }
+        Ok(())
+    };
+    let stop = AtomicBool::new(false);
+    let reading = Reading::default();
+    let hooks = Hooks { tune: None, sampler: &mut sampler, phase: &|_| (), stop: &stop, screen: false, reading };
+    let more = Start::Resume(Resume { dir: out.clone(), steps: Some(20), ..Resume::default() });
+    let error = train(more, Device::Cpu, hooks).expect_err("no room").to_string();
+    assert!(error.contains("cannot save") && error.contains("is saved, go on from it"), "{error}");
+    std::fs::remove_dir(&file).expect("gone");
+    std::fs::rename(&aside, &file).expect("a name");
+    assert!(bytes(&out) == good && !good.is_empty());
     run(Start::Resume(Resume { dir: out, steps: Some(9), ..Resume::default() })).expect("room again");
 }
 

@@ -1,37 +1,158 @@
 //! Files that are replaced whole or not at all.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::collections::HashSet;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
-/// Where the next version of a file is written before it takes the file's place.
-pub(crate) fn temporary(path: &Path) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(".tmp");
-    path.with_file_name(name)
+/// Links that are followed from one to the next, at most.
+const LINKS: usize = 40;
+
+/// Temporary names that are tried, at most.
+const TRIES: usize = 100;
+
+/// What temporaries are called: `.NAME.PROCESS-NUMBER.limn-tmp`.
+const ENDING: &str = ".limn-tmp";
+
+/// A temporary that is no older may belong to somebody who has not locked it yet, or not any more.
+const YOUNG: Duration = Duration::from_secs(60);
+
+/// A place that a file is written to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// A file, there or not yet there, which is replaced whole.
+    File(PathBuf),
+    /// A device or a pipe, which is written into.
+    Stream(PathBuf),
 }
 
-/// Replaces `path` by what `write` writes: to a temporary name beside it, synced, renamed, the
-/// folder synced. On any error the temporary is removed and the old file is as it was; whenever the
-/// machine stops, either the old or the new file is there, whole.
+impl Target {
+    /// The place that `path` stands for: links are followed, also those to what is not there yet.
+    ///
+    /// # Errors
+    /// A folder, or no name of a file.
+    pub fn of(path: &Path) -> io::Result<Target> {
+        let mut path = path.to_path_buf();
+        for _ in 0..LINKS {
+            match fs::symlink_metadata(&path).map(|m| m.file_type()) {
+                Ok(kind) if kind.is_symlink() => {
+                    let to = fs::read_link(&path)?;
+                    path = path.parent().unwrap_or(Path::new("")).join(to);
+                }
+                Ok(kind) if kind.is_dir() => {
+                    return Err(io::Error::new(ErrorKind::IsADirectory, "it is a folder; name a file in it"));
+                }
+                Ok(kind) if !kind.is_file() => return Ok(Target::Stream(path)),
+                Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),
+                Ok(_) | Err(_) if path.file_name().is_none() || ends_in_separator(&path) => {
+                    return Err(io::Error::new(ErrorKind::InvalidInput, "it names no file"));
+                }
+                Ok(_) | Err(_) => return Ok(Target::File(path)),
+            }
+        }
+        Err(io::Error::new(ErrorKind::InvalidInput, "its links go in circles"))
+    }
+
+    /// Writes what `write` does: into a device or pipe as it comes; a file to a temporary name beside it, synced,
+    /// renamed, the folder synced. On any error the temporary is removed and the old file is as it was; whenever
+    /// the machine stops, either the old or the new file is there, whole.
+    pub fn write(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+        let path = match self {
+            Target::Stream(path) => return write(&mut OpenOptions::new().write(true).open(path)?),
+            Target::File(path) => path,
+        };
+        sweep(folder_of(path));
+        let (temporary, mut file) = temporary(path)?;
+        let written = write(&mut file).and_then(|()| file.sync_all()).and_then(|()| {
+            // Windows renames no file that is open; elsewhere it stays locked until it has its name.
+            if cfg!(windows) {
+                drop(file);
+                fs::rename(&temporary, path)
+            } else {
+                fs::rename(&temporary, path).map(|()| drop(file))
+            }
+        });
+        if let Err(error) = written {
+            // The first error is the one to tell.
+            let _ = fs::remove_file(&temporary);
+            return Err(error);
+        }
+        // Not every file system can sync a folder, and a crash now still leaves one whole file.
+        if cfg!(unix) {
+            let _ = File::open(folder_of(path)).and_then(|f| f.sync_all());
+        }
+        Ok(())
+    }
+}
+
+/// Whether a path is written as that of a folder.
+pub(crate) fn ends_in_separator(path: &Path) -> bool {
+    path.as_os_str().as_encoded_bytes().last().is_some_and(|last| std::path::is_separator(char::from(*last)))
+}
+
+/// Replaces what `path` stands for by what `write` writes; see [`Target::write`].
 pub(crate) fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-    let temporary = temporary(path);
-    let written = File::create(&temporary).and_then(|mut file| {
-        write(&mut file)?;
-        file.sync_all()?;
-        drop(file);
-        fs::rename(&temporary, path)
-    });
-    if let Err(error) = written {
-        // The first error is the one to tell; the temporary may not even exist.
-        let _ = fs::remove_file(&temporary);
-        return Err(error);
+    Target::of(path)?.write(write)
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// A new file beside `path`, which nobody else writes to, locked for as long as it is open.
+fn temporary(path: &Path) -> io::Result<(PathBuf, File)> {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let mut last = io::Error::from(ErrorKind::AlreadyExists);
+    for _ in 0..TRIES {
+        let mut name = std::ffi::OsString::from(".");
+        // Names have an end: the file's own may use all of it.
+        name.push(
+            path.file_name().map(|n| n.to_string_lossy().chars().take(40).collect::<String>()).unwrap_or_default(),
+        );
+        name.push(format!(".{}-{}{ENDING}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)));
+        let temporary = path.with_file_name(name);
+        match OpenOptions::new().write(true).create_new(true).open(&temporary) {
+            Ok(file) => {
+                // Where the file system knows no locks, its age is what protects it.
+                let _ = file.try_lock();
+                return Ok((temporary, file));
+            }
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => last = e,
+            Err(e) => return Err(e),
+        }
     }
-    // Not every file system can sync a folder, and a crash now still leaves one whole file.
-    if let Some(folder) = path.parent().filter(|_| cfg!(unix)) {
-        let _ = File::open(folder).and_then(|f| f.sync_all());
+    Err(last)
+}
+
+/// Removes temporaries that processes left behind which were killed: they are locked no more. Looks into a folder
+/// once in the life of a process.
+fn sweep(folder: &Path) {
+    static SEEN: Mutex<Option<HashSet<PathBuf>>> = Mutex::new(None);
+    let mut seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner);
+    if seen.get_or_insert_default().insert(folder.to_path_buf()) {
+        drop(seen);
+        remove_stale(folder, YOUNG);
     }
-    Ok(())
+}
+
+fn remove_stale(folder: &Path, young: Duration) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let ours = name.as_encoded_bytes().first() == Some(&b'.') && name.to_string_lossy().ends_with(ENDING);
+        let age = entry.metadata().and_then(|m| m.modified()).ok().and_then(|at| at.elapsed().ok());
+        if !ours || age.is_none_or(|age| age < young) {
+            continue;
+        }
+        if let Ok(file) = OpenOptions::new().write(true).open(entry.path())
+            && file.try_lock().is_ok()
+        {
+            // Somebody else may sweep as well.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
 }
 
 #[cfg(test)]
@@ -55,12 +176,58 @@ mod tests {
     }
 
     #[test]
-    fn what_a_kill_left_behind_does_not_matter() {
+    fn what_a_kill_left_behind_goes_and_what_is_being_written_stays() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.toml");
-        fs::write(temporary(&path), b"half").unwrap();
-        replace(&path, |f| f.write_all(b"new")).unwrap();
-        assert_eq!(fs::read(&path).unwrap(), b"new");
-        assert!(!temporary(&path).exists());
+        let (kept, file) = temporary(&path).unwrap();
+        let (left, killed) = temporary(&path).unwrap();
+        drop(killed);
+        fs::write(dir.path().join(".mine.tmp"), b"somebody's").unwrap();
+        remove_stale(dir.path(), YOUNG);
+        assert!(left.exists(), "it is young");
+        remove_stale(dir.path(), Duration::ZERO);
+        assert!(!left.exists() && kept.exists() && dir.path().join(".mine.tmp").exists());
+        drop(file);
+    }
+
+    #[test]
+    fn two_writers_of_one_file_have_their_own_temporaries() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.toml");
+        replace(&path, |outer| {
+            outer.write_all(b"outer")?;
+            replace(&path, |inner| inner.write_all(b"inner"))
+        })
+        .unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"outer");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn folders_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(replace(dir.path(), |_| Ok(())).unwrap_err().to_string().contains("it is a folder"));
+        assert!(Target::of(&dir.path().join("none/")).unwrap_err().to_string().contains("names no file"));
+        assert!(Target::of(Path::new("")).is_err());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_are_followed_and_devices_are_written_into() {
+        use std::os::unix::fs::{FileTypeExt, symlink};
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        fs::create_dir(at("there")).unwrap();
+        symlink("there/file", at("link")).unwrap();
+        symlink(at("link"), at("further")).unwrap();
+        for bytes in [b"one", b"two"] {
+            replace(&at("further"), |f| f.write_all(bytes)).unwrap();
+            assert_eq!(fs::read(at("there/file")).unwrap(), bytes);
+            assert!(fs::symlink_metadata(at("further")).unwrap().is_symlink());
+        }
+        symlink("round", at("round")).unwrap();
+        assert!(replace(&at("round"), |_| Ok(())).is_err());
+        replace(Path::new("/dev/null"), |f| f.write_all(b"gone")).unwrap();
+        assert!(fs::metadata("/dev/null").unwrap().file_type().is_char_device());
     }
 }

@@ -5,7 +5,7 @@ use super::sample::drawing;
 use super::{Error, TrainedArg, nearest, term};
 use crate::data::{self, Binarisation, Geometry};
 use crate::models::{Family, Model};
-use crate::sample::{self, Grid};
+use crate::sample::{self, Grid, Place};
 use crate::train::RunDir;
 use std::path::{Path, PathBuf};
 
@@ -19,7 +19,8 @@ pub struct CompleteArgs {
     /// Image to complete, or `test` for images of the run's test set
     #[arg(long, value_name = "FILE|test")]
     images: String,
-    /// What is kept: upper-half, left-half, box (all but a box in the middle), or a mask whose white is kept
+    /// What is kept: upper-half, left-half, box (all but a box in the middle), or a mask, of which what is
+    /// white is kept, and what is black or transparent hidden
     #[arg(long, value_name = "upper-half|left-half|box|MASK.png", default_value = "upper-half")]
     keep: String,
     /// Complete as images of this class, where the model has classes; test images have their own by default
@@ -28,8 +29,9 @@ pub struct CompleteArgs {
     /// Seed of the noise
     #[arg(long, default_value_t = 0, value_name = "N")]
     seed: u64,
-    /// Picture to write; by default completed.png in the run folder
-    #[arg(long, value_name = "FILE.png")]
+    /// Picture to write, in the format of its extension, or a folder that gets each image in a file of its own; by
+    /// default completed.png in the run folder
+    #[arg(long, value_name = "FILE|DIR/")]
     out: Option<PathBuf>,
     /// Run the whole network on the whole image for every pixel, as a check: slow, the same images
     #[arg(long)]
@@ -46,8 +48,20 @@ pub fn complete(args: &CompleteArgs) -> Result<(), Error> {
     }
     let [c, h, w] = session.model.geometry();
     let geometry = Geometry::new(c, h, w);
+    let medium = session.model.medium();
+    let place = Place::new(args.out.as_deref(), &run.path, "completed.png", medium)?;
     let (originals, labels) = originals(args, &run, session.model.as_ref())?;
     let keep = keep(&args.keep, geometry)?;
+    match keep.iter().filter(|k| **k == 0.0).count() {
+        0 => {
+            return Err(Error::new(format!("--keep {}: it hides nothing, so there is nothing to complete", args.keep)));
+        }
+        all if all == keep.len() => {
+            let why = "it hides everything; for new images there is `limn sample`";
+            return Err(Error::new(format!("--keep {}: {why}", args.keep)));
+        }
+        _ => {}
+    }
     let size = geometry.elements();
     let repeated: Vec<f32> = originals.chunks(size).flat_map(|image| image.repeat(TRIES)).collect();
     let labels: Vec<u8> = labels.iter().flat_map(|label| [*label; TRIES]).collect();
@@ -62,9 +76,8 @@ pub fn complete(args: &CompleteArgs) -> Result<(), Error> {
             [original, &hidden, tries].concat()
         })
         .collect();
-    let out = args.out.clone().unwrap_or_else(|| run.path.join("completed.png"));
-    Grid { images: &picture, geometry: [c, h, w], columns: 2 + TRIES }.save(&out)?;
-    term::say(format!("original, what is kept, {TRIES} completions: {}", out.display()))
+    let written = place.save(&Grid { images: &picture, geometry: [c, h, w], columns: 2 + TRIES }, medium)?;
+    term::say(format!("original, what is kept, {TRIES} completions: {written}"))
 }
 
 /// Completions of each image.
@@ -109,11 +122,11 @@ fn keep(what: &str, geometry: Geometry) -> Result<Vec<f32>, Error> {
         let hint = nearest(what, &["upper-half", "left-half", "box"]);
         return Err(Error::new(format!("--keep {what}: there is no such region or file; {hint}")));
     }
-    let (bytes, _, native) = data::read_image(path, Some(geometry))?;
+    let (kept, native) = data::read_mask(path)?;
     if (native.height, native.width) != (geometry.height, geometry.width) {
         let size = |g: Geometry| format!("{}x{}", g.height, g.width);
         let words = format!("the mask {what} is {} and the model's images are {}", size(native), size(geometry));
         return Err(Error::new(words));
     }
-    Ok(bytes.iter().map(|b| f32::from(u8::from(*b >= 128))).collect())
+    Ok(kept.repeat(geometry.channels))
 }

@@ -216,9 +216,14 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(usage) => {
-            // Fails only where nobody reads on, and then there is nobody to tell.
-            let _ = usage.print();
-            return ExitCode::from(usage.exit_code().clamp(0, 2) as u8);
+            let (text, code) = (usage.render().to_string(), usage.exit_code());
+            if term::is_harmless(&text) {
+                // Fails only where nobody reads on, and then there is nobody to tell.
+                let _ = usage.print();
+            } else {
+                term::note(text.trim_end());
+            }
+            return ExitCode::from(code.clamp(0, 2) as u8);
         }
     };
     match std::panic::catch_unwind(|| dispatch(cli.command)) {

@@ -95,6 +95,6 @@ fn trace(profile: &Profile, path: &Path) -> Result<(), Error> {
     };
     let events: Vec<_> = profile.rows.iter().map(event).collect();
     let text = json!({ "traceEvents": events, "displayTimeUnit": "ms" }).to_string();
-    std::fs::write(path, text)
+    crate::files::replace(path, |file| file.write_all(text.as_bytes()))
         .map_err(|e| Error::new(format!("the trace {} could not be written: {e}", path.display())))
 }

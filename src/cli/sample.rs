@@ -1,14 +1,14 @@
 //! `limn sample`: pictures a trained model draws.
 
 use super::images::{ImagesArg, class};
-use super::train::show;
+use super::train::grid;
 use super::{Error, TrainedArg, term};
 use crate::data::Dataset;
 use crate::eval::{self, Neighbour};
 use crate::models::Family;
-use crate::sample::{self, Drawing, Grid};
+use crate::sample::{self, Drawing, Grid, Place};
 use crate::train::{Session, Weights};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Arguments of `limn sample`.
 #[derive(clap::Args, Debug)]
@@ -29,8 +29,9 @@ pub struct SampleArgs {
     /// Seed of the noise
     #[arg(long, default_value_t = 0, value_name = "N")]
     seed: u64,
-    /// Picture to write; by default samples.png, or neighbours.png, in the run folder
-    #[arg(long, value_name = "FILE.png")]
+    /// Picture to write, in the format of its extension, or a folder (with a / at its end, if it is new) that gets each
+    /// image in a file of its own; by default samples.png, or neighbours.png, in the run folder
+    #[arg(long, value_name = "FILE|DIR/")]
     out: Option<PathBuf>,
     /// Run the whole network on the whole image for every pixel, as a check: slow, the same images
     #[arg(long)]
@@ -47,7 +48,8 @@ pub fn sample(args: &SampleArgs) -> Result<(), Error> {
     let (few, name) = if args.neighbours.is_some() { (10, "neighbours.png") } else { (64, "samples.png") };
     let n = args.n.unwrap_or(few) as usize;
     let drawing = drawing(&session, args.naive);
-    let out = args.out.clone().unwrap_or_else(|| run.path.join(name));
+    let place = Place::new(args.out.as_deref(), &run.path, name, session.model.medium())?;
+    sample::roomy(&session, n)?;
     if let Family::Latent(model) = session.model.family()
         && let Some(caveat) = model.caveat()
     {
@@ -57,12 +59,11 @@ pub fn sample(args: &SampleArgs) -> Result<(), Error> {
     let images = images(args, &mut session, (n, class), drawing)?;
     if let Some(k) = args.neighbours {
         let data = args.of.open(&run, session.model.as_ref())?;
-        return neighbours(&data, &mut session, &images, k as usize, &out);
+        return neighbours(&data, &mut session, &images, k as usize, &place);
     }
-    let beside = show(&session, &images, class, &out).map_err(|e| Error::new(e.to_string()))?;
+    let written = place.save(&grid(&session, &images, class), session.model.medium())?;
     let averaged = if session.weights == Weights::Averaged { ", with averaged weights" } else { "" };
-    let beside = beside.map(|path| format!(", {}", path.display())).unwrap_or_default();
-    term::say(format!("{n} samples after {step} training steps{averaged}: {}{beside}", out.display()))
+    term::say(format!("{n} samples after {step} training steps{averaged}: {written}"))
 }
 
 /// A bound of truncation; far smaller ones would take for ever to draw.
@@ -91,7 +92,7 @@ fn images(
 
 /// Each image and then its nearest training images in a row, and how near they are. Where they are much nearer than
 /// those of test images, the model has learnt images by heart.
-fn neighbours(data: &Dataset, session: &mut Session, images: &[f32], k: usize, out: &Path) -> Result<(), Error> {
+fn neighbours(data: &Dataset, session: &mut Session, images: &[f32], k: usize, place: &Place) -> Result<(), Error> {
     let (geometry, size) = (session.model.geometry(), data.geometry().elements());
     let k = k.min(data.train.len());
     let found = eval::nearest(session, images, &data.train, k)?;
@@ -100,12 +101,12 @@ fn neighbours(data: &Dataset, session: &mut Session, images: &[f32], k: usize, o
         [image, &data.train.gather(&indices, 0.0, 1.0)].concat()
     };
     let rows: Vec<f32> = std::iter::zip(images.chunks(size), &found).flat_map(row).collect();
-    Grid { images: &rows, geometry, columns: k + 1 }.save_medium(session.model.medium(), out)?;
+    let written = place.save(&Grid { images: &rows, geometry, columns: k + 1 }, session.model.medium())?;
     let n = found.len();
     let unseen = data.test.spread(n);
     let all: Vec<u32> = (0..unseen.len() as u32).collect();
     let beside = eval::nearest(session, &unseen.gather(&all, 0.0, 1.0), &data.train, 1)?;
-    term::say(format!("{n} samples, each before its {k} nearest training images of {}: {}", data.name, out.display()))?;
+    term::say(format!("{n} samples, each before its {k} nearest training images of {}: {written}", data.name))?;
     term::say(format!(
         "the nearest is at {}; that of {} test images at {} (Euclidean distance of pixels in [0, 1])",
         distances(&found),

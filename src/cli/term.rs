@@ -1,7 +1,7 @@
 //! Writing to people: lines on stdout, remarks on stderr, and tables.
 
 use super::Error;
-use crate::words::harmless;
+use crate::words::{columns, cut, harmless};
 pub(crate) use crate::words::{quoted, shown};
 use std::fmt::Display;
 use std::io::{self, ErrorKind, IsTerminal, Write};
@@ -13,6 +13,11 @@ pub fn say(line: impl Display) -> Result<(), Error> {
         Err(e) if e.kind() != ErrorKind::BrokenPipe => Err(Error::new(format!("cannot write to the output: {e}"))),
         _ => Ok(()),
     }
+}
+
+/// Whether nothing in a text steers a terminal.
+pub fn is_harmless(text: &str) -> bool {
+    harmless(text) == text
 }
 
 /// A number in JSON, which has no words for infinity and NaN: they are strings.
@@ -46,7 +51,8 @@ impl Progress {
     /// Replaces the line.
     pub fn show(&mut self, words: impl Display) {
         if io::stderr().is_terminal() {
-            let _ = write!(io::stderr().lock(), "\r\x1b[K{}", shown(&words.to_string()));
+            let words = words.to_string();
+            let _ = write!(io::stderr().lock(), "\r\x1b[K{}", cut(&shown(&words), columns()));
             self.shown = true;
         }
     }

@@ -155,23 +155,18 @@ pub(super) fn picture(
     path: &Path,
 ) -> Result<Option<PathBuf>, Box<dyn std::error::Error>> {
     let images = sample::samples(session, n, class, seed, drawing)?;
-    show(session, &images, class, path)
+    Ok(grid(session, &images, class).save_medium(session.model.medium(), path)?)
 }
 
-/// Images in one picture, a class in each column where there are several; where films or sounds are beside it.
-pub(super) fn show(
-    session: &Session,
-    images: &[f32],
-    class: Option<usize>,
-    path: &Path,
-) -> Result<Option<PathBuf>, Box<dyn std::error::Error>> {
+/// Images in one picture, a class in each column where there are several.
+pub(super) fn grid<'a>(session: &Session, images: &'a [f32], class: Option<usize>) -> Grid<'a> {
     let geometry = session.model.geometry();
     let n = images.len() / geometry.iter().product::<usize>();
     let columns = match session.model.classes() {
         classes if classes > 0 && class.is_none() => classes,
         _ => (n as f64).sqrt().ceil() as usize,
     };
-    Ok(Grid { images, geometry, columns }.save_medium(session.model.medium(), path)?)
+    Grid { images, geometry, columns }
 }
 
 /// What there is now, and what to do with it, on the device of this name.

@@ -30,6 +30,19 @@ pub fn read_image(path: &Path, wanted: Option<Geometry>) -> Result<(Vec<u8>, Geo
     Ok((geometry::fit(image, wanted), wanted, native))
 }
 
+/// Reads a mask: 1 where a pixel is light and opaque, and 0 where it is dark or can be seen through; and its size.
+///
+/// # Errors
+/// [`Error::BadImage`], [`Error::Io`].
+pub fn read_mask(path: &Path) -> Result<(Vec<f32>, Geometry), Error> {
+    let image = decode(path)?;
+    let opaque: Vec<bool> = image.to_rgba8().pixels().map(|pixel| pixel[3] >= 128).collect();
+    let light = image.to_luma8();
+    let kept = std::iter::zip(light.pixels(), opaque).map(|(light, opaque)| opaque && light[0] >= 128);
+    let kept = kept.map(|kept| f32::from(u8::from(kept))).collect();
+    Ok((kept, Geometry::new(1, image.height() as usize, image.width() as usize)))
+}
+
 fn decode(path: &Path) -> Result<DynamicImage, Error> {
     let bad = |e: image::ImageError| Error::BadImage { path: path.into(), why: e.to_string() };
     let mut reader =

@@ -35,7 +35,7 @@ pub use binarise::Binarisation;
 pub use cache::clean;
 pub use error::Error;
 pub use fetch::{Progress, get};
-pub use folder::read_image;
+pub use folder::{read_image, read_mask};
 pub use geometry::Geometry;
 pub use medium::{Medium, companded, expanded, open_medium};
 pub use options::{Identity, Options};

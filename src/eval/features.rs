@@ -5,7 +5,7 @@ use super::drawn::pixels;
 use super::{CLOCK, Drawn, Figure, finite, finite_features, mobilenet};
 use crate::kernels::philox::Domain;
 use crate::models::Family;
-use crate::program::Runner;
+use crate::program::{Runner, room};
 use crate::sample;
 use crate::train::{RunDir, Session, SessionError};
 use rayon::prelude::*;
@@ -170,6 +170,9 @@ pub fn feature_figures(
     if drawn.images < 2 || drawn.samples < 2 {
         return Err(SessionError::Config("a distance needs two test images and two samples at least".into()));
     }
+    let features = (drawn.images as u64).saturating_add(drawn.samples as u64).saturating_mul(8 * net.dimensions as u64);
+    room(features, "the features of all images and samples", "set fewer --samples or --images")
+        .map_err(SessionError::Config)?;
     let (mut real, mut fake) = (Features::new(net.dimensions), Features::new(net.dimensions));
     let test = drawn.data.test.spread(drawn.images);
     for first in (0..drawn.images).step_by(BATCH) {

@@ -101,6 +101,19 @@ fn free() -> u64 {
     }
 }
 
+/// Refuses to allocate what is more than is free; `what` begins the sentence, and `then` says what to do.
+///
+/// # Errors
+/// The sentence.
+pub fn room(bytes: u64, what: &str, then: &str) -> Result<(), String> {
+    match free() {
+        has if bytes > has => {
+            Err(format!("{what} would take {} of memory, and {} are free; {then}", size(bytes), size(has)))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// A number of bytes for people, as memory is sold: 1 GB is 10⁹ bytes.
 pub fn size(bytes: u64) -> String {
     let (unit, name) = match bytes {
@@ -134,6 +147,9 @@ mod tests {
     #[test]
     fn this_machine_has_memory_to_give() {
         assert!((1 << 20..u64::MAX).contains(&free()));
+        assert_eq!(room(1000, "a list", "shorten it"), Ok(()));
+        let why = room(u64::MAX, "a list", "shorten it").unwrap_err();
+        assert!(why.starts_with("a list would take 18446744.1 TB of memory, and ") && why.ends_with("; shorten it"));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Images side by side in one PNG.
 
 use crate::data::expanded;
-use crate::files::replace;
+use crate::files::{Target, replace};
 use image::{ImageFormat, Rgb, RgbImage};
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
@@ -94,12 +94,51 @@ impl Grid<'_> {
         picture
     }
 
-    /// Saves the grid as a PNG, whole or not at all, so that a viewer never sees half.
+    /// Saves the grid in the format of the file's extension, whole or not at all, so that a viewer never sees half.
     pub fn save(&self, path: &Path) -> Result<(), PictureError> {
-        let mut bytes = Cursor::new(Vec::new());
-        self.render().write_to(&mut bytes, ImageFormat::Png).map_err(|e| PictureError::new(path, e))?;
-        write(path, bytes.get_ref())
+        let format = match Target::of(path) {
+            Ok(Target::Stream(_)) => format_of(path).unwrap_or(ImageFormat::Png),
+            _ => format_of(path)?,
+        };
+        write(path, &encoded(&self.render(), format, path)?)
     }
+}
+
+/// Bytes of a picture for one image of it.
+pub(super) fn pixels([_, h, w]: [usize; 3]) -> u64 {
+    let scale = SIDE.div_ceil(h.min(w).max(1)).max(1);
+    let [tall, wide] = [h, w].map(|side| (side * scale) as u64 + u64::from(GAP));
+    3 * tall * wide
+}
+
+/// The format that the extension of a picture's file stands for.
+pub(super) fn format_of(path: &Path) -> Result<ImageFormat, PictureError> {
+    let written = |format: &ImageFormat| format.can_write() && format.writing_enabled();
+    let known = || ImageFormat::all().filter(written);
+    let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase());
+    if let Some(extension) = &extension
+        && let Some(format) = known().find(|format| format.extensions_str().contains(&extension.as_str()))
+    {
+        return Ok(format);
+    }
+    let names: Vec<&str> = known().flat_map(|format| format.extensions_str()).copied().collect();
+    let is = extension.map_or("it has no extension".into(), |e| format!("limn writes no .{e}"));
+    Err(PictureError::new(path, format!("{is}; there are {}", names.join(", "))))
+}
+
+/// The bytes of a picture's file.
+pub(super) fn encoded(picture: &RgbImage, format: ImageFormat, path: &Path) -> Result<Vec<u8>, PictureError> {
+    let mut bytes = Cursor::new(Vec::new());
+    picture.write_to(&mut bytes, format).map_err(|e| PictureError::new(path, e))?;
+    Ok(bytes.into_inner())
+}
+
+/// One image [c,h,w] in [0, 1], a pixel for a pixel.
+pub(super) fn single(image: &[f32], [c, h, w]: [usize; 3]) -> RgbImage {
+    RgbImage::from_fn(w as u32, h as u32, |x, y| {
+        let at = |channel: usize| level(image[(channel.min(c - 1) * h + y as usize) * w + x as usize]);
+        Rgb([at(0), at(1), at(2)])
+    })
 }
 
 /// Writes a picture's file, and the folder it lies in.

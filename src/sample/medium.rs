@@ -1,9 +1,8 @@
 //! Films as animated GIFs and sounds as WAV files, beside the pictures of them.
 
 use super::film::gif;
-use super::grid::{Grid, PictureError};
+use super::grid::{Grid, PictureError, write};
 use crate::data::{Medium, expanded};
-use crate::files::replace;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
@@ -18,16 +17,19 @@ impl Grid<'_> {
     /// one after the other). Says where the latter is.
     pub fn save_medium(&self, medium: Medium, path: &Path) -> Result<Option<PathBuf>, PictureError> {
         self.save(path)?;
-        let (extension, bytes) = match medium {
-            Medium::Pictures => return Ok(None),
-            Medium::Films { frames } => ("gif", self.gif(frames).map_err(|e| e.to_string())),
-            Medium::Sounds { rate } => ("wav", self.wav(rate).map_err(|e| e.to_string())),
-        };
+        let Some((extension, bytes)) = self.medium(medium, path)? else { return Ok(None) };
         let beside = path.with_extension(extension);
-        let fail = |reason: String| PictureError { path: beside.clone(), reason };
-        let bytes = bytes.map_err(fail)?;
-        replace(&beside, |file| file.write_all(&bytes)).map_err(|e| fail(e.to_string()))?;
+        write(&beside, &bytes)?;
         Ok(Some(beside))
+    }
+
+    /// What moves or can be heard, and the extension of its files; nothing of pictures. `path` is for errors.
+    pub(super) fn medium(&self, medium: Medium, path: &Path) -> Result<Option<(&'static str, Vec<u8>)>, PictureError> {
+        Ok(Some(match medium {
+            Medium::Pictures => return Ok(None),
+            Medium::Films { frames } => ("gif", self.gif(frames).map_err(|e| PictureError::new(path, e))?),
+            Medium::Sounds { rate } => ("wav", self.wav(rate).map_err(|e| PictureError::new(path, e))?),
+        }))
     }
 
     /// The grid frame by frame.

@@ -9,6 +9,7 @@ mod latent;
 mod medium;
 mod mixture;
 mod pixels;
+mod place;
 
 pub use cached::refusal;
 pub use classes::labels;
@@ -17,8 +18,10 @@ pub use grid::{Grid, PictureError};
 pub use latent::{circles, decode, encode, interpolate, manifold, mean, moved, prior, traverse, truncated};
 pub use mixture::components;
 pub use pixels::{Drawing, complete, keep_mask};
+pub use place::Place;
 
 use crate::models::Family;
+use crate::program::room;
 use crate::train::{Session, SessionError};
 use std::ops::Range;
 
@@ -45,7 +48,24 @@ pub fn samples(
     seed: u64,
     drawing: Drawing,
 ) -> Result<Vec<f32>, SessionError> {
+    roomy(session, n)?;
     numbered(session, 0..n, class, seed, drawing)
+}
+
+/// Refuses a number of images for which there is no memory, with their latent vectors and the picture of them.
+///
+/// # Errors
+/// A sentence with what is needed and what is free.
+pub fn roomy(session: &Session, n: usize) -> Result<(), SessionError> {
+    let [c, h, w] = session.model.geometry();
+    let latent = match session.model.family() {
+        Family::Latent(model) => model.latent(),
+        _ => 0,
+    };
+    let numbers = (2 * c * h * w + latent + session.model.classes()) as u64;
+    // A picture of them, as pixels and as a file.
+    let bytes = 4 * numbers + 2 * grid::pixels([c, h, w]);
+    room((n as u64).saturating_mul(bytes), &format!("{n} images"), "ask for fewer").map_err(SessionError::Config)
 }
 
 /// Shows `see` the images of [`samples`], of all classes in turn, a piece at a time, so that memory does not go with

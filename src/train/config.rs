@@ -297,6 +297,9 @@ impl Config {
         if let Some((key, _)) = at_least_1.iter().find(|(_, v)| *v == 0) {
             return Some(format!("train.{key} = 0 must be at least 1"));
         }
+        if t.batch > u32::MAX as usize {
+            return Some(format!("train.batch = {} must be at most {}", t.batch, u32::MAX));
+        }
         if t.log_every < 1 || t.log_every > HISTORY_ROWS as u64 {
             return Some(format!("train.log_every = {} must be between 1 and {HISTORY_ROWS}", t.log_every));
         }

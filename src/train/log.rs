@@ -1,7 +1,7 @@
 //! What a run says: lines on the screen and in `log.txt`.
 
 use super::folder::RunError;
-use crate::words::harmless;
+use crate::words::{columns, harmless};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
@@ -112,7 +112,12 @@ impl Drop for Log {
 
 fn bar(total: u64) -> ProgressBar {
     let bar = ProgressBar::new(total);
-    if let Ok(style) = ProgressStyle::with_template("{bar:24} {pos}/{len}  {wide_msg}") {
+    // On a narrow terminal the numbers are worth more.
+    let template = match columns() {
+        Some(narrow) if narrow < 72 => "{pos}/{len}  {wide_msg}",
+        _ => "{bar:24} {pos}/{len}  {wide_msg}",
+    };
+    if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);
     }
     bar

@@ -5,8 +5,8 @@ use super::step::start_source;
 use crate::graph::{Graph, GraphError, Noise};
 use crate::kernels::philox::Domain;
 use crate::models::{Model, ModelConfig};
-use crate::nn::Optimizer;
-use crate::program::{Capacity, Device, DeviceError, Exceeded, Options, PlanError, Runner, Source, Store, plan};
+use crate::nn::{Network, Optimizer};
+use crate::program::{Capacity, Device, DeviceError, Exceeded, Options, PlanError, Runner, Source, Store, plan, room};
 use crate::tune::{Budget, Choices, Progress, Report, TuneError, Tuner};
 
 /// What can go wrong while a model is built or run.
@@ -125,6 +125,12 @@ impl Session {
         if let Some(fault) = optim.fault() {
             return Err(SessionError::Config(fault));
         }
+        // The numbers are drawn on the host, network by network, and kept with their averages.
+        let bytes = |net: &&Network| 4 * net.flat_len() as u64;
+        let networks = model.networks();
+        let kept: u64 = networks.iter().map(|net| bytes(net) * if optim.averages(net) { 2 } else { 1 }).sum();
+        let drawn = networks.iter().map(bytes).max().unwrap_or(0);
+        room(kept + drawn, "the model's parameters", "make it smaller").map_err(SessionError::Config)?;
         let mut store = Store::new(device);
         for net in model.networks() {
             let (params, stats) = net.initial(seed);

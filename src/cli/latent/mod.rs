@@ -5,9 +5,9 @@ mod space;
 
 use super::images::{ImagesArg, class};
 use super::{Error, TrainedArg, term};
-use crate::data::Dataset;
+use crate::data::{Dataset, Medium};
 use crate::models::{Family, LatentModel};
-use crate::sample::{self, Film, Grid};
+use crate::sample::{self, Film, Grid, Place};
 use crate::train::Session;
 use space::Space;
 use std::path::PathBuf;
@@ -33,8 +33,9 @@ pub struct LatentArgs {
     /// A GIF that moves and goes on for ever, of a manifold, traverse, interpolate or arithmetic
     #[arg(long)]
     gif: bool,
-    /// Picture to write; by default named after the view, in the run folder
-    #[arg(long, value_name = "FILE.png|.gif")]
+    /// Picture to write, in the format of its extension, or a folder that gets each image in a file of its own; by
+    /// default named after the view, in the run folder
+    #[arg(long, value_name = "FILE|DIR/")]
     out: Option<PathBuf>,
 }
 
@@ -85,6 +86,13 @@ pub fn latent(args: &LatentArgs) -> Result<(), Error> {
         args.arithmetic.refuse()?;
     }
     let (run, mut session, _) = args.trained.open()?;
+    let name = format!("{:?}", args.view).to_lowercase();
+    let file = format!("{name}.{}", if args.gif { "gif" } else { "png" });
+    let medium = if args.gif { Medium::Pictures } else { session.model.medium() };
+    let place = Place::new(args.out.as_deref(), &run.path, &file, medium)?;
+    if args.gif {
+        place.film()?;
+    }
     let shown = match (args.view, session.model.family()) {
         (View::Components, Family::Mixture(_)) => components(&mut session)?,
         (View::Components, _) => return Err(Error::new("only mixtures have components; train a gmm preset for that")),
@@ -114,15 +122,16 @@ pub fn latent(args: &LatentArgs) -> Result<(), Error> {
             }
         }
     };
-    let name = format!("{:?}", args.view).to_lowercase();
-    let file = format!("{name}.{}", if args.gif { "gif" } else { "png" });
-    let out = args.out.clone().unwrap_or_else(|| run.path.join(file));
     let (images, geometry, columns) = (&shown.images[..], session.model.geometry(), shown.columns);
-    match args.gif {
-        true => Film { images, geometry, frames: columns, is_loop: shown.is_loop }.save(&out)?,
-        false => drop(Grid { images, geometry, columns }.save_medium(session.model.medium(), &out)?),
-    }
-    term::say(format!("{name}: {}", out.display()))
+    let written = match args.gif {
+        true => {
+            let out = place.film()?;
+            Film { images, geometry, frames: columns, is_loop: shown.is_loop }.save(&out)?;
+            out.display().to_string()
+        }
+        false => place.save(&Grid { images, geometry, columns }, medium)?,
+    };
+    term::say(format!("{name}: {written}"))
 }
 
 /// The means of a mixture, and how probable they are.

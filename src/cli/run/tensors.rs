@@ -1,10 +1,10 @@
 //! Reading and writing the safetensors files of `limn run`.
 
 use super::super::Error;
+use crate::files::Target;
 use safetensors::{Dtype, SafeTensorError, SafeTensors, tensor::TensorView};
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A tensor in row-major order.
@@ -69,36 +69,23 @@ pub fn read(path: &Path) -> Result<BTreeMap<String, Tensor>, Error> {
 /// Where results go. What was there before stays until the new file is whole.
 pub struct Output {
     path: PathBuf,
-    /// The file beside it that is renamed at last; `None` for a device such as /dev/stdout.
-    temporary: Option<PathBuf>,
+    target: Target,
 }
 
 impl Output {
     /// Refuses a place that cannot be written to, before any work is done.
     pub fn new(path: &Path) -> Result<Output, Error> {
-        let wrong = |why: &str| Err(Error::new(format!("cannot write {}: {why}", path.display())));
-        // A link is followed, so that renaming does not put a file in its place.
-        let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
-        let kind = fs::metadata(&path).map(|m| m.file_type()).ok();
-        if kind.is_some_and(|k| k.is_dir()) {
-            return wrong("it is a folder; name a file in it");
+        let wrong = |why: String| Error::new(format!("cannot write {}: {why}", path.display()));
+        let target = Target::of(path).map_err(|e| wrong(e.to_string()))?;
+        if let Target::File(file) = &target
+            && let Some(folder) = file.parent().filter(|p| !p.as_os_str().is_empty() && !p.is_dir())
+        {
+            return Err(wrong(format!("there is no folder {}", folder.display())));
         }
-        if kind.is_some_and(|k| !k.is_file()) {
-            return Ok(Output { path, temporary: None });
-        }
-        let Some(name) = path.file_name() else { return wrong("it names no file") };
-        let folder = match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
-            _ => PathBuf::from("."),
-        };
-        if !folder.is_dir() {
-            return wrong(&format!("there is no folder {}", folder.display()));
-        }
-        let temporary = folder.join(format!(".{}.{}.tmp", name.to_string_lossy(), std::process::id()));
-        Ok(Output { path, temporary: Some(temporary) })
+        Ok(Output { path: path.to_path_buf(), target })
     }
 
-    /// Writes the file under a temporary name, syncs it and renames it.
+    /// Writes the file whole.
     pub fn write(&self, tensors: &[(String, Tensor)]) -> Result<(), Error> {
         let bytes: Vec<Vec<u8>> =
             tensors.iter().map(|(_, t)| t.data.iter().flat_map(|v| v.to_le_bytes()).collect()).collect();
@@ -107,21 +94,8 @@ impl Output {
         };
         let views: Result<Vec<_>, SafeTensorError> =
             std::iter::zip(tensors, bytes.iter().map(Vec::as_slice)).map(view).collect();
-        let file = safetensors::serialize(views?, None)?;
-        let written = match &self.temporary {
-            None => fs::OpenOptions::new().write(true).open(&self.path).and_then(|mut f| f.write_all(&file)),
-            Some(temporary) => whole(temporary, &self.path, &file).inspect_err(|_| {
-                // It may not even have come into being.
-                let _ = fs::remove_file(temporary);
-            }),
-        };
+        let all = safetensors::serialize(views?, None)?;
+        let written = self.target.write(|file| file.write_all(&all));
         written.map_err(|e| Error::new(format!("cannot write {}: {e}", self.path.display())))
     }
-}
-
-fn whole(temporary: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = File::create(temporary)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(temporary, path)
 }

@@ -1,0 +1,220 @@
+//! Where pictures go that somebody asked for: a file in the format of its extension, a device, or a folder that gets
+//! each image in a file of its own.
+
+use super::grid::{Grid, PictureError, encoded, format_of, single};
+use crate::data::Medium;
+use crate::files::{Target, ends_in_separator};
+use image::ImageFormat;
+use std::path::{Path, PathBuf};
+
+/// Where pictures go.
+#[derive(Debug)]
+pub struct Place {
+    kind: Kind,
+    /// Whether the name was chosen by limn, so that what stands there is limn's own.
+    ours: bool,
+}
+
+#[derive(Debug)]
+enum Kind {
+    /// One picture.
+    File(PathBuf),
+    /// A file for each image, of names that begin with the stem.
+    Folder(PathBuf, String),
+}
+
+/// What was written, for people.
+pub type Written = String;
+
+impl Place {
+    /// The place that `out` names, or else `name` in `folder`.
+    ///
+    /// # Errors
+    /// An extension that stands for no format, or a place that cannot be written to.
+    pub fn new(out: Option<&Path>, folder: &Path, name: &str, medium: Medium) -> Result<Place, PictureError> {
+        let Some(out) = out else { return Ok(Place { kind: Kind::File(folder.join(name)), ours: true }) };
+        if out.is_dir() || ends_in_separator(out) {
+            let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem).trim_end_matches('s').to_string();
+            return Ok(Place { kind: Kind::Folder(out.to_path_buf(), stem), ours: false });
+        }
+        let target = Target::of(out).map_err(|e| PictureError::new(out, e))?;
+        // What a film or a sound is by itself is no picture.
+        if matches!(target, Target::File(_)) && !is_medium(out, medium) {
+            format_of(out)?;
+        }
+        Ok(Place { kind: Kind::File(out.to_path_buf()), ours: false })
+    }
+
+    /// Saves a grid of images, and beside a picture of them what moves (`.gif`) or can be heard (`.wav`): in a place that
+    /// somebody named, under a name that is free.
+    pub fn save(&self, grid: &Grid, medium: Medium) -> Result<Written, PictureError> {
+        match &self.kind {
+            Kind::Folder(folder, stem) => each(grid, medium, folder, stem),
+            Kind::File(path) if self.ours => {
+                let beside = grid.save_medium(medium, path)?;
+                Ok(listed(path, beside.as_deref()))
+            }
+            Kind::File(path) if is_medium(path, medium) => {
+                let (_, bytes) = grid.medium(medium, path)?.unwrap_or_default();
+                super::grid::write(path, &bytes)?;
+                Ok(listed(path, None))
+            }
+            Kind::File(path) => {
+                grid.save(path)?;
+                let stream = matches!(Target::of(path), Ok(Target::Stream(_)));
+                let beside = match grid.medium(medium, path)?.filter(|_| !stream) {
+                    Some((extension, bytes)) => {
+                        let beside = free(path, extension);
+                        super::grid::write(&beside, &bytes)?;
+                        Some(beside)
+                    }
+                    None => None,
+                };
+                Ok(listed(path, beside.as_deref()))
+            }
+        }
+    }
+
+    /// The file of a film that is no medium of the model, such as a walk through a latent space.
+    ///
+    /// # Errors
+    /// An extension other than that of a film.
+    pub fn film(&self) -> Result<PathBuf, PictureError> {
+        match &self.kind {
+            Kind::Folder(folder, stem) => Ok(free(&folder.join(stem).with_extension("none"), "gif")),
+            Kind::File(path) if self.ours || has_extension(path, "gif") => Ok(path.clone()),
+            Kind::File(path) if matches!(Target::of(path), Ok(Target::Stream(_))) => Ok(path.clone()),
+            Kind::File(path) => Err(PictureError::new(path, "what moves is a GIF; call it .gif")),
+        }
+    }
+}
+
+fn has_extension(path: &Path, wanted: &str) -> bool {
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(wanted))
+}
+
+/// Whether a path is that of the medium itself.
+fn is_medium(path: &Path, medium: Medium) -> bool {
+    match medium {
+        Medium::Pictures => false,
+        Medium::Films { .. } => has_extension(path, "gif"),
+        Medium::Sounds { .. } => has_extension(path, "wav"),
+    }
+}
+
+fn listed(path: &Path, beside: Option<&Path>) -> Written {
+    let beside = beside.map(|path| format!(", {}", path.display())).unwrap_or_default();
+    format!("{}{beside}", path.display())
+}
+
+/// `path` with another extension, or the first such name with a number that is free.
+fn free(path: &Path, extension: &str) -> PathBuf {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let named = |k: usize| {
+        let name = if k == 0 { format!("{stem}.{extension}") } else { format!("{stem}-{k}.{extension}") };
+        path.with_file_name(name)
+    };
+    (0..).map(named).find(|path| std::fs::symlink_metadata(path).is_err()).unwrap_or_else(|| named(0))
+}
+
+/// Each image in a file of its own, in its own size, numbered behind those that are there.
+fn each(grid: &Grid, medium: Medium, folder: &Path, stem: &str) -> Result<Written, PictureError> {
+    let fail = |e: std::io::Error| PictureError::new(folder, e);
+    std::fs::create_dir_all(folder).map_err(fail)?;
+    let [c, h, w] = grid.geometry;
+    let extension = match medium {
+        Medium::Pictures => "png",
+        Medium::Films { .. } => "gif",
+        Medium::Sounds { .. } => "wav",
+    };
+    let number = |name: &str| -> Option<usize> {
+        let (name, _) = name.strip_prefix(stem)?.strip_prefix('-')?.rsplit_once('.')?;
+        name.parse().ok()
+    };
+    let there = std::fs::read_dir(folder).map_err(fail)?.flatten();
+    let last = there.filter_map(|entry| number(&entry.file_name().to_string_lossy())).max().unwrap_or(0);
+    let name = |k: usize| folder.join(format!("{stem}-{:04}.{extension}", last.saturating_add(k)));
+    let mut count = 0;
+    for image in grid.images.chunks_exact((c * h * w).max(1)) {
+        count += 1;
+        let path = name(count);
+        let one = Grid { images: image, geometry: grid.geometry, columns: 1 };
+        let bytes = match medium {
+            Medium::Pictures => encoded(&single(image, grid.geometry), ImageFormat::Png, &path)?,
+            Medium::Films { .. } | Medium::Sounds { .. } => one.medium(medium, &path)?.unwrap_or_default().1,
+        };
+        super::grid::write(&path, &bytes)?;
+    }
+    match count {
+        0 | 1 => Ok(listed(&name(1), None)),
+        count => Ok(format!("{count} files, {} to {}", name(1).display(), name(count).display())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grid(images: &[f32]) -> Grid<'_> {
+        Grid { images, geometry: [1, 4, 6], columns: 2 }
+    }
+
+    #[test]
+    fn files_are_in_the_format_of_their_extension() {
+        let dir = tempfile::tempdir().unwrap();
+        let images = [0.5; 2 * 24];
+        for (extension, format) in [("png", ImageFormat::Png), ("JPG", ImageFormat::Jpeg), ("bmp", ImageFormat::Bmp)] {
+            let path = dir.path().join(format!("a.{extension}"));
+            let place = Place::new(Some(&path), dir.path(), "samples.png", Medium::Pictures).unwrap();
+            place.save(&grid(&images), Medium::Pictures).unwrap();
+            assert_eq!(image::guess_format(&std::fs::read(&path).unwrap()).unwrap(), format);
+        }
+        for name in ["a.xyz", "a", "a.txt"] {
+            let path = dir.path().join(name);
+            let error = Place::new(Some(&path), dir.path(), "samples.png", Medium::Pictures).unwrap_err().to_string();
+            assert!(error.contains("png") && error.contains("jpg") && !path.exists(), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_folder_gets_a_file_for_each_image_and_loses_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = PathBuf::from(format!("{}/new/", dir.path().display()));
+        let images: Vec<f32> = (0..3 * 24).map(|i| (i / 24) as f32 / 2.0).collect();
+        for round in 1..=2 {
+            let place = Place::new(Some(&folder), dir.path(), "samples.png", Medium::Pictures).unwrap();
+            let written = place.save(&grid(&images), Medium::Pictures).unwrap();
+            assert!(written.starts_with("3 files"), "{written}");
+            assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 3 * round);
+        }
+        let third = image::open(folder.join("sample-0003.png")).unwrap().into_rgb8();
+        assert_eq!((third.dimensions(), third.get_pixel(5, 3).0), ((6, 4), [255; 3]));
+    }
+
+    #[test]
+    fn what_goes_with_a_picture_overwrites_nothing_unasked() {
+        let dir = tempfile::tempdir().unwrap();
+        let sounds = [0.5; 8];
+        let grid = Grid { images: &sounds, geometry: [1, 1, 8], columns: 1 };
+        let medium = Medium::Sounds { rate: 8 };
+        let (picture, song) = (dir.path().join("song.png"), dir.path().join("song.wav"));
+        std::fs::write(&song, b"somebody's").unwrap();
+        let place = Place::new(Some(&picture), dir.path(), "samples.png", medium).unwrap();
+        let written = place.save(&grid, medium).unwrap();
+        assert!(written.contains("song-1.wav"), "{written}");
+        assert_eq!(std::fs::read(&song).unwrap(), b"somebody's");
+        // Whoever names the sound gets the sound.
+        Place::new(Some(&song), dir.path(), "samples.png", medium).unwrap().save(&grid, medium).unwrap();
+        assert_eq!(&std::fs::read(&song).unwrap()[..4], b"RIFF");
+    }
+
+    #[test]
+    fn films_are_called_gif() {
+        let dir = tempfile::tempdir().unwrap();
+        let place =
+            |name: &str| Place::new(Some(&dir.path().join(name)), dir.path(), "a.gif", Medium::Pictures).unwrap();
+        assert!(place("b.png").film().is_err());
+        assert_eq!(place("b.gif").film().unwrap(), dir.path().join("b.gif"));
+        assert_eq!(place("").film().unwrap(), dir.path().join("a.gif"));
+    }
+}
