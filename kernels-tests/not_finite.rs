@@ -37,10 +37,13 @@ fn devices() -> &'static [Gpu; 2] {
     })
 }
 
+/// What makes writes of reads.
+type Work<'a> = dyn Fn(&[&[f32]], &mut [&mut [f32]]) + 'a;
+
 /// What a kernel writes from an example: by its twin, by the processor, and by every variant.
 fn everywhere(kernel: &dyn Kernel, example: &Example) -> Vec<(String, Vec<Vec<f32>>)> {
     let reads: Vec<&[f32]> = example.reads.iter().map(Vec::as_slice).collect();
-    let run = |work: &dyn Fn(&[&[f32]], &mut [&mut [f32]])| {
+    let run = |work: &Work| {
         let mut writes = example.old.clone();
         work(&reads, &mut writes.iter_mut().map(Vec::as_mut_slice).collect::<Vec<_>>());
         writes
@@ -172,13 +175,14 @@ fn nan_and_infinities_go_through_every_epilogue() {
     let mut seen = std::collections::BTreeMap::new();
     for name in ["matmul", "conv2d", "conv_transpose2d"] {
         let entry = kernels::all().into_iter().find(|entry| entry.name == name).expect("a kernel");
-        let has_epilogue = |kernel: &&Box<dyn Kernel>| {
+        let has_epilogue = |kernel: &dyn Kernel| {
             let label = kernel.label();
             ["bias", "elu", "tanh", "sigmoid", "gated", "residual"].iter().any(|word| label.contains(word))
         };
         let cases = (entry.cases)();
         // Every second: what an epilogue does does not hang on the shape, and pipelines take their time.
-        for kernel in cases.iter().filter(has_epilogue).filter(|kernel| kernel.flops() < 1 << 20).step_by(2) {
+        for kernel in cases.iter().filter(|kernel| has_epilogue(kernel.as_ref()) && kernel.flops() < 1 << 20).step_by(2)
+        {
             for (k, read) in kernel.signature().reads.iter().enumerate() {
                 let mut example = Example::inputs(kernel.as_ref(), 1, f32::NAN);
                 let behind = k >= FACTORS;
