@@ -8,6 +8,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+mod whole;
+
+pub(crate) use whole::{Unread, read_whole};
+
 /// Links that are followed from one to the next, at most.
 const LINKS: usize = 40;
 

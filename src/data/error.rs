@@ -69,7 +69,7 @@ pub enum Error {
     /// The first four bytes are not those of the wanted IDX kind.
     #[error(
         "{} is not an IDX {kind} file: it begins with {found}, {kind} begin with 0x{wanted:08x}; \
-         limn reads IDX (raw or .gz), CIFAR-10 .bin, or a folder of PNG, JPEG or WebP images",
+         limn reads IDX (raw or .gz), CIFAR-10 .bin, or a folder of pictures",
         path.display()
     )]
     WrongMagic {
@@ -170,8 +170,8 @@ pub enum Error {
 
     /// A folder without any image.
     #[error(
-        "{} holds no images; limn looks for .png, .jpg, .jpeg and .webp files in it \
-         and in its direct sub-folders", folder.display()
+        "{} holds no images; limn looks for {} files in it and below it",
+        folder.display(), super::pictures::extensions()
     )]
     NoImages {
         /// The folder.
@@ -179,7 +179,7 @@ pub enum Error {
     },
 
     /// A folder without any film or sound.
-    #[error("{} holds no {what}; limn looks for {looked_for} in it and in its direct sub-folders", folder.display())]
+    #[error("{} holds no {what}; limn looks for {looked_for} in it and below it", folder.display())]
     NoFiles {
         /// The folder.
         folder: PathBuf,
@@ -223,7 +223,7 @@ pub enum Error {
     },
 
     /// One image file that cannot be decoded.
-    #[error("{} is not a readable PNG, JPEG or WebP image: {why}", path.display())]
+    #[error("{} is not a readable picture: {why}", path.display())]
     BadImage {
         /// The file.
         path: PathBuf,
@@ -372,6 +372,15 @@ fn size(bytes: u64) -> String {
 }
 
 impl Error {
+    /// Whether it is about the disk or the person and not about what a file holds: a set is then not read any further,
+    /// where a damaged file would be left out. A file that one may not read is left out too.
+    pub(super) fn ends_reading(&self) -> bool {
+        match self {
+            Error::Io { source, .. } => source.kind() != std::io::ErrorKind::PermissionDenied,
+            error => matches!(error, Error::Stopped { .. }),
+        }
+    }
+
     /// The same error of the images of a run: a path that has gone is one that they were at.
     pub(crate) fn moved(self) -> Error {
         match self {

@@ -1,16 +1,19 @@
 //! A folder of films: animated GIFs, or folders of numbered frames.
 
 use super::gather::{Unit, Way};
+use super::reading::Reading;
 use super::walk::{self, Found};
-use super::{Error, Geometry, Opened, Options, clips, folder, geometry, medium::frame};
+use super::{Error, Geometry, Opened, Options, clips, geometry, medium::frame, pictures, pictures::read_picture};
 use image::{AnimationDecoder, DynamicImage, ImageDecoder, Limits, codecs::gif::GifDecoder};
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::BufReader;
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 /// Frames of one GIF, at most.
 const MOST: usize = 10_000;
+
+/// Pixels of all frames of one GIF, at most: some minutes of a film on a screen.
+const MOST_PIXELS: u64 = 20_000_000_000;
 
 /// Bytes that decoding one frame may take.
 const MAX_DECODED: u64 = 256 << 20;
@@ -21,13 +24,13 @@ const MAX_DECODED: u64 = 256 << 20;
 pub(super) fn load(folder: &Path, wanted: Geometry, frames: usize, options: &Options) -> Result<Opened, Error> {
     let Found { files, left_out } = walk::find(folder, &["gif"])?;
     let mut films: Vec<Unit> = files.into_iter().map(Unit::from).collect();
-    let Found { files, left_out: others } = walk::find(folder, folder::PICTURES)?;
+    let Found { files, left_out: others } = walk::find(folder, pictures::STILLS)?;
     let mut folders: BTreeMap<PathBuf, Vec<PathBuf>> = BTreeMap::new();
     for file in files {
         let of = file.parent().unwrap_or(folder).to_path_buf();
         folders.entry(of).or_default().push(file);
     }
-    films.extend(folders.into_iter().map(|(path, files)| Unit { path, files }));
+    films.extend(folders.iter().map(|(path, files)| Unit { path: path.clone(), files: files.clone() }));
     films.sort_by(|a, b| a.path.cmp(&b.path));
     if films.is_empty() {
         let looked_for = "animated .gif files, and folders of frames (.png, .jpg and the like)";
@@ -37,7 +40,10 @@ pub(super) fn load(folder: &Path, wanted: Geometry, frames: usize, options: &Opt
     let (name, how) = (folder.display().to_string(), format!("films of {frames}"));
     let way = Way { name: &name, geometry: wanted, how: &how, each: None };
     clips::load(folder, films, left_out.both(&others), ("film", way), options, |path| {
-        let all = if path.is_dir() { numbered(path, one)? } else { gif(path, one)? };
+        let all = match folders.get(path) {
+            Some(frames) => numbered(frames, one, options)?,
+            None => gif(path, one, options)?,
+        };
         let clips = all.chunks_exact(frames);
         Ok(clips.flat_map(|clip| stacked(clip, one)).collect())
     })
@@ -50,25 +56,70 @@ pub(super) fn stacked(clip: &[Vec<u8>], frame: Geometry) -> Vec<u8> {
     planes.flatten().copied().collect()
 }
 
-fn gif(path: &Path, frame: Geometry) -> Result<Vec<Vec<u8>>, Error> {
-    let bad = |e: image::ImageError| Error::Damaged { path: path.into(), why: format!("it is no readable GIF: {e}") };
-    let file = BufReader::new(File::open(path).map_err(Error::io("open", path))?);
-    let mut decoder = GifDecoder::new(file).map_err(bad)?;
+fn gif(path: &Path, frame: Geometry, options: &Options) -> Result<Vec<Vec<u8>>, Error> {
+    let reading = Reading::new(path, options.flag());
+    let bytes = reading.bytes()?;
+    let bad = |e: image::ImageError| reading.damaged(format!("it is no readable GIF: {e}"));
+    let Outline { width, height, frames } =
+        outline(&bytes).ok_or_else(|| reading.damaged("it is no readable GIF, or is cut short"))?;
+    let work = u64::from(width) * u64::from(height) * frames as u64;
+    if frames > MOST || work > MOST_PIXELS {
+        return Err(reading.damaged(format!("{frames} frames of {width}x{height} are more than limn decodes")));
+    }
+    let mut decoder = GifDecoder::new(Cursor::new(&bytes)).map_err(bad)?;
     let mut limits = Limits::default();
     limits.max_alloc = Some(MAX_DECODED);
     decoder.set_limits(limits).map_err(bad)?;
-    let frames = decoder.into_frames().take(MOST);
-    frames.map(|f| Ok(geometry::fit(DynamicImage::ImageRgba8(f.map_err(bad)?.into_buffer()), frame))).collect()
+    let fitted = |f: image::ImageResult<image::Frame>| {
+        reading.go_on()?;
+        Ok(geometry::fit(DynamicImage::ImageRgba8(f.map_err(bad)?.into_buffer()), frame))
+    };
+    decoder.into_frames().map(fitted).collect()
 }
 
-fn numbered(folder: &Path, frame: Geometry) -> Result<Vec<Vec<u8>>, Error> {
-    let is_here = |p: &PathBuf| p.parent() == Some(folder);
-    let mut pictures: Vec<PathBuf> = walk::find(folder, folder::PICTURES)?.files.into_iter().filter(is_here).collect();
-    pictures.sort_by_cached_key(|p| {
-        let name = p.file_stem().unwrap_or_default().to_os_string();
+/// What the blocks of a GIF say before any is decoded.
+#[derive(Debug, PartialEq)]
+struct Outline {
+    width: u16,
+    height: u16,
+    frames: usize,
+}
+
+/// Goes through the blocks of a GIF (GIF89a, CompuServe 1990); `None` where one is cut, or the trailer is missing:
+/// frames could be.
+fn outline(bytes: &[u8]) -> Option<Outline> {
+    let word = |at: usize| Some(u16::from_le_bytes([*bytes.get(at)?, *bytes.get(at + 1)?]));
+    let table = |flags: u8| if flags & 0x80 == 0 { 0 } else { 3 << ((flags & 7) + 1) };
+    let sub_blocks = |mut at: usize| loop {
+        match bytes.get(at)? {
+            0 => return Some(at + 1),
+            len => at += 1 + usize::from(*len),
+        }
+    };
+    let (width, height) = (word(6)?, word(8)?);
+    let (mut at, mut frames) = (13 + table(*bytes.get(10)?), 0);
+    loop {
+        match bytes.get(at)? {
+            0x21 => at = sub_blocks(at + 2)?,
+            0x2c => {
+                at = sub_blocks(at + 11 + table(*bytes.get(at + 9)?))?;
+                frames += 1;
+            }
+            0x3b => return bytes.starts_with(b"GIF8").then_some(Outline { width, height, frames }),
+            _ => return None,
+        }
+    }
+}
+
+/// The pictures of a folder, in the order of their names' lengths and then of the names.
+fn numbered(frames: &[PathBuf], frame: Geometry, options: &Options) -> Result<Vec<Vec<u8>>, Error> {
+    let mut frames: Vec<&PathBuf> = frames.iter().collect();
+    frames.sort_by_cached_key(|path| {
+        let name = path.file_stem().unwrap_or_default().to_os_string();
         (name.len(), name)
     });
-    pictures.iter().map(|path| Ok(folder::read_image(path, Some(frame))?.0)).collect()
+    let read = |path: &&PathBuf| Ok(read_picture(path, Some(frame), None, options.flag())?.bytes);
+    frames.iter().map(read).collect()
 }
 
 #[cfg(test)]
@@ -77,6 +128,7 @@ mod tests {
     use crate::data::Split;
     use image::codecs::gif::GifEncoder;
     use image::{Delay, Frame, GrayImage, Luma, Rgba, RgbaImage};
+    use std::fs::File;
 
     const FILM: Geometry = Geometry::new(1, 3 * 4, 4);
 
@@ -106,6 +158,50 @@ mod tests {
         assert!(source.warnings[0].contains("1 of 3 films") && source.warnings[1].contains("short.gif"));
         let one = load(&frames, Geometry::new(1, 2 * 4, 4), 2, &Options::default()).unwrap();
         assert_eq!((firsts(&one.train), firsts(&one.test.unwrap())), (vec![80, 90], vec![100, 110]));
+    }
+
+    #[test]
+    fn a_test_film_is_no_training_film() {
+        let dir = tempfile::tempdir().unwrap();
+        let put = |name: String, level: u8| {
+            let path = dir.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            GrayImage::from_pixel(4, 4, Luma([level])).save(path).unwrap();
+        };
+        // In the order of their paths the folder's own frames lie on both sides of a sub-folder's.
+        for i in 0..3 {
+            put(format!("a{i}.png"), i);
+            put(format!("b/{i}.png"), 100 + i);
+            put(format!("c{i}.png"), 50 + i);
+        }
+        let source = load(dir.path(), FILM, 3, &Options::default()).unwrap();
+        let frames_of = |split: &Split, i: usize| split.image(i).chunks(16).map(|f| f[0]).collect::<Vec<u8>>();
+        let firsts = |split: &Split| -> Vec<u8> { (0..split.len()).flat_map(|i| frames_of(split, i)).collect() };
+        let (train, test) = (firsts(&source.train), firsts(&source.test.unwrap()));
+        assert_eq!((train, test), (vec![0, 1, 2, 50, 51, 52], vec![100, 101, 102]));
+    }
+
+    #[test]
+    fn a_gif_that_is_cut_anywhere_or_promises_too_much_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.gif");
+        write_gif(&path, &[0, 50, 100, 150]);
+        let whole = std::fs::read(&path).unwrap();
+        assert_eq!(outline(&whole), Some(Outline { width: 8, height: 8, frames: 4 }));
+        let read = |bytes: &[u8]| {
+            std::fs::write(&path, bytes).unwrap();
+            gif(&path, Geometry::new(1, 4, 4), &Options::default())
+        };
+        assert_eq!(read(&whole).unwrap().len(), 4);
+        for len in 0..whole.len() {
+            assert!(read(&whole[..len]).unwrap_err().to_string().contains("x.gif"), "{len}");
+        }
+        // Ten thousand frames of 5000x5000 in few bytes: nothing of it is decoded.
+        let mut bomb = b"GIF89a\x88\x13\x88\x13\0\0\0".to_vec();
+        let frame = b"\x2c\0\0\0\0\x88\x13\x88\x13\0\x02\x02\x4c\x01\0";
+        (0..10_000).for_each(|_| bomb.extend_from_slice(frame));
+        bomb.push(0x3b);
+        assert!(read(&bomb).unwrap_err().to_string().contains("10000 frames of 5000x5000"));
     }
 
     #[test]

@@ -1,74 +1,19 @@
-//! A folder of PNG, JPEG and WebP images.
+//! A folder of pictures.
 
 use std::path::{Path, PathBuf};
-
-use image::{DynamicImage, ImageDecoder, ImageReader, Limits};
 
 use super::arrange::arrange;
 use super::files::FromFiles;
 use super::gather::{Unit, Way, gather};
 use super::labels::Table;
+use super::pictures::{self, read_picture};
 use super::walk::{self, Found};
-use super::{Error, Geometry, Opened, Options, geometry};
-
-/// Extensions of the files that are read.
-pub(super) const PICTURES: &[&str] = &["png", "jpg", "jpeg", "webp"];
-/// Bytes one decoded image may take. A small file can claim to be a huge picture, and several are
-/// decoded at once.
-const MAX_DECODED: u64 = 256 << 20;
-
-/// Decodes one image file and brings it to `wanted` (`None`: its own size, grey or RGB).
-/// Returns its planar bytes, the geometry they have, and the geometry of the file.
-///
-/// # Errors
-/// [`Error::BadImage`], [`Error::Io`], [`Error::BadGeometry`].
-pub fn read_image(path: &Path, wanted: Option<Geometry>) -> Result<(Vec<u8>, Geometry, Geometry), Error> {
-    let image = decode(path)?;
-    let channels = if image.color().has_color() { 3 } else { 1 };
-    let native = Geometry::new(channels, image.height() as usize, image.width() as usize);
-    let wanted = wanted.unwrap_or(native).check()?;
-    Ok((geometry::fit(image, wanted), wanted, native))
-}
-
-/// Reads a mask: 1 where a pixel is light and opaque, and 0 where it is dark or can be seen through; and its size.
-///
-/// # Errors
-/// [`Error::BadImage`], [`Error::Io`].
-pub fn read_mask(path: &Path) -> Result<(Vec<f32>, Geometry), Error> {
-    let image = decode(path)?;
-    let opaque: Vec<bool> = image.to_rgba8().pixels().map(|pixel| pixel[3] >= 128).collect();
-    let light = image.to_luma8();
-    let kept = std::iter::zip(light.pixels(), opaque).map(|(light, opaque)| opaque && light[0] >= 128);
-    let kept = kept.map(|kept| f32::from(u8::from(kept))).collect();
-    Ok((kept, Geometry::new(1, image.height() as usize, image.width() as usize)))
-}
-
-fn decode(path: &Path) -> Result<DynamicImage, Error> {
-    let bad = |e: image::ImageError| Error::BadImage { path: path.into(), why: e.to_string() };
-    let mut reader =
-        ImageReader::open(path).and_then(ImageReader::with_guessed_format).map_err(Error::io("read", path))?;
-    let mut limits = Limits::default();
-    limits.max_image_width = Some(32768);
-    limits.max_image_height = Some(32768);
-    limits.max_alloc = Some(MAX_DECODED);
-    reader.limits(limits);
-    let mut decoder = reader.into_decoder().map_err(bad)?;
-    // Phones store photographs lying down, with a note which side is up.
-    let orientation = decoder.orientation().map_err(bad)?;
-    if decoder.total_bytes() > MAX_DECODED {
-        let (w, h) = decoder.dimensions();
-        let why = format!("{w}x{h} pixels are more than limn decodes");
-        return Err(Error::BadImage { path: path.into(), why });
-    }
-    let mut image = DynamicImage::from_decoder(decoder).map_err(bad)?;
-    image.apply_orientation(orientation);
-    Ok(image)
-}
+use super::{Error, Geometry, Opened, Options};
 
 /// Reads all images of `folder`, at any depth, in the order of their paths. Folders that are named so are splits and
 /// classes: see [`arrange`]. Those that cannot be read are left out and named in the warnings.
 pub(super) fn load(folder: &Path, wanted: Option<Geometry>, options: &Options) -> Result<Opened, Error> {
-    let Found { files, mut left_out } = walk::find(folder, PICTURES)?;
+    let Found { files, mut left_out } = walk::find(folder, pictures::EXTENSIONS)?;
     if files.is_empty() {
         return Err(Error::NoImages { folder: folder.into() });
     }
@@ -87,7 +32,8 @@ pub(super) fn load(folder: &Path, wanted: Option<Geometry>, options: &Options) -
     let name = folder.display().to_string();
     let units: Vec<Unit> = arranged.files.iter().cloned().map(Unit::from).collect();
     let way = Way { name: &name, geometry, how: "pictures", each: Some(1) };
-    let gathered = gather(&units, way, options, |path| Ok(read_image(path, Some(geometry))?.0))?;
+    let gathered =
+        gather(&units, way, options, |path| Ok(read_picture(path, Some(geometry), None, options.flag())?.bytes))?;
     let set = FromFiles { folder, geometry, native, arranged, gathered, left_out, noun: "picture" };
     set.opened()
 }
@@ -100,22 +46,13 @@ fn first_readable(
 ) -> Result<Result<(Geometry, Geometry), String>, Error> {
     let mut first = None;
     for path in paths {
-        if options.stopped() {
-            return Err(Error::Stopped { path: path.clone() });
-        }
-        match read_image(path, wanted) {
-            Ok((_, geometry, native)) => return Ok(Ok((geometry, native))),
+        match read_picture(path, wanted, None, options.flag()) {
+            Ok(picture) => return Ok(Ok((picture.geometry, picture.native))),
+            Err(e) if e.ends_reading() => return Err(e),
             Err(e) => _ = first.get_or_insert(e.to_string()),
         }
     }
     Ok(Err(first.unwrap_or_default()))
-}
-
-/// Whether a file begins like one of the image formats limn reads.
-pub(super) fn looks_like_image(start: &[u8]) -> bool {
-    start.starts_with(b"\x89PNG")
-        || start.starts_with(b"\xff\xd8\xff")
-        || (start.starts_with(b"RIFF") && start.get(8..12) == Some(b"WEBP"))
 }
 
 #[cfg(test)]
@@ -242,22 +179,5 @@ mod tests {
         let stop = std::sync::atomic::AtomicBool::new(true);
         let stopped = crate::data::open(spec, Some(SMALL), &Options { stop: Some(&stop), ..Options::default() });
         assert!(matches!(stopped, Err(Error::Stopped { .. })));
-    }
-
-    #[test]
-    fn any_bytes_decode_or_fail_without_panic() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("x.png");
-        for extension in ["png", "jpg", "webp"] {
-            let whole = dir.path().join(format!("whole.{extension}"));
-            RgbImage::from_fn(13, 7, |x, y| Rgb([x as u8 * 9, y as u8 * 30, 5])).save(&whole).unwrap();
-            let bytes = std::fs::read(whole).unwrap();
-            for i in 0..bytes.len() {
-                let mut broken = bytes.clone();
-                broken[i] ^= 0xff;
-                std::fs::write(&path, &broken).unwrap();
-                let _ = read_image(&path, Some(SMALL));
-            }
-        }
     }
 }

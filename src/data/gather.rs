@@ -105,11 +105,7 @@ impl Parts {
                 bytes
             }
             Ok(bytes) => bytes,
-            Err(stopped @ Error::Stopped { .. }) => return Err(stopped),
-            // Who may read a file is a matter of the file; what a disk fails to give is not.
-            Err(Error::Io { doing, path, source }) if source.kind() != std::io::ErrorKind::PermissionDenied => {
-                return Err(Error::Io { doing, path, source });
-            }
+            Err(error) if error.ends_reading() => return Err(error),
             Err(error) => {
                 self.bad.push((index, error.to_string()));
                 Vec::new()

@@ -20,26 +20,34 @@ mod folder;
 mod gather;
 mod geometry;
 mod idx;
+mod jpeg;
 mod labels;
+mod levels;
 mod medium;
 mod options;
 mod order;
+mod pictures;
 mod process;
+mod reading;
 mod sets;
 mod sounds;
 mod split;
 mod synthetic;
 mod walk;
+mod wav;
+mod waves;
+mod wrapping;
 
 pub use binarise::Binarisation;
 pub use cache::clean;
 pub use error::Error;
 pub use fetch::{Progress, get};
-pub use folder::{read_image, read_mask};
 pub use geometry::Geometry;
+pub use levels::{Levels, Range, peak_warning};
 pub use medium::{Medium, companded, expanded, open_medium};
 pub use options::{Identity, Options};
 pub use order::Order;
+pub use pictures::{Picture, read_image, read_mask, read_picture};
 pub use sets::{Entry, Place, cache_dir, list};
 pub use split::{Pixels, Split, spread};
 
@@ -192,7 +200,7 @@ fn read_path(spec: &str, wanted: Option<Geometry>, options: &Options) -> Result<
         return Err(Error::Damaged { path: path.into(), why });
     }
     let start = start(path)?;
-    if folder::looks_like_image(&start) {
+    if pictures::looks_like_image(&start) {
         return Err(Error::SingleImage { path: path.into() });
     }
     let is_bin = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("bin"));

@@ -1,6 +1,7 @@
 //! How a set is opened.
 
 use super::Error;
+use super::reading::NEVER;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,6 +21,11 @@ impl Options<'_> {
     /// Whether reading shall end.
     pub(super) fn stopped(&self) -> bool {
         self.stop.is_some_and(|stop| stop.load(Ordering::Relaxed))
+    }
+
+    /// What a decoder asks whether it shall end.
+    pub(super) fn flag(&self) -> &AtomicBool {
+        self.stop.unwrap_or(&NEVER)
     }
 
     pub(super) fn tell(&self, done: usize, all: usize) {

@@ -371,7 +371,7 @@ mod tests {
         let set = find("fashion-mnist").unwrap();
         let file = dir.path().join("x");
         std::fs::write(&file, b"right").unwrap();
-        const FILES: [(&str, &str); 1] = [("x", "27042f4e6eaca7d0b2a7ee4026df2ecfa51d3339e6d122aa099118ecd8563bad9")];
+        const FILES: [(&str, &str); 1] = [("x", "27042f4e6eca7d0b2a7ee4026df2ecfa51d3339e6d122aa099118ecd8563bad9")];
         let remote = Remote { files: &FILES, hosts: &[], package: Package::Deb { name: "", folder: "" } };
         verify(set, &remote, dir.path()).unwrap();
         assert!(dir.path().join(VERIFIED).is_file());

@@ -1,26 +1,29 @@
-//! A folder of WAV files.
+//! A folder of sounds.
 
 use super::gather::{Unit, Way};
+use super::reading::Reading;
 use super::walk::{self, Found};
-use super::{Error, Geometry, Opened, Options, clips, medium::companded};
+use super::{Error, Geometry, Opened, Options, clips, medium::companded, waves};
 use image::{ImageBuffer, Luma, imageops};
 use std::path::Path;
 
-/// Samples that one file may hold, about an hour at 44,100 Hz: they are decoded at once.
-const MOST: u32 = 1 << 27;
-
-/// Cuts every WAV file of `folder` and its direct sub-folders into sounds [1,1,width] at `rate`, channels mixed. What is
+/// Cuts every sound of `folder` and its direct sub-folders into sounds [1,1,width] at `rate`, channels mixed. What is
 /// left of a file counts, padded with silence, if it fills half a sound or the file is shorter.
 pub(super) fn load(folder: &Path, wanted: Geometry, rate: u32, options: &Options) -> Result<Opened, Error> {
-    let Found { files, left_out } = walk::find(folder, &["wav", "wave"])?;
+    let Found { files, left_out } = walk::find(folder, waves::EXTENSIONS)?;
     if files.is_empty() {
-        return Err(Error::NoFiles { folder: folder.into(), what: "sounds", looked_for: ".wav files" });
+        return Err(Error::NoFiles {
+            folder: folder.into(),
+            what: "sounds",
+            looked_for: ".wav, .flac, .mp3 and .ogg files",
+        });
     }
     let (name, how) = (folder.display().to_string(), format!("sounds at {rate} Hz"));
     let way = Way { name: &name, geometry: wanted, how: &how, each: None };
     let units = files.into_iter().map(Unit::from).collect();
     clips::load(folder, units, left_out, ("sound", way), options, |path| {
-        let sound = at_rate(read(path)?, rate);
+        let reading = Reading::new(path, options.flag());
+        let sound = at_rate(&reading, waves::read(&reading)?, rate)?;
         let len = wanted.width;
         let mut pieces = Vec::new();
         for (k, piece) in sound.chunks(len).enumerate() {
@@ -38,49 +41,26 @@ pub(super) fn stored(v: f32) -> u8 {
     (255.0 * companded(v)).round() as u8
 }
 
-/// Amplitudes in [-1, 1], and how many of them make a second.
-fn read(path: &Path) -> Result<(Vec<f32>, u32), Error> {
-    let damaged = |why: String| Error::Damaged { path: path.into(), why };
-    let bad = |e: hound::Error| damaged(format!("it is no WAV file limn can read: {e}"));
-    let reader = hound::WavReader::open(path).map_err(bad)?;
-    let spec = reader.spec();
-    if spec.sample_rate == 0 || spec.channels == 0 {
-        return Err(damaged("its header says that it holds no sound".into()));
-    }
-    if reader.len() > MOST {
-        return Err(damaged(format!("{} samples are more than limn decodes; cut it into shorter files", reader.len())));
-    }
-    let scale = 1.0 / 2.0f32.powi(i32::from(spec.bits_per_sample.max(1)) - 1);
-    let samples: Result<Vec<f32>, hound::Error> = match spec.sample_format {
-        hound::SampleFormat::Float => reader.into_samples::<f32>().collect(),
-        hound::SampleFormat::Int => reader.into_samples::<i32>().map(|s| s.map(|v| v as f32 * scale)).collect(),
-    };
-    let samples = samples.map_err(bad)?;
-    if !samples.iter().all(|v| v.is_finite()) {
-        return Err(damaged("it holds numbers that are not finite".into()));
-    }
-    let channels = usize::from(spec.channels);
-    let mixed = samples.chunks_exact(channels).map(|all| all.iter().sum::<f32>() / channels as f32);
-    Ok((mixed.collect(), spec.sample_rate))
-}
-
 /// The same sound at another rate, through the triangle filter that pictures are scaled with. The filter's numbers are
 /// grey levels from 0 to 1.
-fn at_rate((sound, from): (Vec<f32>, u32), to: u32) -> Vec<f32> {
-    let len = (sound.len() as u64 * u64::from(to) / u64::from(from)) as u32;
+fn at_rate(reading: &Reading, (sound, from): (Vec<f32>, u32), to: u32) -> Result<Vec<f32>, Error> {
+    let len = sound.len() as u64 * u64::from(to) / u64::from(from);
     if from == to || sound.is_empty() || len == 0 {
-        return sound;
+        return Ok(if len == 0 { Vec::new() } else { sound });
     }
-    let levels = sound.iter().map(|v| 0.5 + 0.5 * v.clamp(-1.0, 1.0)).collect();
-    let line: Option<ImageBuffer<Luma<f32>, Vec<f32>>> = ImageBuffer::from_raw(sound.len() as u32, 1, levels);
-    let Some(line) = line else { return Vec::new() };
-    imageops::resize(&line, len, 1, imageops::FilterType::Triangle).iter().map(|level| 2.0 * level - 1.0).collect()
+    reading.afford(4 * len, || format!("{} samples at {from} Hz, {len} at {to} Hz,", sound.len()))?;
+    let (wide, levels) = (sound.len() as u32, sound.into_iter().map(|v| 0.5 + 0.5 * v.clamp(-1.0, 1.0)).collect());
+    let line: Option<ImageBuffer<Luma<f32>, Vec<f32>>> = ImageBuffer::from_raw(wide, 1, levels);
+    let Some(line) = line else { return Ok(Vec::new()) };
+    let line = imageops::resize(&line, len as u32, 1, imageops::FilterType::Triangle);
+    Ok(line.into_raw().into_iter().map(|level| 2.0 * level - 1.0).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::Split;
     use super::super::medium::expanded;
+    use super::super::reading::NEVER;
     use super::*;
 
     fn write(path: &Path, rate: u32, channels: u16, bits: u16, samples: &[f32]) {
@@ -148,6 +128,63 @@ mod tests {
             broken[i] ^= 0xff;
             std::fs::write(dir.path().join("bad.wav"), &broken).unwrap();
             let _ = load(dir.path(), wanted, 8000, &Options::default());
+        }
+    }
+
+    /// A tone of 300 Hz that sox 14.4 and lame 3.100 wrote, 2,400 samples at 8,000 Hz.
+    const TONES: [(&str, &[u8]); 3] = [
+        ("tone.flac", include_bytes!("../../assets/fixtures/media/tone.flac")),
+        ("lame.mp3", include_bytes!("../../assets/fixtures/media/lame.mp3")),
+        ("tone.ogg", include_bytes!("../../assets/fixtures/media/tone.ogg")),
+    ];
+
+    fn read(path: &Path, bytes: &[u8]) -> Result<(Vec<f32>, u32), Error> {
+        std::fs::write(path, bytes).unwrap();
+        waves::read(&Reading::new(path, &NEVER))
+    }
+
+    #[test]
+    fn what_is_cut_anywhere_is_the_same_sound_or_named() {
+        let dir = tempfile::tempdir().unwrap();
+        write(&dir.path().join("a.wav"), 8000, 2, 16, &tone(300, 8000, 300.0));
+        let wav = std::fs::read(dir.path().join("a.wav")).unwrap();
+        for (name, bytes) in TONES.into_iter().chain([("a.wav", &wav[..])]) {
+            let path = dir.path().join(name);
+            let whole = read(&path, bytes).unwrap();
+            assert!(name == "a.wav" || (2400..2600).contains(&whole.0.len()), "{name}: {}", whole.0.len());
+            for n in 0..bytes.len() {
+                match read(&path, &bytes[..n]) {
+                    Ok(sound) => assert!(sound == whole, "{name}: another sound after {n} of {} bytes", bytes.len()),
+                    Err(e) => assert!(e.to_string().contains(name), "{e}"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_wav_is_not_refused_for_its_wrapping() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.wav");
+        write(&path, 8000, 1, 16, &tone(300, 8000, 300.0));
+        let bytes = std::fs::read(&path).unwrap();
+        let whole = read(&path, &bytes).unwrap();
+        for size in [0, u32::MAX, 0x7fff_ffff] {
+            let mut piped = bytes.clone();
+            piped[4..8].copy_from_slice(&size.to_le_bytes());
+            piped[40..44].copy_from_slice(&size.to_le_bytes());
+            assert!(read(&path, &piped).is_ok_and(|s| s == whole), "{size}");
+        }
+        let wrapped = [&bytes[..12], b"JUNK\x03\0\0\0abc\0", &bytes[12..], b"LIST\x04\0\0\0INFO"].concat();
+        assert!(read(&path, &wrapped).is_ok_and(|s| s == whole));
+        let mut adpcm = bytes.clone();
+        adpcm[20] = 2;
+        assert!(read(&path, &adpcm).unwrap_err().to_string().contains("as PCM"));
+        for (rate, word) in [(0u32, "no sound"), (1, "limn makes at most")] {
+            let mut odd = bytes.clone();
+            odd[24..28].copy_from_slice(&rate.to_le_bytes());
+            let reading = Reading::new(&path, &NEVER);
+            let e = read(&path, &odd).and_then(|s| at_rate(&reading, s, 4_000_000)).unwrap_err().to_string();
+            assert!(e.contains(word) && e.contains("a.wav"), "{e}");
         }
     }
 }

@@ -5,11 +5,13 @@ mod sizes;
 use super::settings::{Settings, nearest, read};
 use super::step::HISTORY_ROWS;
 use crate::data::{Dataset, Geometry};
+use crate::files;
 use crate::kernels::Precision;
 use crate::models::ModelConfig;
 use crate::nn::{OptimConfig, Optimizer};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 /// The presets and their TOML, in the order they are shown.
 pub static PRESETS: &[(&str, &str)] = &[
@@ -67,6 +69,9 @@ pub static PRESETS: &[(&str, &str)] = &[
 /// The largest size a key of `[model]` may have: beyond it, counts of parameters would overflow.
 const MAX_SIZE: i64 = 65_536;
 
+/// Bytes a file of settings may have; it is written by hand.
+const MAX_FILE: u64 = 1 << 20;
+
 /// The most elements a network's parameters may have: 4 GiB a buffer.
 const MAX_PARAMETERS: usize = 1 << 30;
 
@@ -121,7 +126,17 @@ pub struct Config {
     pub train: TrainConfig,
     /// Whether somebody said how many classes there are, or a preset did, which the data may know better.
     #[serde(skip)]
-    pub classes_given: bool,
+    pub classes_given: Given,
+}
+
+/// Whether somebody gave a setting. That is no part of what a run is: settings are equal whoever gave them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Given(pub bool);
+
+impl PartialEq for Given {
+    fn eq(&self, _: &Given) -> bool {
+        true
+    }
 }
 
 /// The `[data]` table.
@@ -222,7 +237,7 @@ impl Config {
     /// The settings in a file; see [`Config::load`].
     pub fn read(path: &Path) -> Result<Config, ConfigError> {
         let fault = |why: String| ConfigError::Read { path: path.into(), why };
-        let bytes = std::fs::read(path).map_err(|e| fault(e.to_string()))?;
+        let bytes = files::read_whole(path, MAX_FILE, &AtomicBool::new(false)).map_err(|e| fault(e.to_string()))?;
         let text = String::from_utf8(bytes).map_err(|_| fault("it is not UTF-8 text".into()))?;
         read(path, &text)
     }
@@ -247,7 +262,7 @@ impl Config {
             settings.set(setting.as_ref())?;
         }
         let sets_classes = |s: &S| s.as_ref().split('=').next().is_some_and(|key| key.trim() == "model.classes");
-        let given = self.classes_given || all.iter().any(sets_classes);
+        let given = Given(self.classes_given.0 || all.iter().any(sets_classes));
         *self = Config { classes_given: given, ..settings.config().map_err(ConfigError::Value)? };
         Ok(())
     }
@@ -259,9 +274,9 @@ impl Config {
     pub fn adopt_classes(&mut self, data: &Dataset) -> Result<(), ConfigError> {
         let has = self.model.build().map_err(ConfigError::Value)?.classes();
         match data.class_count() {
-            Some(count) if has > 0 && !self.classes_given && count != has => {
+            Some(count) if has > 0 && !self.classes_given.0 && count != has => {
                 self.set(&format!("model.classes={count}"))?;
-                self.classes_given = false;
+                self.classes_given = Given(false);
                 self.validate()
             }
             _ => Ok(()),

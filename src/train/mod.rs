@@ -25,7 +25,7 @@ mod under_way;
 
 pub use change::{Change, ChangeError};
 pub use checkpoint::{CheckpointError, CheckpointInfo};
-pub use config::{Config, ConfigError, DataConfig, PRESETS, TrainConfig};
+pub use config::{Config, ConfigError, DataConfig, Given, PRESETS, TrainConfig};
 pub use folder::{RunDir, RunError};
 pub use images::images;
 pub use measure::{Profile, ProfileRow, StepTiming, profile, time_steps};

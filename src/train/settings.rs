@@ -1,7 +1,7 @@
 //! Settings as tables: editing one key at a time, with types and near names checked against what
 //! is there, and reading files so that every complaint has its line.
 
-use super::config::{Config, ConfigError, PRESETS};
+use super::config::{Config, ConfigError, Given, PRESETS};
 use crate::nn::OptimConfig;
 use serde::Deserialize;
 use std::collections::HashSet;
@@ -310,7 +310,7 @@ pub(super) fn read(path: &Path, text: &str) -> Result<Config, ConfigError> {
     }
     let mut config = settings.config().map_err(|why| fault(1, why))?;
     config.name = name.or(stem).unwrap_or(base.name);
-    config.classes_given = given.contains("model.classes");
+    config.classes_given = Given(given.contains("model.classes"));
     Ok(config)
 }
 

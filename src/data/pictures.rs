@@ -1,0 +1,133 @@
+//! Decoding one picture.
+
+use std::io::Cursor;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+
+use super::levels::{self, Levels};
+use super::reading::{MOST, NEVER, Reading};
+use super::{Error, Geometry, geometry, jpeg, wrapping};
+
+/// Extensions of the files that are read. What a file is is told by its content.
+pub(super) const EXTENSIONS: &[&str] =
+    &["png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff", "pnm", "pbm", "pgm", "ppm", "pam", "gif"];
+
+/// Those of them that are not of films too.
+pub(super) const STILLS: &[&str] = EXTENSIONS.split_at(EXTENSIONS.len() - 1).0;
+
+/// Pixels that one side of a picture may have.
+const MAX_SIDE: u32 = 32768;
+
+/// [`EXTENSIONS`] in words.
+pub(super) fn extensions() -> String {
+    let (last, others) = EXTENSIONS.split_last().unwrap_or((&"", &[]));
+    format!(".{} and .{last}", others.join(", ."))
+}
+
+/// A picture as a model takes it.
+#[derive(Debug)]
+pub struct Picture {
+    /// Planar: all of channel 0, then channel 1, ...
+    pub bytes: Vec<u8>,
+    /// What `bytes` have.
+    pub geometry: Geometry,
+    /// What the file has.
+    pub native: Geometry,
+    /// The values of the file, before any of them was rounded to eight bits or scaled.
+    pub levels: Levels,
+}
+
+/// Decodes one picture file and brings it to `wanted` (`None`: its own size, grey or RGB). With `stretch` those levels
+/// become black and white; without, values are what the format says. Transparency is laid on white, and pictures that
+/// say which side is up are turned.
+///
+/// # Errors
+/// [`Error::BadImage`] or [`Error::Damaged`] where the file is at fault, [`Error::Io`] where the disk is,
+/// [`Error::Stopped`] once `stop` is set, [`Error::BadGeometry`].
+pub fn read_picture(
+    path: &Path,
+    wanted: Option<Geometry>,
+    stretch: Option<Levels>,
+    stop: &AtomicBool,
+) -> Result<Picture, Error> {
+    let reading = Reading::new(path, stop);
+    let image = decode(&reading)?;
+    reading.go_on()?;
+    let channels = if image.color().has_color() { 3 } else { 1 };
+    let native = Geometry::new(channels, image.height() as usize, image.width() as usize);
+    let wanted = wanted.unwrap_or(native).check()?;
+    let levels = levels::of_image(&image).ok_or_else(|| reading.damaged("it holds numbers that are not finite"))?;
+    let image = match stretch {
+        Some(levels) => levels::stretched(image, levels),
+        None => image,
+    };
+    Ok(Picture { bytes: geometry::fit(image, wanted), geometry: wanted, native, levels })
+}
+
+/// [`read_picture`] as the format says, which nothing stops: the bytes, the geometry they have, and that of the file.
+///
+/// # Errors
+/// As [`read_picture`].
+pub fn read_image(path: &Path, wanted: Option<Geometry>) -> Result<(Vec<u8>, Geometry, Geometry), Error> {
+    read_picture(path, wanted, None, &NEVER).map(|p| (p.bytes, p.geometry, p.native))
+}
+
+/// Reads a mask: 1 where a pixel is light and opaque, and 0 where it is dark or can be seen through; and its size.
+///
+/// # Errors
+/// [`Error::BadImage`], [`Error::Io`].
+pub fn read_mask(path: &Path) -> Result<(Vec<f32>, Geometry), Error> {
+    let image = decode(&Reading::new(path, &NEVER))?;
+    let opaque: Vec<bool> = image.to_rgba8().pixels().map(|pixel| pixel[3] >= 128).collect();
+    let light = image.to_luma8();
+    let kept = std::iter::zip(light.pixels(), opaque).map(|(light, opaque)| opaque && light[0] >= 128);
+    let kept = kept.map(|kept| f32::from(u8::from(kept))).collect();
+    Ok((kept, Geometry::new(1, image.height() as usize, image.width() as usize)))
+}
+
+/// The picture of a file; of a film or of several pages the first.
+fn decode(reading: &Reading) -> Result<DynamicImage, Error> {
+    let bytes = reading.bytes()?;
+    let path = reading.path;
+    let named = |why: String| Error::BadImage { path: path.into(), why };
+    let bad = |e: image::ImageError| named(e.to_string());
+    let format = image::guess_format(&bytes).map_err(|_| named("it is of no format that limn knows".into()))?;
+    let bytes = match format {
+        ImageFormat::WebP => wrapping::webp(bytes).map_err(|why| named(why.into()))?,
+        _ => bytes,
+    };
+    let mut reader = ImageReader::with_format(Cursor::new(&bytes), format);
+    let mut limits = Limits::default();
+    limits.max_image_width = Some(MAX_SIDE);
+    limits.max_image_height = Some(MAX_SIDE);
+    limits.max_alloc = Some(MOST);
+    reader.limits(limits);
+    let mut decoder = reader.into_decoder().map_err(bad)?;
+    // Phones store photographs lying down, with a note which side is up.
+    let orientation = decoder.orientation().map_err(bad)?;
+    if decoder.total_bytes() > MOST {
+        let (w, h) = decoder.dimensions();
+        return Err(named(format!("{w}x{h} pixels are more than limn decodes")));
+    }
+    reading.go_on()?;
+    let whole = match format {
+        ImageFormat::Jpeg => jpeg::check(&bytes),
+        ImageFormat::Pnm => wrapping::pnm(&bytes),
+        _ => Ok(()),
+    };
+    whole.map_err(|why| named(why.into()))?;
+    let mut image = DynamicImage::from_decoder(decoder).map_err(bad)?;
+    image.apply_orientation(orientation);
+    Ok(image)
+}
+
+/// Whether a file begins like one of the formats of pictures that limn reads.
+pub(super) fn looks_like_image(start: &[u8]) -> bool {
+    image::guess_format(start).is_ok()
+}
+
+#[cfg(test)]
+#[path = "pictures_tests.rs"]
+mod tests;

@@ -1,0 +1,177 @@
+//! Tests of decoding pictures: what is cut, what is damaged, and what other programs write.
+
+use super::*;
+use image::{ImageBuffer, Luma, Rgb, RgbImage};
+
+const SMALL: Geometry = Geometry::new(1, 4, 4);
+
+/// Pictures that Pillow 12 wrote, of 23x19 pixels: JPEGs at quality 80.
+const JPEGS: [(&str, &[u8]); 5] = [
+    ("baseline.jpg", include_bytes!("../../assets/fixtures/media/baseline.jpg")),
+    ("progressive.jpg", include_bytes!("../../assets/fixtures/media/progressive.jpg")),
+    ("grey-progressive.jpg", include_bytes!("../../assets/fixtures/media/grey-progressive.jpg")),
+    ("restarts.jpg", include_bytes!("../../assets/fixtures/media/restarts.jpg")),
+    ("cmyk.jpg", include_bytes!("../../assets/fixtures/media/cmyk.jpg")),
+];
+
+/// One small picture of every format, with the extension it is read by.
+fn pictures() -> Vec<(String, Vec<u8>)> {
+    let rgb = RgbImage::from_fn(23, 19, |x, y| Rgb([(x * 11) as u8, (y * 13) as u8, (x * y) as u8]));
+    let deep = ImageBuffer::from_fn(9, 7, |x, y| Luma([(x * 5000 + y * 300) as u16]));
+    let mut all: Vec<(String, Vec<u8>)> = JPEGS.iter().map(|(name, bytes)| ((*name).into(), bytes.to_vec())).collect();
+    let mut add = |image: &DynamicImage, extension: &str, format: ImageFormat| {
+        let mut bytes = Cursor::new(Vec::new());
+        image.write_to(&mut bytes, format).unwrap();
+        all.push((format!("{}-{extension}.{extension}", image.color().bits_per_pixel()), bytes.into_inner()));
+    };
+    let rgb = DynamicImage::ImageRgb8(rgb);
+    for (extension, format) in [
+        ("png", ImageFormat::Png),
+        ("webp", ImageFormat::WebP),
+        ("bmp", ImageFormat::Bmp),
+        ("tif", ImageFormat::Tiff),
+        ("gif", ImageFormat::Gif),
+        ("ppm", ImageFormat::Pnm),
+        ("jpg", ImageFormat::Jpeg),
+    ] {
+        add(&rgb, extension, format);
+    }
+    for (extension, format) in [("png", ImageFormat::Png), ("tif", ImageFormat::Tiff)] {
+        add(&DynamicImage::ImageLuma16(deep.clone()), extension, format);
+    }
+    all.push(("plain.pgm".into(), b"P2\n# by hand\n3 2\n15\n0 1 2\n13 14 15\n".to_vec()));
+    all.push(("plain.pbm".into(), b"P1\n3 2\n0 1 0\n1 0 1\n".to_vec()));
+    all.push((
+        "deep.pam".into(),
+        b"P7\nWIDTH 1\nHEIGHT 2\nDEPTH 1\nMAXVAL 4095\nTUPLTYPE GRAYSCALE\nENDHDR\n\x0f\xff\x00\x01".to_vec(),
+    ));
+    all
+}
+
+fn read(path: &Path, bytes: &[u8]) -> Result<Picture, Error> {
+    std::fs::write(path, bytes).unwrap();
+    read_picture(path, None, None, &NEVER)
+}
+
+#[test]
+fn what_is_cut_anywhere_is_the_same_picture_or_named() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, bytes) in pictures() {
+        let path = dir.path().join(&name);
+        let whole = read(&path, &bytes).unwrap().bytes;
+        let (mut same, mut least) = (0, 0);
+        for n in 0..bytes.len() {
+            match read(&path, &bytes[..n]) {
+                Ok(picture) => {
+                    assert!(picture.bytes == whole, "{name}: another picture after {n} of {} bytes", bytes.len());
+                    (same, least) = (same + 1, if least == 0 { n } else { least });
+                }
+                Err(e) => assert!(e.to_string().contains(&name) && !e.ends_reading(), "{n}: {e}"),
+            }
+        }
+        assert!(same == 0 || 2 * least > bytes.len(), "{name}: half of it is enough");
+        // What is behind a picture is nobody's.
+        let mut long = bytes.clone();
+        long.extend(b"and more");
+        assert!(read(&path, &long).is_ok_and(|p| p.bytes == whole), "{name} with bytes behind it");
+    }
+}
+
+#[test]
+fn a_jpeg_needs_no_mark_of_its_end_but_all_of_its_scans() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.jpg");
+    for (name, bytes) in JPEGS {
+        let whole = read(&path, bytes).unwrap().bytes;
+        assert_eq!(bytes[bytes.len() - 2..], [0xff, 0xd9]);
+        assert!(read(&path, &bytes[..bytes.len() - 2]).is_ok_and(|p| p.bytes == whole), "{name}");
+        // With a mark where it is cut, or with a part missing in its middle, it is damaged all the same.
+        let cut = [&bytes[..bytes.len() - 60], &bytes[bytes.len() - 2..]].concat();
+        assert!(read(&path, &cut).is_err(), "{name}");
+        // Behind the first segment.
+        let at = 4 + usize::from(bytes[5]);
+        let junk = [&bytes[..at], b"between its headers", &bytes[at..]].concat();
+        assert!(read(&path, &junk).is_ok_and(|p| p.bytes == whole), "{name}");
+    }
+}
+
+#[test]
+fn what_a_file_is_is_told_by_its_content() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, bytes) in pictures() {
+        let path = dir.path().join(&name);
+        let right = read(&path, &bytes).unwrap();
+        let wrong = read(&dir.path().join("wrong.png"), &bytes).unwrap();
+        assert_eq!((right.bytes, right.levels), (wrong.bytes, wrong.levels), "{name}");
+        assert!(looks_like_image(&bytes[..12]), "{name}");
+    }
+}
+
+#[test]
+fn values_are_measured_before_they_are_rounded() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.png");
+    let deep = ImageBuffer::from_fn(4, 4, |x, y| Luma([(x + 4 * y) as u16 * 273]));
+    deep.save(&path).unwrap();
+    let plain = read_picture(&path, None, None, &NEVER).unwrap();
+    assert_eq!(plain.levels.high, 4095.0 / 65535.0);
+    assert_eq!(plain.bytes.iter().max(), Some(&16));
+    let stretched = read_picture(&path, None, Some(plain.levels), &NEVER).unwrap();
+    assert_eq!(stretched.bytes, (0..16).map(|i| i * 17).collect::<Vec<u8>>());
+}
+
+#[test]
+fn a_webp_is_not_refused_for_its_wrapping() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.webp");
+    let plain = pictures().into_iter().find(|(name, _)| name.ends_with(".webp")).unwrap().1;
+    let whole = read(&path, &plain).unwrap().bytes;
+    // A header that promises a profile, a note of the camera and one of the program, and none of them is there.
+    let mut extended = plain[..12].to_vec();
+    extended.extend(b"VP8X\x0a\0\0\0\x2c\0\0\0");
+    extended.extend([22, 0, 0, 18, 0, 0]);
+    extended.extend(&plain[12..]);
+    extended.extend(b"JUNK\x03\0\0\0abc");
+    for len in [extended.len() as u32 - 8, extended.len() as u32 - 7, 0, u32::MAX] {
+        extended[4..8].copy_from_slice(&len.to_le_bytes());
+        let read = read(&path, &extended);
+        assert!(read.as_ref().is_ok_and(|p| p.bytes == whole), "{len}: {:?}", read.err());
+    }
+}
+
+#[test]
+fn huge_promises_are_refused_before_anything_is_made() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, mut bytes) in pictures() {
+        let most = |bytes: &mut Vec<u8>, at: usize, size: &[u8]| bytes[at..at + size.len()].copy_from_slice(size);
+        match name.as_str() {
+            "24-bmp.bmp" => most(&mut bytes, 18, &[0, 0x60, 0xea, 0, 0, 0x60, 0xea, 0]),
+            "24-gif.gif" => most(&mut bytes, 6, &[0xff; 4]),
+            "24-ppm.ppm" => bytes = b"P6\n60000 60000\n255\n000".to_vec(),
+            "24-png.png" => most(&mut bytes, 16, &[0, 0, 0xea, 0x60, 0, 0, 0xea, 0x60]),
+            _ => continue,
+        }
+        assert!(read(&dir.path().join(&name), &bytes).is_err(), "{name}");
+    }
+    let stopped = AtomicBool::new(true);
+    let e = read_picture(&dir.path().join("24-png.png"), None, None, &stopped).unwrap_err();
+    assert!(matches!(e, Error::Stopped { .. }) && e.ends_reading() && e.to_string().contains("24-png"), "{e}");
+    let e = read_picture(&dir.path().join("gone.png"), None, None, &NEVER).unwrap_err();
+    assert!(matches!(e, Error::Io { .. }) && e.ends_reading(), "{e}");
+}
+
+#[test]
+fn any_bytes_decode_or_fail_without_panic() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, bytes) in pictures() {
+        let path = dir.path().join(&name);
+        for i in 0..bytes.len() {
+            let mut broken = bytes.clone();
+            broken[i] ^= 0xff;
+            std::fs::write(&path, &broken).unwrap();
+            if let Err(e) = read_picture(&path, Some(SMALL), None, &NEVER) {
+                assert!(e.to_string().contains(&name), "{e}");
+            }
+        }
+    }
+}
