@@ -1,6 +1,5 @@
 //! What ends a training from outside, and what it leaves: Ctrl-C at every stage of it, twice, and hang-ups.
 
-use crate::support::device_flag;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -134,7 +133,7 @@ fn listens(pid: u32) -> bool {
 #[cfg(target_os = "linux")]
 #[test]
 fn measuring_is_left_and_nothing_is_made() {
-    let device = device_flag();
+    let device = crate::support::device_flag();
     if device.is_empty() || ["cpu", "twins"].contains(&device[1].as_str()) {
         // Nothing is measured without a driver.
         return;

@@ -8,6 +8,7 @@ use crate::models::{Family, Model};
 use crate::sample::{self, Grid, Place};
 use crate::train::RunDir;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 /// Arguments of `limn complete`.
 #[derive(clap::Args, Debug)]
@@ -98,7 +99,9 @@ fn originals(args: &CompleteArgs, run: &RunDir, model: &dyn Model) -> Result<(Ve
         if model.classes() > 0 && args.class.is_none() {
             return Err(Error::new("this model draws images of a class; say with --class which this one is of"));
         }
-        let (bytes, ..) = data::read_image(Path::new(&args.images), Some(Geometry::new(c, h, w)))?;
+        let stretch = run.identity()?.and_then(|of| of.stretched);
+        let (path, wanted) = (Path::new(&args.images), Geometry::new(c, h, w));
+        let bytes = data::read_picture(path, Some(wanted), stretch, &AtomicBool::new(false))?.bytes;
         (bytes.iter().map(|b| f32::from(*b) / 255.0).collect(), Vec::new())
     };
     if model.classes() == 0 || args.class.is_some() {

@@ -50,7 +50,7 @@ pub fn reading<T>(stop: Option<&AtomicBool>, read: impl FnOnce(&Options) -> T) -
             line.1 = Instant::now();
         }
     };
-    read(&Options { cache: data::cache_dir().ok(), stop, progress: Some(&progress) })
+    read(&Options { cache: data::cache_dir().ok(), stop, progress: Some(&progress), ..Options::default() })
 }
 
 /// The number of a class from what somebody wrote: its name in the data of the run, or its number.

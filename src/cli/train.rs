@@ -22,8 +22,9 @@ pub struct TrainArgs {
     /// Go on from the checkpoint of this step, of those a run with train.keep=N keeps; what came after is set aside
     #[arg(long, value_name = "STEP", requires = "resume")]
     from: Option<u64>,
-    /// Dataset: builtin, mnist, fashion-mnist, cifar10, an IDX or CIFAR-10 file, or a folder of images, with
-    /// --resume where the images of the run are now; for films bouncing or a folder of GIFs or numbered frames, for sounds drums or a folder of WAV files
+    /// Dataset: builtin, mnist, fashion-mnist, cifar10, an IDX or CIFAR-10 file, or a folder of images, with --resume
+    /// where the images of the run are now; for films bouncing or a folder of GIFs or numbered frames, for sounds drums
+    /// or a folder of WAV, FLAC, MP3 or Ogg files
     #[arg(long, value_name = "D")]
     data: Option<String>,
     #[command(flatten)]

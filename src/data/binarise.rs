@@ -75,7 +75,14 @@ mod tests {
         let geometry = Geometry::new(1, 1, 256);
         let images: Vec<u8> = (0..64).flat_map(|_| 0..=255).collect();
         let split = Split::new(geometry, images, None);
-        let identity = Identity { train: 64, test: 64, geometry: [1, 1, 256], classes: vec![], digest: String::new() };
+        let identity = Identity {
+            train: 64,
+            test: 64,
+            geometry: [1, 1, 256],
+            classes: vec![],
+            digest: String::new(),
+            stretched: None,
+        };
         let (train, test) = (split.clone(), split);
         Dataset { name: "x".into(), native: geometry, train, test, classes: vec![], identity, warnings: vec![] }
     }

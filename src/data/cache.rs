@@ -7,7 +7,7 @@
 //! for longest go first.
 
 use super::gather::{Gathered, Unit, Way, hex};
-use super::{Error, split::Pixels};
+use super::{Error, Levels, Range, split::Pixels};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fs::{self, File};
@@ -38,6 +38,8 @@ pub(super) struct Entry<'a> {
 struct Notes {
     bytes: u64,
     digest: String,
+    levels: Option<Levels>,
+    stretched: bool,
     counts: Vec<usize>,
     bad: Vec<(usize, String)>,
 }
@@ -49,7 +51,7 @@ impl Cache {
     }
 
     /// The entry of a set that is made of these units; none where a file cannot be looked at.
-    pub(super) fn entry<'a>(&'a self, units: &[Unit], way: Way) -> Option<Entry<'a>> {
+    pub(super) fn entry<'a>(&'a self, units: &[Unit], way: Way, range: Range) -> Option<Entry<'a>> {
         let mut hasher = Sha256::new();
         let mut add = |bytes: &[u8]| {
             hasher.update((bytes.len() as u64).to_le_bytes());
@@ -57,7 +59,7 @@ impl Cache {
         };
         add(&DECODERS.to_le_bytes());
         add(env!("CARGO_PKG_VERSION").as_bytes());
-        add(format!("{:?} {}", way.geometry, way.how).as_bytes());
+        add(format!("{:?} {} {range:?}", way.geometry, way.how).as_bytes());
         for unit in units {
             add(stamp(&unit.files)?.as_bytes());
         }
@@ -174,7 +176,8 @@ impl<'a> Entry<'a> {
         }
         // When it was used last decides what goes first; that this fails does no harm.
         let _ = File::options().append(true).open(self.notes()).and_then(|file| file.set_modified(SystemTime::now()));
-        Some(Gathered { pixels, digest: notes.digest, counts: notes.counts, bad: notes.bad })
+        let Notes { digest, levels, stretched, counts, bad, .. } = notes;
+        Some(Gathered { pixels, digest, levels: levels.unwrap_or(Levels::NONE), stretched, counts, bad })
     }
 
     /// Begins to write the set, of `needs` bytes as far as is known; the error is the room that there is.
@@ -213,12 +216,20 @@ impl Writer<'_> {
         {
             return Err(failed(error.error));
         }
-        let Gathered { digest, counts, bad, .. } = gathered;
-        let kept = Notes { bytes: self.bytes, digest: digest.clone(), counts: counts.clone(), bad: bad.clone() };
+        let Gathered { digest, levels, stretched, counts, bad, .. } = gathered;
+        let kept = Notes {
+            bytes: self.bytes,
+            digest: digest.clone(),
+            // No number of JSON is infinite.
+            levels: Some(levels).filter(|levels| levels.low.is_finite()),
+            stretched,
+            counts: counts.clone(),
+            bad: bad.clone(),
+        };
         let text = serde_json::to_vec(&kept).map_err(|e| failed(e.into()))?;
         crate::files::replace(&notes, |file| file.write_all(&text)).map_err(Error::io("write", &notes))?;
         let pixels = map(&pixels).ok_or_else(|| failed(io::Error::other("it cannot be mapped into memory")))?;
-        Ok(Gathered { pixels, digest, counts, bad })
+        Ok(Gathered { pixels, digest, levels, stretched, counts, bad })
     }
 }
 
@@ -254,7 +265,14 @@ mod tests {
         let mut writer = entry.writer(pixels.len() as u64).ok().unwrap();
         writer.push(pixels).unwrap();
         let parts = (vec![1; pixels.len() / 2], vec![(0, "why".to_string())]);
-        let gathered = Gathered { pixels: Vec::new().into(), digest: "d".into(), counts: parts.0, bad: parts.1 };
+        let gathered = Gathered {
+            pixels: Vec::new().into(),
+            digest: "d".into(),
+            levels: Levels { low: 0.0, high: 0.5 },
+            stretched: false,
+            counts: parts.0,
+            bad: parts.1,
+        };
         writer.finish(gathered).unwrap()
     }
 
@@ -263,16 +281,19 @@ mod tests {
         let (dir, files) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let cache = Cache::new(dir.path());
         let units = units(files.path(), 3);
-        assert!(cache.entry(&units, WAY).unwrap().load().is_none());
-        assert_eq!(&keep(cache.entry(&units, WAY).unwrap(), &[1, 2, 3, 4, 5, 6]).pixels[..], [1, 2, 3, 4, 5, 6]);
-        let found = cache.entry(&units, WAY).unwrap().load().unwrap();
+        assert!(cache.entry(&units, WAY, Range::Full).unwrap().load().is_none());
+        assert_eq!(
+            &keep(cache.entry(&units, WAY, Range::Full).unwrap(), &[1, 2, 3, 4, 5, 6]).pixels[..],
+            [1, 2, 3, 4, 5, 6]
+        );
+        let found = cache.entry(&units, WAY, Range::Full).unwrap().load().unwrap();
         assert_eq!((&found.pixels[..], found.counts.len(), found.bad.len()), (&[1u8, 2, 3, 4, 5, 6][..], 3, 1));
         for way in [Way { how: "other", ..WAY }, Way { geometry: Geometry::new(1, 2, 1), ..WAY }] {
-            assert!(cache.entry(&units, way).unwrap().load().is_none());
+            assert!(cache.entry(&units, way, Range::Full).unwrap().load().is_none());
         }
-        assert!(cache.entry(&units[1..], WAY).unwrap().load().is_none());
+        assert!(cache.entry(&units[1..], WAY, Range::Full).unwrap().load().is_none());
         fs::write(&units[1].path, b"longer").unwrap();
-        assert!(cache.entry(&units, WAY).unwrap().load().is_none());
+        assert!(cache.entry(&units, WAY, Range::Full).unwrap().load().is_none());
         assert_eq!(clean(dir.path()).unwrap(), (1, 6));
         assert_eq!(clean(dir.path()).unwrap(), (0, 0));
     }
@@ -282,12 +303,12 @@ mod tests {
         let (dir, files) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let cache = Cache::new(dir.path());
         let units = units(files.path(), 2);
-        drop(cache.entry(&units, WAY).unwrap().writer(4).ok().unwrap());
+        drop(cache.entry(&units, WAY, Range::Full).unwrap().writer(4).ok().unwrap());
         assert_eq!(fs::read_dir(dir.path().join("decoded")).unwrap().count(), 0);
-        keep(cache.entry(&units, WAY).unwrap(), &[1, 2, 3, 4]);
-        let pixels = cache.entry(&units, WAY).unwrap().pixels();
+        keep(cache.entry(&units, WAY, Range::Full).unwrap(), &[1, 2, 3, 4]);
+        let pixels = cache.entry(&units, WAY, Range::Full).unwrap().pixels();
         fs::write(&pixels, [1, 2, 3]).unwrap();
-        assert!(cache.entry(&units, WAY).unwrap().load().is_none());
+        assert!(cache.entry(&units, WAY, Range::Full).unwrap().load().is_none());
     }
 
     #[test]
@@ -296,7 +317,7 @@ mod tests {
         let cache = Cache::new(dir.path());
         let units = units(files.path(), 3);
         for (age, units) in units.chunks(1).enumerate() {
-            let entry = cache.entry(units, WAY).unwrap();
+            let entry = cache.entry(units, WAY, Range::Full).unwrap();
             let notes = entry.notes();
             keep(entry, &[0; 100]);
             let when = SystemTime::now() - Duration::from_secs(1000 - 100 * age as u64);
@@ -305,7 +326,8 @@ mod tests {
         // Half of 300 kept and 300 free.
         assert_eq!(cache.make_room(301, 300), Err(300));
         assert_eq!(cache.make_room(150, 300), Ok(()));
-        let left: Vec<bool> = units.chunks(1).map(|u| cache.entry(u, WAY).unwrap().pixels().exists()).collect();
+        let left: Vec<bool> =
+            units.chunks(1).map(|u| cache.entry(u, WAY, Range::Full).unwrap().pixels().exists()).collect();
         assert_eq!(left, [false, false, true]);
     }
 }

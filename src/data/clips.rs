@@ -2,9 +2,10 @@
 
 use super::arrange::arrange;
 use super::files::FromFiles;
-use super::gather::{Unit, Way, gather};
+use super::gather::{Decoded, Unit, Way, gather};
 use super::walk::LeftOut;
-use super::{Error, Opened, Options};
+use super::{Error, Levels, Opened, Options};
+use std::collections::HashSet;
 use std::path::Path;
 
 /// Reads the images of every unit by `read`, one after the other, none where it has too little. Folders that are named
@@ -15,11 +16,12 @@ pub(super) fn load(
     left_out: LeftOut,
     (noun, way): (&'static str, Way),
     options: &Options,
-    read: impl Fn(&Path) -> Result<Vec<u8>, Error> + Sync,
+    read: impl Fn(&Path, Option<Levels>) -> Result<Decoded, Error> + Sync,
 ) -> Result<Opened, Error> {
     let mut left_out = left_out;
     let arranged = arrange(folder, units.iter().map(|unit| unit.path.clone()).collect(), None, &mut left_out);
-    let used: Vec<Unit> = units.into_iter().filter(|unit| arranged.files.contains(&unit.path)).collect();
+    let is_used: HashSet<&Path> = arranged.files.iter().map(|file| &**file).collect();
+    let used: Vec<Unit> = units.into_iter().filter(|unit| is_used.contains(&*unit.path)).collect();
     let gathered = gather(&used, way, options, read)?;
     let (geometry, native) = (way.geometry, way.geometry);
     FromFiles { folder, geometry, native, arranged, gathered, left_out, noun }.opened()

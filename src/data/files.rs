@@ -3,7 +3,7 @@
 use super::arrange::Arranged;
 use super::gather::Gathered;
 use super::walk::LeftOut;
-use super::{Error, Geometry, Opened, Split, held_out};
+use super::{Error, Geometry, Opened, Split, held_out, peak_warning};
 use std::path::Path;
 
 /// Files that cannot be used and are named one by one; the others are only counted.
@@ -57,6 +57,17 @@ impl FromFiles<'_> {
         let mut warnings = named(folder, noun, gathered.counts.len(), &gathered.bad);
         left_out.add(format!("unreadable {noun}"), gathered.bad.len());
         warnings.extend(arranged.remarks);
+        let levels = gathered.levels;
+        warnings.extend(match (gathered.stretched, noun) {
+            (true, "sound") => {
+                Some(format!("the loudest sample, {:.3} of full scale, was made full scale", levels.peak()))
+            }
+            (true, _) => {
+                Some(format!("values of {:.3} to {:.3} were stretched to black and white", levels.low, levels.high))
+            }
+            (false, "sound") => peak_warning(levels.peak(), &name),
+            (false, _) => levels.warning(&name),
+        });
         let folders = arranged.files.iter().filter_map(|file| file.parent()).collect::<std::collections::HashSet<_>>();
         warnings.push(summary(noun, good.len(), folders.len(), &left_out));
         warnings.extend(class_counts(&arranged.classes, &train, &test));
@@ -66,6 +77,7 @@ impl FromFiles<'_> {
             test: Some(test),
             classes: arranged.classes,
             digest: Some(gathered.digest),
+            stretched: gathered.stretched.then_some(levels),
             warnings,
         })
     }

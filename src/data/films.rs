@@ -1,6 +1,7 @@
 //! A folder of films: animated GIFs, or folders of numbered frames.
 
-use super::gather::{Unit, Way};
+use super::gather::{Decoded, Unit, Way};
+use super::levels::{self, Levels};
 use super::reading::Reading;
 use super::walk::{self, Found};
 use super::{Error, Geometry, Opened, Options, clips, geometry, medium::frame, pictures, pictures::read_picture};
@@ -39,13 +40,15 @@ pub(super) fn load(folder: &Path, wanted: Geometry, frames: usize, options: &Opt
     let one = frame(wanted, frames);
     let (name, how) = (folder.display().to_string(), format!("films of {frames}"));
     let way = Way { name: &name, geometry: wanted, how: &how, each: None };
-    clips::load(folder, films, left_out.both(&others), ("film", way), options, |path| {
+    clips::load(folder, films, left_out.both(&others), ("film", way), options, |path, stretch| {
         let all = match folders.get(path) {
-            Some(frames) => numbered(frames, one, options)?,
-            None => gif(path, one, options)?,
+            Some(frames) => numbered(frames, one, stretch, options)?,
+            None => gif(path, one, stretch, options)?,
         };
-        let clips = all.chunks_exact(frames);
-        Ok(clips.flat_map(|clip| stacked(clip, one)).collect())
+        let levels = all.iter().map(|(_, levels)| *levels).fold(Levels::NONE, Levels::join);
+        let all: Vec<Vec<u8>> = all.into_iter().map(|(bytes, _)| bytes).collect();
+        let images = all.chunks_exact(frames).flat_map(|clip| stacked(clip, one)).collect();
+        Ok(Decoded { images, levels })
     })
 }
 
@@ -56,7 +59,10 @@ pub(super) fn stacked(clip: &[Vec<u8>], frame: Geometry) -> Vec<u8> {
     planes.flatten().copied().collect()
 }
 
-fn gif(path: &Path, frame: Geometry, options: &Options) -> Result<Vec<Vec<u8>>, Error> {
+/// A frame in the wanted size, and the values it had.
+type Fitted = (Vec<u8>, Levels);
+
+fn gif(path: &Path, frame: Geometry, stretch: Option<Levels>, options: &Options) -> Result<Vec<Fitted>, Error> {
     let reading = Reading::new(path, options.flag());
     let bytes = reading.bytes()?;
     let bad = |e: image::ImageError| reading.damaged(format!("it is no readable GIF: {e}"));
@@ -72,7 +78,13 @@ fn gif(path: &Path, frame: Geometry, options: &Options) -> Result<Vec<Vec<u8>>, 
     decoder.set_limits(limits).map_err(bad)?;
     let fitted = |f: image::ImageResult<image::Frame>| {
         reading.go_on()?;
-        Ok(geometry::fit(DynamicImage::ImageRgba8(f.map_err(bad)?.into_buffer()), frame))
+        let image = DynamicImage::ImageRgba8(f.map_err(bad)?.into_buffer());
+        let found = levels::of_image(&image).unwrap_or(Levels::NONE);
+        let image = match stretch {
+            Some(levels) => levels::stretched(image, levels),
+            None => image,
+        };
+        Ok((geometry::fit(image, frame), found))
     };
     decoder.into_frames().map(fitted).collect()
 }
@@ -112,13 +124,20 @@ fn outline(bytes: &[u8]) -> Option<Outline> {
 }
 
 /// The pictures of a folder, in the order of their names' lengths and then of the names.
-fn numbered(frames: &[PathBuf], frame: Geometry, options: &Options) -> Result<Vec<Vec<u8>>, Error> {
+fn numbered(
+    frames: &[PathBuf],
+    frame: Geometry,
+    stretch: Option<Levels>,
+    options: &Options,
+) -> Result<Vec<Fitted>, Error> {
     let mut frames: Vec<&PathBuf> = frames.iter().collect();
     frames.sort_by_cached_key(|path| {
         let name = path.file_stem().unwrap_or_default().to_os_string();
         (name.len(), name)
     });
-    let read = |path: &&PathBuf| Ok(read_picture(path, Some(frame), None, options.flag())?.bytes);
+    let read = |path: &&PathBuf| {
+        read_picture(path, Some(frame), stretch, options.flag()).map(|picture| (picture.bytes, picture.levels))
+    };
     frames.iter().map(read).collect()
 }
 
@@ -190,7 +209,7 @@ mod tests {
         assert_eq!(outline(&whole), Some(Outline { width: 8, height: 8, frames: 4 }));
         let read = |bytes: &[u8]| {
             std::fs::write(&path, bytes).unwrap();
-            gif(&path, Geometry::new(1, 4, 4), &Options::default())
+            gif(&path, Geometry::new(1, 4, 4), None, &Options::default())
         };
         assert_eq!(read(&whole).unwrap().len(), 4);
         for len in 0..whole.len() {

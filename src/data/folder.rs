@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use super::arrange::arrange;
 use super::files::FromFiles;
-use super::gather::{Unit, Way, gather};
+use super::gather::{Decoded, Unit, Way, gather};
 use super::labels::Table;
-use super::pictures::{self, read_picture};
+use super::pictures::{self, Picture, read_picture};
 use super::walk::{self, Found};
 use super::{Error, Geometry, Opened, Options};
 
@@ -32,8 +32,10 @@ pub(super) fn load(folder: &Path, wanted: Option<Geometry>, options: &Options) -
     let name = folder.display().to_string();
     let units: Vec<Unit> = arranged.files.iter().cloned().map(Unit::from).collect();
     let way = Way { name: &name, geometry, how: "pictures", each: Some(1) };
-    let gathered =
-        gather(&units, way, options, |path| Ok(read_picture(path, Some(geometry), None, options.flag())?.bytes))?;
+    let gathered = gather(&units, way, options, |path, stretch| {
+        let Picture { bytes, levels, .. } = read_picture(path, Some(geometry), stretch, options.flag())?;
+        Ok(Decoded { images: bytes, levels })
+    })?;
     let set = FromFiles { folder, geometry, native, arranged, gathered, left_out, noun: "picture" };
     set.opened()
 }

@@ -1,7 +1,7 @@
 //! Decoding many files side by side, into memory or into a file of the cache.
 
 use super::cache::{Cache, Entry};
-use super::{Error, Geometry, Options, split::Pixels};
+use super::{Error, Geometry, Levels, Options, Range, split::Pixels};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
@@ -33,8 +33,20 @@ pub(super) struct Gathered {
     pub(super) digest: String,
     /// How many images each unit has; none where it cannot be used.
     pub(super) counts: Vec<usize>,
+    /// The smallest and the largest value of the files, as their formats have them.
+    pub(super) levels: Levels,
+    /// Whether these were made black and white.
+    pub(super) stretched: bool,
     /// The units that cannot be used: which, and why in a sentence.
     pub(super) bad: Vec<(usize, String)>,
+}
+
+/// What one unit holds.
+pub(super) struct Decoded {
+    /// Its images, one after the other.
+    pub(super) images: Vec<u8>,
+    /// The values of the file, before they were rounded or stretched.
+    pub(super) levels: Levels,
 }
 
 /// How images are decoded: a different way makes different images of the same file.
@@ -50,29 +62,34 @@ pub(super) struct Way<'a> {
     pub(super) each: Option<usize>,
 }
 
-/// Decodes the units side by side. Those that fail are left out, but a disk that cannot be read ends it.
+/// Decodes the units side by side. Those that fail are left out, but a disk that cannot be read ends it. Where the range
+/// is automatic, all are decoded once before to find the levels that are then stretched.
 pub(super) fn gather(
     units: &[Unit],
     way: Way,
     options: &Options,
-    decode: impl Fn(&Path) -> Result<Vec<u8>, Error> + Sync,
+    decode: impl Fn(&Path, Option<Levels>) -> Result<Decoded, Error> + Sync,
 ) -> Result<Gathered, Error> {
     let cache = options.cache.as_deref().map(Cache::new);
-    let entry = cache.as_ref().and_then(|cache| cache.entry(units, way));
+    let entry = cache.as_ref().and_then(|cache| cache.entry(units, way, options.range));
     if let Some(found) = entry.as_ref().and_then(Entry::load) {
         return Ok(found);
     }
     let needs = way.each.map(|each| (units.len() * each).saturating_mul(way.geometry.elements()) as u64);
     let mut sink = Sink::new(entry, needs, way)?;
-    let mut gathered = Parts::default();
+    let stretch = match options.range {
+        Range::Full => None,
+        Range::Auto => measured(units, options, &decode)?,
+    };
+    let mut gathered = Parts { stretched: stretch.is_some(), ..Parts::default() };
     // So many that all processors are busy, and few enough to be held.
     let piece = (TOGETHER / (way.geometry.elements() * way.each.unwrap_or(16)).max(1)).clamp(8, 512);
     for (k, units_of_piece) in units.chunks(piece).enumerate() {
-        let results: Vec<Result<Vec<u8>, Error>> = units_of_piece
+        let results: Vec<Result<Decoded, Error>> = units_of_piece
             .par_iter()
             .map(|unit| match options.stopped() {
                 true => Err(Error::Stopped { path: unit.path.clone() }),
-                false => decode(&unit.path),
+                false => decode(&unit.path, stretch),
             })
             .collect();
         for (i, result) in results.into_iter().enumerate() {
@@ -83,11 +100,38 @@ pub(super) fn gather(
     sink.finish(gathered)
 }
 
+/// The levels of all units that can be used, if there are two that can be told apart.
+fn measured(
+    units: &[Unit],
+    options: &Options,
+    decode: impl Fn(&Path, Option<Levels>) -> Result<Decoded, Error> + Sync,
+) -> Result<Option<Levels>, Error> {
+    let one = |unit: &Unit| match decode(&unit.path, None) {
+        Ok(decoded) => Ok(decoded.levels),
+        Err(error) if error.ends_reading() => Err(error),
+        Err(_) => Ok(Levels::NONE),
+    };
+    let mut levels = Levels::NONE;
+    for (k, piece) in units.chunks(512).enumerate() {
+        let found: Result<Vec<Levels>, Error> = piece.par_iter().map(one).collect();
+        levels = found?.into_iter().fold(levels, Levels::join);
+        options.tell(512 * k + piece.len(), units.len());
+    }
+    Ok(Some(levels).filter(|levels| levels.is_spread()))
+}
+
 /// What is known of the units decoded so far.
-#[derive(Default)]
 struct Parts {
+    levels: Levels,
+    stretched: bool,
     counts: Vec<usize>,
     bad: Vec<(usize, String)>,
+}
+
+impl Default for Parts {
+    fn default() -> Parts {
+        Parts { levels: Levels::NONE, stretched: false, counts: Vec::new(), bad: Vec::new() }
+    }
 }
 
 impl Parts {
@@ -95,16 +139,19 @@ impl Parts {
         &mut self,
         index: usize,
         path: &Path,
-        result: Result<Vec<u8>, Error>,
+        result: Result<Decoded, Error>,
         geometry: Geometry,
         sink: &mut Sink,
     ) -> Result<(), Error> {
         let bytes = match result {
-            Ok(bytes) if bytes.is_empty() => {
+            Ok(Decoded { images, .. }) if images.is_empty() => {
                 self.bad.push((index, format!("{} is too short", path.display())));
-                bytes
+                images
             }
-            Ok(bytes) => bytes,
+            Ok(Decoded { images, levels }) => {
+                self.levels = self.levels.join(levels);
+                images
+            }
             Err(error) if error.ends_reading() => return Err(error),
             Err(error) => {
                 self.bad.push((index, error.to_string()));
@@ -167,7 +214,8 @@ impl<'a> Sink<'a> {
 
     fn finish(self, parts: Parts) -> Result<Gathered, Error> {
         let digest = hex(&self.hasher.finalize());
-        let gathered = |pixels| Gathered { pixels, digest: digest.clone(), counts: parts.counts, bad: parts.bad };
+        let Parts { levels, stretched, counts, bad } = parts;
+        let gathered = |pixels| Gathered { pixels, digest: digest.clone(), levels, stretched, counts, bad };
         match self.to {
             To::Memory(bytes) => Ok(gathered(bytes.into())),
             To::File(writer) => writer.finish(gathered(Vec::new().into())),

@@ -94,11 +94,9 @@ pub(super) fn check(data: &[u8]) -> Result<(), &'static str> {
 
 /// The next marker, behind whatever else there is.
 fn marker(data: &[u8], at: &mut usize) -> Option<u8> {
-    loop {
-        let found = data.get(*at..)?.windows(2).position(|w| w[0] == 0xff && w[1] != 0xff && w[1] != 0)?;
-        *at += found + 2;
-        return Some(data[*at - 1]);
-    }
+    let found = data.get(*at..)?.windows(2).position(|w| w[0] == 0xff && w[1] != 0xff && w[1] != 0)?;
+    *at += found + 2;
+    Some(data[*at - 1])
 }
 
 /// The tables of one segment; `None` where they are none.

@@ -16,7 +16,7 @@ pub enum Range {
 }
 
 /// The smallest and the largest value of pictures, where 0 is the format's black and 1 its white.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Levels {
     /// The smallest.
     pub low: f32,
@@ -27,6 +27,16 @@ pub struct Levels {
 impl Levels {
     /// Of no value at all.
     pub const NONE: Levels = Levels { low: f32::INFINITY, high: f32::NEG_INFINITY };
+
+    /// The loudest of samples.
+    pub fn peak(self) -> f32 {
+        self.high.max(-self.low)
+    }
+
+    /// Whether there are two values that can be told apart.
+    pub fn is_spread(self) -> bool {
+        (self.high - self.low).is_finite() && self.high > self.low
+    }
 
     /// Of both.
     pub fn join(self, other: Levels) -> Levels {

@@ -70,14 +70,14 @@ pub(super) fn fits(set: &Set, medium: Medium) -> Result<(), Error> {
     let hint = match medium {
         Medium::Pictures => "take fashion-mini, or a folder of pictures",
         Medium::Films { .. } => "take bouncing, or a folder of animated GIFs or of folders with frames",
-        Medium::Sounds { .. } => "take drums, or a folder of WAV files",
+        Medium::Sounds { .. } => "take drums, or a folder of sounds",
     };
     Err(Error::WrongMedium { name: set.name, holds: set.medium.plural(), wants: medium.plural(), hint })
 }
 
 /// Opens a dataset for a model of this medium and geometry. Pictures: see [`super::open`]. Films: `bouncing`, which
 /// limn draws itself, or a folder of animated GIFs or of sub-folders with numbered frames; each is cut into clips.
-/// Sounds: `drums`, which limn makes itself, or a folder of WAV files, each cut into pieces.
+/// Sounds: `drums`, which limn makes itself, or a folder of sounds, each cut into pieces.
 ///
 /// # Errors
 /// Whatever is wrong with the name, the files or what they hold, in one sentence: see [`Error`].
@@ -93,9 +93,9 @@ pub fn open_medium(spec: &str, wanted: Geometry, medium: Medium, options: &Optio
         _ => Err(Error::Unknown { name: spec.into(), hint: sets::nearest(spec) }),
     };
     let source = match (medium, known) {
-        (Medium::Films { frames }, Some(_)) => synthetic::bouncing(wanted, frames)?.into(),
+        (Medium::Films { frames }, Some(_)) => synthetic::bouncing(wanted, frames)?.opened(spec, options),
         (Medium::Films { frames }, None) => films::load(folder()?, wanted, frames, options)?,
-        (Medium::Sounds { rate }, Some(_)) => synthetic::drums(wanted, rate)?.into(),
+        (Medium::Sounds { rate }, Some(_)) => synthetic::drums(wanted, rate)?.opened(spec, options),
         (Medium::Sounds { rate }, None) => sounds::load(folder()?, wanted, rate, options)?,
         (Medium::Pictures, _) => return super::open(spec, Some(wanted), options),
     };

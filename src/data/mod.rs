@@ -127,7 +127,7 @@ pub fn open(spec: &str, wanted: Option<Geometry>, options: &Options) -> Result<D
         medium::fits(set, Medium::Pictures)?;
     }
     let source = match known {
-        Some(set) => sets::load(set)?.into(),
+        Some(set) => sets::load(set)?.opened(set.name, options),
         None => read_path(spec, wanted, options)?,
     };
     let name = known.map_or(spec, |set| set.name);
@@ -163,19 +163,33 @@ struct Opened {
     classes: Vec<String>,
     /// SHA-256 of all images as they lie together, where that is known.
     digest: Option<String>,
+    /// The values that were made black and white, if any were.
+    stretched: Option<Levels>,
     warnings: Vec<String>,
 }
 
-impl From<Source> for Opened {
-    fn from(source: Source) -> Opened {
-        let split = |(images, labels): (Vec<u8>, Option<Vec<u8>>)| Split::new(source.geometry, images, labels);
+impl Source {
+    /// The set, its values stretched if that is wanted.
+    fn opened(mut self, name: &str, options: &Options) -> Opened {
+        let test = self.test.as_ref().map_or(Levels::NONE, |test| Levels::of_bytes(&test.0));
+        let levels = Levels::of_bytes(&self.train.0).join(test);
+        let stretched = Some(levels).filter(|levels| options.range == Range::Auto && levels.is_spread());
+        match stretched {
+            Some(levels) => {
+                levels.stretch_bytes(&mut self.train.0);
+                self.test.iter_mut().for_each(|test| levels.stretch_bytes(&mut test.0));
+            }
+            None => self.warnings.extend(levels.warning(name)),
+        }
+        let split = |(images, labels): (Vec<u8>, Option<Vec<u8>>)| Split::new(self.geometry, images, labels);
         Opened {
-            native: source.native,
-            train: split(source.train),
-            test: source.test.map(split),
+            native: self.native,
+            train: split(self.train),
+            test: self.test.map(split),
             classes: Vec::new(),
             digest: None,
-            warnings: source.warnings,
+            stretched,
+            warnings: self.warnings,
         }
     }
 }
@@ -185,10 +199,10 @@ fn read_path(spec: &str, wanted: Option<Geometry>, options: &Options) -> Result<
     let path = Path::new(spec);
     if path.is_dir() {
         if let Some(train) = idx::in_folder(path) {
-            return idx::load(&train).map(Opened::from);
+            return idx::load(&train).map(|source| source.opened(spec, options));
         }
         if let Some(folder) = cifar::in_folder(path) {
-            return cifar::load_folder(&folder).map(Opened::from);
+            return cifar::load_folder(&folder).map(|source| source.opened(spec, options));
         }
         return folder::load(path, wanted, options);
     }
@@ -205,9 +219,9 @@ fn read_path(spec: &str, wanted: Option<Geometry>, options: &Options) -> Result<
     }
     let is_bin = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("bin"));
     if is_bin && !start.starts_with(&idx::IMAGES.to_be_bytes()) {
-        return cifar::load_file(path).map(Opened::from);
+        return cifar::load_file(path).map(|source| source.opened(spec, options));
     }
-    idx::load(path).map(Opened::from)
+    idx::load(path).map(|source| source.opened(spec, options))
 }
 
 /// The first bytes of a file, up to 12.
@@ -225,7 +239,7 @@ fn held_out(n: usize) -> usize {
 }
 
 fn split(name: &str, source: Opened, wanted: Option<Geometry>) -> Result<Dataset, Error> {
-    let Opened { native, train, test, classes, digest, warnings } = source;
+    let Opened { native, train, test, classes, digest, stretched, warnings } = source;
     let (train, test) = match test {
         Some(test) => (train, test),
         None => {
@@ -251,6 +265,7 @@ fn split(name: &str, source: Opened, wanted: Option<Geometry>) -> Result<Dataset
         geometry: [wanted.channels, wanted.height, wanted.width],
         classes: classes.clone(),
         digest: gather::hex(&hasher.finalize()),
+        stretched,
     };
     let (train, test) = (train.refit(name, wanted)?, test.refit(name, wanted)?);
     Ok(Dataset { name: name.into(), native, train, test, classes, identity, warnings })

@@ -1,7 +1,7 @@
 //! How a set is opened.
 
-use super::Error;
 use super::reading::NEVER;
+use super::{Error, Levels, Range};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,6 +13,8 @@ pub struct Options<'a> {
     pub cache: Option<PathBuf>,
     /// Becomes true when reading shall end, with [`Error::Stopped`].
     pub stop: Option<&'a AtomicBool>,
+    /// What the values of the set are taken for.
+    pub range: Range,
     /// Is told how many files of how many have been decoded.
     pub progress: Option<&'a (dyn Fn(usize, usize) + Sync)>,
 }
@@ -37,7 +39,7 @@ impl Options<'_> {
 
 /// What makes a set the same set, wherever it lies: how many images it has, of what geometry, of which classes, and a
 /// digest of them all in their order.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Identity {
     /// Images to train on.
     pub train: usize,
@@ -50,6 +52,9 @@ pub struct Identity {
     pub classes: Vec<String>,
     /// SHA-256, in hexadecimal digits.
     pub digest: String,
+    /// The smallest and the largest value of the files, where these were stretched to black and white.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stretched: Option<Levels>,
 }
 
 impl Identity {
@@ -98,7 +103,8 @@ mod tests {
 
     #[test]
     fn what_changed_is_told() {
-        let was = Identity { train: 9, test: 1, geometry: [1, 4, 4], classes: vec![], digest: "a".into() };
+        let was =
+            Identity { train: 9, test: 1, geometry: [1, 4, 4], classes: vec![], digest: "a".into(), stretched: None };
         assert_eq!(was.difference(&was.clone()), None);
         let told = |now: Identity| was.difference(&now).unwrap();
         let word = told(Identity { train: 10, digest: "b".into(), ..was.clone() });

@@ -1,9 +1,9 @@
 //! A folder of sounds.
 
-use super::gather::{Unit, Way};
+use super::gather::{Decoded, Unit, Way};
 use super::reading::Reading;
 use super::walk::{self, Found};
-use super::{Error, Geometry, Opened, Options, clips, medium::companded, waves};
+use super::{Error, Geometry, Levels, Opened, Options, clips, medium::companded, waves};
 use image::{ImageBuffer, Luma, imageops};
 use std::path::Path;
 
@@ -21,9 +21,14 @@ pub(super) fn load(folder: &Path, wanted: Geometry, rate: u32, options: &Options
     let (name, how) = (folder.display().to_string(), format!("sounds at {rate} Hz"));
     let way = Way { name: &name, geometry: wanted, how: &how, each: None };
     let units = files.into_iter().map(Unit::from).collect();
-    clips::load(folder, units, left_out, ("sound", way), options, |path| {
+    clips::load(folder, units, left_out, ("sound", way), options, |path, stretch| {
         let reading = Reading::new(path, options.flag());
-        let sound = at_rate(&reading, waves::read(&reading)?, rate)?;
+        let (mut sound, from) = waves::read(&reading)?;
+        let levels = sound.iter().fold(Levels::NONE, |all, v| all.join(Levels { low: *v, high: *v }));
+        if let Some(levels) = stretch {
+            sound.iter_mut().for_each(|v| *v /= levels.peak());
+        }
+        let sound = at_rate(&reading, (sound, from), rate)?;
         let len = wanted.width;
         let mut pieces = Vec::new();
         for (k, piece) in sound.chunks(len).enumerate() {
@@ -32,7 +37,7 @@ pub(super) fn load(folder: &Path, wanted: Geometry, rate: u32, options: &Options
                 pieces.extend(piece.iter().chain(silence).map(|v| stored(*v)));
             }
         }
-        Ok(pieces)
+        Ok(Decoded { images: pieces, levels })
     })
 }
 
@@ -186,5 +191,22 @@ mod tests {
             let e = read(&path, &odd).and_then(|s| at_rate(&reading, s, 4_000_000)).unwrap_err().to_string();
             assert!(e.contains(word) && e.contains("a.wav"), "{e}");
         }
+    }
+
+    #[test]
+    fn sounds_beyond_full_scale_are_said_and_made_to_fit_where_that_is_wanted() {
+        let dir = tempfile::tempdir().unwrap();
+        let loud: Vec<f32> = tone(640, 8000, 500.0).iter().map(|v| 40_000.0 * v).collect();
+        write(&dir.path().join("a.wav"), 8000, 1, 32, &loud);
+        write(&dir.path().join("b.wav"), 8000, 1, 32, &loud);
+        let open =
+            |range| load(dir.path(), Geometry::new(1, 1, 64), 8000, &Options { range, ..Options::default() }).unwrap();
+        let full = open(super::super::Range::Full);
+        assert!(full.warnings.iter().any(|w| w.contains("beyond full scale") && w.contains("data.range")));
+        let auto = open(super::super::Range::Auto);
+        let got = expanded(f32::from(auto.train.image(0)[2]) / 255.0);
+        // The tone has its peak of a half at 4; it is full scale then.
+        assert!((got - 2.0 * tone(3, 8000, 500.0)[2]).abs() < 0.03, "{got}");
+        assert!(!auto.warnings.iter().any(|w| w.contains("data.range")), "{:?}", auto.warnings);
     }
 }

@@ -129,3 +129,40 @@ fn what_may_not_be_read_is_named() {
     let e = open("/dev/null", None, &Options::default()).unwrap_err().to_string();
     assert!(e.contains("/dev/null"), "{e}");
 }
+
+#[test]
+fn values_that_cannot_be_meant_are_said_and_stretched_where_that_is_wanted() {
+    let dir = tempfile::tempdir().unwrap();
+    for i in 0..12u16 {
+        // Twelve bits in sixteen.
+        let image =
+            image::ImageBuffer::from_fn(4, 4, |x, _| image::Luma([(x as u16 * 1365).min(4095) - x as u16 * (i % 2)]));
+        image::DynamicImage::ImageLuma16(image).save(dir.path().join(format!("{i:02}.png"))).unwrap();
+    }
+    let masks = dir.path().join("masks.idx");
+    let bytes: Vec<u8> = (0..20 * 16).map(|i| u8::from(i % 3 == 0)).collect();
+    std::fs::write(&masks, idx::encode(idx::IMAGES, &[20, 4, 4], &bytes)).unwrap();
+    let cache = tempfile::tempdir().unwrap();
+    let wanted = Some(Geometry::new(1, 4, 4));
+    for source in [dir.path(), &masks] {
+        let open = |range| {
+            let options = Options { range, cache: Some(cache.path().into()), ..Options::default() };
+            open(&spec(source), wanted, &options).unwrap()
+        };
+        let told = |set: &Dataset, word: &str| set.warnings.iter().any(|warning| warning.contains(word));
+        let all =
+            |set: &Dataset| (0..set.train.len()).flat_map(|i| set.train.image(i).into_owned()).collect::<Vec<u8>>();
+        let full = open(Range::Full);
+        assert!(told(&full, "data.range=\"auto\"") && all(&full).into_iter().max() < Some(17), "{:?}", full.warnings);
+        // The second time from what was kept.
+        for _ in 0..2 {
+            let auto = open(Range::Auto);
+            assert!(!told(&auto, "data.range") && auto.identity.stretched.is_some(), "{:?}", auto.warnings);
+            let bytes = all(&auto);
+            assert_eq!((bytes.iter().min(), bytes.iter().max()), (Some(&0), Some(&255)));
+            assert!(auto.identity.difference(&full.identity).is_some());
+        }
+    }
+    let auto = open(&spec(dir.path()), wanted, &Options { range: Range::Auto, ..Options::default() }).unwrap();
+    assert_eq!(auto.train.image(0)[..4], [0, 85, 170, 255], "of all sixteen bits");
+}

@@ -4,7 +4,7 @@ mod sizes;
 
 use super::settings::{Settings, nearest, read};
 use super::step::HISTORY_ROWS;
-use crate::data::{Dataset, Geometry};
+use crate::data::{Dataset, Geometry, Range};
 use crate::files;
 use crate::kernels::Precision;
 use crate::models::ModelConfig;
@@ -145,6 +145,9 @@ impl PartialEq for Given {
 pub struct DataConfig {
     /// A known set's name, or a path; see [`crate::data::open`].
     pub source: String,
+    /// What the values of the images are taken for.
+    #[serde(default, skip_serializing_if = "is_format")]
+    pub range: Range,
     /// The names of the classes, in the order of their numbers, where the data name them. Written by
     /// [`super::train`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -198,6 +201,10 @@ fn one() -> usize {
 
 fn is_one(keep: &usize) -> bool {
     *keep == 1
+}
+
+fn is_format(range: &Range) -> bool {
+    *range == Range::Full
 }
 
 fn is_full(precision: &Precision) -> bool {

@@ -48,6 +48,7 @@ impl RunDir {
         changed: bool,
         options: &Options,
     ) -> Result<Dataset, RunError> {
+        let options = &Options { range: self.config.data.range, ..options.clone() };
         let dataset = images(moved.unwrap_or(&self.config.data.source), model, options).map_err(data::Error::moved)?;
         match self.identity()? {
             Some(was) if !changed => was.require(&dataset.identity, &dataset.name)?,

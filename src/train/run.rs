@@ -317,7 +317,11 @@ fn choose(
 /// classes gets as many as there are, unless somebody said how many.
 fn open_data(config: &mut Config, hooks: &Hooks) -> Result<Dataset, TrainError> {
     let build = |config: &Config| config.model.build().map_err(ConfigError::Value);
-    let dataset = of_any_classes(&config.data.source, build(config)?.as_ref(), &hooks.reading.options)?;
+    let dataset = of_any_classes(
+        &config.data.source,
+        build(config)?.as_ref(),
+        &data::Options { range: config.data.range, ..hooks.reading.options.clone() },
+    )?;
     config.adopt_classes(&dataset)?;
     let classes = build(config)?.classes();
     if classes > 0 {

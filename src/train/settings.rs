@@ -52,7 +52,7 @@ fn nearest_in<'a>(prefix: &str, wanted: &str, names: impl IntoIterator<Item = &'
 }
 
 /// Keys that are not written down where they are as they were before there was the setting.
-const OPTIONAL: [&str; 7] = [
+const OPTIONAL: [&str; 8] = [
     "train.steps",
     "train.precision",
     "train.recompute",
@@ -60,6 +60,7 @@ const OPTIONAL: [&str; 7] = [
     "train.ema_warm_up",
     "train.keep",
     "data.classes",
+    "data.range",
 ];
 
 /// A complete table of settings under edit.
