@@ -57,6 +57,9 @@ impl FromFiles<'_> {
         let mut warnings = named(folder, noun, gathered.counts.len(), &gathered.bad);
         left_out.add(format!("unreadable {noun}"), gathered.bad.len());
         warnings.extend(arranged.remarks);
+        let folders = arranged.files.iter().filter_map(|file| file.parent()).collect::<std::collections::HashSet<_>>();
+        warnings.push(summary(noun, good.len(), folders.len(), &left_out));
+        warnings.extend(class_counts(&arranged.classes, &train, &test));
         let levels = gathered.levels;
         warnings.extend(match (gathered.stretched, noun) {
             (true, "sound") => {
@@ -68,9 +71,6 @@ impl FromFiles<'_> {
             (false, "sound") => peak_warning(levels.peak(), &name),
             (false, _) => levels.warning(&name),
         });
-        let folders = arranged.files.iter().filter_map(|file| file.parent()).collect::<std::collections::HashSet<_>>();
-        warnings.push(summary(noun, good.len(), folders.len(), &left_out));
-        warnings.extend(class_counts(&arranged.classes, &train, &test));
         Ok(Opened {
             native,
             train,

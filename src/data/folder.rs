@@ -84,7 +84,7 @@ mod tests {
         std::fs::write(dir.path().join("._a.png"), b"not an image").unwrap();
         std::fs::write(dir.path().join("notes.txt"), b"hello").unwrap();
         let set = load(dir.path(), Some(SMALL), &Options::default()).unwrap();
-        assert_eq!(set.warnings, ["4 pictures in 2 folders; left out: 1 .txt file, 1 hidden file"]);
+        assert_eq!(set.warnings[0], "4 pictures in 2 folders; left out: 1 .txt file, 1 hidden file");
         assert_eq!((firsts(&set.train), firsts(&set.test.unwrap())), (vec![10, 20, 30], vec![40]));
         assert_eq!(set.native, Geometry::new(1, 6, 9));
         assert_eq!(load(dir.path(), None, &Options::default()).unwrap().train.geometry, Geometry::new(1, 6, 9));

@@ -29,7 +29,7 @@ impl Claim {
     pub(super) fn of(path: &Path) -> Result<Claim, RunError> {
         let mut claim =
             Claim { path: near(path), lock: None, made: Vec::new(), made_lock: false, empty: false, kept: false };
-        claim.make(path)?;
+        claim.made = make(path)?;
         claim.lock()?;
         match occupied(path) {
             Ok(true) => return Err(RunError::InUse { path: claim.path.clone() }),
@@ -45,18 +45,29 @@ impl Claim {
         let fine = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
         let name: String = name.chars().map(|c| if fine(c) { c } else { '-' }).collect();
         let parent = resolve(parent).map_err(RunError::io("create", parent))?;
-        let mut n = 1;
-        loop {
+        let mut made = make(&parent)?;
+        for n in 1u64.. {
             let path = parent.join(format!("{name}-{n}"));
-            if !fs::exists(&path).map_err(RunError::io("read", &path))? {
-                match Claim::of(&path) {
-                    // Somebody else was faster.
-                    Err(RunError::Locked { .. } | RunError::InUse { .. }) => {}
-                    other => return other,
+            match fs::create_dir(&path) {
+                Ok(()) => {}
+                // Somebody has it, or was faster: whoever makes the folder claims it.
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => continue,
+                Err(error) => return Err(RunError::io("create", &path)(error)),
+            }
+            match Claim::of(&path) {
+                Ok(mut claim) => {
+                    made.push(path);
+                    claim.made = made;
+                    return Ok(claim);
+                }
+                Err(RunError::Locked { .. } | RunError::InUse { .. }) => {}
+                Err(error) => {
+                    let _ = fs::remove_dir(&path);
+                    return Err(error);
                 }
             }
-            n += 1;
         }
+        Err(RunError::InUse { path: parent })
     }
 
     /// The folder.
@@ -68,23 +79,6 @@ impl Claim {
     pub(super) fn keep(mut self) -> Option<File> {
         self.kept = true;
         self.lock.take()
-    }
-
-    /// Makes the folder and those above it that are not there.
-    fn make(&mut self, path: &Path) -> Result<(), RunError> {
-        let missing: Vec<&Path> = path.ancestors().take_while(|folder| !folder.exists()).collect();
-        for folder in missing.into_iter().rev() {
-            match fs::create_dir(folder) {
-                Ok(()) => self.made.push(folder.into()),
-                // Made by somebody else meanwhile.
-                Err(error) if error.kind() == ErrorKind::AlreadyExists && folder.is_dir() => {}
-                Err(error) => return Err(RunError::io("create", folder)(error)),
-            }
-        }
-        match path.is_dir() {
-            true => Ok(()),
-            false => Err(RunError::io("create", path)(io::Error::other("it is a file"))),
-        }
     }
 
     fn lock(&mut self) -> Result<(), RunError> {
@@ -101,6 +95,24 @@ impl Claim {
             }
         }
         Err(RunError::Locked { path: self.path.clone() })
+    }
+}
+
+/// Makes a folder and those above it that are not there; says which it made.
+fn make(path: &Path) -> Result<Vec<PathBuf>, RunError> {
+    let missing: Vec<&Path> = path.ancestors().take_while(|folder| !folder.exists()).collect();
+    let mut made = Vec::new();
+    for folder in missing.into_iter().rev() {
+        match fs::create_dir(folder) {
+            Ok(()) => made.push(folder.into()),
+            // Made by somebody else meanwhile.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists && folder.is_dir() => {}
+            Err(error) => return Err(RunError::io("create", folder)(error)),
+        }
+    }
+    match path.is_dir() {
+        true => Ok(made),
+        false => Err(RunError::io("create", path)(io::Error::other("it is a file"))),
     }
 }
 
