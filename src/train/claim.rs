@@ -29,7 +29,7 @@ impl Claim {
     pub(super) fn of(path: &Path) -> Result<Claim, RunError> {
         let mut claim =
             Claim { path: near(path), lock: None, made: Vec::new(), made_lock: false, empty: false, kept: false };
-        claim.made = make(path)?;
+        make(path, &mut claim.made)?;
         claim.lock()?;
         match occupied(path) {
             Ok(true) => return Err(RunError::InUse { path: claim.path.clone() }),
@@ -45,7 +45,8 @@ impl Claim {
         let fine = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
         let name: String = name.chars().map(|c| if fine(c) { c } else { '-' }).collect();
         let parent = resolve(parent).map_err(RunError::io("create", parent))?;
-        let mut made = make(&parent)?;
+        let mut made = Vec::new();
+        make(&parent, &mut made)?;
         for n in 1u64.. {
             let path = parent.join(format!("{name}-{n}"));
             match fs::create_dir(&path) {
@@ -98,10 +99,9 @@ impl Claim {
     }
 }
 
-/// Makes a folder and those above it that are not there; says which it made.
-fn make(path: &Path) -> Result<Vec<PathBuf>, RunError> {
+/// Makes a folder and those above it that are not there, and notes in `made` which.
+fn make(path: &Path, made: &mut Vec<PathBuf>) -> Result<(), RunError> {
     let missing: Vec<&Path> = path.ancestors().take_while(|folder| !folder.exists()).collect();
-    let mut made = Vec::new();
     for folder in missing.into_iter().rev() {
         match fs::create_dir(folder) {
             Ok(()) => made.push(folder.into()),
@@ -111,7 +111,7 @@ fn make(path: &Path) -> Result<Vec<PathBuf>, RunError> {
         }
     }
     match path.is_dir() {
-        true => Ok(made),
+        true => Ok(()),
         false => Err(RunError::io("create", path)(io::Error::other("it is a file"))),
     }
 }
