@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{Error, Geometry, Source};
+use crate::machine::memory_available;
 
 /// CIFAR-10's images.
 pub(super) const GEOMETRY: Geometry = Geometry::new(3, 32, 32);
@@ -53,6 +54,10 @@ pub(super) fn load_file(path: &Path) -> Result<Source, Error> {
 
 /// Appends a file's images to `images` and returns its labels.
 fn records(path: &Path, images: &mut Vec<u8>) -> Result<Vec<u8>, Error> {
+    let size = std::fs::metadata(path).map_err(Error::io("read", path))?.len();
+    if size > memory_available() / 8 * 3 {
+        return Err(Error::TooLarge { name: path.display().to_string(), bytes: 2 * size, geometry: GEOMETRY });
+    }
     let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
     if bytes.is_empty() {
         return Err(Error::EmptyFile { path: path.into() });

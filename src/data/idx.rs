@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use flate2::read::MultiGzDecoder;
 
 use super::{Error, Geometry, Source};
+use crate::machine::memory_available;
 
 /// Magic number of a file of images: unsigned bytes, three dimensions.
 pub(super) const IMAGES: u32 = 0x0000_0803;
@@ -113,6 +114,11 @@ fn body<const D: usize>(
     if wanted > limit {
         let (wanted, found) = (header_len + wanted, limit);
         return Err(Error::Truncated { path: path.into(), wanted, found });
+    }
+    if wanted > memory_available() / 4 * 3 {
+        let (h, w) = (dims.get(1).copied().unwrap_or(1), dims.get(2).copied().unwrap_or(1));
+        let geometry = Geometry::new(1, h as usize, w as usize);
+        return Err(Error::TooLarge { name: path.display().to_string(), bytes: wanted, geometry });
     }
     // Grows with what is really there: nothing is reserved on the header's word alone.
     let mut bytes = Vec::new();
@@ -285,6 +291,21 @@ mod tests {
         let middle = zipped.len() / 2;
         zipped[middle] ^= 0x55;
         assert!(parse(&zipped).is_err());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn more_than_there_is_memory_for_is_refused_before_it_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.idx");
+        let header: Vec<u8> = [IMAGES, u32::MAX, 28, 28].iter().flat_map(|word| word.to_be_bytes()).collect();
+        std::fs::write(&path, &header).unwrap();
+        // A file with a hole takes no room on the disk.
+        let file = File::options().write(true).open(&path).unwrap();
+        if file.set_len(header.len() as u64 + u64::from(u32::MAX) * 784).is_ok() {
+            let error = load(&path).unwrap_err();
+            assert!(matches!(error, Error::TooLarge { .. }), "{error}");
+        }
     }
 
     #[test]
