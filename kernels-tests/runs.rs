@@ -4,7 +4,7 @@
 use limn::models::ModelConfig;
 use limn::program::Device;
 use limn::train::{
-    Config, Hooks, Outcome, Reading, Resume, RunDir, Session, Start, TrainError, Weights, checkpoint, train,
+    Config, Hooks, Outcome, Reading, Resume, RunDir, Sampler, Session, Start, TrainError, Weights, checkpoint, train,
 };
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,21 +33,15 @@ pub fn resume(dir: &Path) -> Start {
     Start::Resume(Resume { dir: dir.into(), ..Resume::default() })
 }
 
+/// Nothing is chosen or shown; `sampler` draws, and `stop` stops.
+fn hooks<'a>(sampler: &'a mut Sampler<'a>, stop: &'a AtomicBool) -> Hooks<'a> {
+    Hooks { tune: None, sampler, stop, phase: &|_| (), screen: false, reading: Reading::default() }
+}
+
 pub fn run(start: Start) -> Result<Outcome, TrainError> {
     let stop = AtomicBool::new(false);
     let mut sampler = |_: &mut Session, _: usize, _: &Path| Ok(());
-    train(
-        start,
-        Device::Cpu,
-        Hooks {
-            tune: None,
-            sampler: &mut sampler,
-            stop: &stop,
-            phase: &|_| (),
-            screen: false,
-            reading: Reading::default(),
-        },
-    )
+    train(start, Device::Cpu, hooks(&mut sampler, &stop))
 }
 
 /// Trains until a picture of step `at` is due, and stops there as Ctrl-C would.
@@ -58,18 +52,7 @@ pub fn run_until(start: Start, at: u64) -> Outcome {
         stop.fetch_or(path.ends_with(&end), Ordering::Relaxed);
         Ok(())
     };
-    let outcome = train(
-        start,
-        Device::Cpu,
-        Hooks {
-            tune: None,
-            sampler: &mut sampler,
-            stop: &stop,
-            phase: &|_| (),
-            screen: false,
-            reading: Reading::default(),
-        },
-    );
+    let outcome = train(start, Device::Cpu, hooks(&mut sampler, &stop));
     outcome.expect("a stop is no error")
 }
 
@@ -185,19 +168,7 @@ fn a_run_with_averages_trains_like_one_without_and_is_looked_at_by_them() {
         seen = session.store.read("generator.params").expect("parameters");
         Ok(())
     };
-    train(
-        start(&config, &kept),
-        Device::Cpu,
-        Hooks {
-            tune: None,
-            sampler: &mut sampler,
-            stop: &stop,
-            phase: &|_| (),
-            screen: false,
-            reading: Reading::default(),
-        },
-    )
-    .expect("a run");
+    train(start(&config, &kept), Device::Cpu, hooks(&mut sampler, &stop)).expect("a run");
     assert_eq!(losses(&kept), losses(&plain));
     let (trained, averaged) = (Some(Weights::Trained), Some(Weights::Averaged));
     let file = bytes(&kept);
@@ -392,8 +363,7 @@ fn a_checkpoint_that_cannot_be_written_leaves_the_old_one() {
         Ok(())
     };
     let stop = AtomicBool::new(false);
-    let reading = Reading::default();
-    let hooks = Hooks { tune: None, sampler: &mut sampler, phase: &|_| (), stop: &stop, screen: false, reading };
+    let hooks = hooks(&mut sampler, &stop);
     let more = Start::Resume(Resume { dir: out.clone(), steps: Some(20), ..Resume::default() });
     let error = train(more, Device::Cpu, hooks).expect_err("no room").to_string();
     assert!(error.contains("cannot save") && error.contains("is saved, go on from it"), "{error}");

@@ -2,8 +2,9 @@
 
 use super::arrange::Arranged;
 use super::gather::Gathered;
+use super::levels::peak_warning;
 use super::walk::LeftOut;
-use super::{Error, Geometry, Opened, Split, held_out, peak_warning};
+use super::{Error, Geometry, Opened, Split, held_out};
 use std::path::Path;
 
 /// Files that cannot be used and are named one by one; the others are only counted.

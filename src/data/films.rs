@@ -23,11 +23,12 @@ const MAX_DECODED: u64 = 256 << 20;
 /// a direct sub-folder, or a sub-folder of pictures, or the folder itself where it has pictures; these are put in order
 /// by their names' lengths and then by the names, so that 10 comes after 9. What is left of a film is left out.
 pub(super) fn load(folder: &Path, wanted: Geometry, frames: usize, options: &Options) -> Result<Opened, Error> {
-    let Found { files, left_out } = walk::find(folder, &["gif"])?;
-    let mut films: Vec<Unit> = files.into_iter().map(Unit::from).collect();
-    let Found { files, left_out: others } = walk::find(folder, pictures::STILLS)?;
+    let Found { files, left_out } = walk::find(folder, pictures::EXTENSIONS)?;
+    let is_gif = |file: &PathBuf| file.extension().is_some_and(|e| e.eq_ignore_ascii_case("gif"));
+    let (gifs, stills): (Vec<PathBuf>, Vec<PathBuf>) = files.into_iter().partition(is_gif);
+    let mut films: Vec<Unit> = gifs.into_iter().map(Unit::from).collect();
     let mut folders: BTreeMap<PathBuf, Vec<PathBuf>> = BTreeMap::new();
-    for file in files {
+    for file in stills {
         let of = file.parent().unwrap_or(folder).to_path_buf();
         folders.entry(of).or_default().push(file);
     }
@@ -40,7 +41,7 @@ pub(super) fn load(folder: &Path, wanted: Geometry, frames: usize, options: &Opt
     let one = frame(wanted, frames);
     let (name, how) = (folder.display().to_string(), format!("films of {frames}"));
     let way = Way { name: &name, geometry: wanted, how: &how, each: None };
-    clips::load(folder, films, left_out.both(&others), ("film", way), options, |path, stretch| {
+    clips::load(folder, films, left_out, ("film", way), options, |path, stretch| {
         let all = match folders.get(path) {
             Some(frames) => numbered(frames, one, stretch, options)?,
             None => gif(path, one, stretch, options)?,

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
 
+use super::gather::hex;
 use super::{Error, Geometry, Source};
 use crate::machine::memory_available;
 
@@ -92,8 +93,7 @@ fn body<const D: usize>(
     }
     let mut words = header.chunks_exact(4).map(|w| u32::from_be_bytes([w[0], w[1], w[2], w[3]]));
     if words.next() != Some(magic) {
-        let found = header.iter().take(4).map(|b| format!("{b:02x}")).collect::<String>();
-        let found = format!("0x{found}");
+        let found = format!("0x{}", hex(&header[..header.len().min(4)]));
         return Err(Error::WrongMagic { path: path.into(), kind, found, wanted: magic });
     }
     if (header.len() as u64) < header_len {

@@ -88,7 +88,7 @@ impl Levels {
 
 /// The loudest sample of a set of sounds as a sentence, where it cannot be meant: beyond full scale, or so quiet that the
 /// whole set is near silence.
-pub fn peak_warning(peak: f32, name: &str) -> Option<String> {
+pub(super) fn peak_warning(peak: f32, name: &str) -> Option<String> {
     let what = match peak {
         p if p > 1.01 => "beyond full scale, and is cut off there",
         // A hundredth is 40 dB below.

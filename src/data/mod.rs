@@ -43,13 +43,13 @@ pub use cache::clean;
 pub use error::Error;
 pub use fetch::{Progress, get};
 pub use geometry::Geometry;
-pub use levels::{Levels, Range, peak_warning};
+pub use levels::{Levels, Range};
 pub use medium::{Medium, companded, expanded, open_medium};
 pub use options::{Identity, Options};
 pub use order::Order;
 pub use pictures::{Picture, read_image, read_mask, read_picture};
 pub use sets::{Entry, Place, cache_dir, list};
-pub use split::{Pixels, Split, spread};
+pub use split::{Pixels, Split, spread, spread_at};
 
 /// A set of images with a training and a test split, both of the same geometry.
 #[derive(Clone, Debug)]

@@ -14,9 +14,6 @@ use super::{Error, Geometry, geometry, jpeg, wrapping};
 pub(super) const EXTENSIONS: &[&str] =
     &["png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff", "pnm", "pbm", "pgm", "ppm", "pam", "gif"];
 
-/// Those of them that are not of films too.
-pub(super) const STILLS: &[&str] = EXTENSIONS.split_at(EXTENSIONS.len() - 1).0;
-
 /// Pixels that one side of a picture may have.
 const MAX_SIDE: u32 = 32768;
 

@@ -237,7 +237,12 @@ impl Split {
 /// may all be of one class.
 pub fn spread(count: usize, all: usize) -> Vec<usize> {
     let count = count.min(all);
-    (0..count).map(|k| (k as u128 * all as u128 / count as u128) as usize).collect()
+    (0..count).map(|k| spread_at(k, count, all)).collect()
+}
+
+/// Number `k` of them, where `count` is at most `all`.
+pub fn spread_at(k: usize, count: usize, all: usize) -> usize {
+    (k as u128 * all as u128 / count.max(1) as u128) as usize
 }
 
 #[cfg(test)]

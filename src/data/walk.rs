@@ -30,13 +30,6 @@ impl LeftOut {
         }
     }
 
-    /// What was left out by two searches of the same folder for different files: by both of them.
-    pub(super) fn both(&self, other: &LeftOut) -> LeftOut {
-        let shared = |what: &String| Some((self.0.get(what)?, other.0.get(what)?));
-        let least = |what: &String| shared(what).map(|(a, b)| (what.clone(), *a.min(b)));
-        LeftOut(self.0.keys().filter_map(least).collect())
-    }
-
     /// "3 .txt files, 1 hidden file", the most first; `None` where nothing was left out.
     pub(super) fn words(&self) -> Option<String> {
         let mut all: Vec<(&String, &usize)> = self.0.iter().collect();

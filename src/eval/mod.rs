@@ -19,7 +19,7 @@ pub use parzen::{Parzen, ParzenFigure, parzen, widths};
 pub use probe::probe;
 pub use svm::{Labelled, Svm};
 
-use crate::data::{Binarisation, Split, spread};
+use crate::data::{Binarisation, Split, spread, spread_at};
 use crate::kernels::philox::Domain;
 use crate::models::{Batch, Family, Likelihood, Metric, Model};
 use crate::train::{Session, SessionError, Weights, pack};
@@ -136,8 +136,8 @@ impl Sample<'_> {
     /// The bytes of `batch` images from `first` on as a program of `session` takes them, as words; behind the
     /// last, the first of them again, which are not to be counted.
     fn words(&self, session: &Session, first: usize, batch: usize) -> Vec<f32> {
-        let which = spread(self.count, self.test.len());
-        let index = |k: usize| which[if first + k < self.count { first + k } else { first }];
+        let which = |k: usize| spread_at(k, self.count, self.test.len());
+        let index = |k: usize| which(if first + k < self.count { first + k } else { first });
         let mut bytes = Vec::new();
         self.test.upload((0..batch).map(index), session.model.classes() > 0, &mut bytes);
         pack(bytes)
