@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 /// Raised whenever the same files come to be decoded to other images.
-const DECODERS: u32 = 1;
+const DECODERS: u32 = 2;
 
 /// How long nobody takes to write a set.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -41,7 +41,7 @@ struct Notes {
     levels: Option<Levels>,
     stretched: bool,
     counts: Vec<usize>,
-    bad: Vec<(usize, String)>,
+    remarks: Vec<(usize, String)>,
 }
 
 impl Cache {
@@ -176,8 +176,8 @@ impl<'a> Entry<'a> {
         }
         // When it was used last decides what goes first; that this fails does no harm.
         let _ = File::options().append(true).open(self.notes()).and_then(|file| file.set_modified(SystemTime::now()));
-        let Notes { digest, levels, stretched, counts, bad, .. } = notes;
-        Some(Gathered { pixels, digest, levels: levels.unwrap_or(Levels::NONE), stretched, counts, bad })
+        let Notes { digest, levels, stretched, counts, remarks, .. } = notes;
+        Some(Gathered { pixels, digest, levels: levels.unwrap_or(Levels::NONE), stretched, counts, remarks })
     }
 
     /// Begins to write the set, of `needs` bytes as far as is known; the error is the room that there is.
@@ -216,7 +216,7 @@ impl Writer<'_> {
         {
             return Err(failed(error.error));
         }
-        let Gathered { digest, levels, stretched, counts, bad, .. } = gathered;
+        let Gathered { digest, levels, stretched, counts, remarks, .. } = gathered;
         let kept = Notes {
             bytes: self.bytes,
             digest: digest.clone(),
@@ -224,12 +224,12 @@ impl Writer<'_> {
             levels: Some(levels).filter(|levels| levels.low.is_finite()),
             stretched,
             counts: counts.clone(),
-            bad: bad.clone(),
+            remarks: remarks.clone(),
         };
         let text = serde_json::to_vec(&kept).map_err(|e| failed(e.into()))?;
         crate::files::replace(&notes, |file| file.write_all(&text)).map_err(Error::io("write", &notes))?;
         let pixels = map(&pixels).ok_or_else(|| failed(io::Error::other("it cannot be mapped into memory")))?;
-        Ok(Gathered { pixels, digest, levels, stretched, counts, bad })
+        Ok(Gathered { pixels, digest, levels, stretched, counts, remarks })
     }
 }
 
@@ -271,7 +271,7 @@ mod tests {
             levels: Levels { low: 0.0, high: 0.5 },
             stretched: false,
             counts: parts.0,
-            bad: parts.1,
+            remarks: parts.1,
         };
         writer.finish(gathered).unwrap()
     }
@@ -287,7 +287,7 @@ mod tests {
             [1, 2, 3, 4, 5, 6]
         );
         let found = cache.entry(&units, WAY, Range::Full).unwrap().load().unwrap();
-        assert_eq!((&found.pixels[..], found.counts.len(), found.bad.len()), (&[1u8, 2, 3, 4, 5, 6][..], 3, 1));
+        assert_eq!((&found.pixels[..], found.counts.len(), found.remarks.len()), (&[1u8, 2, 3, 4, 5, 6][..], 3, 1));
         for way in [Way { how: "other", ..WAY }, Way { geometry: Geometry::new(1, 2, 1), ..WAY }] {
             assert!(cache.entry(&units, way, Range::Full).unwrap().load().is_none());
         }

@@ -7,7 +7,7 @@ use super::walk::LeftOut;
 use super::{Error, Geometry, Opened, Split, held_out};
 use std::path::Path;
 
-/// Files that cannot be used and are named one by one; the others are only counted.
+/// Files of which something is to be said and that are named one by one; the others are only counted.
 const NAMED: usize = 20;
 
 /// What was found in a folder and decoded.
@@ -35,7 +35,7 @@ impl FromFiles<'_> {
         let FromFiles { folder, geometry, native, arranged, gathered, mut left_out, noun } = self;
         let good: Vec<usize> = (0..gathered.counts.len()).filter(|i| gathered.counts[*i] > 0).collect();
         if good.is_empty() {
-            let first = gathered.bad.first().map(|(_, why)| why.clone()).unwrap_or_default();
+            let first = gathered.remarks.first().map(|(_, why)| why.clone()).unwrap_or_default();
             return Err(Error::AllUnreadable { folder: folder.into(), count: gathered.counts.len(), first });
         }
         let name = folder.display().to_string();
@@ -55,8 +55,16 @@ impl FromFiles<'_> {
             Split::listed(geometry, gathered.pixels.clone(), list, labels)
         };
         let (train, test) = (split(&train), split(&test));
-        let mut warnings = named(folder, noun, gathered.counts.len(), &gathered.bad);
-        left_out.add(format!("unreadable {noun}"), gathered.bad.len());
+        let is_used = |(i, _): &(usize, String)| gathered.counts[*i] > 0;
+        let (taken, skipped): (Vec<_>, Vec<_>) = gathered.remarks.iter().cloned().partition(is_used);
+        let mut warnings = Vec::new();
+        if !skipped.is_empty() {
+            let tried = gathered.counts.len();
+            warnings.push(format!("skipped {} of {tried} {noun}s in {}", skipped.len(), folder.display()));
+            warnings.extend(named("skipped", &skipped));
+        }
+        warnings.extend(named("used", &taken));
+        left_out.add(format!("unreadable {noun}"), skipped.len());
         warnings.extend(arranged.remarks);
         let folders = arranged.files.iter().filter_map(|file| file.parent()).collect::<std::collections::HashSet<_>>();
         warnings.push(summary(noun, good.len(), folders.len(), &left_out));
@@ -107,17 +115,11 @@ fn images(files: &[usize], counts: &[usize]) -> Vec<u32> {
     files.iter().flat_map(|i| first[*i]..first[*i + 1]).collect()
 }
 
-/// Some of the files that cannot be used, with the reason.
-fn named(folder: &Path, noun: &str, tried: usize, bad: &[(usize, String)]) -> Vec<String> {
-    if bad.is_empty() {
-        return Vec::new();
-    }
-    let head = format!("skipped {} of {tried} {noun}s in {}", bad.len(), folder.display());
-    let rest = bad.len().saturating_sub(NAMED);
-    std::iter::once(head)
-        .chain(bad.iter().take(NAMED).map(|(_, why)| format!("skipped: {why}")))
-        .chain((rest > 0).then(|| format!("skipped: and {rest} more")))
-        .collect()
+/// What is to be said of some files, the first of them by name.
+fn named(what: &str, remarks: &[(usize, String)]) -> Vec<String> {
+    let rest = remarks.len().saturating_sub(NAMED);
+    let first = remarks.iter().take(NAMED).map(|(_, remark)| format!("{what}: {remark}"));
+    first.chain((rest > 0).then(|| format!("{what}: and {rest} more"))).collect()
 }
 
 /// How many files of how many folders, and what was left out.

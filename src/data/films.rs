@@ -16,6 +16,9 @@ const MOST: usize = 10_000;
 /// Pixels of all frames of one GIF, at most: some minutes of a film on a screen.
 const MOST_PIXELS: u64 = 20_000_000_000;
 
+/// The byte that ends a GIF.
+const TRAILER: u8 = 0x3b;
+
 /// Bytes that decoding one frame may take.
 const MAX_DECODED: u64 = 256 << 20;
 
@@ -42,14 +45,14 @@ pub(super) fn load(folder: &Path, wanted: Geometry, frames: usize, options: &Opt
     let (name, how) = (folder.display().to_string(), format!("films of {frames}"));
     let way = Way { name: &name, geometry: wanted, how: &how, each: None };
     clips::load(folder, films, left_out, ("film", way), options, |path, stretch| {
-        let all = match folders.get(path) {
-            Some(frames) => numbered(frames, one, stretch, options)?,
+        let (all, remark) = match folders.get(path) {
+            Some(frames) => (numbered(frames, one, stretch, options)?, None),
             None => gif(path, one, stretch, options)?,
         };
         let levels = all.iter().map(|(_, levels)| *levels).fold(Levels::NONE, Levels::join);
         let all: Vec<Vec<u8>> = all.into_iter().map(|(bytes, _)| bytes).collect();
         let images = all.chunks_exact(frames).flat_map(|clip| stacked(clip, one)).collect();
-        Ok(Decoded { images, levels })
+        Ok(Decoded { images, levels, remark })
     })
 }
 
@@ -63,16 +66,29 @@ pub(super) fn stacked(clip: &[Vec<u8>], frame: Geometry) -> Vec<u8> {
 /// A frame in the wanted size, and the values it had.
 type Fitted = (Vec<u8>, Levels);
 
-fn gif(path: &Path, frame: Geometry, stretch: Option<Levels>, options: &Options) -> Result<Vec<Fitted>, Error> {
+/// The frames of a GIF, and what is to be said of it: one without its trailer may be whole or cut between two frames.
+fn gif(
+    path: &Path,
+    frame: Geometry,
+    stretch: Option<Levels>,
+    options: &Options,
+) -> Result<(Vec<Fitted>, Option<String>), Error> {
     let reading = Reading::new(path, options.flag());
-    let bytes = reading.bytes()?;
+    let mut bytes = reading.bytes()?;
     let bad = |e: image::ImageError| reading.damaged(format!("it is no readable GIF: {e}"));
-    let Outline { width, height, frames } =
+    let Outline { width, height, frames, has_trailer } =
         outline(&bytes).ok_or_else(|| reading.damaged("it is no readable GIF, or is cut short"))?;
     let work = u64::from(width) * u64::from(height) * frames as u64;
+    if work == 0 {
+        return Err(reading.damaged(format!("{frames} frames of {width}x{height} are no film")));
+    }
     if frames > MOST || work > MOST_PIXELS {
         return Err(reading.damaged(format!("{frames} frames of {width}x{height} are more than limn decodes")));
     }
+    let remark = (!has_trailer).then(|| {
+        bytes.push(TRAILER);
+        format!("{} ends without the trailer of a GIF, as if it were cut: {frames} frames of it", path.display())
+    });
     let mut decoder = GifDecoder::new(Cursor::new(&bytes)).map_err(bad)?;
     let mut limits = Limits::default();
     limits.max_alloc = Some(MAX_DECODED);
@@ -87,7 +103,8 @@ fn gif(path: &Path, frame: Geometry, stretch: Option<Levels>, options: &Options)
         };
         Ok((geometry::fit(image, frame), found))
     };
-    decoder.into_frames().map(fitted).collect()
+    let fitted: Result<Vec<Fitted>, Error> = decoder.into_frames().map(fitted).collect();
+    Ok((fitted?, remark))
 }
 
 /// What the blocks of a GIF say before any is decoded.
@@ -96,10 +113,10 @@ struct Outline {
     width: u16,
     height: u16,
     frames: usize,
+    has_trailer: bool,
 }
 
-/// Goes through the blocks of a GIF (GIF89a, CompuServe 1990); `None` where one is cut, or the trailer is missing:
-/// frames could be.
+/// Goes through the blocks of a GIF (GIF89a, CompuServe 1990); `None` where one is cut.
 fn outline(bytes: &[u8]) -> Option<Outline> {
     let word = |at: usize| Some(u16::from_le_bytes([*bytes.get(at)?, *bytes.get(at + 1)?]));
     let table = |flags: u8| if flags & 0x80 == 0 { 0 } else { 3 << ((flags & 7) + 1) };
@@ -111,17 +128,18 @@ fn outline(bytes: &[u8]) -> Option<Outline> {
     };
     let (width, height) = (word(6)?, word(8)?);
     let (mut at, mut frames) = (13 + table(*bytes.get(10)?), 0);
-    loop {
-        match bytes.get(at)? {
+    while let Some(block) = bytes.get(at).filter(|block| **block != TRAILER) {
+        match block {
             0x21 => at = sub_blocks(at + 2)?,
             0x2c => {
                 at = sub_blocks(at + 11 + table(*bytes.get(at + 9)?))?;
                 frames += 1;
             }
-            0x3b => return bytes.starts_with(b"GIF8").then_some(Outline { width, height, frames }),
             _ => return None,
         }
     }
+    let is_whole = at <= bytes.len() && bytes.starts_with(b"GIF8");
+    is_whole.then_some(Outline { width, height, frames, has_trailer: at < bytes.len() })
 }
 
 /// The pictures of a folder, in the order of their names' lengths and then of the names.
@@ -207,15 +225,37 @@ mod tests {
         let path = dir.path().join("x.gif");
         write_gif(&path, &[0, 50, 100, 150]);
         let whole = std::fs::read(&path).unwrap();
-        assert_eq!(outline(&whole), Some(Outline { width: 8, height: 8, frames: 4 }));
+        assert_eq!(outline(&whole), Some(Outline { width: 8, height: 8, frames: 4, has_trailer: true }));
         let read = |bytes: &[u8]| {
             std::fs::write(&path, bytes).unwrap();
             gif(&path, Geometry::new(1, 4, 4), None, &Options::default())
         };
-        assert_eq!(read(&whole).unwrap().len(), 4);
+        let (all, remark) = read(&whole).unwrap();
+        assert_eq!((all.len(), remark), (4, None));
+        let mut between_frames = Vec::new();
         for len in 0..whole.len() {
-            assert!(read(&whole[..len]).unwrap_err().to_string().contains("x.gif"), "{len}");
+            match read(&whole[..len]) {
+                Err(error) => assert!(error.to_string().contains("x.gif"), "{len}"),
+                Ok((frames, remark)) => {
+                    assert!(remark.is_some_and(|remark| remark.contains("x.gif")), "{len}");
+                    let pixels = |frames: &[Fitted]| frames.iter().map(|(bytes, _)| bytes.clone()).collect::<Vec<_>>();
+                    assert_eq!(pixels(&frames), pixels(&all[..frames.len()]), "{len}");
+                    between_frames.push(frames.len());
+                }
+            }
         }
+        between_frames.dedup();
+        assert_eq!(between_frames, [1, 2, 3, 4]);
+        // Programs that leave the trailer out are believed, and what is odd is said.
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("y.gif"), &whole[..whole.len() - 1]).unwrap();
+        write_gif(&dir.path().join("z.gif"), &[0, 50, 100, 150]);
+        let source = load(dir.path(), FILM, 3, &Options::default()).unwrap();
+        assert_eq!((source.train.len(), source.test.unwrap().len()), (1, 1));
+        assert!(source.warnings[0].contains("y.gif ends without the trailer"), "{:?}", source.warnings);
+        let no_columns =
+            [b"GIF89a\0\0\x08\0\0\0\0" as &[u8], b"\x2c\0\0\0\0\0\0\x08\0\0\x02\x02\x4c\x01\0\x3b"].concat();
+        assert!(read(&no_columns).unwrap_err().to_string().contains("0x8"));
         // Ten thousand frames of 5000x5000 in few bytes: nothing of it is decoded.
         let mut bomb = b"GIF89a\x88\x13\x88\x13\0\0\0".to_vec();
         let frame = b"\x2c\0\0\0\0\x88\x13\x88\x13\0\x02\x02\x4c\x01\0";

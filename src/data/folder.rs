@@ -34,7 +34,7 @@ pub(super) fn load(folder: &Path, wanted: Option<Geometry>, options: &Options) -
     let way = Way { name: &name, geometry, how: "pictures", each: Some(1) };
     let gathered = gather(&units, way, options, |path, stretch| {
         let Picture { bytes, levels, .. } = read_picture(path, Some(geometry), stretch, options.flag())?;
-        Ok(Decoded { images: bytes, levels })
+        Ok(Decoded { images: bytes, levels, remark: None })
     })?;
     let set = FromFiles { folder, geometry, native, arranged, gathered, left_out, noun: "picture" };
     set.opened()

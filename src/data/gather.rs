@@ -37,8 +37,8 @@ pub(super) struct Gathered {
     pub(super) levels: Levels,
     /// Whether these were made black and white.
     pub(super) stretched: bool,
-    /// The units that cannot be used: which, and why in a sentence.
-    pub(super) bad: Vec<(usize, String)>,
+    /// What is to be said of units, by their numbers: why one cannot be used, or what one lacks that is used.
+    pub(super) remarks: Vec<(usize, String)>,
 }
 
 /// What one unit holds.
@@ -47,6 +47,8 @@ pub(super) struct Decoded {
     pub(super) images: Vec<u8>,
     /// The values of the file, before they were rounded or stretched.
     pub(super) levels: Levels,
+    /// What is to be said of the unit although it is used.
+    pub(super) remark: Option<String>,
 }
 
 /// How images are decoded: a different way makes different images of the same file.
@@ -125,12 +127,12 @@ struct Parts {
     levels: Levels,
     stretched: bool,
     counts: Vec<usize>,
-    bad: Vec<(usize, String)>,
+    remarks: Vec<(usize, String)>,
 }
 
 impl Default for Parts {
     fn default() -> Parts {
-        Parts { levels: Levels::NONE, stretched: false, counts: Vec::new(), bad: Vec::new() }
+        Parts { levels: Levels::NONE, stretched: false, counts: Vec::new(), remarks: Vec::new() }
     }
 }
 
@@ -145,16 +147,17 @@ impl Parts {
     ) -> Result<(), Error> {
         let bytes = match result {
             Ok(Decoded { images, .. }) if images.is_empty() => {
-                self.bad.push((index, format!("{} is too short", path.display())));
+                self.remarks.push((index, format!("{} is too short", path.display())));
                 images
             }
-            Ok(Decoded { images, levels }) => {
+            Ok(Decoded { images, levels, remark }) => {
                 self.levels = self.levels.join(levels);
+                self.remarks.extend(remark.map(|remark| (index, remark)));
                 images
             }
             Err(error) if error.ends_reading() => return Err(error),
             Err(error) => {
-                self.bad.push((index, error.to_string()));
+                self.remarks.push((index, error.to_string()));
                 Vec::new()
             }
         };
@@ -214,8 +217,8 @@ impl<'a> Sink<'a> {
 
     fn finish(self, parts: Parts) -> Result<Gathered, Error> {
         let digest = hex(&self.hasher.finalize());
-        let Parts { levels, stretched, counts, bad } = parts;
-        let gathered = |pixels| Gathered { pixels, digest: digest.clone(), levels, stretched, counts, bad };
+        let Parts { levels, stretched, counts, remarks } = parts;
+        let gathered = |pixels| Gathered { pixels, digest: digest.clone(), levels, stretched, counts, remarks };
         match self.to {
             To::Memory(bytes) => Ok(gathered(bytes.into())),
             To::File(writer) => writer.finish(gathered(Vec::new().into())),

@@ -104,8 +104,11 @@ fn decode(reading: &Reading) -> Result<DynamicImage, Error> {
     let mut decoder = reader.into_decoder().map_err(bad)?;
     // Phones store photographs lying down, with a note which side is up.
     let orientation = decoder.orientation().map_err(bad)?;
+    let (w, h) = decoder.dimensions();
+    if w == 0 || h == 0 {
+        return Err(named(format!("{w}x{h} pixels are no picture")));
+    }
     if decoder.total_bytes() > MOST {
-        let (w, h) = decoder.dimensions();
         return Err(named(format!("{w}x{h} pixels are more than limn decodes")));
     }
     reading.go_on()?;

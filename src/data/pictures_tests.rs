@@ -175,3 +175,25 @@ fn any_bytes_decode_or_fail_without_panic() {
         }
     }
 }
+
+/// A format may say that a picture has no columns or no rows; its decoder may agree.
+#[test]
+fn pictures_without_pixels_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let pictures: [(&str, &[u8]); 4] = [
+        ("columns.pgm", b"P5 0 4 255\n"),
+        ("rows.ppm", b"P6 4 0 255\n"),
+        ("both.pbm", b"P1 0 0\n"),
+        ("tuples.pam", b"P7\nWIDTH 0\nHEIGHT 4\nDEPTH 1\nMAXVAL 255\nTUPLTYPE GRAYSCALE\nENDHDR\n"),
+    ];
+    for (name, bytes) in pictures {
+        let path = dir.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        for wanted in [Some(SMALL), None] {
+            let error = read_picture(&path, wanted, None, &NEVER).unwrap_err();
+            assert!(matches!(error, Error::BadImage { .. }), "{error}");
+            assert!(error.to_string().contains(name), "{error}");
+        }
+        assert!(read_mask(&path).is_err(), "{name}");
+    }
+}

@@ -37,7 +37,7 @@ pub(super) fn load(folder: &Path, wanted: Geometry, rate: u32, options: &Options
                 pieces.extend(piece.iter().chain(silence).map(|v| stored(*v)));
             }
         }
-        Ok(Decoded { images: pieces, levels })
+        Ok(Decoded { images: pieces, levels, remark: None })
     })
 }
 
