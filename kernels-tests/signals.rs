@@ -149,3 +149,28 @@ fn measuring_is_left_and_nothing_is_made() {
     assert!(words(folder.path()).contains("stopping before the first step"), "{}", words(folder.path()));
     assert!(!folder.path().join("run").exists());
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn decoding_is_left_and_nothing_is_kept() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let pictures = folder.path().join("pictures");
+    std::fs::create_dir(&pictures).expect("a folder");
+    // Many seconds of decoding on any machine, on little disk.
+    let first = pictures.join("0.png");
+    image::GrayImage::from_fn(3000, 3000, |x, y| image::Luma([(x ^ y) as u8])).save(&first).expect("a picture");
+    (1..400).for_each(|i| std::fs::hard_link(&first, pictures.join(format!("{i}.png"))).expect("a name"));
+    let data = pictures.to_str().expect("a path");
+    let mut child = train(folder.path(), &["vae", "--data", data, "--device", "cpu"]).spawn().expect("a run");
+    let decoded = || {
+        let files = std::fs::read_dir(folder.path().join("cache/decoded")).into_iter().flatten();
+        files.map(|file| file.expect("an entry").file_name().to_string_lossy().into_owned()).collect::<Vec<_>>()
+    };
+    until(&mut child, || !decoded().is_empty());
+    std::thread::sleep(Duration::from_millis(300));
+    tell(&child, "INT");
+    assert_eq!(end(&mut child, 1.0).code(), Some(130), "{}", words(folder.path()));
+    assert!(words(folder.path()).contains("stopping before the first step"), "{}", words(folder.path()));
+    assert!(!folder.path().join("run").exists());
+    assert_eq!(decoded(), [""; 0]);
+}
