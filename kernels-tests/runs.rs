@@ -1,7 +1,7 @@
 //! The training loop: resuming, repeating, breaking down, and files that are not what they should
 //! be. On the CPU device, with models small enough for it.
 
-use limn::models::ModelConfig;
+use limn::models::VaeConfig;
 use limn::program::Device;
 use limn::train::{
     Config, Hooks, Outcome, Reading, Resume, RunDir, Sampler, Session, Start, TrainError, Weights, checkpoint, train,
@@ -407,6 +407,6 @@ fn models_keep_their_sizes_in_the_checkpoint() {
     let out = dir.path().join("run");
     run(start(&vae(&[]), &out)).expect("a run");
     let info = checkpoint::info(&out.join("checkpoint.safetensors")).expect("metadata");
-    let ModelConfig::Vae(sizes) = info.model else { panic!("a vae") };
+    let sizes: &VaeConfig = info.model.downcast_ref().expect("a vae");
     assert_eq!((info.step, info.seed, sizes.hidden), (7, 0, 8));
 }

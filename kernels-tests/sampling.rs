@@ -21,7 +21,7 @@ fn pixelcnn([height, width]: [usize; 2], hidden: usize, blocks: usize) -> PixelC
 }
 
 fn session(size: [usize; 2], hidden: usize, blocks: usize, seed: u64, device: &Device) -> Session {
-    loud(&ModelConfig::Pixelcnn(pixelcnn(size, hidden, blocks)), seed, device)
+    loud(&ModelConfig::new(pixelcnn(size, hidden, blocks)), seed, device)
 }
 
 fn loud(config: &ModelConfig, seed: u64, device: &Device) -> Session {
@@ -73,7 +73,7 @@ fn cached_images_are_the_naive_ones() {
 fn levels_colours_and_stacks_are_drawn_the_same_both_ways() {
     let gated = |levels, dilations: &[usize], classes| {
         let dilations = dilations.to_vec();
-        ModelConfig::PixelcnnGated(PixelCnnGatedConfig { height: 6, width: 7, levels, hidden: 6, dilations, classes })
+        ModelConfig::new(PixelCnnGatedConfig { height: 6, width: 7, levels, hidden: 6, dilations, classes })
     };
     let grey = PixelCnnConfig { levels: 256, last: vec![9], ..pixelcnn([7, 5], 4, 2) };
     let colours = PixelCnnConfig { channels: 3, levels: 17, last: vec![11, 40], ..pixelcnn([5, 6], 7, 2) };
@@ -81,7 +81,7 @@ fn levels_colours_and_stacks_are_drawn_the_same_both_ways() {
     let recurrent = |recurrence, levels, channels, layers| {
         let last = vec![6];
         let (height, width, hidden) = (6, 7, 6);
-        ModelConfig::Pixelrnn(PixelRnnConfig { channels, height, width, levels, recurrence, hidden, layers, last })
+        ModelConfig::new(PixelRnnConfig { channels, height, width, levels, recurrence, hidden, layers, last })
     };
     let networks = [
         recurrent(Recurrence::Row, 2, 1, 2),
@@ -91,9 +91,9 @@ fn levels_colours_and_stacks_are_drawn_the_same_both_ways() {
         gated(2, &[1, 2], 0),
         gated(256, &[1, 4, 2], 0),
         gated(4, &[2, 1], 3),
-        ModelConfig::Pixelcnn(grey),
-        ModelConfig::Pixelcnn(colours),
-        ModelConfig::Pixelcnn(wide),
+        ModelConfig::new(grey),
+        ModelConfig::new(colours),
+        ModelConfig::new(wide),
     ];
     for device in devices() {
         for (k, config) in networks.iter().enumerate() {
@@ -169,7 +169,7 @@ fn a_network_without_code_for_pixels_is_drawn_the_naive_way() {
     for device in [Device::Cpu, gpu()] {
         let mut session = session([5, 6], 2, 1, 3, &device);
         let plain = both(&mut session, &[0.0; 60], &[0.0; 30], 8);
-        let ModelConfig::Pixelcnn(config) = &session.config else { panic!("a PixelCNN") };
+        let config: &PixelCnnConfig = session.config.downcast_ref().expect("a PixelCNN");
         session.model = Box::new(Peeping(PixelCnn::new(config).expect("a model")));
         let why = sample::refusal(&session).expect("a refusal");
         assert!(why.contains("reduce_sum") && why.contains("does not work on each pixel alone"), "{why}");
@@ -206,7 +206,7 @@ impl PixelModel for Told {
 fn images_of_classes_are_drawn_by_class_and_stay_in_their_order() {
     for device in devices() {
         let mut session = session([5, 6], 2, 1, 3, &device);
-        let ModelConfig::Pixelcnn(config) = &session.config else { panic!("a PixelCNN") };
+        let config: &PixelCnnConfig = session.config.downcast_ref().expect("a PixelCNN");
         session.model = Box::new(Told(PixelCnn::new(config).expect("a model")));
         assert_eq!(sample::refusal(&session), None);
         let labels = [2, 0, 1, 0, 1, 0, 2];

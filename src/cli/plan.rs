@@ -32,7 +32,7 @@ pub struct PlanArgs {
 pub fn plan(args: &PlanArgs) -> Result<(), Error> {
     let config = config(&args.preset, args.batch, &args.set)?;
     let device = device::open_for(args.device.device.as_deref(), args.precision.of(&config))?;
-    let model = config.model.at(args.at).map_err(Error::new)?;
+    let model = config.model.at(args.at)?;
     let batch = config.train.batch;
     let (seed, recompute) = (config.train.seed, config.train.recompute);
     let optim = config.optimizer();

@@ -1,7 +1,7 @@
 //! An autoencoder (Hinton & Salakhutdinov, "Reducing the Dimensionality of Data with Neural Networks",
 //! Science 2006): a code, and images again, by least squares.
 
-use super::{Batch, Family, LatentModel, Likelihood, Metric, Model, positive};
+use super::{Architecture, Batch, Family, LatentModel, Likelihood, Metric, Model, ModelError, positive};
 use crate::graph::Var;
 use crate::nn::{Init, Mode, Network, NetworkBuilder, Numbering, Optimizer, Param, Sequential};
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,14 @@ const MOMENTUM: f32 = 0.01;
 /// Under the root of the codes' variance.
 const EPS: f32 = 1e-5;
 
+impl Architecture for AutoencoderConfig {
+    const KIND: &'static str = "ae";
+
+    fn build_at(&self, _: u64) -> Result<Box<dyn Model>, ModelError> {
+        Ok(Box::new(Autoencoder::new(self)?))
+    }
+}
+
 /// Encoder and decoder. It has no prior: a Gaussian stands in, with the running mean and variance of
 /// the codes it was trained on, and latent vectors are codes in its units.
 pub struct Autoencoder {
@@ -40,8 +48,11 @@ pub struct Autoencoder {
 }
 
 impl Autoencoder {
-    /// The network, or a sentence about a size that makes no sense.
-    pub fn new(c: &AutoencoderConfig) -> Result<Autoencoder, String> {
+    /// The network.
+    ///
+    /// # Errors
+    /// A size that makes no sense.
+    pub fn new(c: &AutoencoderConfig) -> Result<Autoencoder, ModelError> {
         positive(&[("channels", c.channels), ("height", c.height), ("width", c.width)])?;
         positive(&[("hidden", c.hidden), ("latent", c.latent)])?;
         let pixels = c.channels * c.height * c.width;

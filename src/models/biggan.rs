@@ -4,7 +4,7 @@
 //! (Miyato & Koyama 2018); attention at one side; weights of both divided by their spectral norm.
 
 use super::adversarial::{self, Game, Players};
-use super::{Batch, LatentModel, Model, few_classes, positive};
+use super::{Architecture, Batch, LatentModel, Model, ModelError, few_classes, positive};
 use crate::graph::{Graph, Var};
 use crate::nn::{Attention, ConditionalBatchNorm, Mode, Network, NetworkBuilder, Numbering, Sequence, Sequential};
 use crate::ops::ConvSpec;
@@ -59,6 +59,14 @@ const JUDGED: usize = 8;
 /// so many blocks that do not.
 const PLAIN: usize = 2;
 
+impl Architecture for BigGanConfig {
+    const KIND: &'static str = "biggan";
+
+    fn build_at(&self, _: u64) -> Result<Box<dyn Model>, ModelError> {
+        Ok(Box::new(BigGan::new(self)?))
+    }
+}
+
 /// Generator and discriminator.
 pub struct BigGan {
     config: BigGanConfig,
@@ -69,27 +77,28 @@ pub struct BigGan {
 }
 
 impl BigGan {
-    /// The networks, or a sentence about a size that makes no sense.
-    pub fn new(c: &BigGanConfig) -> Result<BigGan, String> {
+    /// The networks.
+    ///
+    /// # Errors
+    /// A size that makes no sense.
+    pub fn new(c: &BigGanConfig) -> Result<BigGan, ModelError> {
         positive(&[("image", c.image), ("channels", c.channels), ("classes", c.classes), ("width", c.width)])?;
         positive(&[("widest", c.widest), ("latent", c.latent), ("embedding", c.embedding)])?;
         few_classes(c.classes)?;
-        if let Some(fault) = c.game.fault() {
-            return Err(fault);
-        }
+        c.game.check()?;
         let sides = c.sides();
         let parts = sides.len();
         if parts < 2 {
-            return Err(format!("model.image = {} must be even and at least {}", c.image, 2 * SMALLEST));
+            return Err(ModelError::setting("image", c.image, format!("must be even and at least {}", 2 * SMALLEST)));
         }
         if !c.latent.is_multiple_of(parts) {
             let why = format!("one for 4x4 pixels and one for each of {} blocks", parts - 1);
-            return Err(format!("model.latent = {} must be a multiple of {parts}: {why}", c.latent));
+            return Err(ModelError::setting("latent", c.latent, format!("must be a multiple of {parts}: {why}")));
         }
         let attended = |side: &&usize| **side == c.attention && side.is_multiple_of(2) && **side > sides[0];
         if c.attention > 0 && !sides.iter().any(|side| attended(&side)) {
             let fit: Vec<String> = sides[1..].iter().filter(|s| s.is_multiple_of(2)).map(usize::to_string).collect();
-            return Err(format!("model.attention = {} must be 0 or {}", c.attention, fit.join(" or ")));
+            return Err(ModelError::setting("attention", c.attention, format!("must be 0 or {}", fit.join(" or "))));
         }
         let numbering = Numbering::default();
         let mut g = NetworkBuilder::new("generator", &numbering).dcgan_init();

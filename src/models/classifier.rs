@@ -1,7 +1,7 @@
 //! A small convolutional classifier. It makes no images: the activations of its last hidden layer are features by which
 //! the images of other models are compared with real ones.
 
-use super::{Batch, Family, FeatureModel, Likelihood, Metric, Model, positive};
+use super::{Architecture, Batch, Family, FeatureModel, Likelihood, Metric, Model, ModelError, positive};
 use crate::graph::Var;
 use crate::nn::{Mode, Network, NetworkBuilder, Numbering, Optimizer, Sequential};
 use crate::ops::ConvSpec;
@@ -23,6 +23,14 @@ pub struct ClassifierConfig {
     pub classes: usize,
 }
 
+impl Architecture for ClassifierConfig {
+    const KIND: &'static str = "classifier";
+
+    fn build_at(&self, _: u64) -> Result<Box<dyn Model>, ModelError> {
+        Ok(Box::new(Classifier::new(self)?))
+    }
+}
+
 /// Three convolutions, a hidden layer and a linear one.
 pub struct Classifier {
     config: ClassifierConfig,
@@ -35,14 +43,17 @@ pub struct Classifier {
 const KEEP: f32 = 0.5;
 
 impl Classifier {
-    /// The network, or a sentence about a size that makes no sense.
-    pub fn new(c: &ClassifierConfig) -> Result<Classifier, String> {
+    /// The network.
+    ///
+    /// # Errors
+    /// A size that makes no sense.
+    pub fn new(c: &ClassifierConfig) -> Result<Classifier, ModelError> {
         positive(&[("image", c.image), ("channels", c.channels), ("width", c.width), ("features", c.features)])?;
         if !c.image.is_multiple_of(4) {
-            return Err(format!("model.image = {} must be a multiple of 4", c.image));
+            return Err(ModelError::setting("image", c.image, "must be a multiple of 4"));
         }
         if !(2..=256).contains(&c.classes) {
-            return Err(format!("model.classes = {} must be between 2 and 256", c.classes));
+            return Err(ModelError::setting("classes", c.classes, "must be between 2 and 256"));
         }
         let (w, side) = (c.width, c.image / 4);
         let mut net = NetworkBuilder::new("classifier", &Numbering::default());

@@ -3,7 +3,7 @@
 //! them: Mirza & Osindero, "Conditional Generative Adversarial Nets" (2014).
 
 use super::adversarial::{self, Game, Penalty, Players};
-use super::{Batch, LatentModel, Model, few_classes, positive};
+use super::{Architecture, Batch, LatentModel, Model, ModelError, few_classes, positive};
 use crate::data::Medium;
 use crate::graph::{Graph, Var};
 use crate::nn::{Mode, Network, NetworkBuilder, Numbering, Sequence, Sequential};
@@ -57,6 +57,14 @@ pub struct DcganConfig {
     pub game: Game,
 }
 
+impl Architecture for DcganConfig {
+    const KIND: &'static str = "dcgan";
+
+    fn build_at(&self, _: u64) -> Result<Box<dyn Model>, ModelError> {
+        Ok(Box::new(Dcgan::new(self)?))
+    }
+}
+
 /// Generator and discriminator.
 pub struct Dcgan {
     config: DcganConfig,
@@ -72,17 +80,18 @@ pub struct Dcgan {
 const SLOPE: f32 = 0.2;
 
 impl Dcgan {
-    /// The networks, or a sentence about a size that makes no sense.
-    pub fn new(c: &DcganConfig) -> Result<Dcgan, String> {
+    /// The networks.
+    ///
+    /// # Errors
+    /// A size that makes no sense.
+    pub fn new(c: &DcganConfig) -> Result<Dcgan, ModelError> {
         positive(&[("channels", c.channels), ("frames", c.frames), ("width", c.width), ("latent", c.latent)])?;
         few_classes(c.classes)?;
-        if let Some(fault) = c.game.fault() {
-            return Err(fault);
-        }
+        c.game.check()?;
         if c.game.penalty != Penalty::None && c.discriminator_norm == Norm::Batch {
-            return Err("model.penalty differentiates the discriminator twice, and batch norm has no second-order \
-                        gradient; set model.discriminator_norm to none or spectral"
-                .into());
+            let why = "model.penalty differentiates the discriminator twice, and batch norm has no second-order \
+                       gradient; set model.discriminator_norm to none or spectral";
+            return Err(ModelError::Settings(why.into()));
         }
         let numbering = Numbering::default();
         let mut g = NetworkBuilder::new("generator", &numbering).dcgan_init();
@@ -124,8 +133,11 @@ struct Plan {
 }
 
 impl Plan {
-    /// The plan of images of these settings, or a sentence about sides that cannot be halved so.
-    fn of(c: &DcganConfig) -> Result<Plan, String> {
+    /// The plan of images of these settings.
+    ///
+    /// # Errors
+    /// Sides that cannot be halved so.
+    fn of(c: &DcganConfig) -> Result<Plan, ModelError> {
         // A side as 4, 5 or 7 times a power of two.
         let halved = |side: usize| {
             let stages = (1..).take_while(|n| side >> n >= 4).find(|n| matches!(side >> n, 4 | 5 | 7))?;
@@ -138,7 +150,7 @@ impl Plan {
             if halved(side).is_none() {
                 let sides: Vec<String> =
                     (SIDES[0]..=SIDES[1]).filter(|s| halved(*s).is_some()).map(|s| s.to_string()).collect();
-                return Err(format!("model.{key} = {side} must be one of {}", sides.join(", ")));
+                return Err(ModelError::setting(key, side, format!("must be one of {}", sides.join(", "))));
             }
         }
         match (halved(height), halved(width)) {
@@ -146,10 +158,10 @@ impl Plan {
                 let channels = (0..stages).map(|k| c.width.saturating_mul(1 << k.min(3))).collect();
                 Ok(Plan { smallest: [h, w], channels })
             }
-            _ => Err(format!(
+            _ => Err(ModelError::Settings(format!(
                 "model.image_height = {height} and model.image_width = {width} must be 4, 5 or 7 times the same power \
                  of two, such as 64 and 80, or 128 and 224"
-            )),
+            ))),
         }
     }
 

@@ -2,7 +2,7 @@
 //! 2014), with the fully connected networks the paper has for MNIST.
 
 use super::adversarial::{self, Game, Players};
-use super::{Batch, LatentModel, Model, Prior, positive};
+use super::{Architecture, Batch, LatentModel, Model, ModelError, Prior, finite, positive};
 use crate::graph::{Graph, Var};
 use crate::nn::{Mode, Network, NetworkBuilder, Numbering, Sequential};
 use serde::{Deserialize, Serialize};
@@ -30,6 +30,14 @@ pub struct GanConfig {
     pub game: Game,
 }
 
+impl Architecture for GanConfig {
+    const KIND: &'static str = "gan";
+
+    fn build_at(&self, _: u64) -> Result<Box<dyn Model>, ModelError> {
+        Ok(Box::new(Gan::new(self)?))
+    }
+}
+
 /// Generator and discriminator.
 pub struct Gan {
     config: GanConfig,
@@ -49,16 +57,15 @@ const KEEP_INPUT: f32 = 0.8;
 const KEEP_HIDDEN: f32 = 0.5;
 
 impl Gan {
-    /// The networks, or a sentence about a size that makes no sense.
-    pub fn new(c: &GanConfig) -> Result<Gan, String> {
+    /// The networks.
+    ///
+    /// # Errors
+    /// A size that makes no sense.
+    pub fn new(c: &GanConfig) -> Result<Gan, ModelError> {
         positive(&[("image", c.image), ("channels", c.channels), ("latent", c.latent)])?;
         positive(&[("hidden", c.hidden), ("units", c.units), ("pieces", c.pieces)])?;
-        if let Some(fault) = c.game.fault() {
-            return Err(fault);
-        }
-        if !(c.max_norm >= 0.0 && c.max_norm <= f64::from(f32::MAX)) {
-            return Err(format!("model.max_norm = {} must be a finite number, at least 0", c.max_norm));
-        }
+        c.game.check()?;
+        finite(&[("max_norm", c.max_norm)])?;
         let pixels = c.channels * c.image * c.image;
         let numbering = Numbering::default();
         let mut g = NetworkBuilder::new("generator", &numbering).uniform_init(GENERATOR_INIT);

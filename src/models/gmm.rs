@@ -1,9 +1,9 @@
 //! A mixture of Gaussians with diagonal covariances, by expectation-maximisation: Dempster, Laird & Rubin,
 //! "Maximum Likelihood from Incomplete Data via the EM Algorithm" (JRSS B, 1977).
 
-use super::{Batch, Family, Likelihood, Metric, MixtureModel, Model, positive};
+use super::{Architecture, Batch, Family, Likelihood, Metric, MixtureModel, Model, ModelError, Training, positive};
 use crate::graph::{Graph, GraphError, Var};
-use crate::nn::{Init, Network, NetworkBuilder, Numbering, Optimizer, Param};
+use crate::nn::{Init, Network, NetworkBuilder, Numbering, OptimConfig, Optimizer, Param};
 use serde::{Deserialize, Serialize};
 
 /// Sizes of a [`Gmm`].
@@ -18,6 +18,36 @@ pub struct GmmConfig {
     pub width: usize,
     /// Gaussians.
     pub components: usize,
+}
+
+impl Architecture for GmmConfig {
+    const KIND: &'static str = "gmm";
+
+    fn build_at(&self, _: u64) -> Result<Box<dyn Model>, ModelError> {
+        Ok(Box::new(Gmm::new(self)?))
+    }
+
+    fn trainable(&self, training: &Training) -> Result<(), ModelError> {
+        let Training { rule, batch, ema, mixed } = *training;
+        let why = match rule {
+            OptimConfig::Em { .. } if batch < self.components => format!(
+                "train.batch = {batch} must be at least model.components = {}, because the means begin as images of \
+                 the first batch",
+                self.components
+            ),
+            OptimConfig::Em { .. } if ema > 0.0 => {
+                "train.ema averages what descent passes through, and a mixture does not descend; set train.ema=0".into()
+            }
+            OptimConfig::Em { .. } if mixed => {
+                "a mixture's densities are differences of large numbers, which mixed precision does not hold; train \
+                 it in full precision"
+                    .into()
+            }
+            OptimConfig::Em { .. } => return Ok(()),
+            _ => "a mixture is trained by expectation-maximisation; set optim.kind=em".into(),
+        };
+        Err(ModelError::Settings(why))
+    }
 }
 
 /// p(x) = Σ_j π_j N(x; μ_j, diag σ²_j), of images with pixels in [0, 1].
@@ -69,8 +99,11 @@ fn choose(switch: &Var, a: &Var, b: &Var) -> Var {
 }
 
 impl Gmm {
-    /// The mixture, or a sentence about a size that makes no sense.
-    pub fn new(c: &GmmConfig) -> Result<Gmm, String> {
+    /// The mixture.
+    ///
+    /// # Errors
+    /// A size that makes no sense.
+    pub fn new(c: &GmmConfig) -> Result<Gmm, ModelError> {
         positive(&[("channels", c.channels), ("height", c.height), ("width", c.width), ("components", c.components)])?;
         let (k, d) = (c.components, c.channels * c.height * c.width);
         let mut net = NetworkBuilder::new("gmm", &Numbering::default());

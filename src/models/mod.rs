@@ -2,12 +2,14 @@
 //! them.
 
 mod adversarial;
+mod architecture;
 mod autoencoder;
 mod batch;
 mod biggan;
 mod classifier;
 mod dcgan;
 mod decoder;
+mod error;
 mod gan;
 mod gmm;
 mod pixelcnn;
@@ -23,12 +25,14 @@ mod variational;
 mod wavegan;
 
 pub use adversarial::{AdversarialLoss, Augmentation, Game, Judged, Penalty};
+pub use architecture::{Architecture, ModelConfig, Training, kinds, register};
 pub use autoencoder::{Autoencoder, AutoencoderConfig};
 pub use batch::Batch;
 pub use biggan::{BigGan, BigGanConfig};
 pub use classifier::{Classifier, ClassifierConfig};
 pub use dcgan::{Dcgan, DcganConfig, Norm};
 pub use decoder::Decoder;
+pub use error::ModelError;
 pub use gan::{Gan, GanConfig};
 pub use gmm::{Gmm, GmmConfig};
 pub use pixelcnn::{PixelCnn, PixelCnnConfig};
@@ -42,73 +46,11 @@ pub use vae::{Activation, Vae, VaeConfig};
 pub use vae_conv::{VaeConv, VaeConvConfig};
 pub use wavegan::{WaveGan, WaveGanConfig};
 
+use error::{each_positive, few_classes, finite, positive};
+
 use crate::data::{Binarisation, Medium};
 use crate::graph::{Graph, Var};
 use crate::nn::{Network, Optimizer};
-use serde::{Deserialize, Serialize};
-
-/// The `[model]` table: which network, and its sizes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum ModelConfig {
-    /// Fully connected autoencoder, without a bound on anything.
-    Ae(AutoencoderConfig),
-    /// Fully connected variational autoencoder.
-    Vae(VaeConfig),
-    /// Convolutional variational autoencoder.
-    VaeConv(VaeConvConfig),
-    /// Fully connected GAN.
-    Gan(GanConfig),
-    /// Deep convolutional GAN.
-    Dcgan(DcganConfig),
-    /// Deep convolutional GAN of waveforms.
-    Wavegan(WaveGanConfig),
-    /// Residual, class-conditional GAN.
-    Biggan(BigGanConfig),
-    /// Progressively growing GAN.
-    Progan(ProganConfig),
-    /// Masked convolutions over pixels.
-    Pixelcnn(PixelCnnConfig),
-    /// Mixture of Gaussians.
-    Gmm(GmmConfig),
-    /// Convolutional classifier, whose features figures are made by.
-    Classifier(ClassifierConfig),
-    /// Masked convolutions in two gated stacks.
-    PixelcnnGated(PixelCnnGatedConfig),
-    /// Two streams at three sizes, and mixtures of logistic variables.
-    #[serde(rename = "pixelcnn++")]
-    PixelcnnPp(PixelCnnPpConfig),
-    /// Memories over rows or diagonals.
-    Pixelrnn(PixelRnnConfig),
-}
-
-impl ModelConfig {
-    /// The untrained model, or a sentence about a size that makes no sense.
-    pub fn build(&self) -> Result<Box<dyn Model>, String> {
-        self.at(0)
-    }
-
-    /// The model that `step` training steps have been taken of; see [`Model::stage`]. Its networks are
-    /// always the same.
-    pub fn at(&self, step: u64) -> Result<Box<dyn Model>, String> {
-        Ok(match self {
-            ModelConfig::Ae(c) => Box::new(Autoencoder::new(c)?),
-            ModelConfig::Vae(c) => Box::new(Vae::new(c)?),
-            ModelConfig::VaeConv(c) => Box::new(VaeConv::new(c)?),
-            ModelConfig::Gan(c) => Box::new(Gan::new(c)?),
-            ModelConfig::Dcgan(c) => Box::new(Dcgan::new(c)?),
-            ModelConfig::Wavegan(c) => Box::new(WaveGan::new(c)?),
-            ModelConfig::Biggan(c) => Box::new(BigGan::new(c)?),
-            ModelConfig::Progan(c) => Box::new(Progan::new(c, step)?),
-            ModelConfig::Pixelcnn(c) => Box::new(PixelCnn::new(c)?),
-            ModelConfig::Gmm(c) => Box::new(Gmm::new(c)?),
-            ModelConfig::Classifier(c) => Box::new(Classifier::new(c)?),
-            ModelConfig::PixelcnnGated(c) => Box::new(PixelCnnGated::new(c)?),
-            ModelConfig::PixelcnnPp(c) => Box::new(PixelCnnPp::new(c)?),
-            ModelConfig::Pixelrnn(c) => Box::new(PixelRnn::new(c)?),
-        })
-    }
-}
 
 /// A quantity measured on every test image.
 pub struct Metric {
@@ -289,20 +231,4 @@ fn one<T: From<u8>>() -> T {
 /// Levels of black and white images.
 fn two() -> usize {
     2
-}
-
-/// A sentence for more classes than a label can tell: it is a byte.
-fn few_classes(classes: usize) -> Result<(), String> {
-    match classes {
-        0..=256 => Ok(()),
-        more => Err(format!("model.classes = {more} must be at most 256")),
-    }
-}
-
-/// A sentence for a size of zero.
-fn positive(sizes: &[(&str, usize)]) -> Result<(), String> {
-    match sizes.iter().find(|(_, v)| *v == 0) {
-        Some((key, _)) => Err(format!("model.{key} = 0 must be at least 1")),
-        None => Ok(()),
-    }
 }

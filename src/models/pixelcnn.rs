@@ -2,7 +2,7 @@
 //! 2016), §3.3 to 3.5 and table 1, for binary images, grey ones and colours.
 
 use super::pixels::{centred, check_levels, head};
-use super::{Batch, PixelModel, one, positive, two};
+use super::{Architecture, Batch, Model, ModelError, PixelModel, each_positive, one, positive, two};
 use crate::graph::Var;
 use crate::nn::{Mode, Network, NetworkBuilder, Numbering, Sequential};
 use crate::ops::{Head, Mask};
@@ -31,6 +31,14 @@ pub struct PixelCnnConfig {
     pub last: Vec<usize>,
 }
 
+impl Architecture for PixelCnnConfig {
+    const KIND: &'static str = "pixelcnn";
+
+    fn build_at(&self, _: u64) -> Result<Box<dyn Model>, ModelError> {
+        Ok(Box::new(PixelCnn::new(self)?))
+    }
+}
+
 /// p(x) = Π p(x_i | x_1 .. x_{i-1}) over pixels and, within a pixel, over colours.
 pub struct PixelCnn {
     config: PixelCnnConfig,
@@ -39,16 +47,17 @@ pub struct PixelCnn {
 }
 
 impl PixelCnn {
-    /// The network, or a sentence about a size that makes no sense.
-    pub fn new(c: &PixelCnnConfig) -> Result<PixelCnn, String> {
+    /// The network.
+    ///
+    /// # Errors
+    /// A size that makes no sense.
+    pub fn new(c: &PixelCnnConfig) -> Result<PixelCnn, ModelError> {
         positive(&[("height", c.height), ("width", c.width), ("hidden", c.hidden)])?;
         check_levels(c.levels)?;
         if ![1, 3].contains(&c.channels) {
-            return Err(format!("model.channels = {} must be 1 or 3", c.channels));
+            return Err(ModelError::setting("channels", c.channels, "must be 1 or 3"));
         }
-        if c.last.contains(&0) {
-            return Err("model.last has a 0, which must be at least 1".into());
-        }
+        each_positive("last", &c.last)?;
         let (h, colours) = (c.hidden, c.channels);
         let last = if c.last.is_empty() { &[2 * h][..] } else { &c.last };
         let mut net = NetworkBuilder::new("pixelcnn", &Numbering::default());

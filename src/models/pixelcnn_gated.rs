@@ -5,7 +5,7 @@
 //! the vertical one sees: there is no blind spot.
 
 use super::pixels::{centred, check_levels, head};
-use super::{Batch, PixelModel, few_classes, positive};
+use super::{Architecture, Batch, Model, ModelError, PixelModel, each_positive, few_classes, positive};
 use crate::graph::Var;
 use crate::nn::{Mode, Network, NetworkBuilder, Numbering, Sequential};
 use crate::ops::{Head, Mask};
@@ -44,6 +44,14 @@ struct Gated {
     class: Option<[Sequential; 2]>,
 }
 
+impl Architecture for PixelCnnGatedConfig {
+    const KIND: &'static str = "pixelcnn-gated";
+
+    fn build_at(&self, _: u64) -> Result<Box<dyn Model>, ModelError> {
+        Ok(Box::new(PixelCnnGated::new(self)?))
+    }
+}
+
 /// p(x) = Π p(x_i | x_1 .. x_{i-1}), every factor a softmax over levels.
 pub struct PixelCnnGated {
     config: PixelCnnGatedConfig,
@@ -55,14 +63,15 @@ pub struct PixelCnnGated {
 }
 
 impl PixelCnnGated {
-    /// The network, or a sentence about a size that makes no sense.
-    pub fn new(c: &PixelCnnGatedConfig) -> Result<PixelCnnGated, String> {
+    /// The network.
+    ///
+    /// # Errors
+    /// A size that makes no sense.
+    pub fn new(c: &PixelCnnGatedConfig) -> Result<PixelCnnGated, ModelError> {
         positive(&[("height", c.height), ("width", c.width), ("hidden", c.hidden)])?;
         check_levels(c.levels)?;
         few_classes(c.classes)?;
-        if c.dilations.contains(&0) {
-            return Err("model.dilations has a 0, which must be at least 1".into());
-        }
+        each_positive("dilations", &c.dilations)?;
         let h = c.hidden;
         let mut net = NetworkBuilder::new("pixelcnn", &Numbering::default());
         let vertical = net.conv_above("conv_vstack.conv", [1, h], 3, 1, Mask::A);

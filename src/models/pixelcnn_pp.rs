@@ -7,7 +7,7 @@
 //! colour of a pixel is seen: the head lets colours depend on one another (§2.2).
 
 use super::pixels::centred;
-use super::{Batch, PixelModel, positive};
+use super::{Architecture, Batch, Model, ModelError, PixelModel, positive};
 use crate::graph::Var;
 use crate::nn::{Mode, Network, NetworkBuilder, NormedConv, Numbering};
 use crate::ops::{ConvSpec, Head};
@@ -182,6 +182,14 @@ struct Level {
     blocks: Vec<[Block; 2]>,
 }
 
+impl Architecture for PixelCnnPpConfig {
+    const KIND: &'static str = "pixelcnn++";
+
+    fn build_at(&self, _: u64) -> Result<Box<dyn Model>, ModelError> {
+        Ok(Box::new(PixelCnnPp::new(self)?))
+    }
+}
+
 /// p(x) = Π p(pixel | pixels before it), every factor a mixture of logistic variables.
 pub struct PixelCnnPp {
     config: PixelCnnPpConfig,
@@ -196,8 +204,11 @@ pub struct PixelCnnPp {
 }
 
 impl PixelCnnPp {
-    /// The network, or a sentence about a size that makes no sense.
-    pub fn new(c: &PixelCnnPpConfig) -> Result<PixelCnnPp, String> {
+    /// The network.
+    ///
+    /// # Errors
+    /// A size that makes no sense.
+    pub fn new(c: &PixelCnnPpConfig) -> Result<PixelCnnPp, ModelError> {
         positive(&[
             ("height", c.height),
             ("width", c.width),
@@ -206,16 +217,20 @@ impl PixelCnnPp {
             ("components", c.components),
         ])?;
         if c.channels != 1 && c.channels != 3 {
-            return Err(format!("model.channels = {} must be 1 (grey) or 3 (colours)", c.channels));
+            return Err(ModelError::setting("channels", c.channels, "must be 1 (grey) or 3 (colours)"));
         }
         let least = 1 << HALVINGS;
         for (key, size) in [("height", c.height), ("width", c.width)] {
             if !size.is_multiple_of(least) {
-                return Err(format!("model.{key} = {size} must be a multiple of {least}, because it is halved twice"));
+                return Err(ModelError::setting(
+                    key,
+                    size,
+                    format!("must be a multiple of {least}, because it is halved twice"),
+                ));
             }
         }
         if !(0.0..1.0).contains(&c.dropout) {
-            return Err(format!("model.dropout = {} must be at least 0 and below 1", c.dropout));
+            return Err(ModelError::setting("dropout", c.dropout, "must be at least 0 and below 1"));
         }
         let (f, seen) = (c.filters, c.channels + 1);
         let mut net = NetworkBuilder::new("pixelcnn", &Numbering::default());

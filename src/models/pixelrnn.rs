@@ -2,7 +2,7 @@
 //! 3.5 and table 1: Row LSTM and Diagonal BiLSTM.
 
 use super::pixels::{centred, check_levels, head};
-use super::{PixelModel, one, positive, two};
+use super::{Architecture, Model, ModelError, PixelModel, each_positive, one, positive, two};
 use crate::graph::Var;
 use crate::models::Batch;
 use crate::nn::{Init, Mode, Network, NetworkBuilder, Numbering, Param, Sequential};
@@ -58,6 +58,14 @@ struct Layer {
     out: Sequential,
 }
 
+impl Architecture for PixelRnnConfig {
+    const KIND: &'static str = "pixelrnn";
+
+    fn build_at(&self, _: u64) -> Result<Box<dyn Model>, ModelError> {
+        Ok(Box::new(PixelRnn::new(self)?))
+    }
+}
+
 /// p(x) = Π p(x_i | x_1 .. x_{i-1}) over pixels and, within a pixel, over colours.
 pub struct PixelRnn {
     config: PixelRnnConfig,
@@ -68,20 +76,25 @@ pub struct PixelRnn {
 }
 
 impl PixelRnn {
-    /// The network, or a sentence about a size that makes no sense.
-    pub fn new(c: &PixelRnnConfig) -> Result<PixelRnn, String> {
+    /// The network.
+    ///
+    /// # Errors
+    /// A size that makes no sense.
+    pub fn new(c: &PixelRnnConfig) -> Result<PixelRnn, ModelError> {
         let sizes = [("height", c.height), ("width", c.width), ("hidden", c.hidden), ("layers", c.layers)];
         positive(&sizes)?;
         check_levels(c.levels)?;
         if ![1, 3].contains(&c.channels) {
-            return Err(format!("model.channels = {} must be 1 or 3", c.channels));
+            return Err(ModelError::setting("channels", c.channels, "must be 1 or 3"));
         }
         if !c.hidden.is_multiple_of(c.channels) {
-            return Err(format!("model.hidden = {} must be a multiple of the {} colours", c.hidden, c.channels));
+            return Err(ModelError::setting(
+                "hidden",
+                c.hidden,
+                format!("must be a multiple of the {} colours", c.channels),
+            ));
         }
-        if c.last.contains(&0) {
-            return Err("model.last has a 0, which must be at least 1".into());
-        }
+        each_positive("last", &c.last)?;
         let (h, colours) = (c.hidden, c.channels);
         let mut net = NetworkBuilder::new("pixelrnn", &Numbering::default());
         let masked = |mask, kernel: [usize; 2]| ConvSpec::masked(mask, kernel, colours);

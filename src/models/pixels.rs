@@ -1,6 +1,6 @@
 //! Models that draw pixels in raster order, each given those before it: p(x) = Π p(x_i | x_1 .. x_{i-1}).
 
-use super::{Batch, Family, Likelihood, Metric, Model};
+use super::{Batch, Family, Likelihood, Metric, Model, ModelError};
 use crate::data::Binarisation;
 use crate::graph::Var;
 use crate::nn::{Mode, Network, Optimizer};
@@ -112,10 +112,10 @@ pub(super) fn head(levels: usize) -> Head {
     if levels == 2 { Head::Bernoulli } else { Head::Categorical { levels: levels as u32 } }
 }
 
-/// A sentence about a number of levels that makes no sense.
-pub(super) fn check_levels(levels: usize) -> Result<(), String> {
+/// Refuses a number of levels that makes no sense.
+pub(super) fn check_levels(levels: usize) -> Result<(), ModelError> {
     match levels {
         2..=256 => Ok(()),
-        _ => Err(format!("model.levels = {levels} must be from 2 (black and white) to 256")),
+        _ => Err(ModelError::setting("levels", levels, "must be from 2 (black and white) to 256")),
     }
 }

@@ -3,7 +3,7 @@
 //! layers for twice the side time and again, each faded in.
 
 use super::adversarial::{self, Game, Players};
-use super::{Batch, LatentModel, Model, Stage, positive};
+use super::{Architecture, Batch, LatentModel, Model, ModelError, Stage, positive};
 use crate::graph::{Graph, Var};
 use crate::nn::{Mode, Network, NetworkBuilder, Numbering, Sequence, Sequential};
 use crate::ops::ConvSpec;
@@ -31,6 +31,14 @@ pub struct ProganConfig {
     /// How they play.
     #[serde(flatten)]
     pub game: Game,
+}
+
+impl Architecture for ProganConfig {
+    const KIND: &'static str = "progan";
+
+    fn build_at(&self, step: u64) -> Result<Box<dyn Model>, ModelError> {
+        Ok(Box::new(Progan::new(self, step)?))
+    }
 }
 
 /// Generator and discriminator, as after some training steps.
@@ -127,20 +135,18 @@ impl ProganConfig {
 }
 
 impl Progan {
-    /// The networks after `step` training steps, or a sentence about a size that makes no sense.
-    pub fn new(c: &ProganConfig, step: u64) -> Result<Progan, String> {
+    /// The networks after `step` training steps.
+    ///
+    /// # Errors
+    /// A size that makes no sense.
+    pub fn new(c: &ProganConfig, step: u64) -> Result<Progan, ModelError> {
         positive(&[("channels", c.channels), ("width", c.width), ("widest", c.widest), ("latent", c.latent)])?;
         positive(&[("fade_steps", c.fade_steps), ("stable_steps", c.stable_steps)])?;
         if !(2 * FIRST..=LARGEST).contains(&c.image) || !c.image.is_power_of_two() {
-            return Err(format!(
-                "model.image = {} must be a power of two between {} and {LARGEST}",
-                c.image,
-                2 * FIRST
-            ));
+            let must = format!("must be a power of two between {} and {LARGEST}", 2 * FIRST);
+            return Err(ModelError::setting("image", c.image, must));
         }
-        if let Some(fault) = c.game.fault() {
-            return Err(fault);
-        }
+        c.game.check()?;
         let numbering = Numbering::default();
         let mut g = NetworkBuilder::new("generator", &numbering);
         let mut d = NetworkBuilder::new("discriminator", &numbering).only_trains();
@@ -315,7 +321,7 @@ mod tests {
         for image in [0, 4, 12, 28, 2048] {
             let c = config(&format!("image = {image}\nfade_steps = 1\nstable_steps = 1"));
             let why = Progan::new(&c, 0).err().unwrap();
-            assert!(why.contains("must be a power of two between 8 and 1024"), "{why}");
+            assert!(why.to_string().contains("must be a power of two between 8 and 1024"), "{why}");
         }
     }
 }

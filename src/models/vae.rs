@@ -6,7 +6,7 @@
 //! al., "Semi-supervised Learning with Deep Generative Models" (NIPS 2014).
 
 use super::variational::{Objective, Variational, log_weights, negative_elbo};
-use super::{Batch, Decoder, Family, LatentModel, Metric, Model, few_classes, one, positive};
+use super::{Architecture, Batch, Decoder, Family, LatentModel, Metric, Model, ModelError, few_classes, one, positive};
 use crate::data::Binarisation;
 use crate::graph::Var;
 use crate::nn::{Mode, Network, NetworkBuilder, Numbering, Optimizer, Sequential};
@@ -60,6 +60,14 @@ pub enum Activation {
     Tanh,
 }
 
+impl Architecture for VaeConfig {
+    const KIND: &'static str = "vae";
+
+    fn build_at(&self, _: u64) -> Result<Box<dyn Model>, ModelError> {
+        Ok(Box::new(Vae::new(self)?))
+    }
+}
+
 /// Encoder q(z|x) = N(μ, exp logvar), decoder p(x|z) Bernoulli; with classes q(z|x,y) and p(x|z,y).
 pub struct Vae {
     config: VaeConfig,
@@ -73,12 +81,15 @@ pub struct Vae {
 }
 
 impl Vae {
-    /// The network, or a sentence about a setting that makes no sense.
-    pub fn new(c: &VaeConfig) -> Result<Vae, String> {
+    /// The network.
+    ///
+    /// # Errors
+    /// A setting that makes no sense.
+    pub fn new(c: &VaeConfig) -> Result<Vae, ModelError> {
         positive(&[("channels", c.channels), ("height", c.height), ("width", c.width)])?;
         positive(&[("hidden", c.hidden), ("latent", c.latent), ("layers", c.layers)])?;
         if c.layers > MAX_LAYERS {
-            return Err(format!("model.layers = {} must be at most {MAX_LAYERS}", c.layers));
+            return Err(ModelError::setting("layers", c.layers, format!("must be at most {MAX_LAYERS}")));
         }
         few_classes(c.classes)?;
         let objective = Objective { samples: c.samples, beta: c.beta, warm_up: c.warm_up };

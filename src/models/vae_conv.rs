@@ -2,7 +2,7 @@
 //! convolutions down to a latent plane and three transposed convolutions back.
 
 use super::variational::{Objective, Variational, log_weights, negative_elbo};
-use super::{Batch, Decoder, Family, LatentModel, Metric, Model, one, positive};
+use super::{Architecture, Batch, Decoder, Family, LatentModel, Metric, Model, ModelError, one, positive};
 use crate::graph::Var;
 use crate::nn::{Mode, Network, NetworkBuilder, Numbering, Optimizer, Sequential};
 use crate::ops::ConvSpec;
@@ -37,6 +37,14 @@ pub struct VaeConvConfig {
     pub warm_up: u32,
 }
 
+impl Architecture for VaeConvConfig {
+    const KIND: &'static str = "vae-conv";
+
+    fn build_at(&self, _: u64) -> Result<Box<dyn Model>, ModelError> {
+        Ok(Box::new(VaeConv::new(self)?))
+    }
+}
+
 /// Encoder q(z|x) = N(μ, exp logvar), decoder p(x|z), both convolutional.
 pub struct VaeConv {
     config: VaeConvConfig,
@@ -49,12 +57,16 @@ pub struct VaeConv {
 }
 
 impl VaeConv {
-    /// The network, or a sentence about a setting that makes no sense.
-    pub fn new(c: &VaeConvConfig) -> Result<VaeConv, String> {
+    /// The network.
+    ///
+    /// # Errors
+    /// A setting that makes no sense.
+    pub fn new(c: &VaeConvConfig) -> Result<VaeConv, ModelError> {
         positive(&[("channels", c.channels), ("height", c.height), ("width", c.width)])?;
         positive(&[("filters1", c.filters1), ("filters2", c.filters2), ("dense", c.dense), ("latent", c.latent)])?;
         if !c.height.is_multiple_of(4) || !c.width.is_multiple_of(4) {
-            return Err(format!("model.height and model.width must be multiples of 4, not {}x{}", c.height, c.width));
+            let why = format!("model.height and model.width must be multiples of 4, not {}x{}", c.height, c.width);
+            return Err(ModelError::Settings(why));
         }
         let objective = Objective { samples: 1, beta: c.beta, warm_up: c.warm_up };
         objective.check()?;

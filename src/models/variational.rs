@@ -2,7 +2,7 @@
 //! with the β of Higgins et al. (ICLR 2017) and the warm-up of Sønderby et al. (NeurIPS 2016), and
 //! the bound of k draws of Burda, Grosse & Salakhutdinov (ICLR 2016).
 
-use super::{Batch, Decoder, Likelihood, Metric};
+use super::{Batch, Decoder, Likelihood, Metric, ModelError, finite};
 use crate::graph::Var;
 use crate::nn::{Network, Optimizer};
 use crate::ops::Latent;
@@ -33,19 +33,17 @@ pub(super) struct Objective {
 
 impl Objective {
     /// Refuses what makes no sense, in one sentence.
-    pub fn check(&self) -> Result<(), String> {
+    pub fn check(&self) -> Result<(), ModelError> {
         let Objective { samples, beta, warm_up } = *self;
         if samples == 0 {
-            return Err("model.samples = 0 must be at least 1".into());
+            return Err(ModelError::setting("samples", samples, "must be at least 1"));
         }
-        if !(beta >= 0.0 && beta.is_finite()) {
-            return Err(format!("model.beta = {beta} must be a finite number, at least 0"));
-        }
+        finite(&[("beta", beta)])?;
         if samples > 1 && (beta != 1.0 || warm_up > 0) {
-            return Err(format!(
+            return Err(ModelError::Settings(format!(
                 "model.beta and model.warm_up weigh a divergence that the bound of model.samples = {samples} draws \
                  does not have; set model.samples=1, or beta=1 and warm_up=0"
-            ));
+            )));
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 //! Phase shuffle (§3.3), an option in the paper, is left out.
 
 use super::adversarial::{self, Game, Players};
-use super::{Batch, LatentModel, Model, positive};
+use super::{Architecture, Batch, LatentModel, Model, ModelError, positive};
 use crate::data::Medium;
 use crate::graph::Var;
 use crate::nn::{Mode, Network, NetworkBuilder, Numbering, Sequential};
@@ -25,6 +25,14 @@ pub struct WaveGanConfig {
     /// How they play.
     #[serde(flatten)]
     pub game: Game,
+}
+
+impl Architecture for WaveGanConfig {
+    const KIND: &'static str = "wavegan";
+
+    fn build_at(&self, _: u64) -> Result<Box<dyn Model>, ModelError> {
+        Ok(Box::new(WaveGan::new(self)?))
+    }
 }
 
 /// Generator and discriminator.
@@ -54,14 +62,15 @@ fn stage() -> ConvSpec {
 }
 
 impl WaveGan {
-    /// The networks, or a sentence about a size that makes no sense.
-    pub fn new(c: &WaveGanConfig) -> Result<WaveGan, String> {
+    /// The networks.
+    ///
+    /// # Errors
+    /// A size that makes no sense.
+    pub fn new(c: &WaveGanConfig) -> Result<WaveGan, ModelError> {
         positive(&[("rate", c.rate as usize), ("width", c.width), ("latent", c.latent)])?;
-        if let Some(fault) = c.game.fault() {
-            return Err(fault);
-        }
+        c.game.check()?;
         let Some(stages) = (1..=6).find(|k| SHORTEST * STRIDE.pow(*k) == c.length) else {
-            return Err(format!("model.length = {} must be 64, 256, 1024, 4096, 16384 or 65536", c.length));
+            return Err(ModelError::setting("length", c.length, "must be 64, 256, 1024, 4096, 16384 or 65536"));
         };
         let widest = c.width << (stages - 1);
         let numbering = Numbering::default();

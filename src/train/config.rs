@@ -7,7 +7,7 @@ use super::step::HISTORY_ROWS;
 use crate::data::{Dataset, Geometry, Range};
 use crate::files;
 use crate::kernels::Precision;
-use crate::models::ModelConfig;
+use crate::models::{ModelConfig, ModelError, Training};
 use crate::nn::{OptimConfig, Optimizer};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -107,6 +107,9 @@ pub enum ConfigError {
     /// A mistake in a setting, or settings that make no sense.
     #[error("{0}")]
     Value(String),
+    /// A model that cannot be made or trained.
+    #[error(transparent)]
+    Model(#[from] ModelError),
 }
 
 /// Everything that decides how a run goes.
@@ -212,6 +215,32 @@ fn is_full(precision: &Precision) -> bool {
 }
 
 impl Config {
+    /// Settings for training a model of any kind: Adam at 0.001, a batch of 64, one pass over the built-in images.
+    pub fn of(model: ModelConfig) -> Config {
+        Config {
+            name: String::new(),
+            model,
+            data: DataConfig { source: "builtin".into(), range: Range::Full, classes: Vec::new() },
+            optim: OptimConfig::Adam { lr: 0.001, decay: 1.0, beta1: 0.9, beta2: 0.999, eps: 1e-8 },
+            train: TrainConfig {
+                batch: 64,
+                epochs: 1,
+                steps: None,
+                seed: 0,
+                log_every: 10,
+                sample_every: 0,
+                checkpoint_every: 1000,
+                samples: 64,
+                keep: 1,
+                recompute: false,
+                ema: 0.0,
+                ema_warm_up: None,
+                precision: Precision::Full,
+            },
+            classes_given: Given(true),
+        }
+    }
+
     /// The settings of a preset.
     pub fn preset(name: &str) -> Result<Config, ConfigError> {
         let Some((name, text)) = PRESETS.iter().find(|(n, _)| *n == name) else {
@@ -279,7 +308,7 @@ impl Config {
     /// # Errors
     /// More than the model can have.
     pub fn adopt_classes(&mut self, data: &Dataset) -> Result<(), ConfigError> {
-        let has = self.model.build().map_err(ConfigError::Value)?.classes();
+        let has = self.model.build()?.classes();
         match data.class_count() {
             Some(count) if has > 0 && !self.classes_given.0 && count != has => {
                 self.set(&format!("model.classes={count}"))?;
@@ -291,9 +320,8 @@ impl Config {
     }
 
     /// The model's kind as the file names it.
-    pub fn model_kind(&self) -> String {
-        let value = toml::Value::try_from(&self.model).ok();
-        value.and_then(|v| v.get("kind")?.as_str().map(String::from)).unwrap_or_default()
+    pub fn model_kind(&self) -> &'static str {
+        self.model.kind()
     }
 
     /// How the model's networks are trained.
@@ -304,7 +332,7 @@ impl Config {
 
     /// What to call the run in a sentence.
     pub fn name_or_kind(&self) -> String {
-        if self.name.is_empty() { self.model_kind() } else { self.name.clone() }
+        if self.name.is_empty() { self.model_kind().into() } else { self.name.clone() }
     }
 
     /// Refuses settings that make no sense, in one sentence.
@@ -335,7 +363,7 @@ impl Config {
         if t.steps.is_some_and(|s| s > u64::from(u32::MAX)) {
             return Some(format!("train.steps = {} must be at most {}", t.steps.unwrap_or(0), u32::MAX));
         }
-        self.float_fault().or_else(|| self.optim_fault()).or_else(|| self.em_fault()).or_else(|| self.model_fault())
+        self.float_fault().or_else(|| self.optim_fault()).or_else(|| self.model_fault())
     }
 
     /// Devices compute in 32 bits, in which what is very small is 0 and what is very large infinite.
@@ -364,32 +392,16 @@ impl Config {
         self.optimizer().fault()
     }
 
-    /// Mixtures, and nothing else, are trained by expectation-maximisation.
-    fn em_fault(&self) -> Option<String> {
-        let train = &self.train;
-        let why = match (&self.model, &self.optim) {
-            (ModelConfig::Gmm(c), OptimConfig::Em { .. }) if train.batch < c.components => format!(
-                "train.batch = {} must be at least model.components = {}, because the means begin as images of the \
-                 first batch",
-                train.batch, c.components
-            ),
-            (ModelConfig::Gmm(_), OptimConfig::Em { .. }) if train.ema > 0.0 => {
-                "train.ema averages what descent passes through, and a mixture does not descend; set train.ema=0".into()
-            }
-            (ModelConfig::Gmm(_), OptimConfig::Em { .. }) if train.precision == Precision::Mixed => {
-                "a mixture's densities are differences of large numbers, which mixed precision does not hold; train \
-                 it with --precision full"
-                    .into()
-            }
-            (ModelConfig::Gmm(_), OptimConfig::Em { .. }) => return None,
-            (ModelConfig::Gmm(_), _) => "a mixture is trained by expectation-maximisation; set optim.kind=em".into(),
-            (_, OptimConfig::Em { .. }) => "optim.kind = em trains mixtures (gmm) only; set it to adam, say".into(),
-            _ => return None,
-        };
-        Some(why)
+    /// How the model is to be trained.
+    fn training(&self) -> Training<'_> {
+        let TrainConfig { batch, ema, precision, .. } = self.train;
+        Training { rule: &self.optim, batch, ema, mixed: precision == Precision::Mixed }
     }
 
     fn model_fault(&self) -> Option<String> {
+        if let Err(error) = self.model.trainable(&self.training()) {
+            return Some(error.to_string());
+        }
         let table = toml::Table::try_from(&self.model).ok()?;
         // A number of steps is no size; the device counts them in 32 bits.
         let most = |key: &str| if key == "warm_up" || key.ends_with("_steps") { u32::MAX.into() } else { MAX_SIZE };
@@ -399,8 +411,10 @@ impl Config {
         }
         let model = match self.model.build() {
             Ok(model) => model,
-            Err(why) if why.starts_with("model.image") => return Some(why + &sizes::hint(&table)),
-            Err(why) => return Some(why),
+            Err(error @ ModelError::Setting { key: "image" | "image_height" | "image_width", .. }) => {
+                return Some(error.to_string() + &sizes::hint(&table));
+            }
+            Err(error) => return Some(error.to_string()),
         };
         let [channels, height, width] = model.geometry();
         if let Err(e) = Geometry::new(channels, height, width).check() {

@@ -316,7 +316,7 @@ fn choose(
 /// Opens the images, and makes a path absolute so that `config.toml` works from any folder. A model that is told of
 /// classes gets as many as there are, unless somebody said how many.
 fn open_data(config: &mut Config, hooks: &Hooks) -> Result<Dataset, TrainError> {
-    let build = |config: &Config| config.model.build().map_err(ConfigError::Value);
+    let build = |config: &Config| config.model.build().map_err(ConfigError::from);
     let dataset = of_any_classes(
         &config.data.source,
         build(config)?.as_ref(),

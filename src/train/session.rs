@@ -4,7 +4,7 @@ use super::memory::Step;
 use super::step::start_source;
 use crate::graph::{Graph, GraphError, Noise};
 use crate::kernels::philox::Domain;
-use crate::models::{Model, ModelConfig};
+use crate::models::{Model, ModelConfig, ModelError};
 use crate::nn::{Network, Optimizer};
 use crate::program::{Capacity, Device, DeviceError, Exceeded, Options, PlanError, Runner, Source, Store, plan, room};
 use crate::tune::{Budget, Choices, Progress, Report, TuneError, Tuner};
@@ -12,6 +12,9 @@ use crate::tune::{Budget, Choices, Progress, Report, TuneError, Tuner};
 /// What can go wrong while a model is built or run.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
+    /// A model that cannot be made.
+    #[error(transparent)]
+    Model(#[from] ModelError),
     /// A size that makes no sense.
     #[error("{0}")]
     Config(String),
@@ -121,7 +124,7 @@ pub struct Session {
 impl Session {
     /// A model with freshly drawn parameters; averages of them start as copies.
     pub fn new(config: &ModelConfig, optim: &Optimizer, seed: u64, device: Device) -> Result<Session, SessionError> {
-        let model = config.build().map_err(SessionError::Config)?;
+        let model = config.build()?;
         if let Some(fault) = optim.fault() {
             return Err(SessionError::Config(fault));
         }
@@ -169,7 +172,7 @@ impl Session {
 
     /// Makes the model that of `step` training steps done, which its programs may depend on. States stay.
     pub fn go_to(&mut self, step: u64) -> Result<(), SessionError> {
-        self.model = self.config.at(step).map_err(SessionError::Config)?;
+        self.model = self.config.at(step)?;
         self.step = step;
         Ok(())
     }
@@ -178,7 +181,7 @@ impl Session {
     fn stages(&self, end: u64) -> Result<Vec<Box<dyn Model>>, SessionError> {
         let (mut models, mut next) = (Vec::new(), Some(self.step));
         while let Some(step) = next {
-            let model = self.config.at(step).map_err(SessionError::Config)?;
+            let model = self.config.at(step)?;
             next = model.stage().and_then(|stage| stage.end).filter(|step| *step < end);
             models.push(model);
         }

@@ -2,6 +2,7 @@
 //! is there, and reading files so that every complaint has its line.
 
 use super::config::{Config, ConfigError, Given, PRESETS};
+use crate::models::{self, ModelConfig};
 use crate::nn::OptimConfig;
 use serde::Deserialize;
 use std::collections::HashSet;
@@ -151,7 +152,7 @@ impl Settings {
             let of_kind = |name: &&str| Config::preset(name).is_ok_and(|c| c.model_kind() == kind);
             let presets: Vec<&str> = PRESETS.iter().map(|(name, _)| *name).filter(of_kind).collect();
             return Err(match presets.is_empty() {
-                true => format!("there is no model \"{kind}\"; {}", nearest(kind, model_kinds())),
+                true => format!("there is no model \"{kind}\"; {}", nearest(kind, models::kinds())),
                 false => {
                     format!("it is \"{now}\" and cannot be changed; start from the preset {}", presets.join(" or "))
                 }
@@ -179,18 +180,6 @@ impl Settings {
         }
         self.assign(section, name, value).map_err(|why| ConfigError::Value(format!("{key}: {why}")))
     }
-}
-
-fn model_kinds() -> Vec<&'static str> {
-    let mut kinds: Vec<&str> = Vec::new();
-    for (name, text) in PRESETS {
-        let kind = text.lines().find_map(|l| l.strip_prefix("kind = \"")?.strip_suffix('"'));
-        let kind = kind.unwrap_or(name);
-        if !kinds.contains(&kind) {
-            kinds.push(kind);
-        }
-    }
-    kinds
 }
 
 /// A value from the command line, by the type it replaces.
@@ -290,7 +279,9 @@ pub(super) fn read(path: &Path, text: &str) -> Result<Config, ConfigError> {
                 let why = "it says neither preset = \"NAME\" at the top nor kind = \"NAME\" in [model]".into();
                 return Err(fault(kind.map_or(1, |l| l.line), why));
             };
-            template(name).map_err(|why| fault(*line, format!("key model.kind: {why}")))?
+            let model = leaves.iter().filter(|l| l.section == "model");
+            let model = model.filter_map(|l| Some((l.key.clone(), l.value.clone().ok()?))).collect();
+            template(name, model).map_err(|why| fault(*line, format!("key model.kind: {why}")))?
         }
     };
     let stem = path.file_stem().filter(|_| complete).map(|s| s.to_string_lossy().into_owned());
@@ -320,10 +311,14 @@ fn owned(value: Spanned<DeValue<'_>>) -> Result<Value, String> {
     Value::deserialize(ValueDeserializer::from(value)).map_err(|e| first_line(e.message()))
 }
 
-/// Some complete settings for a model of this kind.
-fn template(kind: &str) -> Result<Config, String> {
+/// Some complete settings for a model of this kind, which the table `model` describes where there is no preset of it.
+fn template(kind: &str, model: Table) -> Result<Config, String> {
     let mut presets = PRESETS.iter().filter_map(|(name, _)| Config::preset(name).ok());
-    presets
-        .find(|c| c.model_kind() == kind)
-        .ok_or_else(|| format!("there is no model \"{kind}\"; {}", nearest(kind, model_kinds())))
+    if let Some(preset) = presets.find(|c| c.model_kind() == kind) {
+        return Ok(preset);
+    }
+    if !models::kinds().contains(&kind) {
+        return Err(format!("there is no model \"{kind}\"; {}", nearest(kind, models::kinds())));
+    }
+    Ok(Config::of(ModelConfig::deserialize(model).map_err(|e| first_line(e.message()))?))
 }

@@ -9,7 +9,7 @@ pub use augment::Augmentation;
 pub use loss::AdversarialLoss;
 pub use penalty::{Judged, Penalty};
 
-use super::{Batch, LatentModel, Metric};
+use super::{Batch, LatentModel, Metric, ModelError, finite, positive};
 use crate::graph::{Graph, Var};
 use crate::nn::{Mode, Network, Optimizer};
 use serde::{Deserialize, Serialize};
@@ -59,20 +59,16 @@ fn thousand() -> usize {
 }
 
 impl Game {
-    /// A sentence about a setting that makes no sense, if there is one.
-    pub(super) fn fault(&self) -> Option<String> {
+    /// Refuses a setting that makes no sense.
+    pub(super) fn check(&self) -> Result<(), ModelError> {
         let steps = self.discriminator_steps;
         if !(1..=MOST_STEPS).contains(&steps) {
-            return Some(format!("model.discriminator_steps = {steps} must be between 1 and {MOST_STEPS}"));
+            let must = format!("must be between 1 and {MOST_STEPS}");
+            return Err(ModelError::setting("discriminator_steps", steps, must));
         }
-        if self.instance_noise_steps == 0 {
-            return Some("model.instance_noise_steps = 0 must be at least 1".into());
-        }
-        let weights =
-            [("penalty_weight", self.penalty_weight), ("clip", self.clip), ("instance_noise", self.instance_noise)];
-        let bad =
-            weights.into_iter().chain([("drift", self.drift)]).find(|(_, v)| !(*v >= 0.0 && *v <= f64::from(f32::MAX)));
-        bad.map(|(key, v)| format!("model.{key} = {v} must be a finite number, at least 0"))
+        positive(&[("instance_noise_steps", self.instance_noise_steps)])?;
+        finite(&[("penalty_weight", self.penalty_weight), ("clip", self.clip)])?;
+        finite(&[("instance_noise", self.instance_noise), ("drift", self.drift)])
     }
 }
 

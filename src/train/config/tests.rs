@@ -1,6 +1,7 @@
 //! What configuration files may say, and what the presets' networks weigh.
 
 use super::*;
+use crate::models::{DcganConfig, VaeConfig};
 
 fn load(text: &str) -> Result<Config, String> {
     let dir = tempfile::tempdir().unwrap();
@@ -129,7 +130,7 @@ fn parameters_are_counted_as_the_papers_have_them() {
 #[test]
 fn a_file_may_say_only_what_differs() {
     let c = load("preset = \"vae\"\n[model]\nhidden = 64\n[optim]\nkind = \"sgd\"\nlr = 1\n").unwrap();
-    let ModelConfig::Vae(model) = &c.model else { panic!("a vae") };
+    let model: &VaeConfig = c.model.downcast_ref().unwrap();
     assert_eq!((model.hidden, model.latent), (64, 20));
     assert_eq!(c.optim, OptimConfig::sgd(1.0, 1.0, 0.9));
     assert_eq!(c.name, "vae");
@@ -138,7 +139,7 @@ fn a_file_may_say_only_what_differs() {
 #[test]
 fn a_complete_file_from_before_there_were_adversarial_settings_loads() {
     let plain = Config::preset("dcgan-28-small").unwrap();
-    let ModelConfig::Dcgan(model) = &plain.model else { panic!("a dcgan") };
+    let model: &DcganConfig = plain.model.downcast_ref().unwrap();
     assert_eq!((model.discriminator_norm, model.game.penalty), Default::default());
     let old: String = plain
         .to_toml()
@@ -256,7 +257,8 @@ fn settings_that_came_later_may_be_left_out() {
     let (_, text) = PRESETS.iter().find(|(name, _)| *name == "vae-static").unwrap();
     let later = ["layers", "activation", "binarisation", "samples = 1", "beta", "warm_up"];
     let old: Vec<&str> = text.lines().filter(|line| !later.iter().any(|key| line.starts_with(key))).collect();
-    let ModelConfig::Vae(model) = load(&old.join("\n")).unwrap().model else { panic!("a vae") };
+    let model = load(&old.join("\n")).unwrap().model;
+    let model: &VaeConfig = model.downcast_ref().unwrap();
     assert_eq!((model.hidden, model.latent, model.layers, model.samples), (256, 128, 1, 1));
     assert_eq!((model.beta, model.warm_up, model.binarisation), (1.0, 0, crate::data::Binarisation::None));
     let mut c = Config::preset("vae-conv").unwrap();
@@ -301,7 +303,7 @@ fn settings_that_make_no_sense_are_refused_in_a_sentence() {
         ("gmm", "optim.floor=0", "optim.floor = 0 must be above 0"),
         ("gmm", "optim.kind=adam", "a mixture is trained by expectation-maximisation; set optim.kind=em"),
         ("gmm", "train.ema=0.9", "a mixture does not descend; set train.ema=0"),
-        ("gmm", "train.precision=mixed", "train it with --precision full"),
+        ("gmm", "train.precision=mixed", "train it in full precision"),
         ("vae", "optim.kind=em", "optim.kind = em trains mixtures (gmm) only"),
         ("ae", "model.latent=0", "model.latent = 0 must be at least 1"),
         ("vae", "model.channels=2", "with 2 channels is not possible"),
