@@ -3,7 +3,8 @@
 use crate::support::{gpu, graph, normals};
 use limn::graph::Var;
 use limn::models::{
-    Batch, ModelConfig, PixelCnn, PixelCnnConfig, PixelCnnGatedConfig, PixelModel, PixelRnnConfig, Recurrence,
+    Autoregressive, Batch, ModelConfig, PixelCnn, PixelCnnConfig, PixelCnnGatedConfig, PixelModel, PixelRnnConfig,
+    Recurrence,
 };
 use limn::nn::{Mode, Network};
 use limn::ops::{ConvSpec, Head, Mask};
@@ -170,7 +171,7 @@ fn a_network_without_code_for_pixels_is_drawn_the_naive_way() {
         let mut session = session([5, 6], 2, 1, 3, &device);
         let plain = both(&mut session, &[0.0; 60], &[0.0; 30], 8);
         let config: &PixelCnnConfig = session.config.downcast_ref().expect("a PixelCNN");
-        session.model = Box::new(Peeping(PixelCnn::new(config).expect("a model")));
+        session.model = Box::new(Autoregressive(Peeping(PixelCnn::new(config).expect("a model"))));
         let why = sample::refusal(&session).expect("a refusal");
         assert!(why.contains("reduce_sum") && why.contains("does not work on each pixel alone"), "{why}");
         let peeping = both(&mut session, &[0.0; 60], &[0.0; 30], 8);
@@ -207,7 +208,7 @@ fn images_of_classes_are_drawn_by_class_and_stay_in_their_order() {
     for device in devices() {
         let mut session = session([5, 6], 2, 1, 3, &device);
         let config: &PixelCnnConfig = session.config.downcast_ref().expect("a PixelCNN");
-        session.model = Box::new(Told(PixelCnn::new(config).expect("a model")));
+        session.model = Box::new(Autoregressive(Told(PixelCnn::new(config).expect("a model"))));
         assert_eq!(sample::refusal(&session), None);
         let labels = [2, 0, 1, 0, 1, 0, 2];
         let blank = vec![0.0; 30 * labels.len()];

@@ -49,7 +49,7 @@ pub fn complete(args: &CompleteArgs) -> Result<(), Error> {
     }
     let [c, h, w] = session.model.geometry();
     let geometry = Geometry::new(c, h, w);
-    let medium = session.model.medium();
+    let medium = session.model.images().medium;
     let place = Place::new(args.out.as_deref(), &run.path, "completed.png", medium)?;
     let (originals, labels) = originals(args, &run, session.model.as_ref())?;
     let keep = keep(&args.keep, geometry)?;
@@ -108,8 +108,8 @@ fn originals(args: &CompleteArgs, run: &RunDir, model: &dyn Model) -> Result<(Ve
         let class = args.class.as_deref().map(|name| class(run, name)).transpose()?;
         labels = sample::labels(model, grey.len() / (c * h * w), class)?;
     }
-    let last = match model.binarisation() {
-        Binarisation::None => model.levels() - 1,
+    let last = match model.images().binarisation {
+        Binarisation::None => model.images().levels - 1,
         Binarisation::Dynamic | Binarisation::Static => 1,
     } as f32;
     Ok((grey.iter().map(|v| (v * last).round() / last).collect(), labels))

@@ -48,7 +48,7 @@ pub fn sample(args: &SampleArgs) -> Result<(), Error> {
     let (few, name) = if args.neighbours.is_some() { (10, "neighbours.png") } else { (64, "samples.png") };
     let n = args.n.unwrap_or(few) as usize;
     let drawing = drawing(&session, args.naive);
-    let place = Place::new(args.out.as_deref(), &run.path, name, session.model.medium())?;
+    let place = Place::new(args.out.as_deref(), &run.path, name, session.model.images().medium)?;
     sample::roomy(&session, n)?;
     if let Family::Latent(model) = session.model.family()
         && let Some(caveat) = model.caveat()
@@ -61,7 +61,7 @@ pub fn sample(args: &SampleArgs) -> Result<(), Error> {
         let data = args.of.open(&run, session.model.as_ref())?;
         return neighbours(&data, &mut session, &images, k as usize, &place);
     }
-    let written = place.save(&grid(&session, &images, class), session.model.medium())?;
+    let written = place.save(&grid(&session, &images, class), session.model.images().medium)?;
     let averaged = if session.weights == Weights::Averaged { ", with averaged weights" } else { "" };
     term::say(format!("{n} samples after {step} training steps{averaged}: {written}"))
 }
@@ -101,7 +101,7 @@ fn neighbours(data: &Dataset, session: &mut Session, images: &[f32], k: usize, p
         [image, &data.train.gather(&indices, 0.0, 1.0)].concat()
     };
     let rows: Vec<f32> = std::iter::zip(images.chunks(size), &found).flat_map(row).collect();
-    let written = place.save(&Grid { images: &rows, geometry, columns: k + 1 }, session.model.medium())?;
+    let written = place.save(&Grid { images: &rows, geometry, columns: k + 1 }, session.model.images().medium)?;
     let n = found.len();
     let unseen = data.test.spread(n);
     let all: Vec<u32> = (0..unseen.len() as u32).collect();

@@ -156,7 +156,7 @@ pub(super) fn picture(
     path: &Path,
 ) -> Result<Option<PathBuf>, Box<dyn std::error::Error>> {
     let images = sample::samples(session, n, class, seed, drawing)?;
-    Ok(grid(session, &images, class).save_medium(session.model.medium(), path)?)
+    Ok(grid(session, &images, class).save_medium(session.model.images().medium, path)?)
 }
 
 /// Images in one picture, a class in each column where there are several.

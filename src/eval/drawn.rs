@@ -37,7 +37,7 @@ impl Drawn<'_> {
             false => format!("{} evenly spread of the {test} test images", self.images),
         };
         // What the model draws for itself is no property of the images.
-        let binarisation = match session.model.binarisation() {
+        let binarisation = match session.model.images().binarisation {
             Binarisation::Static => Binarisation::Static,
             Binarisation::None | Binarisation::Dynamic => Binarisation::None,
         };

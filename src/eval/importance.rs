@@ -1,8 +1,8 @@
 //! log p(x) by importance sampling: draws of z from q(z|x), weighed by p(x,z)/q(z|x).
 
-use super::{CLOCK, Figure, LogMeanExp, Meaning, Sample, abilities};
+use super::{CLOCK, Figure, LogMeanExp, Meaning, Sample};
 use crate::kernels::philox::Domain;
-use crate::models::{Batch, Family};
+use crate::models::Batch;
 use crate::program::{DeviceError, PlanError, Runner};
 use crate::train::{Session, SessionError};
 
@@ -38,14 +38,10 @@ impl Estimator {
         let observe = session.runner(&graph)?;
         let graph = session.graph(Domain::Importance, session.seed, DRAWN);
         let x = Batch::given(&graph, session.model.as_ref(), images);
-        let weights = match session.model.family() {
-            Family::Latent(model) => model.log_weights(&x, draws as usize),
-            Family::Pixels(_) | Family::Mixture(_) | Family::Features(_) => None,
-        };
-        let Some(weights) = weights else {
+        let Some(model) = session.model.family().densities() else {
             return Err(SessionError::Config("this model has no latent vectors to draw for an image".into()));
         };
-        graph.output("log_weights", &weights);
+        graph.output("log_weights", &model.log_weights(&x, draws as usize));
         graph.advance(&graph.clock());
         let weigh = session.runner(&graph)?;
         session.store.write(CLOCK, &[0.0])?;
@@ -107,7 +103,7 @@ pub(super) fn figures(
     }
     let mean = sum / sample.count as f64;
     let words = format!("log of the mean weight p(x,z)/q(z|x) of {samples} draws of z from q(z|x) per image");
-    let meaning = sample.meaning(session, abilities(session).likelihood);
+    let meaning = sample.meaning(session, session.model.likelihood());
     let protocol = sample.protocol(session, meaning, &words);
     let mut figures = vec![Figure::new(name, mean, "nats/image", &protocol)];
     if meaning != Meaning::CrossEntropy {

@@ -21,7 +21,7 @@ pub use svm::{Labelled, Svm};
 
 use crate::data::{Binarisation, Split, spread, spread_at};
 use crate::kernels::philox::Domain;
-use crate::models::{Batch, Family, Likelihood, Metric, Model};
+use crate::models::{Batch, Likelihood, Metric, Model};
 use crate::train::{Session, SessionError, Weights, pack};
 use log_mean_exp::LogMeanExp;
 
@@ -72,18 +72,17 @@ pub const LOG_P_SAMPLES: u32 = 5000;
 const MOST_SAMPLES: u32 = 1_000_000;
 
 impl Measure {
-    /// The measure of this name; its own metrics go by `elbo` where they are a bound, and by the name
-    /// of the first otherwise.
+    /// The measure of this name; its own metrics go by [`Model::figure`].
     ///
     /// # Errors
     /// One sentence with the measures this model has.
     pub fn named(name: &str, session: &Session) -> Result<Measure, SessionError> {
         let refuse = |why: String| Err(SessionError::Config(format!("--metric {name}: {why}")));
-        let Abilities { own, weighs, .. } = abilities(session);
+        let own = session.model.figure();
         if name == own {
             return Ok(Measure::Own);
         }
-        if !weighs {
+        if session.model.family().densities().is_none() {
             return refuse(format!("this model has no such metric; it has {own}"));
         }
         match name.strip_prefix("iwae-").map(str::parse::<u32>) {
@@ -93,32 +92,6 @@ impl Measure {
             None => refuse(format!("this model has no such metric; it has {own}, iwae-K (K draws) and log-p")),
         }
     }
-}
-
-/// What of a model can be measured.
-struct Abilities {
-    /// The name of its own metrics.
-    own: &'static str,
-    /// What they are the likelihood of.
-    likelihood: Likelihood,
-    /// Whether it can weigh draws of latent vectors.
-    weighs: bool,
-}
-
-/// What the session's model can do, asked of a graph that is thrown away.
-fn abilities(session: &Session) -> Abilities {
-    let images = Batch::given(&session.graph(Domain::Eval, session.seed, CLOCK), session.model.as_ref(), 1);
-    let metrics = session.model.evaluate(&images);
-    let own = match metrics.first().map_or("", |metric| metric.name) {
-        "loss" => "elbo",
-        other => other,
-    };
-    let weighs = match session.model.family() {
-        Family::Latent(model) => model.log_weights(&images, 1).is_some(),
-        Family::Pixels(_) | Family::Mixture(_) | Family::Features(_) => false,
-    };
-    let likelihood = metrics.iter().map(|metric| metric.likelihood).find(|l| *l != Likelihood::None);
-    Abilities { own, likelihood: likelihood.unwrap_or(Likelihood::None), weighs }
 }
 
 /// The images of a figure.
@@ -148,7 +121,8 @@ impl Sample<'_> {
         let model = session.model.as_ref();
         let binary = || {
             let is_binary = |i: usize| self.test.image(i).iter().all(|pixel| matches!(pixel, 0 | 255));
-            model.binarisation() != Binarisation::None || spread(self.count, self.test.len()).into_iter().all(is_binary)
+            model.images().binarisation != Binarisation::None
+                || spread(self.count, self.test.len()).into_iter().all(is_binary)
         };
         match likelihood {
             Likelihood::None => Meaning::Other,
@@ -165,7 +139,7 @@ impl Sample<'_> {
             false => format!("{} evenly spread of the {} test images", self.count, self.test.len()),
         };
         let weights = if session.weights == Weights::Averaged { "; averaged weights" } else { "" };
-        let pixels = levels(session.model.as_ref(), session.model.binarisation());
+        let pixels = levels(session.model.as_ref(), session.model.images().binarisation);
         let what = meaning.words();
         format!("mean over {which} of {}; {pixels}{what}{weights}; {draws}; seed {}", self.data, session.seed)
     }
@@ -221,7 +195,7 @@ fn finite_features(features: &[f32]) -> Result<(), SessionError> {
 
 /// What pixels of images are, in words.
 fn levels(model: &dyn Model, binarisation: Binarisation) -> String {
-    match (binarisation, model.levels()) {
+    match (binarisation, model.images().levels) {
         (Binarisation::None, levels) if levels < 256 => format!("{levels} grey levels"),
         _ => binarisation.to_string(),
     }
@@ -238,7 +212,7 @@ pub fn evaluate(
     finite(match measure {
         Measure::Own => own(session, sample, batch),
         Measure::Bound(samples) => importance::figures(session, sample, &format!("iwae_{samples}"), samples),
-        Measure::LogP => match sample.meaning(session, abilities(session).likelihood) {
+        Measure::LogP => match sample.meaning(session, session.model.likelihood()) {
             Meaning::Density => importance::figures(session, sample, "log_density", LOG_P_SAMPLES),
             Meaning::CrossEntropy => Err(SessionError::Config(format!(
                 "--metric log-p: a Bernoulli decoder has no probability of grey levels; train with \
@@ -271,15 +245,13 @@ fn own(session: &mut Session, sample: &Sample, batch: usize) -> Result<Vec<Figur
             *sum += runner.read(metric.name)?[..count].iter().map(|v| f64::from(*v)).sum::<f64>();
         }
     }
-    let meaning = sample.meaning(session, abilities(session).likelihood);
+    let meaning = sample.meaning(session, session.model.likelihood());
     let protocol = sample.protocol(session, meaning, "one draw of noise per image");
     let mut figures = Vec::new();
-    for (sum, Metric { name, unit, likelihood, .. }) in std::iter::zip(&sums, &metrics) {
+    for (sum, Metric { name, unit, likelihood, negative_of, .. }) in std::iter::zip(&sums, &metrics) {
         let mean = sum / sample.count as f64;
         figures.push(Figure::new(name, mean, unit, &protocol));
-        if *name == "loss" {
-            figures.push(Figure::new("elbo", -mean, unit, &protocol));
-        }
+        figures.extend(negative_of.map(|figure| Figure::new(figure, -mean, unit, &protocol)));
         if *likelihood != Likelihood::None && meaning == Meaning::Probability {
             figures.push(Figure::bits_per_dim(mean, geometry, &protocol));
         }

@@ -1,7 +1,7 @@
 //! An autoencoder (Hinton & Salakhutdinov, "Reducing the Dimensionality of Data with Neural Networks",
 //! Science 2006): a code, and images again, by least squares.
 
-use super::{Architecture, Batch, Family, LatentModel, Likelihood, Metric, Model, ModelError, positive};
+use super::{Architecture, Batch, Encoder, Family, ImageSpec, LatentModel, Metric, Model, ModelError, positive};
 use crate::graph::Var;
 use crate::nn::{Init, Mode, Network, NetworkBuilder, Numbering, Optimizer, Param, Sequential};
 use serde::{Deserialize, Serialize};
@@ -82,8 +82,8 @@ impl Model for Autoencoder {
         vec![&self.net]
     }
 
-    fn geometry(&self) -> [usize; 3] {
-        [self.config.channels, self.config.height, self.config.width]
+    fn images(&self) -> ImageSpec {
+        ImageSpec::new([self.config.channels, self.config.height, self.config.width])
     }
 
     fn losses(&self) -> &'static [&'static str] {
@@ -109,7 +109,7 @@ impl Model for Autoencoder {
         let code = self.encoder.forward(images, Mode::Train);
         let each = self.reconstruct(&code).mse(images).flatten().mean_axes(&[1]);
         let values = each.reshape(&[images.shape()[0]]);
-        vec![Metric { name: "mse", unit: "per pixel", values, likelihood: Likelihood::None }]
+        vec![Metric::new("mse", "per pixel", values)]
     }
 
     fn family(&self) -> Family<'_> {
@@ -127,9 +127,8 @@ impl LatentModel for Autoencoder {
         self.reconstruct(&(&(z * &deviation) + &mean))
     }
 
-    fn encode(&self, batch: &Batch) -> Option<Var> {
-        let (mean, deviation) = self.statistics(&batch.images);
-        Some(&(&self.encoder.forward(&batch.images, Mode::Train) - &mean) / &deviation)
+    fn encoder(&self) -> Option<&dyn Encoder> {
+        Some(self)
     }
 
     fn caveat(&self) -> Option<&'static str> {
@@ -137,5 +136,12 @@ impl LatentModel for Autoencoder {
             "an autoencoder has no prior: these are codes drawn from a Gaussian with the mean and variance of the \
              codes it was trained on",
         )
+    }
+}
+
+impl Encoder for Autoencoder {
+    fn encode(&self, batch: &Batch) -> Var {
+        let (mean, deviation) = self.statistics(&batch.images);
+        &(&self.encoder.forward(&batch.images, Mode::Train) - &mean) / &deviation
     }
 }

@@ -3,8 +3,7 @@
 //! the latent vector in every normalisation; a discriminator that compares features with the class
 //! (Miyato & Koyama 2018); attention at one side; weights of both divided by their spectral norm.
 
-use super::adversarial::{self, Game, Players};
-use super::{Architecture, Batch, LatentModel, Model, ModelError, few_classes, positive};
+use super::{Adversarial, AdversarialModel, Architecture, Game, ImageSpec, Model, ModelError, few_classes, positive};
 use crate::graph::{Graph, Var};
 use crate::nn::{Attention, ConditionalBatchNorm, Mode, Network, NetworkBuilder, Numbering, Sequence, Sequential};
 use crate::ops::ConvSpec;
@@ -63,7 +62,7 @@ impl Architecture for BigGanConfig {
     const KIND: &'static str = "biggan";
 
     fn build_at(&self, _: u64) -> Result<Box<dyn Model>, ModelError> {
-        Ok(Box::new(BigGan::new(self)?))
+        Ok(Box::new(Adversarial(BigGan::new(self)?)))
     }
 }
 
@@ -287,13 +286,22 @@ impl Down {
     }
 }
 
-impl Players for BigGan {
+impl AdversarialModel for BigGan {
     fn game(&self) -> &Game {
         &self.config.game
     }
 
-    fn sides(&self) -> [&Network; 2] {
+    fn networks(&self) -> [&Network; 2] {
         [&self.g, &self.d]
+    }
+
+    fn images(&self) -> ImageSpec {
+        let BigGanConfig { channels, image, classes, .. } = self.config;
+        ImageSpec { classes, ..ImageSpec::new([channels, image, image]) }
+    }
+
+    fn latent(&self) -> usize {
+        self.config.latent
     }
 
     fn prepare(&self, images: &Var, _: Mode) -> Var {
@@ -302,6 +310,10 @@ impl Players for BigGan {
 
     fn generate(&self, z: &Var, labels: Option<&Var>, mode: Mode) -> Var {
         self.generator.forward(z, &self.told(z, labels), mode)
+    }
+
+    fn finish(&self, generated: &Var) -> Var {
+        generated.mul_scalar(0.5).add_scalar(0.5)
     }
 
     fn scores(&self, images: &Var, labels: Option<&Var>, mode: Mode) -> Var {
@@ -318,31 +330,5 @@ impl BigGan {
     /// The classes [n,classes] of as many images as `of` has; none of them where nobody says.
     fn told(&self, of: &Var, labels: Option<&Var>) -> Var {
         labels.cloned().unwrap_or_else(|| of.graph().constant(&[of.shape()[0], self.config.classes], 0.0))
-    }
-}
-
-impl Model for BigGan {
-    adversarial::play!();
-
-    fn geometry(&self) -> [usize; 3] {
-        [self.config.channels, self.config.image, self.config.image]
-    }
-
-    fn classes(&self) -> usize {
-        self.config.classes
-    }
-}
-
-impl LatentModel for BigGan {
-    fn latent(&self) -> usize {
-        self.config.latent
-    }
-
-    fn decode(&self, z: &Var, labels: Option<&Var>) -> Var {
-        self.generate(z, labels, Mode::Eval).mul_scalar(0.5).add_scalar(0.5)
-    }
-
-    fn encode(&self, _: &Batch) -> Option<Var> {
-        None
     }
 }

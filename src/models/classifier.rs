@@ -1,7 +1,7 @@
 //! A small convolutional classifier. It makes no images: the activations of its last hidden layer are features by which
 //! the images of other models are compared with real ones.
 
-use super::{Architecture, Batch, Family, FeatureModel, Likelihood, Metric, Model, ModelError, positive};
+use super::{Architecture, Batch, Family, FeatureModel, ImageSpec, Metric, Model, ModelError, positive};
 use crate::graph::Var;
 use crate::nn::{Mode, Network, NetworkBuilder, Numbering, Optimizer, Sequential};
 use crate::ops::ConvSpec;
@@ -90,12 +90,9 @@ impl Model for Classifier {
         vec![&self.net]
     }
 
-    fn geometry(&self) -> [usize; 3] {
-        [self.config.channels, self.config.image, self.config.image]
-    }
-
-    fn classes(&self) -> usize {
-        self.config.classes
+    fn images(&self) -> ImageSpec {
+        let ClassifierConfig { channels, image, classes, .. } = self.config;
+        ImageSpec { classes, ..ImageSpec::new([channels, image, image]) }
     }
 
     fn losses(&self) -> &'static [&'static str] {
@@ -108,13 +105,14 @@ impl Model for Classifier {
         vec![loss, wrong]
     }
 
+    fn figure(&self) -> &'static str {
+        "accuracy"
+    }
+
     fn evaluate(&self, batch: &Batch) -> Vec<Metric> {
         let [loss, wrong] = self.judge(batch, Mode::Eval);
         let right = wrong.mul_scalar(-1.0).add_scalar(1.0);
-        vec![
-            Metric { name: "accuracy", unit: "of the images", values: right, likelihood: Likelihood::None },
-            Metric { name: "cross_entropy", unit: "nats/label", values: loss, likelihood: Likelihood::None },
-        ]
+        vec![Metric::new("accuracy", "of the images", right), Metric::new("cross_entropy", "nats/label", loss)]
     }
 
     fn family(&self) -> Family<'_> {

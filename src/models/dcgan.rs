@@ -2,8 +2,9 @@
 //! Deep Convolutional Generative Adversarial Networks" (ICLR 2016). With classes, both networks are told
 //! them: Mirza & Osindero, "Conditional Generative Adversarial Nets" (2014).
 
-use super::adversarial::{self, Game, Penalty, Players};
-use super::{Architecture, Batch, LatentModel, Model, ModelError, few_classes, positive};
+use super::{
+    Adversarial, AdversarialModel, Architecture, Game, ImageSpec, Model, ModelError, Penalty, few_classes, positive,
+};
 use crate::data::Medium;
 use crate::graph::{Graph, Var};
 use crate::nn::{Mode, Network, NetworkBuilder, Numbering, Sequence, Sequential};
@@ -61,7 +62,7 @@ impl Architecture for DcganConfig {
     const KIND: &'static str = "dcgan";
 
     fn build_at(&self, _: u64) -> Result<Box<dyn Model>, ModelError> {
-        Ok(Box::new(Dcgan::new(self)?))
+        Ok(Box::new(Adversarial(Dcgan::new(self)?)))
     }
 }
 
@@ -255,13 +256,24 @@ fn with_planes(images: &Var, labels: &Var) -> Var {
     images.concat(&(&planes + &labels.reshape(&[n, classes, 1, 1])), 1)
 }
 
-impl Players for Dcgan {
+impl AdversarialModel for Dcgan {
     fn game(&self) -> &Game {
         &self.config.game
     }
 
-    fn sides(&self) -> [&Network; 2] {
+    fn networks(&self) -> [&Network; 2] {
         [&self.g, &self.d]
+    }
+
+    fn images(&self) -> ImageSpec {
+        let DcganConfig { channels, frames, classes, .. } = self.config;
+        let [h, w] = self.config.sides();
+        let medium = if frames == 1 { Medium::Pictures } else { Medium::Films { frames } };
+        ImageSpec { medium, classes, ..ImageSpec::new([channels, frames * h, w]) }
+    }
+
+    fn latent(&self) -> usize {
+        self.config.latent
     }
 
     fn prepare(&self, images: &Var, _: Mode) -> Var {
@@ -275,6 +287,11 @@ impl Players for Dcgan {
         self.generator.forward(&z, mode)
     }
 
+    fn finish(&self, generated: &Var) -> Var {
+        let [c, h, w] = self.images().geometry;
+        generated.mul_scalar(0.5).add_scalar(0.5).reshape(&[generated.shape()[0], c, h, w])
+    }
+
     fn scores(&self, images: &Var, labels: Option<&Var>, mode: Mode) -> Var {
         let n = images.shape()[0];
         let images = labels.map_or_else(|| images.clone(), |labels| with_planes(images, labels));
@@ -284,26 +301,6 @@ impl Players for Dcgan {
     fn estimate_norms(&self, graph: &Graph) {
         self.discriminator.estimate_norms(graph);
     }
-}
-
-impl Model for Dcgan {
-    adversarial::play!();
-
-    fn geometry(&self) -> [usize; 3] {
-        let [h, w] = self.config.sides();
-        [self.config.channels, self.config.frames * h, w]
-    }
-
-    fn medium(&self) -> Medium {
-        match self.config.frames {
-            1 => Medium::Pictures,
-            frames => Medium::Films { frames },
-        }
-    }
-
-    fn classes(&self) -> usize {
-        self.config.classes
-    }
 
     fn discriminator_activations(&self, images: &Var) -> Vec<Var> {
         // One that is told the class cannot be asked for it.
@@ -311,20 +308,5 @@ impl Model for Dcgan {
             0 => self.discriminator.activations(&self.prepare(images, Mode::Eval), Mode::Eval),
             _ => Vec::new(),
         }
-    }
-}
-
-impl LatentModel for Dcgan {
-    fn latent(&self) -> usize {
-        self.config.latent
-    }
-
-    fn decode(&self, z: &Var, labels: Option<&Var>) -> Var {
-        let [c, h, w] = self.geometry();
-        self.generate(z, labels, Mode::Eval).mul_scalar(0.5).add_scalar(0.5).reshape(&[z.shape()[0], c, h, w])
-    }
-
-    fn encode(&self, _: &Batch) -> Option<Var> {
-        None
     }
 }

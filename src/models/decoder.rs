@@ -42,7 +42,7 @@ impl Decoder {
     }
 
     /// Names of a variational autoencoder's losses.
-    pub fn losses(self) -> &'static [&'static str] {
+    pub fn losses(self) -> &'static [&'static str; 3] {
         match self {
             Decoder::Bernoulli => &["loss", "bce", "kl"],
             _ => &["loss", "reconstruction", "kl"],

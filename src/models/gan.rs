@@ -1,8 +1,7 @@
 //! The first generative adversarial network: Goodfellow et al., "Generative Adversarial Nets" (NIPS
 //! 2014), with the fully connected networks the paper has for MNIST.
 
-use super::adversarial::{self, Game, Players};
-use super::{Architecture, Batch, LatentModel, Model, ModelError, Prior, finite, positive};
+use super::{Adversarial, AdversarialModel, Architecture, Game, ImageSpec, Model, ModelError, Prior, finite, positive};
 use crate::graph::{Graph, Var};
 use crate::nn::{Mode, Network, NetworkBuilder, Numbering, Sequential};
 use serde::{Deserialize, Serialize};
@@ -34,7 +33,7 @@ impl Architecture for GanConfig {
     const KIND: &'static str = "gan";
 
     fn build_at(&self, _: u64) -> Result<Box<dyn Model>, ModelError> {
-        Ok(Box::new(Gan::new(self)?))
+        Ok(Box::new(Adversarial(Gan::new(self)?)))
     }
 }
 
@@ -94,13 +93,25 @@ impl Gan {
     }
 }
 
-impl Players for Gan {
+impl AdversarialModel for Gan {
     fn game(&self) -> &Game {
         &self.config.game
     }
 
-    fn sides(&self) -> [&Network; 2] {
+    fn networks(&self) -> [&Network; 2] {
         [&self.g, &self.d]
+    }
+
+    fn images(&self) -> ImageSpec {
+        ImageSpec::new([self.config.channels, self.config.image, self.config.image])
+    }
+
+    fn latent(&self) -> usize {
+        self.config.latent
+    }
+
+    fn prior(&self) -> Prior {
+        Prior::Uniform
     }
 
     fn prepare(&self, images: &Var, _: Mode) -> Var {
@@ -111,6 +122,10 @@ impl Players for Gan {
         self.generator.forward(z, mode)
     }
 
+    fn finish(&self, generated: &Var) -> Var {
+        generated.clone()
+    }
+
     fn scores(&self, images: &Var, _: Option<&Var>, mode: Mode) -> Var {
         self.discriminator.forward(images, mode).reshape(&[images.shape()[0]])
     }
@@ -119,31 +134,5 @@ impl Players for Gan {
         if self.config.max_norm > 0.0 {
             self.discriminator.shorten_rows(graph, self.config.max_norm as f32);
         }
-    }
-}
-
-impl Model for Gan {
-    adversarial::play!();
-
-    fn geometry(&self) -> [usize; 3] {
-        [self.config.channels, self.config.image, self.config.image]
-    }
-}
-
-impl LatentModel for Gan {
-    fn latent(&self) -> usize {
-        self.config.latent
-    }
-
-    fn prior(&self) -> Prior {
-        Prior::Uniform
-    }
-
-    fn decode(&self, z: &Var, _: Option<&Var>) -> Var {
-        self.generate(z, None, Mode::Eval)
-    }
-
-    fn encode(&self, _: &Batch) -> Option<Var> {
-        None
     }
 }

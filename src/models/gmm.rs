@@ -1,7 +1,9 @@
 //! A mixture of Gaussians with diagonal covariances, by expectation-maximisation: Dempster, Laird & Rubin,
 //! "Maximum Likelihood from Incomplete Data via the EM Algorithm" (JRSS B, 1977).
 
-use super::{Architecture, Batch, Family, Likelihood, Metric, MixtureModel, Model, ModelError, Training, positive};
+use super::{
+    Architecture, Batch, Family, ImageSpec, Likelihood, Metric, MixtureModel, Model, ModelError, Training, positive,
+};
 use crate::graph::{Graph, GraphError, Var};
 use crate::nn::{Init, Network, NetworkBuilder, Numbering, OptimConfig, Optimizer, Param};
 use serde::{Deserialize, Serialize};
@@ -155,8 +157,12 @@ impl Model for Gmm {
         vec![&self.net]
     }
 
-    fn geometry(&self) -> [usize; 3] {
-        [self.config.channels, self.config.height, self.config.width]
+    fn images(&self) -> ImageSpec {
+        ImageSpec::new([self.config.channels, self.config.height, self.config.width])
+    }
+
+    fn likelihood(&self) -> Likelihood {
+        Likelihood::Density
     }
 
     fn losses(&self) -> &'static [&'static str] {
@@ -203,12 +209,8 @@ impl Model for Gmm {
 
     fn evaluate(&self, batch: &Batch) -> Vec<Metric> {
         let joint = self.mixture(batch.graph()).joint(&batch.images.flatten());
-        vec![Metric {
-            name: "nll",
-            unit: "nats/image, of a density of grey/255",
-            values: Gmm::nll(&joint),
-            likelihood: Likelihood::Density,
-        }]
+        let nll = Metric::new("nll", "nats/image, of a density of grey/255", Gmm::nll(&joint));
+        vec![Metric { likelihood: self.likelihood(), ..nll }]
     }
 
     fn family(&self) -> Family<'_> {
@@ -225,13 +227,13 @@ impl MixtureModel for Gmm {
         let gumbel = -&(-&graph.uniform(&[n, k], 1e-7, 0.999_999).ln()).ln();
         let which = (&gumbel + &log_weights.reshape(&[k])).largest(1);
         let (mean, variance) = (which.matmul(&means), which.matmul(&variances));
-        let [c, h, w] = self.geometry();
+        let [c, h, w] = self.images().geometry;
         let x = &mean + &(&variance.sqrt() * &graph.normal(mean.shape()));
         x.clamp(0.0, 1.0).reshape(&[n, c, h, w])
     }
 
     fn components(&self, graph: &Graph) -> [Var; 2] {
-        let [c, h, w] = self.geometry();
+        let [c, h, w] = self.images().geometry;
         let Mixture { log_weights, means, .. } = self.mixture(graph);
         let k = self.config.components;
         [log_weights.exp().reshape(&[k]), means.clamp(0.0, 1.0).reshape(&[k, c, h, w])]

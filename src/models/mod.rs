@@ -24,7 +24,7 @@ mod vae_conv;
 mod variational;
 mod wavegan;
 
-pub use adversarial::{AdversarialLoss, Augmentation, Game, Judged, Penalty};
+pub use adversarial::{Adversarial, AdversarialLoss, AdversarialModel, Augmentation, Game, Judged, Penalty};
 pub use architecture::{Architecture, ModelConfig, Training, kinds, register};
 pub use autoencoder::{Autoencoder, AutoencoderConfig};
 pub use batch::Batch;
@@ -39,11 +39,12 @@ pub use pixelcnn::{PixelCnn, PixelCnnConfig};
 pub use pixelcnn_gated::{PixelCnnGated, PixelCnnGatedConfig};
 pub use pixelcnn_pp::{PixelCnnPp, PixelCnnPpConfig};
 pub use pixelrnn::{PixelRnn, PixelRnnConfig, Recurrence};
-pub use pixels::PixelModel;
+pub use pixels::{Autoregressive, PixelModel};
 pub use prior::Prior;
 pub use progan::{Progan, ProganConfig};
 pub use vae::{Activation, Vae, VaeConfig};
 pub use vae_conv::{VaeConv, VaeConvConfig};
+pub use variational::{Objective, Variational, VariationalModel};
 pub use wavegan::{WaveGan, WaveGanConfig};
 
 use error::{each_positive, few_classes, finite, positive};
@@ -62,6 +63,15 @@ pub struct Metric {
     pub values: Var,
     /// Of what it is the negative log-likelihood in nats, or a bound on it.
     pub likelihood: Likelihood,
+    /// The figure that it is the negative of and that people know by a name of its own, such as `elbo`.
+    pub negative_of: Option<&'static str>,
+}
+
+impl Metric {
+    /// A quantity that says nothing of likelihoods.
+    pub fn new(name: &'static str, unit: &'static str, values: Var) -> Metric {
+        Metric { name, unit, values, likelihood: Likelihood::None, negative_of: None }
+    }
 }
 
 /// What a model's likelihood is one of.
@@ -75,6 +85,29 @@ pub enum Likelihood {
     Binary,
     /// Densities of grey levels from 0 to 1.
     Density,
+}
+
+/// What the images of a model are, and what it is told of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ImageSpec {
+    /// Channels, height and width.
+    pub geometry: [usize; 3],
+    /// Pictures, films or sounds.
+    pub medium: Medium,
+    /// How many classes they have, which the model is told of each; 0 for a model that does not ask.
+    pub classes: usize,
+    /// Levels that a colour of a pixel has; [`crate::train::images`] rounds those of the data to them.
+    pub levels: usize,
+    /// How grey levels are made binary, in training and for figures alike. A static one is that of the data, which
+    /// [`crate::train::images`] opens; a dynamic one is the model's own.
+    pub binarisation: Binarisation,
+}
+
+impl ImageSpec {
+    /// Pictures [channels,height,width] of 256 levels, of which the model is told nothing else.
+    pub const fn new(geometry: [usize; 3]) -> ImageSpec {
+        ImageSpec { geometry, medium: Medium::Pictures, classes: 0, levels: 256, binarisation: Binarisation::None }
+    }
 }
 
 /// A part of a model's training whose steps are one program.
@@ -91,17 +124,12 @@ pub trait Model {
     /// Its networks.
     fn networks(&self) -> Vec<&Network>;
 
-    /// Channels, height and width of its images.
-    fn geometry(&self) -> [usize; 3];
+    /// What its images are, and what it is told of them.
+    fn images(&self) -> ImageSpec;
 
-    /// How many classes its images have, which it is told of each; 0 for a model that does not ask.
-    fn classes(&self) -> usize {
-        0
-    }
-
-    /// What these images are.
-    fn medium(&self) -> Medium {
-        Medium::Pictures
+    /// Of what [`Model::evaluate`] gives the likelihood, or a bound on it.
+    fn likelihood(&self) -> Likelihood {
+        Likelihood::None
     }
 
     /// Names of what [`Model::step`] returns.
@@ -128,23 +156,17 @@ pub trait Model {
     /// One training step, optimiser included: its losses, scalars in the order of [`Model::losses`].
     fn step(&self, batch: &Batch, optim: &Optimizer) -> Vec<Var>;
 
+    /// What people call that which [`Model::evaluate`] measures first.
+    fn figure(&self) -> &'static str {
+        self.losses()[0]
+    }
+
     /// What is measured on test images.
     fn evaluate(&self, batch: &Batch) -> Vec<Metric>;
 
-    /// How grey levels are made binary, in training and for figures alike. A static one is that of the
-    /// data, which [`crate::train::images`] opens; a dynamic one is the model's own.
-    fn binarisation(&self) -> Binarisation {
-        Binarisation::None
-    }
-
-    /// Levels that a colour of a pixel has; [`crate::train::images`] rounds those of the data to them.
-    fn levels(&self) -> usize {
-        256
-    }
-
     /// Images as the model's likelihood speaks of them.
     fn observe(&self, batch: &Batch) -> Batch {
-        match self.binarisation() {
+        match self.images().binarisation {
             Binarisation::Dynamic => {
                 batch.graph().scope("data");
                 batch.with_images(batch.images.bernoulli())
@@ -161,9 +183,21 @@ pub trait Model {
 
     /// How new images are made.
     fn family(&self) -> Family<'_>;
+}
+
+impl dyn Model + '_ {
+    /// Channels, height and width of its images.
+    pub fn geometry(&self) -> [usize; 3] {
+        self.images().geometry
+    }
+
+    /// How many classes its images have; 0 for a model that is not told of them.
+    pub fn classes(&self) -> usize {
+        self.images().classes
+    }
 
     /// Trained parameters.
-    fn parameters(&self) -> usize {
+    pub fn parameters(&self) -> usize {
         self.networks().iter().map(|n| n.count()).sum()
     }
 }
@@ -180,6 +214,24 @@ pub enum Family<'a> {
     Features(&'a dyn FeatureModel),
 }
 
+impl<'a> Family<'a> {
+    /// The encoder of a model that has one.
+    pub fn encoder(self) -> Option<&'a dyn Encoder> {
+        match self {
+            Family::Latent(model) => model.encoder(),
+            Family::Pixels(_) | Family::Mixture(_) | Family::Features(_) => None,
+        }
+    }
+
+    /// The densities of a model that has them.
+    pub fn densities(self) -> Option<&'a dyn Densities> {
+        match self {
+            Family::Latent(model) => model.densities(),
+            Family::Pixels(_) | Family::Mixture(_) | Family::Features(_) => None,
+        }
+    }
+}
+
 /// A model that decodes latent vectors.
 pub trait LatentModel {
     /// Latent dimensions.
@@ -193,12 +245,13 @@ pub trait LatentModel {
     /// Images [n,c,h,w] in [0, 1] from z [n,latent], and the labels of a [`Batch`] where there are classes.
     fn decode(&self, z: &Var, labels: Option<&Var>) -> Var;
 
-    /// The posterior mean [n,latent] of images, for models that have one.
-    fn encode(&self, batch: &Batch) -> Option<Var>;
+    /// Its way back from images, if it has one.
+    fn encoder(&self) -> Option<&dyn Encoder> {
+        None
+    }
 
-    /// log p(x,z) - log q(z|x) in nats of `samples` draws of z from q(z|x) for each image, [samples,n],
-    /// for models that have these densities; images come from [`Model::observe`].
-    fn log_weights(&self, _batch: &Batch, _samples: usize) -> Option<Var> {
+    /// Its densities, if it has them.
+    fn densities(&self) -> Option<&dyn Densities> {
         None
     }
 
@@ -206,6 +259,19 @@ pub trait LatentModel {
     fn caveat(&self) -> Option<&'static str> {
         None
     }
+}
+
+/// A model that finds latent vectors of images.
+pub trait Encoder {
+    /// The mean [n,latent] of the latent vectors of images.
+    fn encode(&self, batch: &Batch) -> Var;
+}
+
+/// A model with a density of images and latent vectors, p(x,z), and one of latent vectors given an image, q(z|x).
+pub trait Densities {
+    /// log p(x,z) - log q(z|x) in nats of `samples` draws of z from q(z|x) for each image, [samples,n]; images come
+    /// from [`Model::observe`].
+    fn log_weights(&self, batch: &Batch, samples: usize) -> Var;
 }
 
 /// A model that draws one of several components, and then an image of it.

@@ -2,7 +2,7 @@
 //! 2016), §3.3 to 3.5 and table 1, for binary images, grey ones and colours.
 
 use super::pixels::{centred, check_levels, head};
-use super::{Architecture, Batch, Model, ModelError, PixelModel, each_positive, one, positive, two};
+use super::{Architecture, Autoregressive, Batch, Model, ModelError, PixelModel, each_positive, one, positive, two};
 use crate::graph::Var;
 use crate::nn::{Mode, Network, NetworkBuilder, Numbering, Sequential};
 use crate::ops::{Head, Mask};
@@ -35,7 +35,7 @@ impl Architecture for PixelCnnConfig {
     const KIND: &'static str = "pixelcnn";
 
     fn build_at(&self, _: u64) -> Result<Box<dyn Model>, ModelError> {
-        Ok(Box::new(PixelCnn::new(self)?))
+        Ok(Box::new(Autoregressive(PixelCnn::new(self)?)))
     }
 }
 

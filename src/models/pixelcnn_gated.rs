@@ -5,7 +5,7 @@
 //! the vertical one sees: there is no blind spot.
 
 use super::pixels::{centred, check_levels, head};
-use super::{Architecture, Batch, Model, ModelError, PixelModel, each_positive, few_classes, positive};
+use super::{Architecture, Autoregressive, Batch, Model, ModelError, PixelModel, each_positive, few_classes, positive};
 use crate::graph::Var;
 use crate::nn::{Mode, Network, NetworkBuilder, Numbering, Sequential};
 use crate::ops::{Head, Mask};
@@ -48,7 +48,7 @@ impl Architecture for PixelCnnGatedConfig {
     const KIND: &'static str = "pixelcnn-gated";
 
     fn build_at(&self, _: u64) -> Result<Box<dyn Model>, ModelError> {
-        Ok(Box::new(PixelCnnGated::new(self)?))
+        Ok(Box::new(Autoregressive(PixelCnnGated::new(self)?)))
     }
 }
 

@@ -7,7 +7,7 @@
 //! colour of a pixel is seen: the head lets colours depend on one another (§2.2).
 
 use super::pixels::centred;
-use super::{Architecture, Batch, Model, ModelError, PixelModel, positive};
+use super::{Architecture, Autoregressive, Batch, Model, ModelError, PixelModel, positive};
 use crate::graph::Var;
 use crate::nn::{Mode, Network, NetworkBuilder, NormedConv, Numbering};
 use crate::ops::{ConvSpec, Head};
@@ -186,7 +186,7 @@ impl Architecture for PixelCnnPpConfig {
     const KIND: &'static str = "pixelcnn++";
 
     fn build_at(&self, _: u64) -> Result<Box<dyn Model>, ModelError> {
-        Ok(Box::new(PixelCnnPp::new(self)?))
+        Ok(Box::new(Autoregressive(PixelCnnPp::new(self)?)))
     }
 }
 

@@ -2,7 +2,7 @@
 //! 3.5 and table 1: Row LSTM and Diagonal BiLSTM.
 
 use super::pixels::{centred, check_levels, head};
-use super::{Architecture, Model, ModelError, PixelModel, each_positive, one, positive, two};
+use super::{Architecture, Autoregressive, Model, ModelError, PixelModel, each_positive, one, positive, two};
 use crate::graph::Var;
 use crate::models::Batch;
 use crate::nn::{Init, Mode, Network, NetworkBuilder, Numbering, Param, Sequential};
@@ -62,7 +62,7 @@ impl Architecture for PixelRnnConfig {
     const KIND: &'static str = "pixelrnn";
 
     fn build_at(&self, _: u64) -> Result<Box<dyn Model>, ModelError> {
-        Ok(Box::new(PixelRnn::new(self)?))
+        Ok(Box::new(Autoregressive(PixelRnn::new(self)?)))
     }
 }
 

@@ -1,13 +1,13 @@
 //! Models that draw pixels in raster order, each given those before it: p(x) = Π p(x_i | x_1 .. x_{i-1}).
 
-use super::{Batch, Family, Likelihood, Metric, Model, ModelError};
+use super::{Batch, Family, ImageSpec, Likelihood, Metric, Model, ModelError};
 use crate::data::Binarisation;
 use crate::graph::Var;
 use crate::nn::{Mode, Network, Optimizer};
 use crate::ops::Head;
 
-/// A model that draws pixels in raster order. All it has to say is its network; how it is trained and
-/// measured follows.
+/// A model that draws pixels in raster order, which [`Autoregressive`] makes a [`Model`] of. All it has to say is its
+/// network; how it is trained and measured follows.
 pub trait PixelModel {
     /// Its network.
     fn network(&self) -> &Network;
@@ -40,25 +40,36 @@ pub trait PixelModel {
     }
 }
 
-/// Negative log-likelihood of images, [n] in nats.
-fn nll<M: PixelModel>(model: &M, batch: &Batch, mode: Mode) -> Var {
-    let x = model.observe(batch);
-    let outputs = model.outputs(&x, mode);
-    x.graph().scope("loss");
-    model.head().nll(&outputs, &x.images)
+/// A [`Model`] that is trained by the likelihood of each pixel given those before it.
+#[derive(Debug)]
+pub struct Autoregressive<M>(pub M);
+
+impl<M: PixelModel> Autoregressive<M> {
+    /// Negative log-likelihood of images, [n] in nats.
+    fn nll(&self, batch: &Batch, mode: Mode) -> Var {
+        let x = self.observe(batch);
+        let outputs = self.0.outputs(&x, mode);
+        x.graph().scope("loss");
+        self.0.head().nll(&outputs, &x.images)
+    }
 }
 
-impl<M: PixelModel> Model for M {
+impl<M: PixelModel> Model for Autoregressive<M> {
     fn networks(&self) -> Vec<&Network> {
-        vec![self.network()]
+        vec![self.0.network()]
     }
 
-    fn geometry(&self) -> [usize; 3] {
-        self.shape()
+    fn images(&self) -> ImageSpec {
+        let (levels, binarisation) = match self.0.head() {
+            Head::Bernoulli => (256, Binarisation::Dynamic),
+            Head::Categorical { levels } => (levels as usize, Binarisation::None),
+            Head::LogisticMixture { .. } => (256, Binarisation::None),
+        };
+        ImageSpec { classes: self.0.classes(), levels, binarisation, ..ImageSpec::new(self.0.shape()) }
     }
 
-    fn classes(&self) -> usize {
-        <M as PixelModel>::classes(self)
+    fn likelihood(&self) -> Likelihood {
+        if self.0.head() == Head::Bernoulli { Likelihood::Binary } else { Likelihood::Levels }
     }
 
     fn losses(&self) -> &'static [&'static str] {
@@ -66,39 +77,25 @@ impl<M: PixelModel> Model for M {
     }
 
     fn start(&self, batch: &Batch) -> bool {
-        if self.starts_from_data() {
-            self.outputs(&self.observe(batch), Mode::First);
+        if self.0.starts_from_data() {
+            self.0.outputs(&self.observe(batch), Mode::First);
         }
-        self.starts_from_data()
+        self.0.starts_from_data()
     }
 
     fn step(&self, batch: &Batch, optim: &Optimizer) -> Vec<Var> {
-        let loss = nll(self, batch, Mode::Train).mean();
-        optim.minimize(&loss, self.network());
+        let loss = self.nll(batch, Mode::Train).mean();
+        optim.minimize(&loss, self.0.network());
         vec![loss]
     }
 
     fn evaluate(&self, batch: &Batch) -> Vec<Metric> {
-        let likelihood = if self.head() == Head::Bernoulli { Likelihood::Binary } else { Likelihood::Levels };
-        vec![Metric { name: "nll", unit: "nats/image", values: nll(self, batch, Mode::Eval), likelihood }]
-    }
-
-    fn binarisation(&self) -> Binarisation {
-        match self.head() {
-            Head::Bernoulli => Binarisation::Dynamic,
-            Head::Categorical { .. } | Head::LogisticMixture { .. } => Binarisation::None,
-        }
-    }
-
-    fn levels(&self) -> usize {
-        match self.head() {
-            Head::Categorical { levels } => levels as usize,
-            Head::Bernoulli | Head::LogisticMixture { .. } => 256,
-        }
+        let values = self.nll(batch, Mode::Eval);
+        vec![Metric { likelihood: self.likelihood(), ..Metric::new("nll", "nats/image", values) }]
     }
 
     fn family(&self) -> Family<'_> {
-        Family::Pixels(self)
+        Family::Pixels(&self.0)
     }
 }
 

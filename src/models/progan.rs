@@ -2,8 +2,7 @@
 //! Quality, Stability, and Variation" (ICLR 2018). Both networks begin with images of 4x4 pixels and get
 //! layers for twice the side time and again, each faded in.
 
-use super::adversarial::{self, Game, Players};
-use super::{Architecture, Batch, LatentModel, Model, ModelError, Stage, positive};
+use super::{Adversarial, AdversarialModel, Architecture, Game, ImageSpec, Model, ModelError, Stage, positive};
 use crate::graph::{Graph, Var};
 use crate::nn::{Mode, Network, NetworkBuilder, Numbering, Sequence, Sequential};
 use crate::ops::ConvSpec;
@@ -37,7 +36,7 @@ impl Architecture for ProganConfig {
     const KIND: &'static str = "progan";
 
     fn build_at(&self, step: u64) -> Result<Box<dyn Model>, ModelError> {
-        Ok(Box::new(Progan::new(self, step)?))
+        Ok(Box::new(Adversarial(Progan::new(self, step)?)))
     }
 }
 
@@ -214,13 +213,21 @@ fn shrink(net: &mut NetworkBuilder, c: &ProganConfig, level: usize) -> Sequentia
     judge(layers, wide, wide, FIRST, ConvSpec::new(1, 0)).flatten().equalised(1.0).linear(wide, 1, true).build()
 }
 
-impl Players for Progan {
+impl AdversarialModel for Progan {
     fn game(&self) -> &Game {
         &self.config.game
     }
 
-    fn sides(&self) -> [&Network; 2] {
+    fn networks(&self) -> [&Network; 2] {
         [&self.g, &self.d]
+    }
+
+    fn images(&self) -> ImageSpec {
+        ImageSpec::new([self.config.channels, self.config.image, self.config.image])
+    }
+
+    fn latent(&self) -> usize {
+        self.config.latent
     }
 
     /// Images of the data as the generator makes them: while a side fades in, half of it is what the
@@ -247,6 +254,12 @@ impl Players for Progan {
         }
     }
 
+    fn finish(&self, generated: &Var) -> Var {
+        let images = generated.mul_scalar(0.5).add_scalar(0.5).clamp(0.0, 1.0);
+        let factor = self.config.image / ProganConfig::side(self.growth.level);
+        if factor == 1 { images } else { images.upsample([factor, factor]) }
+    }
+
     fn scores(&self, images: &Var, _: Option<&Var>, mode: Mode) -> Var {
         let level = self.growth.level;
         let mut x = self.discriminator[level].forward(&self.from_image[level].forward(images, mode), mode);
@@ -257,35 +270,11 @@ impl Players for Progan {
         let others = self.discriminator[..level].iter().rev();
         others.fold(x, |x, block| block.forward(&x, mode)).reshape(&[images.shape()[0]])
     }
-}
-
-impl Model for Progan {
-    adversarial::play!();
-
-    fn geometry(&self) -> [usize; 3] {
-        [self.config.channels, self.config.image, self.config.image]
-    }
 
     fn stage(&self) -> Option<Stage> {
         let side = ProganConfig::side(self.growth.level);
         let how = if self.growth.fade.is_some() { ", fading in" } else { "" };
         Some(Stage { name: format!("{side}x{side}{how}"), end: self.growth.end })
-    }
-}
-
-impl LatentModel for Progan {
-    fn latent(&self) -> usize {
-        self.config.latent
-    }
-
-    fn decode(&self, z: &Var, _: Option<&Var>) -> Var {
-        let images = self.generate(z, None, Mode::Eval).mul_scalar(0.5).add_scalar(0.5).clamp(0.0, 1.0);
-        let factor = self.config.image / ProganConfig::side(self.growth.level);
-        if factor == 1 { images } else { images.upsample([factor, factor]) }
-    }
-
-    fn encode(&self, _: &Batch) -> Option<Var> {
-        None
     }
 }
 

@@ -5,11 +5,13 @@
 //! Deep Conditional Generative Models" (NIPS 2015), the label being given, as in the model M2 of Kingma et
 //! al., "Semi-supervised Learning with Deep Generative Models" (NIPS 2014).
 
-use super::variational::{Objective, Variational, log_weights, negative_elbo};
-use super::{Architecture, Batch, Decoder, Family, LatentModel, Metric, Model, ModelError, few_classes, one, positive};
+use super::{
+    Architecture, Batch, Decoder, ImageSpec, Model, ModelError, Objective, Variational, VariationalModel, few_classes,
+    one, positive,
+};
 use crate::data::Binarisation;
 use crate::graph::Var;
-use crate::nn::{Mode, Network, NetworkBuilder, Numbering, Optimizer, Sequential};
+use crate::nn::{Mode, Network, NetworkBuilder, Numbering, Sequential};
 use serde::{Deserialize, Serialize};
 
 /// Sizes of a [`Vae`], and what it maximises.
@@ -64,7 +66,7 @@ impl Architecture for VaeConfig {
     const KIND: &'static str = "vae";
 
     fn build_at(&self, _: u64) -> Result<Box<dyn Model>, ModelError> {
-        Ok(Box::new(Vae::new(self)?))
+        Ok(Box::new(Variational(Vae::new(self)?)))
     }
 }
 
@@ -128,7 +130,24 @@ fn joined(x: &Var, labels: Option<&Var>) -> Var {
     labels.map_or_else(|| x.clone(), |labels| x.concat(labels, 1))
 }
 
-impl Variational for Vae {
+impl VariationalModel for Vae {
+    fn network(&self) -> &Network {
+        &self.net
+    }
+
+    fn images(&self) -> ImageSpec {
+        let VaeConfig { channels, height, width, classes, binarisation, .. } = self.config;
+        ImageSpec { classes, binarisation, ..ImageSpec::new([channels, height, width]) }
+    }
+
+    fn latent(&self) -> usize {
+        self.config.latent
+    }
+
+    fn objective(&self) -> Objective {
+        self.objective
+    }
+
     fn posterior(&self, x: &Batch) -> (Var, Var) {
         let h = self.apply(&self.encoder, &joined(&x.images.flatten(), x.labels.as_ref()));
         (self.fc21.forward(&h, Mode::Train), self.fc22.forward(&h, Mode::Train))
@@ -141,58 +160,5 @@ impl Variational for Vae {
 
     fn decoder(&self) -> Decoder {
         Decoder::Bernoulli
-    }
-}
-
-impl Model for Vae {
-    fn networks(&self) -> Vec<&Network> {
-        vec![&self.net]
-    }
-
-    fn geometry(&self) -> [usize; 3] {
-        [self.config.channels, self.config.height, self.config.width]
-    }
-
-    fn classes(&self) -> usize {
-        self.config.classes
-    }
-
-    fn losses(&self) -> &'static [&'static str] {
-        Decoder::Bernoulli.losses()
-    }
-
-    fn step(&self, batch: &Batch, optim: &Optimizer) -> Vec<Var> {
-        self.objective.descend(self, &self.observe(batch), &self.net, optim)
-    }
-
-    fn evaluate(&self, batch: &Batch) -> Vec<Metric> {
-        negative_elbo(self, &self.observe(batch))
-    }
-
-    fn binarisation(&self) -> Binarisation {
-        self.config.binarisation
-    }
-
-    fn family(&self) -> Family<'_> {
-        Family::Latent(self)
-    }
-}
-
-impl LatentModel for Vae {
-    fn latent(&self) -> usize {
-        self.config.latent
-    }
-
-    fn decode(&self, z: &Var, labels: Option<&Var>) -> Var {
-        let [c, h, w] = self.geometry();
-        self.outputs(z, labels).sigmoid().reshape(&[z.shape()[0], c, h, w])
-    }
-
-    fn encode(&self, batch: &Batch) -> Option<Var> {
-        Some(self.posterior(batch).0)
-    }
-
-    fn log_weights(&self, x: &Batch, samples: usize) -> Option<Var> {
-        Some(log_weights(self, x, samples))
     }
 }

@@ -1,10 +1,11 @@
 //! A convolutional variational autoencoder: the one of the Keras documentation, two strided
 //! convolutions down to a latent plane and three transposed convolutions back.
 
-use super::variational::{Objective, Variational, log_weights, negative_elbo};
-use super::{Architecture, Batch, Decoder, Family, LatentModel, Metric, Model, ModelError, one, positive};
+use super::{
+    Architecture, Batch, Decoder, ImageSpec, Model, ModelError, Objective, Variational, VariationalModel, one, positive,
+};
 use crate::graph::Var;
-use crate::nn::{Mode, Network, NetworkBuilder, Numbering, Optimizer, Sequential};
+use crate::nn::{Mode, Network, NetworkBuilder, Numbering, Sequential};
 use crate::ops::ConvSpec;
 use serde::{Deserialize, Serialize};
 
@@ -41,7 +42,7 @@ impl Architecture for VaeConvConfig {
     const KIND: &'static str = "vae-conv";
 
     fn build_at(&self, _: u64) -> Result<Box<dyn Model>, ModelError> {
-        Ok(Box::new(VaeConv::new(self)?))
+        Ok(Box::new(Variational(VaeConv::new(self)?)))
     }
 }
 
@@ -103,7 +104,23 @@ impl VaeConv {
     }
 }
 
-impl Variational for VaeConv {
+impl VariationalModel for VaeConv {
+    fn network(&self) -> &Network {
+        &self.net
+    }
+
+    fn images(&self) -> ImageSpec {
+        ImageSpec::new([self.config.channels, self.config.height, self.config.width])
+    }
+
+    fn latent(&self) -> usize {
+        self.config.latent
+    }
+
+    fn objective(&self) -> Objective {
+        self.objective
+    }
+
     fn posterior(&self, x: &Batch) -> (Var, Var) {
         let h = self.encoder.forward(&x.images, Mode::Train);
         (self.z_mean.forward(&h, Mode::Train), self.z_logvar.forward(&h, Mode::Train))
@@ -115,49 +132,5 @@ impl Variational for VaeConv {
 
     fn decoder(&self) -> Decoder {
         self.config.decoder
-    }
-}
-
-impl Model for VaeConv {
-    fn networks(&self) -> Vec<&Network> {
-        vec![&self.net]
-    }
-
-    fn geometry(&self) -> [usize; 3] {
-        [self.config.channels, self.config.height, self.config.width]
-    }
-
-    fn losses(&self) -> &'static [&'static str] {
-        self.config.decoder.losses()
-    }
-
-    fn step(&self, batch: &Batch, optim: &Optimizer) -> Vec<Var> {
-        self.objective.descend(self, batch, &self.net, optim)
-    }
-
-    fn evaluate(&self, batch: &Batch) -> Vec<Metric> {
-        negative_elbo(self, batch)
-    }
-
-    fn family(&self) -> Family<'_> {
-        Family::Latent(self)
-    }
-}
-
-impl LatentModel for VaeConv {
-    fn latent(&self) -> usize {
-        self.config.latent
-    }
-
-    fn decode(&self, z: &Var, labels: Option<&Var>) -> Var {
-        self.config.decoder.mean(&self.outputs(z, labels))
-    }
-
-    fn encode(&self, batch: &Batch) -> Option<Var> {
-        Some(self.posterior(batch).0)
-    }
-
-    fn log_weights(&self, x: &Batch, samples: usize) -> Option<Var> {
-        Some(log_weights(self, x, samples))
     }
 }

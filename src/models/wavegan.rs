@@ -2,8 +2,7 @@
 //! convolutions of 25 taps at stride 4 in the place of 5x5 ones at stride 2. A waveform is an image one pixel high.
 //! Phase shuffle (§3.3), an option in the paper, is left out.
 
-use super::adversarial::{self, Game, Players};
-use super::{Architecture, Batch, LatentModel, Model, ModelError, positive};
+use super::{Adversarial, AdversarialModel, Architecture, Game, ImageSpec, Model, ModelError, positive};
 use crate::data::Medium;
 use crate::graph::Var;
 use crate::nn::{Mode, Network, NetworkBuilder, Numbering, Sequential};
@@ -31,7 +30,7 @@ impl Architecture for WaveGanConfig {
     const KIND: &'static str = "wavegan";
 
     fn build_at(&self, _: u64) -> Result<Box<dyn Model>, ModelError> {
-        Ok(Box::new(WaveGan::new(self)?))
+        Ok(Box::new(Adversarial(WaveGan::new(self)?)))
     }
 }
 
@@ -93,13 +92,22 @@ impl WaveGan {
     }
 }
 
-impl Players for WaveGan {
+impl AdversarialModel for WaveGan {
     fn game(&self) -> &Game {
         &self.config.game
     }
 
-    fn sides(&self) -> [&Network; 2] {
+    fn networks(&self) -> [&Network; 2] {
         [&self.g, &self.d]
+    }
+
+    fn images(&self) -> ImageSpec {
+        let WaveGanConfig { length, rate, .. } = self.config;
+        ImageSpec { medium: Medium::Sounds { rate }, ..ImageSpec::new([1, 1, length]) }
+    }
+
+    fn latent(&self) -> usize {
+        self.config.latent
     }
 
     /// Amplitudes in [-1, 1] of companded ones in [0, 1]: sign(y) ((1 + μ)^|y| - 1) / μ, y = 2x - 1.
@@ -113,36 +121,13 @@ impl Players for WaveGan {
         self.generator.forward(z, mode)
     }
 
-    fn scores(&self, images: &Var, _: Option<&Var>, mode: Mode) -> Var {
-        self.discriminator.forward(images, mode).reshape(&[images.shape()[0]])
-    }
-}
-
-impl Model for WaveGan {
-    adversarial::play!();
-
-    fn geometry(&self) -> [usize; 3] {
-        [1, 1, self.config.length]
-    }
-
-    fn medium(&self) -> Medium {
-        Medium::Sounds { rate: self.config.rate }
-    }
-}
-
-impl LatentModel for WaveGan {
-    fn latent(&self) -> usize {
-        self.config.latent
-    }
-
     /// Companded as the data are: ½ + ½ sign(v) ln(1 + μ|v|) / ln(1 + μ).
-    fn decode(&self, z: &Var, _: Option<&Var>) -> Var {
-        let v = self.generate(z, None, Mode::Eval);
+    fn finish(&self, v: &Var) -> Var {
         let size = v.abs().mul_scalar(MU).add_scalar(1.0).ln().mul_scalar(0.5 / LN_1_MU);
         (&v.sign() * &size).add_scalar(0.5)
     }
 
-    fn encode(&self, _: &Batch) -> Option<Var> {
-        None
+    fn scores(&self, images: &Var, _: Option<&Var>, mode: Mode) -> Var {
+        self.discriminator.forward(images, mode).reshape(&[images.shape()[0]])
     }
 }

@@ -58,10 +58,10 @@ pub fn encode(session: &mut Session, images: &[f32], labels: &[u8]) -> Result<Ve
     fit(session.model.as_ref(), labels, images.len() / size)?;
     let graph = session.graph(Domain::Sample, session.seed, CLOCK);
     let n = (images.len() / size).clamp(1, CHUNK);
-    let Some(mean) = latent_of(session)?.encode(&Batch::given(&graph, session.model.as_ref(), n)) else {
+    let Some(encoder) = session.model.family().encoder() else {
         return Err(SessionError::Config("this model has no encoder".into()));
     };
-    graph.output("made", &mean);
+    graph.output("made", &encoder.encode(&Batch::given(&graph, session.model.as_ref(), n)));
     chunked(session, &graph, ("images", size, images), labels, n)
 }
 

@@ -24,11 +24,12 @@ pub fn images(source: &str, model: &dyn Model, options: &Options) -> Result<Data
 /// The same, whatever their labels.
 pub(super) fn of_any_classes(source: &str, model: &dyn Model, options: &Options) -> Result<Dataset, data::Error> {
     let [channels, height, width] = model.geometry();
-    let mut dataset = data::open_medium(source, Geometry::new(channels, height, width), model.medium(), options)?;
-    if let (Medium::Pictures, Some(made)) = (model.medium(), dataset.native.made(dataset.geometry())) {
+    let mut dataset =
+        data::open_medium(source, Geometry::new(channels, height, width), model.images().medium, options)?;
+    if let (Medium::Pictures, Some(made)) = (model.images().medium, dataset.native.made(dataset.geometry())) {
         dataset.warnings.push(format!("images as the first of them: {made}"));
     }
-    Ok(match (model.binarisation(), model.levels()) {
+    Ok(match (model.images().binarisation, model.images().levels) {
         (Binarisation::Static, _) => dataset.binarised(),
         (_, levels) if levels < 256 => dataset.in_levels(levels),
         _ => dataset,

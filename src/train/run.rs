@@ -21,7 +21,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What to train.
-#[expect(clippy::large_enum_variant, reason = "there is one of it in a run")]
 pub enum Start {
     /// A new run.
     New {
@@ -267,7 +266,7 @@ pub fn train(start: Start, device: Device, mut hooks: Hooks) -> Result<Outcome, 
     run.keep_identity(&identity)?;
     let mut log = Log::open(&run.log(), hooks.screen)?;
     warnings.iter().for_each(|w| log.say(w));
-    let geometry = session.model.medium().describe(images.split.geometry);
+    let geometry = session.model.images().medium.describe(images.split.geometry);
     let data = format!("{name}, {} images of {geometry}", images.split.len());
     introduce(&mut log, &run, &session, &data, step..total);
     tuned.iter().flat_map(tune::Report::lines).for_each(|line| log.say(&line));

@@ -88,7 +88,7 @@ pub fn latent(args: &LatentArgs) -> Result<(), Error> {
     let (run, mut session, _) = args.trained.open()?;
     let name = format!("{:?}", args.view).to_lowercase();
     let file = format!("{name}.{}", if args.gif { "gif" } else { "png" });
-    let medium = if args.gif { Medium::Pictures } else { session.model.medium() };
+    let medium = if args.gif { Medium::Pictures } else { session.model.images().medium };
     let place = Place::new(args.out.as_deref(), &run.path, &file, medium)?;
     if args.gif {
         place.film()?;

@@ -1,8 +1,7 @@
 //! Ways through a latent space.
 
 use super::{Error, Images, Shown};
-use crate::kernels::philox::Domain;
-use crate::models::{Batch, Family, Prior};
+use crate::models::Prior;
 use crate::sample;
 use crate::train::Session;
 
@@ -101,13 +100,9 @@ impl Space {
     }
 }
 
-/// Whether the model has an encoder, asked of a graph that is thrown away.
+/// Whether the model has an encoder.
 pub(super) fn encodes(session: &Session) -> bool {
-    let graph = session.graph(Domain::Sample, 0, "sample.clock");
-    match session.model.family() {
-        Family::Latent(model) => model.encode(&Batch::given(&graph, session.model.as_ref(), 1)).is_some(),
-        Family::Pixels(_) | Family::Mixture(_) | Family::Features(_) => false,
-    }
+    session.model.family().encoder().is_some()
 }
 
 /// `n` test images in [0, 1], evenly spread, from the start again where there are fewer, and their labels if the model

@@ -1,6 +1,6 @@
 //! What two networks play for.
 
-use super::super::{Likelihood, Metric};
+use super::super::Metric;
 use crate::graph::Var;
 use serde::{Deserialize, Serialize};
 
@@ -61,22 +61,29 @@ impl AdversarialLoss {
         }
     }
 
+    /// What the first of [`AdversarialLoss::metrics`] is called.
+    pub(super) fn figure(self) -> &'static str {
+        match self {
+            AdversarialLoss::Minimax | AdversarialLoss::NonSaturating => "value",
+            _ => "loss_d",
+        }
+    }
+
     /// What is measured on test images, from the scores of as many real and generated ones: the value
     /// of the game, E[log D(x)] + E[log(1 - D(G(z)))], which is -ln 4 at equilibrium, and the mean
     /// verdicts; where scores are no logits, the discriminator's loss and the mean scores.
     pub(super) fn metrics(self, real: &Var, fake: &Var) -> Vec<Metric> {
-        let metric = |name, unit, values| Metric { name, unit, values, likelihood: Likelihood::None };
         let loss = &self.real(real) + &self.fake(fake);
         match self {
             AdversarialLoss::Minimax | AdversarialLoss::NonSaturating => vec![
-                metric("value", "nats/image", -&loss),
-                metric("d_real", "probability", real.sigmoid()),
-                metric("d_fake", "probability", fake.sigmoid()),
+                Metric::new(self.figure(), "nats/image", -&loss),
+                Metric::new("d_real", "probability", real.sigmoid()),
+                Metric::new("d_fake", "probability", fake.sigmoid()),
             ],
             _ => vec![
-                metric("loss_d", "per image", loss),
-                metric("d_real", "score", real.clone()),
-                metric("d_fake", "score", fake.clone()),
+                Metric::new(self.figure(), "per image", loss),
+                Metric::new("d_real", "score", real.clone()),
+                Metric::new("d_fake", "score", fake.clone()),
             ],
         }
     }

@@ -9,7 +9,7 @@ pub use augment::Augmentation;
 pub use loss::AdversarialLoss;
 pub use penalty::{Judged, Penalty};
 
-use super::{Batch, LatentModel, Metric, ModelError, finite, positive};
+use super::{Batch, Family, ImageSpec, LatentModel, Metric, Model, ModelError, Prior, Stage, finite, positive};
 use crate::graph::{Graph, Var};
 use crate::nn::{Mode, Network, Optimizer};
 use serde::{Deserialize, Serialize};
@@ -72,17 +72,23 @@ impl Game {
     }
 }
 
-/// A generator and a discriminator.
-pub(super) trait Players: LatentModel {
+/// A generator and a discriminator, which [`Adversarial`] makes a [`Model`] of.
+pub trait AdversarialModel {
     /// How they play.
     fn game(&self) -> &Game;
 
     /// The generator's network and the discriminator's.
-    fn sides(&self) -> [&Network; 2];
+    fn networks(&self) -> [&Network; 2];
 
-    /// `n` draws from the prior, [n,latent].
-    fn noise(&self, graph: &Graph, n: usize) -> Var {
-        self.prior().draw(graph, &[n, self.latent()])
+    /// What their images are.
+    fn images(&self) -> ImageSpec;
+
+    /// Latent dimensions.
+    fn latent(&self) -> usize;
+
+    /// What each of them is drawn from.
+    fn prior(&self) -> Prior {
+        Prior::Normal
     }
 
     /// Images [n,c,h,w] in [0, 1] as the discriminator sees them.
@@ -90,6 +96,9 @@ pub(super) trait Players: LatentModel {
 
     /// G(z), [n,c,h,w], as the discriminator sees them, of the labels of a [`Batch`] where there are classes.
     fn generate(&self, z: &Var, labels: Option<&Var>, mode: Mode) -> Var;
+
+    /// Images [n,c,h,w] in [0, 1] of those [`AdversarialModel::generate`] makes in [`Mode::Eval`].
+    fn finish(&self, generated: &Var) -> Var;
 
     /// The discriminator's scores of images it sees, [n].
     fn scores(&self, images: &Var, labels: Option<&Var>, mode: Mode) -> Var;
@@ -100,95 +109,133 @@ pub(super) trait Players: LatentModel {
     /// What is done to the discriminator's parameters after each of its steps.
     fn constrain(&self, _: &Graph) {}
 
-    /// Fresh images of the generator.
-    fn fake(&self, graph: &Graph, n: usize, labels: Option<&Var>, mode: Mode) -> Var {
-        graph.scope("z");
-        self.generate(&self.noise(graph, n), labels, mode)
+    /// See [`Model::stage`].
+    fn stage(&self) -> Option<Stage> {
+        None
+    }
+
+    /// See [`Model::discriminator_activations`].
+    fn discriminator_activations(&self, _images: &Var) -> Vec<Var> {
+        Vec::new()
     }
 }
 
-/// What the [`Model`](super::Model) of two [`Players`] has from the game they play, for its `impl`.
-macro_rules! play {
-    () => {
-        fn networks(&self) -> Vec<&$crate::nn::Network> {
-            self.sides().into()
-        }
-
-        fn losses(&self) -> &'static [&'static str] {
-            $crate::models::adversarial::losses(self.game())
-        }
-
-        fn batches_per_step(&self) -> usize {
-            self.game().discriminator_steps
-        }
-
-        fn step(&self, batch: &$crate::models::Batch, optim: &$crate::nn::Optimizer) -> Vec<$crate::graph::Var> {
-            $crate::models::adversarial::step(self, batch, optim)
-        }
-
-        fn evaluate(&self, batch: &$crate::models::Batch) -> Vec<$crate::models::Metric> {
-            $crate::models::adversarial::evaluate(self, batch)
-        }
-
-        fn family(&self) -> $crate::models::Family<'_> {
-            $crate::models::Family::Latent(self)
-        }
-    };
+/// Fresh images of a generator.
+fn fake<M: AdversarialModel>(model: &M, graph: &Graph, n: usize, labels: Option<&Var>, mode: Mode) -> Var {
+    graph.scope("z");
+    model.generate(&model.prior().draw(graph, &[n, model.latent()]), labels, mode)
 }
-pub(super) use play;
 
-/// Names of what [`step`] returns.
-pub(super) fn losses(game: &Game) -> &'static [&'static str] {
-    match game.penalty {
-        Penalty::None => &["loss_d", "loss_g"],
-        _ => &["loss_d", "loss_g", "penalty"],
+/// A [`Model`] that is trained by the game of its two networks.
+#[derive(Debug)]
+pub struct Adversarial<M>(pub M);
+
+impl<M: AdversarialModel> Model for Adversarial<M> {
+    fn networks(&self) -> Vec<&Network> {
+        self.0.networks().into()
     }
-}
 
-/// Algorithm 1: k times, ascend the discriminator's gradient on a batch of images and a batch
-/// of noise; then descend the generator's on a fresh batch of noise. Generated images are of the classes of
-/// the images of the data that were looked at last.
-pub(super) fn step(players: &impl Players, data: &Batch, optim: &Optimizer) -> Vec<Var> {
-    let (game, graph, [g, d]) = (players.game(), data.graph(), players.sides());
-    let k = game.discriminator_steps;
-    let m = data.len() / k;
-    let part = |of: &Var, batch| if k == 1 { of.clone() } else { of.slice(0, batch * m, m) };
-    let (mut loss_d, mut penalty, mut classes) = (None, None, None);
-    for batch in 0..k {
-        graph.scope("data");
-        let x = part(&data.images, batch);
-        classes = data.labels.as_ref().map(|labels| part(labels, batch));
+    fn images(&self) -> ImageSpec {
+        self.0.images()
+    }
+
+    fn losses(&self) -> &'static [&'static str] {
+        match self.0.game().penalty {
+            Penalty::None => &["loss_d", "loss_g"],
+            _ => &["loss_d", "loss_g", "penalty"],
+        }
+    }
+
+    fn batches_per_step(&self) -> usize {
+        self.0.game().discriminator_steps
+    }
+
+    fn stage(&self) -> Option<Stage> {
+        self.0.stage()
+    }
+
+    /// Algorithm 1: k times, ascend the discriminator's gradient on a batch of images and a batch
+    /// of noise; then descend the generator's on a fresh batch of noise. Generated images are of the classes of
+    /// the images of the data that were looked at last.
+    fn step(&self, data: &Batch, optim: &Optimizer) -> Vec<Var> {
+        let model = &self.0;
+        let (game, graph, [g, d]) = (model.game(), data.graph(), model.networks());
+        let k = game.discriminator_steps;
+        let m = data.len() / k;
+        let part = |of: &Var, batch| if k == 1 { of.clone() } else { of.slice(0, batch * m, m) };
+        let (mut loss_d, mut penalty, mut classes) = (None, None, None);
+        for batch in 0..k {
+            graph.scope("data");
+            let x = part(&data.images, batch);
+            classes = data.labels.as_ref().map(|labels| part(labels, batch));
+            let labels = classes.as_ref();
+            let x = shown(game, model.prepare(&x, Mode::Train));
+            let fake = shown(game, fake(model, graph, m, labels, Mode::Train));
+            model.estimate_norms(graph);
+            let [on_real, on_fake] = [&x, &fake].map(|images| model.scores(images, labels, Mode::Train));
+            graph.scope("loss_d");
+            let loss = game.loss.discriminator(&on_real, &on_fake);
+            let real = Judged { images: &x, scores: &on_real };
+            let fake = Judged { images: &fake, scores: &on_fake };
+            penalty = game.penalty.of(&real, &fake, |x| model.scores(x, labels, Mode::Train));
+            let mut whole = loss.clone();
+            if let Some(penalty) = &penalty {
+                whole = &whole + &penalty.mul_scalar(game.penalty_weight as f32);
+            }
+            if game.drift > 0.0 {
+                whole = &whole + &on_real.square().mean().mul_scalar(game.drift as f32);
+            }
+            optim.minimize(&whole, d);
+            if game.clip > 0.0 {
+                graph.clip(&d.flat(graph), game.clip as f32);
+            }
+            model.constrain(graph);
+            loss_d = Some(loss);
+        }
         let labels = classes.as_ref();
-        let x = shown(game, players.prepare(&x, Mode::Train));
-        let fake = shown(game, players.fake(graph, m, labels, Mode::Train));
-        players.estimate_norms(graph);
-        let [on_real, on_fake] = [&x, &fake].map(|images| players.scores(images, labels, Mode::Train));
-        graph.scope("loss_d");
-        let loss = game.loss.discriminator(&on_real, &on_fake);
-        let real = Judged { images: &x, scores: &on_real };
-        let fake = Judged { images: &fake, scores: &on_fake };
-        penalty = game.penalty.of(&real, &fake, |x| players.scores(x, labels, Mode::Train));
-        let mut whole = loss.clone();
-        if let Some(penalty) = &penalty {
-            whole = &whole + &penalty.mul_scalar(game.penalty_weight as f32);
-        }
-        if game.drift > 0.0 {
-            whole = &whole + &on_real.square().mean().mul_scalar(game.drift as f32);
-        }
-        optim.minimize(&whole, d);
-        if game.clip > 0.0 {
-            graph.clip(&d.flat(graph), game.clip as f32);
-        }
-        players.constrain(graph);
-        loss_d = Some(loss);
+        let fake = shown(game, fake(model, graph, m, labels, Mode::Train));
+        let verdict = model.scores(&fake, labels, Mode::Train);
+        graph.scope("loss_g");
+        let loss_g = game.loss.generator(&verdict);
+        optim.minimize(&loss_g, g);
+        loss_d.into_iter().chain([loss_g]).chain(penalty).collect()
     }
-    let labels = classes.as_ref();
-    let fake = shown(game, players.fake(graph, m, labels, Mode::Train));
-    let verdict = players.scores(&fake, labels, Mode::Train);
-    graph.scope("loss_g");
-    let loss_g = game.loss.generator(&verdict);
-    optim.minimize(&loss_g, g);
-    loss_d.into_iter().chain([loss_g]).chain(penalty).collect()
+
+    fn figure(&self) -> &'static str {
+        self.0.game().loss.figure()
+    }
+
+    /// What the discriminator makes of test images and of as many generated ones.
+    fn evaluate(&self, data: &Batch) -> Vec<Metric> {
+        let model = &self.0;
+        let labels = data.labels.as_ref();
+        let x = model.prepare(&data.images, Mode::Eval);
+        let fake = fake(model, data.graph(), data.len(), labels, Mode::Eval);
+        let [real, fake] = [&x, &fake].map(|images| model.scores(images, labels, Mode::Eval));
+        model.game().loss.metrics(&real, &fake)
+    }
+
+    fn discriminator_activations(&self, images: &Var) -> Vec<Var> {
+        self.0.discriminator_activations(images)
+    }
+
+    fn family(&self) -> Family<'_> {
+        Family::Latent(self)
+    }
+}
+
+impl<M: AdversarialModel> LatentModel for Adversarial<M> {
+    fn latent(&self) -> usize {
+        self.0.latent()
+    }
+
+    fn prior(&self) -> Prior {
+        self.0.prior()
+    }
+
+    fn decode(&self, z: &Var, labels: Option<&Var>) -> Var {
+        self.0.finish(&self.0.generate(z, labels, Mode::Eval))
+    }
 }
 
 /// Images as the discriminator is shown them in training: augmented, and with the instance noise of the step.
@@ -201,13 +248,4 @@ fn shown(game: &Game, images: Var) -> Var {
     graph.scope("instance_noise");
     let deviation = graph.ramp(game.instance_noise as f32, 0.0, game.instance_noise_steps);
     &images + &(&graph.normal(images.shape()) * &deviation)
-}
-
-/// What the discriminator makes of test images and of as many generated ones.
-pub(super) fn evaluate(players: &impl Players, data: &Batch) -> Vec<Metric> {
-    let labels = data.labels.as_ref();
-    let x = players.prepare(&data.images, Mode::Eval);
-    let fake = players.fake(data.graph(), data.len(), labels, Mode::Eval);
-    let [real, fake] = [&x, &fake].map(|images| players.scores(images, labels, Mode::Eval));
-    players.game().loss.metrics(&real, &fake)
 }
