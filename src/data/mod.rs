@@ -20,6 +20,7 @@ mod folder;
 mod gather;
 mod geometry;
 mod idx;
+mod joined;
 mod jpeg;
 mod labels;
 mod levels;

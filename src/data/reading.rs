@@ -32,13 +32,14 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// All bytes of the file. What the system refuses is [`Error::Io`], a file that is too large is damaged.
+    /// All bytes of the file. What the system refuses is [`Error::Io`], a file that is too large or empty is damaged.
     pub(super) fn bytes(&self) -> Result<Vec<u8>, Error> {
-        files::read_whole(self.path, MOST, self.stop).map_err(|e| match e {
+        let bytes = files::read_whole(self.path, MOST, self.stop).map_err(|e| match e {
             files::Unread::Io(source) => Error::Io { doing: "read", path: self.path.into(), source },
             files::Unread::Stopped => Error::Stopped { path: self.path.into() },
             files::Unread::Kind(why) => self.damaged(why),
-        })
+        })?;
+        if bytes.is_empty() { Err(self.damaged("it is empty")) } else { Ok(bytes) }
     }
 
     /// Refuses to make `bytes` of the file where that is more than [`MOST`]; `what` is said of it.

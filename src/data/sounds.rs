@@ -3,7 +3,8 @@
 use super::gather::{Decoded, Unit, Way};
 use super::reading::Reading;
 use super::walk::{self, Found};
-use super::{Error, Geometry, Levels, Opened, Options, clips, medium::companded, waves};
+use super::waves::{self, Sound};
+use super::{Error, Geometry, Levels, Opened, Options, clips, medium::companded};
 use image::{ImageBuffer, Luma, imageops};
 use std::path::Path;
 
@@ -23,12 +24,17 @@ pub(super) fn load(folder: &Path, wanted: Geometry, rate: u32, options: &Options
     let units = files.into_iter().map(Unit::from).collect();
     clips::load(folder, units, left_out, ("sound", way), options, |path, stretch| {
         let reading = Reading::new(path, options.flag());
-        let (mut sound, from) = waves::read(&reading)?;
-        let levels = sound.iter().fold(Levels::NONE, |all, v| all.join(Levels { low: *v, high: *v }));
+        let mut sounds = waves::read(&reading)?;
+        let samples = sounds.iter().flat_map(|(sound, _)| sound);
+        let levels = samples.fold(Levels::NONE, |all, v| all.join(Levels { low: *v, high: *v }));
         if let Some(levels) = stretch {
-            sound.iter_mut().for_each(|v| *v /= levels.peak());
+            sounds.iter_mut().flat_map(|(sound, _)| sound).for_each(|v| *v /= levels.peak());
         }
-        let sound = at_rate(&reading, (sound, from), rate)?;
+        let mut sound = Vec::new();
+        for one in sounds {
+            sound.extend(at_rate(&reading, one, rate)?);
+            reading.afford(4 * sound.len() as u64, || "its sounds, one behind the other,".into())?;
+        }
         let len = wanted.width;
         let mut pieces = Vec::new();
         for (k, piece) in sound.chunks(len).enumerate() {
@@ -48,7 +54,7 @@ pub(super) fn stored(v: f32) -> u8 {
 
 /// The same sound at another rate, through the triangle filter that pictures are scaled with. The filter's numbers are
 /// grey levels from 0 to 1.
-fn at_rate(reading: &Reading, (sound, from): (Vec<f32>, u32), to: u32) -> Result<Vec<f32>, Error> {
+fn at_rate(reading: &Reading, (sound, from): Sound, to: u32) -> Result<Vec<f32>, Error> {
     let len = sound.len() as u64 * u64::from(to) / u64::from(from);
     if from == to || sound.is_empty() || len == 0 {
         return Ok(if len == 0 { Vec::new() } else { sound });
@@ -143,9 +149,15 @@ mod tests {
         ("tone.ogg", include_bytes!("../../assets/fixtures/media/tone.ogg")),
     ];
 
-    fn read(path: &Path, bytes: &[u8]) -> Result<(Vec<f32>, u32), Error> {
+    fn all(path: &Path, bytes: &[u8]) -> Result<Vec<Sound>, Error> {
         std::fs::write(path, bytes).unwrap();
         waves::read(&Reading::new(path, &NEVER))
+    }
+
+    fn read(path: &Path, bytes: &[u8]) -> Result<Sound, Error> {
+        let mut sounds = all(path, bytes)?;
+        assert_eq!(sounds.len(), 1);
+        Ok(sounds.remove(0))
     }
 
     #[test]

@@ -3,11 +3,19 @@
 /// From here on a size stands for one that was not known when it was written.
 const UNKNOWN: u64 = 0x7fff_0000;
 
+/// A WAV file with nothing in it but its format and its samples.
+pub(super) struct Plain {
+    /// The file, of one channel that all samples lie in.
+    pub(super) bytes: Vec<u8>,
+    /// Channels that there are, their samples one after the other.
+    pub(super) channels: usize,
+}
+
 /// The file with nothing in it but its format and its samples, and the sizes of what there is.
 ///
 /// # Errors
 /// A sentence about a file that is shorter than it says, holds no samples, or has them in a form limn does not take.
-pub(super) fn plain(bytes: Vec<u8>) -> Result<Vec<u8>, String> {
+pub(super) fn plain(bytes: &[u8]) -> Result<Plain, String> {
     let number = |at: usize| bytes.get(at..at + 4).and_then(|b| b.first_chunk()).map(|b| u32::from_le_bytes(*b));
     if bytes.get(8..12) != Some(b"WAVE") {
         return Err("it is no WAV file".into());
@@ -44,11 +52,16 @@ pub(super) fn plain(bytes: Vec<u8>) -> Result<Vec<u8>, String> {
             b"ds64" => long = body.get(8..16).and_then(|b| b.first_chunk()).map(|b| u64::from_le_bytes(*b)),
             _ => {}
         }
-        at = from + body.len() + body.len() % 2;
+        // Some programs leave out the byte that makes an odd chunk even.
+        let end = from + body.len();
+        let name = |at: usize| {
+            bytes.get(at..at + 4).is_some_and(|n| n.iter().all(|b| b.is_ascii_alphanumeric() || *b == b' '))
+        };
+        at = if name(end) { end } else { end + body.len() % 2 };
     }
 }
 
-fn written(format: &[u8], samples: &[u8]) -> Result<Vec<u8>, String> {
+fn written(format: &[u8], samples: &[u8]) -> Result<Plain, String> {
     let word = |at: usize| format.get(at..at + 2).map(|b| u16::from_le_bytes([b[0], b[1]]));
     let (Some(mut kind), Some(channels), Some(bits)) = (word(0), word(2), word(14)) else {
         return Err("its header is damaged".into());
@@ -59,24 +72,28 @@ fn written(format: &[u8], samples: &[u8]) -> Result<Vec<u8>, String> {
     if !matches!(kind, 1 | 3 | 6 | 7) {
         return Err(format!("its samples are compressed (format {kind:#06x}); write it again as PCM"));
     }
-    let rate = format[4..8].first_chunk().map_or(0, |b| u32::from_le_bytes(*b));
-    let frame = usize::from(channels) * usize::from(bits).div_ceil(8);
-    if rate == 0 || frame == 0 || bits > 64 {
+    let rate = &format[4..8];
+    // Samples of 12 or 20 bits fill the high bits of their bytes, and so do 24 bits that are valid of 32.
+    let bytes = bits.div_ceil(8);
+    let frame = usize::from(channels) * usize::from(bytes);
+    if rate == [0; 4] || frame == 0 || bytes > 8 {
         return Err("its header says that it holds no sound".into());
     }
     // Half a frame at the end is padding, or the end of a pipe.
     let samples = &samples[..samples.len() / frame * frame];
-    let mut file = Vec::with_capacity(samples.len() + format.len() + 29);
-    let padding = format.len() % 2;
-    let len = 4 + 8 + format.len() + padding + 8 + samples.len();
+    let mut file = Vec::with_capacity(samples.len() + 46);
     file.extend(b"RIFF");
-    file.extend((len as u32).to_le_bytes());
-    file.extend(b"WAVEfmt ");
-    file.extend((format.len() as u32).to_le_bytes());
-    file.extend(format);
-    file.extend(std::iter::repeat_n(0, padding));
-    file.extend(b"data");
+    file.extend((4 + 8 + 18 + 8 + samples.len() as u32).to_le_bytes());
+    file.extend(b"WAVEfmt \x12\0\0\0");
+    file.extend(kind.to_le_bytes());
+    file.extend(1u16.to_le_bytes());
+    file.extend(rate);
+    let rate = rate.first_chunk().map_or(0, |b| u32::from_le_bytes(*b));
+    file.extend(rate.wrapping_mul(bytes.into()).to_le_bytes());
+    file.extend(bytes.to_le_bytes());
+    file.extend((8 * bytes).to_le_bytes());
+    file.extend(b"\0\0data");
     file.extend((samples.len() as u32).to_le_bytes());
     file.extend(samples);
-    Ok(file)
+    Ok(Plain { bytes: file, channels: channels.into() })
 }
