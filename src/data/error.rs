@@ -239,10 +239,12 @@ pub enum Error {
     },
 
     /// Too few images to have both a training and a test split.
-    #[error("{name} holds a single image; limn needs at least 2, one of them for testing")]
+    #[error("{name} holds a single image{rest}; limn needs at least 2, one of them for testing")]
     TooFew {
         /// The set.
         name: String,
+        /// What else there is and why it is not used; empty where there is nothing.
+        rest: String,
     },
 
     /// The decoded set does not fit in memory.

@@ -43,9 +43,16 @@ impl FromFiles<'_> {
             false => good.iter().partition(|i| !arranged.test[**i]),
             true => spread(&good),
         };
+        let is_used = |(i, _): &(usize, String)| gathered.counts[*i] > 0;
+        let (taken, skipped): (Vec<_>, Vec<_>) = gathered.remarks.iter().cloned().partition(is_used);
+        left_out.add(format!("unreadable {noun}"), skipped.len());
+        let too_few = || {
+            let rest = left_out.words().map_or(String::new(), |words| format!(" that can be used (left out: {words})"));
+            Error::TooFew { name: name.clone(), rest }
+        };
         let (train, test) = match (&good[..], train.is_empty() || test.is_empty()) {
-            ([one], _) => single(gathered.counts[*one]).ok_or(Error::TooFew { name: name.clone() })?,
-            (_, true) => return Err(Error::TooFew { name }),
+            ([one], _) => single(gathered.counts[*one]).ok_or_else(too_few)?,
+            (_, true) => return Err(too_few()),
             _ => (images(&train, &gathered.counts), images(&test, &gathered.counts)),
         };
         let owner: Vec<usize> = gathered.counts.iter().enumerate().flat_map(|(i, n)| vec![i; *n]).collect();
@@ -55,8 +62,6 @@ impl FromFiles<'_> {
             Split::listed(geometry, gathered.pixels.clone(), list, labels)
         };
         let (train, test) = (split(&train), split(&test));
-        let is_used = |(i, _): &(usize, String)| gathered.counts[*i] > 0;
-        let (taken, skipped): (Vec<_>, Vec<_>) = gathered.remarks.iter().cloned().partition(is_used);
         let mut warnings = Vec::new();
         if !skipped.is_empty() {
             let tried = gathered.counts.len();
@@ -64,7 +69,6 @@ impl FromFiles<'_> {
             warnings.extend(named("skipped", &skipped));
         }
         warnings.extend(named("used", &taken));
-        left_out.add(format!("unreadable {noun}"), skipped.len());
         warnings.extend(arranged.remarks);
         let folders = arranged.files.iter().filter_map(|file| file.parent()).collect::<std::collections::HashSet<_>>();
         warnings.push(summary(noun, good.len(), folders.len(), &left_out));
@@ -139,7 +143,8 @@ fn class_counts(classes: &[String], train: &Split, test: &Split) -> Option<Strin
     let (train, test) = (counts(train), counts(test));
     let one = |(i, name): (usize, &String)| format!("{name} ({} + {})", train[i], test[i]);
     let all: Vec<String> = classes.iter().enumerate().map(one).collect();
-    (!all.is_empty()).then(|| format!("{} classes (to train + to test on): {}", classes.len(), all.join(", ")))
+    let noun = if all.len() == 1 { "class" } else { "classes" };
+    (!all.is_empty()).then(|| format!("{} {noun} (to train + to test on): {}", all.len(), all.join(", ")))
 }
 
 #[cfg(test)]

@@ -246,7 +246,7 @@ fn split(name: &str, source: Opened, wanted: Option<Geometry>) -> Result<Dataset
         None => {
             let n = train.len();
             if n < 2 {
-                return Err(Error::TooFew { name: name.into() });
+                return Err(Error::TooFew { name: name.into(), rest: String::new() });
             }
             train.split_at(n - held_out(n))
         }

@@ -80,7 +80,10 @@ impl Identity {
             all.push(format!("its classes were {} and are {}", shown(&self.classes), shown(&now.classes)));
         }
         if all.is_empty() && self.digest != now.digest {
-            all.push("it has as many images as before, but not the same ones, or in another order".into());
+            all.push(
+                "it has as many images as before, but not the same ones, or in another order, or with other labels"
+                    .into(),
+            );
         }
         (!all.is_empty()).then(|| all.join("; "))
     }

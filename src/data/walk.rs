@@ -34,7 +34,14 @@ impl LeftOut {
     pub(super) fn words(&self) -> Option<String> {
         let mut all: Vec<(&String, &usize)> = self.0.iter().collect();
         all.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
-        let one = |(what, count): (&String, &usize)| format!("{count} {what}{}", if *count == 1 { "" } else { "s" });
+        let several = |what: &String| match what.strip_prefix("file ") {
+            Some(which) => format!("files {which}"),
+            None => format!("{what}s"),
+        };
+        let one = |(what, count): (&String, &usize)| match count {
+            1 => format!("1 {what}"),
+            count => format!("{count} {}", several(what)),
+        };
         (!all.is_empty()).then(|| all.into_iter().map(one).collect::<Vec<_>>().join(", "))
     }
 }
@@ -103,9 +110,21 @@ fn refusal(error: walkdir::Error, folder: &Path) -> Result<&'static str, Error> 
     let source = error.into_io_error().unwrap_or_else(|| std::io::Error::other("it cannot be walked"));
     match source.kind() {
         NotFound if is_link => Ok("dangling link"),
+        // A link to itself, or to one that comes back to it.
+        _ if is_link && is_loop(&source) => Ok("circular link"),
         PermissionDenied if path != folder => Ok("unreadable folder"),
         _ => Err(Error::Io { doing: "read", path, source }),
     }
+}
+
+/// Whether following a link led to it again.
+fn is_loop(error: &std::io::Error) -> bool {
+    #[cfg(unix)]
+    let codes = [libc::ELOOP];
+    // What Windows says of too many links to follow.
+    #[cfg(not(unix))]
+    let codes = [1921];
+    error.raw_os_error().is_some_and(|code| codes.contains(&code))
 }
 
 /// Takes away files that are in the list already, under another name.
@@ -166,11 +185,14 @@ mod tests {
         symlink(other.path(), root.join("c")).unwrap();
         symlink(root.join("a/1.png"), root.join("0.png")).unwrap();
         symlink(root.join("gone.png"), root.join("z.png")).unwrap();
+        symlink(root.join("self.png"), root.join("self.png")).unwrap();
+        symlink(root.join("there.png"), root.join("here.png")).unwrap();
+        symlink(root.join("here.png"), root.join("there.png")).unwrap();
         let found = find(root, &["png"]).unwrap();
         let real: HashSet<PathBuf> = found.files.iter().map(|file| file.canonicalize().unwrap()).collect();
         assert_eq!((found.files.len(), real.len()), (2, 2), "{found:?}");
         let words = found.left_out.words().unwrap();
-        for word in ["1 dangling link", "circular link", "duplicate link"] {
+        for word in ["1 dangling link", "5 circular links", "duplicate link"] {
             assert!(words.contains(word), "{words}");
         }
     }
