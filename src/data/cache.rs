@@ -11,7 +11,7 @@ use super::{Error, Levels, Range, split::Pixels};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -37,6 +37,9 @@ pub(super) struct Entry<'a> {
 #[derive(Serialize, Deserialize)]
 struct Notes {
     bytes: u64,
+    /// The [`stamp`] of the images: a file that was changed since is no set.
+    #[serde(default)]
+    stamp: String,
     digest: String,
     levels: Option<Levels>,
     stretched: bool,
@@ -170,7 +173,9 @@ impl<'a> Entry<'a> {
     pub(super) fn load(&self) -> Option<Gathered> {
         let notes: Notes = serde_json::from_slice(&fs::read(self.notes()).ok()?).ok()?;
         let pixels = map(&self.pixels())?;
-        let whole = pixels.len() as u64 == notes.bytes && notes.counts.len() == self.units;
+        let whole = pixels.len() as u64 == notes.bytes
+            && notes.counts.len() == self.units
+            && stamp(&[self.pixels()]).is_some_and(|stamp| stamp == notes.stamp);
         if !whole {
             return None;
         }
@@ -200,16 +205,38 @@ pub(super) struct Writer<'a> {
 
 impl Writer<'_> {
     pub(super) fn push(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.file.write_all(bytes).map_err(Error::io("write", &self.entry.pixels()))?;
         self.bytes += bytes.len() as u64;
-        self.file.write_all(bytes).map_err(Error::io("write", &self.entry.pixels()))
+        Ok(())
     }
 
-    /// Keeps the set, and returns it with the images that were written.
+    /// Brings all that was pushed to the disk.
+    pub(super) fn flush(&mut self) -> Result<(), Error> {
+        let flushed = self.file.flush().and_then(|()| self.file.get_ref().as_file().sync_all());
+        flushed.map_err(Error::io("write", &self.entry.pixels()))
+    }
+
+    /// What was written, read back into memory, where the disk took no more than that; `None` where memory has no room
+    /// for it either.
+    pub(super) fn rescue(self) -> Option<Vec<u8>> {
+        if self.bytes > crate::machine::memory_available() / 4 * 3 {
+            return None;
+        }
+        let (part, rest) = self.file.into_parts();
+        let mut all = Vec::new();
+        all.try_reserve_exact(usize::try_from(self.bytes).ok()?).ok()?;
+        File::open(part.path()).and_then(|mut file| file.read_to_end(&mut all)).ok()?;
+        all.extend(rest.ok()?);
+        // Of what was pushed last a part may be there.
+        all.truncate(self.bytes as usize);
+        (all.len() as u64 == self.bytes).then_some(all)
+    }
+
+    /// Keeps the set, which [`Writer::flush`] has brought to the disk, and returns it with the images that were written.
     pub(super) fn finish(self, gathered: Gathered) -> Result<Gathered, Error> {
         let (pixels, notes) = (self.entry.pixels(), self.entry.notes());
         let failed = |e: io::Error| Error::io("write", &pixels)(e);
         let part = self.file.into_inner().map_err(|e| failed(e.into_error()))?;
-        part.as_file().sync_all().map_err(failed)?;
         // Where another process keeps the same set, and the system will not replace what it reads, that one is as good.
         if let Err(error) = part.persist(&pixels)
             && fs::metadata(&pixels).map(|meta| meta.len()).ok() != Some(self.bytes)
@@ -219,6 +246,7 @@ impl Writer<'_> {
         let Gathered { digest, levels, stretched, counts, remarks, .. } = gathered;
         let kept = Notes {
             bytes: self.bytes,
+            stamp: stamp(&[pixels.clone()]).unwrap_or_default(),
             digest: digest.clone(),
             // No number of JSON is infinite.
             levels: Some(levels).filter(|levels| levels.low.is_finite()),
@@ -227,7 +255,8 @@ impl Writer<'_> {
             remarks: remarks.clone(),
         };
         let text = serde_json::to_vec(&kept).map_err(|e| failed(e.into()))?;
-        crate::files::replace(&notes, |file| file.write_all(&text)).map_err(Error::io("write", &notes))?;
+        // Where the disk has no room for them the set is not kept, which does no harm.
+        let _ = crate::files::replace(&notes, |file| file.write_all(&text));
         let pixels = map(&pixels).ok_or_else(|| failed(io::Error::other("it cannot be mapped into memory")))?;
         Ok(Gathered { pixels, digest, levels, stretched, counts, remarks })
     }
@@ -309,6 +338,35 @@ mod tests {
         let pixels = cache.entry(&units, WAY, Range::Full).unwrap().pixels();
         fs::write(&pixels, [1, 2, 3]).unwrap();
         assert!(cache.entry(&units, WAY, Range::Full).unwrap().load().is_none());
+    }
+
+    #[test]
+    fn images_that_were_changed_are_no_set() {
+        let (dir, files) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let cache = Cache::new(dir.path());
+        let units = units(files.path(), 2);
+        keep(cache.entry(&units, WAY, Range::Full).unwrap(), &[1, 2, 3, 4]);
+        let entry = cache.entry(&units, WAY, Range::Full).unwrap();
+        assert!(entry.load().is_some());
+        // As many bytes as before, at another time.
+        let then = SystemTime::now() + Duration::from_secs(1);
+        fs::write(entry.pixels(), [1, 2, 3, 5]).unwrap();
+        File::options().append(true).open(entry.pixels()).unwrap().set_modified(then).unwrap();
+        assert!(entry.load().is_none());
+    }
+
+    #[test]
+    fn what_a_full_disk_took_is_read_back() {
+        let (dir, files) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let cache = Cache::new(dir.path());
+        let units = units(files.path(), 2);
+        let mut writer = cache.entry(&units, WAY, Range::Full).unwrap().writer(0).ok().unwrap();
+        let all: Vec<u8> = (0..3_000_000).map(|i| (i % 251) as u8).collect();
+        for piece in all.chunks(700_001) {
+            writer.push(piece).unwrap();
+        }
+        assert!(writer.rescue().is_some_and(|read| read == all));
+        assert_eq!(fs::read_dir(dir.path().join("decoded")).unwrap().count(), 0);
     }
 
     #[test]

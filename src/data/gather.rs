@@ -200,8 +200,12 @@ impl<'a> Sink<'a> {
 
     fn push(&mut self, bytes: &[u8]) -> Result<(), Error> {
         self.hasher.update(bytes);
+        if let To::File(writer) = &mut self.to {
+            let Err(error) = writer.push(bytes) else { return Ok(()) };
+            self.remember(error)?;
+        }
         match &mut self.to {
-            To::File(writer) => writer.push(bytes),
+            To::File(_) => Ok(()),
             To::Memory(all) => match all.try_reserve(bytes.len()) {
                 Ok(()) => {
                     all.extend_from_slice(bytes);
@@ -215,7 +219,21 @@ impl<'a> Sink<'a> {
         }
     }
 
-    fn finish(self, parts: Parts) -> Result<Gathered, Error> {
+    /// Goes on in memory where the disk takes no more: a set need not be kept.
+    fn remember(&mut self, error: Error) -> Result<(), Error> {
+        match std::mem::replace(&mut self.to, To::Memory(Vec::new())) {
+            To::File(writer) => self.to = To::Memory(writer.rescue().ok_or(error)?),
+            memory => self.to = memory,
+        }
+        Ok(())
+    }
+
+    fn finish(mut self, parts: Parts) -> Result<Gathered, Error> {
+        if let To::File(writer) = &mut self.to
+            && let Err(error) = writer.flush()
+        {
+            self.remember(error)?;
+        }
         let digest = hex(&self.hasher.finalize());
         let Parts { levels, stretched, counts, remarks } = parts;
         let gathered = |pixels| Gathered { pixels, digest: digest.clone(), levels, stretched, counts, remarks };
