@@ -19,6 +19,7 @@ mod films;
 mod folder;
 mod gather;
 mod geometry;
+mod grey_tiff;
 mod idx;
 mod joined;
 mod jpeg;

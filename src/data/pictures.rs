@@ -8,7 +8,7 @@ use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
 use super::levels::{self, Levels};
 use super::reading::{MOST, NEVER, Reading};
-use super::{Error, Geometry, geometry, jpeg, wrapping};
+use super::{Error, Geometry, geometry, grey_tiff, jpeg, wrapping};
 
 /// Extensions of the files that are read. What a file is is told by its content.
 pub(super) const EXTENSIONS: &[&str] =
@@ -52,7 +52,7 @@ pub fn read_picture(
     let reading = Reading::new(path, stop);
     let image = decode(&reading)?;
     reading.go_on()?;
-    let channels = if image.color().has_color() { 3 } else { 1 };
+    let channels = if image.color().has_color() && !is_grey(&image) { 3 } else { 1 };
     let native = Geometry::new(channels, image.height() as usize, image.width() as usize);
     let wanted = wanted.unwrap_or(native).check()?;
     let levels = levels::of_image(&image).ok_or_else(|| reading.damaged("it holds numbers that are not finite"))?;
@@ -89,8 +89,19 @@ fn decode(reading: &Reading) -> Result<DynamicImage, Error> {
     let bytes = reading.bytes()?;
     let path = reading.path;
     let named = |why: String| Error::BadImage { path: path.into(), why };
-    let bad = |e: image::ImageError| named(e.to_string());
-    let format = image::guess_format(&bytes).map_err(|_| named("it is of no format that limn knows".into()))?;
+    let bad = |e: image::ImageError| match e {
+        image::ImageError::Unsupported(e) => named(format!("limn does not read this kind of it ({e}); save it as PNG")),
+        e => named(e.to_string()),
+    };
+    let format = match image::guess_format(&bytes) {
+        Err(_) if grey_tiff::is_big(&bytes) => ImageFormat::Tiff,
+        format => format.map_err(|_| named("it is of no format that limn knows".into()))?,
+    };
+    if format == ImageFormat::Tiff
+        && let Some(picture) = grey_tiff::decode(&bytes)
+    {
+        return picture.map_err(named);
+    }
     let bytes = match format {
         ImageFormat::WebP => wrapping::webp(bytes).map_err(|why| named(why.into()))?,
         _ => bytes,
@@ -125,7 +136,12 @@ fn decode(reading: &Reading) -> Result<DynamicImage, Error> {
 
 /// Whether a file begins like one of the formats of pictures that limn reads.
 pub(super) fn looks_like_image(start: &[u8]) -> bool {
-    image::guess_format(start).is_ok()
+    image::guess_format(start).is_ok() || grey_tiff::is_big(start)
+}
+
+/// Whether a picture has three channels only because its kind of number needs them.
+fn is_grey(image: &DynamicImage) -> bool {
+    matches!(image, DynamicImage::ImageRgb32F(all) if all.pixels().all(|p| p[0] == p[1] && p[1] == p[2]))
 }
 
 #[cfg(test)]

@@ -14,11 +14,19 @@ const JPEGS: [(&str, &[u8]); 5] = [
     ("cmyk.jpg", include_bytes!("../../assets/fixtures/media/cmyk.jpg")),
 ];
 
+/// TIFFs that Pillow 12 wrote: numbers with a decimal point, with a sign, and colours in a file that could be huge.
+const TIFFS: [(&str, &[u8]); 3] = [
+    ("float.tif", include_bytes!("../../assets/fixtures/media/float.tif")),
+    ("int.tif", include_bytes!("../../assets/fixtures/media/int.tif")),
+    ("big.tif", include_bytes!("../../assets/fixtures/media/big.tif")),
+];
+
 /// One small picture of every format, with the extension it is read by.
 fn pictures() -> Vec<(String, Vec<u8>)> {
     let rgb = RgbImage::from_fn(23, 19, |x, y| Rgb([(x * 11) as u8, (y * 13) as u8, (x * y) as u8]));
     let deep = ImageBuffer::from_fn(9, 7, |x, y| Luma([(x * 5000 + y * 300) as u16]));
-    let mut all: Vec<(String, Vec<u8>)> = JPEGS.iter().map(|(name, bytes)| ((*name).into(), bytes.to_vec())).collect();
+    let files = JPEGS.iter().chain(&TIFFS);
+    let mut all: Vec<(String, Vec<u8>)> = files.map(|(name, bytes)| ((*name).into(), bytes.to_vec())).collect();
     let mut add = |image: &DynamicImage, extension: &str, format: ImageFormat| {
         let mut bytes = Cursor::new(Vec::new());
         image.write_to(&mut bytes, format).unwrap();
@@ -105,6 +113,21 @@ fn what_a_file_is_is_told_by_its_content() {
         assert_eq!((right.bytes, right.levels), (wrong.bytes, wrong.levels), "{name}");
         assert!(looks_like_image(&bytes[..12]), "{name}");
     }
+}
+
+#[test]
+fn tiffs_of_measuring_programs_are_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let [float, int, big] = TIFFS.map(|(name, bytes)| read(&dir.path().join(name), bytes).unwrap());
+    assert_eq!((float.geometry, float.levels), (Geometry::new(1, 4, 5), Levels { low: 0.0, high: 1.0 }));
+    assert_eq!(float.bytes, (0..20).map(|i| (255.0 * i as f32 / 19.0).round() as u8).collect::<Vec<u8>>());
+    assert_eq!((int.levels.low, int.levels.high), (-1.0, 1.0));
+    assert_eq!(int.bytes, [0, 128, 255, 0]);
+    assert_eq!(big.geometry, Geometry::new(3, 2, 3));
+    assert_eq!(big.bytes[..6], [0, 3, 6, 9, 12, 15]);
+    // Negative values and such beyond white are there where the range is automatic.
+    let path = dir.path().join("int.tif");
+    assert_eq!(read_picture(&path, None, Some(int.levels), &NEVER).unwrap().bytes, [128, 191, 255, 0]);
 }
 
 #[test]
