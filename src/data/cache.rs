@@ -246,7 +246,7 @@ impl Writer<'_> {
         let Gathered { digest, levels, stretched, counts, remarks, .. } = gathered;
         let kept = Notes {
             bytes: self.bytes,
-            stamp: stamp(&[pixels.clone()]).unwrap_or_default(),
+            stamp: stamp(std::slice::from_ref(&pixels)).unwrap_or_default(),
             digest: digest.clone(),
             // No number of JSON is infinite.
             levels: Some(levels).filter(|levels| levels.low.is_finite()),
