@@ -24,7 +24,7 @@ const MAX_DECODED: u64 = 256 << 20;
 
 /// Cuts every film of `folder` into clips of `frames` frames, one below the other. A film is an animated GIF in it or in
 /// a direct sub-folder, or a sub-folder of pictures, or the folder itself where it has pictures; these are put in order
-/// by their names' lengths and then by the names, so that 10 comes after 9. What is left of a film is left out.
+/// by their names, numbers in them by their values, so that 10 comes after 9. What is left of a film is left out.
 pub(super) fn load(folder: &Path, wanted: Geometry, frames: usize, options: &Options) -> Result<Opened, Error> {
     let Found { files, left_out } = walk::find(folder, pictures::EXTENSIONS)?;
     let is_gif = |file: &PathBuf| file.extension().is_some_and(|e| e.eq_ignore_ascii_case("gif"));
@@ -142,7 +142,7 @@ fn outline(bytes: &[u8]) -> Option<Outline> {
     is_whole.then_some(Outline { width, height, frames, has_trailer: at < bytes.len() })
 }
 
-/// The pictures of a folder, in the order of their names' lengths and then of the names.
+/// The pictures of a folder, in the order of their names and the numbers in these.
 fn numbered(
     frames: &[PathBuf],
     frame: Geometry,
@@ -150,14 +150,27 @@ fn numbered(
     options: &Options,
 ) -> Result<Vec<Fitted>, Error> {
     let mut frames: Vec<&PathBuf> = frames.iter().collect();
-    frames.sort_by_cached_key(|path| {
-        let name = path.file_stem().unwrap_or_default().to_os_string();
-        (name.len(), name)
-    });
+    let names = |path: &PathBuf| path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    frames.sort_by(|a, b| in_words(&names(a)).cmp(&in_words(&names(b))).then_with(|| a.cmp(b)));
     let read = |path: &&PathBuf| {
         read_picture(path, Some(frame), stretch, options.flag()).map(|picture| (picture.bytes, picture.levels))
     };
     frames.iter().map(read).collect()
+}
+
+/// A name as what stands before each number in it, the number's digits without zeros before them, shorter ones first,
+/// and with them.
+fn in_words(name: &str) -> Vec<(&str, usize, &str, usize)> {
+    let mut words = Vec::new();
+    let mut rest = name;
+    while !rest.is_empty() {
+        let (text, behind) = rest.split_at(rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len()));
+        let (digits, behind) = behind.split_at(behind.find(|c: char| !c.is_ascii_digit()).unwrap_or(behind.len()));
+        let number = digits.trim_start_matches('0');
+        words.push((text, number.len(), number, digits.len()));
+        rest = behind;
+    }
+    words
 }
 
 #[cfg(test)]
@@ -196,6 +209,15 @@ mod tests {
         assert!(source.warnings[0].contains("1 of 3 films") && source.warnings[1].contains("short.gif"));
         let one = load(&frames, Geometry::new(1, 2 * 4, 4), 2, &Options::default()).unwrap();
         assert_eq!((firsts(&one.train), firsts(&one.test.unwrap())), (vec![80, 90], vec![100, 110]));
+    }
+
+    #[test]
+    fn frames_are_in_the_order_of_their_numbers() {
+        let mut names = ["b1", "a10", "a9", "b12", "a1", "b2", "a", "x2y10", "x2y9", "x10y1", "007", "7", "08", ""];
+        names.sort_by(|a, b| in_words(a).cmp(&in_words(b)));
+        assert_eq!(names, ["", "7", "007", "08", "a", "a1", "a9", "a10", "b1", "b2", "b12", "x2y9", "x2y10", "x10y1"]);
+        let huge = ["f99999999999999999999999", "f100000000000000000000000"];
+        assert!(in_words(huge[0]) < in_words(huge[1]));
     }
 
     #[test]
