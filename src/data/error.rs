@@ -120,8 +120,9 @@ pub enum Error {
 
     /// A model with classes, and images of which nobody says the class.
     #[error(
-        "the images of {name} have no labels, and this model is told the class of each; take builtin, mnist, \
-         fashion-mnist, cifar10, or IDX files with their labels beside them, or set model.classes=0"
+        "the images of {name} have no labels, and this model is told the class of each; put them into a folder for each \
+         class or a labels.csv beside them, take builtin, mnist, fashion-mnist, cifar10, or IDX files with their labels \
+         beside them, or set model.classes=0"
     )]
     Unlabelled {
         /// The set's name.

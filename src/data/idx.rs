@@ -1,10 +1,10 @@
 //! IDX files, the format of MNIST: a big-endian header, then bytes. Raw or gzipped.
 
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use flate2::read::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
 
 use super::gather::hex;
 use super::{Error, Geometry, Source};
@@ -67,7 +67,31 @@ fn unzip<'a>(mut file: impl Read + 'a, size: u64, path: &Path) -> Result<(Box<dy
     }
     let zipped = start == GZIP;
     let whole = std::io::Cursor::new(start).chain(file);
-    Ok(if zipped { (Box::new(MultiGzDecoder::new(whole)), size.saturating_mul(1032)) } else { (Box::new(whole), size) })
+    Ok(if zipped {
+        (Box::new(Members(Some(GzDecoder::new(BufReader::new(whole))))), size.saturating_mul(1032))
+    } else {
+        (Box::new(whole), size)
+    })
+}
+
+/// What the members of a gzip hold. Behind them there may be something else, zeros of a tape for example, which gzip
+/// itself passes over.
+struct Members<R>(Option<GzDecoder<R>>);
+
+impl<R: BufRead> Read for Members<R> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        while let Some(member) = &mut self.0 {
+            let read = member.read(bytes)?;
+            if read > 0 || bytes.is_empty() {
+                return Ok(read);
+            }
+            let Some(mut rest) = self.0.take().map(GzDecoder::into_inner) else { break };
+            if rest.fill_buf()?.first() == Some(&GZIP[0]) {
+                self.0 = Some(GzDecoder::new(rest));
+            }
+        }
+        Ok(0)
+    }
 }
 
 /// Header of `D` dimensions and all that follows, checked against each other.
@@ -287,10 +311,29 @@ mod tests {
 
     #[test]
     fn corrupted_gzip_is_an_error() {
-        let mut zipped = gz(&good());
-        let middle = zipped.len() / 2;
-        zipped[middle] ^= 0x55;
-        assert!(parse(&zipped).is_err());
+        let zipped = gz(&good());
+        // The ten bytes of the header have no checksum, and the last bits of the data may mean nothing.
+        for at in 10..zipped.len() {
+            for bit in 0..8 {
+                let mut broken = zipped.clone();
+                broken[at] ^= 1 << bit;
+                let same = parse(&broken).map_or(true, |images| images.bytes == good()[16..]);
+                assert!(same, "bit {bit} of byte {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_gzip_may_have_several_members_and_something_behind_them() {
+        let raw = good();
+        let two = [gz(&raw[..20]), gz(&raw[20..])].concat();
+        for behind in [&b""[..], &[0; 100], b"junk"] {
+            assert_eq!(parse(&[&two, behind].concat()).unwrap().bytes, raw[16..], "{behind:?}");
+        }
+        assert!(parse(&[&two[..], &GZIP].concat()).is_err());
+        for n in 0..two.len() {
+            assert!(parse(&two[..n]).is_err(), "{n}");
+        }
     }
 
     #[cfg(target_os = "linux")]
