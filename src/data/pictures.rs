@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
 use super::levels::{self, Levels};
-use super::reading::{MOST, NEVER, Reading};
+use super::reading::{MOST, NEVER, Reading, stand_in};
 use super::{Error, Geometry, geometry, grey_tiff, jpeg, wrapping};
 
 /// Extensions of the files that are read. What a file is is told by its content.
@@ -95,7 +95,7 @@ fn decode(reading: &Reading) -> Result<DynamicImage, Error> {
     };
     let format = match image::guess_format(&bytes) {
         Err(_) if grey_tiff::is_big(&bytes) => ImageFormat::Tiff,
-        format => format.map_err(|_| named("it is of no format that limn knows".into()))?,
+        format => format.map_err(|_| named(stand_in(&bytes).unwrap_or("it is of no format that limn knows").into()))?,
     };
     if format == ImageFormat::Tiff
         && let Some(picture) = grey_tiff::decode(&bytes)

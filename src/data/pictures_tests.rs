@@ -116,6 +116,21 @@ fn what_a_file_is_is_told_by_its_content() {
 }
 
 #[test]
+fn what_stands_in_a_picture_s_place_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.png");
+    for (bytes, word) in [
+        (&b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n"[..], "git lfs pull"),
+        (b"\n<!DOCTYPE html><html>404</html>", "web page"),
+        (b"8BPS\0\x01", "no format that limn knows"),
+        (b"", "empty"),
+    ] {
+        let error = read(&path, bytes).unwrap_err().to_string();
+        assert!(error.contains(word) && error.contains("x.png"), "{error}");
+    }
+}
+
+#[test]
 fn tiffs_of_measuring_programs_are_read() {
     let dir = tempfile::tempdir().unwrap();
     let [float, int, big] = TIFFS.map(|(name, bytes)| read(&dir.path().join(name), bytes).unwrap());

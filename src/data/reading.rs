@@ -55,3 +55,12 @@ impl<'a> Reading<'a> {
         Error::Damaged { path: self.path.into(), why: why.into() }
     }
 }
+
+/// What a file that no reader knows is, where that can be seen.
+pub(super) fn stand_in(bytes: &[u8]) -> Option<&'static str> {
+    if bytes.starts_with(b"version https://git-lfs") {
+        return Some("it is the note that Git LFS has in the file's place; `git lfs pull` fetches the file");
+    }
+    let is_page = bytes.trim_ascii_start().starts_with(b"<");
+    is_page.then_some("it is a web page or the like, perhaps what a site said instead of giving the file")
+}

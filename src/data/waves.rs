@@ -1,6 +1,6 @@
 //! Decoding one sound: WAV, FLAC, MP3 and Ogg Vorbis.
 
-use super::reading::Reading;
+use super::reading::{Reading, stand_in};
 use super::{Error, joined, wav};
 use std::io::Cursor;
 use symphonia::core::codecs::audio::AudioDecoderOptions;
@@ -36,10 +36,10 @@ pub(super) fn read(reading: &Reading) -> Result<Vec<Sound>, Error> {
 /// Decodes a sound of one channel, or of as many as it says, or of so many that lie in one; `made` samples were decoded
 /// of the same file before.
 fn decode(reading: &Reading, bytes: &[u8], channels: Option<usize>, made: usize) -> Result<Sound, Error> {
-    const KINDS: &str = "write it again as WAV, FLAC, MP3 or Ogg Vorbis";
+    const UNKNOWN: &str = "it is of no format that limn knows; write it again as WAV, FLAC, MP3 or Ogg Vorbis";
     let damaged = |why: String| reading.damaged(why);
     let bad = |e: Unread| match e {
-        Unread::Unsupported(_) => damaged(format!("it is of no format that limn knows; {KINDS}")),
+        Unread::Unsupported(_) => damaged(stand_in(bytes).unwrap_or(UNKNOWN).into()),
         e => damaged(format!("it is no sound limn can read: {e}")),
     };
     // Other MP3s say nothing of their length, and the library would guess.
