@@ -171,19 +171,23 @@ pub enum Error {
 
     /// A folder without any image.
     #[error(
-        "{} holds no images; limn looks for {} files in it and below it",
+        "{} holds no images{rest}; limn looks for {} files in it and below it",
         folder.display(), super::pictures::extensions()
     )]
     NoImages {
         /// The folder.
         folder: PathBuf,
+        /// What else there is; empty where there is nothing.
+        rest: String,
     },
 
     /// A folder without any film or sound.
-    #[error("{} holds no {what}; limn looks for {looked_for} in it and below it", folder.display())]
+    #[error("{} holds no {what}{rest}; limn looks for {looked_for} in it and below it", folder.display())]
     NoFiles {
         /// The folder.
         folder: PathBuf,
+        /// What else there is; empty where there is nothing.
+        rest: String,
         /// "films" or "sounds".
         what: &'static str,
         /// Which files count.

@@ -39,7 +39,8 @@ pub(super) fn load(folder: &Path, wanted: Geometry, frames: usize, options: &Opt
     films.sort_by(|a, b| a.path.cmp(&b.path));
     if films.is_empty() {
         let looked_for = "animated .gif files, and folders of frames (.png, .jpg and the like)";
-        return Err(Error::NoFiles { folder: folder.into(), what: "films", looked_for });
+        let (folder, rest) = (folder.into(), left_out.instead());
+        return Err(Error::NoFiles { folder, rest, what: "films", looked_for });
     }
     let one = frame(wanted, frames);
     let (name, how) = (folder.display().to_string(), format!("films of {frames}"));

@@ -15,7 +15,7 @@ use super::{Error, Geometry, Opened, Options};
 pub(super) fn load(folder: &Path, wanted: Option<Geometry>, options: &Options) -> Result<Opened, Error> {
     let Found { files, mut left_out } = walk::find(folder, pictures::EXTENSIONS)?;
     if files.is_empty() {
-        return Err(Error::NoImages { folder: folder.into() });
+        return Err(Error::NoImages { folder: folder.into(), rest: left_out.instead() });
     }
     let table = Table::beside(folder)?;
     if let Some(table) = &table
@@ -118,6 +118,9 @@ mod tests {
         let e = load(dir.path(), None, &Options::default()).err().unwrap();
         assert!(matches!(e, Error::NoImages { .. }));
         assert!(e.to_string().contains(&dir.path().display().to_string()));
+        std::fs::write(dir.path().join("x.avif"), b"nonsense").unwrap();
+        let e = load(dir.path(), None, &Options::default()).err().unwrap().to_string();
+        assert!(e.contains("holds no images, only 1 .avif file; limn looks for"), "{e}");
         std::fs::write(dir.path().join("a.png"), b"nonsense").unwrap();
         std::fs::write(dir.path().join("b.webp"), b"RIFF1234WEBP").unwrap();
         let e = load(dir.path(), Some(SMALL), &Options::default()).err().unwrap();

@@ -15,6 +15,7 @@ pub(super) fn load(folder: &Path, wanted: Geometry, rate: u32, options: &Options
     if files.is_empty() {
         return Err(Error::NoFiles {
             folder: folder.into(),
+            rest: left_out.instead(),
             what: "sounds",
             looked_for: ".wav, .flac, .mp3 and .ogg files",
         });

@@ -30,6 +30,11 @@ impl LeftOut {
         }
     }
 
+    /// What is there instead of what was looked for, to go on a sentence with; nothing where there is nothing.
+    pub(super) fn instead(&self) -> String {
+        self.words().map_or(String::new(), |words| format!(", only {words}"))
+    }
+
     /// "3 .txt files, 1 hidden file", the most first; `None` where nothing was left out.
     pub(super) fn words(&self) -> Option<String> {
         let mut all: Vec<(&String, &usize)> = self.0.iter().collect();
