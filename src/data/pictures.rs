@@ -126,6 +126,7 @@ fn decode(reading: &Reading) -> Result<DynamicImage, Error> {
     let whole = match format {
         ImageFormat::Jpeg => jpeg::check(&bytes),
         ImageFormat::Pnm => wrapping::pnm(&bytes),
+        ImageFormat::Png => wrapping::png(&bytes),
         _ => Ok(()),
     };
     whole.map_err(|why| named(why.into()))?;

@@ -116,6 +116,30 @@ fn what_a_file_is_is_told_by_its_content() {
 }
 
 #[test]
+fn a_png_of_which_a_chunk_is_damaged_is_named_where_that_changes_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.png");
+    ImageBuffer::from_fn(4, 4, |x, y| Luma([(x + 4 * y) as u8])).save(&path).unwrap();
+    let plain = std::fs::read(&path).unwrap();
+    // Behind the header.
+    let with = |name: &[u8], body: &[u8], change: u8| {
+        let mut crc = flate2::Crc::new();
+        crc.update(&[name, body].concat());
+        let sum = (crc.sum() ^ u32::from(change)).to_be_bytes();
+        [&plain[..33], &(body.len() as u32).to_be_bytes(), name, body, &sum, &plain[33..]].concat()
+    };
+    let whole = read(&path, &plain).unwrap().bytes;
+    // Five is transparent, which is laid on white.
+    let clear = read(&path, &with(b"tRNS", &[0, 5], 0)).unwrap().bytes;
+    assert_eq!((clear[5], &clear[6..], &clear[..5]), (255, &whole[6..], &whole[..5]));
+    for name in [b"tRNS", b"eXIf", b"tRNX"] {
+        let error = read(&path, &with(name, &[0, 5], 1)).unwrap_err().to_string();
+        assert!(error.contains("x.png") && error.contains("checksum"), "{error}");
+    }
+    assert!(read(&path, &with(b"tEXt", b"a\0b", 1)).is_ok_and(|p| p.bytes == whole));
+}
+
+#[test]
 fn what_stands_in_a_picture_s_place_is_told() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("x.png");

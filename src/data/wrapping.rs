@@ -38,6 +38,33 @@ pub(super) fn webp(mut bytes: Vec<u8>) -> Result<Vec<u8>, &'static str> {
     Ok(bytes)
 }
 
+/// Chunks of a PNG that change nothing about its pixels, or of which the decoder holds the checksum against the data.
+const HARMLESS: [&[u8; 4]; 13] = [
+    b"IDAT", b"fdAT", b"tEXt", b"zTXt", b"iTXt", b"tIME", b"pHYs", b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"bKGD", b"sBIT",
+];
+
+/// Refuses a PNG with a chunk that is not the one its checksum is of, where that may change the picture: decoders leave out
+/// damaged chunks that say which pixels are transparent, or which side is up. What is cut they find.
+pub(super) fn png(bytes: &[u8]) -> Result<(), &'static str> {
+    let mut at = 8;
+    while let Some([l3, l2, l1, l0, kind @ ..]) = bytes.get(at..at + 8).and_then(|b| b.first_chunk::<8>()) {
+        let len = u32::from_be_bytes([*l3, *l2, *l1, *l0]) as usize;
+        if kind == b"IEND" {
+            break;
+        }
+        let Some((chunk, sum)) = bytes.get(at + 4..at + 12 + len).map(|chunk| chunk.split_at(4 + len)) else { break };
+        let mut crc = flate2::Crc::new();
+        if !HARMLESS.contains(&kind) {
+            crc.update(chunk);
+            if crc.sum().to_be_bytes() != sum {
+                return Err("one of its chunks is not the one that its checksum is of");
+            }
+        }
+        at += 12 + len;
+    }
+    Ok(())
+}
+
 /// Refuses a picture in decimal digits of which the last one may be missing: where the file ends with a number to which
 /// another digit could be added.
 pub(super) fn pnm(bytes: &[u8]) -> Result<(), &'static str> {
