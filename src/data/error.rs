@@ -172,7 +172,7 @@ pub enum Error {
     /// A folder without any image.
     #[error(
         "{} holds no images{rest}; limn looks for {} files in it and below it",
-        folder.display(), super::pictures::extensions()
+        folder.display(), super::media::pictures::extensions()
     )]
     NoImages {
         /// The folder.

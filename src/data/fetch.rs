@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use flate2::read::MultiGzDecoder;
 use sha2::{Digest, Sha256};
 
-use super::gather::hex;
+use super::identity::hex;
 use super::sets::{self, Host, Package, Remote, SETS, Set};
 use super::{Error, cifar, idx, process};
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use flate2::bufread::GzDecoder;
 
-use super::gather::hex;
+use super::identity::hex;
 use super::{Error, Geometry, Source};
 use crate::machine::memory_available;
 

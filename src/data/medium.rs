@@ -1,6 +1,7 @@
 //! What the numbers of an image stand for: a picture, frames of a film, or a sound.
 
-use super::{Dataset, Error, Geometry, Options, films, sets, sets::Set, sounds, split, synthetic};
+use super::media::{films, sounds};
+use super::{Dataset, Error, Geometry, Options, sets, sets::Set, split, synthetic};
 use std::path::Path;
 
 /// What a model takes its images for. Films and sounds are images to everything that trains on them: frames lie one
@@ -60,6 +61,18 @@ pub fn companded(v: f32) -> f32 {
 pub fn expanded(stored: f32) -> f32 {
     let y = 2.0 * stored.clamp(0.0, 1.0) - 1.0;
     (((y.abs() * MU.ln_1p()).exp() - 1.0) / MU).copysign(y)
+}
+
+/// Frames [c,h,w] as [c,frames,h,w].
+pub(super) fn stacked(clip: &[Vec<u8>], frame: Geometry) -> Vec<u8> {
+    let plane = frame.height * frame.width;
+    let planes = (0..frame.channels).flat_map(|c| clip.iter().map(move |f| &f[c * plane..(c + 1) * plane]));
+    planes.flatten().copied().collect()
+}
+
+/// An amplitude as a byte.
+pub(super) fn stored(v: f32) -> u8 {
+    (255.0 * companded(v)).round() as u8
 }
 
 /// Refuses a known set of another medium, with one that would do.

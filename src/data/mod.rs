@@ -5,51 +5,33 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use crate::machine::memory_available;
-
-mod arrange;
 mod binarise;
-mod cache;
 mod cifar;
-mod clips;
 mod error;
 mod fetch;
-mod files;
-mod films;
-mod folder;
-mod gather;
 mod geometry;
-mod grey_tiff;
+mod identity;
 mod idx;
-mod joined;
-mod jpeg;
-mod labels;
 mod levels;
+mod media;
 mod medium;
 mod options;
 mod order;
-mod pictures;
 mod process;
-mod reading;
 mod sets;
-mod sounds;
 mod split;
 mod synthetic;
-mod walk;
-mod wav;
-mod waves;
-mod wrapping;
 
 pub use binarise::Binarisation;
-pub use cache::clean;
 pub use error::Error;
 pub use fetch::{Progress, get};
 pub use geometry::Geometry;
+pub use identity::Identity;
 pub use levels::{Levels, Range};
+pub use media::{Picture, clean, read_image, read_mask, read_picture};
 pub use medium::{Medium, companded, expanded, open_medium};
-pub use options::{Identity, Options};
+pub use options::Options;
 pub use order::Order;
-pub use pictures::{Picture, read_image, read_mask, read_picture};
 pub use sets::{Entry, Place, cache_dir, list};
 pub use split::{Pixels, Split, spread, spread_at};
 
@@ -206,7 +188,7 @@ fn read_path(spec: &str, wanted: Option<Geometry>, options: &Options) -> Result<
         if let Some(folder) = cifar::in_folder(path) {
             return cifar::load_folder(&folder).map(|source| source.opened(spec, options));
         }
-        return folder::load(path, wanted, options);
+        return media::folder::load(path, wanted, options);
     }
     if !path.exists() {
         return Err(Error::Unknown { name: spec.into(), hint: sets::nearest(spec) });
@@ -216,7 +198,7 @@ fn read_path(spec: &str, wanted: Option<Geometry>, options: &Options) -> Result<
         return Err(Error::Damaged { path: path.into(), why });
     }
     let start = start(path)?;
-    if pictures::looks_like_image(&start) {
+    if media::pictures::looks_like_image(&start) {
         return Err(Error::SingleImage { path: path.into() });
     }
     let is_bin = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("bin"));
@@ -266,7 +248,7 @@ fn split(name: &str, source: Opened, wanted: Option<Geometry>) -> Result<Dataset
         test: test.len(),
         geometry: [wanted.channels, wanted.height, wanted.width],
         classes: classes.clone(),
-        digest: gather::hex(&hasher.finalize()),
+        digest: identity::hex(&hasher.finalize()),
         stretched,
     };
     let (train, test) = (train.refit(name, wanted)?, test.refit(name, wanted)?);

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Error, Geometry, Medium, Source, cache, cifar, fetch, idx, synthetic};
+use super::{Error, Geometry, Medium, Source, cifar, fetch, identity, idx, synthetic};
 
 /// A known set.
 #[derive(Debug)]
@@ -277,7 +277,7 @@ fn verify(set: &'static Set, remote: &Remote, folder: &Path) -> Result<(), Error
             if raw.is_file() { raw } else { folder.join(format!("{name}.gz")) }
         })
         .collect();
-    let stamp = cache::stamp(&files).ok_or(Error::NotFetched { name: set.name, folder: folder.into() })?;
+    let stamp = identity::stamp(&files).ok_or(Error::NotFetched { name: set.name, folder: folder.into() })?;
     let note = folder.join(VERIFIED);
     if std::fs::read_to_string(&note).is_ok_and(|kept| kept == stamp) {
         return Ok(());

@@ -1,7 +1,11 @@
 //! Sets that limn makes itself, so that films and sounds can be trained on with nothing at hand. Item k of a split is
 //! drawn by ChaCha8 keyed by split and k, and by nothing else.
 
-use super::{Error, Geometry, Source, films::stacked, medium::frame, reserve, sounds::stored};
+use super::{
+    Error, Geometry, Source,
+    medium::{frame, stacked, stored},
+    reserve,
+};
 use rand::{Rng, SeedableRng, rngs::ChaCha8Rng};
 use rayon::prelude::*;
 use std::f32::consts::TAU;

@@ -12,7 +12,7 @@ use super::{Error, Geometry, Opened, Options};
 
 /// Reads all images of `folder`, at any depth, in the order of their paths. Folders that are named so are splits and
 /// classes: see [`arrange`]. Those that cannot be read are left out and named in the warnings.
-pub(super) fn load(folder: &Path, wanted: Option<Geometry>, options: &Options) -> Result<Opened, Error> {
+pub(in crate::data) fn load(folder: &Path, wanted: Option<Geometry>, options: &Options) -> Result<Opened, Error> {
     let Found { files, mut left_out } = walk::find(folder, pictures::EXTENSIONS)?;
     if files.is_empty() {
         return Err(Error::NoImages { folder: folder.into(), rest: left_out.instead() });

@@ -7,7 +7,8 @@ use std::sync::atomic::AtomicBool;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
 use super::levels::{self, Levels};
-use super::reading::{MOST, NEVER, Reading, stand_in};
+use super::options::NEVER;
+use super::reading::{MOST, Reading, stand_in};
 use super::{Error, Geometry, geometry, grey_tiff, jpeg, wrapping};
 
 /// Extensions of the files that are read. What a file is is told by its content.
@@ -18,7 +19,7 @@ pub(super) const EXTENSIONS: &[&str] =
 const MAX_SIDE: u32 = 32768;
 
 /// [`EXTENSIONS`] in words.
-pub(super) fn extensions() -> String {
+pub(in crate::data) fn extensions() -> String {
     let (last, others) = EXTENSIONS.split_last().unwrap_or((&"", &[]));
     format!(".{} and .{last}", others.join(", ."))
 }
@@ -136,7 +137,7 @@ fn decode(reading: &Reading) -> Result<DynamicImage, Error> {
 }
 
 /// Whether a file begins like one of the formats of pictures that limn reads.
-pub(super) fn looks_like_image(start: &[u8]) -> bool {
+pub(in crate::data) fn looks_like_image(start: &[u8]) -> bool {
     image::guess_format(start).is_ok() || grey_tiff::is_big(start)
 }
 

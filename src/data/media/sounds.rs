@@ -4,13 +4,13 @@ use super::gather::{Decoded, Unit, Way};
 use super::reading::Reading;
 use super::walk::{self, Found};
 use super::waves::{self, Sound};
-use super::{Error, Geometry, Levels, Opened, Options, clips, medium::companded};
+use super::{Error, Geometry, Levels, Opened, Options, clips, medium::stored};
 use image::{ImageBuffer, Luma, imageops};
 use std::path::Path;
 
 /// Cuts every sound of `folder` and its direct sub-folders into sounds [1,1,width] at `rate`, channels mixed. What is
 /// left of a file counts, padded with silence, if it fills half a sound or the file is shorter.
-pub(super) fn load(folder: &Path, wanted: Geometry, rate: u32, options: &Options) -> Result<Opened, Error> {
+pub(in crate::data) fn load(folder: &Path, wanted: Geometry, rate: u32, options: &Options) -> Result<Opened, Error> {
     let Found { files, left_out } = walk::find(folder, waves::EXTENSIONS)?;
     if files.is_empty() {
         return Err(Error::NoFiles {
@@ -48,11 +48,6 @@ pub(super) fn load(folder: &Path, wanted: Geometry, rate: u32, options: &Options
     })
 }
 
-/// An amplitude as a byte.
-pub(super) fn stored(v: f32) -> u8 {
-    (255.0 * companded(v)).round() as u8
-}
-
 /// The same sound at another rate, through the triangle filter that pictures are scaled with. The filter's numbers are
 /// grey levels from 0 to 1.
 fn at_rate(reading: &Reading, (sound, from): Sound, to: u32) -> Result<Vec<f32>, Error> {
@@ -72,7 +67,7 @@ fn at_rate(reading: &Reading, (sound, from): Sound, to: u32) -> Result<Vec<f32>,
 mod tests {
     use super::super::Split;
     use super::super::medium::expanded;
-    use super::super::reading::NEVER;
+    use super::super::options::NEVER;
     use super::*;
 
     fn write(path: &Path, rate: u32, channels: u16, bits: u16, samples: &[f32]) {
@@ -145,9 +140,9 @@ mod tests {
 
     /// A tone of 300 Hz that sox 14.4 and lame 3.100 wrote, 2,400 samples at 8,000 Hz.
     const TONES: [(&str, &[u8]); 3] = [
-        ("tone.flac", include_bytes!("../../assets/fixtures/media/tone.flac")),
-        ("lame.mp3", include_bytes!("../../assets/fixtures/media/lame.mp3")),
-        ("tone.ogg", include_bytes!("../../assets/fixtures/media/tone.ogg")),
+        ("tone.flac", include_bytes!("../../../assets/fixtures/media/tone.flac")),
+        ("lame.mp3", include_bytes!("../../../assets/fixtures/media/lame.mp3")),
+        ("tone.ogg", include_bytes!("../../../assets/fixtures/media/tone.ogg")),
     ];
 
     fn all(path: &Path, bytes: &[u8]) -> Result<Vec<Sound>, Error> {

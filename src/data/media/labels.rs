@@ -1,7 +1,8 @@
 //! A table of labels beside pictures: a CSV file of names and classes.
 
 use super::Error;
-use super::reading::{NEVER, Reading};
+use super::options::NEVER;
+use super::reading::Reading;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 

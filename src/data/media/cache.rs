@@ -6,7 +6,8 @@
 //! after. Together they take at most half of what the disk would have free without them; the sets that were not used
 //! for longest go first.
 
-use super::gather::{Gathered, Unit, Way, hex};
+use super::gather::{Gathered, Unit, Way};
+use super::identity::{hex, stamp};
 use super::{Error, Levels, Range, split::Pixels};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -121,30 +122,6 @@ impl Cache {
         }
         Ok(())
     }
-}
-
-/// What changes when one of some files does: a digest of their paths, sizes and times; none where one cannot be looked
-/// at.
-pub(super) fn stamp(files: &[PathBuf]) -> Option<String> {
-    let mut hasher = Sha256::new();
-    for file in files {
-        let meta = fs::metadata(file).ok()?;
-        let modified = meta.modified().ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
-        let path = std::path::absolute(file).ok()?;
-        hasher.update((path.as_os_str().len() as u64).to_le_bytes());
-        hasher.update(path.as_os_str().as_encoded_bytes());
-        hasher.update(meta.len().to_le_bytes());
-        hasher.update(modified.as_nanos().to_le_bytes());
-        // A file put in another's place keeps neither.
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::MetadataExt;
-            hasher.update(meta.ino().to_le_bytes());
-            hasher.update(meta.ctime().to_le_bytes());
-            hasher.update(meta.ctime_nsec().to_le_bytes());
-        }
-    }
-    Some(hex(&hasher.finalize()))
 }
 
 /// Removes every decoded set from a cache folder; says how many there were, and their bytes.

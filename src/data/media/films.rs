@@ -4,7 +4,12 @@ use super::gather::{Decoded, Unit, Way};
 use super::levels::{self, Levels};
 use super::reading::Reading;
 use super::walk::{self, Found};
-use super::{Error, Geometry, Opened, Options, clips, geometry, medium::frame, pictures, pictures::read_picture};
+use super::{
+    Error, Geometry, Opened, Options, clips, geometry,
+    medium::{frame, stacked},
+    pictures,
+    pictures::read_picture,
+};
 use image::{AnimationDecoder, DynamicImage, ImageDecoder, Limits, codecs::gif::GifDecoder};
 use std::collections::BTreeMap;
 use std::io::Cursor;
@@ -25,7 +30,12 @@ const MAX_DECODED: u64 = 256 << 20;
 /// Cuts every film of `folder` into clips of `frames` frames, one below the other. A film is an animated GIF in it or in
 /// a direct sub-folder, or a sub-folder of pictures, or the folder itself where it has pictures; these are put in order
 /// by their names, numbers in them by their values, so that 10 comes after 9. What is left of a film is left out.
-pub(super) fn load(folder: &Path, wanted: Geometry, frames: usize, options: &Options) -> Result<Opened, Error> {
+pub(in crate::data) fn load(
+    folder: &Path,
+    wanted: Geometry,
+    frames: usize,
+    options: &Options,
+) -> Result<Opened, Error> {
     let Found { files, left_out } = walk::find(folder, pictures::EXTENSIONS)?;
     let is_gif = |file: &PathBuf| file.extension().is_some_and(|e| e.eq_ignore_ascii_case("gif"));
     let (gifs, stills): (Vec<PathBuf>, Vec<PathBuf>) = files.into_iter().partition(is_gif);
@@ -55,13 +65,6 @@ pub(super) fn load(folder: &Path, wanted: Geometry, frames: usize, options: &Opt
         let images = all.chunks_exact(frames).flat_map(|clip| stacked(clip, one)).collect();
         Ok(Decoded { images, levels, remark })
     })
-}
-
-/// Frames [c,h,w] as [c,frames,h,w].
-pub(super) fn stacked(clip: &[Vec<u8>], frame: Geometry) -> Vec<u8> {
-    let plane = frame.height * frame.width;
-    let planes = (0..frame.channels).flat_map(|c| clip.iter().map(move |f| &f[c * plane..(c + 1) * plane]));
-    planes.flatten().copied().collect()
 }
 
 /// A frame in the wanted size, and the values it had.

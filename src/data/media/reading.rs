@@ -9,9 +9,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// picture, and several are decoded at once.
 pub(super) const MOST: u64 = 512 << 20;
 
-/// A flag that nobody sets, for files that are read where nothing can be stopped.
-pub(super) static NEVER: AtomicBool = AtomicBool::new(false);
-
 /// A file, by which errors are named, with the flag that stops reading it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reading<'a> {

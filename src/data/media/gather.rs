@@ -1,7 +1,9 @@
 //! Decoding many files side by side, into memory or into a file of the cache.
 
 use super::cache::{Cache, Entry};
+use super::identity::hex;
 use super::{Error, Geometry, Levels, Options, Range, split::Pixels};
+use crate::machine::memory_available;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
@@ -189,7 +191,7 @@ impl<'a> Sink<'a> {
             },
             None => None,
         };
-        let memory = super::memory_available();
+        let memory = memory_available();
         let needs = needs.unwrap_or(0);
         if needs > memory / 4 * 3 {
             let (name, geometry) = (way.name.into(), way.geometry);
@@ -242,9 +244,4 @@ impl<'a> Sink<'a> {
             To::File(writer) => writer.finish(gathered(Vec::new().into())),
         }
     }
-}
-
-/// Bytes in hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }

@@ -90,14 +90,14 @@ fn decode(reading: &Reading, bytes: &[u8], channels: Option<usize>, made: usize)
 
 #[cfg(test)]
 mod tests {
-    use super::super::reading::NEVER;
+    use super::super::options::NEVER;
     use super::*;
     use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
     use std::path::Path;
 
-    const FLAC: &[u8] = include_bytes!("../../assets/fixtures/media/tone.flac");
-    const MP3: &[u8] = include_bytes!("../../assets/fixtures/media/lame.mp3");
-    const OGG: &[u8] = include_bytes!("../../assets/fixtures/media/tone.ogg");
+    const FLAC: &[u8] = include_bytes!("../../../assets/fixtures/media/tone.flac");
+    const MP3: &[u8] = include_bytes!("../../../assets/fixtures/media/lame.mp3");
+    const OGG: &[u8] = include_bytes!("../../../assets/fixtures/media/tone.ogg");
 
     fn sounds(path: &Path, bytes: &[u8]) -> Result<Vec<Sound>, Error> {
         std::fs::write(path, bytes).unwrap();

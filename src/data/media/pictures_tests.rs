@@ -7,18 +7,18 @@ const SMALL: Geometry = Geometry::new(1, 4, 4);
 
 /// Pictures that Pillow 12 wrote, of 23x19 pixels: JPEGs at quality 80.
 const JPEGS: [(&str, &[u8]); 5] = [
-    ("baseline.jpg", include_bytes!("../../assets/fixtures/media/baseline.jpg")),
-    ("progressive.jpg", include_bytes!("../../assets/fixtures/media/progressive.jpg")),
-    ("grey-progressive.jpg", include_bytes!("../../assets/fixtures/media/grey-progressive.jpg")),
-    ("restarts.jpg", include_bytes!("../../assets/fixtures/media/restarts.jpg")),
-    ("cmyk.jpg", include_bytes!("../../assets/fixtures/media/cmyk.jpg")),
+    ("baseline.jpg", include_bytes!("../../../assets/fixtures/media/baseline.jpg")),
+    ("progressive.jpg", include_bytes!("../../../assets/fixtures/media/progressive.jpg")),
+    ("grey-progressive.jpg", include_bytes!("../../../assets/fixtures/media/grey-progressive.jpg")),
+    ("restarts.jpg", include_bytes!("../../../assets/fixtures/media/restarts.jpg")),
+    ("cmyk.jpg", include_bytes!("../../../assets/fixtures/media/cmyk.jpg")),
 ];
 
 /// TIFFs that Pillow 12 wrote: numbers with a decimal point, with a sign, and colours in a file that could be huge.
 const TIFFS: [(&str, &[u8]); 3] = [
-    ("float.tif", include_bytes!("../../assets/fixtures/media/float.tif")),
-    ("int.tif", include_bytes!("../../assets/fixtures/media/int.tif")),
-    ("big.tif", include_bytes!("../../assets/fixtures/media/big.tif")),
+    ("float.tif", include_bytes!("../../../assets/fixtures/media/float.tif")),
+    ("int.tif", include_bytes!("../../../assets/fixtures/media/int.tif")),
+    ("big.tif", include_bytes!("../../../assets/fixtures/media/big.tif")),
 ];
 
 /// One small picture of every format, with the extension it is read by.
