@@ -53,7 +53,7 @@ fn a_start_that_fails_takes_its_folders_away() {
     assert!(error.to_string().contains("cannot"), "{error}");
     std::fs::write(dir.path().join("file"), "mine").expect("a file");
     let error = run(start(&vae(&[]), &dir.path().join("file"))).expect_err("a file").to_string();
-    assert!(error.contains("it is a file"), "{error}");
+    assert!(error.contains("it is no folder"), "{error}");
     assert!(run(start(&vae(&[]), &dir.path().join("file/run"))).is_err());
     let left: Vec<_> = std::fs::read_dir(dir.path()).expect("a folder").flatten().map(|e| e.file_name()).collect();
     assert_eq!(left, ["file"]);

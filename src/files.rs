@@ -1,6 +1,7 @@
 //! Files that are replaced whole or not at all.
 
 use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -90,6 +91,14 @@ impl Target {
         }
         Ok(())
     }
+}
+
+/// Whether a name is one that a temporary of the file `of` may have.
+pub(crate) fn is_temporary_of(name: &OsStr, of: &str) -> bool {
+    let name = name.to_string_lossy();
+    name.strip_prefix('.')
+        .and_then(|name| name.strip_prefix(of))
+        .is_some_and(|rest| rest.strip_prefix('.').is_some_and(|rest| rest.ends_with(ENDING)))
 }
 
 /// Whether a path is written as that of a folder.

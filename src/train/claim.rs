@@ -1,7 +1,9 @@
 //! Claiming the folder of a new run: where it is, whose it is, and that it holds nothing.
 
-use super::folder::{CHOICES, LOCK, RunError};
+use super::folder::{CHOICES, CONFIG, LOCK, RunError};
 use super::provenance::PROVENANCE;
+use crate::files::is_temporary_of;
+use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -32,7 +34,7 @@ impl Claim {
         make(path, &mut claim.made)?;
         claim.lock()?;
         match occupied(path) {
-            Ok(true) => return Err(RunError::InUse { path: claim.path.clone() }),
+            Ok(true) => return Err(in_use(&claim.path)),
             Ok(false) => claim.empty = true,
             Err(error) => return Err(RunError::io("read", path)(error)),
         }
@@ -68,7 +70,7 @@ impl Claim {
                 }
             }
         }
-        Err(RunError::InUse { path: parent })
+        Err(RunError::InUse { path: parent, run: false })
     }
 
     /// The folder.
@@ -112,9 +114,12 @@ fn make(path: &Path, made: &mut Vec<PathBuf>) -> Result<(), RunError> {
     }
     match path.is_dir() {
         true => Ok(()),
-        false => Err(RunError::io("create", path)(io::Error::other("it is a file"))),
+        false => Err(RunError::io("create", path)(io::Error::other("it is no folder"))),
     }
 }
+
+/// What else a start makes before its run is one.
+const MADE: [&str; 2] = ["samples", CONFIG];
 
 /// How often a lock is taken that somebody takes away.
 const TRIES: usize = 8;
@@ -127,7 +132,8 @@ impl Drop for Claim {
         // What cannot be taken away stays; the error that led here is the one to tell.
         if self.empty {
             for entry in fs::read_dir(&self.path).into_iter().flatten().flatten() {
-                if entry.file_name() != LOCK {
+                let ours = left_over(&entry.file_name()) || MADE.iter().any(|made| entry.file_name() == *made);
+                if ours && entry.file_name() != LOCK {
                     let _ = fs::remove_file(entry.path()).or_else(|_| fs::remove_dir(entry.path()));
                 }
             }
@@ -152,10 +158,10 @@ pub(super) fn look(path: &Path) -> Result<(), RunError> {
     }
     match occupied(path) {
         Ok(false) => Ok(()),
-        Ok(true) => Err(RunError::InUse { path: near(path) }),
+        Ok(true) => Err(in_use(&near(path))),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         Err(error) if error.kind() == ErrorKind::NotADirectory => {
-            Err(RunError::io("create", path)(io::Error::other("it is a file")))
+            Err(RunError::io("create", path)(io::Error::other("it is no folder")))
         }
         Err(error) => Err(RunError::io("read", path)(error)),
     }
@@ -173,17 +179,24 @@ pub(super) fn lock(path: &Path) -> Result<File, RunError> {
     }
 }
 
+/// That a folder is in use, and whether by a run that can go on.
+fn in_use(path: &Path) -> RunError {
+    RunError::InUse { path: path.into(), run: path.join(CONFIG).is_file() }
+}
+
 /// Whether a folder holds something that is not left from a start that was killed before its run was one.
 fn occupied(path: &Path) -> io::Result<bool> {
     for entry in fs::read_dir(path)? {
-        let name = entry?.file_name();
-        let name = name.to_string_lossy();
-        let known = [LOCK, CHOICES, PROVENANCE].iter().any(|known| name.contains(known));
-        if !known {
+        if !left_over(&entry?.file_name()) {
             return Ok(true);
         }
     }
     Ok(false)
+}
+
+/// Whether a name is that of a file which a start writes before its run is one, or of its temporary.
+fn left_over(name: &OsStr) -> bool {
+    [LOCK, CHOICES, PROVENANCE].iter().any(|known| name == *known || is_temporary_of(name, known))
 }
 
 /// Whether an open file is the one of that name.
@@ -300,12 +313,36 @@ mod tests {
         drop(claim);
         assert_eq!(fs::read_dir(&path).unwrap().count(), 0);
         fs::write(path.join("mine.png"), "mine").unwrap();
+        let refused = Claim::of(&path).err().unwrap().to_string();
         assert!(matches!(Claim::of(&path), Err(RunError::InUse { .. })));
+        // No command is given that would fail.
+        assert!(!refused.contains("--resume"), "{refused}");
         assert!(matches!(look(&path), Err(RunError::InUse { .. })));
         assert_eq!(fs::read_dir(&path).unwrap().count(), 1);
         assert!(matches!(Claim::of(&path.join("mine.png")), Err(RunError::Io { .. })));
         assert!(look(&path.join("mine.png")).is_err());
         assert_eq!(fs::read(path.join("mine.png")).unwrap(), b"mine");
+    }
+
+    #[test]
+    fn files_whose_names_are_like_ours_are_not_ours() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = fs::canonicalize(dir.path()).unwrap().join("run");
+        fs::create_dir(&path).unwrap();
+        for name in ["Cargo.lock", "choices.json.bak", ".provenance.json.swp", "my provenance.json"] {
+            fs::write(path.join(name), "mine").unwrap();
+            assert!(matches!(Claim::of(&path), Err(RunError::InUse { run: false, .. })), "{name}");
+            assert_eq!(fs::read(path.join(name)).unwrap(), b"mine");
+            fs::remove_file(path.join(name)).unwrap();
+        }
+        for name in [".lock", "choices.json", ".provenance.json.12-0.limn-tmp"] {
+            fs::write(path.join(name), "").unwrap();
+        }
+        let claim = Claim::of(&path).unwrap();
+        // What somebody puts there meanwhile stays where the start fails.
+        fs::write(path.join("notes.txt"), "mine").unwrap();
+        drop(claim);
+        assert_eq!(fs::read_dir(&path).unwrap().count(), 1);
     }
 
     #[test]

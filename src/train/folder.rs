@@ -12,6 +12,7 @@ use crate::program::Device;
 use crate::tune::Choices;
 use crate::words::quoted;
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// What can go wrong with a run's folder.
@@ -39,12 +40,14 @@ pub enum RunError {
     },
     /// A new run was to go into a folder that is in use.
     #[error(
-        "{} exists and is not empty; give another folder with --out, or go on with the run in it: limn train --resume {}",
-        .path.display(), quoted(.path)
+        "{} exists and is not empty; give another folder with --out{}",
+        .path.display(), if *.run { format!(", or go on with the run in it: limn train --resume {}", quoted(.path)) } else { String::new() }
     )]
     InUse {
         /// The folder.
         path: PathBuf,
+        /// Whether it is that of a run.
+        run: bool,
     },
     /// Another process trains there.
     #[error("another limn is training in {}; wait for it, or stop it", .path.display())]
@@ -79,6 +82,17 @@ pub enum RunError {
         step: u64,
         /// Those there are, in words.
         known: String,
+    },
+    /// The last checkpoint is gone, and earlier ones are there.
+    #[error(
+        "{} has no checkpoint.safetensors any more; an earlier one is kept: limn train --resume {} --from {step}",
+        .path.display(), quoted(.path)
+    )]
+    Gone {
+        /// The folder.
+        path: PathBuf,
+        /// The step of the last of the others.
+        step: u64,
     },
     /// A checkpoint that cannot be used, where there are earlier ones.
     #[error("{error}; an earlier one is kept: limn train --resume {} --from {step}", quoted(.path))]
@@ -136,9 +150,11 @@ impl RunDir {
         if !path.is_dir() {
             return Err(no_run("it is a file; give the folder that `limn train` made"));
         }
-        let file = path.join("config.toml");
-        if !file.is_file() {
-            return Err(no_run("it has no config.toml; give the folder that `limn train` made"));
+        let file = path.join(CONFIG);
+        match fs::metadata(&file) {
+            Ok(about) if about.is_file() => {}
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(RunError::io("read", &file)(error)),
+            _ => return Err(no_run("it has no config.toml; give the folder that `limn train` made")),
         }
         let config = Config::read(&file)?;
         config.validate().map_err(|e| ConfigError::Value(format!("{}: {e}", file.display())))?;
@@ -164,7 +180,7 @@ impl RunDir {
     }
 
     pub(super) fn write_config(&self) -> Result<(), RunError> {
-        let (path, text) = (self.path.join("config.toml"), self.config.to_toml()?);
+        let (path, text) = (self.path.join(CONFIG), self.config.to_toml()?);
         replace(&path, |file| file.write_all(text.as_bytes())).map_err(RunError::io("save", &path))
     }
 
@@ -255,6 +271,9 @@ impl RunDir {
 
 /// A lock that keeps other processes from training in a folder.
 pub(super) struct Lock(#[expect(dead_code, reason = "it is held, not read")] Option<File>);
+
+/// The file of a run's settings, which makes its folder one.
+pub(super) const CONFIG: &str = "config.toml";
 
 /// The file of the variants a run takes.
 pub(super) const CHOICES: &str = "choices.json";
