@@ -272,3 +272,48 @@ fn a_resumed_run_takes_its_own_device_unless_told_another() {
     let said = limn(&["train", "--resume", path, "--steps", "5"]);
     assert!(said.contains("on cpu") && !said.contains("bits"), "{said}");
 }
+
+#[test]
+fn a_run_that_lost_its_checkpoint_loses_nothing_more() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let out = dir.path().join("run");
+    let settings = ["train.keep=3", "train.checkpoint_every=2", "train.steps=6"];
+    run(start(&vae(&settings), &out)).expect("a run");
+    let rows = read(out.join("metrics.csv"));
+    std::fs::remove_file(out.join("checkpoint.safetensors")).expect("it goes");
+    // Beginning again would leave what is kept.
+    let error = go_on(&out, 8, &[], None).expect_err("it is gone").to_string();
+    assert!(error.contains("has no checkpoint.safetensors any more") && error.contains("--from 4"), "{error}");
+    assert_eq!(read(out.join("metrics.csv")), rows);
+    go_on(&out, 6, &[], Some(4)).expect("on from step 4");
+    // Without any it begins again, says so, and keeps the rows it had.
+    let rows = read(out.join("metrics.csv"));
+    std::fs::remove_file(out.join("checkpoint.safetensors")).expect("it goes");
+    std::fs::remove_dir_all(out.join("checkpoints")).expect("they go");
+    assert_eq!(go_on(&out, 2, &[], None).expect("a beginning").step, 2);
+    assert!(read(out.join("log.txt")).contains("no checkpoint is there: it begins again with step 1"));
+    assert_eq!(read(out.join("metrics-left-at-step-0.csv")), rows);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_device_in_the_place_of_a_runs_file_is_refused_at_once() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let out = dir.path().join("run");
+    run(start(&vae(&[]), &out)).expect("a run");
+    for name in ["checkpoint.safetensors", "provenance.json", "data.json", "metrics.csv", "config.toml"] {
+        let (file, kept) = (out.join(name), dir.path().join("kept"));
+        std::fs::rename(&file, &kept).expect("it moves");
+        // One that never ends.
+        std::os::unix::fs::symlink("/dev/zero", &file).expect("a link");
+        let error = match RunDir::open(&out) {
+            Ok(_) => go_on(&out, 9, &[], None).expect_err("no file").to_string(),
+            Err(error) => error.to_string(),
+        };
+        let wanted = if name == "config.toml" { "no config.toml" } else { "device or a pipe" };
+        assert!(error.contains(name) && error.contains(wanted), "{error}");
+        std::fs::remove_file(&file).expect("it goes");
+        std::fs::rename(&kept, &file).expect("it comes back");
+    }
+    go_on(&out, 9, &[], None).expect("as it was");
+}

@@ -291,6 +291,8 @@ fn nan_stops_the_run_and_keeps_the_last_good_checkpoint() {
         run(Start::Resume(Resume { dir: out.clone(), steps: Some(40), ..Resume::default() })).expect_err("no numbers");
     let words = error.to_string();
     assert!(words.contains("training broke down") && words.contains("step 4 is saved"), "{words}");
+    // The same rate would break down again.
+    assert!(words.contains(" --set optim.lr=1e29`"), "{words}");
     assert!(words.contains("fc"), "names a tensor: {words}");
     assert!(bytes(&out) == good);
     assert!(std::fs::read_to_string(out.join("log.txt")).expect("a log").contains("training broke down"));

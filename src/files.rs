@@ -11,7 +11,7 @@ use std::time::Duration;
 
 mod whole;
 
-pub(crate) use whole::{Unread, read_whole};
+pub(crate) use whole::{Unread, read_in_memory, read_small, read_whole};
 
 /// Links that are followed from one to the next, at most.
 const LINKS: usize = 40;
@@ -44,6 +44,10 @@ impl Target {
         for _ in 0..LINKS {
             match fs::symlink_metadata(&path).map(|m| m.file_type()) {
                 Ok(kind) if kind.is_symlink() => {
+                    // A link of the system's own, such as /dev/stdout, may lead to what has no path.
+                    if fs::metadata(&path).is_ok_and(|there| !there.is_file() && !there.is_dir()) {
+                        return Ok(Target::Stream(path));
+                    }
                     let to = fs::read_link(&path)?;
                     path = path.parent().unwrap_or(Path::new("")).join(to);
                 }

@@ -133,7 +133,7 @@ impl Choices {
     /// # Errors
     /// What the system said, or what is wrong with the text.
     pub fn read(path: &Path) -> std::io::Result<Choices> {
-        Ok(serde_json::from_str(&std::fs::read_to_string(path)?)?)
+        Ok(serde_json::from_slice(&files::read_small(path)?)?)
     }
 
     /// These choices, if they were made on this adapter with this driver.

@@ -102,6 +102,9 @@ fn absurd_numbers_are_refused_before_anything_is_made() {
         let batch = "train.batch=4611686018427387904";
         on_cpu(&["plan", preset, "--set", batch]).bad(&["train.batch = 4611686018427387904 must be at most"]);
     }
+    for images in ["1001", "4294967295"] {
+        on_cpu(&["eval", text(&vae), "--images", images]).bad(&[images, "has 1000 test images"]);
+    }
     on_cpu(&["bench", "step", "biggan", "--batch", "4294967295"]).bad(&["batch 4294967295 does not fit"]);
 }
 
@@ -146,4 +149,28 @@ fn names_do_not_steer_the_terminal_and_commands_can_be_pasted() {
     let spaced = place.path("two words");
     let call = on_cpu(&[&["train", "vae"][..], &tiny, &[text(&spaced)]].concat()).good();
     assert!(call.out.contains(&format!("limn sample '{}'", spaced.display())), "{}", call.out);
+}
+
+/// The system's own link to where output goes leads to a pipe that has no path.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_picture_can_go_down_a_pipe() {
+    let place = Place::new();
+    let run = place.vae();
+    let sample = format!(
+        "'{}' sample '{}' --device cpu --n 2 --out /dev/stdout | head -c 8",
+        env!("CARGO_BIN_EXE_limn"),
+        text(&run)
+    );
+    let output = std::process::Command::new("bash").args(["-c", &sample]).output().expect("a shell");
+    assert_eq!(output.stdout, b"\x89PNG\r\n\x1a\n", "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// A flag that means nothing without another is not passed over.
+#[test]
+fn a_step_to_go_on_from_needs_a_run() {
+    for more in [&["vae"][..], &[], &["vae", "--seed", "3"]] {
+        let call = on_cpu(&[&["train", "--from", "10", "--steps", "1"][..], more].concat());
+        assert!(call.code == Some(2) && call.err.contains("--from <STEP>"), "{}", call.err);
+    }
 }

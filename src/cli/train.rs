@@ -20,7 +20,7 @@ pub struct TrainArgs {
     #[arg(long, value_name = "DIR", conflicts_with_all = ["what", "seed", "out"])]
     resume: Option<PathBuf>,
     /// Go on from the checkpoint of this step, of those a run with train.keep=N keeps; what came after is set aside
-    #[arg(long, value_name = "STEP", requires = "resume")]
+    #[arg(long, value_name = "STEP", requires = "resume", conflicts_with = "what")]
     from: Option<u64>,
     /// Dataset: builtin, mnist, fashion-mnist, cifar10, an IDX or CIFAR-10 file, or a folder of images, with --resume
     /// where the images of the run are now; for films bouncing or a folder of GIFs or numbered frames, for sounds drums

@@ -1,6 +1,7 @@
 //! MobileNetV2 (Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", CVPR 2018) with weights the
 //! user has, as torchvision names them: the mean of its last convolution's 1,280 channels are features of an image.
 
+use crate::files::read_in_memory;
 use crate::graph::{Graph, Var};
 use crate::ops::ConvSpec;
 use crate::train::{Session, SessionError};
@@ -53,7 +54,7 @@ pub(super) fn features(
     path: &Path,
 ) -> Result<(Var, String), SessionError> {
     let refuse = |why: String| SessionError::Config(format!("--features {}: {why}", path.display()));
-    let bytes = std::fs::read(path).map_err(|e| refuse(format!("it cannot be read: {e}")))?;
+    let bytes = read_in_memory(path).map_err(|e| refuse(format!("it cannot be read: {e}")))?;
     let tensors = SafeTensors::deserialize(&bytes)
         .map_err(|e| refuse(format!("it is no safetensors file limn can read: {e}")))?;
     let mut net = Builder { session, tensors: &tensors, path, graph: graph.clone() };

@@ -1,5 +1,6 @@
 //! Files that are read whole or not at all.
 
+use crate::machine::memory_available;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
@@ -53,6 +54,26 @@ pub(crate) fn read_whole(path: &Path, most: u64, stop: &AtomicBool) -> Result<Ve
     }
 }
 
+/// Bytes of a small file that limn writes itself, at most.
+const SMALL: u64 = 64 << 20;
+
+/// Reads a small file that limn wrote, or one that took its place; see [`read_whole`].
+pub(crate) fn read_small(path: &Path) -> io::Result<Vec<u8>> {
+    read(path, SMALL)
+}
+
+/// Reads a file that memory holds; see [`read_whole`].
+pub(crate) fn read_in_memory(path: &Path) -> io::Result<Vec<u8>> {
+    read(path, memory_available())
+}
+
+fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    read_whole(path, most, &AtomicBool::new(false)).map_err(|unread| match unread {
+        Unread::Io(error) => error,
+        other => io::Error::other(other.to_string()),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,6 +91,9 @@ mod tests {
         assert!(matches!(read_whole(&path, 5, &AtomicBool::new(true)), Err(Unread::Stopped)));
         if cfg!(unix) {
             assert!(matches!(read_whole(Path::new("/dev/zero"), 4, &never), Err(Unread::Kind(_))));
+            for read in [read_small, read_in_memory] {
+                assert!(read(Path::new("/dev/zero")).unwrap_err().to_string().contains("device"));
+            }
         }
         // Files that tell no length, such as those of /proc, are bounded as they are read.
         if cfg!(target_os = "linux") {

@@ -19,7 +19,7 @@ impl Gpu {
     pub fn keep_pipelines(&self, folder: &Path) {
         let Some(name) = self.cache_name.as_deref() else { return };
         let file = folder.join(name);
-        let data = std::fs::read(&file).ok();
+        let data = files::read_in_memory(&file).ok();
         let desc = wgpu::PipelineCacheDescriptor { label: Some("limn"), data: data.as_deref(), fallback: true };
         let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
         // SAFETY: the file holds what `get_data` gave for an adapter of this key, and is replaced whole or

@@ -73,6 +73,14 @@ pub struct Em {
 }
 
 impl OptimConfig {
+    /// The rate of the first step, of a rule that has one.
+    pub fn lr(&self) -> Option<f64> {
+        match *self {
+            OptimConfig::Sgd { lr, .. } | OptimConfig::Rmsprop { lr, .. } | OptimConfig::Adam { lr, .. } => Some(lr),
+            OptimConfig::Em { .. } => None,
+        }
+    }
+
     /// SGD whose momentum stays.
     pub fn sgd(lr: f64, decay: f64, momentum: f64) -> OptimConfig {
         OptimConfig::Sgd { lr, decay, momentum, momentum_end: 0.0, momentum_steps: 0, weight_decay: 0.0 }
@@ -100,7 +108,7 @@ impl OptimConfig {
     pub fn fault(&self) -> Option<String> {
         let range =
             |key: &str, v: f64, ok: bool, wants: &str| (!ok).then(|| format!("optim.{key} = {v} must be {wants}"));
-        let share = |key: &str, v: f64| range(key, v, v >= 0.0 && (v as f32) < 1.0, "at least 0 and below 1");
+        let share = |key: &str, v: f64| share_fault(&format!("optim.{key}"), v);
         let positive = |key: &str, v: f64| range(key, v, v > 0.0 && v.is_finite(), "above 0");
         let decay = |v: f64| range("decay", v, v > 0.0 && v <= 1.0, "above 0 and at most 1");
         match *self {
@@ -124,6 +132,15 @@ impl OptimConfig {
     }
 }
 
+/// A sentence about what is no share of 1 that is less than all of it, if it is none.
+fn share_fault(key: &str, v: f64) -> Option<String> {
+    match v {
+        v if !(0.0..1.0).contains(&v) => Some(format!("{key} = {v} must be at least 0 and below 1")),
+        v if v as f32 == 1.0 => Some(format!("{key} = {v} is 1 in the 32 bits that devices compute in")),
+        _ => None,
+    }
+}
+
 /// How the networks of a model are trained: an optimiser, and the average that is kept of the
 /// parameters it passes through.
 #[derive(Clone, Debug, PartialEq)]
@@ -142,8 +159,7 @@ pub struct Optimizer {
 impl Optimizer {
     /// A sentence about a value that makes no sense, if there is one.
     pub fn fault(&self) -> Option<String> {
-        let fault = || format!("train.ema = {} must be at least 0 and below 1", self.ema);
-        self.rule.fault().or_else(|| (!(self.ema >= 0.0 && self.ema < 1.0 && self.ema as f32 != 1.0)).then(fault))
+        self.rule.fault().or_else(|| share_fault("train.ema", self.ema))
     }
 
     /// Expectation-maximisation, if it is that.

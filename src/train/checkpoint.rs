@@ -3,7 +3,7 @@
 use super::change::{self, Change, Flat, flat};
 use super::checksum::{self, Sealed};
 use super::{Session, Weights};
-use crate::files::replace;
+use crate::files::{read_in_memory, replace};
 use crate::models::ModelConfig;
 use crate::nn::{OptimConfig, ParamInfo};
 use crate::program::{DeviceError, Pending};
@@ -309,7 +309,7 @@ fn load_items(
     resume: bool,
 ) -> Result<CheckpointInfo, CheckpointError> {
     let bytes =
-        std::fs::read(path).map_err(|source| CheckpointError::Io { doing: "read", path: path.into(), source })?;
+        read_in_memory(path).map_err(|source| CheckpointError::Io { doing: "read", path: path.into(), source })?;
     let (info, file) = open(path, &bytes)?;
     agree(path, &info, session, resume)?;
     let mut states: BTreeMap<&str, Vec<f32>> = BTreeMap::new();
@@ -342,7 +342,7 @@ fn load_items(
 /// What a checkpoint says of itself, without loading it.
 pub fn info(path: &Path) -> Result<CheckpointInfo, CheckpointError> {
     let bytes =
-        std::fs::read(path).map_err(|source| CheckpointError::Io { doing: "read", path: path.into(), source })?;
+        read_in_memory(path).map_err(|source| CheckpointError::Io { doing: "read", path: path.into(), source })?;
     Ok(open(path, &bytes)?.0)
 }
 

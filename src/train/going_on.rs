@@ -7,6 +7,7 @@ use super::provenance::{Provenance, Sitting};
 use super::run::{Resume, TrainError};
 use super::{Config, ConfigError, Session};
 use crate::data::Order;
+use std::fs;
 
 /// A run that is about to go on.
 pub(super) struct GoingOn {
@@ -65,7 +66,13 @@ impl GoingOn {
         };
         let mut was = self.run.config.clone();
         let mut step = 0;
-        if file.exists() {
+        if fs::symlink_metadata(&file).is_err() {
+            match self.run.kept().last() {
+                // Beginning again would leave them.
+                Some(step) => return Err(RunError::Gone { path: self.run.path.clone(), step: *step }.into()),
+                None => self.remarks.push("no checkpoint is there: it begins again with step 1".into()),
+            }
+        } else {
             let info = checkpoint::load(&file, session).map_err(|error| self.unusable(error))?;
             if let Some(from) = self.resume.from.filter(|from| *from != info.step) {
                 let why = format!("is of step {}, and its name says {from}", info.step);

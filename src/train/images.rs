@@ -2,7 +2,7 @@
 
 use super::folder::{RunDir, RunError};
 use crate::data::{self, Binarisation, Dataset, Geometry, Identity, Medium, Options};
-use crate::files::replace;
+use crate::files::{read_small, replace};
 use crate::models::Model;
 
 /// The file that keeps what the images of a run are.
@@ -64,7 +64,7 @@ impl RunDir {
     /// A file that is there and cannot be read.
     pub fn identity(&self) -> Result<Option<Identity>, RunError> {
         let path = self.path.join(IDENTITY);
-        match std::fs::read(&path) {
+        match read_small(&path) {
             Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|e| RunError::io("read", &path)(e.into())),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(RunError::io("read", &path)(e)),

@@ -119,7 +119,7 @@ impl RunDir {
 /// Gives a file a second name; where the file system knows no such thing, a copy.
 fn second_name(path: &Path, second: &Path) -> io::Result<()> {
     fs::hard_link(path, second).or_else(|_| {
-        let bytes = fs::read(path)?;
+        let bytes = crate::files::read_in_memory(path)?;
         crate::files::replace(second, |file| file.write_all(&bytes))
     })
 }

@@ -1,10 +1,10 @@
 //! `metrics.csv`: the losses of every step.
 
 use super::folder::RunError;
-use crate::files::replace;
+use crate::files::{read_in_memory, replace};
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
-use std::io::{BufWriter, ErrorKind, Write};
+use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 /// One training step in `metrics.csv`.
@@ -21,9 +21,25 @@ pub(super) struct Row<'a> {
     pub(super) seconds: f64,
 }
 
+/// Where rows go: a file, which the disk has once it is synced.
+trait Sink: Write {
+    /// Has all that was written on the disk.
+    fn sync(&mut self) -> io::Result<()>;
+}
+
+impl Sink for File {
+    fn sync(&mut self) -> io::Result<()> {
+        match self.sync_data() {
+            // Not every file system knows it.
+            Err(e) if matches!(e.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => Ok(()),
+            other => other,
+        }
+    }
+}
+
 /// The open file.
 pub(super) struct Metrics {
-    file: BufWriter<File>,
+    file: BufWriter<Box<dyn Sink>>,
     path: PathBuf,
     /// The last row's seconds.
     pub(super) seconds: f64,
@@ -31,24 +47,34 @@ pub(super) struct Metrics {
 
 impl Metrics {
     /// Opens the file for the steps after `step`. Rows after it go: those steps will be done again. Every row up to it
-    /// stays, wherever others are missing or broken. Returns a remark if rows are missing.
+    /// stays, wherever others are missing or broken. Where lines cannot be read, or a run begins again, the file as it
+    /// was is set aside. Returns a remark if rows are missing.
     pub(super) fn open(path: &Path, losses: &[&str], step: u64) -> Result<(Metrics, Option<String>), RunError> {
         let fail = |e| RunError::io("write", path)(e);
-        let old = match std::fs::read(path) {
+        let old = match read_in_memory(path) {
             Ok(bytes) => bytes,
             Err(e) if e.kind() == ErrorKind::NotFound => Vec::new(),
             Err(e) => return Err(RunError::io("read", path)(e)),
         };
         let header = format!("step,epoch,{},images_per_s,seconds", losses.join(","));
-        let Kept { text, rows, seconds } = kept(&header, &String::from_utf8_lossy(&old), losses.len() + 4, step);
+        let Kept { text, rows, seconds, unread } =
+            kept(&header, &String::from_utf8_lossy(&old), losses.len() + 4, step);
+        let mut aside = String::new();
         if text.as_bytes() != old {
+            if unread {
+                let left = set_aside(path, &old, step).map_err(fail)?;
+                aside = format!("; the file as it was is {}", left.display());
+            }
             replace(path, |file| file.write_all(text.as_bytes())).map_err(fail)?;
         }
         let file = OpenOptions::new().append(true).open(path).map_err(fail)?;
         let missing = step.saturating_sub(rows);
-        let remark =
-            (missing > 0).then(|| format!("metrics.csv lacks the rows of {missing} of the first {step} steps"));
-        Ok((Metrics { file: BufWriter::new(file), path: path.into(), seconds }, remark))
+        let remark = match missing {
+            0 if aside.is_empty() => None,
+            0 => Some(format!("metrics.csv had lines that are no rows of this run{aside}")),
+            _ => Some(format!("metrics.csv lacks the rows of {missing} of the first {step} steps{aside}")),
+        };
+        Ok((Metrics { file: BufWriter::new(Box::new(file)), path: path.into(), seconds }, remark))
     }
 
     /// Adds a row; the system has it after [`Metrics::flush`].
@@ -67,21 +93,40 @@ impl Metrics {
         self.file.flush().map_err(RunError::io("write", &self.path))
     }
 
-    /// Has all rows on the disk, for a checkpoint that relies on them.
-    pub(super) fn sync(&mut self) -> Result<(), RunError> {
+    /// Has all rows on the disk, and then does `save`, which relies on them.
+    ///
+    /// # Errors
+    /// What the system said of the rows; then nothing is saved.
+    pub(super) fn synced<T>(&mut self, save: impl FnOnce() -> T) -> Result<T, RunError> {
         self.flush()?;
-        match self.file.get_ref().sync_data() {
-            // A pipe or a device has nothing to sync.
-            Err(e) if matches!(e.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => Ok(()),
-            other => other.map_err(RunError::io("write", &self.path)),
+        self.file.get_mut().sync().map_err(RunError::io("write", &self.path))?;
+        Ok(save())
+    }
+}
+
+/// Writes the bytes of a file beside it, under a name that is free.
+fn set_aside(path: &Path, bytes: &[u8], step: u64) -> io::Result<PathBuf> {
+    let numbered = |n: u64| if n == 1 { String::new() } else { format!("-{n}") };
+    for n in 1u64.. {
+        let left = path.with_file_name(format!("metrics-left-at-step-{step}{}.csv", numbered(n)));
+        match OpenOptions::new().write(true).create_new(true).open(&left) {
+            Ok(mut file) => {
+                file.write_all(bytes)?;
+                return file.sync_all().map(|()| left);
+            }
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
         }
     }
+    Err(ErrorKind::AlreadyExists.into())
 }
 
 /// What stays of a file.
 struct Kept {
     text: String,
     rows: u64,
+    /// Whether there are lines besides the first that are rows of no step, or rows where nothing is kept.
+    unread: bool,
     /// Of the last row.
     seconds: f64,
 }
@@ -91,22 +136,31 @@ fn kept(header: &str, old: &str, columns: usize, step: u64) -> Kept {
     let mut rows = std::collections::BTreeMap::new();
     // A line without an end may have lost the end of its last number.
     let whole = old.rfind('\n').map_or("", |end| &old[..end]);
-    for line in whole.lines() {
+    let mut unread = false;
+    for (at, line) in whole.lines().enumerate() {
         let cells: Vec<&str> = line.split(',').collect();
         let numbers = cells.len() == columns && cells.iter().all(|cell| cell.trim().parse::<f64>().is_ok());
         let of = cells[0].parse::<u64>().ok().filter(|of| numbers && (1..=step).contains(of));
+        let later = numbers && cells[0].parse::<u64>().is_ok_and(|of| of > step);
+        unread |= match of {
+            Some(_) => false,
+            None => (at > 0 && !line.trim().is_empty() && !later) || (later && step == 0),
+        };
         if let Some((of, seconds)) = of.zip(cells[cells.len() - 1].trim().parse().ok()) {
             rows.insert(of, (line, seconds));
         }
     }
     let mut text = format!("{header}\n");
     rows.values().for_each(|(line, _)| text.extend([line, "\n"]));
-    Kept { text, rows: rows.len() as u64, seconds: rows.last_key_value().map_or(0.0, |(_, (_, seconds))| *seconds) }
+    let seconds = rows.last_key_value().map_or(0.0, |(_, (_, seconds))| *seconds);
+    Kept { text, rows: rows.len() as u64, unread, seconds }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::cell::RefCell;
+    use std::rc::Rc;
 
     const LOSSES: [&str; 2] = ["a", "b"];
 
@@ -117,7 +171,7 @@ mod tests {
             let losses = [0.1 * step as f32, 2.0];
             m.write(&Row { step, epoch: 1, losses: &losses, rate: 10.0, seconds: step as f64 }).unwrap();
         }
-        m.sync().unwrap();
+        m.synced(|| ()).unwrap();
         std::fs::read_to_string(path).unwrap()
     }
 
@@ -137,6 +191,88 @@ mod tests {
         assert_eq!((metrics.seconds, remark.unwrap().contains("lacks the rows of 2 of the first 5")), (3.0, true));
     }
 
+    /// Notes what happens to it; after `good` calls it fails.
+    struct Noted {
+        calls: Rc<RefCell<Vec<&'static str>>>,
+        good: usize,
+    }
+
+    impl Noted {
+        fn note(&self, call: &'static str) -> io::Result<()> {
+            self.calls.borrow_mut().push(call);
+            if self.calls.borrow().len() > self.good { Err(ErrorKind::StorageFull.into()) } else { Ok(()) }
+        }
+    }
+
+    impl Write for Noted {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.note("write").map(|()| bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Sink for Noted {
+        fn sync(&mut self) -> io::Result<()> {
+            self.note("sync")
+        }
+    }
+
+    #[test]
+    fn rows_are_on_the_disk_before_the_checkpoint_that_relies_on_them() {
+        for (good, wanted) in [(9, &["write", "sync", "save"] as &[_]), (1, &["write", "sync"]), (0, &["write"])] {
+            let calls = Rc::new(RefCell::new(Vec::new()));
+            let sink: Box<dyn Sink> = Box::new(Noted { calls: calls.clone(), good });
+            let mut metrics = Metrics { file: BufWriter::new(sink), path: "metrics.csv".into(), seconds: 0.0 };
+            let losses = [1.0, 2.0];
+            metrics.write(&Row { step: 1, epoch: 1, losses: &losses, rate: 1.0, seconds: 1.0 }).unwrap();
+            assert!(calls.borrow().is_empty(), "a row waits in memory");
+            let saved = metrics.synced(|| calls.borrow_mut().push("save"));
+            assert_eq!((saved.is_ok(), calls.borrow().as_slice()), (wanted.contains(&"save"), wanted));
+            // What is still in memory has nowhere to go.
+            let _ = metrics.file.into_parts();
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_set_aside() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("metrics.csv");
+        let whole = written(&path);
+        let left = || {
+            let names = std::fs::read_dir(dir.path()).unwrap().flatten().map(|entry| entry.path());
+            let mut left: Vec<PathBuf> = names.filter(|name| *name != path).collect();
+            left.sort();
+            left
+        };
+        // A program that writes semicolons, a remark of somebody's own, another column; rows that begin again.
+        let noted = whole.replacen("3,1,", "# the rate was too high here\n3,1,", 1);
+        let remarks = [
+            (whole.replace(',', ";"), 5, "lacks the rows of 5 of the first 5 steps; the file as it was is"),
+            (noted, 5, "had lines that are no rows of this run; the file as it was is"),
+            (whole.replace(".000\n", ".000,mine\n"), 3, "lacks the rows of 3 of the first 3 steps; the file"),
+            (whole.clone(), 0, "had lines"),
+        ];
+        for (n, (text, step, words)) in remarks.iter().enumerate() {
+            std::fs::write(&path, text).unwrap();
+            let before = left();
+            let remark = Metrics::open(&path, &LOSSES, *step).unwrap().1.unwrap();
+            assert!(remark.contains(words), "{remark}");
+            let new: Vec<PathBuf> = left().into_iter().filter(|name| !before.contains(name)).collect();
+            assert_eq!((new.len(), left().len()), (1, n + 1));
+            assert_eq!(&std::fs::read_to_string(&new[0]).unwrap(), text);
+        }
+        // Nothing is lost with a row that will come again, a line's end of Windows, or the half of a row.
+        let halved = &whole[..whole.len() - 3];
+        for (text, step) in [(whole.as_str(), 3), (&whole.replace('\n', "\r\n"), 5), (halved, 5), ("", 0)] {
+            std::fs::write(&path, text).unwrap();
+            Metrics::open(&path, &LOSSES, step).unwrap();
+        }
+        assert_eq!(left().len(), remarks.len());
+    }
+
     #[test]
     fn rows_that_are_missing_or_broken_take_no_others_with_them() {
         let dir = tempfile::tempdir().unwrap();
@@ -150,7 +286,8 @@ mod tests {
             assert_eq!(text.lines().next(), Some(rows[0]));
             let steps: Vec<u64> =
                 text.lines().skip(1).map(|row| row.split_once(',').unwrap().0.parse().unwrap()).collect();
-            assert_eq!(remark.is_some(), (steps.len() as u64) < step, "{remark:?}");
+            let lacks = remark.as_ref().is_some_and(|remark| remark.contains("lacks"));
+            assert_eq!(lacks, (steps.len() as u64) < step, "{remark:?}");
             steps
         };
         let joined = |rows: &[&str]| format!("{}\n", rows.join("\n"));

@@ -2,7 +2,7 @@
 
 use super::change::Change;
 use super::folder::{RunDir, RunError};
-use crate::files::replace;
+use crate::files::{read_small, replace};
 use crate::gpu::AdapterDesc;
 use crate::kernels::Precision;
 use crate::program::Device;
@@ -178,12 +178,12 @@ impl RunDir {
     /// A file that is there and cannot be read.
     pub fn provenance(&self) -> Result<Provenance, RunError> {
         let path = self.path.join(PROVENANCE);
-        let text = match std::fs::read_to_string(&path) {
+        let text = match read_small(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(self.earlier()),
             Err(error) => return Err(RunError::io("read", &path)(error)),
         };
-        serde_json::from_str(&text).map_err(|error| RunError::Provenance { path, why: error.to_string() })
+        serde_json::from_slice(&text).map_err(|error| RunError::Provenance { path, why: error.to_string() })
     }
 
     /// The provenance of a run that has none written down.

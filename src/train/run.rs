@@ -138,9 +138,7 @@ pub enum TrainError {
         step: u64,
     },
     /// A loss that is not a number, or is infinite.
-    #[error(
-        "training broke down: {loss} is {value} at step {step}, and {tensor}; a smaller optim.lr may help; {saved}"
-    )]
+    #[error("training broke down: {loss} is {value} at step {step}, and {tensor}; {saved}")]
     Diverged {
         /// The step, from 1.
         step: u64,

@@ -293,14 +293,15 @@ impl<'a> Loop<'a> {
     /// Saves a checkpoint once all losses up to here are known to be finite, and on the disk.
     fn save(&mut self) -> Result<(), TrainError> {
         self.collect(true)?;
-        self.metrics.sync().map_err(|e| self.stopped(e))?;
         let keep = self.run.config.train.keep;
         if let Some(last) = self.saved.filter(|last| keep > 1 && *last != self.step)
             && let Err(error) = self.run.keep_last(last)
         {
             self.log.say(&format!("the checkpoint of step {last} could not be kept: {error}"));
         }
-        match checkpoint::save(&self.run.checkpoint(), &self.session, self.step, self.run.config.train.batch) {
+        let (file, batch) = (self.run.checkpoint(), self.run.config.train.batch);
+        let saved = self.metrics.synced(|| checkpoint::save(&file, &self.session, self.step, batch));
+        match saved.map_err(|e| self.stopped(e))? {
             Ok(()) => {
                 self.saved = Some(self.step);
                 self.run.prune(keep - 1);
@@ -308,7 +309,7 @@ impl<'a> Loop<'a> {
             }
             Err(CheckpointError::NotFinite { tensor }) => {
                 let why = format!("training broke down: {tensor} is no longer finite after step {}", self.step);
-                Err(self.stopped(format!("{why}; a smaller optim.lr may help")))
+                Err(TrainError::Stopped { why, saved: self.saved_before() })
             }
             Err(error) => Err(self.stopped(error)),
         }
@@ -339,6 +340,20 @@ impl<'a> Loop<'a> {
         }
     }
 
+    /// What of the run is saved where its numbers broke down, and how to do better: the same steps would end as these
+    /// did.
+    fn saved_before(&self) -> String {
+        let dir = quoted(&self.run.path);
+        match (self.saved, self.run.config.optim.lr()) {
+            (Some(step), Some(lr)) => format!(
+                "step {step} is saved, go on from it with a smaller rate: `limn train --resume {dir} --set optim.lr={:?}`",
+                (lr / 10.0) as f32
+            ),
+            (None, Some(_)) => "no checkpoint had been saved yet; begin again with a smaller optim.lr".into(),
+            (_, None) => self.saved(),
+        }
+    }
+
     fn stopped(&self, why: impl ToString) -> TrainError {
         TrainError::Stopped { why: why.to_string(), saved: self.saved() }
     }
@@ -349,7 +364,7 @@ impl<'a> Loop<'a> {
             Ok(None) => "all parameters are still finite".into(),
             Err(error) => format!("the parameters cannot be read ({error})"),
         };
-        TrainError::Diverged { step, loss, value, tensor, saved: self.saved() }
+        TrainError::Diverged { step, loss, value, tensor, saved: self.saved_before() }
     }
 
     fn host_ms(&self) -> f64 {
