@@ -368,7 +368,11 @@ impl Config {
 
     /// Devices compute in 32 bits, in which what is very small is 0 and what is very large infinite.
     fn float_fault(&self) -> Option<String> {
-        let sections = [("model", toml::Table::try_from(&self.model)), ("optim", toml::Table::try_from(&self.optim))];
+        let sections = [
+            ("model", toml::Table::try_from(&self.model)),
+            ("optim", toml::Table::try_from(&self.optim)),
+            ("train", toml::Table::try_from(&self.train)),
+        ];
         let tables = sections.into_iter().filter_map(|(name, table)| Some((name, table.ok()?)));
         tables.into_iter().find_map(|(section, table)| {
             table.iter().find_map(|(key, value)| {
