@@ -8,7 +8,7 @@ use crate::kernels::{Arithmetic, Class, Cost, Kernel, Precision, Recipe};
 use crate::program::Device;
 use crate::train::{PRESETS, Session, time_steps};
 use crate::tune::{Budget, Verdict};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// Arguments of `limn bench`.
 #[derive(clap::Args, Debug)]
@@ -169,7 +169,7 @@ fn step(args: &StepArgs, all: &BenchArgs) -> Result<(), Error> {
         let mut object = serde_json::to_value(&t)?;
         object["precision"] = json!(precision);
         object["ceiling_gflops"] = json!(ceiling);
-        object["ceiling_share"] = json!(t.gflops / ceiling);
+        object["ceiling_share"] = term::number(t.gflops / ceiling);
         object["tuning_s"] = json!(tuned.seconds);
         return term::say(object);
     }
@@ -211,6 +211,15 @@ impl Row {
     fn gb_per_s(&self) -> f64 {
         self.cost.bytes as f64 / self.ms / 1e6
     }
+
+    /// In JSON; a clock that saw no time pass gives rates that are no number.
+    fn object(&self, device: &str, ceiling_share: f64) -> Value {
+        json!({
+            "kernel": self.kernel, "shape": self.shape, "variant": self.variant.0, "device": device,
+            "ms": term::number(self.ms), "gflops": term::number(self.gflops()),
+            "gb_per_s": term::number(self.gb_per_s()), "ceiling_share": term::number(ceiling_share),
+        })
+    }
 }
 
 fn kernels(args: &BenchArgs) -> Result<(), Error> {
@@ -234,11 +243,7 @@ fn kernels(args: &BenchArgs) -> Result<(), Error> {
                 let row = Row { kernel: entry.name, shape: shape.clone(), variant, ms, cost };
                 if args.json {
                     progress.clear();
-                    term::say(json!({
-                        "kernel": row.kernel, "shape": row.shape, "variant": row.variant.0, "device": device.name(),
-                        "ms": row.ms, "gflops": row.gflops(), "gb_per_s": row.gb_per_s(),
-                        "ceiling_share": roof.share(cost, row.variant.1, ms),
-                    }))?;
+                    term::say(row.object(&device.name(), roof.share(cost, row.variant.1, ms)))?;
                 } else {
                     let share = format!("{:.1}%", 100.0 * roof.share(cost, row.variant.1, ms));
                     let rates = [row.gflops(), row.gb_per_s()].map(|rate| format!("{rate:.1}"));
@@ -276,4 +281,20 @@ fn time_all(device: &Device, kernel: &dyn Kernel) -> Result<Vec<(Variant, f64)>,
         Ok(((recipe.name, recipe.arithmetic()), bench::time(gpu, kernel, recipe, SECONDS)?.median_ms))
     };
     kernel.variants(gpu.caps()).iter().map(time).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_has_no_gaps_where_no_time_was_seen() {
+        let cost = Cost { flops: 8, bytes: 0 };
+        let mut row = Row { kernel: "copy", shape: "x[1]".into(), variant: ("cpu", Arithmetic::F32), ms: 0.0, cost };
+        let object = row.object("cpu", f64::NAN);
+        assert!(object.as_object().unwrap().values().all(|value| !value.is_null()), "{object}");
+        assert_eq!((&object["gflops"], &object["gb_per_s"]), (&json!("inf"), &json!("NaN")));
+        row.ms = 2.0;
+        assert_eq!(row.object("cpu", 0.5)["gflops"], json!(4e-6));
+    }
 }

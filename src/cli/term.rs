@@ -71,19 +71,81 @@ impl Drop for Progress {
     }
 }
 
-/// Lines of aligned columns, numbers to the right.
+/// What the lines of a row begin with that follow its first.
+const HANGING: &str = "    ";
+
+/// Lines of aligned columns, numbers to the right. Where stdout is a terminal that is too narrow, what does not fit
+/// goes on in further lines, in the same places for every row.
 pub fn table(rows: &[Vec<String>]) -> Vec<String> {
+    table_within(rows, width())
+}
+
+/// A sentence, in lines where stdout is a terminal. Not for what holds a command: it could not be pasted any more.
+pub fn sentence(words: &str) -> String {
+    fold(words, width()).join("\n")
+}
+
+/// Columns of the terminal that stdout is, if it is one.
+fn width() -> Option<usize> {
+    let (width, _) = terminal_size::terminal_size_of(io::stdout())?;
+    Some(usize::from(width.0)).filter(|width| *width > 0)
+}
+
+fn table_within(rows: &[Vec<String>], most: Option<usize>) -> Vec<String> {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let cells = |c: usize| rows.iter().filter_map(move |r| r.get(c));
     let widths: Vec<usize> = (0..columns).map(|c| cells(c).map(|s| s.chars().count()).max().unwrap_or(0)).collect();
     let number = |s: &String| s.is_empty() || s == "-" || s.parse::<f64>().is_ok();
     let right: Vec<bool> = (0..columns).map(|c| cells(c).skip(1).all(number)).collect();
-    let cell = |(c, s): (usize, &String)| {
-        if right[c] { format!("{s:>w$}", w = widths[c]) } else { format!("{s:<w$}", w = widths[c]) }
-    };
-    let line =
-        |row: &Vec<String>| row.iter().enumerate().map(cell).collect::<Vec<_>>().join("  ").trim_end().to_string();
-    rows.iter().map(line).collect()
+    // The columns at which a further line begins.
+    let (mut breaks, mut end) = (Vec::new(), 0);
+    for (c, width) in widths.iter().enumerate() {
+        end += width + if c == 0 { 0 } else { 2 };
+        if c > 0 && most.is_some_and(|most| end > most) {
+            breaks.push(c);
+            end = HANGING.len() + width;
+        }
+    }
+    let mut lines = Vec::new();
+    for row in rows {
+        let mut line = String::new();
+        for (c, s) in row.iter().enumerate() {
+            let apart = match c {
+                0 => "",
+                c if breaks.contains(&c) => {
+                    lines.extend(fold(line.trim_end(), most));
+                    line.clear();
+                    HANGING
+                }
+                _ => "  ",
+            };
+            let w = widths[c];
+            line += &if right[c] { format!("{apart}{s:>w$}") } else { format!("{apart}{s:<w$}") };
+        }
+        lines.extend(fold(line.trim_end(), most));
+    }
+    lines
+}
+
+/// A line in lines of so many columns, broken between words; a word that is longer stays whole.
+fn fold(line: &str, most: Option<usize>) -> Vec<String> {
+    let Some(most) = most.filter(|most| line.chars().count() > *most) else { return vec![line.into()] };
+    let mut lines = vec![String::new()];
+    let (mut at, mut empty) = (0, true);
+    for word in line.split_inclusive(' ') {
+        let long = word.trim_end().chars().count();
+        if !empty && at + long > most {
+            lines.push(HANGING.into());
+            at = HANGING.len();
+        }
+        if let Some(last) = lines.last_mut() {
+            last.push_str(word);
+        }
+        at += word.chars().count();
+        // Spaces that a line begins with are no word.
+        empty &= long == 0;
+    }
+    lines.iter().map(|line| line.trim_end().to_string()).collect()
 }
 
 /// A number of bytes for people.
@@ -93,5 +155,50 @@ pub fn bytes(n: u64) -> String {
         n if n >= 1 << 20 => format!("{} MiB", n >> 20),
         n if n >= 1 << 10 => format!("{} KiB", n >> 10),
         n => format!("{n} bytes"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows() -> Vec<Vec<String>> {
+        [
+            ["name", "train", "size", "licence", "source"],
+            ["mnist", "60000", "28x28 grey", "CC BY-SA 3.0", "the database of handwritten digits by its authors"],
+            ["a", "1", "4096 samples", "MIT", "made by limn"],
+        ]
+        .map(|row| row.map(String::from).to_vec())
+        .to_vec()
+    }
+
+    #[test]
+    fn a_table_fits_a_narrow_terminal_and_loses_no_word() {
+        let words =
+            |lines: &[String]| -> Vec<String> { lines.join(" ").split_whitespace().map(String::from).collect() };
+        let wide = table_within(&rows(), None);
+        assert_eq!(wide.len(), 3);
+        assert_eq!(wide[2], "a          1  4096 samples  MIT           made by limn");
+        for most in [120, 80, 40, 20, 12] {
+            let lines = table_within(&rows(), Some(most));
+            assert_eq!(words(&lines), words(&wide), "{most}");
+            // A word alone may be longer than a terminal is wide.
+            let wrong = lines.iter().find(|l| l.chars().count() > most && l.split_whitespace().count() > 1);
+            assert_eq!(wrong, None, "{most}");
+            assert_eq!(lines.len() > 3, most < 90, "{most}: {lines:?}");
+        }
+        // The columns of every row are in the same places.
+        let lines = table_within(&rows(), Some(40));
+        assert!(lines.iter().any(|line| line == "    MIT           made by limn") || lines.len() > 6, "{lines:#?}");
+        assert_eq!(table_within(&[], Some(20)), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_sentence_is_broken_between_words() {
+        assert_eq!(fold("one two three", None), ["one two three"]);
+        assert_eq!(fold("one two three", Some(13)), ["one two three"]);
+        assert_eq!(fold("one two three", Some(9)), ["one two", "    three"]);
+        assert_eq!(fold("a-very-long-word b", Some(4)), ["a-very-long-word", "    b"]);
+        assert_eq!(fold("", Some(4)), [""]);
     }
 }
