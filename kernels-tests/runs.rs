@@ -4,7 +4,7 @@
 use limn::models::VaeConfig;
 use limn::program::Device;
 use limn::train::{
-    Config, Hooks, Outcome, Reading, Resume, RunDir, Sampler, Session, Start, TrainError, Weights, checkpoint, train,
+    Config, Hooks, Outcome, Resume, RunDir, Sampler, Session, Start, TrainError, Weights, checkpoint, train,
 };
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -35,7 +35,7 @@ pub fn resume(dir: &Path) -> Start {
 
 /// Nothing is chosen or shown; `sampler` draws, and `stop` stops.
 fn hooks<'a>(sampler: &'a mut Sampler<'a>, stop: &'a AtomicBool) -> Hooks<'a> {
-    Hooks { tune: None, sampler, stop, phase: &|_| (), screen: false, reading: Reading::default() }
+    Hooks { sampler: Some(sampler), stop, ..Hooks::default() }
 }
 
 pub fn run(start: Start) -> Result<Outcome, TrainError> {

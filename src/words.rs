@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::path::Path;
+use std::time::Duration;
 
 /// A path as one word of a command for the shell that is usual on this system. One that begins with
 /// a dash is written `./-name`, so that it is not taken for a flag.
@@ -80,6 +81,15 @@ pub(crate) fn cut(line: &str, columns: Option<usize>) -> Cow<'_, str> {
     }
 }
 
+/// A duration for people.
+pub(crate) fn duration(d: Duration) -> String {
+    match d.as_secs() {
+        s if s >= 3600 => format!("{}h{:02}m", s / 3600, s / 60 % 60),
+        s if s >= 60 => format!("{}m{:02}s", s / 60, s % 60),
+        s => format!("{s}s"),
+    }
+}
+
 fn escaped(text: &str, wrong: impl Fn(char) -> bool) -> Cow<'_, str> {
     if !text.contains(&wrong) {
         return Cow::Borrowed(text);
@@ -142,5 +152,11 @@ mod tests {
         let json = serde_json::to_string(name).unwrap();
         assert_eq!(serde_json::from_str::<String>(&harmless(&json)).unwrap(), name);
         assert!(matches!(harmless("plain\ntext"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn durations_are_short() {
+        let show = |s| duration(Duration::from_secs(s));
+        assert_eq!([show(9), show(75), show(7260)], ["9s", "1m15s", "2h01m"]);
     }
 }

@@ -18,6 +18,7 @@ mod probe;
 mod profile;
 mod run;
 mod sample;
+mod screen;
 mod signals;
 mod term;
 mod train;

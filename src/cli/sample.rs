@@ -1,7 +1,6 @@
 //! `limn sample`: pictures a trained model draws.
 
 use super::images::{ImagesArg, class};
-use super::train::grid;
 use super::{Error, TrainedArg, term};
 use crate::data::Dataset;
 use crate::eval::{self, Neighbour};
@@ -61,7 +60,7 @@ pub fn sample(args: &SampleArgs) -> Result<(), Error> {
         let data = args.of.open(&run, session.model.as_ref())?;
         return neighbours(&data, &mut session, &images, k as usize, &place);
     }
-    let written = place.save(&grid(&session, &images, class), session.model.images().medium)?;
+    let written = place.save(&Grid::of(&session, &images, class), session.model.images().medium)?;
     let averaged = if session.weights == Weights::Averaged { ", with averaged weights" } else { "" };
     term::say(format!("{n} samples after {step} training steps{averaged}: {written}"))
 }

@@ -1,9 +1,10 @@
 //! `limn train`: a run from a preset or a file, or one that goes on.
 
 use super::images::{ChangedArg, reading};
+use super::screen::Screen;
 use super::{DeviceArg, Error, PrecisionArg, Setting, TuneArg, device, setting, signals, term, tune};
 use crate::models::Family;
-use crate::sample::{self, Drawing, Grid};
+use crate::sample::{self, Drawing};
 use crate::train::{self, Config, Hooks, Outcome, Phase, Reading, Resume, RunDir, Session, Start};
 use crate::tune::Budget;
 use std::path::{Path, PathBuf};
@@ -93,7 +94,7 @@ pub fn train(args: &TrainArgs) -> Result<u8, Error> {
             (Family::Pixels(_), Some(why)) => Err(format!("{why}; limn sample draws them").into()),
             _ => {
                 session.stop = Some(stopped);
-                picture(session, n, None, seed, Drawing::Cached, path).map(|_| ())
+                Ok(sample::picture(session, n, None, seed, Drawing::Cached, path).map(|_| ())?)
             }
         };
     let mut tuner = tune::tuner(args.tune, &device).map(|tuner| tuner.until(stopped));
@@ -107,8 +108,15 @@ pub fn train(args: &TrainArgs) -> Result<u8, Error> {
             moved: args.data.clone().filter(|_| args.resume.is_some()),
             changed: args.changed.accept_changed_data,
         };
-        let hooks =
-            Hooks { tune: Some(tune), sampler: &mut sampler, stop: &STOP, phase: &phase, screen: true, reading };
+        let mut screen = Screen::default();
+        let hooks = Hooks {
+            tune: Some(tune),
+            sampler: Some(&mut sampler),
+            stop: &STOP,
+            phase: &phase,
+            watch: Some(&mut screen),
+            reading,
+        };
         train::train(start, device, hooks)
     });
     let told = trained.map_err(Error::from).and_then(|outcome| tell(&outcome, &name));
@@ -143,31 +151,6 @@ fn config(what: &str, args: &TrainArgs) -> Result<Config, Error> {
     t.seed = args.seed.unwrap_or(t.seed);
     config.validate()?;
     Ok(config)
-}
-
-/// Samples in one picture, the same noise every time, so that pictures can be compared: of one class, or
-/// without one of each class a column, if the model has classes. Says where films or sounds are beside it.
-pub(super) fn picture(
-    session: &mut Session,
-    n: usize,
-    class: Option<usize>,
-    seed: u64,
-    drawing: Drawing,
-    path: &Path,
-) -> Result<Option<PathBuf>, Box<dyn std::error::Error>> {
-    let images = sample::samples(session, n, class, seed, drawing)?;
-    Ok(grid(session, &images, class).save_medium(session.model.images().medium, path)?)
-}
-
-/// Images in one picture, a class in each column where there are several.
-pub(super) fn grid<'a>(session: &Session, images: &'a [f32], class: Option<usize>) -> Grid<'a> {
-    let geometry = session.model.geometry();
-    let n = images.len() / geometry.iter().product::<usize>();
-    let columns = match session.model.classes() {
-        classes if classes > 0 && class.is_none() => classes,
-        _ => (n as f64).sqrt().ceil() as usize,
-    };
-    Grid { images, geometry, columns }
 }
 
 /// What there is now, and what to do with it, on the device of this name.

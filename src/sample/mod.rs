@@ -8,6 +8,7 @@ mod grid;
 mod latent;
 mod medium;
 mod mixture;
+mod picture;
 mod pixels;
 mod place;
 
@@ -17,6 +18,7 @@ pub use film::Film;
 pub use grid::{Grid, PictureError};
 pub use latent::{circles, decode, encode, interpolate, manifold, mean, moved, prior, traverse, truncated};
 pub use mixture::components;
+pub use picture::{DrawError, picture};
 pub use pixels::{Drawing, complete, keep_mask};
 pub use place::Place;
 

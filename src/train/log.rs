@@ -1,33 +1,31 @@
-//! What a run says: lines on the screen and in `log.txt`.
+//! What a run says: lines in `log.txt`, and for whoever watches.
 
 use super::folder::RunError;
-use crate::words::{columns, harmless};
-use indicatif::{ProgressBar, ProgressStyle};
+use crate::words::{duration, harmless};
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
-use std::io::{self, IsTerminal, Write};
+use std::io::Write;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// Where there is no terminal, progress is told no more often than this.
-const PLAIN_EVERY: Duration = Duration::from_secs(1);
-
-/// Where a run stands, for people.
-pub(super) struct Progress<'a> {
+/// Where a run stands.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress<'a> {
     /// Steps done.
-    pub(super) step: u64,
+    pub step: u64,
     /// Steps in all.
-    pub(super) total: u64,
+    pub total: u64,
     /// Images a second, lately.
-    pub(super) rate: f64,
+    pub rate: f64,
     /// Mean losses, lately.
-    pub(super) losses: &'a [(&'static str, f64)],
+    pub losses: &'a [(&'static str, f64)],
     /// Time left.
-    pub(super) left: Duration,
+    pub left: Duration,
 }
 
 impl Progress<'_> {
-    fn numbers(&self) -> String {
+    /// Rate and losses for people.
+    pub fn numbers(&self) -> String {
         let mut line = format!("{:.0} images/s", self.rate);
         for (name, value) in self.losses {
             // Writing to a string cannot fail.
@@ -35,110 +33,80 @@ impl Progress<'_> {
         }
         line
     }
+
+    /// All of it in a line.
+    pub fn line(&self) -> String {
+        format!("step {}/{}  {}  {} left", self.step, self.total, self.numbers(), duration(self.left))
+    }
 }
 
-/// The screen and `log.txt`. Losing a line of either is no reason to lose a run, so errors are not
-/// told here: a full disk shows at the next checkpoint.
-pub(super) struct Log {
+/// What shows people how a run goes: a terminal, a window, a page.
+pub trait Watch {
+    /// A line of the log; nothing in it steers a terminal.
+    fn line(&mut self, line: &str);
+
+    /// Where the run stands, every `train.log_every` steps.
+    fn progress(&mut self, progress: &Progress);
+
+    /// Steps done, between two reports.
+    fn step(&mut self, _step: u64) {}
+
+    /// The run has ended or stopped.
+    fn finish(&mut self) {}
+}
+
+/// `log.txt`, and whoever watches. Losing a line of it is no reason to lose a run, so errors are not told here: a full
+/// disk shows at the next checkpoint.
+pub(super) struct Log<'a> {
     file: File,
-    screen: bool,
-    bar: Option<ProgressBar>,
-    plain: Option<Instant>,
+    watch: Option<&'a mut dyn Watch>,
 }
 
-impl Log {
-    /// Appends to the log at `path`; on the screen, too, if `screen`.
-    pub(super) fn open(path: &Path, screen: bool) -> Result<Log, RunError> {
+impl<'a> Log<'a> {
+    /// Appends to the log at `path`.
+    pub(super) fn open(path: &Path, watch: Option<&'a mut dyn Watch>) -> Result<Log<'a>, RunError> {
         let file = OpenOptions::new().create(true).append(true).open(path).map_err(RunError::io("write", path))?;
-        Ok(Log { file, screen, bar: None, plain: None })
+        Ok(Log { file, watch })
     }
 
     /// One line, everywhere.
     pub(super) fn say(&mut self, line: &str) {
-        let line = harmless(line);
-        let _ = writeln!(self.file, "{line}");
-        match (&self.bar, self.screen) {
-            (Some(bar), true) => bar.println(&*line),
-            (None, true) => {
-                let _ = writeln!(io::stdout().lock(), "{line}");
-            }
-            (_, false) => {}
+        self.note(line);
+        if let Some(watch) = &mut self.watch {
+            watch.line(&harmless(line));
         }
     }
 
     /// A line for the log only.
     pub(super) fn note(&mut self, line: &str) {
-        let line = harmless(line);
-        let _ = writeln!(self.file, "{line}");
+        let _ = writeln!(self.file, "{}", harmless(line));
     }
 
-    /// Where the run stands: a bar on a terminal, a line now and then elsewhere.
-    pub(super) fn progress(&mut self, p: &Progress) {
-        let line = format!("step {}/{}  {}  {} left", p.step, p.total, p.numbers(), duration(p.left));
-        self.note(&line);
-        if !self.screen {
-            return;
-        }
-        if io::stdout().is_terminal() && io::stderr().is_terminal() {
-            let bar = self.bar.get_or_insert_with(|| bar(p.total));
-            bar.set_position(p.step);
-            bar.set_message(format!("{}  {} left", p.numbers(), duration(p.left)));
-        } else if self.plain.is_none_or(|last| last.elapsed() >= PLAIN_EVERY) || p.step == p.total {
-            self.plain = Some(Instant::now());
-            let _ = writeln!(io::stdout().lock(), "{line}");
+    /// Where the run stands.
+    pub(super) fn progress(&mut self, progress: &Progress) {
+        self.note(&progress.line());
+        if let Some(watch) = &mut self.watch {
+            watch.progress(progress);
         }
     }
 
-    /// Moves the bar between two reports.
-    pub(super) fn tick(&self, step: u64) {
-        if let Some(bar) = &self.bar {
-            bar.set_position(step);
+    /// Steps done, between two reports.
+    pub(super) fn step(&mut self, step: u64) {
+        if let Some(watch) = &mut self.watch {
+            watch.step(step);
         }
     }
 
-    /// Takes the bar away.
+    /// The run has ended or stopped.
     pub(super) fn finish(&mut self) {
-        if let Some(bar) = self.bar.take() {
-            bar.finish_and_clear();
+        if let Some(watch) = &mut self.watch {
+            watch.finish();
         }
     }
 }
 
-impl Drop for Log {
+impl Drop for Log<'_> {
     fn drop(&mut self) {
         self.finish();
-    }
-}
-
-fn bar(total: u64) -> ProgressBar {
-    let bar = ProgressBar::new(total);
-    // On a narrow terminal the numbers are worth more.
-    let template = match columns() {
-        Some(narrow) if narrow < 72 => "{pos}/{len}  {wide_msg}",
-        _ => "{bar:24} {pos}/{len}  {wide_msg}",
-    };
-    if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style);
-    }
-    bar
-}
-
-/// A duration for people.
-pub(super) fn duration(d: Duration) -> String {
-    match d.as_secs() {
-        s if s >= 3600 => format!("{}h{:02}m", s / 3600, s / 60 % 60),
-        s if s >= 60 => format!("{}m{:02}s", s / 60, s % 60),
-        s => format!("{s}s"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_are_short() {
-        let show = |s| duration(Duration::from_secs(s));
-        assert_eq!([show(9), show(75), show(7260)], ["9s", "1m15s", "2h01m"]);
     }
 }

@@ -28,6 +28,7 @@ pub use checkpoint::{CheckpointError, CheckpointInfo};
 pub use config::{Config, ConfigError, DataConfig, Given, PRESETS, TrainConfig};
 pub use folder::{RunDir, RunError};
 pub use images::images;
+pub use log::{Progress, Watch};
 pub use measure::{Profile, ProfileRow, StepTiming, profile, time_steps};
 pub use memory::{Memory, Step};
 pub use provenance::{Machine, Provenance, Sitting};

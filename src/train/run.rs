@@ -5,7 +5,7 @@ use super::claim::{self, Claim};
 use super::folder::{RunDir, RunError};
 use super::going_on::GoingOn;
 use super::images::of_any_classes;
-use super::log::Log;
+use super::log::{Log, Watch};
 use super::metrics::Metrics;
 use super::provenance::{Provenance, Sitting};
 use super::stage::Stage;
@@ -69,16 +69,24 @@ pub enum Phase {
 pub struct Hooks<'a> {
     /// Chooses variants before a run begins on a device; without it the best guesses are taken.
     pub tune: Option<&'a mut Tune<'a>>,
-    /// Draws pictures of samples.
-    pub sampler: &'a mut Sampler<'a>,
+    /// Draws pictures of samples; see [`crate::sample::picture`].
+    pub sampler: Option<&'a mut Sampler<'a>>,
     /// Becomes true when the run shall stop after the step it is at, or before the first.
     pub stop: &'a AtomicBool,
     /// Told what training is at.
     pub phase: &'a (dyn Fn(Phase) + 'a),
-    /// Whether to show progress.
-    pub screen: bool,
+    /// Shows how it goes.
+    pub watch: Option<&'a mut dyn Watch>,
     /// How its images are read.
     pub reading: Reading<'a>,
+}
+
+impl Default for Hooks<'_> {
+    /// Nothing is chosen, drawn, shown or stopped.
+    fn default() -> Self {
+        static NEVER: AtomicBool = AtomicBool::new(false);
+        Hooks { tune: None, sampler: None, stop: &NEVER, phase: &|_| (), watch: None, reading: Reading::default() }
+    }
 }
 
 /// How the images of a run are read.
@@ -262,7 +270,7 @@ pub fn train(start: Start, device: Device, mut hooks: Hooks) -> Result<Outcome, 
         }
     };
     run.keep_identity(&identity)?;
-    let mut log = Log::open(&run.log(), hooks.screen)?;
+    let mut log = Log::open(&run.log(), hooks.watch.take())?;
     warnings.iter().for_each(|w| log.say(w));
     let geometry = session.model.images().medium.describe(images.split.geometry);
     let data = format!("{name}, {} images of {geometry}", images.split.len());

@@ -3,14 +3,14 @@
 use super::batches::Images;
 use super::checkpoint::{self, CheckpointError};
 use super::folder::{Lock, RunDir};
-use super::log::{Log, Progress, duration};
+use super::log::{Log, Progress};
 use super::metrics::{Metrics, Row};
 use super::run::{Hooks, Outcome, Phase, TrainError};
 use super::stage::Stage;
 use super::{HISTORY_ROWS, Session};
 use crate::kernels::Class;
 use crate::program::{Pending, Ring};
-use crate::words::quoted;
+use crate::words::{duration, quoted};
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::atomic::Ordering;
@@ -44,7 +44,7 @@ pub(super) struct Parts<'a> {
     /// Its images.
     pub(super) images: Images,
     /// Its log.
-    pub(super) log: Log,
+    pub(super) log: Log<'a>,
     /// Its losses.
     pub(super) metrics: Metrics,
     /// What is called and asked on the way.
@@ -67,7 +67,7 @@ pub(super) struct Loop<'a> {
     /// Losses of the last steps.
     history: Ring,
     images: Images,
-    log: Log,
+    log: Log<'a>,
     metrics: Metrics,
     hooks: Hooks<'a>,
     steps_per_epoch: u64,
@@ -197,7 +197,7 @@ impl<'a> Loop<'a> {
             self.ask();
         }
         self.collect(false)?;
-        self.log.tick(self.step);
+        self.log.step(self.step);
         host += rest.elapsed();
         self.host.push(host.as_secs_f32() * 1e6);
         Ok(())
@@ -318,9 +318,10 @@ impl<'a> Loop<'a> {
     /// Draws a picture of samples. A picture that fails is no reason to stop.
     fn draw(&mut self) {
         self.sampled = Some(self.step);
+        let Some(sampler) = &mut self.hooks.sampler else { return };
         let path = self.run.samples().join(format!("step-{}.png", self.step));
         (self.hooks.phase)(Phase::Drawing);
-        let (sampler, samples) = (&mut self.hooks.sampler, self.run.config.train.samples);
+        let samples = self.run.config.train.samples;
         let drawn = match self.session.go_to(self.step) {
             Ok(()) => self.session.with_averages(|session| sampler(session, samples, &path)),
             Err(error) => Err(error.into()),

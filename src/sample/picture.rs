@@ -1,0 +1,46 @@
+//! Pictures of what a session's model makes.
+
+use super::{Drawing, Grid, PictureError, samples};
+use crate::train::{Session, SessionError};
+use std::path::{Path, PathBuf};
+
+/// Why there is no picture of samples.
+#[derive(Debug, thiserror::Error)]
+pub enum DrawError {
+    /// Nothing was made.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    /// What was made could not be saved.
+    #[error(transparent)]
+    Picture(#[from] PictureError),
+}
+
+/// Saves a picture of `n` samples, the same noise every time, so that pictures can be compared: of one class, or without
+/// one of each class a column, if the model has classes. Says where films or sounds are beside it.
+///
+/// # Errors
+/// All that can be wrong with a model, a device or a disk.
+pub fn picture(
+    session: &mut Session,
+    n: usize,
+    class: Option<usize>,
+    seed: u64,
+    drawing: Drawing,
+    path: &Path,
+) -> Result<Option<PathBuf>, DrawError> {
+    let images = samples(session, n, class, seed, drawing)?;
+    Ok(Grid::of(session, &images, class).save_medium(session.model.images().medium, path)?)
+}
+
+impl<'a> Grid<'a> {
+    /// Images of a session's model in a square, or with a class in each column where there are several.
+    pub fn of(session: &Session, images: &'a [f32], class: Option<usize>) -> Grid<'a> {
+        let geometry = session.model.geometry();
+        let n = images.len() / geometry.iter().product::<usize>();
+        let columns = match session.model.classes() {
+            classes if classes > 0 && class.is_none() => classes,
+            _ => (n as f64).sqrt().ceil() as usize,
+        };
+        Grid { images, geometry, columns }
+    }
+}
