@@ -11,7 +11,9 @@ use std::time::Duration;
 
 mod whole;
 
-pub(crate) use whole::{Unread, read_in_memory, read_small, read_whole};
+#[cfg(feature = "media")]
+pub(crate) use whole::Unread;
+pub(crate) use whole::{read_in_memory, read_small, read_whole};
 
 /// Links that are followed from one to the next, at most.
 const LINKS: usize = 40;

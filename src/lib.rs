@@ -2,7 +2,8 @@
 
 pub mod bench;
 pub mod check;
-pub mod cli;
+#[cfg(feature = "cli")]
+mod cli;
 pub mod data;
 pub mod eval;
 mod files;
@@ -18,3 +19,8 @@ pub mod sample;
 pub mod train;
 pub mod tune;
 mod words;
+
+/// The `limn` command: parses the arguments of the process, and does what they say.
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub use cli::main as command;

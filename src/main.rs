@@ -11,5 +11,5 @@ fn main() -> ExitCode {
         // SAFETY: no other thread runs yet that could read the environment.
         unsafe { std::env::set_var("NODEVICE_SELECT", "1") };
     }
-    limn::cli::main()
+    limn::command()
 }

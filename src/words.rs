@@ -64,23 +64,6 @@ pub(crate) fn shown(name: &str) -> Cow<'_, str> {
     escaped(name, steers)
 }
 
-/// Columns of the terminal that stderr is, if it is one.
-pub(crate) fn columns() -> Option<usize> {
-    let (width, _) = terminal_size::terminal_size_of(std::io::stderr())?;
-    Some(usize::from(width.0)).filter(|width| *width > 0)
-}
-
-/// A line cut so that a terminal of so many columns does not break it: what is written over it later would leave
-/// the rest.
-pub(crate) fn cut(line: &str, columns: Option<usize>) -> Cow<'_, str> {
-    match columns {
-        Some(most) if line.chars().count() >= most => {
-            Cow::Owned(line.chars().take(most.saturating_sub(2)).chain(['…']).collect())
-        }
-        _ => Cow::Borrowed(line),
-    }
-}
-
 /// A duration for people.
 pub(crate) fn duration(d: Duration) -> String {
     match d.as_secs() {
@@ -135,13 +118,6 @@ mod tests {
             let Ok(read) = std::process::Command::new("bash").args(["-c", &command]).output() else { return };
             assert_eq!(read.stdout, path, "{command}");
         }
-    }
-
-    #[test]
-    fn lines_are_cut_to_the_terminal() {
-        assert_eq!(cut("four words in line", Some(10)), "four wor…");
-        assert_eq!(cut("short", Some(6)), "short");
-        assert_eq!(cut("any", None), "any");
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! A run on the terminal: its lines, and a bar.
 
+use super::term::columns;
 use crate::train::{Progress, Watch};
-use crate::words::{columns, duration};
+use crate::words::duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};

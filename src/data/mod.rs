@@ -8,15 +8,21 @@ use sha2::{Digest, Sha256};
 mod binarise;
 mod cifar;
 mod error;
+#[cfg(feature = "fetch")]
 mod fetch;
 mod geometry;
 mod identity;
 mod idx;
 mod levels;
+#[cfg(feature = "media")]
+mod media;
+#[cfg(not(feature = "media"))]
+#[path = "no_media.rs"]
 mod media;
 mod medium;
 mod options;
 mod order;
+#[cfg(feature = "fetch")]
 mod process;
 mod sets;
 mod split;
@@ -24,10 +30,12 @@ mod synthetic;
 
 pub use binarise::Binarisation;
 pub use error::Error;
+#[cfg(feature = "fetch")]
 pub use fetch::{Progress, get};
 pub use geometry::Geometry;
 pub use identity::Identity;
 pub use levels::{Levels, Range};
+#[cfg(feature = "media")]
 pub use media::{Picture, clean, read_image, read_mask, read_picture};
 pub use medium::{Medium, companded, expanded, open_medium};
 pub use options::Options;

@@ -2,9 +2,10 @@
 
 use super::Range;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 /// A flag that nobody sets, for files that are read where nothing can be stopped.
+#[cfg(feature = "media")]
 pub(super) static NEVER: AtomicBool = AtomicBool::new(false);
 
 /// What opening a set may use, asks, and tells.
@@ -20,10 +21,11 @@ pub struct Options<'a> {
     pub progress: Option<&'a (dyn Fn(usize, usize) + Sync)>,
 }
 
+#[cfg(feature = "media")]
 impl Options<'_> {
     /// Whether reading shall end.
     pub(super) fn stopped(&self) -> bool {
-        self.stop.is_some_and(|stop| stop.load(Ordering::Relaxed))
+        self.stop.is_some_and(|stop| stop.load(std::sync::atomic::Ordering::Relaxed))
     }
 
     /// What a decoder asks whether it shall end.

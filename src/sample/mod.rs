@@ -3,23 +3,30 @@
 
 mod cached;
 mod classes;
+#[cfg(feature = "media")]
 mod film;
 mod grid;
 mod latent;
+#[cfg(feature = "media")]
 mod medium;
 mod mixture;
+#[cfg(feature = "media")]
 mod picture;
 mod pixels;
+#[cfg(feature = "media")]
 mod place;
 
 pub use cached::refusal;
 pub use classes::labels;
+#[cfg(feature = "media")]
 pub use film::Film;
 pub use grid::{Grid, PictureError};
 pub use latent::{circles, decode, encode, interpolate, manifold, mean, moved, prior, traverse, truncated};
 pub use mixture::components;
+#[cfg(feature = "media")]
 pub use picture::{DrawError, picture};
 pub use pixels::{Drawing, complete, keep_mask};
+#[cfg(feature = "media")]
 pub use place::Place;
 
 use crate::models::Family;

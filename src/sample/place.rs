@@ -1,10 +1,10 @@
 //! Where pictures go that somebody asked for: a file in the format of its extension, a device, or a folder that gets
 //! each image in a file of its own.
 
-use super::grid::{Grid, PictureError, encoded, format_of, single};
+use super::grid::{Grid, PictureError, encoded, format_of, level};
 use crate::data::Medium;
 use crate::files::{Target, ends_in_separator};
-use image::ImageFormat;
+use image::{ImageFormat, Rgb, RgbImage};
 use std::path::{Path, PathBuf};
 
 /// Where pictures go.
@@ -149,6 +149,14 @@ fn each(grid: &Grid, medium: Medium, folder: &Path, stem: &str) -> Result<Writte
         0 | 1 => Ok(listed(&name(1), None)),
         count => Ok(format!("{count} files, {} to {}", name(1).display(), name(count).display())),
     }
+}
+
+/// One image [c,h,w] in [0, 1], a pixel for a pixel.
+fn single(image: &[f32], [c, h, w]: [usize; 3]) -> RgbImage {
+    RgbImage::from_fn(w as u32, h as u32, |x, y| {
+        let at = |channel: usize| level(image[(channel.min(c - 1) * h + y as usize) * w + x as usize]);
+        Rgb([at(0), at(1), at(2)])
+    })
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use super::arrange::Arranged;
 use super::gather::Gathered;
-use super::levels::peak_warning;
+use super::values::peak_warning;
 use super::walk::LeftOut;
 use super::{Error, Geometry, Opened, Split, held_out};
 use std::path::Path;

@@ -1,14 +1,14 @@
 //! A folder of films: animated GIFs, or folders of numbered frames.
 
 use super::gather::{Decoded, Unit, Way};
-use super::levels::{self, Levels};
 use super::reading::Reading;
 use super::walk::{self, Found};
 use super::{
-    Error, Geometry, Opened, Options, clips, geometry,
+    Error, Geometry, Levels, Opened, Options, clips, geometry,
     medium::{frame, stacked},
     pictures,
     pictures::read_picture,
+    values,
 };
 use image::{AnimationDecoder, DynamicImage, ImageDecoder, Limits, codecs::gif::GifDecoder};
 use std::collections::BTreeMap;
@@ -100,9 +100,9 @@ fn gif(
     let fitted = |f: image::ImageResult<image::Frame>| {
         reading.go_on()?;
         let image = DynamicImage::ImageRgba8(f.map_err(bad)?.into_buffer());
-        let found = levels::of_image(&image).unwrap_or(Levels::NONE);
+        let found = values::of_image(&image).unwrap_or(Levels::NONE);
         let image = match stretch {
-            Some(levels) => levels::stretched(image, levels),
+            Some(levels) => values::stretched(image, levels),
             None => image,
         };
         Ok((geometry::fit(image, frame), found))

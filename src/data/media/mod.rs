@@ -14,6 +14,7 @@ mod labels;
 pub(super) mod pictures;
 mod reading;
 pub(super) mod sounds;
+mod values;
 mod walk;
 mod wav;
 mod waves;
@@ -23,6 +24,5 @@ pub use cache::clean;
 pub use pictures::{Picture, read_image, read_mask, read_picture};
 
 use super::{
-    Error, Geometry, Levels, Opened, Options, Range, Split, geometry, held_out, identity, levels, medium, options,
-    split,
+    Error, Geometry, Levels, Opened, Options, Range, Split, geometry, held_out, identity, medium, options, split,
 };

@@ -6,10 +6,9 @@ use std::sync::atomic::AtomicBool;
 
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
-use super::levels::{self, Levels};
 use super::options::NEVER;
 use super::reading::{MOST, Reading, stand_in};
-use super::{Error, Geometry, geometry, grey_tiff, jpeg, wrapping};
+use super::{Error, Geometry, Levels, geometry, grey_tiff, jpeg, values, wrapping};
 
 /// Extensions of the files that are read. What a file is is told by its content.
 pub(super) const EXTENSIONS: &[&str] =
@@ -56,9 +55,9 @@ pub fn read_picture(
     let channels = if image.color().has_color() && !is_grey(&image) { 3 } else { 1 };
     let native = Geometry::new(channels, image.height() as usize, image.width() as usize);
     let wanted = wanted.unwrap_or(native).check()?;
-    let levels = levels::of_image(&image).ok_or_else(|| reading.damaged("it holds numbers that are not finite"))?;
+    let levels = values::of_image(&image).ok_or_else(|| reading.damaged("it holds numbers that are not finite"))?;
     let image = match stretch {
-        Some(levels) => levels::stretched(image, levels),
+        Some(levels) => values::stretched(image, levels),
         None => image,
     };
     Ok(Picture { bytes: geometry::fit(image, wanted), geometry: wanted, native, levels })
