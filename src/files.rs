@@ -117,6 +117,27 @@ pub(crate) fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Res
     Target::of(path)?.write(write)
 }
 
+/// Writes a new file at `path`, whole or not at all, and leaves what is there already.
+///
+/// # Errors
+/// [`ErrorKind::AlreadyExists`] where the name is taken, also by somebody who was faster; what the system said.
+pub(crate) fn create(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    sweep(folder_of(path));
+    let (temporary, mut file) = temporary(path)?;
+    let linked = write(&mut file).and_then(|()| file.sync_all()).and_then(|()| {
+        match fs::hard_link(&temporary, path) {
+            Err(e) if e.kind() != ErrorKind::AlreadyExists => {
+                // A file system without second names: the name is taken first.
+                OpenOptions::new().write(true).create_new(true).open(path)?.write_all(&fs::read(&temporary)?)
+            }
+            other => other,
+        }
+    });
+    drop(file);
+    let _ = fs::remove_file(&temporary);
+    linked
+}
+
 fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }

@@ -34,6 +34,11 @@ impl Film<'_> {
 
     /// Saves a GIF that goes on for ever, whole or not at all.
     pub fn save(&self, path: &Path) -> Result<(), PictureError> {
+        write(path, &self.bytes(path)?)
+    }
+
+    /// The GIF that is to stand at `path`.
+    pub(super) fn bytes(&self, path: &Path) -> Result<Vec<u8>, PictureError> {
         let size = self.geometry.iter().product::<usize>();
         let rows = self.images.len() / (size * self.frames).max(1);
         let columns = (rows as f64).sqrt().ceil() as usize;
@@ -42,8 +47,7 @@ impl Film<'_> {
             let images: Vec<f32> = (0..rows).flat_map(|row| &self.images[at(row)..at(row) + size]).copied().collect();
             Grid { images: &images, geometry: self.geometry, columns }.render()
         });
-        let bytes = gif(pictures, SHOWN).map_err(|e| PictureError::new(path, e))?;
-        write(path, &bytes)
+        gif(pictures, SHOWN).map_err(|e| PictureError::new(path, e))
     }
 }
 

@@ -1,7 +1,8 @@
 //! Where pictures go that somebody asked for: a file in the format of its extension, a device, or a folder that gets
 //! each image in a file of its own.
 
-use super::grid::{Grid, PictureError, encoded, format_of, level};
+use super::film::Film;
+use super::grid::{Grid, PictureError, encoded, format_of, level, write_free};
 use crate::data::Medium;
 use crate::files::{Target, ends_in_separator};
 use image::{ImageFormat, Rgb, RgbImage};
@@ -61,13 +62,8 @@ impl Place {
             }
             Kind::File(path) => {
                 grid.save(path)?;
-                let stream = matches!(Target::of(path), Ok(Target::Stream(_)));
-                let beside = match grid.medium(medium, path)?.filter(|_| !stream) {
-                    Some((extension, bytes)) => {
-                        let beside = free(path, extension);
-                        super::grid::write(&beside, &bytes)?;
-                        Some(beside)
-                    }
+                let beside = match grid.medium(medium, path)?.filter(|_| !is_stream(path)) {
+                    Some((extension, bytes)) => Some(write_free(names(path, extension), &bytes)?),
                     None => None,
                 };
                 Ok(listed(path, beside.as_deref()))
@@ -75,18 +71,42 @@ impl Place {
         }
     }
 
-    /// The file of a film that is no medium of the model, such as a walk through a latent space.
+    /// Refuses a place for a film that is no medium of the model, such as a walk through a latent space.
     ///
     /// # Errors
     /// An extension other than that of a film.
-    pub fn film(&self) -> Result<PathBuf, PictureError> {
+    pub fn takes_film(&self) -> Result<(), PictureError> {
         match &self.kind {
-            Kind::Folder(folder, stem) => Ok(free(&folder.join(stem).with_extension("none"), "gif")),
-            Kind::File(path) if self.ours || has_extension(path, "gif") => Ok(path.clone()),
-            Kind::File(path) if matches!(Target::of(path), Ok(Target::Stream(_))) => Ok(path.clone()),
-            Kind::File(path) => Err(PictureError::new(path, "what moves is a GIF; call it .gif")),
+            Kind::File(path) if !self.ours && !has_extension(path, "gif") && !is_stream(path) => {
+                Err(PictureError::new(path, "what moves is a GIF; call it .gif"))
+            }
+            _ => Ok(()),
         }
     }
+
+    /// Saves such a film.
+    ///
+    /// # Errors
+    /// Those of [`Place::takes_film`], and what the system said.
+    pub fn save_film(&self, film: &Film) -> Result<Written, PictureError> {
+        self.takes_film()?;
+        let path = match &self.kind {
+            Kind::Folder(folder, stem) => {
+                std::fs::create_dir_all(folder).map_err(|e| PictureError::new(folder, e))?;
+                let near = folder.join(stem).with_extension("gif");
+                write_free(names(&near, "gif"), &film.bytes(&near)?)?
+            }
+            Kind::File(path) => {
+                film.save(path)?;
+                path.clone()
+            }
+        };
+        Ok(listed(&path, None))
+    }
+}
+
+fn is_stream(path: &Path) -> bool {
+    matches!(Target::of(path), Ok(Target::Stream(_)))
 }
 
 fn has_extension(path: &Path, wanted: &str) -> bool {
@@ -107,14 +127,14 @@ fn listed(path: &Path, beside: Option<&Path>) -> Written {
     format!("{}{beside}", path.display())
 }
 
-/// `path` with another extension, or the first such name with a number that is free.
-fn free(path: &Path, extension: &str) -> PathBuf {
-    let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let named = |k: usize| {
-        let name = if k == 0 { format!("{stem}.{extension}") } else { format!("{stem}-{k}.{extension}") };
+/// `path` with another extension, and then such names with a number.
+fn names(path: &Path, extension: &str) -> impl Iterator<Item = PathBuf> {
+    let stem = path.file_stem().unwrap_or_default().to_owned();
+    (0usize..).map(move |k| {
+        let mut name = stem.clone();
+        name.push(if k == 0 { format!(".{extension}") } else { format!("-{k}.{extension}") });
         path.with_file_name(name)
-    };
-    (0..).map(named).find(|path| std::fs::symlink_metadata(path).is_err()).unwrap_or_else(|| named(0))
+    })
 }
 
 /// Each image in a file of its own, in its own size, numbered behind those that are there.
@@ -133,21 +153,30 @@ fn each(grid: &Grid, medium: Medium, folder: &Path, stem: &str) -> Result<Writte
     };
     let there = std::fs::read_dir(folder).map_err(fail)?.flatten();
     let last = there.filter_map(|entry| number(&entry.file_name().to_string_lossy())).max().unwrap_or(0);
-    let name = |k: usize| folder.join(format!("{stem}-{:04}.{extension}", last.saturating_add(k)));
-    let mut count = 0;
+    // Others may number theirs at the same time.
+    let start = last.saturating_add(1);
+    let name = |k: usize| folder.join(format!("{stem}-{k:04}.{extension}"));
+    let mut names = (start..=usize::MAX).map(name);
+    let mut written: Vec<PathBuf> = Vec::new();
     for image in grid.images.chunks_exact((c * h * w).max(1)) {
-        count += 1;
-        let path = name(count);
+        let path = folder.join(stem);
         let one = Grid { images: image, geometry: grid.geometry, columns: 1 };
         let bytes = match medium {
             Medium::Pictures => encoded(&single(image, grid.geometry), ImageFormat::Png, &path)?,
             Medium::Films { .. } | Medium::Sounds { .. } => one.medium(medium, &path)?.unwrap_or_default().1,
         };
-        super::grid::write(&path, &bytes)?;
+        written.push(write_free(names.by_ref(), &bytes)?);
     }
-    match count {
-        0 | 1 => Ok(listed(&name(1), None)),
-        count => Ok(format!("{count} files, {} to {}", name(1).display(), name(count).display())),
+    match written.as_slice() {
+        [] => Ok(listed(folder, None)),
+        [one] => Ok(listed(one, None)),
+        [first, .., last] => {
+            let (count, first, last) = (written.len(), first.display(), last.display());
+            // What others put between is not this one's.
+            let between = if names.next() == Some(name(start.saturating_add(count))) { "" } else { "between " };
+            let to = if between.is_empty() { "to" } else { "and" };
+            Ok(format!("{count} files, {between}{first} {to} {last}"))
+        }
     }
 }
 
@@ -200,6 +229,21 @@ mod tests {
     }
 
     #[test]
+    fn of_several_who_number_at_once_each_keeps_its_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let images = [0.5; 20 * 24];
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let place = Place::new(Some(dir.path()), dir.path(), "samples.png", Medium::Pictures).unwrap();
+                    place.save(&grid(&images), Medium::Pictures).unwrap();
+                });
+            }
+        });
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 80);
+    }
+
+    #[test]
     fn what_goes_with_a_picture_overwrites_nothing_unasked() {
         let dir = tempfile::tempdir().unwrap();
         let sounds = [0.5; 8];
@@ -221,8 +265,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let place =
             |name: &str| Place::new(Some(&dir.path().join(name)), dir.path(), "a.gif", Medium::Pictures).unwrap();
-        assert!(place("b.png").film().is_err());
-        assert_eq!(place("b.gif").film().unwrap(), dir.path().join("b.gif"));
-        assert_eq!(place("").film().unwrap(), dir.path().join("a.gif"));
+        let film = Film { images: &[0.5; 2 * 24], geometry: [1, 4, 6], frames: 2, is_loop: true };
+        assert!(place("b.png").takes_film().is_err() && place("b.png").save_film(&film).is_err());
+        for (name, wanted) in [("b.gif", "b.gif"), ("b.gif", "b.gif"), ("", "a.gif"), ("", "a-1.gif")] {
+            let written = place(name).save_film(&film).unwrap();
+            assert_eq!(written, dir.path().join(wanted).display().to_string());
+            assert_eq!(&std::fs::read(written).unwrap()[..4], b"GIF8");
+        }
     }
 }

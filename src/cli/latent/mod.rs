@@ -91,7 +91,7 @@ pub fn latent(args: &LatentArgs) -> Result<(), Error> {
     let medium = if args.gif { Medium::Pictures } else { session.model.images().medium };
     let place = Place::new(args.out.as_deref(), &run.path, &file, medium)?;
     if args.gif {
-        place.film()?;
+        place.takes_film()?;
     }
     let shown = match (args.view, session.model.family()) {
         (View::Components, Family::Mixture(_)) => components(&mut session)?,
@@ -124,11 +124,7 @@ pub fn latent(args: &LatentArgs) -> Result<(), Error> {
     };
     let (images, geometry, columns) = (&shown.images[..], session.model.geometry(), shown.columns);
     let written = match args.gif {
-        true => {
-            let out = place.film()?;
-            Film { images, geometry, frames: columns, is_loop: shown.is_loop }.save(&out)?;
-            out.display().to_string()
-        }
+        true => place.save_film(&Film { images, geometry, frames: columns, is_loop: shown.is_loop })?,
         false => place.save(&Grid { images, geometry, columns }, medium)?,
     };
     term::say(format!("{name}: {written}"))
