@@ -96,6 +96,8 @@ fn absurd_numbers_are_refused_before_anything_is_made() {
         let more = ["sample", text(dir), "--n", "4294967295", "--neighbours"];
         on_cpu(&more).bad(&["4294967295 images would take"]);
     }
+    let bench = ["bench", "sample", "pixelcnn-small", "--batch", "4294967295"];
+    on_cpu(&bench).bad(&["4294967295 images would take", "are free"]);
     let truncated = ["sample", text(&vae), "--n", "4294967295", "--truncation", "1"];
     on_cpu(&truncated).bad(&["4294967295 images would take"]);
     for preset in ["biggan", "vae", "pixelcnn"] {

@@ -36,6 +36,7 @@ pub fn bench(args: &SampleArgs, device: Option<&str>, json: bool) -> Result<(), 
         return Err(Error::new(format!("{} cannot be sampled with a cache: {why}", args.preset)));
     }
     let (n, size) = (args.batch as usize, session.model.geometry().iter().product::<usize>());
+    sample::roomy(&session, n)?;
     let blank = vec![0.0; n * size];
     let labels = sample::labels(session.model.as_ref(), n, None)?;
     let mut time = |keep: &[f32], drawing| -> Result<f64, Error> {
@@ -51,24 +52,28 @@ pub fn bench(args: &SampleArgs, device: Option<&str>, json: bool) -> Result<(), 
     };
     let pixels = (args.naive_pixels as usize).min(size - 1).max(1);
     let everything = vec![0.0; size];
+    let mut progress = term::Progress::new();
+    progress.show("one round that does not count");
     time(&everything, Drawing::Cached)?;
     let (one, more) = (unknown(1), unknown(pixels + 1));
     time(&one, Drawing::Naive)?;
     let mut cached: Vec<f64> = Vec::new();
     let mut naive: Vec<f64> = Vec::new();
     // The two in turn, so that another program's work meets both; preparing is left out of the naive time.
-    for _ in 0..ROUNDS {
+    for round in 1..=ROUNDS {
+        progress.show(format!("round {round} of {ROUNDS}"));
         cached.push(time(&everything, Drawing::Cached)?);
         naive.push((time(&more, Drawing::Naive)? - time(&one, Drawing::Naive)?) / pixels as f64);
     }
+    progress.clear();
     let (cached, naive) = (median(&mut cached), median(&mut naive));
     let (whole, name) = (naive * size as f64, session.store.device().name());
     if json {
         return term::say(json!({
             "preset": args.preset, "batch": n, "device": name, "driver": described, "pixels": size,
-            "cached_s": cached, "cached_images_per_s": n as f64 / cached,
+            "cached_s": cached, "cached_images_per_s": term::number(n as f64 / cached),
             "naive_s_per_pixel": naive, "naive_pixels_timed": pixels * ROUNDS, "naive_s": whole,
-            "ratio": whole / cached,
+            "ratio": term::number(whole / cached),
         }));
     }
     term::say(format!("{} batch {n} on {name}: median of {ROUNDS}", args.preset))?;
