@@ -317,3 +317,17 @@ fn a_device_in_the_place_of_a_runs_file_is_refused_at_once() {
     }
     go_on(&out, 9, &[], None).expect("as it was");
 }
+
+#[test]
+fn a_run_that_does_not_know_its_device_says_so() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let out = dir.path().join("run");
+    run(start(&vae(&[]), &out)).expect("a run");
+    std::fs::remove_file(out.join("provenance.json")).expect("it goes");
+    go_on(&out, 9, &[], None).expect("on");
+    let words = "nothing says on what it was made: if not on cpu, its bits differ from step";
+    assert!(read(out.join("log.txt")).contains(words), "{}", read(out.join("log.txt")));
+    // From then on it knows.
+    go_on(&out, 11, &[], None).expect("on");
+    assert_eq!(read(out.join("log.txt")).matches("nothing says").count(), 1);
+}

@@ -118,7 +118,10 @@ impl GoingOn {
         let (device, choices) = (session.store.device(), session.choices.as_ref());
         remarks.extend(changes.iter().map(|change| format!("from step {} on {change}", step + 1)));
         let now = Sitting::now(device, choices, step, changes);
-        remarks.extend(provenance.sittings.last().and_then(|earlier| now.differs(earlier)));
+        remarks.extend(match provenance.sittings.last() {
+            Some(earlier) => now.differs(earlier),
+            None => (step > 0).then(|| now.unknown()),
+        });
         if let Some(choices) = choices.filter(|_| device.gpu().is_some()) {
             run.write_choices(choices)?;
         }

@@ -146,6 +146,12 @@ impl Sitting {
         let bits = format!("its bits {will} differ from those of a run that never stopped");
         (!why.is_empty()).then(|| format!("{}: from step {} on {bits}", why.join(", and "), self.step + 1))
     }
+
+    /// The same sentence where nothing says what the steps before were made on.
+    pub(super) fn unknown(&self) -> String {
+        let from = self.step + 1;
+        format!("nothing says on what it was made: if not on {}, its bits differ from step {from} on", self.device)
+    }
 }
 
 /// A fingerprint of the variants that kernels take.
