@@ -88,8 +88,7 @@ pub fn sentence(words: &str) -> String {
 
 /// Columns of the terminal that stdout is, if it is one.
 fn width() -> Option<usize> {
-    let (width, _) = terminal_size::terminal_size_of(io::stdout())?;
-    Some(usize::from(width.0)).filter(|width| *width > 0)
+    columns_of(io::stdout())
 }
 
 fn table_within(rows: &[Vec<String>], most: Option<usize>) -> Vec<String> {
@@ -151,7 +150,21 @@ fn fold(line: &str, most: Option<usize>) -> Vec<String> {
 
 /// Columns of the terminal that stderr is, if it is one.
 pub fn columns() -> Option<usize> {
-    let (width, _) = terminal_size::terminal_size_of(io::stderr())?;
+    columns_of(io::stderr())
+}
+
+/// Columns of the terminal that a stream is, if it is one. Its rows, which terminals in a script do not tell, do not
+/// matter.
+#[cfg(unix)]
+fn columns_of(stream: impl std::os::fd::AsFd) -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(stream).ok()?;
+    Some(usize::from(size.ws_col)).filter(|width| *width > 0)
+}
+
+/// Columns of the terminal that a stream is, if it is one.
+#[cfg(not(unix))]
+fn columns_of(stream: impl std::os::windows::io::AsHandle) -> Option<usize> {
+    let (width, _) = terminal_size::terminal_size_of(stream)?;
     Some(usize::from(width.0)).filter(|width| *width > 0)
 }
 
