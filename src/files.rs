@@ -121,6 +121,7 @@ pub(crate) fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Res
 ///
 /// # Errors
 /// [`ErrorKind::AlreadyExists`] where the name is taken, also by somebody who was faster; what the system said.
+#[cfg(feature = "media")]
 pub(crate) fn create(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     sweep(folder_of(path));
     let (temporary, mut file) = temporary(path)?;

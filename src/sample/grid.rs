@@ -1,9 +1,9 @@
 //! Images side by side in one PNG.
 
 use crate::data::expanded;
-use crate::files::{Target, create, replace};
+use crate::files::{Target, replace};
 use image::{ImageFormat, Rgb, RgbImage};
-use std::io::{Cursor, ErrorKind};
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 /// A picture that could not be saved.
@@ -139,18 +139,6 @@ pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), PictureError> {
         std::fs::create_dir_all(folder).map_err(|e| PictureError::new(path, e))?;
     }
     replace(path, |file| file.write_all(bytes)).map_err(|e| PictureError::new(path, e))
-}
-
-/// Writes a new file at the first path that is free, and returns that; of several who do so at once each gets one.
-pub(super) fn write_free(mut paths: impl Iterator<Item = PathBuf>, bytes: &[u8]) -> Result<PathBuf, PictureError> {
-    loop {
-        let path = paths.next().unwrap_or_default();
-        match create(&path, |file| file.write_all(bytes)) {
-            Ok(()) => return Ok(path),
-            Err(e) if e.kind() == ErrorKind::AlreadyExists && path.file_name().is_some() => {}
-            Err(e) => return Err(PictureError::new(&path, e)),
-        }
-    }
 }
 
 /// A number in [0, 1] as a byte.

@@ -2,10 +2,11 @@
 //! each image in a file of its own.
 
 use super::film::Film;
-use super::grid::{Grid, PictureError, encoded, format_of, level, write_free};
+use super::grid::{Grid, PictureError, encoded, format_of, level};
 use crate::data::Medium;
-use crate::files::{Target, ends_in_separator};
+use crate::files::{Target, create, ends_in_separator};
 use image::{ImageFormat, Rgb, RgbImage};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// Where pictures go.
@@ -186,6 +187,18 @@ fn single(image: &[f32], [c, h, w]: [usize; 3]) -> RgbImage {
         let at = |channel: usize| level(image[(channel.min(c - 1) * h + y as usize) * w + x as usize]);
         Rgb([at(0), at(1), at(2)])
     })
+}
+
+/// Writes a new file at the first path that is free, and returns that; of several who do so at once each gets one.
+fn write_free(mut paths: impl Iterator<Item = PathBuf>, bytes: &[u8]) -> Result<PathBuf, PictureError> {
+    loop {
+        let path = paths.next().unwrap_or_default();
+        match create(&path, |file| file.write_all(bytes)) {
+            Ok(()) => return Ok(path),
+            Err(e) if e.kind() == ErrorKind::AlreadyExists && path.file_name().is_some() => {}
+            Err(e) => return Err(PictureError::new(&path, e)),
+        }
+    }
 }
 
 #[cfg(test)]
