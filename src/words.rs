@@ -59,6 +59,11 @@ pub(crate) fn harmless(text: &str) -> Cow<'_, str> {
     escaped(text, |c| steers(c) && c != '\n')
 }
 
+/// The same, lines of which all but the first are indented.
+pub(crate) fn hanging(words: &str) -> String {
+    harmless(words).lines().collect::<Vec<_>>().join("\n      ")
+}
+
 /// A name for the middle of a sentence: the same, in one line.
 pub(crate) fn shown(name: &str) -> Cow<'_, str> {
     escaped(name, steers)
@@ -128,6 +133,11 @@ mod tests {
         let json = serde_json::to_string(name).unwrap();
         assert_eq!(serde_json::from_str::<String>(&harmless(&json)).unwrap(), name);
         assert!(matches!(harmless("plain\ntext"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn a_name_with_ends_of_lines_forges_no_line() {
+        assert_eq!(hanging("no a\nlimn: all is well\n\x1b[2J"), "no a\n      limn: all is well\n      \\u001b[2J");
     }
 
     #[test]

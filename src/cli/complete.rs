@@ -78,7 +78,7 @@ pub fn complete(args: &CompleteArgs) -> Result<(), Error> {
         })
         .collect();
     let written = place.save(&Grid { images: &picture, geometry: [c, h, w], columns: 2 + TRIES }, medium)?;
-    term::say(format!("original, what is kept, {TRIES} completions: {written}"))
+    term::written(&place, format!("original, what is kept, {TRIES} completions: {written}"))
 }
 
 /// Completions of each image.
@@ -101,8 +101,11 @@ fn originals(args: &CompleteArgs, run: &RunDir, model: &dyn Model) -> Result<(Ve
         }
         let stretch = run.identity()?.and_then(|of| of.stretched);
         let (path, wanted) = (Path::new(&args.images), Geometry::new(c, h, w));
-        let bytes = data::read_picture(path, Some(wanted), stretch, &AtomicBool::new(false))?.bytes;
-        (bytes.iter().map(|b| f32::from(*b) / 255.0).collect(), Vec::new())
+        let picture = data::read_picture(path, Some(wanted), stretch, &AtomicBool::new(false))?;
+        if let Some(made) = picture.native.made(wanted) {
+            term::note(format!("{} is {made}", path.display()));
+        }
+        (picture.bytes.iter().map(|b| f32::from(*b) / 255.0).collect(), Vec::new())
     };
     if model.classes() == 0 || args.class.is_some() {
         let class = args.class.as_deref().map(|name| class(run, name)).transpose()?;

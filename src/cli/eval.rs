@@ -133,7 +133,7 @@ pub(super) fn show(figures: &[Figure], json: bool) -> Result<(), Error> {
         }
     }
     match figures.first() {
-        Some(figure) if !json => term::say(term::sentence(&format!("({})", figure.protocol))),
+        Some(figure) if !json => term::sentence(&format!("({})", figure.protocol)).iter().try_for_each(term::say),
         _ => Ok(()),
     }
 }

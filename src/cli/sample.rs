@@ -62,7 +62,7 @@ pub fn sample(args: &SampleArgs) -> Result<(), Error> {
     }
     let written = place.save(&Grid::of(&session, &images, class), session.model.images().medium)?;
     let averaged = if session.weights == Weights::Averaged { ", with averaged weights" } else { "" };
-    term::say(format!("{n} samples after {step} training steps{averaged}: {written}"))
+    term::written(&place, format!("{n} samples after {step} training steps{averaged}: {written}"))
 }
 
 /// A bound of truncation; far smaller ones would take for ever to draw.
@@ -105,7 +105,10 @@ fn neighbours(data: &Dataset, session: &mut Session, images: &[f32], k: usize, p
     let unseen = data.test.spread(n);
     let all: Vec<u32> = (0..unseen.len() as u32).collect();
     let beside = eval::nearest(session, &unseen.gather(&all, 0.0, 1.0), &data.train, 1)?;
-    term::say(format!("{n} samples, each before its {k} nearest training images of {}: {written}", data.name))?;
+    term::written(
+        place,
+        format!("{n} samples, each before its {k} nearest training images of {}: {written}", data.name),
+    )?;
     term::say(format!(
         "the nearest is at {}; that of {} test images at {} (Euclidean distance of pixels in [0, 1])",
         distances(&found),

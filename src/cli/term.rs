@@ -1,16 +1,18 @@
 //! Writing to people: lines on stdout, remarks on stderr, and tables.
 
 use super::Error;
-use crate::words::harmless;
+use crate::sample::Place;
+use crate::words::{hanging, harmless};
 pub(crate) use crate::words::{quoted, shown};
 use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 
 /// Prints one line on stdout. A reader that has gone away (`limn devices | head -1`) is no error:
-/// the command finishes, and the rest of its words are lost. Names in it cannot steer the terminal.
+/// the command finishes, and the rest of its words are lost. Names in it cannot steer the terminal, or make lines of
+/// their own.
 pub fn say(line: impl Display) -> Result<(), Error> {
-    match writeln!(io::stdout().lock(), "{}", harmless(&line.to_string())) {
+    match writeln!(io::stdout().lock(), "{}", shown(&line.to_string())) {
         Err(e) if e.kind() != ErrorKind::BrokenPipe => Err(Error::new(format!("cannot write to the output: {e}"))),
         _ => Ok(()),
     }
@@ -27,10 +29,20 @@ pub fn number(value: impl Into<f64>) -> serde_json::Value {
     serde_json::Number::from_f64(value).map_or_else(|| value.to_string().into(), Into::into)
 }
 
-/// Prints one line on stderr.
+/// Says where something was written, on stderr where stdout is what it was written to.
+pub fn written(place: &Place, words: impl Display) -> Result<(), Error> {
+    if place.is_stream() {
+        note(words);
+        return Ok(());
+    }
+    say(words)
+}
+
+/// Prints one line on stderr. What follows the end of a line in it, as a driver's words or a name may have one, cannot
+/// be taken for another.
 pub fn note(words: impl Display) {
     // Where stderr is closed there is nobody to tell.
-    let _ = writeln!(io::stderr().lock(), "limn: {}", harmless(&words.to_string()));
+    let _ = writeln!(io::stderr().lock(), "limn: {}", hanging(&words.to_string()));
 }
 
 /// A line on a terminal that is overwritten by the next; nothing where stderr is no terminal.
@@ -82,8 +94,8 @@ pub fn table(rows: &[Vec<String>]) -> Vec<String> {
 }
 
 /// A sentence, in lines where stdout is a terminal. Not for what holds a command: it could not be pasted any more.
-pub fn sentence(words: &str) -> String {
-    fold(words, width()).join("\n")
+pub fn sentence(words: &str) -> Vec<String> {
+    fold(words, width())
 }
 
 /// Columns of the terminal that stdout is, if it is one.

@@ -47,6 +47,11 @@ impl Place {
         Ok(Place { kind: Kind::File(out.to_path_buf()), ours: false })
     }
 
+    /// Whether it is a device or a pipe, such as the one behind stdout.
+    pub fn is_stream(&self) -> bool {
+        matches!(&self.kind, Kind::File(path) if is_stream(path))
+    }
+
     /// Saves a grid of images, and beside a picture of them what moves (`.gif`) or can be heard (`.wav`): in a place that
     /// somebody named, under a name that is free.
     pub fn save(&self, grid: &Grid, medium: Medium) -> Result<Written, PictureError> {

@@ -315,7 +315,11 @@ fn load_items(
     let mut states: BTreeMap<&str, Vec<f32>> = BTreeMap::new();
     for item in items {
         let fault = |why: String| CheckpointError::Tensor { path: path.into(), tensor: item.tensor.clone(), why };
-        let tensor = file.tensor(&item.tensor).map_err(|_| fault("is missing".into()))?;
+        let missing = || match item.tensor.starts_with(AVERAGE) {
+            true => "is missing: no averages were kept when it was written, and the settings now say train.ema > 0",
+            false => "is missing",
+        };
+        let tensor = file.tensor(&item.tensor).map_err(|_| fault(missing().into()))?;
         if tensor.dtype() != item.dtype {
             return Err(fault(format!("holds {}, not {}", tensor.dtype(), item.dtype)));
         }

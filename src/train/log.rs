@@ -1,7 +1,7 @@
 //! What a run says: lines in `log.txt`, and for whoever watches.
 
 use super::folder::RunError;
-use crate::words::{duration, harmless};
+use crate::words::{duration, hanging};
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -73,13 +73,13 @@ impl<'a> Log<'a> {
     pub(super) fn say(&mut self, line: &str) {
         self.note(line);
         if let Some(watch) = &mut self.watch {
-            watch.line(&harmless(line));
+            watch.line(&hanging(line));
         }
     }
 
     /// A line for the log only.
     pub(super) fn note(&mut self, line: &str) {
-        let _ = writeln!(self.file, "{}", harmless(line));
+        let _ = writeln!(self.file, "{}", hanging(line));
     }
 
     /// Where the run stands.

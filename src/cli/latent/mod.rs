@@ -127,7 +127,7 @@ pub fn latent(args: &LatentArgs) -> Result<(), Error> {
         true => place.save_film(&Film { images, geometry, frames: columns, is_loop: shown.is_loop })?,
         false => place.save(&Grid { images, geometry, columns }, medium)?,
     };
-    term::say(format!("{name}: {written}"))
+    term::written(&place, format!("{name}: {written}"))
 }
 
 /// The means of a mixture, and how probable they are.
