@@ -18,6 +18,7 @@ mod kernels;
 mod kill;
 mod latent;
 mod layout;
+mod library;
 mod mixed;
 mod mixture;
 mod not_finite;

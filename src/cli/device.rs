@@ -3,7 +3,7 @@
 use super::{Error, term};
 use crate::check;
 use crate::data;
-use crate::gpu::{self, AdapterDesc, Gpu, GpuError, Reason};
+use crate::gpu::{self, AdapterDesc, Gpu, GpuError};
 use crate::kernels::Precision;
 use crate::program::Device;
 use crate::train::Machine;
@@ -20,12 +20,6 @@ const CONTAINER: &str = "the NVIDIA card here has no Vulkan driver in this conta
 
 /// The number of NVIDIA among vendors.
 const NVIDIA: u32 = 0x10de;
-
-/// The adapter to run on where nobody names a device, and why. `None` is the built-in cpu device: it is faster
-/// than a software driver, which is taken only if the environment asks for it.
-pub fn default(adapters: &[AdapterDesc]) -> Option<(&AdapterDesc, Reason)> {
-    gpu::preferred(adapters).filter(|(adapter, reason)| !adapter.is_software() || *reason != Reason::Kind)
-}
 
 /// What a container lacks for its NVIDIA card to be used, if that is how it is.
 pub fn container_hint(adapters: &[AdapterDesc]) -> Option<&'static str> {
@@ -66,7 +60,7 @@ pub fn open(wanted: Option<&str>) -> Result<Device, Error> {
         Some(wanted) => wanted.to_string(),
         None => {
             let adapters = gpu::adapters();
-            let Some((adapter, _)) = default(&adapters) else {
+            let Some((adapter, _)) = gpu::fastest(&adapters) else {
                 term::note(no_gpu(&adapters, container_hint(&adapters)));
                 return Ok(Device::Cpu);
             };
@@ -108,7 +102,7 @@ pub fn number(device: &Device) -> String {
 
 /// The same of the device that is taken where nobody names one.
 pub fn number_taken() -> String {
-    default(&gpu::adapters()).map_or_else(|| Device::Cpu.name(), |(adapter, _)| adapter.index.to_string())
+    gpu::fastest(&gpu::adapters()).map_or_else(|| Device::Cpu.name(), |(adapter, _)| adapter.index.to_string())
 }
 
 /// What names the device that a run was made on, if this machine has it.
@@ -166,7 +160,7 @@ mod tests {
 
     #[test]
     fn a_gpu_comes_before_the_processor_and_the_processor_before_a_software_driver() {
-        let index = |adapters: &[AdapterDesc]| default(adapters).map(|(adapter, _)| adapter.index);
+        let index = |adapters: &[AdapterDesc]| gpu::fastest(adapters).map(|(adapter, _)| adapter.index);
         assert_eq!(index(&[]), None);
         assert_eq!(index(&[llvmpipe(0)]), None);
         for kind in ["discrete", "integrated", "virtual", "other"] {

@@ -15,7 +15,7 @@ pub struct DevicesArgs {
 /// Lists every adapter and the built-in cpu device.
 pub fn devices(args: &DevicesArgs) -> Result<(), Error> {
     let adapters = gpu::adapters();
-    let default = device::default(&adapters);
+    let default = gpu::fastest(&adapters);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     for adapter in &adapters {
         let chosen = default.filter(|(default, _)| default.index == adapter.index).map(|(_, reason)| reason);

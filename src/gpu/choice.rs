@@ -27,7 +27,13 @@ pub fn preferred(adapters: &[AdapterDesc]) -> Option<(&AdapterDesc, Reason)> {
     best(adapters, &|name| std::env::var(name).ok())
 }
 
-/// The same with the environment that `var` knows.
+/// The adapter to run on where nobody names a device, and why. `None` where the processor itself is faster, which a
+/// software driver is only taken before if the environment asks for it.
+pub fn fastest(adapters: &[AdapterDesc]) -> Option<(&AdapterDesc, Reason)> {
+    preferred(adapters).filter(|(adapter, reason)| !adapter.is_software() || *reason != Reason::Kind)
+}
+
+/// The same as [`preferred`] with the environment that `var` knows.
 ///
 /// `WGPU_ADAPTER_NAME` is a part of a name, `MESA_VK_DEVICE_SELECT` a vendor's and a device's number as
 /// `10de:2330`, with a `!` behind them or not. One that fits no adapter asks for nothing.

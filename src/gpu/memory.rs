@@ -11,6 +11,11 @@ pub struct Span {
 }
 
 impl Span {
+    /// All of a buffer that somebody made, a storage buffer of whole words.
+    pub fn of(buffer: &wgpu::Buffer) -> Span {
+        Span { buffer: buffer.clone(), offset: 0, len: buffer.size() / 4 }
+    }
+
     /// A part of the span. Offsets that are bound must be multiples of 64 words.
     pub fn slice(&self, offset: usize, len: usize) -> Span {
         debug_assert!((offset + len) as u64 <= self.len);

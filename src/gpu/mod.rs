@@ -10,13 +10,15 @@ mod staging;
 mod subgroups;
 mod timing;
 
-pub use choice::{Reason, preferred};
+pub use choice::{Reason, fastest, preferred};
 pub use memory::{Commands, Span, Submission};
 pub use pipeline::{Pipeline, Ready};
 pub use readback::{Readback, Ring};
 pub use reflect::{Mismatch, reflect};
 pub use staging::Staging;
 pub use timing::Stretch;
+/// The wgpu that limn is built with: whoever brings a device of their own needs the same.
+pub use wgpu;
 
 use crate::kernels::{Caps, Class, Coop, Precision};
 use std::collections::HashMap;
@@ -146,6 +148,23 @@ pub struct Gpu {
     fault: Arc<Mutex<Option<GpuError>>>,
 }
 
+/// Times of single launches.
+const TIMING: wgpu::Features = wgpu::Features::TIMESTAMP_QUERY.union(wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES);
+
+/// Refuses limits below those of WebGPU's defaults, which at least one variant of every kernel needs.
+fn enough(limits: &wgpu::Limits, adapter: &str) -> Result<(), GpuError> {
+    let needs: [(&'static str, u64, u64); 4] = [
+        ("max_storage_buffers_per_shader_stage", u64::from(limits.max_storage_buffers_per_shader_stage), 8),
+        ("max_compute_invocations_per_workgroup", u64::from(limits.max_compute_invocations_per_workgroup), 256),
+        ("max_compute_workgroup_storage_size", u64::from(limits.max_compute_workgroup_storage_size), 16384),
+        ("max_storage_buffer_binding_size", limits.max_storage_buffer_binding_size, 128 << 20),
+    ];
+    match needs.into_iter().find(|(_, has, needs)| has < needs) {
+        Some((limit, has, needs)) => Err(GpuError::Limit { adapter: adapter.into(), limit, has, needs }),
+        None => Ok(()),
+    }
+}
+
 /// Features worth naming, and how.
 const FEATURES: [(wgpu::Features, &str); 6] = [
     (wgpu::Features::TIMESTAMP_QUERY, "timestamp_query"),
@@ -253,19 +272,8 @@ impl Gpu {
         class: Class,
     ) -> Result<Gpu, GpuError> {
         let limits = adapter.limits();
-        let needs: [(&'static str, u64, u64); 4] = [
-            ("max_storage_buffers_per_shader_stage", u64::from(limits.max_storage_buffers_per_shader_stage), 8),
-            ("max_compute_invocations_per_workgroup", u64::from(limits.max_compute_invocations_per_workgroup), 256),
-            ("max_compute_workgroup_storage_size", u64::from(limits.max_compute_workgroup_storage_size), 16384),
-            ("max_storage_buffer_binding_size", limits.max_storage_buffer_binding_size, 128 << 20),
-        ];
-        for (limit, has, needs) in needs {
-            if has < needs {
-                return Err(GpuError::Limit { adapter: desc.name, limit, has, needs });
-            }
-        }
-        let timing = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES;
-        let optional = timing | wgpu::Features::SUBGROUP | wgpu::Features::SHADER_F16 | wgpu::Features::PIPELINE_CACHE;
+        enough(&limits, &desc.name)?;
+        let optional = TIMING | wgpu::Features::SUBGROUP | wgpu::Features::SHADER_F16 | wgpu::Features::PIPELINE_CACHE;
         let mut features = adapter.features() & optional;
         let mut experimental_features = wgpu::ExperimentalFeatures::disabled();
         if coop.is_some() {
@@ -299,6 +307,34 @@ impl Gpu {
                 slot.lock().unwrap_or_else(|e| e.into_inner()).get_or_insert(GpuError::Lost(words));
             }
         });
+        let mut gpu = Gpu::of(adapter, desc, (device, queue), precision, class);
+        gpu.fault = fault;
+        gpu.caps.coop = coop.map(|coop| gpu.with_subgroups(coop));
+        Ok(gpu)
+    }
+
+    /// A device that somebody else opened, with the features and limits it was opened with; limn's kernels then run on
+    /// its queue and on its buffers (see [`Gpu::bind`] and [`Span::of`]). Errors that nobody catches go where they went
+    /// before.
+    ///
+    /// # Errors
+    /// [`GpuError::Limit`]: a limit below WebGPU's defaults.
+    pub fn adopt(adapter: &wgpu::Adapter, device: wgpu::Device, queue: wgpu::Queue) -> Result<Gpu, GpuError> {
+        let desc = describe(0, adapter);
+        enough(&device.limits(), &desc.name)?;
+        let class = if desc.is_software() { Class::Lanes } else { Class::Gpu };
+        Ok(Gpu::of(adapter, desc, (device, queue), Precision::Full, class))
+    }
+
+    /// What is known of an open device.
+    fn of(
+        adapter: &wgpu::Adapter,
+        desc: AdapterDesc,
+        (device, queue): (wgpu::Device, wgpu::Queue),
+        precision: Precision,
+        class: Class,
+    ) -> Gpu {
+        let (limits, features) = (device.limits(), device.features());
         let caps = Caps {
             class,
             max_groups: limits.max_compute_workgroups_per_dimension,
@@ -314,28 +350,25 @@ impl Gpu {
             nested_arrays: mesa_version(&desc.driver).is_some_and(|major| major < 24),
             precision,
             f16: features.contains(wgpu::Features::SHADER_F16),
-            coop,
+            coop: None,
         };
-        let timestamps = features.contains(timing);
         let cached = features.contains(wgpu::Features::PIPELINE_CACHE);
         let cache_name = wgpu::util::pipeline_cache_key(&adapter.get_info()).filter(|_| cached);
-        let mut gpu = Gpu {
+        Gpu {
             device,
             queue,
             desc,
             caps,
             limits,
-            timestamps,
+            timestamps: features.contains(TIMING),
             timestamps_hold: OnceLock::new(),
             pipelines: Mutex::default(),
             modules: Mutex::default(),
             dummies: OnceLock::new(),
             cache_name,
             cache: OnceLock::new(),
-            fault,
-        };
-        gpu.caps.coop = coop.map(|coop| gpu.with_subgroups(coop));
-        Ok(gpu)
+            fault: Arc::default(),
+        }
     }
 
     /// What the adapter is.

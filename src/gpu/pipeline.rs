@@ -1,7 +1,7 @@
 //! Pipelines and ready-made dispatches.
 
 use super::{Gpu, GpuError, Span, reflect};
-use crate::kernels::{Slot, Stage};
+use crate::kernels::{Recipe, Slot, Stage};
 use rayon::prelude::*;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -117,6 +117,30 @@ impl Gpu {
             unsafe { self.device.create_shader_module_trusted(desc, wgpu::ShaderRuntimeChecks::unchecked()) }
         };
         modules.entry((stage.shader.name, checks)).or_insert_with(make).clone()
+    }
+
+    /// Binds all stages of a recipe to the operands of its kernel, in the order of the signature: what is returned is to
+    /// be recorded in this order, in one pass or several. Scratch is made here, and lives as long as what is returned.
+    ///
+    /// # Errors
+    /// Operands of another number than the recipe refers to, and whatever the device refuses.
+    pub fn bind(&self, recipe: &Recipe, reads: &[Span], writes: &[Span]) -> Result<Vec<Ready>, GpuError> {
+        let scratch: Vec<Span> =
+            recipe.scratch.iter().map(|words| self.buffer(*words, "scratch")).collect::<Result<_, _>>()?;
+        let operand = |(name, slot): &(&'static str, Slot)| {
+            let span = match *slot {
+                Slot::Read(i) => reads.get(i),
+                Slot::Write(i) => writes.get(i),
+                Slot::ScratchIn(i) | Slot::ScratchOut(i) => scratch.get(i),
+            };
+            let missing = || GpuError::Validation(format!("{}: there is no operand for {name}", recipe.name));
+            span.cloned().ok_or_else(missing)
+        };
+        let ready = |stage: &Stage| {
+            let operands: Vec<Span> = stage.bind.iter().map(operand).collect::<Result<_, _>>()?;
+            self.ready(stage, false, &self.uniforms(&stage.params)?, &operands)
+        };
+        recipe.stages.iter().map(ready).collect()
     }
 
     /// Binds a stage's parameters and operands: `params` is the span of its uniform block.

@@ -86,6 +86,11 @@ impl OptimConfig {
         OptimConfig::Sgd { lr, decay, momentum, momentum_end: 0.0, momentum_steps: 0, weight_decay: 0.0 }
     }
 
+    /// Adam with the usual decays, 0.9 and 0.999.
+    pub fn adam(lr: f64) -> OptimConfig {
+        OptimConfig::Adam { lr, decay: 1.0, beta1: 0.9, beta2: 0.999, eps: 1e-8 }
+    }
+
     /// Names of the optimiser's buffers; a network's state `NAME.BUFFER` has the size of its
     /// parameters.
     pub fn buffers(&self) -> &'static [&'static str] {
@@ -157,6 +162,11 @@ pub struct Optimizer {
 }
 
 impl Optimizer {
+    /// This rule, and no average.
+    pub fn plain(rule: OptimConfig) -> Optimizer {
+        Optimizer { rule, ema: 0.0, ema_warm_up: false }
+    }
+
     /// A sentence about a value that makes no sense, if there is one.
     pub fn fault(&self) -> Option<String> {
         self.rule.fault().or_else(|| share_fault("train.ema", self.ema))

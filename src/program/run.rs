@@ -64,6 +64,17 @@ pub enum DeviceError {
 }
 
 impl Device {
+    /// The fastest device there is: a GPU, or else the CPU. One that is there and does not open is passed over; whoever
+    /// wants to know why opens it by [`Gpu::open`].
+    pub fn best() -> Device {
+        let adapters = gpu::adapters();
+        let fastest = gpu::fastest(&adapters).map(|(adapter, _)| adapter.index.to_string());
+        match fastest.and_then(|index| Gpu::open(Some(&index)).ok()) {
+            Some(gpu) => Device::Gpu(Arc::new(gpu)),
+            None => Device::Cpu,
+        }
+    }
+
     /// Capabilities to plan for; `None` means the CPU.
     pub fn caps(&self) -> Option<Caps> {
         match self {

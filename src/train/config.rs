@@ -221,7 +221,7 @@ impl Config {
             name: String::new(),
             model,
             data: DataConfig { source: "builtin".into(), range: Range::Full, classes: Vec::new() },
-            optim: OptimConfig::Adam { lr: 0.001, decay: 1.0, beta1: 0.9, beta2: 0.999, eps: 1e-8 },
+            optim: OptimConfig::adam(0.001),
             train: TrainConfig {
                 batch: 64,
                 epochs: 1,
