@@ -292,7 +292,7 @@ impl Graph {
         self.inner.borrow().per_pixel
     }
 
-    /// A value of [n,c,h,w] before it is made, to be read where it has been made already;
+    /// A value of `[n,c,h,w]` before it is made, to be read where it has been made already;
     /// [`Graph::tie`] says which.
     pub fn earlier(&self, shape: &[usize]) -> Var {
         let name = format!("earlier {}", self.inner.borrow().source.values.len());

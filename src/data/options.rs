@@ -13,7 +13,7 @@ pub(super) static NEVER: AtomicBool = AtomicBool::new(false);
 pub struct Options<'a> {
     /// The cache folder that decoded sets are kept in; without one they are decoded into memory every time.
     pub cache: Option<PathBuf>,
-    /// Becomes true when reading shall end, with [`Error::Stopped`].
+    /// Becomes true when reading shall end, with [`super::Error::Stopped`].
     pub stop: Option<&'a AtomicBool>,
     /// What the values of the set are taken for.
     pub range: Range,

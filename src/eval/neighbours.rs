@@ -24,7 +24,7 @@ pub struct Neighbour {
     pub distance: f64,
 }
 
-/// For each of `images` [n,c,h,w] in [0, 1] the `k` nearest images of `among`, the nearest first; all of them where
+/// For each of `images` `[n,c,h,w]` in [0, 1] the `k` nearest images of `among`, the nearest first; all of them where
 /// there are fewer. The device takes the split in pieces, each in one matrix product: ‖x - t‖² = ‖x‖² - 2 x·t + ‖t‖².
 ///
 /// # Errors

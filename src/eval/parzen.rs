@@ -68,12 +68,12 @@ fn precise(rows: &[f32]) -> Vec<f64> {
 }
 
 impl<'a> Parzen<'a> {
-    /// A window without samples, over `images` [m,dimensions] of pixels in [0, 1].
+    /// A window without samples, over `images` `[m,dimensions]` of pixels in [0, 1].
     pub fn new(images: &'a [f32], dimensions: usize) -> Parzen<'a> {
         Parzen { images, dimensions, kernels: vec![LogMeanExp::NONE; images.len() / dimensions * WIDTHS] }
     }
 
-    /// Adds `samples` [n,dimensions].
+    /// Adds `samples` `[n,dimensions]`.
     pub fn add(&mut self, samples: &[f32]) {
         let d = self.dimensions;
         let samples = precise(samples);

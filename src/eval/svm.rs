@@ -27,7 +27,7 @@ const ROWS: usize = 512;
 /// Images with labels: rows of `dimensions` features, the last of which is 1 where a bias is wanted.
 #[derive(Clone, Copy, Debug)]
 pub struct Labelled<'a> {
-    /// [n,dimensions].
+    /// `[n,dimensions]`.
     pub rows: &'a [f32],
     /// Class of each row.
     pub labels: &'a [u8],

@@ -6,22 +6,22 @@ use crate::graph::{Graph, Var};
 /// Images, and the class of each for models that have classes.
 #[derive(Clone, Debug)]
 pub struct Batch {
-    /// [n,c,h,w] in [0, 1].
+    /// `[n,c,h,w]` in [0, 1].
     pub images: Var,
-    /// The classes, [n,classes], with a one in the column of each image's and zeros elsewhere;
-    /// for models with [`Model::classes`].
+    /// The classes, `[n,classes]`, with a one in the column of each image's and zeros elsewhere;
+    /// for models with [`crate::models::ImageSpec::classes`].
     pub labels: Option<Var>,
 }
 
 impl Batch {
-    /// `n` images as the host gives them in the inputs `images` [n,c,h,w] and, for models with
-    /// classes, `labels` [n,classes].
+    /// `n` images as the host gives them in the inputs `images` `[n,c,h,w]` and, for models with
+    /// classes, `labels` `[n,classes]`.
     pub fn given(graph: &Graph, model: &dyn Model, n: usize) -> Batch {
         let [c, h, w] = model.geometry();
         Batch { images: graph.input("images", &[n, c, h, w]), labels: Batch::given_labels(graph, model, n) }
     }
 
-    /// The classes of `n` images from the input `labels` [n,classes], for models that have classes.
+    /// The classes of `n` images from the input `labels` `[n,classes]`, for models that have classes.
     pub fn given_labels(graph: &Graph, model: &dyn Model, n: usize) -> Option<Var> {
         let classes = model.classes();
         (classes > 0).then(|| graph.input("labels", &[n, classes]))

@@ -50,7 +50,7 @@ impl Decoder {
     }
 
     /// -log p(x|z) of every row in nats, [k·n], from outputs [k·n,...] for k draws of z for each of the
-    /// images x [n,c,h,w]; row i of the outputs belongs to image i % n.
+    /// images x `[n,c,h,w]`; row i of the outputs belongs to image i % n.
     pub fn nll(self, outputs: &Var, x: &Var) -> Var {
         let (rows, pixels) = (outputs.shape()[0], x.len() / x.shape()[0]);
         let lay = |v: &Var| v.reshape(&[rows / x.shape()[0], x.len()]);

@@ -59,7 +59,7 @@ pub struct Metric {
     pub name: &'static str,
     /// Its unit: `nats/image`, `probability`, ...
     pub unit: &'static str,
-    /// One number for each image, [n].
+    /// One number for each image, `[n]`.
     pub values: Var,
     /// Of what it is the negative log-likelihood in nats, or a bound on it.
     pub likelihood: Likelihood,
@@ -104,7 +104,7 @@ pub struct ImageSpec {
 }
 
 impl ImageSpec {
-    /// Pictures [channels,height,width] of 256 levels, of which the model is told nothing else.
+    /// Pictures `[channels,height,width]` of 256 levels, of which the model is told nothing else.
     pub const fn new(geometry: [usize; 3]) -> ImageSpec {
         ImageSpec { geometry, medium: Medium::Pictures, classes: 0, levels: 256, binarisation: Binarisation::None }
     }
@@ -175,7 +175,7 @@ pub trait Model {
         }
     }
 
-    /// Activations [n,c,h,w] of every convolution of a discriminator, for images [n,c,h,w] in [0, 1]; none for models
+    /// Activations `[n,c,h,w]` of every convolution of a discriminator, for images `[n,c,h,w]` in [0, 1]; none for models
     /// without such a network.
     fn discriminator_activations(&self, _images: &Var) -> Vec<Var> {
         Vec::new()
@@ -242,7 +242,7 @@ pub trait LatentModel {
         Prior::Normal
     }
 
-    /// Images [n,c,h,w] in [0, 1] from z [n,latent], and the labels of a [`Batch`] where there are classes.
+    /// Images `[n,c,h,w]` in [0, 1] from z `[n,latent]`, and the labels of a [`Batch`] where there are classes.
     fn decode(&self, z: &Var, labels: Option<&Var>) -> Var;
 
     /// Its way back from images, if it has one.
@@ -263,29 +263,29 @@ pub trait LatentModel {
 
 /// A model that finds latent vectors of images.
 pub trait Encoder {
-    /// The mean [n,latent] of the latent vectors of images.
+    /// The mean `[n,latent]` of the latent vectors of images.
     fn encode(&self, batch: &Batch) -> Var;
 }
 
 /// A model with a density of images and latent vectors, p(x,z), and one of latent vectors given an image, q(z|x).
 pub trait Densities {
-    /// log p(x,z) - log q(z|x) in nats of `samples` draws of z from q(z|x) for each image, [samples,n]; images come
+    /// log p(x,z) - log q(z|x) in nats of `samples` draws of z from q(z|x) for each image, `[samples,n]`; images come
     /// from [`Model::observe`].
     fn log_weights(&self, batch: &Batch, samples: usize) -> Var;
 }
 
 /// A model that draws one of several components, and then an image of it.
 pub trait MixtureModel {
-    /// `n` new images [n,c,h,w] in [0, 1], other ones at every step of the graph's clock.
+    /// `n` new images `[n,c,h,w]` in [0, 1], other ones at every step of the graph's clock.
     fn draw(&self, graph: &Graph, n: usize) -> Var;
 
-    /// Each component's probability, [k], and its mean image, [k,c,h,w] in [0, 1].
+    /// Each component's probability, `[k]`, and its mean image, `[k,c,h,w]` in [0, 1].
     fn components(&self, graph: &Graph) -> [Var; 2];
 }
 
 /// A model that makes features of images instead of images.
 pub trait FeatureModel {
-    /// Features [n,f] of images [n,c,h,w] in [0, 1].
+    /// Features `[n,f]` of images `[n,c,h,w]` in [0, 1].
     fn features(&self, images: &Var) -> Var;
 }
 

@@ -30,7 +30,7 @@ pub trait PixelModel {
         false
     }
 
-    /// What the head draws each pixel from, [n,channels,h,w], given the pixels before it.
+    /// What the head draws each pixel from, `[n,channels,h,w]`, given the pixels before it.
     fn outputs(&self, batch: &Batch, mode: Mode) -> Var;
 
     /// The same of a trained network in a form that does the same at every pixel, without strides, so that it can be

@@ -27,10 +27,10 @@ pub trait VariationalModel {
     /// The family of p(x|z).
     fn decoder(&self) -> Decoder;
 
-    /// μ and logvar of q(z|x), each [n,latent], from images as the model sees them.
+    /// μ and logvar of q(z|x), each `[n,latent]`, from images as the model sees them.
     fn posterior(&self, x: &Batch) -> (Var, Var);
 
-    /// What the decoder makes of z [m,latent] and of the labels [m,classes] of a model with classes:
+    /// What the decoder makes of z `[m,latent]` and of the labels `[m,classes]` of a model with classes:
     /// the parameters of p(x|z), [m,...].
     fn outputs(&self, z: &Var, labels: Option<&Var>) -> Var;
 }

@@ -29,7 +29,7 @@ impl ConditionalBatchNorm {
         ConditionalBatchNorm { scale, shift, mean, var }
     }
 
-    /// For x [n,c,h,w] and v [n,inputs].
+    /// For x `[n,c,h,w]` and v `[n,inputs]`.
     pub fn forward(&self, x: &Var, v: &Var, mode: Mode) -> Var {
         let (g, [n, c]) = (x.graph(), [x.shape()[0], x.shape()[1]]);
         let (ones, zeros) = (g.constant(&[c], 1.0), g.constant(&[c], 0.0));
@@ -70,7 +70,7 @@ impl Attention {
         Attention { query, key, value, out, gamma }
     }
 
-    /// For x [n,c,h,w] with even h and w.
+    /// For x `[n,c,h,w]` with even h and w.
     pub fn forward(&self, x: &Var, mode: Mode) -> Var {
         let positions = |y: Var| y.reshape(&[y.shape()[0], y.shape()[1], y.shape()[2..].iter().product()]);
         let query = positions(self.query.forward(x, mode));

@@ -446,12 +446,12 @@ impl Sequence<'_> {
         self.push(Layer::AvgPool)
     }
 
-    /// [n,c,h,w] as [n,c·h·w]
+    /// `[n,c,h,w]` as [n,c·h·w]
     pub fn flatten(self) -> Self {
         self.push(Layer::Flatten)
     }
 
-    /// [n,c·h·w] as [n,c,h,w]
+    /// [n,c·h·w] as `[n,c,h,w]`
     pub fn unflatten(self, shape: [usize; 3]) -> Self {
         self.push(Layer::Unflatten(shape))
     }

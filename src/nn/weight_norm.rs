@@ -84,7 +84,7 @@ impl NormedConv {
         if self.is_transposed { x.conv_transpose2d(w, b, &self.spec, [0, 0]) } else { x.conv2d(w, b, &self.spec) }
     }
 
-    /// The outputs for x [n,inputs,h,w].
+    /// The outputs for x `[n,inputs,h,w]`.
     pub fn forward(&self, x: &Var, mode: Mode) -> Var {
         let graph = x.graph();
         graph.scope(&self.name);
@@ -95,7 +95,7 @@ impl NormedConv {
     }
 
     /// The outputs without a stride, for a network whose sizes are all laid over one: at rows and columns that are
-    /// multiples of `distance` x [n,inputs,h,w] holds the neighbours that [`NormedConv::forward`] sees, and so do
+    /// multiples of `distance` x `[n,inputs,h,w]` holds the neighbours that [`NormedConv::forward`] sees, and so do
     /// the outputs, at `distance` times the stride or, if transposed, at `distance` divided by it. At
     /// other positions are values that none of these depends on.
     pub fn spread(&self, x: &Var, distance: usize) -> Var {

@@ -15,7 +15,7 @@ impl Var {
         &terms / &terms.sum_axes(&[last])
     }
 
-    /// The largest of each window of 2x2 elements, for [n,c,h,w] with even h and w.
+    /// The largest of each window of 2x2 elements, for `[n,c,h,w]` with even h and w.
     pub fn max_pool(&self) -> Var {
         let &[n, c, h, w] = self.shape() else {
             return self.graph().fail(mismatch("max_pool", &[self.shape()], "x must be [n,c,h,w]"), self.shape());
@@ -29,7 +29,7 @@ impl Var {
     }
 
     /// What each position takes from others: Σ_q softmax_q(query_p · key_q) value_q, for queries `self`
-    /// [n,k,p], keys [n,k,q] and values [n,v,q]; the result is [n,v,p].
+    /// `[n,k,p]`, keys `[n,k,q]` and values `[n,v,q]`; the result is `[n,v,p]`.
     pub fn attend(&self, keys: &Var, values: &Var) -> Var {
         let shares = self.matmul_t(keys, true, false).softmax();
         values.matmul_t(&shares, false, true)

@@ -221,7 +221,7 @@ impl Op for WeightGrad {
 }
 
 impl Var {
-    /// Convolution of x [n,ci,h,w] with w [co,ci,kh,kw], bias b [co].
+    /// Convolution of x `[n,ci,h,w]` with w `[co,ci,kh,kw]`, bias b `[co]`.
     pub fn conv2d(&self, w: &Var, b: Option<&Var>, spec: &ConvSpec) -> Var {
         const OP: &str = "conv2d";
         let (&[n, ci, h, wide], &[co, wi, kh, kw]) = (self.shape(), w.shape()) else {
@@ -242,7 +242,7 @@ impl Var {
         forward(self, w, b, spec.block([n, ci, h, wide], w.shape(), [oh, ow], b.is_some()))
     }
 
-    /// Transposed convolution of y [n,in,h,w] with w [in,out,kh,kw], bias b [out]; `output_padding`
+    /// Transposed convolution of y `[n,in,h,w]` with w `[in,out,kh,kw]`, bias b `[out]`; `output_padding`
     /// makes the result larger at bottom and right.
     pub fn conv_transpose2d(&self, w: &Var, b: Option<&Var>, spec: &ConvSpec, output_padding: [usize; 2]) -> Var {
         const OP: &str = "conv_transpose2d";

@@ -58,7 +58,7 @@ impl Var {
         (&excess + &x.slice(1, 0, 1)).reshape(&reduced)
     }
 
-    /// ln(1 + e^x) - x·t: the negative log-likelihood of target `t` in [0,1] under a Bernoulli
+    /// ln(1 + e^x) - x·t: the negative log-likelihood of target `t` in `[0,1]` under a Bernoulli
     /// variable with logit x, in nats.
     pub fn bce_with_logits(&self, target: &Var) -> Var {
         self.binary(Code::Bce, target)

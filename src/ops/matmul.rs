@@ -41,7 +41,7 @@ fn extents(v: &Var) -> Option<(usize, usize, usize)> {
 }
 
 impl Var {
-    /// A·B of matrices [m,k] and [k,n], or of batches of them.
+    /// A·B of matrices `[m,k]` and `[k,n]`, or of batches of them.
     pub fn matmul(&self, other: &Var) -> Var {
         self.matmul_t(other, false, false)
     }
@@ -51,7 +51,7 @@ impl Var {
         self.product(other, None, trans_a, trans_b)
     }
 
-    /// x·Wᵀ + b: x [n,in], w [out,in] as PyTorch's `Linear` has it, b [out].
+    /// x·Wᵀ + b: x `[n,in]`, w `[out,in]` as PyTorch's `Linear` has it, b `[out]`.
     pub fn linear(&self, w: &Var, b: Option<&Var>) -> Var {
         self.product(w, b, false, true)
     }

@@ -38,15 +38,15 @@ impl Op for Training {
 pub struct Normed {
     /// The result.
     pub y: Var,
-    /// Mean of each channel over the batch, [c].
+    /// Mean of each channel over the batch, `[c]`.
     pub mean: Var,
-    /// Biased variance of each channel over the batch, [c].
+    /// Biased variance of each channel over the batch, `[c]`.
     pub var: Var,
 }
 
 impl Var {
-    /// y = γ (x - mean) / √(var + eps) + β with the statistics of this batch, for x [n,c] or
-    /// [n,c,h,w] and γ, β [c].
+    /// y = γ (x - mean) / √(var + eps) + β with the statistics of this batch, for x `[n,c]` or
+    /// `[n,c,h,w]` and γ, β `[c]`.
     pub fn batch_norm(&self, gamma: &Var, beta: &Var, eps: f32) -> Normed {
         let shape = self.shape().to_vec();
         let c = shape.get(1).copied().unwrap_or(0);
@@ -75,12 +75,12 @@ impl Var {
         &(self * &scale.reshape(&channels)) + &shift.reshape(&channels)
     }
 
-    /// x / √(mean x² + 1e-8) over the channels, axis 1 of [n,c] or [n,c,h,w] (Karras et al. 2018, §4.2).
+    /// x / √(mean x² + 1e-8) over the channels, axis 1 of `[n,c]` or `[n,c,h,w]` (Karras et al. 2018, §4.2).
     pub fn pixel_norm(&self) -> Var {
         self / &self.square().mean_axes(&[1]).add_scalar(NORM_EPS).sqrt()
     }
 
-    /// x [n,c,h,w] with one channel more, which tells how unlike one another the images of a group are
+    /// x `[n,c,h,w]` with one channel more, which tells how unlike one another the images of a group are
     /// (Karras et al. 2018, §3): the standard deviation of each element over the group, averaged over all
     /// of them. Images k, k + n/group, k + 2n/group, ... are a group; its size is the largest that is at
     /// most `group` and divides n.

@@ -8,8 +8,8 @@ use crate::kernels::{draw_pixels, sample_pixel};
 use std::sync::Arc;
 
 impl Head {
-    /// Negative log-probability in nats of the pixels of `images` [n,c,h,w] in [0, 1], given a network's
-    /// `outputs` [n, channels, h, w] for each, [n].
+    /// Negative log-probability in nats of the pixels of `images` `[n,c,h,w]` in [0, 1], given a network's
+    /// `outputs` [n, channels, h, w] for each, `[n]`.
     ///
     /// Bernoulli variables take grey levels as they are; the others take the nearest of their levels.
     pub fn nll(self, outputs: &Var, images: &Var) -> Var {

@@ -52,7 +52,7 @@ impl Graph {
     }
 
     /// Labels uploaded as packed bytes, from byte `first` on, as rows with a one in the label's column:
-    /// [n,classes].
+    /// `[n,classes]`.
     pub fn one_hot(&self, words: &Var, first: usize, [n, classes]: [usize; 2]) -> Var {
         if (first + n).div_ceil(4) > words.len() {
             let error = mismatch("one_hot", &[words.shape(), &[first, n]], "too few words");
@@ -73,13 +73,13 @@ impl Graph {
         self.fill("uniform", 0, shape, low, high - low, self.next_stream())
     }
 
-    /// A number [1] that goes from `start` to `end` in `steps` steps of the clock, and then stays.
+    /// A number `[1]` that goes from `start` to `end` in `steps` steps of the clock, and then stays.
     pub fn ramp(&self, start: f32, end: f32, steps: usize) -> Var {
         let kernel = Ramp { start, end, per_step: 1.0 / steps.max(1) as f32 };
         self.apply1(Leaf("ramp"), launch(kernel), &[Some(&self.clock())], &[1])
     }
 
-    /// A number [1] that is 1 at step `phase` of every `period` steps of the clock, and 0 at the others.
+    /// A number `[1]` that is 1 at step `phase` of every `period` steps of the clock, and 0 at the others.
     pub fn pulse(&self, period: u32, phase: u32) -> Var {
         let kernel = Pulse { period: period.max(1), phase };
         self.apply1(Leaf("pulse"), launch(kernel), &[Some(&self.clock())], &[1])
@@ -162,16 +162,16 @@ impl Op for Translated {
 
 /// A latent sample and its divergence from the prior.
 pub struct Latent {
-    /// z = μ + exp(logvar/2)·ε, [n,d].
+    /// z = μ + exp(logvar/2)·ε, `[n,d]`.
     pub z: Var,
-    /// KL(N(μ, exp logvar) ‖ N(0, 1)) of each row in nats, [n].
+    /// KL(N(μ, exp logvar) ‖ N(0, 1)) of each row in nats, `[n]`.
     pub kl: Var,
     /// What ε is drawn from.
     stream: u32,
 }
 
 impl Latent {
-    /// The ε of z, [n,d], drawn once more.
+    /// The ε of z, `[n,d]`, drawn once more.
     pub fn eps(&self) -> Var {
         self.z.graph().fill("normal", 1, self.z.shape(), 0.0, 1.0, self.stream)
     }
@@ -201,7 +201,7 @@ impl Var {
         Dropped(Dropout { len, keep, seed_lo, seed_hi, stream, domain: noise.domain }).apply(self)
     }
 
-    /// Each image of [n,c,h,w] moved by whole pixels, up to `most` up or down and left or right, all distances
+    /// Each image of `[n,c,h,w]` moved by whole pixels, up to `most` up or down and left or right, all distances
     /// as likely; new at every step. What moves in is 0.
     pub fn translate(&self, most: [usize; 2]) -> Var {
         let &[n, c, h, w] = self.shape() else {
@@ -224,7 +224,7 @@ impl Var {
         Translated(kernel).apply(self)
     }
 
-    /// The reparameterized sample of a diagonal Gaussian with mean `self` [n,d] and log-variance
+    /// The reparameterized sample of a diagonal Gaussian with mean `self` `[n,d]` and log-variance
     /// `logvar`, and its KL term, in one pass (Kingma & Welling 2014, §2.4 and appendix B). The
     /// backward pass draws ε again instead of storing it.
     pub fn reparameterize(&self, logvar: &Var) -> Latent {

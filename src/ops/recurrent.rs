@@ -108,7 +108,7 @@ fn tied(x: &Var, state: impl Fn(&Var) -> Var, moved: impl Fn(&Var) -> Var) -> Va
 }
 
 impl Var {
-    /// [n,c,h,w] by its diagonals, [n,c,h+w-1,h]: row d holds pixels (i, d - i), and zeros where there are none.
+    /// `[n,c,h,w]` by its diagonals, [n,c,h+w-1,h]: row d holds pixels (i, d - i), and zeros where there are none.
     pub fn skew(&self) -> Var {
         let &[n, c, h, w] = self.shape() else {
             return self.graph().fail(mismatch("skew", &[self.shape()], "x must be [n,c,h,w]"), self.shape());
@@ -116,7 +116,7 @@ impl Var {
         skewed(self, Skew { planes: (n * c) as u32, h: h as u32, w: w as u32, back: 0 })
     }
 
-    /// [n,c,h,w] from its diagonals [n,c,h+w-1,h].
+    /// `[n,c,h,w]` from its diagonals [n,c,h+w-1,h].
     pub fn unskew(&self) -> Var {
         let &[n, c, d, h] = self.shape() else {
             return self.graph().fail(mismatch("unskew", &[self.shape()], "x must be [n,c,d,h]"), self.shape());
@@ -166,7 +166,7 @@ impl Var {
     }
 
     /// Row LSTM (§3.2): the gates of a pixel are given x [n,4 hidden,h,w] there, and the convolution with
-    /// w [4 hidden,hidden,1,3] of the row above. The result is [n,hidden,h,w].
+    /// w [4 hidden,hidden,1,3] of the row above. The result is `[n,hidden,h,w]`.
     pub fn row_lstm(&self, w: &Var) -> Var {
         if let Some(failed) = self.lstm_fault(w, 3) {
             return failed;
@@ -180,7 +180,7 @@ impl Var {
 
     /// Diagonal LSTM (§3.3): the gates of a pixel are given x [n,4 hidden,h,w] there, and by w
     /// [4 hidden,hidden,1,2] the states above and to the left; with `mirrored` above and to the right. Beyond the
-    /// image states are zero. The result is [n,hidden,h,w].
+    /// image states are zero. The result is `[n,hidden,h,w]`.
     pub fn diagonal_lstm(&self, w: &Var, mirrored: bool) -> Var {
         if let Some(failed) = self.lstm_fault(w, 2) {
             return failed;

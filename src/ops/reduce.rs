@@ -78,17 +78,17 @@ impl Var {
         self.sum_scaled(axes, 1.0 / n as f32)
     }
 
-    /// Sum of all elements, of shape [1].
+    /// Sum of all elements, of shape `[1]`.
     pub fn sum(&self) -> Var {
         self.total(1.0)
     }
 
-    /// Mean of all elements, of shape [1].
+    /// Mean of all elements, of shape `[1]`.
     pub fn mean(&self) -> Var {
         self.total(1.0 / self.len() as f32)
     }
 
-    /// Mean over the first axis of the sums over the others, of shape [1]: a per-image loss.
+    /// Mean over the first axis of the sums over the others, of shape `[1]`: a per-image loss.
     pub fn mean_per_image(&self) -> Var {
         self.total(1.0 / self.shape()[0] as f32)
     }
@@ -118,7 +118,7 @@ impl Var {
         self.graph().apply1(Leaf("largest"), launch(kernel), &[Some(self)], shape)
     }
 
-    /// The largest in each of `to` windows along height and width of x [n,c,h,w], which cover it evenly: window k of an
+    /// The largest in each of `to` windows along height and width of x `[n,c,h,w]`, which cover it evenly: window k of an
     /// extent e goes from ⌊k·e/to⌋ to ⌈(k+1)·e/to⌉, as PyTorch's adaptive pooling has it.
     pub fn adaptive_max_pool(&self, to: [usize; 2]) -> Var {
         let shape = self.shape();

@@ -147,7 +147,7 @@ impl Graph {
         self.update(launch(clip::Clip { len: p.len() as u32, bound }), &[], &[p]);
     }
 
-    /// Writes the scalars `values` into row `clock % rows` of `history` [rows,count].
+    /// Writes the scalars `values` into row `clock % rows` of `history` `[rows,count]`.
     pub fn record(&self, values: &[Var], history: &Var) {
         let (rows, count) = (history.shape()[0] as u32, history.shape()[1] as u32);
         for (chunk, values) in values.chunks(record::MAX_VALUES).enumerate() {

@@ -279,7 +279,7 @@ impl Var {
         self.graph().apply1(Joined { axis }, launch(kernel), &[Some(self), Some(other)], &shape)
     }
 
-    /// Nearest-neighbour enlargement of [n,c,h,w] by whole factors.
+    /// Nearest-neighbour enlargement of `[n,c,h,w]` by whole factors.
     pub fn upsample(&self, [fh, fw]: [usize; 2]) -> Var {
         let &[n, c, h, w] = self.shape() else {
             return self.graph().fail(mismatch("upsample", &[self.shape()], "x must be [n,c,h,w]"), self.shape());
@@ -288,7 +288,7 @@ impl Var {
         self.graph().apply1(Enlarge(kernel), launch(kernel), &[Some(self)], &[n, c, h * fh, w * fw])
     }
 
-    /// Mean over windows of `factor` that do not overlap, for [n,c,h,w].
+    /// Mean over windows of `factor` that do not overlap, for `[n,c,h,w]`.
     pub fn avg_pool(&self, factor: [usize; 2]) -> Var {
         self.window_sum(factor, 1.0 / (factor[0] * factor[1]) as f32)
     }

@@ -104,8 +104,8 @@ struct Plan<'a> {
 }
 
 impl PixelProgram {
-    /// The code of the network that `source` holds for one image [1,colours,h,w], `image`, with outputs
-    /// [1,channels,h,w], `logits`, that `head` draws pixels from.
+    /// The code of the network that `source` holds for one image `[1,colours,h,w]`, `image`, with outputs
+    /// `[1,channels,h,w]`, `logits`, that `head` draws pixels from.
     pub fn new(source: &Source, image: ValueId, logits: ValueId, head: Head) -> Result<PixelProgram, NotPerPixel> {
         let mut wanted = source.clone();
         wanted.outputs = vec![("logits".into(), logits)];

@@ -10,7 +10,7 @@ const SHOWN: u32 = 80;
 /// How fast colours are chosen, from 1, the best, to 30.
 const SPEED: i32 = 10;
 
-/// Images [rows,frames,c,h,w] in [0, 1]: side by side, each row moves from one frame to the next.
+/// Images `[rows,frames,c,h,w]` in [0, 1]: side by side, each row moves from one frame to the next.
 pub struct Film<'a> {
     /// The numbers.
     pub images: &'a [f32],

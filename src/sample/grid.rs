@@ -31,7 +31,7 @@ const WAVEFORM: [u32; 2] = [256, 56];
 /// Small images are enlarged by whole factors until their side is at least this.
 const SIDE: usize = 56;
 
-/// Images [n,c,h,w] in [0, 1], laid out in rows.
+/// Images `[n,c,h,w]` in [0, 1], laid out in rows.
 pub struct Grid<'a> {
     /// The numbers.
     pub images: &'a [f32],

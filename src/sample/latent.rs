@@ -18,7 +18,7 @@ fn latent_of(session: &Session) -> Result<&dyn LatentModel, SessionError> {
     }
 }
 
-/// `n` draws from the prior, [n,latent].
+/// `n` draws from the prior, `[n,latent]`.
 pub fn prior(prior: Prior, n: usize, latent: usize, seed: u64) -> Vec<f32> {
     prior_from(prior, 0..n, latent, seed)
 }
@@ -29,7 +29,7 @@ pub(super) fn prior_from(prior: Prior, range: Range<usize>, latent: usize, seed:
     (range.start * latent..range.end * latent).map(|i| prior.element(&stream, i)).collect()
 }
 
-/// `n` draws from the prior, [n,latent], in which every number farther than `bound` from the mean is drawn again
+/// `n` draws from the prior, `[n,latent]`, in which every number farther than `bound` from the mean is drawn again
 /// until it is not (Brock et al. 2019, §3.1); the others are those of [`prior`]. A bound takes about 1 / bound
 /// draws where it is small.
 pub fn truncated(prior: Prior, n: usize, latent: usize, bound: f32, seed: u64) -> Vec<f32> {
@@ -40,7 +40,7 @@ pub fn truncated(prior: Prior, n: usize, latent: usize, bound: f32, seed: u64) -
     (0..n * latent).map(near).collect()
 }
 
-/// Images [n,c,h,w] of latent vectors [n,latent], of these labels if the model has classes.
+/// Images `[n,c,h,w]` of latent vectors `[n,latent]`, of these labels if the model has classes.
 pub fn decode(session: &mut Session, z: &[f32], labels: &[u8]) -> Result<Vec<f32>, SessionError> {
     let latent = latent_of(session)?.latent();
     fit(session.model.as_ref(), labels, z.len() / latent)?;
@@ -52,7 +52,7 @@ pub fn decode(session: &mut Session, z: &[f32], labels: &[u8]) -> Result<Vec<f32
     chunked(session, &graph, ("z", latent, z), labels, n)
 }
 
-/// Posterior means [n,latent] of images [n,c,h,w] in [0, 1], of these labels if the model has classes.
+/// Posterior means `[n,latent]` of images `[n,c,h,w]` in [0, 1], of these labels if the model has classes.
 pub fn encode(session: &mut Session, images: &[f32], labels: &[u8]) -> Result<Vec<f32>, SessionError> {
     let size = session.model.geometry().iter().product::<usize>();
     fit(session.model.as_ref(), labels, images.len() / size)?;
@@ -123,14 +123,14 @@ pub fn circles(prior: Prior, latent: usize, shares: &[f64], steps: usize) -> Vec
     z
 }
 
-/// The mean [latent] of latent vectors [n,latent].
+/// The mean `[latent]` of latent vectors `[n,latent]`.
 pub fn mean(z: &[f32], latent: usize) -> Vec<f32> {
     let n = (z.len() / latent).max(1) as f64;
     let sum = |k: usize| z.iter().skip(k).step_by(latent).map(|v| f64::from(*v)).sum::<f64>();
     (0..latent).map(|k| (sum(k) / n) as f32).collect()
 }
 
-/// Latent vectors [n·columns, latent]: each of z [n,latent] as it is, and on its way along `direction` to
+/// Latent vectors [n·columns, latent]: each of z `[n,latent]` as it is, and on its way along `direction` to
 /// where all of that is added.
 pub fn moved(z: &[f32], direction: &[f32], columns: usize) -> Vec<f32> {
     let mut all = Vec::with_capacity(z.len() * columns);

@@ -48,7 +48,7 @@ fn finite(made: Vec<f32>) -> Result<Vec<f32>, SessionError> {
 /// Images a program makes at once.
 const CHUNK: usize = 64;
 
-/// `n` new images [n,c,h,w] in [0, 1], of the [`labels`] of `class` if the model has classes. The same seed gives
+/// `n` new images `[n,c,h,w]` in [0, 1], of the [`labels`] of `class` if the model has classes. The same seed gives
 /// the same images on every device, up to rounding; `drawing` is for models that draw pixel by pixel.
 pub fn samples(
     session: &mut Session,

@@ -23,7 +23,7 @@ pub enum Drawing {
     Naive,
 }
 
-/// Draws the pixels of `images` [n,1,h,w] that are not known, in raster order, each given all
+/// Draws the pixels of `images` `[n,1,h,w]` that are not known, in raster order, each given all
 /// pixels before it. `keep` is nonzero where a pixel is known: one image's worth [h·w] for all
 /// images, or one for each. `labels` are those of the images if the model has classes.
 pub fn complete(

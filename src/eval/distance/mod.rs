@@ -29,7 +29,7 @@ impl Features {
         Features { values: Vec::new(), dimensions }
     }
 
-    /// Those of further images, [n,dimensions].
+    /// Those of further images, `[n,dimensions]`.
     pub fn extend(&mut self, rows: &[f32]) {
         self.values.extend(rows.iter().map(|v| f64::from(*v)));
     }

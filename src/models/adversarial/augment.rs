@@ -6,7 +6,7 @@
 use crate::graph::Var;
 use serde::{Deserialize, Serialize};
 
-/// A random change of images [n,c,h,w], new for each image and at every step. Amounts are the paper's,
+/// A random change of images `[n,c,h,w]`, new for each image and at every step. Amounts are the paper's,
 /// whose images are in [-1, 1].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -46,12 +46,12 @@ impl AdversarialLoss {
         }
     }
 
-    /// The discriminator's loss, from its scores of images of the data and of generated ones, [n] each.
+    /// The discriminator's loss, from its scores of images of the data and of generated ones, `[n]` each.
     pub fn discriminator(self, real: &Var, fake: &Var) -> Var {
         &self.real(real).mean() + &self.fake(fake).mean()
     }
 
-    /// The generator's loss, from the discriminator's scores of its images, [n].
+    /// The generator's loss, from the discriminator's scores of its images, `[n]`.
     pub fn generator(self, fake: &Var) -> Var {
         match self {
             AdversarialLoss::Minimax => -&fake.softplus().mean(),

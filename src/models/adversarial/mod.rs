@@ -91,16 +91,16 @@ pub trait AdversarialModel {
         Prior::Normal
     }
 
-    /// Images [n,c,h,w] in [0, 1] as the discriminator sees them.
+    /// Images `[n,c,h,w]` in [0, 1] as the discriminator sees them.
     fn prepare(&self, images: &Var, mode: Mode) -> Var;
 
-    /// G(z), [n,c,h,w], as the discriminator sees them, of the labels of a [`Batch`] where there are classes.
+    /// G(z), `[n,c,h,w]`, as the discriminator sees them, of the labels of a [`Batch`] where there are classes.
     fn generate(&self, z: &Var, labels: Option<&Var>, mode: Mode) -> Var;
 
-    /// Images [n,c,h,w] in [0, 1] of those [`AdversarialModel::generate`] makes in [`Mode::Eval`].
+    /// Images `[n,c,h,w]` in [0, 1] of those [`AdversarialModel::generate`] makes in [`Mode::Eval`].
     fn finish(&self, generated: &Var) -> Var;
 
-    /// The discriminator's scores of images it sees, [n].
+    /// The discriminator's scores of images it sees, `[n]`.
     fn scores(&self, images: &Var, labels: Option<&Var>, mode: Mode) -> Var;
 
     /// Moves estimates that weights are divided by, before each step of the discriminator.

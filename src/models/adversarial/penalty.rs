@@ -25,7 +25,7 @@ pub enum Penalty {
     R2,
 }
 
-/// Images [n,...] and their scores, [n].
+/// Images [n,...] and their scores, `[n]`.
 pub struct Judged<'a> {
     /// The images.
     pub images: &'a Var,
