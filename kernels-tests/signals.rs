@@ -107,18 +107,23 @@ fn a_second_signal_ends_a_long_step_at_once() {
 
 #[test]
 fn a_picture_that_is_being_drawn_is_left() {
-    let folder = tempfile::tempdir().expect("a folder");
-    // A picture of some minutes after the first step.
-    let args = ["pixelcnn", "--batch", "4", "--steps", "3", "--device", "cpu", "--set", "model.hidden=8", "--set"];
-    let often = ["train.sample_every=1", "--set", "train.checkpoint_every=1", "--set", "train.samples=4096"];
-    let mut child = train(folder.path(), &[&args[..], &often].concat()).spawn().expect("a run");
-    until(&mut child, || folder.path().join("run/checkpoint.safetensors").exists());
-    std::thread::sleep(Duration::from_millis(500));
-    tell(&child, "INT");
-    assert_eq!(end(&mut child, 3.0).code(), Some(130));
-    assert!(words(folder.path()).contains("leaving the picture"), "{}", words(folder.path()));
-    let log = std::fs::read_to_string(folder.path().join("run/log.txt")).expect("a log");
-    assert!(log.contains("no picture of samples at step 1: it was stopped"), "{log}");
+    let device = crate::support::device_flag();
+    let devices = ["cpu".to_string()].into_iter().chain(device.get(1).cloned());
+    for device in devices.filter(|device| device != "twins") {
+        let folder = tempfile::tempdir().expect("a folder");
+        // A picture of some minutes after the first step.
+        let args = ["pixelcnn", "--batch", "4", "--steps", "3", "--tune", "off", "--device", &device, "--set"];
+        let often = ["model.hidden=8", "--set", "train.sample_every=1", "--set", "train.checkpoint_every=1", "--set"];
+        let mut child =
+            train(folder.path(), &[&args[..], &often, &["train.samples=4096"]].concat()).spawn().expect("a run");
+        until(&mut child, || folder.path().join("run/checkpoint.safetensors").exists());
+        std::thread::sleep(Duration::from_millis(500));
+        tell(&child, "INT");
+        assert_eq!(end(&mut child, 1.5).code(), Some(130), "{device}");
+        assert!(words(folder.path()).contains("leaving the picture"), "{}", words(folder.path()));
+        let log = std::fs::read_to_string(folder.path().join("run/log.txt")).expect("a log");
+        assert!(log.contains("no picture of samples at step 1: it was stopped"), "{log}");
+    }
 }
 
 /// Whether a process has taken the signals into its own hands.

@@ -2,8 +2,8 @@
 
 use super::classes::one_hot;
 use super::pixels::{CLOCK, no_pixels};
-use crate::kernels::philox::Domain;
 use crate::kernels::pixel_code::PixelCode;
+use crate::kernels::{Class, philox::Domain};
 use crate::models::{Batch, Family};
 use crate::ops::PixelDraw;
 use crate::program::{NotPerPixel, PixelProgram};
@@ -14,8 +14,11 @@ use std::sync::Arc;
 /// them together, without a word. It is also some ten milliseconds on a slow core, little enough to be put into
 /// submissions of a bounded length.
 const PER_LAUNCH: u64 = 50_000;
-/// Products that all images may cost in a run, which bounds how many launches are made ready for it.
+/// Products that all images may cost in a run, which bounds how many launches are made ready for it. Some runs are on
+/// their way at once, and who stops drawing waits for them.
 const PER_RUN: u64 = 1 << 30;
+/// The same where products come slower.
+const PER_RUN_ON_PROCESSORS: u64 = 1 << 27;
 
 /// A model's network as code for single pixels, with its weights packed.
 pub(super) struct Cached {
@@ -113,7 +116,9 @@ impl Cached {
         let columns = graph.state(&format!("sample.columns.{len}"), len, 0, &[len]);
         let products = self.code.products().max(1);
         let all = self.code.steps() as usize;
-        let steps = (PER_RUN / (products * n as u64)).clamp(1, all as u64) as usize;
+        let is_gpu = session.store.device().caps().is_some_and(|caps| caps.class == Class::Gpu);
+        let per_run = if is_gpu { PER_RUN } else { PER_RUN_ON_PROCESSORS };
+        let steps = (per_run / (products * n as u64)).clamp(1, all as u64) as usize;
         let mut offset = 0;
         for count in self.code.launches(steps, PER_LAUNCH) {
             let draw = PixelDraw { offset, count, first, stream: self.stream };
