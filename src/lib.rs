@@ -39,6 +39,7 @@
 //! ```
 //!
 //! - Somebody's own model: [`models::Architecture`], and [`train::train`] has it trained, kept and resumed.
+//! - Images from somewhere else: [`data::Dataset::new`], and [`data::register`] for runs to find them by a name.
 //! - Somebody's own kernel: [`kernels::Kernel`], and [`check::check`] holds its variants against its reference.
 //! - A kernel on somebody's own wgpu device: [`gpu::Gpu::adopt`].
 //!

@@ -284,6 +284,14 @@ pub enum Error {
         memory: u64,
     },
 
+    /// A set that somebody's program makes.
+    #[error("{name}: {why}")]
+    Own {
+        /// The set's name.
+        name: String,
+        /// What is wrong, in words.
+        why: String,
+    },
     /// A folder of files that limn is built without readers for.
     #[error("{} would be a folder of pictures, films or sounds, which limn reads where it is built with its feature media", .path.display())]
     WithoutMedia {

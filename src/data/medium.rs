@@ -1,7 +1,7 @@
 //! What the numbers of an image stand for: a picture, frames of a film, or a sound.
 
 use super::media::{films, sounds};
-use super::{Dataset, Error, Geometry, Options, sets, sets::Set, split, synthetic};
+use super::{Dataset, Error, Geometry, Options, own, sets, sets::Set, split, synthetic};
 use std::path::Path;
 
 /// What a model takes its images for. Films and sounds are images to everything that trains on them: frames lie one
@@ -96,6 +96,9 @@ pub(super) fn fits(set: &Set, medium: Medium) -> Result<(), Error> {
 /// Whatever is wrong with the name, the files or what they hold, in one sentence: see [`Error`].
 pub fn open_medium(spec: &str, wanted: Geometry, medium: Medium, options: &Options) -> Result<Dataset, Error> {
     let wanted = wanted.check()?;
+    if let Some(own) = own::open(spec, wanted, medium) {
+        return own;
+    }
     let known = sets::find(spec);
     if let Some(set) = known {
         fits(set, medium)?;

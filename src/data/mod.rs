@@ -22,6 +22,7 @@ mod media;
 mod medium;
 mod options;
 mod order;
+mod own;
 #[cfg(feature = "fetch")]
 mod process;
 mod sets;
@@ -40,6 +41,7 @@ pub use media::{Picture, clean, read_image, read_mask, read_picture};
 pub use medium::{Medium, companded, expanded, open_medium};
 pub use options::Options;
 pub use order::Order;
+pub use own::{is_known, register};
 pub use sets::{Entry, Place, cache_dir, list};
 pub use split::{Pixels, Split, spread, spread_at};
 

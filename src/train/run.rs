@@ -334,8 +334,7 @@ fn open_data(config: &mut Config, hooks: &Hooks) -> Result<Dataset, TrainError> 
     }
     config.data.classes.clone_from(&dataset.classes);
     let source = &mut config.data.source;
-    let known = source == "builtin" || data::list().iter().any(|set| set.name == source);
-    if !known
+    if !data::is_known(source)
         && let Ok(path) = std::path::absolute(&source)
         && let Some(path) = path.to_str()
     {
