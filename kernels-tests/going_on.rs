@@ -188,7 +188,7 @@ fn the_last_checkpoints_are_kept_and_one_goes_on_from_any() {
     *bad.last_mut().expect("bytes") ^= 1;
     std::fs::write(out.join("checkpoint.safetensors"), bad).expect("a file");
     let error = go_on(&out, 12, &[], None).expect_err("damaged").to_string();
-    assert!(error.contains("damaged") && error.contains("--from 10"), "{error}");
+    assert!(error.contains("damaged") && error.contains("kept, of step 10"), "{error}");
     std::fs::write(out.join("checkpoint.safetensors"), &last).expect("a file");
 
     let metrics = read(out.join("metrics.csv"));
@@ -283,7 +283,7 @@ fn a_run_that_lost_its_checkpoint_loses_nothing_more() {
     std::fs::remove_file(out.join("checkpoint.safetensors")).expect("it goes");
     // Beginning again would leave what is kept.
     let error = go_on(&out, 8, &[], None).expect_err("it is gone").to_string();
-    assert!(error.contains("has no checkpoint.safetensors any more") && error.contains("--from 4"), "{error}");
+    assert!(error.contains("has no checkpoint.safetensors any more") && error.contains("kept, of step 4"), "{error}");
     assert_eq!(read(out.join("metrics.csv")), rows);
     go_on(&out, 6, &[], Some(4)).expect("on from step 4");
     // Without any it begins again, says so, and keeps the rows it had.

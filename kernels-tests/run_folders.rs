@@ -22,7 +22,7 @@ fn a_detour_over_a_folder_that_is_not_there_destroys_no_run() {
     let before = bytes(&good);
     for detour in ["nope/../run", "run/../run", "run/samples/..", "./nope/./../run/"] {
         let error = run(start(&vae(&["train.seed=9"]), &dir.path().join(detour))).expect_err("in use").to_string();
-        assert!(error.contains("not empty") && error.contains("--resume"), "{error}");
+        assert!(error.contains("not empty"), "{error}");
     }
     assert!(bytes(&good) == before);
     assert_eq!(RunDir::open(&good).expect("a run").config.train.seed, 0);

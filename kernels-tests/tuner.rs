@@ -98,7 +98,7 @@ fn where_every_variant_is_wrong_nothing_is_chosen() {
     let kernel = offered(&[("wrong", wrong()), ("as_wrong", wrong())]);
     let error = tuner(None).tune(&[kernel], Budget::All, &mut |_, _, _| {}).expect_err("no variant is right");
     assert!(matches!(error, TuneError::AllWrong { kernel: "matmul", .. }), "{error}");
-    assert!(error.to_string().contains("--device cpu"), "{error}");
+    assert!(error.to_string().contains("update its driver"), "{error}");
 }
 
 #[test]

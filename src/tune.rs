@@ -68,12 +68,10 @@ impl Budget {
 #[derive(Debug, thiserror::Error)]
 pub enum TuneError {
     /// The device's words.
-    #[error(transparent)]
+    #[error("{0}")]
     Gpu(#[from] GpuError),
     /// Every variant computes something else than the twin.
-    #[error(
-        "no variant of {kernel} {label} agrees with the CPU on this device ({fault}); update its driver, or use --device cpu"
-    )]
+    #[error("no variant of {kernel} {label} agrees with the CPU on this device ({fault}); update its driver")]
     AllWrong {
         /// Kernel name.
         kernel: &'static str,

@@ -145,7 +145,7 @@ pub fn agreement(gpu: &Gpu, kernel: &dyn Kernel, recipe: &Recipe, example: &Exam
 #[derive(Debug, thiserror::Error)]
 pub enum Disagreement {
     /// The device refused it.
-    #[error(transparent)]
+    #[error("{0}")]
     Gpu(#[from] GpuError),
     /// It computes something else.
     #[error("{0}")]

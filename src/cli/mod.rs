@@ -3,6 +3,7 @@
 //! Exit codes: 0 when all went well, 1 when `limn check` found a kernel that falls short, 2 for bad
 //! input or any other failure, told in one plain sentence, 130 for a training that was interrupted.
 
+mod advice;
 mod bench;
 mod bench_sample;
 mod check;
@@ -181,9 +182,9 @@ impl std::fmt::Display for Error {
 }
 
 // `Error` itself is no std error, so that this may hold for all that are.
-impl<E: std::error::Error> From<E> for Error {
+impl<E: std::error::Error + 'static> From<E> for Error {
     fn from(error: E) -> Error {
-        Error(error.to_string())
+        Error(advice::told(&error))
     }
 }
 

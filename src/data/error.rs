@@ -30,8 +30,7 @@ pub enum Error {
 
     /// A known set that has not been fetched yet.
     #[error(
-        "{name} is not on this machine yet; `limn data get {name}` fetches it \
-         (looked in {})", folder.display()
+        "{name} is not on this machine yet (looked in {})", folder.display()
     )]
     NotFetched {
         /// The set's name.
@@ -42,8 +41,8 @@ pub enum Error {
 
     /// A file that is not what its known set has there.
     #[error(
-        "{} is not the file that {name} has under this name (its SHA-256 is another); remove it and fetch the set again: \
-         limn data get {name}", path.display()
+        "{} is not the file that {name} has under this name (its SHA-256 is another); remove it and fetch the set again",
+        path.display()
     )]
     NotTheSet {
         /// The set's name.
@@ -306,17 +305,14 @@ pub enum Error {
     },
 
     /// Nothing is where the images of a run were.
-    #[error("the images of this run were in {}, where there is nothing now; say where they are with --data", path.display())]
+    #[error("the images of this run were in {}, where there is nothing now", path.display())]
     Moved {
         /// Where they were.
         path: PathBuf,
     },
 
     /// The set is not the one it was.
-    #[error(
-        "{name} is not the data this run was trained on: {difference}; give the place where they are now with --data, \
-         or go on with what is there with --accept-changed-data"
-    )]
+    #[error("{name} is not the data this run was trained on: {difference}")]
     Changed {
         /// The set's name, or its path.
         name: String,
@@ -340,10 +336,7 @@ pub enum Error {
     },
 
     /// More images wanted in a batch than there are.
-    #[error(
-        "a batch of {batch} is larger than the data, which has {len} images; \
-         use --batch {len} or less"
-    )]
+    #[error("a batch of {batch} is larger than the data, which has {len} images")]
     BatchTooLarge {
         /// Images per batch.
         batch: usize,
@@ -352,7 +345,7 @@ pub enum Error {
     },
 
     /// A batch of nothing.
-    #[error("a batch of 0 images is not possible; use --batch 1 or more")]
+    #[error("a batch of 0 images is not possible")]
     BatchZero,
 
     /// More images than an index can count.

@@ -347,7 +347,7 @@ mod tests {
         let set = find("cifar10").unwrap();
         let e = load_cached(set, set.remote.as_ref().unwrap(), dir.path()).unwrap_err();
         assert!(matches!(e, Error::NotFetched { .. }));
-        assert!(e.to_string().contains("`limn data get cifar10`"), "{e}");
+        assert!(e.to_string().contains("cifar10 is not on this machine yet"), "{e}");
     }
 
     #[test]
@@ -365,7 +365,7 @@ mod tests {
         }
         let e = load_cached(set, remote, dir.path()).unwrap_err();
         assert!(matches!(e, Error::NotTheSet { .. }));
-        assert!(e.to_string().contains("limn data get mnist"), "{e}");
+        assert!(e.to_string().contains("fetch the set again"), "{e}");
     }
 
     #[test]

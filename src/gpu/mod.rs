@@ -29,7 +29,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 pub enum GpuError {
     /// No adapter of the backends limn speaks.
     #[error(
-        "no Vulkan, Metal or DX12 adapter was found; install a driver (on Debian or Ubuntu: apt-get install mesa-vulkan-drivers) or use --device cpu"
+        "no Vulkan, Metal or DX12 adapter was found; install a driver (on Debian or Ubuntu: apt-get install mesa-vulkan-drivers)"
     )]
     NoAdapter,
     /// The name on the command line matches no adapter.
@@ -41,7 +41,7 @@ pub enum GpuError {
         known: Vec<String>,
     },
     /// The adapter lacks something every limn kernel needs.
-    #[error("{adapter} offers {limit} = {has}, and limn needs {needs}; choose another with --device")]
+    #[error("{adapter} offers {limit} = {has}, and limn needs {needs}")]
     Limit {
         /// Adapter name.
         adapter: String,
@@ -65,16 +65,14 @@ pub enum GpuError {
         has: u64,
     },
     /// Mixed precision on an adapter that knows no f16.
-    #[error(
-        "{adapter} cannot compute in f16 (it lacks shader_f16), so there is no mixed precision on it; use --precision full, or choose another device"
-    )]
+    #[error("{adapter} cannot compute in f16 (it lacks shader_f16), so there is no mixed precision on it")]
     NoF16 {
         /// Adapter name.
         adapter: String,
     },
     /// Mixed precision through DX12 with FXC, which knows no f16.
     #[error(
-        "{adapter} does not compute in f16 through DX12, which takes Microsoft's newer shader compiler: put the dxcompiler.dll of DirectXShaderCompiler (1.8.2502 or later) beside the program, or choose the card's Vulkan driver with --device, or use --precision full"
+        "{adapter} does not compute in f16 through DX12, which takes Microsoft's newer shader compiler, the dxcompiler.dll of DirectXShaderCompiler (1.8.2502 or later), beside the program"
     )]
     NoDxc {
         /// Adapter name.
@@ -89,7 +87,7 @@ pub enum GpuError {
         reason: String,
     },
     /// The shader and the host disagree about a parameter block or a binding.
-    #[error(transparent)]
+    #[error("{0}")]
     Mismatch(#[from] Mismatch),
     /// The device refused something; wgpu's own words follow.
     #[error("the device refused a command: {0}")]
@@ -452,7 +450,7 @@ mod tests {
             })
             .to_string()
         };
-        for words in ["A card", "dxcompiler.dll", "beside the program", "--precision full"] {
+        for words in ["A card", "dxcompiler.dll", "beside the program"] {
             let fxc = said("dx12", &["timestamp_query"]);
             assert!(fxc.contains(words), "{fxc}");
         }

@@ -35,10 +35,10 @@ pub enum Device {
 #[derive(Debug, thiserror::Error)]
 pub enum DeviceError {
     /// The GPU's words.
-    #[error(transparent)]
+    #[error("{0}")]
     Gpu(#[from] GpuError),
     /// The program cannot be planned for this device.
-    #[error(transparent)]
+    #[error("{0}")]
     Plan(#[from] PlanError),
     /// The program is too large for this device.
     #[error("the program does not fit this device: {0}; make the model smaller or take another device")]

@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum DrawError {
     /// Nothing was made.
-    #[error(transparent)]
+    #[error("{0}")]
     Session(#[from] SessionError),
     /// What was made could not be saved.
-    #[error(transparent)]
+    #[error("{0}")]
     Picture(#[from] PictureError),
 }
 

@@ -83,7 +83,7 @@ pub enum CheckpointError {
         tensor: String,
     },
     /// The device's words.
-    #[error(transparent)]
+    #[error("{0}")]
     Device(#[from] DeviceError),
 }
 

@@ -108,7 +108,7 @@ pub enum ConfigError {
     #[error("{0}")]
     Value(String),
     /// A model that cannot be made or trained.
-    #[error(transparent)]
+    #[error("{0}")]
     Model(#[from] ModelError),
 }
 

@@ -10,7 +10,6 @@ use crate::files::replace;
 use crate::nn::Optimizer;
 use crate::program::Device;
 use crate::tune::Choices;
-use crate::words::quoted;
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -27,22 +26,19 @@ pub enum RunError {
         why: String,
     },
     /// A run without a checkpoint.
-    #[error("{} has no checkpoint yet; train it with `limn train --resume {}`", .path.display(), quoted(.path))]
+    #[error("{} has no checkpoint yet", .path.display())]
     NoCheckpoint {
         /// The folder.
         path: PathBuf,
     },
     /// Averaged weights were asked of a run that keeps none.
-    #[error("{} keeps no averaged weights; a run keeps them with --set train.ema=0.999", .path.display())]
+    #[error("{} keeps no averaged weights", .path.display())]
     NoAverages {
         /// The folder.
         path: PathBuf,
     },
     /// A new run was to go into a folder that is in use.
-    #[error(
-        "{} exists and is not empty; give another folder with --out{}",
-        .path.display(), if *.run { format!(", or go on with the run in it: limn train --resume {}", quoted(.path)) } else { String::new() }
-    )]
+    #[error("{} exists and is not empty", .path.display())]
     InUse {
         /// The folder.
         path: PathBuf,
@@ -84,10 +80,7 @@ pub enum RunError {
         known: String,
     },
     /// The last checkpoint is gone, and earlier ones are there.
-    #[error(
-        "{} has no checkpoint.safetensors any more; an earlier one is kept: limn train --resume {} --from {step}",
-        .path.display(), quoted(.path)
-    )]
+    #[error("{} has no checkpoint.safetensors any more; an earlier one is kept, of step {step}", .path.display())]
     Gone {
         /// The folder.
         path: PathBuf,
@@ -95,7 +88,7 @@ pub enum RunError {
         step: u64,
     },
     /// A checkpoint that cannot be used, where there are earlier ones.
-    #[error("{error}; an earlier one is kept: limn train --resume {} --from {step}", quoted(.path))]
+    #[error("{error}; an earlier one is kept, of step {step}")]
     Earlier {
         /// What is wrong with the last one.
         error: Box<CheckpointError>,
@@ -105,19 +98,19 @@ pub enum RunError {
         step: u64,
     },
     /// Settings that the run cannot go on with.
-    #[error(transparent)]
+    #[error("{0}")]
     Change(#[from] ChangeError),
     /// A mistake in the settings.
-    #[error(transparent)]
+    #[error("{0}")]
     Config(#[from] ConfigError),
     /// A checkpoint that cannot be used.
-    #[error(transparent)]
+    #[error("{0}")]
     Checkpoint(#[from] CheckpointError),
     /// A model that cannot be built on the device.
-    #[error(transparent)]
+    #[error("{0}")]
     Session(#[from] SessionError),
     /// Its images.
-    #[error(transparent)]
+    #[error("{0}")]
     Data(#[from] data::Error),
 }
 
@@ -148,13 +141,13 @@ impl RunDir {
             return Err(no_run("it does not exist"));
         }
         if !path.is_dir() {
-            return Err(no_run("it is a file; give the folder that `limn train` made"));
+            return Err(no_run("it is a file; give the folder that training made"));
         }
         let file = path.join(CONFIG);
         match fs::metadata(&file) {
             Ok(about) if about.is_file() => {}
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(RunError::io("read", &file)(error)),
-            _ => return Err(no_run("it has no config.toml; give the folder that `limn train` made")),
+            _ => return Err(no_run("it has no config.toml; give the folder that training made")),
         }
         let config = Config::read(&file)?;
         config.validate().map_err(|e| ConfigError::Value(format!("{}: {e}", file.display())))?;

@@ -126,19 +126,19 @@ impl Outcome {
 #[derive(Debug, thiserror::Error)]
 pub enum TrainError {
     /// Its folder, settings or checkpoint.
-    #[error(transparent)]
+    #[error("{0}")]
     Run(#[from] RunError),
     /// Its images.
-    #[error(transparent)]
+    #[error("{0}")]
     Data(#[from] data::Error),
     /// Its model on the device.
-    #[error(transparent)]
+    #[error("{0}")]
     Session(#[from] SessionError),
     /// It was stopped before its first step.
     #[error("stopped before the first step")]
     Interrupted,
     /// Nothing is left to do.
-    #[error("the run in {} is complete ({step} steps); to train on, resume it with a larger --steps", .dir.display())]
+    #[error("the run in {} is complete ({step} steps)", .dir.display())]
     Complete {
         /// The folder.
         dir: PathBuf,

@@ -13,7 +13,7 @@ use crate::tune::{Budget, Choices, Progress, Report, TuneError, Tuner};
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
     /// A model that cannot be made.
-    #[error(transparent)]
+    #[error("{0}")]
     Model(#[from] ModelError),
     /// A size that makes no sense.
     #[error("{0}")]
@@ -25,10 +25,10 @@ pub enum SessionError {
     #[error("the model's layers do not fit together: {0}")]
     Graph(#[from] GraphError),
     /// The device's words.
-    #[error(transparent)]
+    #[error("{0}")]
     Device(#[from] DeviceError),
     /// No variant of a kernel is right, or the device failed while they were measured.
-    #[error(transparent)]
+    #[error("{0}")]
     Tune(#[from] TuneError),
     /// A training step that the device cannot hold.
     #[error("a step of batch {batch} does not fit {device}: {why}; {}", advice(*.largest))]
