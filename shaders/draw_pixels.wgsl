@@ -11,7 +11,7 @@
 //              block ((first + n)·passes + r)·h·w + t, where keep[n, colour, t] = 0, t = y·w + x
 //
 // A column of (y, x) is at four base + ((y & mask)·w + x)·step of the image's columns, or of the weights
-// where the upper bit of base is set. src/kernels/pixel_code.rs writes the code.
+// where the upper bit of base is set. src/kernels/pixels/pixel_code.rs writes the code.
 //
 // One workgroup owns G images. Of a convolution a lane sums one four of channels for all G over a part of
 // the terms, so that a weight is loaded once for G images; parts are put together in workgroup memory.

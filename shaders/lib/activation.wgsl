@@ -1,4 +1,4 @@
-// Activation functions; `kind` is the code of src/kernels/activation.rs.
+// Activation functions; `kind` is the code of src/kernels/pointwise/activation.rs.
 
 // e^x - 1 without cancellation near zero: a Taylor series below |x| = 0.35, the exponential above.
 fn exp_m1(x: f32) -> f32 {

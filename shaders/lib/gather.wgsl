@@ -4,7 +4,7 @@
 //                               src[row, c, iy, ix] * w[c, col, tap]  + b[col]) * gate(g) + r)
 //
 // with gate(g) 1 where g > 0 and p.gate elsewhere. A row is an image (or a row of a), a column an output
-// channel (or a column of b). The block is src/kernels/gather.rs's.
+// channel (or a column of b). The block is src/kernels/convolution/gather.rs's.
 struct Gather {
   rows: u32, sc: u32, sh: u32, sw: u32,
   dc: u32, dh: u32, dw: u32,

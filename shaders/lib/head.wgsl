@@ -1,4 +1,4 @@
-// The distribution of a pixel: kind and size as src/kernels/head.rs has them. The including shader says what
+// The distribution of a pixel: kind and size as src/kernels/pixels/head.rs has them. The including shader says what
 // output k of the network is at a pixel, logit(base, k).
 
 struct Head { kind: u32, size: u32, colours: u32 }

@@ -1,4 +1,4 @@
-// The pointwise operations by their codes, those of src/kernels/pointwise.rs.
+// The pointwise operations by their codes, those of src/kernels/pointwise/mod.rs.
 
 fn apply(op: u32, a: f32, b: f32, c: f32) -> f32 {
   switch op {

@@ -7,7 +7,7 @@
 // live at the centre tap of a mask depends on the column's colour: first come the `channels` of each of
 // `dense` taps, then those of the centre tap up to the last colour that the column's colour sees. Terms are
 // split into `splits` chunks of `chunk`; partial sums are part[split, line, column]. The block is
-// src/kernels/weight_grad.rs's.
+// src/kernels/convolution/weight_grad.rs's.
 struct WeightGrad {
   n: u32, ci: u32, h: u32, w: u32, co: u32, kh: u32, kw: u32, oh: u32, ow: u32,
   stride_h: u32, stride_w: u32, pad_top: u32, pad_left: u32, dilation_h: u32, dilation_w: u32,

@@ -1,4 +1,4 @@
-//! Kernels: parameter struct, CPU twin, cases, cost and variants, one file each.
+//! Kernels: parameter struct, CPU twin, cases, cost and variants, one file each, in modules by kind.
 //!
 //! A *kernel* is what is computed: named reads and writes, a parameter block, and a CPU twin that
 //! is the plain textbook loop nest with f64 accumulation. A *variant* is how a device computes it:
@@ -7,67 +7,40 @@
 //!
 //! Nothing in this module or below it knows about a GPU API.
 
+mod launch;
+pub mod philox;
 mod shader;
 
-pub mod activation;
-pub mod adam;
-pub mod advance;
-mod average;
-pub mod batch_norm;
-pub mod clip;
-pub mod concat;
-pub mod conv;
-pub mod conv2d;
-pub mod conv2d_weight_grad;
-mod conv_cases;
-pub mod conv_transpose2d;
-pub mod copy;
-pub mod cross_entropy;
-pub mod decode_u8;
-pub mod depthwise;
-pub mod draw_pixels;
-pub mod dropout;
-pub mod ema;
-mod gather;
-mod gather_lanes;
-pub mod head;
-mod host;
-mod lanes;
-pub mod largest;
-mod launch;
-pub mod lstm;
-pub mod matmul;
-pub(crate) mod matrix;
-pub mod multiply_add;
-pub mod multiply_add_matrix;
-pub mod one_hot;
-pub mod philox;
-pub mod pixel_code;
-mod pixel_walk;
+pub mod convolution;
+pub mod measuring;
+pub mod movement;
+pub mod optimisers;
+pub mod pixels;
 pub mod pointwise;
-pub mod pulse;
-pub mod ramp;
 pub mod random;
-pub mod record;
-pub mod reduce;
-pub mod reparameterize;
-pub mod resample;
-pub mod rmsprop;
-pub mod sample_pixel;
-pub mod sgd;
-pub mod skew;
-mod spots;
-pub mod strided;
-pub mod subgroups;
-mod tiles;
-pub mod translate;
-mod weight_grad;
-mod weight_grad_lanes;
+pub mod reductions;
 
+pub(crate) use convolution::matrix;
+#[doc(no_inline)]
+pub use convolution::{conv, conv_transpose2d, conv2d, conv2d_weight_grad, depthwise, matmul};
 pub use launch::step;
 pub(crate) use launch::{
     exact, example_clock, exp_error, expm1_error, flat, normal_error, rate, rate_error, scales_exactly,
 };
+#[doc(no_inline)]
+pub use measuring::{multiply_add, multiply_add_matrix, subgroups};
+#[doc(no_inline)]
+pub use movement::{advance, concat, copy, decode_u8, one_hot, pulse, ramp, record, resample, strided};
+#[doc(no_inline)]
+pub use optimisers::{adam, clip, ema, rmsprop, sgd};
+#[doc(no_inline)]
+pub use pixels::{draw_pixels, head, pixel_code, sample_pixel, skew};
+#[doc(no_inline)]
+pub use pointwise::{activation, lstm};
+#[doc(no_inline)]
+pub use random::{dropout, reparameterize, translate};
+#[doc(no_inline)]
+pub use reductions::{batch_norm, cross_entropy, largest, reduce};
 pub use shader::{Field, Params, Shader};
 pub(crate) use shader::{params, shader};
 

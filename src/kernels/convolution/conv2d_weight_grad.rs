@@ -1,0 +1,150 @@
+//! `conv2d_weight_grad`: the gradient of a convolution by its weights.
+
+use super::conv::{Conv, abs};
+use super::conv_cases;
+use super::tiles::Rounding;
+use super::weight_grad;
+use crate::kernels::{Access, Caps, Kernel, Lens, Precision, Recipe, Signature, sum_bound};
+use rayon::prelude::*;
+
+/// dw[co,ci,kh,kw] = Σ dy[n,co,oy,ox] · x[n,ci,oy·stride - pad + kh·dilation, …] over n, oy, ox, and where the
+/// block has a bias its gradient, db[co] = Σ dy[n,co,oy,ox] over n, oy, ox.
+///
+/// Reads x [n,ci,h,w] and dy [n,co,oh,ow]; writes dw [co,ci,kh,kw] and db [co] (absent, of length 0, without a
+/// bias). Entries that a mask makes dead are written as 0 and never computed. Residual, gate and activation of
+/// the block are ignored.
+#[derive(Clone, Copy, Debug)]
+pub struct Conv2dWeightGrad(pub Conv);
+
+static SIGNATURE: Signature = Signature {
+    name: "conv2d_weight_grad",
+    reads: &["x", "dy"],
+    writes: &[("dw", Access::Write), ("db", Access::Write)],
+};
+
+impl Conv2dWeightGrad {
+    fn terms(&self) -> usize {
+        self.0.n as usize * self.0.y_plane()
+    }
+
+    fn write_bias(&self, dy: &[f32], writes: &mut [&mut [f32]]) {
+        for (db, sum) in std::iter::zip(writes[1].iter_mut(), self.bias_sums(dy)) {
+            *db = sum as f32;
+        }
+    }
+
+    /// Σ dy for each channel, if there is a bias.
+    fn bias_sums(&self, dy: &[f32]) -> Vec<f64> {
+        let (channels, plane) = (self.0.co as usize, self.0.y_plane());
+        let sum = |channel: usize| {
+            let planes = dy.chunks(plane).skip(channel).step_by(channels);
+            planes.map(|plane| plane.iter().map(|v| f64::from(*v)).sum::<f64>()).sum()
+        };
+        (0..self.bias_len()).into_par_iter().map(sum).collect()
+    }
+
+    fn bias_len(&self) -> usize {
+        self.0.has_bias as usize * self.0.co as usize
+    }
+
+    /// The permitted errors of sums of products, and of the bias's sums, which are products with ones.
+    fn permitted(&self, reads: &[&[f32]], products: Rounding, elements: Rounding) -> Vec<Vec<f32>> {
+        let dy = abs(reads[1]);
+        let sums = [self.0.sum_w(&abs(reads[0]), &dy), self.bias_sums(&dy)];
+        let bound = |(sums, rounding): (Vec<f64>, Rounding)| {
+            sums.into_iter().map(|m| sum_bound(self.terms(), m as f32) + rounding.of(m)).collect()
+        };
+        std::iter::zip(sums, [products, elements]).map(bound).collect()
+    }
+}
+
+impl Kernel for Conv2dWeightGrad {
+    fn signature(&self) -> &'static Signature {
+        &SIGNATURE
+    }
+
+    fn lens(&self) -> Lens {
+        Lens { reads: vec![self.0.x_len(), self.0.y_len()], writes: vec![self.0.w_len(), self.bias_len()] }
+    }
+
+    fn cpu(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
+        for (dw, sum) in std::iter::zip(writes[0].iter_mut(), self.0.sum_w(reads[0], reads[1])) {
+            *dw = sum as f32;
+        }
+        self.write_bias(reads[1], writes);
+    }
+
+    fn host(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
+        self.0.host_w(reads[0], reads[1], writes[0]);
+        self.write_bias(reads[1], writes);
+    }
+
+    fn variants(&self, caps: &Caps) -> Vec<Recipe> {
+        weight_grad::variants(&self.0, caps)
+    }
+
+    fn flops(&self) -> u64 {
+        self.0.flops()
+    }
+
+    fn label(&self) -> String {
+        self.0.label()
+    }
+
+    fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], _twin: &[&[f32]]) -> Vec<Vec<f32>> {
+        self.permitted(reads, Rounding::default(), Rounding::default())
+    }
+
+    fn mixed_bounds(&self, reads: &[&[f32]], _old: &[&[f32]], _twin: &[&[f32]]) -> Vec<Vec<f32>> {
+        let elements = Rounding::mixed(self.terms(), &[1.0], reads[1]);
+        self.permitted(reads, Rounding::mixed(self.terms(), reads[0], reads[1]), elements)
+    }
+
+    fn sums(&self) -> bool {
+        true
+    }
+
+    fn spots(&self, reads: &[&[f32]], at: &[usize], precision: Precision) -> Option<Vec<[f32; 2]>> {
+        let terms = self.terms();
+        let rounding = Rounding::of_factors(precision, terms, reads[0], reads[1]);
+        let spot = |at: &usize| {
+            let spot = self.0.spot_w(reads[0], reads[1], *at);
+            [spot.sum as f32, sum_bound(terms, spot.magnitude as f32) + rounding.of(spot.magnitude)]
+        };
+        Some(at.iter().map(spot).collect())
+    }
+}
+
+/// Every third with a bias, and with `both` the others with one too.
+fn boxed(all: Vec<Conv>, both: bool) -> Vec<Box<dyn Kernel>> {
+    let mut seen: Vec<Conv> = Vec::new();
+    for (i, conv) in all.into_iter().map(Conv::bare).enumerate() {
+        let biases: &[u32] = if both { &[0, 1] } else { &[(i % 3 == 1) as u32] };
+        for conv in biases.iter().map(|bias| Conv { has_bias: *bias, ..conv }) {
+            if !seen.contains(&conv) {
+                seen.push(conv);
+            }
+        }
+    }
+    seen.into_iter().map(|c| Box::new(Conv2dWeightGrad(c)) as Box<dyn Kernel>).collect()
+}
+
+/// Odd shapes without a mask.
+pub fn cases() -> Vec<Box<dyn Kernel>> {
+    boxed(conv_cases::plain(), false)
+}
+
+/// The presets' layers without a mask.
+pub fn shapes() -> Vec<Box<dyn Kernel>> {
+    boxed(conv_cases::preset_layers(), false)
+}
+
+/// Odd shapes with masks. Where a mask leaves a channel nothing to see, its bias still has a gradient.
+pub fn masked_cases() -> Vec<Box<dyn Kernel>> {
+    boxed(conv_cases::masked(), true)
+}
+
+/// The presets' masked layers.
+pub fn masked_shapes() -> Vec<Box<dyn Kernel>> {
+    boxed(conv_cases::masked_preset_layers(), false)
+}

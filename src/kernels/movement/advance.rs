@@ -1,0 +1,91 @@
+//! The tick of the clock and of other counters, made by the device itself.
+
+use crate::kernels::*;
+
+/// The most counters of one launch.
+pub const MAX_COUNTERS: usize = 4;
+
+params! {
+    /// counters updated: word 0 of each, the step, grows by one.
+    pub struct Advance {
+        /// How many, at most [`MAX_COUNTERS`].
+        pub counters: u32,
+    }
+}
+
+/// Bindings and the tick of so many counters.
+macro_rules! counters {
+    ($name:literal $($binding:literal $counter:literal)*) => {
+        shader!("advance" as $name; concat!(
+            $("@group(0) @binding(", $binding, ") var<storage, read_write> ", $counter, ": array<u32>;  // [1]\n",)*
+            "fn tick() {\n", $("  ", $counter, "[0] += 1u;\n",)* "}\n",
+        );)
+    };
+}
+
+static SHADERS: [Shader; MAX_COUNTERS] = [
+    counters!("advance" "1" "c0"),
+    counters!("advance_2" "1" "c0" "2" "c1"),
+    counters!("advance_3" "1" "c0" "2" "c1" "3" "c2"),
+    counters!("advance_4" "1" "c0" "2" "c1" "3" "c2" "4" "c3"),
+];
+
+const COUNTERS: [(&str, Access); MAX_COUNTERS] =
+    [("c0", Access::Update), ("c1", Access::Update), ("c2", Access::Update), ("c3", Access::Update)];
+
+static SIGNATURES: [Signature; MAX_COUNTERS] = [
+    Signature { name: "advance", reads: &[], writes: &[COUNTERS[0]] },
+    Signature { name: "advance", reads: &[], writes: &[COUNTERS[0], COUNTERS[1]] },
+    Signature { name: "advance", reads: &[], writes: &[COUNTERS[0], COUNTERS[1], COUNTERS[2]] },
+    Signature { name: "advance", reads: &[], writes: &COUNTERS },
+];
+
+impl Kernel for Advance {
+    fn signature(&self) -> &'static Signature {
+        &SIGNATURES[self.counters as usize - 1]
+    }
+
+    fn lens(&self) -> Lens {
+        Lens { reads: vec![], writes: vec![1; self.counters as usize] }
+    }
+
+    fn cpu(&self, _reads: &[&[f32]], writes: &mut [&mut [f32]]) {
+        for counter in writes {
+            counter[0] = f32::from_bits(step(counter).wrapping_add(1));
+        }
+    }
+
+    fn variants(&self, _caps: &Caps) -> Vec<Recipe> {
+        let mut stage = Stage::new(&SHADERS[self.counters as usize - 1], self, [1, 1, 1]);
+        for (k, (name, _)) in self.signature().writes.iter().enumerate() {
+            stage = stage.bind(name, Slot::Write(k));
+        }
+        vec![Recipe::single("single", stage)]
+    }
+
+    fn example(&self, _operand: Operand, len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
+        example_clock(len, draw)
+    }
+
+    fn bounds(&self, _reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
+        exact(twin)
+    }
+
+    fn flops(&self) -> u64 {
+        0
+    }
+
+    fn label(&self) -> String {
+        format!("counters {}", self.counters)
+    }
+}
+
+/// Odd shapes.
+pub fn cases() -> Vec<Box<dyn Kernel>> {
+    (1..=MAX_COUNTERS as u32).map(|counters| Box::new(Advance { counters }) as Box<dyn Kernel>).collect()
+}
+
+/// Shapes of the presets.
+pub fn shapes() -> Vec<Box<dyn Kernel>> {
+    cases()
+}

@@ -1,0 +1,68 @@
+//! A copy: what gathers gradients into the flat buffer of an optimiser.
+
+use crate::kernels::*;
+
+params! {
+    /// x `[len]` -> y `[len]`.
+    pub struct Copy {
+        /// Elements.
+        pub len: u32,
+    }
+}
+
+static SHADER: Shader = shader!("copy", "width1", "flat");
+static SHADER4: Shader = shader!("copy" as "copy4", "width4", "flat");
+
+static SIGNATURE: Signature = Signature { name: "copy", reads: &["x"], writes: &[("y", Access::Write)] };
+
+impl Kernel for Copy {
+    fn signature(&self) -> &'static Signature {
+        &SIGNATURE
+    }
+
+    fn lens(&self) -> Lens {
+        Lens { reads: vec![self.len as usize], writes: vec![self.len as usize] }
+    }
+
+    fn cpu(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
+        writes[0].copy_from_slice(reads[0]);
+    }
+
+    fn variants(&self, caps: &Caps) -> Vec<Recipe> {
+        let stage = |shader, width: u32| {
+            let params = Copy { len: self.len / width };
+            flat(shader, &params, params.len as usize, caps).bind("x", Slot::Read(0)).bind("y", Slot::Write(0))
+        };
+        let scalar = Recipe::single("scalar", stage(&SHADER, 1));
+        match self.len % 4 {
+            0 => vec![Recipe::single("vec4", stage(&SHADER4, 4)), scalar],
+            _ => vec![scalar],
+        }
+    }
+
+    fn bounds(&self, _reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
+        exact(twin)
+    }
+
+    fn part(&self, len: u32) -> Option<Arc<dyn Kernel>> {
+        Some(Arc::new(Copy { len }))
+    }
+
+    fn flops(&self) -> u64 {
+        0
+    }
+
+    fn label(&self) -> String {
+        format!("x[{}]", self.len)
+    }
+}
+
+/// Odd shapes.
+pub fn cases() -> Vec<Box<dyn Kernel>> {
+    [1, 3, 4, 1021, 4096, 100_003].map(|len| Box::new(Copy { len }) as Box<dyn Kernel>).into()
+}
+
+/// Shapes of the presets.
+pub fn shapes() -> Vec<Box<dyn Kernel>> {
+    [131_072, 627_200].map(|len| Box::new(Copy { len }) as Box<dyn Kernel>).into()
+}

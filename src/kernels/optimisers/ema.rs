@@ -1,0 +1,183 @@
+//! Exponential moving averages: running statistics.
+
+use crate::kernels::*;
+
+/// The most ranges of one launch.
+pub const MAX_RANGES: usize = 16;
+
+/// Elements that have a factor in common, from `start` to the next range.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Range {
+    /// First element.
+    pub start: u32,
+    /// Factor of x, e.g. n / (n - 1) for an unbiased variance.
+    pub scale: f32,
+}
+
+/// x `[len]` -> s `[len]` updated: s += rate (scale x - s).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ema {
+    /// Elements.
+    pub len: u32,
+    /// How much of the new value enters.
+    pub rate: f32,
+    /// The ranges in order, at most [`MAX_RANGES`], the first from element 0.
+    pub ranges: Vec<Range>,
+}
+
+params! {
+    /// The uniform block of `ema.wgsl`: where ranges start, those that are not there behind the last element,
+    /// and their factors.
+    #[allow(missing_docs)]
+    pub struct EmaParams {
+        pub len: u32,
+        pub rate: f32,
+        pub start1: u32, pub start2: u32, pub start3: u32, pub start4: u32,
+        pub start5: u32, pub start6: u32, pub start7: u32, pub start8: u32,
+        pub start9: u32, pub start10: u32, pub start11: u32, pub start12: u32,
+        pub start13: u32, pub start14: u32, pub start15: u32,
+        pub scale0: f32, pub scale1: f32, pub scale2: f32, pub scale3: f32,
+        pub scale4: f32, pub scale5: f32, pub scale6: f32, pub scale7: f32,
+        pub scale8: f32, pub scale9: f32, pub scale10: f32, pub scale11: f32,
+        pub scale12: f32, pub scale13: f32, pub scale14: f32, pub scale15: f32,
+    }
+}
+
+static SHADER: Shader = shader!("ema", "width1", "flat");
+static SHADER4: Shader = shader!("ema" as "ema4", "width4", "flat");
+
+static SIGNATURE: Signature = Signature { name: "ema", reads: &["x"], writes: &[("s", Access::Update)] };
+
+impl Ema {
+    /// With one factor for all elements.
+    pub fn new(len: u32, rate: f32, scale: f32) -> Ema {
+        Ema { len, rate, ranges: vec![Range { start: 0, scale }] }
+    }
+
+    /// The factor of every element.
+    fn scales(&self) -> impl Iterator<Item = f32> {
+        let ends = self.ranges.iter().skip(1).map(|r| r.start).chain([self.len]);
+        std::iter::zip(&self.ranges, ends).flat_map(|(r, end)| (r.start..end).map(|_| r.scale))
+    }
+
+    /// The block for elements of `width` numbers.
+    fn params(&self, width: u32) -> EmaParams {
+        let start = |k: usize| self.ranges.get(k).map_or(u32::MAX, |r| r.start / width);
+        let scale = |k: usize| self.ranges.get(k).map_or(0.0, |r| r.scale);
+        EmaParams {
+            len: self.len / width,
+            rate: self.rate,
+            start1: start(1),
+            start2: start(2),
+            start3: start(3),
+            start4: start(4),
+            start5: start(5),
+            start6: start(6),
+            start7: start(7),
+            start8: start(8),
+            start9: start(9),
+            start10: start(10),
+            start11: start(11),
+            start12: start(12),
+            start13: start(13),
+            start14: start(14),
+            start15: start(15),
+            scale0: scale(0),
+            scale1: scale(1),
+            scale2: scale(2),
+            scale3: scale(3),
+            scale4: scale(4),
+            scale5: scale(5),
+            scale6: scale(6),
+            scale7: scale(7),
+            scale8: scale(8),
+            scale9: scale(9),
+            scale10: scale(10),
+            scale11: scale(11),
+            scale12: scale(12),
+            scale13: scale(13),
+            scale14: scale(14),
+            scale15: scale(15),
+        }
+    }
+}
+
+impl Kernel for Ema {
+    fn signature(&self) -> &'static Signature {
+        &SIGNATURE
+    }
+
+    fn lens(&self) -> Lens {
+        Lens { reads: vec![self.len as usize], writes: vec![self.len as usize] }
+    }
+
+    fn cpu(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
+        let rate = f64::from(self.rate);
+        for ((s, x), scale) in std::iter::zip(&mut *writes[0], reads[0]).zip(self.scales()) {
+            *s = (f64::from(*s) + rate * (f64::from(scale) * f64::from(*x) - f64::from(*s))) as f32;
+        }
+    }
+
+    fn variants(&self, caps: &Caps) -> Vec<Recipe> {
+        let stage = |shader, width: u32| {
+            let params = self.params(width);
+            flat(shader, &params, params.len as usize, caps).bind("x", Slot::Read(0)).bind("s", Slot::Write(0))
+        };
+        let scalar = Recipe::single("scalar", stage(&SHADER, 1));
+        match self.len.is_multiple_of(4) && self.ranges.iter().all(|r| r.start.is_multiple_of(4)) {
+            true => vec![Recipe::single("vec4", stage(&SHADER4, 4)), scalar],
+            false => vec![scalar],
+        }
+    }
+
+    fn bounds(&self, reads: &[&[f32]], old: &[&[f32]], _twin: &[&[f32]]) -> Vec<Vec<f32>> {
+        let bound = |((x, s), scale): ((&f32, &f32), f32)| {
+            let (x, s) = ((scale * x).abs(), s.abs());
+            EPS * (2.0 * s + self.rate.abs() * (5.0 * x + 4.0 * s)) + f32::MIN_POSITIVE
+        };
+        vec![std::iter::zip(reads[0], old[0]).zip(self.scales()).map(bound).collect()]
+    }
+
+    fn part(&self, len: u32) -> Option<Arc<dyn Kernel>> {
+        // A piece does not know where it starts.
+        let &[Range { scale, .. }] = &self.ranges[..] else { return None };
+        Some(Arc::new(Ema::new(len, self.rate, scale)))
+    }
+
+    fn flops(&self) -> u64 {
+        4 * u64::from(self.len)
+    }
+
+    fn label(&self) -> String {
+        match self.ranges.len() {
+            1 => format!("s[{}] rate {}", self.len, self.rate),
+            ranges => format!("s[{}] rate {} ranges {ranges}", self.len, self.rate),
+        }
+    }
+}
+
+/// Odd shapes.
+pub fn cases() -> Vec<Box<dyn Kernel>> {
+    let case = |len, rate, scale| Box::new(Ema::new(len, rate, scale)) as Box<dyn Kernel>;
+    let ranges = |len, starts: &[u32]| {
+        let range = |(k, start): (usize, &u32)| Range { start: *start, scale: 1.0 + k as f32 / 7.0 };
+        Box::new(Ema { len, rate: 0.1, ranges: starts.iter().enumerate().map(range).collect() }) as Box<dyn Kernel>
+    };
+    let all: Vec<u32> = (0..MAX_RANGES as u32).map(|k| 64 * k).collect();
+    vec![
+        ranges(1920, &[0, 512, 1024, 1280]),
+        ranges(67, &[0, 64]),
+        ranges(101, &[0, 3, 50]),
+        ranges(64 * MAX_RANGES as u32, &all),
+        case(1, 0.1, 1.0),
+        case(127, 0.1, 128.0 / 127.0),
+        case(256, 0.0, 1.0),
+        case(10_007, 1.0, 1.0),
+        case(65_536, 5e-4, 1.0),
+    ]
+}
+
+/// Shapes of the presets.
+pub fn shapes() -> Vec<Box<dyn Kernel>> {
+    [(128, 0.1), (627_200, 5e-4)].map(|(len, rate)| Box::new(Ema::new(len, rate, 1.0)) as Box<dyn Kernel>).into()
+}

@@ -1,0 +1,551 @@
+//! Fused pointwise chains: up to [`MAX_STEPS`] operations on up to [`MAX_INPUTS`] operands in one
+//! pass over memory.
+//!
+//! A chain is a short straight-line program over registers: registers `0..MAX_INPUTS` hold the
+//! operands, register `MAX_INPUTS + k` the result of step `k`; the last step is the output. The
+//! operations and register numbers are override constants of one shader, so every distinct chain
+//! is its own pipeline and nothing is interpreted on the device.
+
+pub mod activation;
+pub mod lstm;
+
+use crate::kernels::activation::Activation;
+use crate::kernels::*;
+use rayon::prelude::*;
+
+/// Operands of a chain.
+pub const MAX_INPUTS: usize = 6;
+/// Operations of a chain.
+pub const MAX_STEPS: usize = 8;
+/// Elements that the CPU takes through a chain together.
+const BLOCK: usize = 256;
+
+/// A pointwise operation on `a`, `b` (binary ones) and the constant `c`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Code {
+    /// a + b
+    Add = 0,
+    /// a - b
+    Sub = 1,
+    /// a · b
+    Mul = 2,
+    /// a / b
+    Div = 3,
+    /// max(a, b)
+    Max = 4,
+    /// min(a, b)
+    Min = 5,
+    /// a + c
+    AddC = 6,
+    /// a · c
+    MulC = 7,
+    /// c - a
+    RsubC = 8,
+    /// e^a
+    Exp = 9,
+    /// ln a
+    Ln = 10,
+    /// √a
+    Sqrt = 11,
+    /// |a|
+    Abs = 12,
+    /// 1 / a
+    Recip = 13,
+    /// max(a, 0)
+    Relu = 14,
+    /// a where a > 0, c·a elsewhere
+    LeakyRelu = 15,
+    /// a where a > 0, e^a - 1 elsewhere
+    Elu = 16,
+    /// tanh a
+    Tanh = 17,
+    /// 1 / (1 + e^-a)
+    Sigmoid = 18,
+    /// ln(1 + e^a)
+    Softplus = 19,
+    /// 1 where a > 0, c elsewhere: the slope of (leaky) ReLU, from its input or its output
+    Gate = 20,
+    /// 1 where a > 0, a + 1 elsewhere: the slope of ELU from its output
+    EluGate = 21,
+    /// -1, 0 or 1
+    Sign = 22,
+    /// max(a, c)
+    MaxC = 23,
+    /// min(a, c)
+    MinC = 24,
+    /// ln(1 + e^a) - a·b: binary cross-entropy of a logit a and a target b
+    Bce = 25,
+}
+
+impl Code {
+    /// Whether the operation has a second operand.
+    pub fn is_binary(self) -> bool {
+        (self as u32) < 6 || self == Code::Bce
+    }
+
+    /// Lower-case name for listings.
+    pub fn name(self) -> &'static str {
+        const NAMES: [&str; 26] = [
+            "add",
+            "sub",
+            "mul",
+            "div",
+            "max",
+            "min",
+            "add_const",
+            "mul_const",
+            "rsub_const",
+            "exp",
+            "ln",
+            "sqrt",
+            "abs",
+            "recip",
+            "relu",
+            "leaky_relu",
+            "elu",
+            "tanh",
+            "sigmoid",
+            "softplus",
+            "gate",
+            "elu_gate",
+            "sign",
+            "max_const",
+            "min_const",
+            "bce_with_logits",
+        ];
+        NAMES[self as usize]
+    }
+
+    /// The activation of an epilogue that computes the same, if there is one.
+    pub fn activation(self, c: f32) -> Option<Activation> {
+        match self {
+            Code::Relu => Some(Activation::Relu),
+            Code::LeakyRelu => Some(Activation::LeakyRelu(c)),
+            Code::Elu => Some(Activation::Elu),
+            Code::Tanh => Some(Activation::Tanh),
+            Code::Sigmoid => Some(Activation::Sigmoid),
+            _ => None,
+        }
+    }
+
+    /// The operation that computes the same as an activation and its constant; none for the identity.
+    pub fn of(activation: Activation) -> Option<(Code, f32)> {
+        let code = match activation {
+            Activation::Identity => return None,
+            Activation::Relu => Code::Relu,
+            Activation::LeakyRelu(_) => Code::LeakyRelu,
+            Activation::Elu => Code::Elu,
+            Activation::Tanh => Code::Tanh,
+            Activation::Sigmoid => Code::Sigmoid,
+        };
+        Some((code, activation.slope()))
+    }
+
+    /// The operation in f32, its transcendental functions by way of f64. What is made of NaN is NaN.
+    pub fn apply(self, a: f32, b: f32, c: f32) -> f32 {
+        if let Some(act) = self.activation(c) {
+            return act.apply(a);
+        }
+        let x = f64::from(a);
+        match self {
+            Code::Add => a + b,
+            Code::Sub => a - b,
+            Code::Mul => a * b,
+            Code::Div => a / b,
+            Code::Max => larger(a, b),
+            Code::Min => smaller(a, b),
+            Code::AddC => a + c,
+            Code::MulC => a * c,
+            Code::RsubC => c - a,
+            Code::Exp => x.exp() as f32,
+            Code::Ln => x.ln() as f32,
+            Code::Sqrt => a.sqrt(),
+            Code::Abs => a.abs(),
+            Code::Recip => 1.0 / a,
+            Code::Softplus => (x.max(0.0) + (-x.abs()).exp().ln_1p()) as f32,
+            Code::Gate => gate(a, c),
+            Code::EluGate => {
+                if a > 0.0 {
+                    1.0
+                } else {
+                    a + 1.0
+                }
+            }
+            Code::Sign => {
+                if a > 0.0 {
+                    1.0
+                } else if a < 0.0 {
+                    -1.0
+                } else if a.is_nan() {
+                    a
+                } else {
+                    0.0
+                }
+            }
+            Code::MaxC => larger(a, c),
+            Code::MinC => smaller(a, c),
+            Code::Bce => (x.max(0.0) - x * f64::from(b) + (-x.abs()).exp().ln_1p()) as f32,
+            _ => a,
+        }
+    }
+
+    /// Error of the result given the value and error of the operands: |∂f/∂a|·ea + |∂f/∂b|·eb and
+    /// a few units of the last place for the operation itself.
+    pub(super) fn error(self, (a, ea): (f32, f32), (b, eb): (f32, f32), c: f32, y: f32) -> f32 {
+        let own = match self {
+            // WGSL lets exp err by 3 + 2|x| units and ln, tanh and their kin be built from it.
+            Code::Exp => (3.0 + 2.0 * a.abs()) * 2.0 * EPS * y.abs(),
+            Code::Ln => 8.0 * EPS * y.abs() + 4.0 * EPS,
+            Code::Elu | Code::Tanh | Code::Sigmoid => 32.0 * EPS * y.abs() + 4.0 * EPS,
+            Code::Softplus => 16.0 * EPS * y.abs() + (3.0 + 2.0 * a.abs()) * 2.0 * EPS,
+            // Both terms grow with |a| while their difference need not.
+            Code::Bce => 16.0 * EPS * (1.0 + a.abs() * (2.0 + b.abs())),
+            Code::Div | Code::Recip | Code::Sqrt => 6.0 * EPS * y.abs(),
+            _ => 2.0 * EPS * y.abs(),
+        };
+        let slope = match self {
+            Code::Add | Code::Sub | Code::Max | Code::Min => ea + eb,
+            Code::Mul => ea * (b.abs() + eb) + eb * a.abs(),
+            Code::Div => (ea + y.abs() * eb) / (b.abs() - eb).max(f32::MIN_POSITIVE),
+            Code::MulC => ea * c.abs(),
+            Code::Bce => ea * (1.0 + b.abs() + eb) + eb * a.abs(),
+            Code::Exp => ea * y.abs() * (1.0 + ea),
+            Code::Ln => ea / (a - ea).max(f32::MIN_POSITIVE),
+            Code::Sqrt => ea / y.max(ea.sqrt()).max(f32::MIN_POSITIVE),
+            Code::Recip => ea * y * y * 2.0,
+            Code::LeakyRelu => ea * c.abs().max(1.0),
+            // A gate may fall either way when its operand is within its error of zero.
+            Code::Gate | Code::Sign if a.abs() <= ea => (1.0 - c).abs().max(2.0),
+            Code::Gate | Code::Sign => 0.0,
+            _ => ea,
+        };
+        own + slope
+    }
+}
+
+/// The larger of two numbers, which both have to be ones.
+pub(super) fn larger(a: f32, b: f32) -> f32 {
+    if a.is_nan() || b.is_nan() { a + b } else { a.max(b) }
+}
+
+/// The smaller of two numbers, which both have to be ones.
+fn smaller(a: f32, b: f32) -> f32 {
+    if a.is_nan() || b.is_nan() { a + b } else { a.min(b) }
+}
+
+/// 1 where `g` is above 0, elsewhere what a gate leaves there.
+pub(super) fn gate(g: f32, closed: f32) -> f32 {
+    match g {
+        g if g > 0.0 => 1.0,
+        g if g.is_nan() => g,
+        _ => closed,
+    }
+}
+
+/// How an operand of a chain is laid over the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spread {
+    /// Output elements that share one operand element.
+    pub inner: u32,
+    /// Operand elements before they repeat.
+    pub period: u32,
+}
+
+/// One operation of a chain; `a` and `b` are registers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Step {
+    /// What is computed.
+    pub code: Code,
+    /// First operand.
+    pub a: usize,
+    /// Second operand; ignored by unary operations.
+    pub b: usize,
+    /// The constant.
+    pub c: f32,
+}
+
+/// A fused chain over `len` output elements.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pointwise {
+    /// Output elements.
+    pub len: usize,
+    /// Operand `k` is element `(i / inner) % period` of read `k`.
+    pub inputs: Vec<Spread>,
+    /// The operations, in order.
+    pub steps: Vec<Step>,
+}
+
+params! {
+    /// The uniform block of `pointwise.wgsl`: how operand k lies over the output, and the constant
+    /// of step k.
+    #[allow(missing_docs)]
+    pub struct PointwiseParams {
+        pub len: u32,
+        pub inner0: u32, pub inner1: u32, pub inner2: u32, pub inner3: u32, pub inner4: u32, pub inner5: u32,
+        pub period0: u32, pub period1: u32, pub period2: u32, pub period3: u32, pub period4: u32, pub period5: u32,
+        pub c0: f32, pub c1: f32, pub c2: f32, pub c3: f32, pub c4: f32, pub c5: f32, pub c6: f32, pub c7: f32,
+    }
+}
+
+static SIGNATURE: Signature =
+    Signature { name: "pointwise", reads: &["x0", "x1", "x2", "x3", "x4", "x5"], writes: &[("y", Access::Write)] };
+static SCALAR: Shader = shader!("pointwise", "nan", "activation", "pointwise_codes", "pointwise");
+static VEC4: Shader = shader!("pointwise_vec4", "nan", "activation", "pointwise_codes", "pointwise");
+
+const OPS: [&str; 8] = ["OP0", "OP1", "OP2", "OP3", "OP4", "OP5", "OP6", "OP7"];
+const AS: [&str; 8] = ["A0", "A1", "A2", "A3", "A4", "A5", "A6", "A7"];
+const BS: [&str; 8] = ["B0", "B1", "B2", "B3", "B4", "B5", "B6", "B7"];
+const KINDS: [&str; 6] = ["K0", "K1", "K2", "K3", "K4", "K5"];
+
+impl Pointwise {
+    fn constant(&self, k: usize) -> f32 {
+        self.steps.get(k).map_or(0.0, |s| s.c)
+    }
+
+    fn params(&self) -> PointwiseParams {
+        let inner = |k: usize| self.inputs.get(k).map_or(1, |s| s.inner);
+        let period = |k: usize| self.inputs.get(k).map_or(1, |s| s.period);
+        PointwiseParams {
+            len: self.len as u32,
+            inner0: inner(0),
+            inner1: inner(1),
+            inner2: inner(2),
+            inner3: inner(3),
+            inner4: inner(4),
+            inner5: inner(5),
+            period0: period(0),
+            period1: period(1),
+            period2: period(2),
+            period3: period(3),
+            period4: period(4),
+            period5: period(5),
+            c0: self.constant(0),
+            c1: self.constant(1),
+            c2: self.constant(2),
+            c3: self.constant(3),
+            c4: self.constant(4),
+            c5: self.constant(5),
+            c6: self.constant(6),
+            c7: self.constant(7),
+        }
+    }
+
+    /// How the vec4 shader may load an operand: 1 four neighbours, 2 one element for all four,
+    /// 3 four neighbours of a repeating row; 0 not at all.
+    fn vec4_kind(&self, s: Spread) -> u32 {
+        let full = s.inner == 1 && s.period as usize == self.len;
+        match s {
+            _ if full => 1,
+            _ if s.inner.is_multiple_of(4) || s.period == 1 => 2,
+            _ if s.inner == 1 && s.period.is_multiple_of(4) => 3,
+            _ => 0,
+        }
+    }
+
+    fn stage(&self, shader: &'static Shader, kinds: &[u32], groups: usize, wg: u32, caps: &Caps) -> Stage {
+        let mut stage = Stage::new(shader, &self.params(), grid_1d(groups, caps)).constant("WG", wg);
+        stage = stage.constant("COUNT", self.steps.len() as u32);
+        for (k, kind) in kinds.iter().enumerate() {
+            stage = stage.constant(KINDS[k], *kind);
+        }
+        for (k, s) in self.steps.iter().enumerate() {
+            stage = stage.constant(OPS[k], s.code as u32).constant(AS[k], s.a as u32);
+            if s.code.is_binary() {
+                stage = stage.constant(BS[k], s.b as u32);
+            }
+        }
+        for (k, name) in SIGNATURE.reads.iter().enumerate() {
+            stage = stage.bind(name, Slot::Read(k));
+        }
+        stage.bind("y", Slot::Write(0))
+    }
+
+    /// Runs the chain on one output element: the registers and, beside each, its error bound.
+    fn evaluate(&self, i: usize, reads: &[&[f32]]) -> (f32, f32) {
+        let mut regs = [(0.0f32, 0.0f32); MAX_INPUTS + MAX_STEPS];
+        for (k, s) in self.inputs.iter().enumerate() {
+            regs[k].0 = reads[k][i / s.inner as usize % s.period as usize];
+        }
+        for (k, s) in self.steps.iter().enumerate() {
+            let (a, b) = (regs[s.a], regs[s.b]);
+            let y = s.code.apply(a.0, b.0, s.c);
+            regs[MAX_INPUTS + k] = (y, s.code.error(a, b, s.c, y));
+        }
+        regs[MAX_INPUTS + self.steps.len() - 1]
+    }
+}
+
+impl Kernel for Pointwise {
+    fn signature(&self) -> &'static Signature {
+        &SIGNATURE
+    }
+
+    fn lens(&self) -> Lens {
+        let mut reads: Vec<usize> = self.inputs.iter().map(|s| s.period as usize).collect();
+        reads.resize(MAX_INPUTS, 0);
+        Lens { reads, writes: vec![self.len] }
+    }
+
+    fn cpu(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
+        for (i, y) in writes[0].iter_mut().enumerate() {
+            let mut regs = [0.0f32; MAX_INPUTS + MAX_STEPS];
+            for (k, s) in self.inputs.iter().enumerate() {
+                regs[k] = reads[k][i / s.inner as usize % s.period as usize];
+            }
+            for (k, s) in self.steps.iter().enumerate() {
+                regs[MAX_INPUTS + k] = s.code.apply(regs[s.a], regs[s.b], s.c);
+            }
+            *y = regs[MAX_INPUTS + self.steps.len() - 1];
+        }
+    }
+
+    fn host(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
+        writes[0].par_chunks_mut(BLOCK).enumerate().for_each(|(block, y)| {
+            let (first, len) = (block * BLOCK, y.len());
+            let mut regs = [[0.0f32; BLOCK]; MAX_INPUTS + MAX_STEPS];
+            for (k, s) in self.inputs.iter().enumerate() {
+                let (inner, period) = (s.inner as usize, s.period as usize);
+                if inner == 1 && period == self.len {
+                    regs[k][..len].copy_from_slice(&reads[k][first..first + len]);
+                } else {
+                    regs[k].iter_mut().zip(first..first + len).for_each(|(r, i)| *r = reads[k][i / inner % period]);
+                }
+            }
+            for (k, s) in self.steps.iter().enumerate() {
+                let (given, made) = regs.split_at_mut(MAX_INPUTS + k);
+                let operands = std::iter::zip(&given[s.a][..len], &given[s.b][..len]);
+                std::iter::zip(&mut made[0], operands).for_each(|(r, (a, b))| *r = s.code.apply(*a, *b, s.c));
+            }
+            y.copy_from_slice(&regs[MAX_INPUTS + self.steps.len() - 1][..len]);
+        });
+    }
+
+    fn variants(&self, caps: &Caps) -> Vec<Recipe> {
+        let wg = if caps.class == Class::Lanes { 8 } else { 64 };
+        let mut all = Vec::new();
+        let kinds: Vec<u32> = self.inputs.iter().map(|s| self.vec4_kind(*s)).collect();
+        if self.len.is_multiple_of(4) && !kinds.contains(&0) {
+            let turns = if caps.class == Class::Lanes { (self.len / 4096).clamp(1, 16) } else { 1 };
+            let groups = (self.len / 4).div_ceil(wg as usize * turns);
+            let stage = self.stage(&VEC4, &kinds, groups, wg, caps).constant("TURNS", turns as u32);
+            all.push(Recipe::single("vec4", stage));
+        }
+        let kinds: Vec<u32> =
+            self.inputs.iter().map(|s| u32::from(s.inner == 1 && s.period as usize == self.len)).collect();
+        let kinds: Vec<u32> = kinds.iter().map(|full| if *full == 1 { 1 } else { 2 }).collect();
+        let groups = self.len.div_ceil(wg as usize);
+        all.push(Recipe::single("scalar", self.stage(&SCALAR, &kinds, groups, wg, caps)));
+        all
+    }
+
+    fn flops(&self) -> u64 {
+        (self.len * self.steps.len()) as u64
+    }
+
+    fn label(&self) -> String {
+        let steps: Vec<&str> = self.steps.iter().map(|s| s.code.name()).collect();
+        let spread = |s: &Spread| match (s.inner, s.period) {
+            (1, p) if p as usize == self.len => "full".to_string(),
+            (_, 1) => "scalar".to_string(),
+            (inner, period) => format!("{period}x{inner}"),
+        };
+        let inputs: Vec<String> = self.inputs.iter().map(spread).collect();
+        format!("y[{}] {} of {}", self.len, steps.join("."), inputs.join(","))
+    }
+
+    fn example(&self, operand: Operand, len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
+        // ln and sqrt want positive operands; every second operand is kept away from zero so that
+        // quotients stay finite.
+        let positive = self.steps.iter().any(|s| matches!(s.code, Code::Ln | Code::Sqrt));
+        let second = operand == Operand::Read(1);
+        let map = |u: f32| {
+            if positive {
+                0.1 + 3.0 * u
+            } else if second {
+                0.2 + 2.0 * u
+            } else {
+                6.0 * u - 3.0
+            }
+        };
+        (0..len).map(|_| map(draw())).collect()
+    }
+
+    fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
+        vec![(0..twin[0].len()).map(|i| self.evaluate(i, reads).1 + f32::MIN_POSITIVE).collect()]
+    }
+}
+
+fn chain(len: usize, inputs: &[(u32, u32)], steps: &[(Code, usize, usize, f32)]) -> Box<dyn Kernel> {
+    Box::new(Pointwise {
+        len,
+        inputs: inputs.iter().map(|&(inner, period)| Spread { inner, period }).collect(),
+        steps: steps.iter().map(|&(code, a, b, c)| Step { code, a, b, c }).collect(),
+    })
+}
+
+/// Every operation alone, long chains, every way to broadcast, tails, and more than 65535 groups.
+pub fn cases() -> Vec<Box<dyn Kernel>> {
+    use Code::*;
+    let unary = [
+        (AddC, 0.7),
+        (MulC, -1.3),
+        (RsubC, 1.0),
+        (Exp, 0.0),
+        (Ln, 0.0),
+        (Sqrt, 0.0),
+        (Abs, 0.0),
+        (Recip, 0.0),
+        (Relu, 0.0),
+        (LeakyRelu, 0.2),
+        (Elu, 0.0),
+        (Tanh, 0.0),
+        (Sigmoid, 0.0),
+        (Softplus, 0.0),
+        (Gate, 0.2),
+        (EluGate, 0.0),
+        (Sign, 0.0),
+        (MaxC, 0.3),
+        (MinC, 0.3),
+    ];
+    let r = MAX_INPUTS;
+    let mut all: Vec<_> = unary.iter().map(|&(op, c)| chain(131, &[(1, 131)], &[(op, 0, 0, c)])).collect();
+    all.extend([Add, Sub, Mul, Div, Max, Min, Bce].map(|op| chain(64, &[(1, 64), (1, 64)], &[(op, 0, 1, 0.0)])));
+    all.push(chain(1, &[(1, 1)], &[(Tanh, 0, 0, 0.0)]));
+    // Broadcasts of [2, 3, 4, 5]: per channel, per sample, a row, a scalar; and their vec4 kin.
+    all.push(chain(120, &[(1, 120), (20, 3)], &[(Mul, 0, 1, 0.0)]));
+    all.push(chain(120, &[(1, 120), (60, 2)], &[(Sub, 0, 1, 0.0)]));
+    all.push(chain(120, &[(1, 120), (1, 5), (120, 1)], &[(Mul, 0, 1, 0.0), (Add, r, 2, 0.0)]));
+    all.push(chain(168, &[(1, 168), (1, 12), (7, 24)], &[(Div, 0, 1, 0.0), (Add, 2, r, 0.0)]));
+    all.push(chain(77, &[(77, 1), (1, 77), (1, 11)], &[(Mul, 0, 1, 0.0), (Add, r, 2, 0.0)]));
+    // bce_with_logits, the gradient of tanh, and a chain that fills every step and operand.
+    all.push(chain(1000, &[(1, 1000), (1, 1000)], &[(Softplus, 0, 0, 0.0), (Mul, 0, 1, 0.0), (Sub, r, r + 1, 0.0)]));
+    all.push(chain(36, &[(1, 36), (1, 36)], &[(Mul, 1, 1, 0.0), (RsubC, r, 0, 1.0), (Mul, 0, r + 1, 0.0)]));
+    let full = [(1, 52); MAX_INPUTS];
+    let long = [
+        (Add, 0, 1, 0.0),
+        (Mul, r, 2, 0.0),
+        (Sub, r + 1, 3, 0.0),
+        (MulC, r + 2, 0, 0.1),
+        (Tanh, r + 3, 0, 0.0),
+        (Add, r + 4, 4, 0.0),
+        (Max, r + 5, 5, 0.0),
+        (Sub, r + 6, r, 0.0),
+    ];
+    all.push(chain(52, &full, &long));
+    all.push(chain(524_289, &[(1, 524_289)], &[(MulC, 0, 0, 0.5)]));
+    all
+}
+
+/// Shapes of the presets.
+pub fn shapes() -> Vec<Box<dyn Kernel>> {
+    use Code::*;
+    let r = MAX_INPUTS;
+    let n = 64 * 64 * 14 * 14;
+    vec![
+        chain(n, &[(1, n as u32)], &[(LeakyRelu, 0, 0, 0.2)]),
+        chain(n, &[(1, n as u32), (1, n as u32)], &[(Gate, 1, 0, 0.2), (Mul, 0, r, 0.0)]),
+        chain(n, &[(1, n as u32), (196, 64)], &[(Mul, 0, 1, 0.0)]),
+        chain(128 * 784, &[(1, 128 * 784); 2], &[(Softplus, 0, 0, 0.0), (Mul, 0, 1, 0.0), (Sub, r, r + 1, 0.0)]),
+    ]
+}

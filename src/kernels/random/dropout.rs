@@ -1,0 +1,89 @@
+//! Dropout, with a mask that is drawn where it is needed and never stored.
+
+use crate::kernels::*;
+
+params! {
+    /// x `[len]`, clock -> y `[len]` = x / keep where a uniform draw is below keep, else 0.
+    pub struct Dropout {
+        /// Elements.
+        pub len: u32,
+        /// The share of elements that stay.
+        pub keep: f32,
+        /// Lower half of the run's seed.
+        pub seed_lo: u32,
+        /// Upper half of the run's seed.
+        pub seed_hi: u32,
+        /// Which use of randomness.
+        pub stream: u32,
+        /// What it is for ([`philox::Domain`]).
+        pub domain: u32,
+    }
+}
+
+static SHADER: Shader = shader!("dropout", "flat", "philox", "nan");
+
+static SIGNATURE: Signature = Signature { name: "dropout", reads: &["x", "clock"], writes: &[("y", Access::Write)] };
+
+impl Kernel for Dropout {
+    fn signature(&self) -> &'static Signature {
+        &SIGNATURE
+    }
+
+    fn lens(&self) -> Lens {
+        Lens { reads: vec![self.len as usize, 1], writes: vec![self.len as usize] }
+    }
+
+    fn cpu(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
+        let key = [self.seed_lo, self.seed_hi];
+        let source = philox::Stream::of(key, self.domain, self.stream, step(reads[1]));
+        for (i, y) in writes[0].iter_mut().enumerate() {
+            let stays = source.uniform(i) < self.keep || reads[0][i].is_nan();
+            *y = if stays { (f64::from(reads[0][i]) / f64::from(self.keep)) as f32 } else { 0.0 };
+        }
+    }
+
+    fn variants(&self, caps: &Caps) -> Vec<Recipe> {
+        let items = (self.len as usize).div_ceil(4);
+        let stage = flat(&SHADER, self, items, caps);
+        let stage = stage.bind("x", Slot::Read(0)).bind("clock", Slot::Read(1)).bind("y", Slot::Write(0));
+        vec![Recipe::single("flat", stage)]
+    }
+
+    fn example(&self, operand: Operand, len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
+        match operand {
+            Operand::Read(1) => example_clock(len, draw),
+            _ => (0..len).map(|_| 2.0 * draw() - 1.0).collect(),
+        }
+    }
+
+    fn bounds(&self, _reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
+        // Vulkan's quotients are off by up to 2.5 units in the last place; what is dropped is 0.
+        vec![twin[0].iter().map(|y| 6.0 * EPS * y.abs()).collect()]
+    }
+
+    fn flops(&self) -> u64 {
+        u64::from(self.len)
+    }
+
+    fn label(&self) -> String {
+        format!("x[{}] keep {}", self.len, self.keep)
+    }
+}
+
+/// Odd shapes.
+pub fn cases() -> Vec<Box<dyn Kernel>> {
+    let case = |len, keep| {
+        Box::new(Dropout { len, keep, seed_lo: 0x0123_4567, seed_hi: 0x89ab_cdef, stream: 5, domain: 1 })
+            as Box<dyn Kernel>
+    };
+    vec![case(1, 0.5), case(3, 1.0), case(1021, 0.8), case(40_002, 0.3)]
+}
+
+/// Shapes of the presets.
+pub fn shapes() -> Vec<Box<dyn Kernel>> {
+    [(78_400, 0.8), (24_000, 0.5)]
+        .map(|(len, keep)| {
+            Box::new(Dropout { len, keep, seed_lo: 1, seed_hi: 0, stream: 0, domain: 1 }) as Box<dyn Kernel>
+        })
+        .into()
+}

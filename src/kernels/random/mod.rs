@@ -1,0 +1,197 @@
+//! Fills from the counter-based generator: uniform, normal and Bernoulli.
+
+pub mod dropout;
+pub mod reparameterize;
+pub mod translate;
+
+use crate::kernels::*;
+
+params! {
+    /// clock -> y `[len]` = offset + scale · draw.
+    pub struct Random {
+        /// Elements.
+        pub len: u32,
+        /// 0: uniform in [0, 1); 1: standard normal.
+        pub kind: u32,
+        /// Added to every draw.
+        pub offset: f32,
+        /// Factor of every draw.
+        pub scale: f32,
+        /// Lower half of the run's seed.
+        pub seed_lo: u32,
+        /// Upper half of the run's seed.
+        pub seed_hi: u32,
+        /// Which use of randomness.
+        pub stream: u32,
+        /// What it is for ([`philox::Domain`]).
+        pub domain: u32,
+    }
+}
+
+params! {
+    /// p `[len]`, clock -> y `[len]` = 1 with probability p, else 0.
+    pub struct Bernoulli {
+        /// Elements.
+        pub len: u32,
+        /// Lower half of the run's seed.
+        pub seed_lo: u32,
+        /// Upper half of the run's seed.
+        pub seed_hi: u32,
+        /// Which use of randomness.
+        pub stream: u32,
+        /// What it is for ([`philox::Domain`]).
+        pub domain: u32,
+    }
+}
+
+static RANDOM_SHADER: Shader = shader!("random", "flat", "philox", "elementary", "normal");
+static BERNOULLI_SHADER: Shader = shader!("bernoulli", "flat", "philox", "nan");
+
+static RANDOM: Signature = Signature { name: "random", reads: &["clock"], writes: &[("y", Access::Write)] };
+
+static BERNOULLI: Signature = Signature { name: "bernoulli", reads: &["p", "clock"], writes: &[("y", Access::Write)] };
+
+impl Random {
+    fn source(&self, clock: &[f32]) -> philox::Stream {
+        philox::Stream::of([self.seed_lo, self.seed_hi], self.domain, self.stream, step(clock))
+    }
+}
+
+impl Kernel for Random {
+    fn signature(&self) -> &'static Signature {
+        &RANDOM
+    }
+
+    fn lens(&self) -> Lens {
+        Lens { reads: vec![1], writes: vec![self.len as usize] }
+    }
+
+    fn cpu(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
+        let source = self.source(reads[0]);
+        for (i, y) in writes[0].iter_mut().enumerate() {
+            let draw = if self.kind == 0 { source.uniform(i) } else { source.normal(i) };
+            *y = (f64::from(self.offset) + f64::from(self.scale) * f64::from(draw)) as f32;
+        }
+    }
+
+    fn variants(&self, caps: &Caps) -> Vec<Recipe> {
+        let items = (self.len as usize).div_ceil(4);
+        vec![Recipe::single(
+            "flat",
+            flat(&RANDOM_SHADER, self, items, caps).bind("clock", Slot::Read(0)).bind("y", Slot::Write(0)),
+        )]
+    }
+
+    fn example(&self, operand: Operand, len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
+        match operand {
+            Operand::Read(0) => example_clock(len, draw),
+            _ => (0..len).map(|_| draw()).collect(),
+        }
+    }
+
+    fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
+        if self.kind == 0 && (self.offset, self.scale) == (0.0, 1.0) {
+            return exact(twin);
+        }
+        let source = self.source(reads[0]);
+        let bound = |(i, y): (usize, &f32)| {
+            let draw = if self.kind == 0 { 0.0 } else { normal_error(&source, i) };
+            self.scale.abs() * draw + 2.0 * EPS * ((y - self.offset).abs() + y.abs())
+        };
+        vec![twin[0].iter().enumerate().map(bound).collect()]
+    }
+
+    fn flops(&self) -> u64 {
+        2 * u64::from(self.len)
+    }
+
+    fn label(&self) -> String {
+        let kind = if self.kind == 0 { "uniform" } else { "normal" };
+        format!("y[{}] {} + {} {kind}", self.len, self.offset, self.scale)
+    }
+}
+
+impl Kernel for Bernoulli {
+    fn signature(&self) -> &'static Signature {
+        &BERNOULLI
+    }
+
+    fn lens(&self) -> Lens {
+        Lens { reads: vec![self.len as usize, 1], writes: vec![self.len as usize] }
+    }
+
+    fn cpu(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
+        let key = [self.seed_lo, self.seed_hi];
+        let source = philox::Stream::of(key, self.domain, self.stream, step(reads[1]));
+        for (i, y) in writes[0].iter_mut().enumerate() {
+            *y = match reads[0][i] {
+                p if p.is_nan() => p,
+                p if source.uniform(i) < p => 1.0,
+                _ => 0.0,
+            };
+        }
+    }
+
+    fn variants(&self, caps: &Caps) -> Vec<Recipe> {
+        let items = (self.len as usize).div_ceil(4);
+        vec![Recipe::single(
+            "flat",
+            flat(&BERNOULLI_SHADER, self, items, caps)
+                .bind("probability", Slot::Read(0))
+                .bind("clock", Slot::Read(1))
+                .bind("y", Slot::Write(0)),
+        )]
+    }
+
+    fn example(&self, operand: Operand, len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
+        match operand {
+            Operand::Read(1) => example_clock(len, draw),
+            _ => (0..len).map(|_| draw()).collect(),
+        }
+    }
+
+    fn bounds(&self, _reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
+        exact(twin)
+    }
+
+    fn flops(&self) -> u64 {
+        u64::from(self.len)
+    }
+
+    fn label(&self) -> String {
+        format!("p[{}]", self.len)
+    }
+}
+
+const SEED: [u32; 2] = [0x0123_4567, 0x89ab_cdef];
+
+fn random(len: u32, kind: u32, offset: f32, scale: f32) -> Random {
+    Random { len, kind, offset, scale, seed_lo: SEED[0], seed_hi: SEED[1], stream: 5, domain: 1 }
+}
+
+fn bernoulli(len: u32) -> Bernoulli {
+    Bernoulli { len, seed_lo: SEED[0], seed_hi: SEED[1], stream: 6, domain: 1 }
+}
+
+/// Odd shapes of [`Random`]; the uniform draws must agree bitwise.
+pub fn random_cases() -> Vec<Box<dyn Kernel>> {
+    let cases = [(1, 0), (2, 1), (1021, 0), (1022, 1), (40_003, 0), (200_000, 1)];
+    let plain = cases.map(|(len, kind)| random(len, kind, 0.0, 1.0)).into_iter();
+    let scaled = [random(777, 0, -1.0, 2.0), random(5001, 1, 0.25, 0.02)];
+    plain.chain(scaled).map(|case| Box::new(case) as Box<dyn Kernel>).collect()
+}
+
+/// Shapes of the presets for [`Random`].
+pub fn random_shapes() -> Vec<Box<dyn Kernel>> {
+    vec![Box::new(random(6400, 1, 0.0, 1.0)), Box::new(random(50_176, 0, 0.0, 1.0))]
+}
+
+/// Odd shapes of [`Bernoulli`].
+pub fn bernoulli_cases() -> Vec<Box<dyn Kernel>> {
+    [1, 3, 1021, 100_002].map(|len| Box::new(bernoulli(len)) as Box<dyn Kernel>).into()
+}
+
+/// Shapes of the presets for [`Bernoulli`].
+pub fn bernoulli_shapes() -> Vec<Box<dyn Kernel>> {
+    vec![Box::new(bernoulli(12_544)), Box::new(bernoulli(100_352))]
+}

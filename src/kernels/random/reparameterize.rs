@@ -1,0 +1,250 @@
+//! The reparameterisation trick with the KL divergence to N(0, I) (Kingma & Welling 2014, section
+//! 2.4 and appendix B), and its gradient, which draws the noise again.
+
+use crate::kernels::*;
+
+params! {
+    /// mu, logvar `[rows, d]`, clock -> z `[rows, d]` = mu + exp(logvar / 2) eps,
+    /// kl `[rows]` = -½ Σ_d (1 + logvar - mu² - exp(logvar)).
+    pub struct Reparameterize {
+        /// Samples.
+        pub rows: u32,
+        /// Latent dimensions.
+        pub d: u32,
+        /// Lower half of the run's seed.
+        pub seed_lo: u32,
+        /// Upper half of the run's seed.
+        pub seed_hi: u32,
+        /// Which use of randomness.
+        pub stream: u32,
+        /// What it is for ([`philox::Domain`]).
+        pub domain: u32,
+    }
+}
+
+params! {
+    /// dz `[rows, d]`, dkl `[rows]`, mu, logvar `[rows, d]`, clock -> dmu, dlogvar `[rows, d]`.
+    pub struct ReparameterizeGrad {
+        /// Samples.
+        pub rows: u32,
+        /// Latent dimensions.
+        pub d: u32,
+        /// Lower half of the run's seed.
+        pub seed_lo: u32,
+        /// Upper half of the run's seed.
+        pub seed_hi: u32,
+        /// Which use of randomness.
+        pub stream: u32,
+        /// What it is for ([`philox::Domain`]).
+        pub domain: u32,
+    }
+}
+
+static FORWARD_SHADER: Shader =
+    shader!("reparameterize", "philox", "elementary", "normal", "nan", "activation", "workgroup_sum");
+static BACKWARD_SHADER: Shader =
+    shader!("reparameterize_grad", "flat", "philox", "elementary", "normal", "nan", "activation");
+
+static FORWARD: Signature = Signature {
+    name: "reparameterize",
+    reads: &["mu", "logvar", "clock"],
+    writes: &[("z", Access::Write), ("kl", Access::Write)],
+};
+
+static BACKWARD: Signature = Signature {
+    name: "reparameterize_grad",
+    reads: &["dz", "dkl", "mu", "logvar", "clock"],
+    writes: &[("dmu", Access::Write), ("dlogvar", Access::Write)],
+};
+
+impl Reparameterize {
+    fn source(&self, clock: &[f32]) -> philox::Stream {
+        philox::Stream::of([self.seed_lo, self.seed_hi], self.domain, self.stream, step(clock))
+    }
+}
+
+impl Kernel for Reparameterize {
+    fn signature(&self) -> &'static Signature {
+        &FORWARD
+    }
+
+    fn lens(&self) -> Lens {
+        let (rows, len) = (self.rows as usize, self.rows as usize * self.d as usize);
+        Lens { reads: vec![len, len, 1], writes: vec![len, rows] }
+    }
+
+    fn cpu(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
+        let &[mu, logvar, clock] = reads else { return };
+        let [z, kl] = writes else { return };
+        let source = self.source(clock);
+        for (row, kl) in kl.iter_mut().enumerate() {
+            let mut sum = 0.0;
+            for i in row * self.d as usize..(row + 1) * self.d as usize {
+                let (m, v) = (f64::from(mu[i]), f64::from(logvar[i]));
+                z[i] = (m + (v / 2.0).exp() * f64::from(source.normal(i))) as f32;
+                sum += (m * m + v.exp_m1() - v) / 2.0;
+            }
+            *kl = sum as f32;
+        }
+    }
+
+    fn variants(&self, caps: &Caps) -> Vec<Recipe> {
+        let wg: u32 = match caps.class {
+            Class::Lanes => 8,
+            Class::Gpu => 64,
+        };
+        // Rows beyond the first 65536 are taken in turns.
+        let stage = Stage::new(&FORWARD_SHADER, self, grid_1d(self.rows.min(1 << 16) as usize, caps))
+            .constant("WG", wg)
+            .bind("mu", Slot::Read(0))
+            .bind("logvar", Slot::Read(1))
+            .bind("clock", Slot::Read(2))
+            .bind("z", Slot::Write(0))
+            .bind("kl", Slot::Write(1));
+        vec![Recipe::single("rows", stage)]
+    }
+
+    fn example(&self, operand: Operand, len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
+        match operand {
+            Operand::Read(2) => example_clock(len, draw),
+            _ => (0..len).map(|_| 4.0 * draw() - 2.0).collect(),
+        }
+    }
+
+    fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
+        let &[mu, logvar, clock] = reads else { return Vec::new() };
+        let (source, d) = (self.source(clock), self.d as usize);
+        let z = |i: usize| {
+            let noise = (logvar[i] / 2.0).exp() * noise_error(&source, i, logvar[i] / 2.0);
+            noise + 2.0 * EPS * ((twin[0][i] - mu[i]).abs() + twin[0][i].abs())
+        };
+        let kl = |row: usize| {
+            let (mut magnitude, mut error) = (0.0, 0.0);
+            for i in row * d..(row + 1) * d {
+                let (m, v) = (mu[i], logvar[i]);
+                magnitude += (m * m + v.exp_m1().abs() + v.abs()) / 2.0;
+                error += expm1_error(v) / 2.0;
+            }
+            // Eight lanes or more share a row.
+            error + sum_bound(d.min(d / 8 + 12) + 3, magnitude)
+        };
+        vec![(0..mu.len()).map(z).collect(), (0..self.rows as usize).map(kl).collect()]
+    }
+
+    fn flops(&self) -> u64 {
+        9 * u64::from(self.rows) * u64::from(self.d)
+    }
+
+    fn label(&self) -> String {
+        format!("mu[{},{}]", self.rows, self.d)
+    }
+}
+
+impl ReparameterizeGrad {
+    fn source(&self, clock: &[f32]) -> philox::Stream {
+        philox::Stream::of([self.seed_lo, self.seed_hi], self.domain, self.stream, step(clock))
+    }
+}
+
+impl Kernel for ReparameterizeGrad {
+    fn signature(&self) -> &'static Signature {
+        &BACKWARD
+    }
+
+    fn lens(&self) -> Lens {
+        let (rows, len) = (self.rows as usize, self.rows as usize * self.d as usize);
+        Lens { reads: vec![len, rows, len, len, 1], writes: vec![len, len] }
+    }
+
+    fn cpu(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
+        let &[dz, dkl, mu, logvar, clock] = reads else { return };
+        let [dmu, dlogvar] = writes else { return };
+        let source = self.source(clock);
+        for i in 0..dz.len() {
+            let [dz, m, v] = [dz[i], mu[i], logvar[i]].map(f64::from);
+            let dkl = f64::from(dkl[i / self.d as usize]);
+            dmu[i] = (dz + dkl * m) as f32;
+            let noise = f64::from(source.normal(i));
+            dlogvar[i] = ((dz * noise * (v / 2.0).exp() + dkl * v.exp_m1()) / 2.0) as f32;
+        }
+    }
+
+    fn variants(&self, caps: &Caps) -> Vec<Recipe> {
+        let items = (self.rows as usize * self.d as usize).div_ceil(4);
+        vec![Recipe::single(
+            "flat",
+            flat(&BACKWARD_SHADER, self, items, caps)
+                .bind("dz", Slot::Read(0))
+                .bind("dkl", Slot::Read(1))
+                .bind("mu", Slot::Read(2))
+                .bind("logvar", Slot::Read(3))
+                .bind("clock", Slot::Read(4))
+                .bind("dmu", Slot::Write(0))
+                .bind("dlogvar", Slot::Write(1)),
+        )]
+    }
+
+    fn example(&self, operand: Operand, len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
+        match operand {
+            Operand::Read(4) => example_clock(len, draw),
+            _ => (0..len).map(|_| 4.0 * draw() - 2.0).collect(),
+        }
+    }
+
+    fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
+        let &[dz, dkl, mu, logvar, clock] = reads else { return Vec::new() };
+        let (source, d) = (self.source(clock), self.d as usize);
+        let dmu = |i: usize| EPS * (2.0 * twin[0][i].abs() + (dkl[i / d] * mu[i]).abs()) + 1e-12;
+        let dlogvar = |i: usize| {
+            let (v, k, half) = (logvar[i], dkl[i / d].abs(), logvar[i] / 2.0);
+            let noise =
+                (dz[i] * half.exp()).abs() * (noise_error(&source, i, half) + 3.0 * EPS * source.normal(i).abs());
+            (noise + k * (expm1_error(v) + 3.0 * EPS * v.exp_m1().abs())) / 2.0 + 2.0 * EPS * twin[1][i].abs() + 1e-9
+        };
+        vec![(0..dz.len()).map(dmu).collect(), (0..dz.len()).map(dlogvar).collect()]
+    }
+
+    fn flops(&self) -> u64 {
+        9 * u64::from(self.rows) * u64::from(self.d)
+    }
+
+    fn label(&self) -> String {
+        format!("dz[{},{}]", self.rows, self.d)
+    }
+}
+
+/// The error permitted to eps exp(half), relative to exp(half).
+fn noise_error(source: &philox::Stream, i: usize, half: f32) -> f32 {
+    let eps = source.normal(i).abs();
+    normal_error(source, i) + eps * (exp_error(half) + 2.0 * EPS)
+}
+
+const CASES: [[u32; 2]; 6] = [[1, 1], [3, 2], [7, 5], [128, 20], [11, 67], [70_001, 1]];
+
+fn forward(rows: u32, d: u32) -> Box<dyn Kernel> {
+    Box::new(Reparameterize { rows, d, seed_lo: 7, seed_hi: 9, stream: 3, domain: 1 })
+}
+
+fn backward(rows: u32, d: u32) -> Box<dyn Kernel> {
+    Box::new(ReparameterizeGrad { rows, d, seed_lo: 7, seed_hi: 9, stream: 3, domain: 1 })
+}
+
+/// Odd shapes of [`Reparameterize`]; one has more than 65535 rows.
+pub fn cases() -> Vec<Box<dyn Kernel>> {
+    CASES.map(|[rows, d]| forward(rows, d)).into()
+}
+
+/// Shapes of the presets for [`Reparameterize`].
+pub fn shapes() -> Vec<Box<dyn Kernel>> {
+    vec![forward(128, 20), forward(128, 128)]
+}
+
+/// Odd shapes of [`ReparameterizeGrad`].
+pub fn grad_cases() -> Vec<Box<dyn Kernel>> {
+    CASES.map(|[rows, d]| backward(rows, d)).into()
+}
+
+/// Shapes of the presets for [`ReparameterizeGrad`].
+pub fn grad_shapes() -> Vec<Box<dyn Kernel>> {
+    vec![backward(128, 20), backward(128, 128)]
+}

@@ -1,0 +1,217 @@
+//! Softmax cross-entropy over the channel axis, and its gradient.
+
+use crate::kernels::*;
+use rayon::prelude::*;
+
+params! {
+    /// logits `[n, classes, positions]`, target `[n, positions]` (class indices)
+    /// -> loss `[n, positions]` = logsumexp(logits) - logits\[target\], in nats.
+    pub struct CrossEntropy {
+        /// Samples.
+        pub n: u32,
+        /// Classes.
+        pub classes: u32,
+        /// Positions of a sample.
+        pub positions: u32,
+    }
+}
+
+params! {
+    /// dloss `[n, positions]`, logits `[n, classes, positions]`, target `[n, positions]`
+    /// -> dlogits `[n, classes, positions]` = (softmax - onehot) dloss.
+    pub struct CrossEntropyGrad {
+        /// Samples.
+        pub n: u32,
+        /// Classes.
+        pub classes: u32,
+        /// Positions of a sample.
+        pub positions: u32,
+    }
+}
+
+static FORWARD_SHADER: Shader = shader!("cross_entropy", "flat", "nan", "elementary");
+static BACKWARD_SHADER: Shader = shader!("cross_entropy_grad", "flat");
+
+static FORWARD: Signature =
+    Signature { name: "cross_entropy", reads: &["logits", "target"], writes: &[("loss", Access::Write)] };
+
+static BACKWARD: Signature = Signature {
+    name: "cross_entropy_grad",
+    reads: &["dloss", "logits", "target"],
+    writes: &[("dlogits", Access::Write)],
+};
+
+/// max and Σ exp(logit - max) of the column of `classes` logits that starts at `first`.
+fn softmax_parts(logits: &[f32], first: usize, classes: usize, stride: usize) -> (f64, f64) {
+    let column = || (0..classes).map(|k| f64::from(logits[first + k * stride]));
+    let max = column().fold(f64::NEG_INFINITY, f64::max);
+    (max, column().map(|v| (v - max).exp()).sum())
+}
+
+impl Kernel for CrossEntropy {
+    fn signature(&self) -> &'static Signature {
+        &FORWARD
+    }
+
+    fn lens(&self) -> Lens {
+        let rows = self.n as usize * self.positions as usize;
+        Lens { reads: vec![rows * self.classes as usize, rows], writes: vec![rows] }
+    }
+
+    fn cpu(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
+        let &[logits, target] = reads else { return };
+        let (classes, positions) = (self.classes as usize, self.positions as usize);
+        writes[0].par_iter_mut().enumerate().for_each(|(row, loss)| {
+            let first = row / positions * classes * positions + row % positions;
+            let (max, sum) = softmax_parts(logits, first, classes, positions);
+            *loss = (sum.ln() + max - f64::from(logits[first + target[row] as usize * positions])) as f32;
+        });
+    }
+
+    fn variants(&self, caps: &Caps) -> Vec<Recipe> {
+        let items = self.lens().writes[0];
+        vec![Recipe::single(
+            "flat",
+            flat(&FORWARD_SHADER, self, items, caps)
+                .bind("logits", Slot::Read(0))
+                .bind("labels", Slot::Read(1))
+                .bind("loss", Slot::Write(0)),
+        )]
+    }
+
+    fn example(&self, operand: Operand, len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
+        let classes = self.classes as f32;
+        match operand {
+            Operand::Read(0) => (0..len).map(|_| 10.0 * draw() - 5.0).collect(),
+            Operand::Read(1) => (0..len).map(|_| (classes * draw()).floor().min(classes - 1.0)).collect(),
+            _ => (0..len).map(|_| 2.0 * draw() - 1.0).collect(),
+        }
+    }
+
+    fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
+        let (classes, positions) = (self.classes as usize, self.positions as usize);
+        let bound = |(row, loss): (usize, &f32)| {
+            let first = row / positions * classes * positions + row % positions;
+            let (max, sum) = softmax_parts(reads[0], first, classes, positions);
+            let chosen = reads[0][first + reads[1][row] as usize * positions];
+            // ln turns the relative error of the sum into an absolute one.
+            let d_sum = sum_error(reads[0], first, classes, positions);
+            d_sum + 4.0 * EPS * ((max as f32 - chosen).abs() + sum.ln() as f32 + loss.abs()) + 1e-9
+        };
+        vec![twin[0].iter().enumerate().map(bound).collect()]
+    }
+
+    fn flops(&self) -> u64 {
+        4 * u64::from(self.n) * u64::from(self.classes) * u64::from(self.positions)
+    }
+
+    fn label(&self) -> String {
+        format!("logits[{},{},{}]", self.n, self.classes, self.positions)
+    }
+}
+
+impl Kernel for CrossEntropyGrad {
+    fn signature(&self) -> &'static Signature {
+        &BACKWARD
+    }
+
+    fn lens(&self) -> Lens {
+        let rows = self.n as usize * self.positions as usize;
+        let all = rows * self.classes as usize;
+        Lens { reads: vec![rows, all, rows], writes: vec![all] }
+    }
+
+    fn cpu(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
+        let &[dloss, logits, target] = reads else { return };
+        let (classes, positions) = (self.classes as usize, self.positions as usize);
+        writes[0].par_chunks_mut(classes * positions).enumerate().for_each(|(i, dlogits)| {
+            for at in 0..positions {
+                let row = i * positions + at;
+                let (max, sum) = softmax_parts(logits, i * classes * positions + at, classes, positions);
+                for k in 0..classes {
+                    let logit = f64::from(logits[(i * classes + k) * positions + at]);
+                    let onehot = if k == target[row] as usize { 1.0 } else { 0.0 };
+                    dlogits[k * positions + at] = (((logit - max).exp() / sum - onehot) * f64::from(dloss[row])) as f32;
+                }
+            }
+        });
+    }
+
+    fn variants(&self, caps: &Caps) -> Vec<Recipe> {
+        let items = self.lens().reads[0];
+        vec![Recipe::single(
+            "flat",
+            flat(&BACKWARD_SHADER, self, items, caps)
+                .bind("dloss", Slot::Read(0))
+                .bind("logits", Slot::Read(1))
+                .bind("labels", Slot::Read(2))
+                .bind("dlogits", Slot::Write(0)),
+        )]
+    }
+
+    fn example(&self, operand: Operand, len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
+        let classes = self.classes as f32;
+        match operand {
+            Operand::Read(1) => (0..len).map(|_| 10.0 * draw() - 5.0).collect(),
+            Operand::Read(2) => (0..len).map(|_| (classes * draw()).floor().min(classes - 1.0)).collect(),
+            _ => (0..len).map(|_| 2.0 * draw() - 1.0).collect(),
+        }
+    }
+
+    fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
+        let (classes, positions) = (self.classes as usize, self.positions as usize);
+        let mut bounds = vec![0.0; twin[0].len()];
+        for row in 0..reads[0].len() {
+            let first = row / positions * classes * positions + row % positions;
+            let (max, sum) = softmax_parts(reads[1], first, classes, positions);
+            let d_sum = sum_error(reads[1], first, classes, positions);
+            for at in (0..classes).map(|k| first + k * positions) {
+                let away = reads[1][at] - max as f32;
+                let share = away.exp() / sum as f32;
+                let d_share = share * (exp_error(away) + away.abs() * EPS + d_sum + 6.0 * EPS);
+                bounds[at] = reads[0][row].abs() * (d_share + EPS) + 2.0 * EPS * twin[0][at].abs() + f32::MIN_POSITIVE;
+            }
+        }
+        vec![bounds]
+    }
+
+    fn flops(&self) -> u64 {
+        6 * u64::from(self.n) * u64::from(self.classes) * u64::from(self.positions)
+    }
+
+    fn label(&self) -> String {
+        format!("logits[{},{},{}]", self.n, self.classes, self.positions)
+    }
+}
+
+/// The relative error permitted to Σ exp(logit - max).
+fn sum_error(logits: &[f32], first: usize, classes: usize, stride: usize) -> f32 {
+    let (max, sum) = softmax_parts(logits, first, classes, stride);
+    let term = |k: usize| {
+        let away = logits[first + k * stride] - max as f32;
+        away.exp() * (exp_error(away) + away.abs() * EPS)
+    };
+    sum_bound(classes, 1.0) + (0..classes).map(term).sum::<f32>() / sum as f32
+}
+
+const CASES: [[u32; 3]; 6] = [[1, 1, 1], [3, 2, 5], [7, 10, 1], [2, 256, 49], [5, 3, 1009], [1, 1000, 3]];
+
+/// Odd shapes of [`CrossEntropy`].
+pub fn cases() -> Vec<Box<dyn Kernel>> {
+    CASES.map(|[n, classes, positions]| Box::new(CrossEntropy { n, classes, positions }) as Box<dyn Kernel>).into()
+}
+
+/// Shapes of the presets for [`CrossEntropy`].
+pub fn shapes() -> Vec<Box<dyn Kernel>> {
+    vec![Box::new(CrossEntropy { n: 16, classes: 256, positions: 784 })]
+}
+
+/// Odd shapes of [`CrossEntropyGrad`].
+pub fn grad_cases() -> Vec<Box<dyn Kernel>> {
+    CASES.map(|[n, classes, positions]| Box::new(CrossEntropyGrad { n, classes, positions }) as Box<dyn Kernel>).into()
+}
+
+/// Shapes of the presets for [`CrossEntropyGrad`].
+pub fn grad_shapes() -> Vec<Box<dyn Kernel>> {
+    vec![Box::new(CrossEntropyGrad { n: 16, classes: 256, positions: 784 })]
+}
