@@ -233,7 +233,7 @@ fn races(source: &str, constants: &[(&'static str, f64)], uses: Capabilities) ->
 /// Every stage whose shader has workgroup memory.
 fn sharing() -> Vec<Stage> {
     let mut all = stages(&DEVICES);
-    all.retain(|stage| stage.shader.source().contains("var<workgroup>"));
+    all.retain(|stage| stage.shader.source().expect("a module").contains("var<workgroup>"));
     all
 }
 
@@ -243,7 +243,7 @@ const BARRIER: &str = "workgroupBarrier();";
 fn what_invocations_leave_one_another_is_behind_a_barrier() {
     let mut failures = Vec::new();
     for stage in sharing() {
-        let found = races(&stage.shader.source(), &stage.constants, extensions(&stage));
+        let found = races(stage.shader.source().expect("a module"), &stage.constants, extensions(&stage));
         if !found.is_empty() {
             failures.push(format!("{} {:?}: {found:?}", stage.shader.name, stage.constants));
         }
@@ -256,17 +256,16 @@ fn every_barrier_that_is_deleted_is_missed() {
     // By the piece of text it stands in and its place among that piece's: whether deleting it was noticed.
     let mut noticed: HashMap<(&'static str, usize), bool> = HashMap::new();
     for stage in sharing() {
-        let mut before = String::new();
-        for (i, part) in stage.shader.parts.iter().enumerate() {
-            let after = stage.shader.parts[i + 1..].concat();
-            for (nth, (at, _)) in part.match_indices(BARRIER).enumerate() {
-                let seen = noticed.entry((part, nth)).or_insert(false);
-                if !*seen {
-                    let source = format!("{before}{}{}{after}", &part[..at], &part[at + BARRIER.len()..]);
-                    *seen = !races(&source, &stage.constants, extensions(&stage)).is_empty();
-                }
+        // The module's barriers are those of its files, one after the other.
+        let source = stage.shader.source().expect("a module");
+        let files = stage.shader.files().expect("files");
+        let places = files.iter().flat_map(|(_, text)| (0..text.matches(BARRIER).count()).map(|nth| (*text, nth)));
+        for ((at, _), place) in source.match_indices(BARRIER).zip(places) {
+            let seen = noticed.entry(place).or_insert(false);
+            if !*seen {
+                let without = format!("{}{}", &source[..at], &source[at + BARRIER.len()..]);
+                *seen = !races(&without, &stage.constants, extensions(&stage)).is_empty();
             }
-            before += part;
         }
     }
     let missed: Vec<String> = noticed

@@ -18,11 +18,11 @@ impl Block {
         let constant = |name: &str| stage.constants.iter().find(|(n, _)| *n == name).map(|(_, value)| *value as u32);
         let terms = constant("BK")?;
         if let (Some(tx), Some(ty)) = (constant("TX"), constant("TY")) {
-            let edge = if stage.shader.source().contains("TY * 8") { 8 } else { 4 };
+            let edge = if stage.shader.source().expect("a module").contains("TY * 8") { 8 } else { 4 };
             return Some(Block { threads: tx * ty, lines: ty * edge, columns: tx * edge, terms });
         }
         let (rows, columns, threads) = (constant("ROWS")?, constant("COLUMNS")?, constant("THREADS")?);
-        let edge = if stage.shader.source().contains("const EDGE = 16u;") { 16 } else { 8 };
+        let edge = if stage.shader.source().expect("a module").contains("const EDGE = 16u;") { 16 } else { 8 };
         Some(Block { threads, lines: rows * 2 * edge, columns: columns * 2 * edge, terms })
     }
 

@@ -2,6 +2,8 @@
 //
 // The only invocation does it.
 
+#expects fn tick()
+
 struct Params {
   counters: u32,
 }

@@ -3,6 +3,10 @@
 // One invocation computes every WG-th element of its workgroup's block. An element of x and y is a
 // V: one number, or four neighbours on axis hw; hw counts Vs.
 
+#import width$width
+#import flat
+#import activate$width
+
 override WG: u32 = 64u;
 // The activation's code, here once more so that only its own branch is compiled.
 override ACT: u32 = 0u;

@@ -5,6 +5,12 @@
 // the rounding error off the mean), output. Its lanes take every WG-th element. An element of x
 // and y is a V: one number, or four neighbours on axis hw; hw counts Vs.
 
+#import width$width
+#import workgroup_sum
+#import walk
+#import nan
+#import activate$width
+
 override WG: u32 = 64u;
 // The activation's code, here once more so that only its own branch is compiled.
 override ACT: u32 = 0u;

@@ -4,6 +4,8 @@
 // One workgroup computes one channel; its lanes take every WG-th chunk. Only the last chunk is
 // shorter than the others.
 
+#import workgroup_sum
+
 override WG: u32 = 64u;
 
 struct Params {

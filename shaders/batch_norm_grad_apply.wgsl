@@ -3,6 +3,9 @@
 // One invocation computes every WG-th element of its workgroup's block. An element of dy, x and grad_x
 // is a V: one number, or four neighbours on axis hw; hw counts Vs.
 
+#import width$width
+#import flat
+
 override WG: u32 = 64u;
 
 struct Params {

@@ -4,6 +4,10 @@
 // One workgroup computes one channel in two passes; its lanes take every WG-th element. An element
 // of dy, x and grad_x is a V: one number, or four neighbours on axis hw; hw counts Vs.
 
+#import width$width
+#import workgroup_sum
+#import walk
+
 override WG: u32 = 64u;
 
 struct Params {

@@ -4,6 +4,10 @@
 // One workgroup computes one (channel, j); its lanes take every WG-th element. An element of dy and
 // x is a V: one number, or four neighbours on axis hw; hw and chunk count Vs.
 
+#import width$width
+#import workgroup_sum
+#import walk
+
 override WG: u32 = 64u;
 
 struct Params {

@@ -4,6 +4,11 @@
 // element. An element of x is a V: one number, or four neighbours on axis hw; hw and chunk count
 // Vs.
 
+#import width$width
+#import workgroup_sum
+#import walk
+#import nan
+
 override WG: u32 = 64u;
 
 struct Params {

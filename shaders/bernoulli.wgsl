@@ -2,6 +2,10 @@
 //
 // One invocation draws every WG-th block of four of its workgroup's range.
 
+#import flat
+#import philox
+#import nan
+
 override WG: u32 = 64u;
 
 struct Params {

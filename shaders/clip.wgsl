@@ -3,6 +3,9 @@
 // One invocation clips every WG-th element of its workgroup's block. An element is a V: one or
 // four numbers; len counts Vs.
 
+#import width$width
+#import flat
+
 override WG: u32 = 64u;
 
 struct Params {

@@ -2,6 +2,8 @@
 //
 // One invocation copies every WG-th element of its workgroup's block; it divides once and steps on.
 
+#import flat
+
 override WG: u32 = 64u;
 
 struct Params {

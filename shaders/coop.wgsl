@@ -3,6 +3,10 @@
 // together. The block is ROWS x COLUMNS tiles of 2 x 2 fragments. A subgroup makes a tile at a time; if
 // there are fewer subgroups than tiles, whatever the subgroups' size, all of it is gone through again.
 
+#import operand_f16
+#import fragments_$units
+#import tile_$role
+
 override ROWS: u32 = 2;
 override COLUMNS: u32 = 2;
 override BK: u32 = 32;

@@ -2,6 +2,10 @@
 //
 // One invocation computes the loss of every WG-th position of its workgroup's block.
 
+#import flat
+#import nan
+#import elementary
+
 override WG: u32 = 64u;
 
 struct Params {

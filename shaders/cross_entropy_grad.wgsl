@@ -2,6 +2,8 @@
 //
 // One invocation computes all classes of every WG-th position of its workgroup's block.
 
+#import flat
+
 override WG: u32 = 64u;
 
 struct Params {

@@ -2,6 +2,8 @@
 //
 // One invocation decodes the four bytes of every WG-th word of its workgroup's block.
 
+#import flat
+
 override WG: u32 = 64u;
 
 struct Params {

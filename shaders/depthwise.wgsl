@@ -2,6 +2,8 @@
 //
 // One invocation makes every WG-th output of its workgroup's range.
 
+#import flat
+
 override WG: u32 = 64u;
 
 struct Params {

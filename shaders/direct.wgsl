@@ -6,6 +6,10 @@
 // fastest. An invocation makes an output of every column from registers; the workgroup's next BK weights wait
 // in workgroup memory, four columns side by side.
 
+#import nan
+#import activation
+#import gather
+
 override WG: u32 = 64;
 override BK: u32 = 64;
 override COLUMNS: u32 = 1;

@@ -4,6 +4,10 @@
 //
 // A workgroup makes a row. Its lanes take every WG-th term, and their sums are added up in a fixed order.
 
+#import nan
+#import activation
+#import gather
+
 override WG: u32 = 256;
 override COLUMNS: u32 = 1;
 // The epilogue, as in lib/tile_gather.wgsl.

@@ -16,6 +16,11 @@
 // One workgroup owns G images. Of a convolution a lane sums one four of channels for all G over a part of
 // the terms, so that a weight is loaded once for G images; parts are put together in workgroup memory.
 
+#import pointwise_codes
+#import philox
+#import head
+#expects const G
+
 override WG_LOG: u32 = 6u;
 override WG: u32 = 1u << WG_LOG;
 

@@ -3,6 +3,9 @@
 // One invocation updates every WG-th element of its workgroup's block. An element is a V: one or
 // four numbers; len and starts count Vs.
 
+#import width$width
+#import flat
+
 override WG: u32 = 64u;
 
 struct EmaParams {

@@ -4,6 +4,10 @@
 //
 // One invocation makes one element.
 
+#import nan
+#import activation
+#import gather
+
 override WG: u32 = 64;
 // The epilogue, as in lib/tile_gather.wgsl.
 override ACT: u32 = 0;

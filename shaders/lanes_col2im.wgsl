@@ -5,6 +5,10 @@
 //
 // A workgroup makes 8 neighbouring units of each line of one phase of one channel.
 
+#import nan
+#import activation
+#import gather
+
 @group(0) @binding(0) var<uniform> p: Gather;
 @group(0) @binding(1) var<storage, read> cols: array<f32>; // [rows, dc, taps, sh, sw]
 @group(0) @binding(2) var<storage, read> b: array<f32>; // [dc]

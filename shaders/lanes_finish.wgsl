@@ -5,6 +5,10 @@
 // One invocation does every WG-th element of its workgroup's block. An element is a V: one or four
 // numbers; len counts Vs.
 
+#import width$width
+#import flat
+#import activate$width
+
 override WG: u32 = 8u;
 
 struct Finish { len: u32, act: u32, slope: f32, has_gate: u32, gate: f32, has_residual: u32 }

@@ -8,6 +8,13 @@
 // that no load asks where it is. Taps that no output of the workgroup needs, by edge, phase or mask, are
 // not visited. A workgroup's columns are of one colour.
 
+#import width$width
+#import sums_$sums
+#import nan
+#import gather
+#import gather_lanes
+#expects const BLOCKS
+
 override RESIDUAL: bool = false;
 
 @group(0) @binding(0) var<uniform> p: Gather;

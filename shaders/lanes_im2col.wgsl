@@ -4,6 +4,8 @@
 //
 // and 0 outside of the plane or past the last term. One invocation makes the terms of one output pixel.
 
+#import gather
+
 override TAPS: u32 = 1; // live ones
 override TERMS: u32 = 1;
 

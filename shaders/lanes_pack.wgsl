@@ -5,6 +5,8 @@
 //
 // and 0 where c or col is past the end. One invocation copies one column of RUN values of q.
 
+#import gather
+
 override RUN: u32 = 16;
 
 @group(0) @binding(0) var<uniform> p: Gather;

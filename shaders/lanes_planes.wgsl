@@ -6,6 +6,12 @@
 // A workgroup makes 8 * BLOCKS pixels of 8 V columns, eight channels at a time: lane i loads channel i of
 // four neighbouring pixels of a plane, and registers hand it to the lanes, which hold columns.
 
+#import width$width
+#import sums_$sums
+#import gather
+#import store_planes
+#expects const BLOCKS
+
 override RESIDUAL: bool = false;
 override GATE: bool = false;
 

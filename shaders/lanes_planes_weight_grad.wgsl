@@ -7,6 +7,12 @@
 // pixels of a plane at a time: lane i loads those of line 8 block + i and of its own columns, and registers
 // hand the former to the lanes.
 
+#import width$width
+#import sums_$sums
+#import weight_grad
+#import put_lines
+#expects const BLOCKS
+
 @group(0) @binding(0) var<uniform> p: WeightGrad;
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>; // [n, ci, h * w / 4]
 @group(0) @binding(2) var<storage, read> dy: array<vec4<f32>>; // [n, co, h * w / 4]

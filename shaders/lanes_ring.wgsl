@@ -5,6 +5,8 @@
 // and 0 outside of the plane or past the last channel. One invocation copies RUN fours of channels of
 // one pixel.
 
+#import gather
+
 override RUN: u32 = 16;
 
 @group(0) @binding(0) var<uniform> p: Gather;

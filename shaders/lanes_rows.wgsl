@@ -8,6 +8,12 @@
 // workgroup makes 8 * BLOCKS pixels of 8 V columns, eight channels at a time: lane i loads channel i of
 // four neighbouring pixels once for the three taps of a row of the kernel, which see them shifted by one.
 
+#import width$width
+#import sums_$sums
+#import gather
+#import store_planes
+#expects const BLOCKS
+
 override RESIDUAL: bool = false;
 override GATE: bool = false;
 

@@ -6,6 +6,12 @@
 // A workgroup makes a row of the kernel, 8 * CHANNELS channels of x and 8 V of dy, four neighbouring pixels
 // at a time: lane i loads those of channel 8 k + i once for the three taps, which see them shifted by one.
 
+#import width$width
+#import sums_$sums
+#import weight_grad
+#import put_lines
+#expects const BLOCKS
+
 const CHANNELS = BLOCKS / 3u;
 
 @group(0) @binding(0) var<uniform> p: WeightGrad;

@@ -7,6 +7,12 @@
 // 4 i to 4 i + 3 of four blocks, and registers hand them to the lanes, which hold columns. `x` has its
 // channels innermost and zeros around its planes; lines go tap by tap, its channels within.
 
+#import width$width
+#import sums_$sums
+#import weight_grad
+#import put_lines
+#expects const BLOCKS
+
 @group(0) @binding(0) var<uniform> p: WeightGrad;
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>; // [n, x_h, x_w, quads]
 @group(0) @binding(2) var<storage, read> dyt: array<V>; // [terms, columns / V]

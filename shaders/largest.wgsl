@@ -2,6 +2,9 @@
 //
 // One invocation takes every WG-th column (o, i) of its workgroup's block, all its pieces.
 
+#import flat
+#import nan
+
 override WG: u32 = 64u;
 
 struct Params {

@@ -2,6 +2,10 @@
 //
 // One invocation computes every WG-th cell of its workgroup's range.
 
+#import flat
+#import activation
+#import lstm
+
 override WG: u32 = 64u;
 
 struct Params {

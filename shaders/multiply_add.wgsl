@@ -7,6 +7,8 @@
 // do not keep a second one in registers but move it there for every step: so the factor comes from the parameters,
 // and what is added is the invocation's own.
 
+#expects type Sum
+
 override WG: u32 = 64u;
 
 struct Params {

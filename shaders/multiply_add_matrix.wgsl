@@ -6,6 +6,9 @@
 // once for each of `subgroups` subgroups s, of which a workgroup is expected to have SUBGROUPS. If it has fewer,
 // whatever their size, all of it is gone through again.
 
+enable f16;
+#import fragments_$units
+
 override SUBGROUPS: u32 = 4;
 override THREADS: u32 = 128;
 override C_SIZE: u32 = SUBGROUPS * EDGE * C_LINE;

@@ -2,6 +2,8 @@
 //
 // One invocation computes every WG-th element of its workgroup's block.
 
+#import flat
+
 override WG: u32 = 64u;
 
 struct Params {

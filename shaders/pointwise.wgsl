@@ -1,3 +1,6 @@
+#import pointwise_codes
+#import pointwise
+
 // y[i] = step_n(... step_0(x0, x1, ...)): a fused pointwise chain, see lib/pointwise.wgsl.
 //   xk [period_k]   element (i / inner_k) % period_k belongs to output i
 //   y  [len]

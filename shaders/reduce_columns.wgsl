@@ -4,6 +4,9 @@
 // neighbours on axis c. Runs of 64 terms are summed apart, so that long sums stay accurate. An
 // element is a V: one number, or four neighbours on axis c (then outputs and c count Vs).
 
+#import width$width
+#import flat
+
 override WG: u32 = 64u;
 
 struct Params {

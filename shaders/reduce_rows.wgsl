@@ -4,6 +4,9 @@
 // apart, so that long sums stay accurate. An element of x is a V: one number, or four neighbours
 // on axis r2 (then c is 1 and r2 counts Vs).
 
+#import width$width
+#import workgroup_sum
+
 override WG: u32 = 64u;
 
 struct Params {

@@ -3,6 +3,11 @@
 // One workgroup computes every (number of workgroups)-th row; one invocation draws every WG-th
 // block of four numbers that touches the row. A block across two rows is drawn by both.
 
+#import philox
+#import normal
+#import activation
+#import workgroup_sum
+
 override WG: u32 = 64u;
 
 struct Params {

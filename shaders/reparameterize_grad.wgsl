@@ -2,6 +2,11 @@
 //
 // One invocation computes every WG-th block of four elements of its workgroup's range.
 
+#import flat
+#import philox
+#import normal
+#import activation
+
 override WG: u32 = 64u;
 
 struct Params {

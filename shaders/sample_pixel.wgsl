@@ -3,6 +3,10 @@
 //
 // One invocation draws the pixel of every WG-th image of its workgroup's block.
 
+#import flat
+#import philox
+#import head
+
 override WG: u32 = 64u;
 
 struct Params {

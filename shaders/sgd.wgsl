@@ -5,6 +5,10 @@
 // One invocation updates every WG-th element of its workgroup's block. An element is a V: one or
 // four numbers; len counts Vs.
 
+#import width$width
+#import flat
+#import $average
+
 override WG: u32 = 64u;
 // The binding of the average, if one is kept.
 const AVERAGE = 5u;

@@ -3,6 +3,8 @@
 //
 // One invocation moves every WG-th element of the result in its workgroup's range.
 
+#import flat
+
 override WG: u32 = 64u;
 
 struct Params {

@@ -4,6 +4,8 @@
 // One invocation gathers every WG-th output of its workgroup's block. It divides once to find its
 // coordinates, then adds the coordinates of WG with carries.
 
+#import flat
+
 override WG: u32 = 64u;
 // 0 where every div_k is 1: division is slow on some devices.
 override DIVIDES: u32 = 1u;

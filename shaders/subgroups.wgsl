@@ -3,6 +3,8 @@
 // A single workgroup of THREADS invocations. What drivers compile a shader for hangs on the size of its workgroups and on
 // what it does, so it multiplies fragments as those do that want to know; lib/probe_*.wgsl say how.
 
+#import probe_$units
+
 struct Params {
   pad: u32,
 }

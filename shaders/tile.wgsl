@@ -1,6 +1,10 @@
 // A product for a GPU: the block of lib/tile_gather.wgsl or lib/tile_weight_grad.wgsl, which say what
 // is multiplied, in registers. Each invocation makes 4 x 4 sums, TY lines and TX columns apart.
 
+#import operand_$operand
+#import tile_$role
+#import columns
+
 override TX: u32 = 16;
 override TY: u32 = 16;
 override BK: u32 = 16;

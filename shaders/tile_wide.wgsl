@@ -2,6 +2,10 @@
 // is multiplied, in registers, as tile.wgsl makes it but with 8 x 8 sums to an invocation, TY lines and
 // TX columns apart: four products for every word that is read from workgroup memory, instead of two.
 
+#import operand_$operand
+#import tile_$role
+#import columns
+
 override TX: u32 = 16;
 override TY: u32 = 16;
 override BK: u32 = 8;

@@ -3,6 +3,9 @@
 //
 // One invocation moves every WG-th element of its workgroup's range.
 
+#import flat
+#import philox
+
 override WG: u32 = 64u;
 
 struct Params {

@@ -6,6 +6,8 @@
 // SHARE invocations make one entry of dw: each adds every SHARE-th split, in order, and the first adds up
 // what they have. Neighbouring entries are neighbouring columns, as the partial sums lie.
 
+#import weight_grad
+
 override WG: u32 = 64;
 override SHARE: u32 = 1;
 override BIAS: u32 = 0;

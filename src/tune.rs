@@ -188,7 +188,7 @@ fn fingerprint(recipes: &[Recipe]) -> String {
         hash.update(format!("{} {:?}", recipe.name, recipe.scratch));
         for stage in &recipe.stages {
             hash.update(format!("{} {:?} {:?}", stage.shader.name, stage.constants, stage.grid));
-            hash.update(stage.shader.source());
+            hash.update(stage.shader.source().unwrap_or_default());
         }
     }
     hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()

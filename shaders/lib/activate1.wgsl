@@ -1,5 +1,8 @@
 // The activation of a V of lib/width1.wgsl.
 
+#import width1
+#import activation
+
 fn activate_all(kind: u32, slope: f32, v: V) -> V {
   return activate(kind, slope, v);
 }

@@ -1,5 +1,7 @@
 // Activation functions; `kind` is the code of src/kernels/pointwise/activation.rs.
 
+#import nan
+
 // e^x - 1 without cancellation near zero: a Taylor series below |x| = 0.35, the exponential above.
 fn exp_m1(x: f32) -> f32 {
   let series = x * (1.0 + x * (0.5 + x * (0.16666667 + x * (0.041666668 + x * (0.008333334 + x * (0.0013888889 + x * 0.0001984127))))));

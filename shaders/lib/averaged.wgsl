@@ -2,6 +2,11 @@
 // r = max(average_rate, average_warm / (average_warm + 1 + clock)).
 // The shader behind says by AVERAGE which binding it is; lib/unaveraged.wgsl is the same for none.
 
+#expects const AVERAGE
+#expects type V
+#expects var p
+#expects var clock
+
 @group(0) @binding(AVERAGE) var<storage, read_write> average: array<V>;  // [len]
 
 // Element i of the average follows the weight w.

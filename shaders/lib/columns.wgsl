@@ -1,5 +1,12 @@
 // What tile.wgsl and tile_wide.wgsl share: four columns at a time.
 
+#expects type Column
+#expects type Block
+#expects fn column_at(block: Block, q: u32) -> Column
+#expects const TX
+#expects type Row
+#expects fn finish(row: Row, column: Column, sum: f32)
+
 // Four columns of the block, TX apart.
 struct Columns { a: Column, b: Column, c: Column, d: Column }
 

@@ -2,6 +2,8 @@
 // neighbours, so that loads coalesce and no two workgroups share a cache line but at the seams.
 // The grid decides how many items fall to an invocation. `for (i = first; i < end; i += WG)`.
 
+#expects const WG
+
 struct Range {
   first: u32,
   end: u32,

@@ -1,3 +1,13 @@
+#import edge$edge
+#expects var a_tile
+#expects const A_LINE
+#expects var b_tile
+#expects const B_LINE
+#expects var c_tile
+#expects const C_LINE
+#expects const THREADS
+#expects var product
+
 // Fragments without matrix units, so that coop.wgsl can be held against the twins anywhere: LANES
 // invocations stand for a subgroup. Fragments of a tile are where they begin in it; each invocation
 // holds the sums e, e + LANES, ... of a fragment c, in row-major order.

@@ -1,3 +1,5 @@
+#expects var p
+
 // conv2d, conv_transpose2d and matmul in one form: every output gathers
 //
 //   dst[row, col, oy, ox] = act((sum over taps and source channels c of

@@ -1,6 +1,9 @@
 // What a lane of the gather form knows of an output: the taps lo..hi that it has, where in the source its
 // row begins and its tap 0 stands, and where it goes.
 
+#import gather
+#expects var p
+
 struct Output { lo_h: u32, hi_h: u32, lo_v: u32, hi_v: u32, base: u32, y: i32, x: i32, to: u32 }
 
 // The taps lo..hi of an axis that read inside of 0..len when tap 0 reads `first`.

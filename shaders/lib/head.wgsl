@@ -1,5 +1,10 @@
-// The distribution of a pixel: kind and size as src/kernels/pixels/head.rs has them. The including shader says what
+// The distribution of a pixel: kind and size as src/kernels/pixels/head.rs has them. The includer says what
 // output k of the network is at a pixel, logit(base, k).
+
+#import nan
+#import activation
+#import elementary
+#expects fn logit(base: u32, k: u32) -> f32
 
 struct Head { kind: u32, size: u32, colours: u32 }
 

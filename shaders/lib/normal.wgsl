@@ -1,3 +1,6 @@
+#import philox
+#import elementary
+
 // Four standard normal numbers of a block, by Box and Muller on the word pairs (0, 1) and (2, 3).
 fn normals(words: vec4<u32>) -> vec4<f32> {
   let u = uniforms(words);

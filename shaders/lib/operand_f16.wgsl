@@ -3,10 +3,17 @@
 // may be lost as a subnormal. Products are exact in f32, and so is the division by both powers in the end.
 //
 // `peaks` is operand_peaks.wgsl's: the largest finite |a|, then the largest |b|, each in PARTS parts.
+
+enable f16;
+#expects const PEAKS
+#expects const THREADS
+
 alias Operand = f16;
 
 const PARTS = 256u;
 const INFINITE = 0x7f800000u; // the exponent of infinities and NaNs
+
+@group(0) @binding(PEAKS) var<storage, read> peaks: array<f32>; // [2, PARTS]
 
 var<workgroup> peak: array<atomic<u32>, 2>;
 var<private> scale: vec2<f32>; // of a, of b

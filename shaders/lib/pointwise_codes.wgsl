@@ -1,5 +1,8 @@
 // The pointwise operations by their codes, those of src/kernels/pointwise/mod.rs.
 
+#import nan
+#import activation
+
 fn apply(op: u32, a: f32, b: f32, c: f32) -> f32 {
   switch op {
     case 0u: { return a + b; }

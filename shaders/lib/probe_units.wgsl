@@ -1,5 +1,8 @@
 // The product of two fragments of ones, by a GPU's matrix units: EDGE everywhere. The aliases stand in front.
 
+#import units$edge
+#expects const THREADS
+
 var<workgroup> ones: array<f16, EDGE * EDGE>;
 var<workgroup> product: array<f32, EDGE * EDGE>;
 

@@ -1,4 +1,10 @@
-// The end of the main stages of conv2d_weight_grad on lanes; they have `p` and `part`.
+// The end of the main stages of conv2d_weight_grad on lanes.
+
+#expects type V
+#expects var part
+#expects var p
+#expects const WIDTH
+#expects fn row_sum(block: u32, i: u32) -> V
 
 fn put(line: u32, end: u32, at: u32, sum: V) {
   if (line < end) { part[at + line * (p.columns / WIDTH)] = sum; }

@@ -1,4 +1,18 @@
-// The end of a main stage that makes planes four pixels at a time; it has `p`, `b`, `r`, `g`, `dst`, RESIDUAL and GATE.
+// The end of a main stage that makes planes four pixels at a time.
+
+#expects const BLOCKS
+#expects type V
+#expects const WIDTH
+#expects fn word(v: V, j: u32) -> f32
+#expects const GATE
+#expects var g
+#expects var p
+#expects const RESIDUAL
+#expects var r
+#expects var dst
+#expects fn with_word(v: V, j: u32, x: f32) -> V
+#expects var b
+#expects fn row_sum(block: u32, i: u32) -> V
 
 // Where each four of a workgroup's pixels goes in its image's first channel.
 var<private> dst_at: array<u32, 2u * BLOCKS>;

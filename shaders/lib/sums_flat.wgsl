@@ -2,6 +2,9 @@
 // which newer software drivers keep in memory and index with the loop counter; lib/sums_nested.wgsl is
 // the same for older ones, which would do that lane by lane.
 
+#expects type V
+#expects const BLOCKS
+
 var<private> sums: array<V, 8u * BLOCKS>;
 
 fn row_sum(block: u32, i: u32) -> V { return sums[8u * block + i]; }

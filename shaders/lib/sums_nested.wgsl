@@ -1,6 +1,9 @@
 // As lib/sums_flat.wgsl, in arrays of one block each: older software drivers unroll a loop over an array
 // that is as long as the loop, and then keep its elements in registers.
 
+#expects type V
+#expects const BLOCKS
+
 var<private> sums: array<array<V, 8>, BLOCKS>;
 
 fn row_sum(block: u32, i: u32) -> V { return sums[block][i]; }

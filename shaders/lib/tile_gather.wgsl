@@ -8,6 +8,19 @@
 // centre tap of a mask has one set of live channels: those terms come last. Where there are few blocks the
 // terms are split: each split makes sums of its own, without an epilogue, and gather_reduce.wgsl adds them up.
 
+#import nan
+#import activation
+#import gather
+#expects const BM
+#expects const PAD
+#expects const BN
+#expects const BK
+#expects type Operand
+#expects const THREADS
+#expects fn operand_a(value: f32) -> f32
+#expects fn operand_b(value: f32) -> f32
+#expects fn unscaled(sum: f32) -> f32
+
 override A_LINE: u32 = BM + PAD;
 override B_LINE: u32 = BN + PAD;
 override A_SIZE: u32 = BK * A_LINE;
@@ -21,6 +34,9 @@ override ACT: u32 = 0;
 override BIAS: u32 = 0;
 override GATE: u32 = 0;
 override RESIDUAL: u32 = 0;
+
+// The binding of the peaks, where operands are in f16.
+const PEAKS = 7u;
 
 @group(0) @binding(0) var<uniform> p: Gather;
 @group(0) @binding(1) var<storage, read> src: array<f32>; // [rows, sc, sh, sw]

@@ -6,6 +6,18 @@
 // A gathers from x, B from dy (see lib/weight_grad.wgsl). A workgroup makes BM lines by BN columns. With
 // DIRECT, where there is one split and no mask, the sums are dw's entries and are written as such.
 
+#import weight_grad
+#expects const BM
+#expects const PAD
+#expects const BN
+#expects const BK
+#expects type Operand
+#expects const THREADS
+#expects fn operand_a(value: f32) -> f32
+#expects fn operand_b(value: f32) -> f32
+#expects fn unscaled_b(sum: f32) -> f32
+#expects fn unscaled(sum: f32) -> f32
+
 override A_LINE: u32 = BM + PAD;
 override B_LINE: u32 = BN + PAD;
 override A_SIZE: u32 = BK * A_LINE;
@@ -15,6 +27,9 @@ override ALONG_M: u32 = 0;
 override DIRECT: u32 = 0;
 // 1: there is a bias.
 override BIAS: u32 = 0;
+
+// The binding of the peaks, where operands are in f16.
+const PEAKS = 4u;
 
 @group(0) @binding(0) var<uniform> p: WeightGrad;
 @group(0) @binding(1) var<storage, read> x: array<f32>; // [n, ci, h, w]

@@ -1,5 +1,8 @@
 // A lane's walk over the elements of one channel of an [n, c, hw] tensor, WG elements at a step.
 
+#expects var p
+#expects const WG
+
 struct Walk {
   t: u32,       // element of the channel, in [0, n hw)
   i: u32,       // element of the tensor

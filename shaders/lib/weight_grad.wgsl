@@ -1,3 +1,5 @@
+#expects var p
+
 // conv2d_weight_grad as a matrix product: a line is a live entry (tap, ci) of the kernel, a column
 // an output channel, a term an output pixel (n, oy, ox):
 //

@@ -1,6 +1,8 @@
 // The sum of two numbers over a workgroup of WG lanes (a power of two), in a fixed order. Every
 // lane must call it and every lane gets the sums.
 
+#expects const WG
+
 var<workgroup> partial: array<vec2<f32>, WG>;
 
 fn workgroup_sum(lane: u32, value: vec2<f32>) -> vec2<f32> {

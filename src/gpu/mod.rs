@@ -138,7 +138,7 @@ pub struct Gpu {
     /// Whether timestamps measure what they should, once somebody has found out.
     timestamps_hold: OnceLock<bool>,
     pipelines: Mutex<HashMap<pipeline::Key, Arc<Pipeline>>>,
-    modules: Mutex<HashMap<(&'static str, bool), wgpu::ShaderModule>>,
+    modules: Mutex<HashMap<(usize, bool), wgpu::ShaderModule>>,
     dummies: OnceLock<[Span; 2]>,
     /// The name of the file compiled pipelines can be kept in, where the driver lets a program have them.
     cache_name: Option<String>,

@@ -1,14 +1,14 @@
 //! Pipelines and ready-made dispatches.
 
 use super::{Gpu, GpuError, Span, reflect};
-use crate::kernels::{Recipe, Slot, Stage};
+use crate::kernels::{Recipe, Shader, Slot, Stage};
 use rayon::prelude::*;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// What makes two stages share a pipeline: shader, override constants, run-time checks.
-pub(super) type Key = (&'static str, Vec<(&'static str, u64)>, bool);
+pub(super) type Key = (usize, Vec<(&'static str, u64)>, bool);
 
 /// A compiled entry point and its bind group layout.
 pub struct Pipeline {
@@ -32,8 +32,13 @@ impl Ready {
     }
 }
 
+/// What tells shaders apart: two of different crates may have one name.
+fn address(shader: &'static Shader) -> usize {
+    std::ptr::from_ref(shader).addr()
+}
+
 fn key(stage: &Stage, checks: bool) -> Key {
-    (stage.shader.name, stage.constants.iter().map(|(n, v)| (*n, v.to_bits())).collect(), checks)
+    (address(stage.shader), stage.constants.iter().map(|(n, v)| (*n, v.to_bits())).collect(), checks)
 }
 
 impl Gpu {
@@ -90,8 +95,8 @@ impl Gpu {
             entry_point: Some("main"),
             compilation_options: wgpu::PipelineCompilationOptions {
                 constants: &stage.constants,
-                // No shader of ours reads workgroup memory before writing it.
-                zero_initialize_workgroup_memory: false,
+                // No shader of limn's own reads workgroup memory before writing it.
+                zero_initialize_workgroup_memory: !stage.shader.is_unchecked(),
             },
             cache: self.cache.get().map(|cache| &cache.raw),
         });
@@ -103,20 +108,20 @@ impl Gpu {
 
     fn module(&self, stage: &Stage, checks: bool) -> wgpu::ShaderModule {
         let mut modules = self.modules.lock().unwrap_or_else(|e| e.into_inner());
+        let checks = checks || !stage.shader.is_unchecked();
         let make = || {
             let desc = wgpu::ShaderModuleDescriptor {
                 label: Some(stage.shader.name),
-                source: wgpu::ShaderSource::Wgsl(stage.shader.source().into()),
+                // A stage whose shader has no source was refused by `reflect`.
+                source: wgpu::ShaderSource::Wgsl(stage.shader.source().unwrap_or_default().into()),
             };
             if checks {
                 return self.device.create_shader_module(desc);
             }
-            // SAFETY: the shaders are limn's own, every loop in them is bounded by its parameter
-            // block, and `limn check` runs each one with the checks on and with canaries behind
-            // every operand.
+            // SAFETY: who wrote the shader vouches for its indices and loops, see `Shader::unchecked`.
             unsafe { self.device.create_shader_module_trusted(desc, wgpu::ShaderRuntimeChecks::unchecked()) }
         };
-        modules.entry((stage.shader.name, checks)).or_insert_with(make).clone()
+        modules.entry((address(stage.shader), checks)).or_insert_with(make).clone()
     }
 
     /// Binds all stages of a recipe to the operands of its kernel, in the order of the signature: what is returned is to

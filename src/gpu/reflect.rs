@@ -24,13 +24,9 @@ pub struct Mismatch {
 /// Parses the stage's shader and compares bindings and parameter block; errors show both sides.
 pub fn reflect(stage: &Stage) -> Result<naga::Module, Mismatch> {
     let shader = stage.shader.name;
-    let source = stage.shader.source();
-    let module = naga::front::wgsl::parse_str(&source).map_err(|e| Mismatch {
-        shader,
-        what: "does not parse".into(),
-        host: "-".into(),
-        wgsl: e.emit_to_string(&source),
-    })?;
+    let fault = |what: &str, wgsl: String| Mismatch { shader, what: what.into(), host: "-".into(), wgsl };
+    let source = stage.shader.source().map_err(|e| fault("is not put together", e.to_string()))?;
+    let module = naga::front::wgsl::parse_str(source).map_err(|e| fault("does not parse", e.emit_to_string(source)))?;
     let host: Vec<String> = std::iter::once("0 uniform p".to_string())
         .chain(stage.bind.iter().enumerate().map(|(i, (name, slot))| {
             let access = match slot {

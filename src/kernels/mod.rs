@@ -7,7 +7,9 @@
 //!
 //! Nothing in this module or below it knows about a GPU API.
 
+mod compose;
 mod launch;
+mod library;
 pub mod philox;
 mod shader;
 
@@ -20,6 +22,7 @@ pub mod pointwise;
 pub mod random;
 pub mod reductions;
 
+pub use compose::ComposeError;
 pub(crate) use convolution::matrix;
 #[doc(no_inline)]
 pub use convolution::{conv, conv_transpose2d, conv2d, conv2d_weight_grad, depthwise, matmul};

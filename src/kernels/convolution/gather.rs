@@ -382,10 +382,10 @@ pub(super) fn recipes(software: Vec<Recipe>, form: &Gather, operands: Operands, 
     }
 }
 
-static SHADERS: Shaders = shaders!("gather", 7, "nan", "activation", "gather", "tile_gather");
-static REDUCE: Shader = shader!("gather_reduce", "nan", "activation", "gather");
-static DIRECT: Shader = shader!("direct", "nan", "activation", "gather");
-static DOT: Shader = shader!("dot", "nan", "activation", "gather");
+static SHADERS: Shaders = shaders!("gather");
+static REDUCE: Shader = shader!("gather_reduce");
+static DIRECT: Shader = shader!("direct");
+static DOT: Shader = shader!("dot");
 
 fn in_tiles(form: &Gather, operands: Operands, caps: &Caps, tile: &Tile) -> Recipe {
     let [(ph, uh), (pw, uw)] = form.phases();

@@ -20,22 +20,22 @@ pub(super) struct Size {
     pub shaders: [Shader; 2],
 }
 
-/// A [`Size`] of a shader: how its name begins, rows, columns, `blocks`, `width`, and the shader's own pieces.
+/// A [`Size`] of a shader: how its name begins, rows, columns, `blocks` and `width`.
 macro_rules! size {
-    ($name:literal as $prefix:literal, $rows:literal, $columns:literal, $blocks:literal, $width:literal $(, $lib:literal)*) => {
+    ($file:literal as $prefix:literal, $rows:literal, $columns:literal, $blocks:literal, $width:literal) => {
         $crate::kernels::convolution::lanes::Size {
             name: concat!($prefix, "_", $rows, "x", $columns),
             blocks: $blocks,
             width: $width,
             shaders: [
-                $crate::kernels::convolution::lanes::size!(@ $name, $rows, $columns, $blocks, $width, "sums_flat" $(, $lib)*),
-                $crate::kernels::convolution::lanes::size!(@ $name, $rows, $columns, $blocks, $width, "sums_nested" $(, $lib)*),
+                $crate::kernels::convolution::lanes::size!(@ $file, $rows, $columns, $blocks, $width, "flat"),
+                $crate::kernels::convolution::lanes::size!(@ $file, $rows, $columns, $blocks, $width, "nested"),
             ],
         }
     };
-    (@ $name:literal, $rows:literal, $columns:literal, $blocks:literal, $width:literal, $sums:literal $(, $lib:literal)*) => {
-        $crate::kernels::shader!($name as concat!($name, "_", $rows, "x", $columns, "_", $sums);
-            concat!("const BLOCKS = ", $blocks, "u;\n");, concat!("width", $width), $sums $(, $lib)*)
+    (@ $file:literal, $rows:literal, $columns:literal, $blocks:literal, $width:literal, $sums:literal) => {
+        $crate::kernels::shader!($file as concat!($file, "_", $rows, "x", $columns, "_sums_", $sums),
+            width = stringify!($width), sums = $sums; concat!("const BLOCKS = ", $blocks, "u;"))
     };
 }
 pub(super) use size;
@@ -77,8 +77,8 @@ pub(super) fn in_rows(form: &Gather) -> bool {
         && form.sw.is_multiple_of(4)
 }
 
-static RING: Shader = shader!("lanes_ring", "gather");
-static IM2COL: Shader = shader!("lanes_im2col", "gather");
+static RING: Shader = shader!("lanes_ring");
+static IM2COL: Shader = shader!("lanes_im2col");
 
 /// How the source gets its channels in fours.
 enum Packing {

@@ -60,62 +60,31 @@ pub(super) struct Shaders {
     pub emulated: [Shader; 2],
 }
 
-/// The [`Shaders`] of a role: its name, the binding behind its own, its pieces.
+/// The [`Shaders`] of a role, which is how its piece `lib/tile_*.wgsl` is called.
 macro_rules! shaders {
-    ($role:literal, $peaks:literal $(, $lib:literal)*) => {
+    ($role:literal) => {{
+        use $crate::kernels::shader;
         $crate::kernels::convolution::tiles::Shaders {
             f32: [
-                $crate::kernels::shader!("tile" as concat!("tile_", $role), "operand_f32" $(, $lib)*, "columns"),
-                $crate::kernels::shader!("tile_wide" as concat!("tile_wide_", $role), "operand_f32" $(, $lib)*, "columns"),
+                shader!("tile" as concat!("tile_", $role), operand = "f32", role = $role),
+                shader!("tile_wide" as concat!("tile_wide_", $role), operand = "f32", role = $role),
             ],
             f16: [
-                $crate::kernels::convolution::tiles::shaders!(@@@ "tile", $role, $peaks $(, $lib)*),
-                $crate::kernels::convolution::tiles::shaders!(@@@ "tile_wide", $role, $peaks $(, $lib)*),
+                shader!("tile" as concat!("tile_f16_", $role), operand = "f16", role = $role),
+                shader!("tile_wide" as concat!("tile_wide_f16_", $role), operand = "f16", role = $role),
             ],
             coop: [
-                $crate::kernels::convolution::tiles::shaders!(@ 8, $role, $peaks $(, $lib)*),
-                $crate::kernels::convolution::tiles::shaders!(@ 16, $role, $peaks $(, $lib)*),
+                shader!("coop" as concat!("coop_8_", $role), units = "units", edge = "8", role = $role),
+                shader!("coop" as concat!("coop_16_", $role), units = "units", edge = "16", role = $role),
             ],
             emulated: [
-                $crate::kernels::convolution::tiles::shaders!(@@ 8, $role, $peaks $(, $lib)*),
-                $crate::kernels::convolution::tiles::shaders!(@@ 16, $role, $peaks $(, $lib)*),
+                shader!("coop" as concat!("emulated_8_", $role), units = "emulated", edge = "8", role = $role),
+                shader!("coop" as concat!("emulated_16_", $role), units = "emulated", edge = "16", role = $role),
             ],
         }
-    };
-    (@@@ $tile:literal, $role:literal, $peaks:literal $(, $lib:literal)*) => {
-        $crate::kernels::shader!($tile as concat!($tile, "_f16_", $role);
-            $crate::kernels::convolution::tiles::peaks!($peaks);, "operand_f16" $(, $lib)*, "columns")
-    };
-    (@ $edge:literal, $role:literal, $peaks:literal $(, $lib:literal)*) => {
-        $crate::kernels::shader!("coop" as concat!("coop_", $edge, "_", $role);
-            concat!(
-                "enable wgpu_cooperative_matrix;\n", $crate::kernels::convolution::tiles::peaks!($peaks),
-                "const EDGE = ", $edge, "u;\n",
-                "alias FragmentA = coop_mat", $edge, "x", $edge, "<f16, A>;\n",
-                "alias FragmentB = coop_mat", $edge, "x", $edge, "<f16, B>;\n",
-                "alias FragmentC = coop_mat", $edge, "x", $edge, "<f32, C>;\n",
-            );, "operand_f16", "fragments" $(, $lib)*)
-    };
-    (@@ $edge:literal, $role:literal, $peaks:literal $(, $lib:literal)*) => {
-        $crate::kernels::shader!("coop" as concat!("emulated_", $edge, "_", $role);
-            concat!($crate::kernels::convolution::tiles::peaks!($peaks), "const EDGE = ", $edge, "u;\n");,
-            "operand_f16", "fragments_emulated" $(, $lib)*)
-    };
+    }};
 }
 pub(super) use shaders;
-
-/// The text in front of a shader with operands in f16.
-macro_rules! peaks {
-    ($binding:literal) => {
-        concat!(
-            "enable f16;\n@group(0) @binding(",
-            $binding,
-            ") ",
-            "var<storage, read> peaks: array<f32>; // [2, PARTS]\n",
-        )
-    };
-}
-pub(super) use peaks;
 
 /// Every tile variant a device can run, those of the asked precision first; of each kind the one of
 /// least `waste(lines, columns)` first.

@@ -25,20 +25,17 @@ static PLAIN: Shader = shader!("multiply_add_plain");
 macro_rules! shaders {
     ($edge:literal) => {
         [
-            shader!("multiply_add_matrix" as concat!("multiply_add_matrix_", $edge);
-                concat!(
-                    "enable f16;\nenable wgpu_cooperative_matrix;\n", "const EDGE = ", $edge, "u;\n",
-                    "alias FragmentA = coop_mat", $edge, "x", $edge, "<f16, A>;\n",
-                    "alias FragmentB = coop_mat", $edge, "x", $edge, "<f16, B>;\n",
-                    "alias FragmentC = coop_mat", $edge, "x", $edge, "<f32, C>;\n",
-                );, "fragments"),
-            shader!("multiply_add_matrix" as concat!("multiply_add_emulated_", $edge);
-                concat!("enable f16;\nconst EDGE = ", $edge, "u;\n");, "fragments_emulated"),
+            shader!("multiply_add_matrix" as concat!("multiply_add_matrix_", $edge), units = "units", edge = $edge),
+            shader!(
+                "multiply_add_matrix" as concat!("multiply_add_emulated_", $edge),
+                units = "emulated",
+                edge = $edge
+            ),
         ]
     };
 }
 
-static SHADERS: [[Shader; 2]; 2] = [shaders!(8), shaders!(16)];
+static SHADERS: [[Shader; 2]; 2] = [shaders!("8"), shaders!("16")];
 
 static SIGNATURE: Signature =
     Signature { name: "multiply_add_matrix", reads: &["a", "b"], writes: &[("c", Access::Write)] };

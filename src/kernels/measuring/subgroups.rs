@@ -10,21 +10,11 @@ params! {
     }
 }
 
-macro_rules! units {
-    ($edge:literal) => {
-        shader!("subgroups" as concat!("subgroups_", $edge);
-            concat!(
-                "enable f16;\nenable wgpu_cooperative_matrix;\n",
-                "const EDGE = ", $edge, "u;\n",
-                "alias FragmentA = coop_mat", $edge, "x", $edge, "<f16, A>;\n",
-                "alias FragmentB = coop_mat", $edge, "x", $edge, "<f16, B>;\n",
-                "alias FragmentC = coop_mat", $edge, "x", $edge, "<f32, C>;\n",
-            );, "probe_units")
-    };
-}
-
-static UNITS: [Shader; 2] = [units!(8), units!(16)];
-static EMULATED: Shader = shader!("subgroups" as "subgroups_emulated"; "const EDGE = 16u;\n";, "probe_emulated");
+static UNITS: [Shader; 2] = [
+    shader!("subgroups" as "subgroups_8", units = "units", edge = "8"),
+    shader!("subgroups" as "subgroups_16", units = "units", edge = "16"),
+];
+static EMULATED: Shader = shader!("subgroups" as "subgroups_emulated", units = "emulated", edge = "16");
 
 /// What [`asked`] writes: subgroups, the size of one, and the bits of a number that shows that matrix units work.
 pub const WORDS: usize = 3;

@@ -19,7 +19,7 @@ macro_rules! counters {
         shader!("advance" as $name; concat!(
             $("@group(0) @binding(", $binding, ") var<storage, read_write> ", $counter, ": array<u32>;  // [1]\n",)*
             "fn tick() {\n", $("  ", $counter, "[0] += 1u;\n",)* "}\n",
-        );)
+        ))
     };
 }
 

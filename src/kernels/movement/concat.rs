@@ -17,7 +17,7 @@ params! {
     }
 }
 
-static SHADER: Shader = shader!("concat", "flat");
+static SHADER: Shader = shader!("concat");
 
 static SIGNATURE: Signature = Signature { name: "concat", reads: &["x", "y"], writes: &[("z", Access::Write)] };
 

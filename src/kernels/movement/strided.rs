@@ -64,7 +64,7 @@ params! {
     }
 }
 
-static SHADER: Shader = shader!("strided", "flat");
+static SHADER: Shader = shader!("strided");
 
 static SIGNATURE: Signature = Signature { name: "strided", reads: &["x"], writes: &[("y", Access::Write)] };
 

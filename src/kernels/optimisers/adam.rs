@@ -34,7 +34,7 @@ params! {
     }
 }
 
-static SHADERS: Shaders = optimizer_shaders!("adam", "nan", "activation");
+static SHADERS: Shaders = optimizer_shaders!("adam");
 
 static SIGNATURE: Signature = Signature {
     name: "adam",

@@ -11,20 +11,21 @@ pub(super) struct Shaders {
     pub averaged: [Shader; 2],
 }
 
-/// The [`Shaders`] of an optimiser: the file, and the pieces it stands on besides.
+/// The [`Shaders`] of an optimiser.
 macro_rules! optimizer_shaders {
-    ($name:literal $(, $lib:literal)*) => {
+    ($name:literal) => {{
+        use $crate::kernels::shader;
         $crate::kernels::optimisers::average::Shaders {
             plain: [
-                $crate::kernels::shader!($name, "width1", "flat", "unaveraged" $(, $lib)*),
-                $crate::kernels::shader!($name as concat!($name, "4"), "width4", "flat", "unaveraged" $(, $lib)*),
+                shader!($name, width = "1", average = "unaveraged"),
+                shader!($name as concat!($name, "4"), width = "4", average = "unaveraged"),
             ],
             averaged: [
-                $crate::kernels::shader!($name as concat!($name, "_averaged"), "width1", "flat", "averaged" $(, $lib)*),
-                $crate::kernels::shader!($name as concat!($name, "_averaged4"), "width4", "flat", "averaged" $(, $lib)*),
+                shader!($name as concat!($name, "_averaged"), width = "1", average = "averaged"),
+                shader!($name as concat!($name, "_averaged4"), width = "4", average = "averaged"),
             ],
         }
-    };
+    }};
 }
 pub(super) use optimizer_shaders;
 

@@ -43,8 +43,8 @@ params! {
     }
 }
 
-static SHADER: Shader = shader!("ema", "width1", "flat");
-static SHADER4: Shader = shader!("ema" as "ema4", "width4", "flat");
+static SHADER: Shader = shader!("ema", width = "1");
+static SHADER4: Shader = shader!("ema" as "ema4", width = "4");
 
 static SIGNATURE: Signature = Signature { name: "ema", reads: &["x"], writes: &[("s", Access::Update)] };
 

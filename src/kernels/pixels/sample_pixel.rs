@@ -30,7 +30,7 @@ params! {
     }
 }
 
-static SHADER: Shader = shader!("sample_pixel", "flat", "philox", "nan", "activation", "elementary", "head");
+static SHADER: Shader = shader!("sample_pixel");
 
 static SIGNATURE: Signature =
     Signature { name: "sample_pixel", reads: &["outputs", "keep", "clock"], writes: &[("image", Access::Update)] };

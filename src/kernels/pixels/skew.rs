@@ -18,7 +18,7 @@ params! {
     }
 }
 
-static SHADER: Shader = shader!("skew", "flat");
+static SHADER: Shader = shader!("skew");
 static SIGNATURE: Signature = Signature { name: "skew", reads: &["x"], writes: &[("y", Access::Write)] };
 
 impl Skew {

@@ -290,8 +290,8 @@ params! {
 
 static SIGNATURE: Signature =
     Signature { name: "pointwise", reads: &["x0", "x1", "x2", "x3", "x4", "x5"], writes: &[("y", Access::Write)] };
-static SCALAR: Shader = shader!("pointwise", "nan", "activation", "pointwise_codes", "pointwise");
-static VEC4: Shader = shader!("pointwise_vec4", "nan", "activation", "pointwise_codes", "pointwise");
+static SCALAR: Shader = shader!("pointwise");
+static VEC4: Shader = shader!("pointwise_vec4");
 
 const OPS: [&str; 8] = ["OP0", "OP1", "OP2", "OP3", "OP4", "OP5", "OP6", "OP7"];
 const AS: [&str; 8] = ["A0", "A1", "A2", "A3", "A4", "A5", "A6", "A7"];

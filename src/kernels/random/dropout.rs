@@ -20,7 +20,7 @@ params! {
     }
 }
 
-static SHADER: Shader = shader!("dropout", "flat", "philox", "nan");
+static SHADER: Shader = shader!("dropout");
 
 static SIGNATURE: Signature = Signature { name: "dropout", reads: &["x", "clock"], writes: &[("y", Access::Write)] };
 

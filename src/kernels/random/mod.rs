@@ -44,8 +44,8 @@ params! {
     }
 }
 
-static RANDOM_SHADER: Shader = shader!("random", "flat", "philox", "elementary", "normal");
-static BERNOULLI_SHADER: Shader = shader!("bernoulli", "flat", "philox", "nan");
+static RANDOM_SHADER: Shader = shader!("random");
+static BERNOULLI_SHADER: Shader = shader!("bernoulli");
 
 static RANDOM: Signature = Signature { name: "random", reads: &["clock"], writes: &[("y", Access::Write)] };
 

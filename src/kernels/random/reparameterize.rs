@@ -40,10 +40,8 @@ params! {
     }
 }
 
-static FORWARD_SHADER: Shader =
-    shader!("reparameterize", "philox", "elementary", "normal", "nan", "activation", "workgroup_sum");
-static BACKWARD_SHADER: Shader =
-    shader!("reparameterize_grad", "flat", "philox", "elementary", "normal", "nan", "activation");
+static FORWARD_SHADER: Shader = shader!("reparameterize");
+static BACKWARD_SHADER: Shader = shader!("reparameterize_grad");
 
 static FORWARD: Signature = Signature {
     name: "reparameterize",

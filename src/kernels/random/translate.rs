@@ -31,7 +31,7 @@ params! {
     }
 }
 
-static SHADER: Shader = shader!("translate", "flat", "philox");
+static SHADER: Shader = shader!("translate");
 
 static SIGNATURE: Signature = Signature { name: "translate", reads: &["x", "clock"], writes: &[("y", Access::Write)] };
 

@@ -101,21 +101,18 @@ params! {
 
 /// One shader at both widths of its elements.
 macro_rules! widths {
-    ($name:literal, $wide:literal; $($lib:literal),*; $($one:literal, $four:literal)?) => {
-        [shader!($name, "width1", $($lib),* $(, $one)?), shader!($name as $wide, "width4", $($lib),* $(, $four)?)]
+    ($name:literal) => {
+        [shader!($name, width = "1"), shader!($name as concat!($name, "4"), width = "4")]
     };
 }
 
-static CHANNEL: [Shader; 2] = widths!("batch_norm_channel", "batch_norm_channel4";
-    "workgroup_sum", "walk", "nan", "activation"; "activate1", "activate4");
-static STATS: [Shader; 2] = widths!("batch_norm_stats", "batch_norm_stats4"; "workgroup_sum", "walk", "nan";);
-static COMBINE: Shader = shader!("batch_norm_combine", "workgroup_sum");
-static APPLY: [Shader; 2] = widths!("batch_norm_apply", "batch_norm_apply4";
-    "flat", "nan", "activation"; "activate1", "activate4");
-static GRAD_CHANNEL: [Shader; 2] = widths!("batch_norm_grad_channel", "batch_norm_grad_channel4";
-    "workgroup_sum", "walk";);
-static GRAD_SUMS: [Shader; 2] = widths!("batch_norm_grad_sums", "batch_norm_grad_sums4"; "workgroup_sum", "walk";);
-static GRAD_APPLY: [Shader; 2] = widths!("batch_norm_grad_apply", "batch_norm_grad_apply4"; "flat";);
+static CHANNEL: [Shader; 2] = widths!("batch_norm_channel");
+static STATS: [Shader; 2] = widths!("batch_norm_stats");
+static COMBINE: Shader = shader!("batch_norm_combine");
+static APPLY: [Shader; 2] = widths!("batch_norm_apply");
+static GRAD_CHANNEL: [Shader; 2] = widths!("batch_norm_grad_channel");
+static GRAD_SUMS: [Shader; 2] = widths!("batch_norm_grad_sums");
+static GRAD_APPLY: [Shader; 2] = widths!("batch_norm_grad_apply");
 
 fn pick(shaders: &'static [Shader; 2], wide: bool) -> &'static Shader {
     &shaders[usize::from(wide)]

@@ -29,8 +29,8 @@ params! {
     }
 }
 
-static FORWARD_SHADER: Shader = shader!("cross_entropy", "flat", "nan", "elementary");
-static BACKWARD_SHADER: Shader = shader!("cross_entropy_grad", "flat");
+static FORWARD_SHADER: Shader = shader!("cross_entropy");
+static BACKWARD_SHADER: Shader = shader!("cross_entropy_grad");
 
 static FORWARD: Signature =
     Signature { name: "cross_entropy", reads: &["logits", "target"], writes: &[("loss", Access::Write)] };

@@ -15,7 +15,7 @@ params! {
     }
 }
 
-static SHADER: Shader = shader!("largest", "flat", "nan");
+static SHADER: Shader = shader!("largest");
 
 static SIGNATURE: Signature = Signature { name: "largest", reads: &["x"], writes: &[("y", Access::Write)] };
 

@@ -2,6 +2,16 @@
 // or columns, of one term side by side: for the left factor [line, term] that is column by column, for
 // the right one [term, column] row by row, which is what the T says.
 
+#import units$edge
+#expects var a_tile
+#expects const A_LINE
+#expects var b_tile
+#expects const B_LINE
+#expects var c_tile
+#expects const C_LINE
+#expects const THREADS
+#expects var product
+
 fn zeros() -> FragmentC { return FragmentC(); }
 
 fn fragment_a(at: u32) -> FragmentA { return coopLoad<FragmentA>(&a_tile[at], A_LINE); }

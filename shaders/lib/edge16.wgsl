@@ -1,0 +1,3 @@
+// Fragments of 16 x 16.
+
+const EDGE = 16u;

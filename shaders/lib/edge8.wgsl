@@ -1,0 +1,3 @@
+// Fragments of 8 x 8.
+
+const EDGE = 8u;

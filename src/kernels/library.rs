@@ -1,0 +1,51 @@
+//! The library of WGSL that shaders import by name, see [`super::compose`].
+
+/// The named files of `shaders/lib/` with their text.
+macro_rules! pieces {
+    ($($name:literal)*) => {
+        &[$(($name, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/lib/", $name, ".wgsl"))),)*]
+    };
+}
+
+/// Every piece: its name and its text.
+pub(super) static PIECES: &[(&str, &str)] = pieces! {
+    "activate1"
+    "activate4"
+    "activation"
+    "averaged"
+    "columns"
+    "edge16"
+    "edge8"
+    "elementary"
+    "flat"
+    "fragments_emulated"
+    "fragments_units"
+    "gather"
+    "gather_lanes"
+    "head"
+    "lstm"
+    "nan"
+    "normal"
+    "operand_f16"
+    "operand_f32"
+    "philox"
+    "pointwise"
+    "pointwise_codes"
+    "probe_emulated"
+    "probe_units"
+    "put_lines"
+    "store_planes"
+    "sums_flat"
+    "sums_nested"
+    "tile_gather"
+    "tile_weight_grad"
+    "unaveraged"
+    "units16"
+    "units8"
+    "walk"
+    "weight_grad"
+    "width1"
+    "width2"
+    "width4"
+    "workgroup_sum"
+};
