@@ -6,7 +6,7 @@
 #expects var c_tile
 #expects const C_LINE
 #expects const THREADS
-#expects var product
+#expects fn product(index: u32, tid: u32, subgroup: u32, subgroups: u32)
 
 // Fragments without matrix units, so that coop.wgsl can be held against the twins anywhere: LANES
 // invocations stand for a subgroup. Fragments of a tile are where they begin in it; each invocation

@@ -10,7 +10,7 @@
 #expects var c_tile
 #expects const C_LINE
 #expects const THREADS
-#expects var product
+#expects fn product(index: u32, tid: u32, subgroup: u32, subgroups: u32)
 
 fn zeros() -> FragmentC { return FragmentC(); }
 
