@@ -9,7 +9,7 @@ use limn::kernels::conv2d_weight_grad::Conv2dWeightGrad;
 use limn::kernels::copy::Copy;
 use limn::kernels::matmul::MatMul;
 use limn::kernels::reduce::Reduce;
-use limn::kernels::{Caps, Field, Kernel, Lens, Operand, Recipe, Signature, Slot, grid_1d};
+use limn::kernels::{Caps, Field, Kernel, Layout, Lens, Operand, Recipe, Signature, Slot, grid_1d};
 
 /// A kernel with one thing about it changed.
 #[derive(Debug)]
@@ -281,23 +281,23 @@ fn a_wrong_access_is_refused_with_both_sides() {
 
 #[test]
 fn dropped_and_renamed_fields_are_refused_with_both_sides() {
-    const U32: &str = "u32";
+    const U32: Layout = Layout::Word("u32");
     static DROPPED: [Field; 3] = [
-        Field { name: "outer", offset: 0, ty: U32 },
-        Field { name: "a", offset: 4, ty: U32 },
-        Field { name: "inner", offset: 8, ty: U32 },
+        Field { name: "outer", offset: 0, layout: U32 },
+        Field { name: "a", offset: 4, layout: U32 },
+        Field { name: "inner", offset: 8, layout: U32 },
     ];
     static RENAMED: [Field; 4] = [
-        Field { name: "outer", offset: 0, ty: U32 },
-        Field { name: "b", offset: 4, ty: U32 },
-        Field { name: "a", offset: 8, ty: U32 },
-        Field { name: "inner", offset: 12, ty: U32 },
+        Field { name: "outer", offset: 0, layout: U32 },
+        Field { name: "b", offset: 4, layout: U32 },
+        Field { name: "a", offset: 8, layout: U32 },
+        Field { name: "inner", offset: 12, layout: U32 },
     ];
     static RETYPED: [Field; 4] = [
-        Field { name: "outer", offset: 0, ty: U32 },
-        Field { name: "a", offset: 4, ty: U32 },
-        Field { name: "b", offset: 8, ty: U32 },
-        Field { name: "inner", offset: 12, ty: "f32" },
+        Field { name: "outer", offset: 0, layout: U32 },
+        Field { name: "a", offset: 4, layout: U32 },
+        Field { name: "b", offset: 8, layout: U32 },
+        Field { name: "inner", offset: 12, layout: Layout::Word("f32") },
     ];
     let gpu = device();
     let sides: [(&'static [Field], &str); 3] = [

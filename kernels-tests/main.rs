@@ -6,6 +6,7 @@ mod barriers;
 mod biggan;
 mod classes;
 mod cli;
+mod custom_kernel;
 mod derivatives;
 mod evaluation;
 mod fusion;

@@ -9,23 +9,11 @@
 #import flat
 #import $average
 #import activation
+#params
 
 override WG: u32 = 64u;
 // The binding of the average, if one is kept.
 const AVERAGE = 6u;
-
-struct Params {
-  len: u32,
-  lr: f32,
-  ln_decay: f32,
-  beta1: f32,
-  beta2: f32,
-  ln_beta1: f32,
-  ln_beta2: f32,
-  eps: f32,
-  average_rate: f32,
-  average_warm: f32,
-}
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> g: array<V>;        // [len]

@@ -3,10 +3,7 @@
 // The only invocation does it.
 
 #expects fn tick()
-
-struct Params {
-  counters: u32,
-}
+#params
 
 @group(0) @binding(0) var<uniform> p: Params;
 

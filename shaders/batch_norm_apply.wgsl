@@ -6,19 +6,11 @@
 #import width$width
 #import flat
 #import activate$width
+#params
 
 override WG: u32 = 64u;
 // The activation's code, here once more so that only its own branch is compiled.
 override ACT: u32 = 0u;
-
-struct Params {
-  n: u32,
-  c: u32,
-  hw: u32,
-  act: u32,
-  eps: f32,
-  slope: f32,
-}
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<V>;             // [n, c, hw]

@@ -5,15 +5,9 @@
 // shorter than the others.
 
 #import workgroup_sum
+#params
 
 override WG: u32 = 64u;
-
-struct Params {
-  c: u32,
-  terms: u32,
-  chunk: u32,
-  chunks: u32,
-}
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> part: array<vec2<f32>>;      // [c, chunks]

@@ -5,15 +5,9 @@
 
 #import width$width
 #import flat
+#params
 
 override WG: u32 = 64u;
-
-struct Params {
-  n: u32,
-  c: u32,
-  hw: u32,
-  eps: f32,
-}
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> dy: array<V>;              // [n, c, hw]

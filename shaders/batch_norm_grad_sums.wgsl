@@ -7,17 +7,9 @@
 #import width$width
 #import workgroup_sum
 #import walk
+#params
 
 override WG: u32 = 64u;
-
-struct Params {
-  n: u32,
-  c: u32,
-  hw: u32,
-  chunk: u32,
-  chunks: u32,
-  eps: f32,
-}
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> dy: array<V>;                  // [n, c, hw]

@@ -8,16 +8,9 @@
 #import workgroup_sum
 #import walk
 #import nan
+#params
 
 override WG: u32 = 64u;
-
-struct Params {
-  n: u32,
-  c: u32,
-  hw: u32,
-  chunk: u32,
-  chunks: u32,
-}
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<V>;                   // [n, c, hw]

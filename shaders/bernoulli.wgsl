@@ -5,16 +5,9 @@
 #import flat
 #import philox
 #import nan
+#params
 
 override WG: u32 = 64u;
-
-struct Params {
-  len: u32,
-  seed_lo: u32,
-  seed_hi: u32,
-  stream: u32,
-  domain: u32,
-}
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> probability: array<f32>;  // [len]

@@ -5,13 +5,9 @@
 
 #import width$width
 #import flat
+#params
 
 override WG: u32 = 64u;
-
-struct Params {
-  len: u32,
-  bound: f32,
-}
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read_write> w: array<V>;  // [len]

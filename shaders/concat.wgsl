@@ -3,15 +3,9 @@
 // One invocation copies every WG-th element of its workgroup's block; it divides once and steps on.
 
 #import flat
+#params
 
 override WG: u32 = 64u;
-
-struct Params {
-  outer: u32,
-  a: u32,
-  b: u32,
-  inner: u32,
-}
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>;        // [outer, a, inner]

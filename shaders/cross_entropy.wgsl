@@ -5,14 +5,9 @@
 #import flat
 #import nan
 #import elementary
+#params
 
 override WG: u32 = 64u;
-
-struct Params {
-  n: u32,
-  classes: u32,
-  positions: u32,
-}
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> logits: array<f32>;      // [n, classes, positions]

@@ -3,14 +3,9 @@
 // One invocation computes all classes of every WG-th position of its workgroup's block.
 
 #import flat
+#params
 
 override WG: u32 = 64u;
-
-struct Params {
-  n: u32,
-  classes: u32,
-  positions: u32,
-}
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> dloss: array<f32>;          // [n, positions]

@@ -3,15 +3,9 @@
 // One invocation decodes the four bytes of every WG-th word of its workgroup's block.
 
 #import flat
+#params
 
 override WG: u32 = 64u;
-
-struct Params {
-  len: u32,
-  words: u32,
-  scale: f32,
-  shift: f32,
-}
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> words: array<u32>;    // [words]

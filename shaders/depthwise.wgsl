@@ -3,21 +3,9 @@
 // One invocation makes every WG-th output of its workgroup's range.
 
 #import flat
+#params
 
 override WG: u32 = 64u;
-
-struct Params {
-  n: u32,
-  c: u32,
-  h: u32,
-  w: u32,
-  oh: u32,
-  ow: u32,
-  kh: u32,
-  kw: u32,
-  stride: u32,
-  pad: u32,
-}
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>;        // [n,c,h,w]

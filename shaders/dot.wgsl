@@ -7,6 +7,7 @@
 #import nan
 #import activation
 #import gather
+#params
 
 override WG: u32 = 256;
 override COLUMNS: u32 = 1;
@@ -16,7 +17,7 @@ override BIAS: u32 = 0;
 override GATE: u32 = 0;
 override RESIDUAL: u32 = 0;
 
-@group(0) @binding(0) var<uniform> p: Gather;
+@group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> src: array<f32>; // [rows, sc]
 @group(0) @binding(2) var<storage, read> w: array<f32>; // sc x dc, strides w_src, w_dst
 @group(0) @binding(3) var<storage, read> b: array<f32>; // [dc / bias_plane]

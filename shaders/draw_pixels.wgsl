@@ -20,27 +20,10 @@
 #import philox
 #import head
 #expects const G
+#params
 
 override WG_LOG: u32 = 6u;
 override WG: u32 = 1u << WG_LOG;
-
-struct Params {
-  n: u32,
-  h: u32,
-  w: u32,
-  colours: u32,
-  passes: u32,
-  columns: u32,
-  instructions: u32,
-  lead: u32,
-  offset: u32,
-  count: u32,
-  first: u32,
-  seed_lo: u32,
-  seed_hi: u32,
-  stream: u32,
-  domain: u32,
-}
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> code: array<vec4<u32>>;            // 5 an instruction, then 1 a tap

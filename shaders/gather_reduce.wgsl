@@ -7,6 +7,7 @@
 #import nan
 #import activation
 #import gather
+#params
 
 override WG: u32 = 64;
 // The epilogue, as in lib/tile_gather.wgsl.
@@ -15,7 +16,7 @@ override BIAS: u32 = 0;
 override GATE: u32 = 0;
 override RESIDUAL: u32 = 0;
 
-@group(0) @binding(0) var<uniform> p: Gather;
+@group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> part: array<f32>; // [splits, part]
 @group(0) @binding(2) var<storage, read> b: array<f32>; // [dc / bias_plane]
 @group(0) @binding(3) var<storage, read> r: array<f32>; // as dst

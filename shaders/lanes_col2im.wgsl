@@ -8,8 +8,9 @@
 #import nan
 #import activation
 #import gather
+#params
 
-@group(0) @binding(0) var<uniform> p: Gather;
+@group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> cols: array<f32>; // [rows, dc, taps, sh, sw]
 @group(0) @binding(2) var<storage, read> b: array<f32>; // [dc]
 @group(0) @binding(3) var<storage, read> r: array<f32>; // as dst

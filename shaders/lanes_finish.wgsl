@@ -8,12 +8,11 @@
 #import width$width
 #import flat
 #import activate$width
+#params
 
 override WG: u32 = 8u;
 
-struct Finish { len: u32, act: u32, slope: f32, has_gate: u32, gate: f32, has_residual: u32 }
-
-@group(0) @binding(0) var<uniform> p: Finish;
+@group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> g: array<V>; // [len]
 @group(0) @binding(2) var<storage, read> r: array<V>; // [len]
 @group(0) @binding(3) var<storage, read_write> x: array<V>; // [len]

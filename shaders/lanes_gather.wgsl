@@ -14,10 +14,11 @@
 #import gather
 #import gather_lanes
 #expects const BLOCKS
+#params
 
 override RESIDUAL: bool = false;
 
-@group(0) @binding(0) var<uniform> p: Gather;
+@group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> src: array<vec4<f32>>; // [batch, rows, full_h, full_w, quads]
 @group(0) @binding(2) var<storage, read> w: array<V>; // [batch, taps, 4 * quads, groups, pack_dst / V]
 @group(0) @binding(3) var<storage, read> b: array<f32>; // [dc]

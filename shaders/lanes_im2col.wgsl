@@ -5,11 +5,12 @@
 // and 0 outside of the plane or past the last term. One invocation makes the terms of one output pixel.
 
 #import gather
+#params
 
 override TAPS: u32 = 1; // live ones
 override TERMS: u32 = 1;
 
-@group(0) @binding(0) var<uniform> p: Gather;
+@group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> src: array<f32>; // [rows, sc, sh, sw]
 @group(0) @binding(2) var<storage, read_write> full: array<vec4<f32>>; // [rows, dh, dw, quads]
 

@@ -6,10 +6,11 @@
 // and 0 where c or col is past the end. One invocation copies one column of RUN values of q.
 
 #import gather
+#params
 
 override RUN: u32 = 16;
 
-@group(0) @binding(0) var<uniform> p: Gather;
+@group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> w: array<f32>; // sc x dc x taps, strides w_src, w_dst, 1
 @group(0) @binding(2) var<storage, read_write> packed: array<f32>; // [batch, taps, groups, pack_src, groups, pack_dst]
 

@@ -11,11 +11,12 @@
 #import gather
 #import store_planes
 #expects const BLOCKS
+#params
 
 override RESIDUAL: bool = false;
 override GATE: bool = false;
 
-@group(0) @binding(0) var<uniform> p: Gather;
+@group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> src: array<vec4<f32>>; // [rows, sc, sh * sw / 4]
 @group(0) @binding(2) var<storage, read> w: array<V>; // [pack_src, pack_dst / V]
 @group(0) @binding(3) var<storage, read> b: array<f32>; // [dc]

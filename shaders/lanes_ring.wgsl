@@ -6,10 +6,11 @@
 // one pixel.
 
 #import gather
+#params
 
 override RUN: u32 = 16;
 
-@group(0) @binding(0) var<uniform> p: Gather;
+@group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> src: array<f32>; // strides src_batch, src_row, src_chan
 @group(0) @binding(2) var<storage, read_write> full: array<vec4<f32>>; // [batch, rows, full_h, full_w, quads]
 

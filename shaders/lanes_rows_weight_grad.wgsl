@@ -11,10 +11,11 @@
 #import weight_grad
 #import put_lines
 #expects const BLOCKS
+#params
 
 const CHANNELS = BLOCKS / 3u;
 
-@group(0) @binding(0) var<uniform> p: WeightGrad;
+@group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>; // [n, ci, h, w / 4]
 @group(0) @binding(2) var<storage, read> dy: array<vec4<f32>>; // [n, co, h, w / 4]
 @group(0) @binding(3) var<storage, read_write> part: array<V>; // [splits, lines, columns / V]

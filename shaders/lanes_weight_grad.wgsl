@@ -12,8 +12,9 @@
 #import weight_grad
 #import put_lines
 #expects const BLOCKS
+#params
 
-@group(0) @binding(0) var<uniform> p: WeightGrad;
+@group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>; // [n, x_h, x_w, quads]
 @group(0) @binding(2) var<storage, read> dyt: array<V>; // [terms, columns / V]
 @group(0) @binding(3) var<storage, read_write> part: array<V>; // [splits, lines, columns / V]

@@ -4,14 +4,9 @@
 
 #import flat
 #import nan
+#params
 
 override WG: u32 = 64u;
-
-struct Params {
-  outer: u32,
-  pieces: u32,
-  inner: u32,
-}
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>;        // [outer, pieces, inner]

@@ -5,14 +5,9 @@
 #import flat
 #import activation
 #import lstm
+#params
 
 override WG: u32 = 64u;
-
-struct Params {
-  n: u32,
-  hidden: u32,
-  positions: u32,
-}
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> pre: array<f32>;      // [n, 4 hidden, positions]

@@ -8,14 +8,9 @@
 // and what is added is the invocation's own.
 
 #expects type Sum
+#params
 
 override WG: u32 = 64u;
-
-struct Params {
-  len: u32,
-  turns: u32,
-  factor: f32,
-}
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>;        // [len]

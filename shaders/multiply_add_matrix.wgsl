@@ -8,6 +8,7 @@
 
 enable f16;
 #import fragments_$units
+#params
 
 override SUBGROUPS: u32 = 4;
 override THREADS: u32 = 128;
@@ -17,12 +18,6 @@ override C_SIZE: u32 = SUBGROUPS * EDGE * C_LINE;
 const A_LINE = 2u * EDGE;
 const B_LINE = 4u * EDGE;
 const C_LINE = EDGE + 4u;
-
-struct Params {
-  edge: u32,
-  subgroups: u32,
-  turns: u32,
-}
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> a: array<f32>;        // [2E, E]

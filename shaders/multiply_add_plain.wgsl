@@ -4,13 +4,9 @@
 //
 // One invocation makes one sum.
 
-override WG: u32 = 64u;
+#params
 
-struct Params {
-  edge: u32,
-  subgroups: u32,
-  turns: u32,
-}
+override WG: u32 = 64u;
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> a: array<f32>;        // [2E, E]

@@ -3,15 +3,9 @@
 // One invocation computes every WG-th element of its workgroup's block.
 
 #import flat
+#params
 
 override WG: u32 = 64u;
-
-struct Params {
-  rows: u32,
-  classes: u32,
-  first: u32,
-  words: u32,
-}
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> words: array<u32>;    // [words]

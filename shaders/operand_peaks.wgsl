@@ -4,13 +4,13 @@
 //
 // A workgroup makes one part, of a or of b: neighbouring invocations read neighbouring fours.
 
+#params
+
 override WG: u32 = 256;
 
 const PARTS = 256u;
 
-struct OperandPeaks { a_len: u32, b_len: u32, a_parts: u32, b_parts: u32 }
-
-@group(0) @binding(0) var<uniform> p: OperandPeaks;
+@group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> a: array<vec4<f32>>; // [a_len]
 @group(0) @binding(2) var<storage, read> b: array<vec4<f32>>; // [b_len]
 @group(0) @binding(3) var<storage, read_write> peaks: array<f32>; // [2, PARTS]

@@ -1,11 +1,12 @@
 #import pointwise_codes
 #import pointwise
+#params
 
 // y[i] = step_n(... step_0(x0, x1, ...)): a fused pointwise chain, see lib/pointwise.wgsl.
 //   xk [period_k]   element (i / inner_k) % period_k belongs to output i
 //   y  [len]
 // One invocation computes one element.
-@group(0) @binding(0) var<uniform> p: PointwiseParams;
+@group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x0: array<f32>;
 @group(0) @binding(2) var<storage, read> x1: array<f32>;
 @group(0) @binding(3) var<storage, read> x2: array<f32>;

@@ -1,12 +1,13 @@
 #import pointwise_codes
 #import pointwise
+#params
 
 // y[i] = step_n(... step_0(x0, x1, ...)): a fused pointwise chain, see lib/pointwise.wgsl.
 //   xk [period_k]   element (i / inner_k) % period_k belongs to output i
 //   y  [len]        len is a multiple of four
 // One invocation computes TURNS times four neighbours. Kinds: 1 neighbours of the operand itself, 2 one
 // element for all four, 3 neighbours of a row that repeats.
-@group(0) @binding(0) var<uniform> p: PointwiseParams;
+@group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x0: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> x1: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> x2: array<vec4<f32>>;

@@ -2,10 +2,7 @@
 //
 // The only invocation does it.
 
-struct Params {
-  period: u32,
-  phase: u32,
-}
+#params
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> clock: array<u32>;    // [1]: t

@@ -2,11 +2,7 @@
 //
 // The only invocation does it.
 
-struct Params {
-  start: f32,
-  end: f32,
-  per_step: f32,
-}
+#params
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> clock: array<u32>;    // [1]: t

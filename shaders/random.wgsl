@@ -5,19 +5,9 @@
 #import flat
 #import philox
 #import normal
+#params
 
 override WG: u32 = 64u;
-
-struct Params {
-  len: u32,
-  kind: u32,
-  offset: f32,
-  scale: f32,
-  seed_lo: u32,
-  seed_hi: u32,
-  stream: u32,
-  domain: u32,
-}
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> clock: array<u32>;    // [1]: step

@@ -2,12 +2,7 @@
 //
 // The only invocation does it.
 
-struct Params {
-  rows: u32,
-  count: u32,
-  index: u32,
-  values: u32,
-}
+#params
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> clock: array<u32>;          // [1]

@@ -6,19 +6,9 @@
 
 #import width$width
 #import workgroup_sum
+#params
 
 override WG: u32 = 64u;
-
-struct Params {
-  outputs: u32,
-  r1: u32,
-  b: u32,
-  r2: u32,
-  c: u32,
-  chunk: u32,
-  chunks: u32,
-  scale: f32,
-}
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<V>;          // [a, r1, b, r2, c]

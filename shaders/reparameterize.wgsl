@@ -7,17 +7,9 @@
 #import normal
 #import activation
 #import workgroup_sum
+#params
 
 override WG: u32 = 64u;
-
-struct Params {
-  rows: u32,
-  d: u32,
-  seed_lo: u32,
-  seed_hi: u32,
-  stream: u32,
-  domain: u32,
-}
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> mu: array<f32>;        // [rows, d]

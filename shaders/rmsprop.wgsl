@@ -8,22 +8,11 @@
 #import width$width
 #import flat
 #import $average
+#params
 
 override WG: u32 = 64u;
 // The binding of the average, if one is kept.
 const AVERAGE = 7u;
-
-struct Params {
-  len: u32,
-  lr: f32,
-  ln_decay: f32,
-  alpha: f32,
-  eps: f32,
-  momentum: f32,
-  centered: u32,
-  average_rate: f32,
-  average_warm: f32,
-}
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> g: array<V>;          // [len]

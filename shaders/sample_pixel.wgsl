@@ -6,20 +6,9 @@
 #import flat
 #import philox
 #import head
+#params
 
 override WG: u32 = 64u;
-
-struct Params {
-  n: u32,
-  colours: u32,
-  positions: u32,
-  kind: u32,
-  size: u32,
-  seed_lo: u32,
-  seed_hi: u32,
-  stream: u32,
-  domain: u32,
-}
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> outputs: array<f32>;      // [n, channels, positions]

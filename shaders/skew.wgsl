@@ -4,15 +4,9 @@
 // One invocation moves every WG-th element of the result in its workgroup's range.
 
 #import flat
+#params
 
 override WG: u32 = 64u;
-
-struct Params {
-  planes: u32,
-  h: u32,
-  w: u32,
-  back: u32,
-}
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>;        // [planes,h,w], back [planes,h+w-1,h]

@@ -5,39 +5,11 @@
 // coordinates, then adds the coordinates of WG with carries.
 
 #import flat
+#params
 
 override WG: u32 = 64u;
 // 0 where every div_k is 1: division is slow on some devices.
 override DIVIDES: u32 = 1u;
-
-struct Params {
-  out0: u32,
-  out1: u32,
-  out2: u32,
-  out3: u32,
-  mul0: i32,
-  mul1: i32,
-  mul2: i32,
-  mul3: i32,
-  add0: i32,
-  add1: i32,
-  add2: i32,
-  add3: i32,
-  div0: u32,
-  div1: u32,
-  div2: u32,
-  div3: u32,
-  size0: u32,
-  size1: u32,
-  size2: u32,
-  size3: u32,
-  stride0: u32,
-  stride1: u32,
-  stride2: u32,
-  stride3: u32,
-  offset: u32,
-  input_len: u32,
-}
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>;        // [input_len]

@@ -4,10 +4,7 @@
 // what it does, so it multiplies fragments as those do that want to know; lib/probe_*.wgsl say how.
 
 #import probe_$units
-
-struct Params {
-  pad: u32,
-}
+#params
 
 override THREADS: u32 = 128;
 

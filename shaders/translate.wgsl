@@ -5,22 +5,9 @@
 
 #import flat
 #import philox
+#params
 
 override WG: u32 = 64u;
-
-struct Params {
-  n: u32,
-  c: u32,
-  h: u32,
-  w: u32,
-  most_v: u32,
-  most_u: u32,
-  back: u32,
-  seed_lo: u32,
-  seed_hi: u32,
-  stream: u32,
-  domain: u32,
-}
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>;        // [n,c,h,w]

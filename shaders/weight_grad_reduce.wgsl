@@ -7,13 +7,14 @@
 // what they have. Neighbouring entries are neighbouring columns, as the partial sums lie.
 
 #import weight_grad
+#params
 
 override WG: u32 = 64;
 override SHARE: u32 = 1;
 override BIAS: u32 = 0;
 override ENTRIES: u32 = WG / SHARE;
 
-@group(0) @binding(0) var<uniform> p: WeightGrad;
+@group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> part: array<f32>; // [splits, lines, columns], [splits, columns]
 @group(0) @binding(2) var<storage, read_write> dw: array<f32>; // [co, ci, kh, kw]
 @group(0) @binding(3) var<storage, read_write> db: array<f32>; // [co]

@@ -1,30 +1,12 @@
-#expects var p
-
 // conv2d, conv_transpose2d and matmul in one form: every output gathers
 //
 //   dst[row, col, oy, ox] = act((sum over taps and source channels c of
 //                               src[row, c, iy, ix] * w[c, col, tap]  + b[col]) * gate(g) + r)
 //
 // with gate(g) 1 where g > 0 and p.gate elsewhere. A row is an image (or a row of a), a column an output
-// channel (or a column of b). The block is src/kernels/convolution/gather.rs's.
-struct Gather {
-  rows: u32, sc: u32, sh: u32, sw: u32,
-  dc: u32, dh: u32, dw: u32,
-  kh: u32, kw: u32,
-  stride_h: u32, stride_w: u32, pad_top: u32, pad_left: u32, dilation_h: u32, dilation_w: u32,
-  transposed: u32, mask: u32, groups: u32,
-  batch: u32,
-  src_batch: u32, src_row: u32, src_chan: u32,
-  w_batch: u32, w_src: u32, w_dst: u32,
-  dst_batch: u32, dst_row: u32, dst_chan: u32,
-  act: u32, slope: f32, has_bias: u32, has_residual: u32, has_gate: u32, gate: f32,
-  pack_src: u32, pack_dst: u32,
-  step_h: u32, step_w: u32,
-  inner: u32,
-  ring_top: u32, ring_left: u32, full_h: u32, full_w: u32, quads: u32,
-  bias_plane: u32,
-  splits: u32, chunk: u32, part: u32,
-}
+// channel (or a column of b). The block is Gather of src/kernels/convolution/gather.rs.
+
+#expects var p
 
 // a / b for a and b below 2^24, where f32 is exact: an integer division costs several times as much.
 fn div(a: u32, b: u32) -> u32 {

@@ -1,11 +1,5 @@
 // A pointwise chain: operations and registers are override constants, so the driver sees straight
 // code. Registers 0..5 are operands, 6.. results.
-struct PointwiseParams {
-  len: u32,
-  inner0: u32, inner1: u32, inner2: u32, inner3: u32, inner4: u32, inner5: u32,
-  period0: u32, period1: u32, period2: u32, period3: u32, period4: u32, period5: u32,
-  c0: f32, c1: f32, c2: f32, c3: f32, c4: f32, c5: f32, c6: f32, c7: f32,
-}
 
 override WG: u32 = 64u;
 override COUNT: u32 = 1u;

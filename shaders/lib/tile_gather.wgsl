@@ -20,6 +20,7 @@
 #expects fn operand_a(value: f32) -> f32
 #expects fn operand_b(value: f32) -> f32
 #expects fn unscaled(sum: f32) -> f32
+#params
 
 override A_LINE: u32 = BM + PAD;
 override B_LINE: u32 = BN + PAD;
@@ -38,7 +39,7 @@ override RESIDUAL: u32 = 0;
 // The binding of the peaks, where operands are in f16.
 const PEAKS = 7u;
 
-@group(0) @binding(0) var<uniform> p: Gather;
+@group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> src: array<f32>; // [rows, sc, sh, sw]
 @group(0) @binding(2) var<storage, read> w: array<f32>; // sc x dc x taps, strides w_src, w_dst, 1
 @group(0) @binding(3) var<storage, read> b: array<f32>; // [dc / bias_plane]

@@ -17,6 +17,7 @@
 #expects fn operand_b(value: f32) -> f32
 #expects fn unscaled_b(sum: f32) -> f32
 #expects fn unscaled(sum: f32) -> f32
+#params
 
 override A_LINE: u32 = BM + PAD;
 override B_LINE: u32 = BN + PAD;
@@ -31,7 +32,7 @@ override BIAS: u32 = 0;
 // The binding of the peaks, where operands are in f16.
 const PEAKS = 4u;
 
-@group(0) @binding(0) var<uniform> p: WeightGrad;
+@group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>; // [n, ci, h, w]
 @group(0) @binding(2) var<storage, read> dy: array<f32>; // [n, co, oh, ow]
 @group(0) @binding(3) var<storage, read_write> part: array<f32>; // [splits, lines, columns] and [splits, columns], or dw [co, ci, kh, kw]

@@ -1,5 +1,3 @@
-#expects var p
-
 // conv2d_weight_grad as a matrix product: a line is a live entry (tap, ci) of the kernel, a column
 // an output channel, a term an output pixel (n, oy, ox):
 //
@@ -9,16 +7,9 @@
 // live at the centre tap of a mask depends on the column's colour: first come the `channels` of each of
 // `dense` taps, then those of the centre tap up to the last colour that the column's colour sees. Terms are
 // split into `splits` chunks of `chunk`; partial sums are part[split, line, column]. The block is
-// src/kernels/convolution/weight_grad.rs's.
-struct WeightGrad {
-  n: u32, ci: u32, h: u32, w: u32, co: u32, kh: u32, kw: u32, oh: u32, ow: u32,
-  stride_h: u32, stride_w: u32, pad_top: u32, pad_left: u32, dilation_h: u32, dilation_w: u32,
-  mask: u32, groups: u32,
-  dense: u32, pack_ci: u32, channels: u32, lines: u32, pack: u32, columns: u32,
-  line_tap: u32, line_chan: u32,
-  terms: u32, chunk: u32, splits: u32,
-  x_h: u32, x_w: u32,
-}
+// WeightGrad of src/kernels/convolution/weight_grad.rs.
+
+#expects var p
 
 // How many colours a column of colour `own` sees at the centre tap.
 fn centre_colours(own: u32) -> u32 {

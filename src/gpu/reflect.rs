@@ -4,7 +4,7 @@
 //! parameter block looks like. naga says the same of the WGSL. Where the two differ, the pipeline
 //! is refused with a message that shows both sides.
 
-use crate::kernels::{Field, Slot, Stage};
+use crate::kernels::{Slot, Stage, Word, words};
 use naga::{AddressSpace, ScalarKind, StorageAccess, TypeInner};
 
 /// The host and the shader disagree, or the shader does not parse.
@@ -59,8 +59,8 @@ pub fn reflect(stage: &Stage) -> Result<naga::Module, Mismatch> {
         let what = "bindings differ".to_string();
         return Err(Mismatch { shader, what, host: host.join(", "), wgsl: found.join(", ") });
     }
-    let text = |f: &Field| format!("{}: {} @{}", f.name, f.ty, f.offset);
-    let host: Vec<String> = stage.fields.iter().map(text).collect();
+    let text = |word: &Word| format!("{}: {} @{}", word.name, word.ty, word.offset);
+    let host: Vec<String> = words(stage.fields).iter().map(text).collect();
     if host != block {
         let what = "the parameter block differs".to_string();
         return Err(Mismatch { shader, what, host: host.join(", "), wgsl: block.join(", ") });

@@ -8,11 +8,12 @@
 //! - `#expects fn logit(base: u32, k: u32) -> f32` says what a piece uses and leaves to whoever imports it.
 //!   The first word is `fn`, `const` (or an override), `type` (an alias or a struct) or `var`, the second the name;
 //!   what follows is for people. A module in which nobody declares it is refused.
+//! - `#params` stands for `struct Params`, the kernel's parameter block as [`Shader::params`] has it.
 //! - `enable f16;` may stand in any piece, and comes to stand once, at the top of the module.
 
 use std::fmt::Write;
 
-use super::Shader;
+use super::{Shader, params};
 
 /// Why the pieces of a shader do not make a module.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -49,8 +50,11 @@ pub enum ComposeError {
         /// What it expects.
         what: String,
     },
+    /// A file that wants a parameter block, of a shader that has none.
+    #[error("{0} has the line #params, and the shader has no parameter block")]
+    NoParams(String),
     /// A line with `#` in front that is none of the above.
-    #[error("{by} has a line that is neither #import nor #expects: {line}")]
+    #[error("{by} has a line that is neither #import, #expects nor #params: {line}")]
     Directive {
         /// The file that has it.
         by: String,
@@ -58,6 +62,9 @@ pub enum ComposeError {
         line: String,
     },
 }
+
+/// The line that stands for a struct.
+const PARAMS: &str = "#params";
 
 /// A file of a module with its name.
 #[derive(Clone, Copy, Debug)]
@@ -114,6 +121,10 @@ pub(super) fn pieces(shader: &Shader) -> Result<Vec<Piece>, ComposeError> {
 /// The whole module of a shader.
 pub(super) fn compose(shader: &Shader) -> Result<String, ComposeError> {
     let pieces = pieces(shader)?;
+    let block = pieces.iter().find(|piece| piece.text.lines().any(|line| line == PARAMS));
+    if let Some(piece) = block.filter(|_| shader.fields.is_empty()) {
+        return Err(ComposeError::NoParams(piece.name.into()));
+    }
     let declared: Vec<(&str, &str)> = pieces.iter().flat_map(|piece| declarations(&tokens(piece.text))).collect();
     for piece in &pieces {
         for what in piece.expects() {
@@ -132,6 +143,9 @@ pub(super) fn compose(shader: &Shader) -> Result<String, ComposeError> {
     let mut module = String::new();
     for line in enabled {
         let _ = writeln!(module, "{line}");
+    }
+    if block.is_some() {
+        let _ = write!(module, "\n{}", params::wgsl(shader.fields));
     }
     for piece in &pieces {
         let _ = writeln!(module, "\n{}", piece.body().trim_matches('\n'));
@@ -152,8 +166,9 @@ struct Order<'a> {
 impl Order<'_> {
     fn add(&mut self, piece: Piece) -> Result<(), ComposeError> {
         let by = || piece.name.to_string();
-        let stray =
-            |line: &&str| line.starts_with('#') && !line.starts_with("#import ") && !line.starts_with("#expects ");
+        let stray = |line: &&str| {
+            line.starts_with('#') && *line != PARAMS && !line.starts_with("#import ") && !line.starts_with("#expects ")
+        };
         if let Some(line) = piece.text.lines().find(stray) {
             return Err(ComposeError::Directive { by: by(), line: line.into() });
         }
@@ -302,7 +317,10 @@ mod tests {
             told("#import head\nvar<private> logit: f32;\n", &[]),
             "head expects `fn logit(base: u32, k: u32) -> f32`, which nothing in the module declares"
         );
-        assert_eq!(told("#include nan\n", &[]), "top has a line that is neither #import nor #expects: #include nan");
+        assert_eq!(
+            told("#include nan\n", &[]),
+            "top has a line that is neither #import, #expects nor #params: #include nan"
+        );
         let idle = Shader::new("top", "#import nan\n").with(&[("width", "4")]);
         assert_eq!(composed(&idle).unwrap_err(), "no import leaves $width open");
     }

@@ -8,18 +8,18 @@ pub fn step(clock: &[f32]) -> u32 {
 }
 
 /// A clock for `limn check`: a small step.
-pub(crate) fn example_clock(len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
+pub fn example_clock(len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
     (0..len).map(|_| f32::from_bits((draw() * 1000.0) as u32)).collect()
 }
 
 /// Vulkan's permitted relative error of `exp(x)`: 3 + 2|x| units in the last place.
-pub(crate) fn exp_error(x: f32) -> f32 {
+pub fn exp_error(x: f32) -> f32 {
     (3.0 + 2.0 * x.abs()) * 2.0 * EPS
 }
 
 /// A stage of a shader that walks over `items` independent items with `flat_range`. Software devices
 /// get few workgroups with long blocks, because each costs them overhead; GPUs get many.
-pub(crate) fn flat<P: Params>(shader: &'static Shader, params: &P, items: usize, caps: &Caps) -> Stage {
+pub fn flat<P: Params>(shader: &'static Shader, params: &P, items: usize, caps: &Caps) -> Stage {
     let (wg, groups) = match caps.class {
         Class::Lanes => (8, (items / 512).clamp(1, 512)),
         Class::Gpu => (256, items.div_ceil(if items < 1 << 18 { 256 } else { 1024 })),
@@ -28,35 +28,35 @@ pub(crate) fn flat<P: Params>(shader: &'static Shader, params: &P, items: usize,
 }
 
 /// The learning rate at the clock's step: lr · exp(t · ln_decay).
-pub(crate) fn rate(lr: f32, ln_decay: f32, clock: &[f32]) -> f64 {
+pub fn rate(lr: f32, ln_decay: f32, clock: &[f32]) -> f64 {
     f64::from(lr) * (f64::from(step(clock)) * f64::from(ln_decay)).exp()
 }
 
 /// The relative error permitted to [`rate`] on a device: the product and the exponential.
-pub(crate) fn rate_error(ln_decay: f32, clock: &[f32]) -> f32 {
+pub fn rate_error(ln_decay: f32, clock: &[f32]) -> f32 {
     let x = step(clock) as f32 * ln_decay;
     exp_error(x) + (x.abs() + 2.0) * EPS
 }
 
 /// The absolute error permitted to `exp_m1(x)` of lib/activation.wgsl: a series near zero, the
 /// driver's exponential elsewhere.
-pub(crate) fn expm1_error(x: f32) -> f32 {
+pub fn expm1_error(x: f32) -> f32 {
     if x.abs() < 0.36 { 8.0 * EPS * x.abs() } else { exp_error(x) * x.exp() + 2.0 * EPS }
 }
 
 /// The absolute error permitted to element `i` of a normal draw: that of the radius, whose root
 /// Vulkan lets be off by ten units, and that of the angle's polynomials times the radius.
-pub(crate) fn normal_error(source: &philox::Stream, i: usize) -> f32 {
+pub fn normal_error(source: &philox::Stream, i: usize) -> f32 {
     let (this, other) = (source.normal(i), source.normal(i ^ 1));
     14.0 * EPS * this.abs() + 3.5 * EPS * this.hypot(other)
 }
 
 /// Bounds of zero: every element must agree bitwise.
-pub(crate) fn exact(twin: &[&[f32]]) -> Vec<Vec<f32>> {
+pub fn exact(twin: &[&[f32]]) -> Vec<Vec<f32>> {
     twin.iter().map(|y| vec![0.0; y.len()]).collect()
 }
 
 /// Whether nothing that is multiplied by `factor` is rounded: zero and the powers of two.
-pub(crate) fn scales_exactly(factor: f32) -> bool {
+pub fn scales_exactly(factor: f32) -> bool {
     factor.is_finite() && factor.to_bits().trailing_zeros() >= 23
 }

@@ -10,6 +10,7 @@
 mod compose;
 mod launch;
 mod library;
+mod params;
 pub mod philox;
 mod shader;
 
@@ -22,13 +23,15 @@ pub mod pointwise;
 pub mod random;
 pub mod reductions;
 
+pub use crate::params;
+#[doc(hidden)]
+pub use bytemuck;
 pub use compose::ComposeError;
 pub(crate) use convolution::matrix;
 #[doc(no_inline)]
 pub use convolution::{conv, conv_transpose2d, conv2d, conv2d_weight_grad, depthwise, matmul};
-pub use launch::step;
-pub(crate) use launch::{
-    exact, example_clock, exp_error, expm1_error, flat, normal_error, rate, rate_error, scales_exactly,
+pub use launch::{
+    exact, example_clock, exp_error, expm1_error, flat, normal_error, rate, rate_error, scales_exactly, step,
 };
 #[doc(no_inline)]
 pub use measuring::{multiply_add, multiply_add_matrix, subgroups};
@@ -36,6 +39,7 @@ pub use measuring::{multiply_add, multiply_add_matrix, subgroups};
 pub use movement::{advance, concat, copy, decode_u8, one_hot, pulse, ramp, record, resample, strided};
 #[doc(no_inline)]
 pub use optimisers::{adam, clip, ema, rmsprop, sgd};
+pub use params::{Field, Layout, Params, Part, Word, words};
 #[doc(no_inline)]
 pub use pixels::{draw_pixels, head, pixel_code, sample_pixel, skew};
 #[doc(no_inline)]
@@ -44,8 +48,8 @@ pub use pointwise::{activation, lstm};
 pub use random::{dropout, reparameterize, translate};
 #[doc(no_inline)]
 pub use reductions::{batch_norm, cross_entropy, largest, reduce};
-pub use shader::{Field, Params, Shader};
-pub(crate) use shader::{params, shader};
+pub use shader::Shader;
+pub(crate) use shader::shader;
 
 use std::fmt::Debug;
 use std::sync::Arc;

@@ -1,8 +1,9 @@
-//! Shader sources and parameter blocks.
+//! Shader sources.
 
 use std::sync::OnceLock;
 
 use super::compose::{self, ComposeError};
+use super::params::{Field, Params};
 
 /// A WGSL source file, whose head may import pieces of limn's library; see
 /// [the composer](crate::kernels::ComposeError) for what a head may say.
@@ -34,6 +35,8 @@ pub struct Shader {
     pub(super) choices: &'static [(&'static str, &'static str)],
     /// Pieces of its own, which come before those of the library.
     pub(super) pieces: &'static [(&'static str, &'static str)],
+    /// The block that it sees as `Params`.
+    pub(super) fields: &'static [Field],
     unchecked: bool,
     source: OnceLock<Result<String, ComposeError>>,
 }
@@ -41,7 +44,16 @@ pub struct Shader {
 impl Shader {
     /// A shader of this text, with an entry point `main`.
     pub const fn new(name: &'static str, text: &'static str) -> Shader {
-        Shader { name, file: text, front: "", choices: &[], pieces: &[], unchecked: false, source: OnceLock::new() }
+        Shader {
+            name,
+            file: text,
+            front: "",
+            choices: &[],
+            pieces: &[],
+            fields: &[],
+            unchecked: false,
+            source: OnceLock::new(),
+        }
     }
 
     /// Fills in the open parts of names of imports: with `("width", "4")`, `#import width$width` is an
@@ -64,6 +76,13 @@ impl Shader {
     #[must_use]
     pub const fn library(mut self, pieces: &'static [(&'static str, &'static str)]) -> Shader {
         self.pieces = pieces;
+        self
+    }
+
+    /// Gives it the parameter block that the line `#params` at its head declares as `struct Params`.
+    #[must_use]
+    pub const fn params<P: Params>(mut self) -> Shader {
+        self.fields = P::FIELDS;
         self
     }
 
@@ -109,54 +128,19 @@ impl Shader {
     }
 }
 
-/// One 32-bit field of a parameter block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Field {
-    /// Field name, the same in Rust and WGSL.
-    pub name: &'static str,
-    /// Byte offset in the Rust struct.
-    pub offset: usize,
-    /// `u32`, `i32` or `f32`.
-    pub ty: &'static str,
-}
-
-/// A `#[repr(C)]` struct of 32-bit scalars that a shader sees as `var<uniform> p`.
-pub trait Params: bytemuck::Pod {
-    /// Its fields in order.
-    const FIELDS: &'static [Field];
-}
-
-/// Declares a parameter block: a `repr(C)` Pod struct and the list of fields that is held against
-/// the WGSL struct when a pipeline is made.
-macro_rules! params {
-    ($(#[$meta:meta])* pub struct $name:ident { $($(#[$doc:meta])* pub $field:ident: $ty:ident,)* }) => {
-        $(#[$meta])*
-        #[repr(C)]
-        #[derive(Clone, Copy, Debug, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
-        pub struct $name { $($(#[$doc])* pub $field: $ty,)* }
-        impl $crate::kernels::Params for $name {
-            const FIELDS: &'static [$crate::kernels::Field] = &[$($crate::kernels::Field {
-                name: stringify!($field),
-                offset: std::mem::offset_of!($name, $field),
-                ty: stringify!($ty),
-            },)*];
-        }
-    };
-}
-pub(crate) use params;
-
-/// Names a shader of `shaders/`. The same file with other pieces behind the open parts of its imports is another
-/// shader: `shader!("adam" as "adam4", width = "4")`. Text in front comes last: `shader!("lanes" as "lanes_8";
+/// Names a shader of `shaders/` by its parameter block and its file: `shader!(Sgd, "sgd", width = "1")`. The same file with other pieces behind the open parts of its imports is another
+/// shader: `shader!(Sgd, "sgd" as "sgd4", width = "4")`. Text in front comes last: `shader!(Lanes, "lanes" as "lanes_8";
 /// "const BLOCKS = 8u;")`.
 macro_rules! shader {
-    ($file:literal $(, $slot:ident = $value:expr)* $(; $text:expr)?) => {
-        $crate::kernels::shader!($file as $file $(, $slot = $value)* $(; $text)?)
+    ($block:ty, $file:literal $(, $slot:ident = $value:expr)* $(; $text:expr)?) => {
+        $crate::kernels::shader!($block, $file as $file $(, $slot = $value)* $(; $text)?)
     };
-    ($file:literal as $name:expr $(, $slot:ident = $value:expr)* $(; $text:expr)?) => {{
+    ($block:ty, $file:literal as $name:expr $(, $slot:ident = $value:expr)* $(; $text:expr)?) => {{
         let shader = $crate::kernels::Shader::new(
             $name,
             include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $file, ".wgsl")),
         )
+        .params::<$block>()
         .with(&[$((stringify!($slot), $value)),*])
         $(.front($text))?;
         // SAFETY: every loop in limn's shaders is bounded by its parameter block, and `limn check` runs each one

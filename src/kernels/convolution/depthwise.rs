@@ -30,7 +30,7 @@ params! {
     }
 }
 
-static SHADER: Shader = shader!("depthwise");
+static SHADER: Shader = shader!(Depthwise, "depthwise");
 
 static SIGNATURE: Signature =
     Signature { name: "depthwise_conv2d", reads: &["x", "w", "b"], writes: &[("y", Access::Write)] };

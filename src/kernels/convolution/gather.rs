@@ -382,10 +382,10 @@ pub(super) fn recipes(software: Vec<Recipe>, form: &Gather, operands: Operands, 
     }
 }
 
-static SHADERS: Shaders = shaders!("gather");
-static REDUCE: Shader = shader!("gather_reduce");
-static DIRECT: Shader = shader!("direct");
-static DOT: Shader = shader!("dot");
+static SHADERS: Shaders = shaders!(Gather, "gather");
+static REDUCE: Shader = shader!(Gather, "gather_reduce");
+static DIRECT: Shader = shader!(Gather, "direct");
+static DOT: Shader = shader!(Gather, "dot");
 
 fn in_tiles(form: &Gather, operands: Operands, caps: &Caps, tile: &Tile) -> Recipe {
     let [(ph, uh), (pw, uw)] = form.phases();

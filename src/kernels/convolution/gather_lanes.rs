@@ -23,23 +23,24 @@ params! {
 }
 
 static SIZES: [Size; 4] = [
-    size!("lanes_gather" as "lanes", 64, 32, 8, 4),
-    size!("lanes_gather" as "lanes", 16, 32, 2, 4),
-    size!("lanes_gather" as "lanes", 64, 16, 8, 2),
-    size!("lanes_gather" as "lanes", 64, 8, 8, 1),
+    size!(Gather, "lanes_gather" as "lanes", 64, 32, 8, 4),
+    size!(Gather, "lanes_gather" as "lanes", 16, 32, 2, 4),
+    size!(Gather, "lanes_gather" as "lanes", 64, 16, 8, 2),
+    size!(Gather, "lanes_gather" as "lanes", 64, 8, 8, 1),
 ];
 /// For kernels of one tap, from planes as they lie.
 static PLANES: [Size; 3] = [
-    size!("lanes_planes" as "planes", 128, 32, 16, 4),
-    size!("lanes_planes" as "planes", 128, 16, 16, 2),
-    size!("lanes_planes" as "planes", 64, 8, 8, 1),
+    size!(Gather, "lanes_planes" as "planes", 128, 32, 16, 4),
+    size!(Gather, "lanes_planes" as "planes", 128, 16, 16, 2),
+    size!(Gather, "lanes_planes" as "planes", 64, 8, 8, 1),
 ];
 /// For kernels three wide, from planes as they lie.
-static ROWS: [Size; 2] = [size!("lanes_rows" as "rows", 128, 16, 16, 2), size!("lanes_rows" as "rows", 64, 16, 8, 2)];
-static COL2IM: Shader = shader!("lanes_col2im");
-static PACK: Shader = shader!("lanes_pack");
-static FINISH: Shader = shader!("lanes_finish", width = "1");
-static FINISH4: Shader = shader!("lanes_finish" as "lanes_finish4", width = "4");
+static ROWS: [Size; 2] =
+    [size!(Gather, "lanes_rows" as "rows", 128, 16, 16, 2), size!(Gather, "lanes_rows" as "rows", 64, 16, 8, 2)];
+static COL2IM: Shader = shader!(Gather, "lanes_col2im");
+static PACK: Shader = shader!(Gather, "lanes_pack");
+static FINISH: Shader = shader!(Finish, "lanes_finish", width = "1");
+static FINISH4: Shader = shader!(Finish, "lanes_finish" as "lanes_finish4", width = "4");
 
 /// About what computing `form` costs, in cycles of a core: what a workgroup loads and multiplies
 /// per four terms, what it takes to begin and to store.

@@ -22,19 +22,19 @@ pub(super) struct Size {
 
 /// A [`Size`] of a shader: how its name begins, rows, columns, `blocks` and `width`.
 macro_rules! size {
-    ($file:literal as $prefix:literal, $rows:literal, $columns:literal, $blocks:literal, $width:literal) => {
+    ($block:ty, $file:literal as $prefix:literal, $rows:literal, $columns:literal, $blocks:literal, $width:literal) => {
         $crate::kernels::convolution::lanes::Size {
             name: concat!($prefix, "_", $rows, "x", $columns),
             blocks: $blocks,
             width: $width,
             shaders: [
-                $crate::kernels::convolution::lanes::size!(@ $file, $rows, $columns, $blocks, $width, "flat"),
-                $crate::kernels::convolution::lanes::size!(@ $file, $rows, $columns, $blocks, $width, "nested"),
+                $crate::kernels::convolution::lanes::size!(@ $block, $file, $rows, $columns, $blocks, $width, "flat"),
+                $crate::kernels::convolution::lanes::size!(@ $block, $file, $rows, $columns, $blocks, $width, "nested"),
             ],
         }
     };
-    (@ $file:literal, $rows:literal, $columns:literal, $blocks:literal, $width:literal, $sums:literal) => {
-        $crate::kernels::shader!($file as concat!($file, "_", $rows, "x", $columns, "_sums_", $sums),
+    (@ $block:ty, $file:literal, $rows:literal, $columns:literal, $blocks:literal, $width:literal, $sums:literal) => {
+        $crate::kernels::shader!($block, $file as concat!($file, "_", $rows, "x", $columns, "_sums_", $sums),
             width = stringify!($width), sums = $sums; concat!("const BLOCKS = ", $blocks, "u;"))
     };
 }
@@ -77,8 +77,8 @@ pub(super) fn in_rows(form: &Gather) -> bool {
         && form.sw.is_multiple_of(4)
 }
 
-static RING: Shader = shader!("lanes_ring");
-static IM2COL: Shader = shader!("lanes_im2col");
+static RING: Shader = shader!(Gather, "lanes_ring");
+static IM2COL: Shader = shader!(Gather, "lanes_im2col");
 
 /// How the source gets its channels in fours.
 enum Packing {

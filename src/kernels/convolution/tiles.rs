@@ -27,7 +27,7 @@ pub(super) const WANTED: u32 = 384;
 /// PARTS of `shaders/operand_peaks.wgsl`.
 const PARTS: u32 = 256;
 
-static PEAKS: Shader = shader!("operand_peaks");
+static PEAKS: Shader = shader!(OperandPeaks, "operand_peaks");
 
 /// What a tile variant multiplies with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,24 +62,30 @@ pub(super) struct Shaders {
 
 /// The [`Shaders`] of a role, which is how its piece `lib/tile_*.wgsl` is called.
 macro_rules! shaders {
-    ($role:literal) => {{
+    ($block:ty, $role:literal) => {{
         use $crate::kernels::shader;
         $crate::kernels::convolution::tiles::Shaders {
             f32: [
-                shader!("tile" as concat!("tile_", $role), operand = "f32", role = $role),
-                shader!("tile_wide" as concat!("tile_wide_", $role), operand = "f32", role = $role),
+                shader!($block, "tile" as concat!("tile_", $role), operand = "f32", role = $role),
+                shader!($block, "tile_wide" as concat!("tile_wide_", $role), operand = "f32", role = $role),
             ],
             f16: [
-                shader!("tile" as concat!("tile_f16_", $role), operand = "f16", role = $role),
-                shader!("tile_wide" as concat!("tile_wide_f16_", $role), operand = "f16", role = $role),
+                shader!($block, "tile" as concat!("tile_f16_", $role), operand = "f16", role = $role),
+                shader!($block, "tile_wide" as concat!("tile_wide_f16_", $role), operand = "f16", role = $role),
             ],
             coop: [
-                shader!("coop" as concat!("coop_8_", $role), units = "units", edge = "8", role = $role),
-                shader!("coop" as concat!("coop_16_", $role), units = "units", edge = "16", role = $role),
+                shader!($block, "coop" as concat!("coop_8_", $role), units = "units", edge = "8", role = $role),
+                shader!($block, "coop" as concat!("coop_16_", $role), units = "units", edge = "16", role = $role),
             ],
             emulated: [
-                shader!("coop" as concat!("emulated_8_", $role), units = "emulated", edge = "8", role = $role),
-                shader!("coop" as concat!("emulated_16_", $role), units = "emulated", edge = "16", role = $role),
+                shader!($block, "coop" as concat!("emulated_8_", $role), units = "emulated", edge = "8", role = $role),
+                shader!(
+                    $block,
+                    "coop" as concat!("emulated_16_", $role),
+                    units = "emulated",
+                    edge = "16",
+                    role = $role
+                ),
             ],
         }
     }};

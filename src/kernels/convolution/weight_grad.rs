@@ -157,8 +157,8 @@ impl WeightGrad {
     }
 }
 
-static SHADERS: Shaders = shaders!("weight_grad");
-static REDUCE: Shader = shader!("weight_grad_reduce");
+static SHADERS: Shaders = shaders!(WeightGrad, "weight_grad");
+static REDUCE: Shader = shader!(WeightGrad, "weight_grad_reduce");
 
 /// Every variant, the best guess first.
 pub(super) fn variants(conv: &Conv, caps: &Caps) -> Vec<Recipe> {

@@ -7,23 +7,23 @@ use super::weight_grad::WeightGrad;
 use crate::kernels::{Caps, Recipe, Slot, Stage, grid_1d};
 
 static SIZES: [Size; 4] = [
-    size!("lanes_weight_grad" as "lanes", 64, 32, 8, 4),
-    size!("lanes_weight_grad" as "lanes", 32, 32, 4, 4),
-    size!("lanes_weight_grad" as "lanes", 64, 16, 8, 2),
-    size!("lanes_weight_grad" as "lanes", 32, 16, 4, 2),
+    size!(WeightGrad, "lanes_weight_grad" as "lanes", 64, 32, 8, 4),
+    size!(WeightGrad, "lanes_weight_grad" as "lanes", 32, 32, 4, 4),
+    size!(WeightGrad, "lanes_weight_grad" as "lanes", 64, 16, 8, 2),
+    size!(WeightGrad, "lanes_weight_grad" as "lanes", 32, 16, 4, 2),
 ];
 
 /// For kernels of one tap, from planes as they lie.
 static PLANES: [Size; 2] = [
-    size!("lanes_planes_weight_grad" as "planes", 32, 16, 4, 2),
-    size!("lanes_planes_weight_grad" as "planes", 16, 32, 2, 4),
+    size!(WeightGrad, "lanes_planes_weight_grad" as "planes", 32, 16, 4, 2),
+    size!(WeightGrad, "lanes_planes_weight_grad" as "planes", 16, 32, 2, 4),
 ];
 
 /// For kernels three wide, from planes as they lie: a third of the lines to each tap of a row.
 static ROWS: [Size; 3] = [
-    size!("lanes_rows_weight_grad" as "rows", 48, 16, 6, 2),
-    size!("lanes_rows_weight_grad" as "rows", 24, 16, 3, 2),
-    size!("lanes_rows_weight_grad" as "rows", 24, 32, 3, 4),
+    size!(WeightGrad, "lanes_rows_weight_grad" as "rows", 48, 16, 6, 2),
+    size!(WeightGrad, "lanes_rows_weight_grad" as "rows", 24, 16, 3, 2),
+    size!(WeightGrad, "lanes_rows_weight_grad" as "rows", 24, 32, 3, 4),
 ];
 
 /// The variants, the one of least work first.

@@ -16,8 +16,8 @@ params! {
     }
 }
 
-static SHADER: Shader = shader!("multiply_add" as "multiply_add"; "alias Sum = f32;");
-static SHADER16: Shader = shader!("multiply_add" as "multiply_add_f16"; "enable f16;\nalias Sum = f16;");
+static SHADER: Shader = shader!(MultiplyAdd, "multiply_add" as "multiply_add"; "alias Sum = f32;");
+static SHADER16: Shader = shader!(MultiplyAdd, "multiply_add" as "multiply_add_f16"; "enable f16;\nalias Sum = f16;");
 static SIGNATURE: Signature = Signature { name: "multiply_add", reads: &["x"], writes: &[("y", Access::Write)] };
 
 /// Numbers an element takes through the steps.

@@ -19,14 +19,20 @@ params! {
 /// Subgroups of a workgroup.
 const TOGETHER: u32 = 4;
 
-static PLAIN: Shader = shader!("multiply_add_plain");
+static PLAIN: Shader = shader!(MultiplyAddMatrix, "multiply_add_plain");
 
 /// The shaders with fragments of this edge: of matrix units, of invocations that stand in for them.
 macro_rules! shaders {
     ($edge:literal) => {
         [
-            shader!("multiply_add_matrix" as concat!("multiply_add_matrix_", $edge), units = "units", edge = $edge),
             shader!(
+                MultiplyAddMatrix,
+                "multiply_add_matrix" as concat!("multiply_add_matrix_", $edge),
+                units = "units",
+                edge = $edge
+            ),
+            shader!(
+                MultiplyAddMatrix,
                 "multiply_add_matrix" as concat!("multiply_add_emulated_", $edge),
                 units = "emulated",
                 edge = $edge

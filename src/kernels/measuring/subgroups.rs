@@ -11,10 +11,10 @@ params! {
 }
 
 static UNITS: [Shader; 2] = [
-    shader!("subgroups" as "subgroups_8", units = "units", edge = "8"),
-    shader!("subgroups" as "subgroups_16", units = "units", edge = "16"),
+    shader!(Subgroups, "subgroups" as "subgroups_8", units = "units", edge = "8"),
+    shader!(Subgroups, "subgroups" as "subgroups_16", units = "units", edge = "16"),
 ];
-static EMULATED: Shader = shader!("subgroups" as "subgroups_emulated", units = "emulated", edge = "16");
+static EMULATED: Shader = shader!(Subgroups, "subgroups" as "subgroups_emulated", units = "emulated", edge = "16");
 
 /// What [`asked`] writes: subgroups, the size of one, and the bits of a number that shows that matrix units work.
 pub const WORDS: usize = 3;

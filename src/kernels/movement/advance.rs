@@ -16,7 +16,7 @@ params! {
 /// Bindings and the tick of so many counters.
 macro_rules! counters {
     ($name:literal $($binding:literal $counter:literal)*) => {
-        shader!("advance" as $name; concat!(
+        shader!(Advance, "advance" as $name; concat!(
             $("@group(0) @binding(", $binding, ") var<storage, read_write> ", $counter, ": array<u32>;  // [1]\n",)*
             "fn tick() {\n", $("  ", $counter, "[0] += 1u;\n",)* "}\n",
         ))

@@ -17,7 +17,7 @@ params! {
     }
 }
 
-static SHADER: Shader = shader!("concat");
+static SHADER: Shader = shader!(Concat, "concat");
 
 static SIGNATURE: Signature = Signature { name: "concat", reads: &["x", "y"], writes: &[("z", Access::Write)] };
 

@@ -10,8 +10,8 @@ params! {
     }
 }
 
-static SHADER: Shader = shader!("copy", width = "1");
-static SHADER4: Shader = shader!("copy" as "copy4", width = "4");
+static SHADER: Shader = shader!(Copy, "copy", width = "1");
+static SHADER4: Shader = shader!(Copy, "copy" as "copy4", width = "4");
 
 static SIGNATURE: Signature = Signature { name: "copy", reads: &["x"], writes: &[("y", Access::Write)] };
 

@@ -17,7 +17,7 @@ params! {
     }
 }
 
-static SHADER: Shader = shader!("decode_u8");
+static SHADER: Shader = shader!(DecodeU8, "decode_u8");
 
 static SIGNATURE: Signature = Signature { name: "decode_u8", reads: &["words"], writes: &[("y", Access::Write)] };
 

@@ -17,7 +17,7 @@ params! {
     }
 }
 
-static SHADER: Shader = shader!("one_hot");
+static SHADER: Shader = shader!(OneHot, "one_hot");
 
 static SIGNATURE: Signature = Signature { name: "one_hot", reads: &["words"], writes: &[("y", Access::Write)] };
 

@@ -12,7 +12,7 @@ params! {
     }
 }
 
-static SHADER: Shader = shader!("pulse");
+static SHADER: Shader = shader!(Pulse, "pulse");
 
 static SIGNATURE: Signature = Signature { name: "pulse", reads: &["clock"], writes: &[("y", Access::Write)] };
 

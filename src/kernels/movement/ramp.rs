@@ -14,7 +14,7 @@ params! {
     }
 }
 
-static SHADER: Shader = shader!("ramp");
+static SHADER: Shader = shader!(Ramp, "ramp");
 
 static SIGNATURE: Signature = Signature { name: "ramp", reads: &["clock"], writes: &[("y", Access::Write)] };
 

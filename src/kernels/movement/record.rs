@@ -20,7 +20,7 @@ params! {
     }
 }
 
-static SHADER: Shader = shader!("record");
+static SHADER: Shader = shader!(Record, "record");
 
 static SIGNATURE: Signature = Signature {
     name: "record",

@@ -64,7 +64,7 @@ params! {
     }
 }
 
-static SHADER: Shader = shader!("strided");
+static SHADER: Shader = shader!(Strided, "strided");
 
 static SIGNATURE: Signature = Signature { name: "strided", reads: &["x"], writes: &[("y", Access::Write)] };
 

@@ -34,7 +34,7 @@ params! {
     }
 }
 
-static SHADERS: Shaders = optimizer_shaders!("adam");
+static SHADERS: Shaders = optimizer_shaders!(Adam, "adam");
 
 static SIGNATURE: Signature = Signature {
     name: "adam",

@@ -13,16 +13,16 @@ pub(super) struct Shaders {
 
 /// The [`Shaders`] of an optimiser.
 macro_rules! optimizer_shaders {
-    ($name:literal) => {{
+    ($block:ty, $name:literal) => {{
         use $crate::kernels::shader;
         $crate::kernels::optimisers::average::Shaders {
             plain: [
-                shader!($name, width = "1", average = "unaveraged"),
-                shader!($name as concat!($name, "4"), width = "4", average = "unaveraged"),
+                shader!($block, $name, width = "1", average = "unaveraged"),
+                shader!($block, $name as concat!($name, "4"), width = "4", average = "unaveraged"),
             ],
             averaged: [
-                shader!($name as concat!($name, "_averaged"), width = "1", average = "averaged"),
-                shader!($name as concat!($name, "_averaged4"), width = "4", average = "averaged"),
+                shader!($block, $name as concat!($name, "_averaged"), width = "1", average = "averaged"),
+                shader!($block, $name as concat!($name, "_averaged4"), width = "4", average = "averaged"),
             ],
         }
     }};

@@ -12,8 +12,8 @@ params! {
     }
 }
 
-static SHADER: Shader = shader!("clip", width = "1");
-static SHADER4: Shader = shader!("clip" as "clip4", width = "4");
+static SHADER: Shader = shader!(Clip, "clip", width = "1");
+static SHADER4: Shader = shader!(Clip, "clip" as "clip4", width = "4");
 
 static SIGNATURE: Signature = Signature { name: "clip", reads: &[], writes: &[("p", Access::Update)] };
 

@@ -26,25 +26,21 @@ pub struct Ema {
 }
 
 params! {
-    /// The uniform block of `ema.wgsl`: where ranges start, those that are not there behind the last element,
-    /// and their factors.
-    #[allow(missing_docs)]
+    /// The uniform block of `ema.wgsl`.
     pub struct EmaParams {
+        /// Elements of the shader.
         pub len: u32,
+        /// Of the average.
         pub rate: f32,
-        pub start1: u32, pub start2: u32, pub start3: u32, pub start4: u32,
-        pub start5: u32, pub start6: u32, pub start7: u32, pub start8: u32,
-        pub start9: u32, pub start10: u32, pub start11: u32, pub start12: u32,
-        pub start13: u32, pub start14: u32, pub start15: u32,
-        pub scale0: f32, pub scale1: f32, pub scale2: f32, pub scale3: f32,
-        pub scale4: f32, pub scale5: f32, pub scale6: f32, pub scale7: f32,
-        pub scale8: f32, pub scale9: f32, pub scale10: f32, pub scale11: f32,
-        pub scale12: f32, pub scale13: f32, pub scale14: f32, pub scale15: f32,
+        /// Where each range ends and the next begins; those that are not there behind the last element.
+        pub end: [u32; MAX_RANGES - 1],
+        /// The factor of each range.
+        pub scale: [f32; MAX_RANGES],
     }
 }
 
-static SHADER: Shader = shader!("ema", width = "1");
-static SHADER4: Shader = shader!("ema" as "ema4", width = "4");
+static SHADER: Shader = shader!(EmaParams, "ema", width = "1");
+static SHADER4: Shader = shader!(EmaParams, "ema" as "ema4", width = "4");
 
 static SIGNATURE: Signature = Signature { name: "ema", reads: &["x"], writes: &[("s", Access::Update)] };
 
@@ -62,42 +58,13 @@ impl Ema {
 
     /// The block for elements of `width` numbers.
     fn params(&self, width: u32) -> EmaParams {
-        let start = |k: usize| self.ranges.get(k).map_or(u32::MAX, |r| r.start / width);
+        let end = |k: usize| self.ranges.get(k + 1).map_or(u32::MAX, |r| r.start / width);
         let scale = |k: usize| self.ranges.get(k).map_or(0.0, |r| r.scale);
         EmaParams {
             len: self.len / width,
             rate: self.rate,
-            start1: start(1),
-            start2: start(2),
-            start3: start(3),
-            start4: start(4),
-            start5: start(5),
-            start6: start(6),
-            start7: start(7),
-            start8: start(8),
-            start9: start(9),
-            start10: start(10),
-            start11: start(11),
-            start12: start(12),
-            start13: start(13),
-            start14: start(14),
-            start15: start(15),
-            scale0: scale(0),
-            scale1: scale(1),
-            scale2: scale(2),
-            scale3: scale(3),
-            scale4: scale(4),
-            scale5: scale(5),
-            scale6: scale(6),
-            scale7: scale(7),
-            scale8: scale(8),
-            scale9: scale(9),
-            scale10: scale(10),
-            scale11: scale(11),
-            scale12: scale(12),
-            scale13: scale(13),
-            scale14: scale(14),
-            scale15: scale(15),
+            end: std::array::from_fn(end),
+            scale: std::array::from_fn(scale),
         }
     }
 }

@@ -32,7 +32,7 @@ params! {
     }
 }
 
-static SHADERS: Shaders = optimizer_shaders!("rmsprop");
+static SHADERS: Shaders = optimizer_shaders!(RmsProp, "rmsprop");
 
 static SIGNATURE: Signature = Signature {
     name: "rmsprop",

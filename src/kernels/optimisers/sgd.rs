@@ -32,7 +32,7 @@ params! {
     }
 }
 
-static SHADERS: Shaders = optimizer_shaders!("sgd");
+static SHADERS: Shaders = optimizer_shaders!(Sgd, "sgd");
 
 static SIGNATURE: Signature = Signature {
     name: "sgd",

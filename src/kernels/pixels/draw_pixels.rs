@@ -58,10 +58,10 @@ pub struct DrawPixels {
     pub code: Arc<PixelCode>,
 }
 
-static ONE: Shader = shader!("draw_pixels" as "draw_pixels_1"; "const G = 1u;");
-static FOUR: Shader = shader!("draw_pixels" as "draw_pixels_4"; "const G = 4u;");
+static ONE: Shader = shader!(PixelBlock, "draw_pixels" as "draw_pixels_1"; "const G = 1u;");
+static FOUR: Shader = shader!(PixelBlock, "draw_pixels" as "draw_pixels_4"; "const G = 4u;");
 
-static EIGHT: Shader = shader!("draw_pixels" as "draw_pixels_8"; "const G = 8u;");
+static EIGHT: Shader = shader!(PixelBlock, "draw_pixels" as "draw_pixels_8"; "const G = 8u;");
 
 static SIGNATURE: Signature = Signature {
     name: "draw_pixels",

@@ -30,7 +30,7 @@ params! {
     }
 }
 
-static SHADER: Shader = shader!("sample_pixel");
+static SHADER: Shader = shader!(SamplePixel, "sample_pixel");
 
 static SIGNATURE: Signature =
     Signature { name: "sample_pixel", reads: &["outputs", "keep", "clock"], writes: &[("image", Access::Update)] };

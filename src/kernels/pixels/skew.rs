@@ -18,7 +18,7 @@ params! {
     }
 }
 
-static SHADER: Shader = shader!("skew");
+static SHADER: Shader = shader!(Skew, "skew");
 static SIGNATURE: Signature = Signature { name: "skew", reads: &["x"], writes: &[("y", Access::Write)] };
 
 impl Skew {

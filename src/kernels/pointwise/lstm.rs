@@ -30,8 +30,8 @@ params! {
     }
 }
 
-static FORWARD_SHADER: Shader = shader!("lstm_cell");
-static BACKWARD_SHADER: Shader = shader!("lstm_cell_grad");
+static FORWARD_SHADER: Shader = shader!(LstmCell, "lstm_cell");
+static BACKWARD_SHADER: Shader = shader!(LstmCellGrad, "lstm_cell_grad");
 
 static FORWARD: Signature =
     Signature { name: "lstm_cell", reads: &["pre", "before"], writes: &[("h", Access::Write), ("c", Access::Write)] };

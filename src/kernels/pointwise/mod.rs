@@ -277,21 +277,23 @@ pub struct Pointwise {
 }
 
 params! {
-    /// The uniform block of `pointwise.wgsl`: how operand k lies over the output, and the constant
-    /// of step k.
-    #[allow(missing_docs)]
+    /// The uniform block of `pointwise.wgsl`.
     pub struct PointwiseParams {
+        /// Elements.
         pub len: u32,
-        pub inner0: u32, pub inner1: u32, pub inner2: u32, pub inner3: u32, pub inner4: u32, pub inner5: u32,
-        pub period0: u32, pub period1: u32, pub period2: u32, pub period3: u32, pub period4: u32, pub period5: u32,
-        pub c0: f32, pub c1: f32, pub c2: f32, pub c3: f32, pub c4: f32, pub c5: f32, pub c6: f32, pub c7: f32,
+        /// How often each operand repeats an element.
+        pub inner: [u32; MAX_INPUTS],
+        /// Elements of each operand.
+        pub period: [u32; MAX_INPUTS],
+        /// The constant of each step.
+        pub c: [f32; MAX_STEPS],
     }
 }
 
 static SIGNATURE: Signature =
     Signature { name: "pointwise", reads: &["x0", "x1", "x2", "x3", "x4", "x5"], writes: &[("y", Access::Write)] };
-static SCALAR: Shader = shader!("pointwise");
-static VEC4: Shader = shader!("pointwise_vec4");
+static SCALAR: Shader = shader!(PointwiseParams, "pointwise");
+static VEC4: Shader = shader!(PointwiseParams, "pointwise_vec4");
 
 const OPS: [&str; 8] = ["OP0", "OP1", "OP2", "OP3", "OP4", "OP5", "OP6", "OP7"];
 const AS: [&str; 8] = ["A0", "A1", "A2", "A3", "A4", "A5", "A6", "A7"];
@@ -304,30 +306,12 @@ impl Pointwise {
     }
 
     fn params(&self) -> PointwiseParams {
-        let inner = |k: usize| self.inputs.get(k).map_or(1, |s| s.inner);
-        let period = |k: usize| self.inputs.get(k).map_or(1, |s| s.period);
+        let of = |k: usize, what: fn(&Spread) -> u32| self.inputs.get(k).map_or(1, what);
         PointwiseParams {
             len: self.len as u32,
-            inner0: inner(0),
-            inner1: inner(1),
-            inner2: inner(2),
-            inner3: inner(3),
-            inner4: inner(4),
-            inner5: inner(5),
-            period0: period(0),
-            period1: period(1),
-            period2: period(2),
-            period3: period(3),
-            period4: period(4),
-            period5: period(5),
-            c0: self.constant(0),
-            c1: self.constant(1),
-            c2: self.constant(2),
-            c3: self.constant(3),
-            c4: self.constant(4),
-            c5: self.constant(5),
-            c6: self.constant(6),
-            c7: self.constant(7),
+            inner: std::array::from_fn(|k| of(k, |spread| spread.inner)),
+            period: std::array::from_fn(|k| of(k, |spread| spread.period)),
+            c: std::array::from_fn(|k| self.constant(k)),
         }
     }
 

@@ -20,7 +20,7 @@ params! {
     }
 }
 
-static SHADER: Shader = shader!("dropout");
+static SHADER: Shader = shader!(Dropout, "dropout");
 
 static SIGNATURE: Signature = Signature { name: "dropout", reads: &["x", "clock"], writes: &[("y", Access::Write)] };
 

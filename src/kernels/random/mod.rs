@@ -44,8 +44,8 @@ params! {
     }
 }
 
-static RANDOM_SHADER: Shader = shader!("random");
-static BERNOULLI_SHADER: Shader = shader!("bernoulli");
+static RANDOM_SHADER: Shader = shader!(Random, "random");
+static BERNOULLI_SHADER: Shader = shader!(Bernoulli, "bernoulli");
 
 static RANDOM: Signature = Signature { name: "random", reads: &["clock"], writes: &[("y", Access::Write)] };
 

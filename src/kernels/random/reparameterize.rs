@@ -40,8 +40,8 @@ params! {
     }
 }
 
-static FORWARD_SHADER: Shader = shader!("reparameterize");
-static BACKWARD_SHADER: Shader = shader!("reparameterize_grad");
+static FORWARD_SHADER: Shader = shader!(Reparameterize, "reparameterize");
+static BACKWARD_SHADER: Shader = shader!(ReparameterizeGrad, "reparameterize_grad");
 
 static FORWARD: Signature = Signature {
     name: "reparameterize",

@@ -31,7 +31,7 @@ params! {
     }
 }
 
-static SHADER: Shader = shader!("translate");
+static SHADER: Shader = shader!(Translate, "translate");
 
 static SIGNATURE: Signature = Signature { name: "translate", reads: &["x", "clock"], writes: &[("y", Access::Write)] };
 

@@ -101,18 +101,18 @@ params! {
 
 /// One shader at both widths of its elements.
 macro_rules! widths {
-    ($name:literal) => {
-        [shader!($name, width = "1"), shader!($name as concat!($name, "4"), width = "4")]
+    ($block:ty, $name:literal) => {
+        [shader!($block, $name, width = "1"), shader!($block, $name as concat!($name, "4"), width = "4")]
     };
 }
 
-static CHANNEL: [Shader; 2] = widths!("batch_norm_channel");
-static STATS: [Shader; 2] = widths!("batch_norm_stats");
-static COMBINE: Shader = shader!("batch_norm_combine");
-static APPLY: [Shader; 2] = widths!("batch_norm_apply");
-static GRAD_CHANNEL: [Shader; 2] = widths!("batch_norm_grad_channel");
-static GRAD_SUMS: [Shader; 2] = widths!("batch_norm_grad_sums");
-static GRAD_APPLY: [Shader; 2] = widths!("batch_norm_grad_apply");
+static CHANNEL: [Shader; 2] = widths!(BatchNorm, "batch_norm_channel");
+static STATS: [Shader; 2] = widths!(StatsStage, "batch_norm_stats");
+static COMBINE: Shader = shader!(CombineStage, "batch_norm_combine");
+static APPLY: [Shader; 2] = widths!(BatchNorm, "batch_norm_apply");
+static GRAD_CHANNEL: [Shader; 2] = widths!(BatchNormGrad, "batch_norm_grad_channel");
+static GRAD_SUMS: [Shader; 2] = widths!(GradSumsStage, "batch_norm_grad_sums");
+static GRAD_APPLY: [Shader; 2] = widths!(BatchNormGrad, "batch_norm_grad_apply");
 
 fn pick(shaders: &'static [Shader; 2], wide: bool) -> &'static Shader {
     &shaders[usize::from(wide)]

@@ -29,8 +29,8 @@ params! {
     }
 }
 
-static FORWARD_SHADER: Shader = shader!("cross_entropy");
-static BACKWARD_SHADER: Shader = shader!("cross_entropy_grad");
+static FORWARD_SHADER: Shader = shader!(CrossEntropy, "cross_entropy");
+static BACKWARD_SHADER: Shader = shader!(CrossEntropyGrad, "cross_entropy_grad");
 
 static FORWARD: Signature =
     Signature { name: "cross_entropy", reads: &["logits", "target"], writes: &[("loss", Access::Write)] };

@@ -15,7 +15,7 @@ params! {
     }
 }
 
-static SHADER: Shader = shader!("largest");
+static SHADER: Shader = shader!(Largest, "largest");
 
 static SIGNATURE: Signature = Signature { name: "largest", reads: &["x"], writes: &[("y", Access::Write)] };
 

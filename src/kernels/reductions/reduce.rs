@@ -66,10 +66,10 @@ params! {
     }
 }
 
-static ROWS: Shader = shader!("reduce_rows", width = "1");
-static ROWS4: Shader = shader!("reduce_rows" as "reduce_rows4", width = "4");
-static COLUMNS: Shader = shader!("reduce_columns", width = "1");
-static COLUMNS4: Shader = shader!("reduce_columns" as "reduce_columns4", width = "4");
+static ROWS: Shader = shader!(ReduceStage, "reduce_rows", width = "1");
+static ROWS4: Shader = shader!(ReduceStage, "reduce_rows" as "reduce_rows4", width = "4");
+static COLUMNS: Shader = shader!(ReduceStage, "reduce_columns", width = "1");
+static COLUMNS4: Shader = shader!(ReduceStage, "reduce_columns" as "reduce_columns4", width = "4");
 
 /// Additions the worst-placed of `terms` terms goes through in any variant: a run of 64, the sums
 /// of at most 64 runs, the lanes, and the same again for the chunks.
