@@ -7,6 +7,7 @@ mod mixed;
 mod models;
 mod outputs;
 mod pytorch;
+mod shader;
 
 use crate::support::device_flag;
 use serde_json::Value;

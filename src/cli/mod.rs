@@ -20,6 +20,7 @@ mod profile;
 mod run;
 mod sample;
 mod screen;
+mod shader;
 mod signals;
 mod term;
 mod train;
@@ -67,6 +68,8 @@ enum Command {
     Bench(bench::BenchArgs),
     /// GPU time of a training step, kernel by kernel
     Profile(profile::ProfileArgs),
+    /// Print the WGSL that a device is given for a kernel
+    Shader(shader::ShaderArgs),
     /// Print a preset's program, its parameters and its memory
     Plan(plan::PlanArgs),
     /// List known datasets, or fetch one
@@ -252,6 +255,7 @@ fn dispatch(command: Command) -> Result<u8, Error> {
         Command::Run(args) => run::run(&args)?,
         Command::Bench(args) => bench::bench(&args)?,
         Command::Profile(args) => profile::profile(&args)?,
+        Command::Shader(args) => shader::shader(&args)?,
         Command::Plan(args) => plan::plan(&args)?,
         Command::Data(args) => data::data(&args)?,
     }
@@ -343,6 +347,8 @@ mod tests {
             "bench --json --device 0 step dcgan",
             "bench roof --device 0 --json",
             "profile dcgan --steps 3 --trace t.json --json",
+            "shader adam --variant vec4 --device cpu",
+            "shader conv2d --stage 2 --precision mixed",
             "plan dcgan",
             "train vae --precision mixed",
             "train --resume DIR --precision full",
