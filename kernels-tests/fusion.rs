@@ -186,6 +186,16 @@ fn a_sum_that_broadcasts_or_doubles_is_no_residual() {
 }
 
 #[test]
+fn what_is_always_the_same_number_is_not_drawn() {
+    for build in [|g: &Graph| g.constant(&[2, 3], 0.5), |g: &Graph| g.uniform(&[2, 3], 0.5, 0.5)] {
+        let source = source(build);
+        assert!(source.states.is_empty(), "it needs no clock");
+        assert_fuses(&source, &["fill"]);
+    }
+    assert_fuses(&source(|g| g.uniform(&[2, 3], 0.0, 0.5)), &["random"]);
+}
+
+#[test]
 fn a_residual_that_is_computed_later_is_waited_for() {
     let two = source(|g| {
         let (x, w, v) = (g.input("x", &[2, 3, 4, 4]), g.input("w", &[2, 3, 1, 1]), g.input("v", &[2, 3, 3, 3]));

@@ -34,6 +34,7 @@ mod run_folders;
 mod runs;
 mod sampling;
 mod second_order;
+mod shapes;
 #[cfg(unix)]
 mod signals;
 mod steps;

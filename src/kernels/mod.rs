@@ -36,7 +36,7 @@ pub use launch::{
 #[doc(no_inline)]
 pub use measuring::{multiply_add, multiply_add_matrix, subgroups};
 #[doc(no_inline)]
-pub use movement::{advance, concat, copy, decode_u8, one_hot, pulse, ramp, record, resample, strided};
+pub use movement::{advance, concat, copy, decode_u8, fill, one_hot, pulse, ramp, record, resample, strided};
 #[doc(no_inline)]
 pub use optimisers::{adam, clip, ema, rmsprop, sgd};
 pub use params::{Field, Layout, Params, Part, Word, words};
@@ -459,6 +459,7 @@ pub fn all() -> Vec<Entry> {
         "reparameterize": reparameterize::cases, reparameterize::shapes;
         "reparameterize_grad": reparameterize::grad_cases, reparameterize::grad_shapes;
         "random": random::random_cases, random::random_shapes;
+        "fill": fill::cases, fill::shapes;
         "bernoulli": random::bernoulli_cases, random::bernoulli_shapes;
         "dropout": dropout::cases, dropout::shapes;
         "lstm_cell": lstm::cases, lstm::shapes;

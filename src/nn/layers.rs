@@ -150,7 +150,7 @@ impl Layer {
                 let padding = [dilation * reach, dilation * side, 0, dilation * side];
                 let spec = ConvSpec { padding, dilation: [*dilation; 2], ..ConvSpec::default() };
                 let y = x.conv2d(&w.slice(2, 0, rows), b.as_ref().map(|b| b.var(g)).as_ref(), &spec);
-                y.slice(2, 0, x.shape()[2])
+                y.slice(2, 0, x.shape().get(2).copied().unwrap_or(0))
             }
             Layer::ConvTranspose { w, b, spec } => {
                 x.conv_transpose2d(&w.var(g), b.as_ref().map(|b| b.var(g)).as_ref(), spec, [0, 0])
@@ -160,7 +160,7 @@ impl Layer {
             }
             Layer::Maxout { w, b, units, pieces } => {
                 let all = x.linear(&w.var(g), b.as_ref().map(|b| b.var(g)).as_ref());
-                all.reshape(&[x.shape()[0], *pieces, *units]).max_axis(1)
+                all.reshape(&[x.rows("maxout"), *pieces, *units]).max_axis(1)
             }
             Layer::Dropout(_) if mode == Mode::Eval => x.clone(),
             Layer::Dropout(keep) => x.dropout(*keep),
@@ -173,7 +173,7 @@ impl Layer {
             Layer::Upsample => x.upsample([2, 2]),
             Layer::AvgPool => x.avg_pool([2, 2]),
             Layer::Flatten => x.flatten(),
-            Layer::Unflatten([c, h, w]) => x.reshape(&[x.shape()[0], *c, *h, *w]),
+            Layer::Unflatten([c, h, w]) => x.reshape(&[x.rows("unflatten"), *c, *h, *w]),
             Layer::Residual(body) => x + &body.forward(x, mode),
         }
     }

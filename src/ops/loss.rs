@@ -103,7 +103,7 @@ impl Var {
     /// target [n,...] holding class numbers; the result is shaped like the target.
     pub fn cross_entropy(&self, target: &Var) -> Var {
         let (logits, wanted) = (self.shape(), target.shape());
-        if logits.len() < 2 || logits[0] != wanted[0] || logits[2..] != wanted[1..] {
+        if logits.len() < 2 || wanted.is_empty() || logits[0] != wanted[0] || logits[2..] != wanted[1..] {
             let why = "logits must be [n,classes,...] and the target [n,...]";
             return self.graph().fail(mismatch("cross_entropy", &[logits, wanted], why), wanted);
         }

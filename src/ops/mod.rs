@@ -26,6 +26,7 @@ pub use update::{Adam, Average, RmsProp, Sgd};
 
 use crate::graph::{Call, Graph, GraphError, Op, Var};
 use crate::kernels::Kernel;
+use crate::kernels::fill::Fill;
 use crate::program::Body;
 use std::sync::Arc;
 
@@ -37,6 +38,23 @@ fn launch(kernel: impl Kernel + 'static) -> Body {
 /// A shape mistake of `op`.
 fn mismatch(op: &'static str, shapes: &[&[usize]], why: impl Into<String>) -> GraphError {
     GraphError::Shape { op, shapes: shapes.iter().map(|s| s.to_vec()).collect(), why: why.into() }
+}
+
+impl Var {
+    /// The four extents of images or planes; a failure of the graph that stands in for the result of `op` where there are
+    /// not four.
+    fn four(&self, op: &'static str) -> Result<[usize; 4], Var> {
+        <[usize; 4]>::try_from(self.shape())
+            .map_err(|_| self.graph().fail(mismatch(op, &[self.shape()], "there must be four axes"), self.shape()))
+    }
+
+    /// The extent of the first axis; where there is none, that is a failure of the graph.
+    pub(crate) fn rows(&self, op: &'static str) -> usize {
+        self.shape().first().copied().unwrap_or_else(|| {
+            self.graph().fail(mismatch(op, &[self.shape()], "there is no first axis"), self.shape());
+            1
+        })
+    }
 }
 
 /// A source of numbers: no inputs, no gradient.
@@ -70,6 +88,9 @@ impl Op for FirstOrderOnly {
 impl Graph {
     /// A tensor filled with one number.
     pub fn constant(&self, shape: &[usize], value: f32) -> Var {
-        self.fill("constant", 0, shape, value, 0.0, 0)
+        // A tensor with more elements than this counts is refused when its value is made.
+        let len = shape.iter().fold(1u32, |len, n| len.saturating_mul(u32::try_from(*n).unwrap_or(u32::MAX)));
+        let body = Body::Constant(value, Arc::new(Fill { len, value }));
+        self.apply1(Leaf("constant"), body, &[], shape)
     }
 }

@@ -68,15 +68,26 @@ impl Var {
     /// The same with given statistics, as in evaluation. Made of pointwise ops, so it can be
     /// differentiated any number of times.
     pub fn batch_norm_eval(&self, gamma: &Var, beta: &Var, mean: &Var, var: &Var, eps: f32) -> Var {
+        let shape = self.shape();
+        let c = shape.get(1).copied().unwrap_or(0);
+        if shape.len() < 2 || [gamma, beta, mean, var].iter().any(|v| v.shape() != [c]) {
+            let shapes = [shape, gamma.shape(), beta.shape(), mean.shape(), var.shape()];
+            let why = "x must be [n,c,...] and gamma, beta, mean and variance [c]";
+            return self.graph().fail(mismatch("batch_norm", &shapes, why), shape);
+        }
         let scale = gamma / &var.add_scalar(eps).sqrt();
         let shift = beta - &(mean * &scale);
-        let mut channels = vec![1; self.shape().len()];
-        channels[1] = gamma.len();
+        let mut channels = vec![1; shape.len()];
+        channels[1] = c;
         &(self * &scale.reshape(&channels)) + &shift.reshape(&channels)
     }
 
     /// x / √(mean x² + 1e-8) over the channels, axis 1 of `[n,c]` or `[n,c,h,w]` (Karras et al. 2018, §4.2).
     pub fn pixel_norm(&self) -> Var {
+        if !matches!(self.shape().len(), 2 | 4) {
+            let error = mismatch("pixel_norm", &[self.shape()], "x must be [n,c] or [n,c,h,w]");
+            return self.graph().fail(error, self.shape());
+        }
         self / &self.square().mean_axes(&[1]).add_scalar(NORM_EPS).sqrt()
     }
 

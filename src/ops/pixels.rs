@@ -17,6 +17,10 @@ impl Head {
             let why = "images must be [n,c,h,w]";
             return images.graph().fail(mismatch("nll", &[images.shape()], why), images.shape());
         };
+        if matches!(self, Head::LogisticMixture { .. }) && colours > 3 {
+            let why = "mixtures of logistic variables are of one colour to three";
+            return images.graph().fail(mismatch("nll", &[images.shape()], why), &[n]);
+        }
         let wanted = [n, self.channels(colours), h, w];
         if outputs.shape() != wanted {
             let why = format!("these images need outputs {wanted:?}");
@@ -64,7 +68,7 @@ impl Graph {
     /// draws as a pixel takes passes, pixel after pixel. outputs [n, channels, h, w]; keep and image
     /// [n, colours, h, w].
     pub fn sample_pixel(&self, head: Head, outputs: &Var, keep: &Var, image: &Var) {
-        let &[n, colours, h, w] = image.shape() else { return };
+        let Ok([n, colours, h, w]) = image.four("sample_pixel") else { return };
         let noise = self.noise();
         let [kind, size] = head.words();
         let kernel = sample_pixel::SamplePixel {
@@ -86,8 +90,12 @@ impl Graph {
     /// and later ones of those that draw from `stream`.
     pub fn draw_pixels(&self, code: &Arc<PixelCode>, reads: [&Var; 3], writes: [&Var; 2], draw: &PixelDraw) {
         let ([words, weights, keep], noise) = (reads, self.noise());
+        let &[images, _] = keep.shape() else {
+            self.fail(mismatch("draw_pixels", &[keep.shape()], "keep must be [n,colours·h·w]"), keep.shape());
+            return;
+        };
         let block = draw_pixels::PixelBlock {
-            n: keep.shape()[0] as u32,
+            n: images as u32,
             h: code.h,
             w: code.w,
             colours: code.colours,

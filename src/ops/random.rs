@@ -11,19 +11,14 @@ use crate::kernels::ramp::Ramp;
 use crate::kernels::random::{Bernoulli, Random};
 use crate::kernels::reparameterize::{Reparameterize, ReparameterizeGrad};
 use crate::kernels::translate::Translate;
-use crate::program::Body;
-use std::sync::Arc;
 
 impl Graph {
-    pub(super) fn fill(
-        &self,
-        name: &'static str,
-        kind: u32,
-        shape: &[usize],
-        offset: f32,
-        scale: f32,
-        stream: u32,
-    ) -> Var {
+    /// offset + scale · draw, of the draws `kind` of [`Random`].
+    fn draw(&self, name: &'static str, kind: u32, shape: &[usize], [offset, scale]: [f32; 2], stream: u32) -> Var {
+        if scale == 0.0 {
+            // Nothing of the draw is left in it.
+            return self.constant(shape, offset);
+        }
         let noise = self.noise();
         let kernel = Random {
             len: shape.iter().product::<usize>() as u32,
@@ -35,9 +30,7 @@ impl Graph {
             stream,
             domain: noise.domain,
         };
-        // Nothing of the draw is left in it.
-        let body = if scale == 0.0 { Body::Constant(offset, Arc::new(kernel)) } else { launch(kernel) };
-        self.apply1(Leaf(name), body, &[Some(&self.clock())], shape)
+        self.apply1(Leaf(name), launch(kernel), &[Some(&self.clock())], shape)
     }
 
     /// Bytes uploaded as packed words, as numbers: (byte / 255)·scale + shift. `words` holds four
@@ -65,12 +58,12 @@ impl Graph {
 
     /// Standard normal noise, new at every step.
     pub fn normal(&self, shape: &[usize]) -> Var {
-        self.fill("normal", 1, shape, 0.0, 1.0, self.next_stream())
+        self.draw("normal", 1, shape, [0.0, 1.0], self.next_stream())
     }
 
     /// Noise uniform in [low, high), new at every step.
     pub fn uniform(&self, shape: &[usize], low: f32, high: f32) -> Var {
-        self.fill("uniform", 0, shape, low, high - low, self.next_stream())
+        self.draw("uniform", 0, shape, [low, high - low], self.next_stream())
     }
 
     /// A number `[1]` that goes from `start` to `end` in `steps` steps of the clock, and then stays.
@@ -173,7 +166,7 @@ pub struct Latent {
 impl Latent {
     /// The ε of z, `[n,d]`, drawn once more.
     pub fn eps(&self) -> Var {
-        self.z.graph().fill("normal", 1, self.z.shape(), 0.0, 1.0, self.stream)
+        self.z.graph().draw("normal", 1, self.z.shape(), [0.0, 1.0], self.stream)
     }
 }
 

@@ -61,7 +61,10 @@ impl Op for Rows {
 
 /// One row of cells: [h, c] of [n,hidden,1,w].
 fn cell(pre: &Var, before: &Var) -> [Var; 2] {
-    let &[n, hidden, rows, w] = before.shape() else { return [before.clone(), before.clone()] };
+    let [n, hidden, rows, w] = match before.four("lstm_cell") {
+        Ok(extents) => extents,
+        Err(failed) => return [failed.clone(), failed],
+    };
     let kernel = LstmCell { n: n as u32, hidden: hidden as u32, positions: (rows * w) as u32 };
     let shape = before.shape();
     let made =
@@ -71,7 +74,10 @@ fn cell(pre: &Var, before: &Var) -> [Var; 2] {
 
 /// [dpre, dbefore] of a row of cells, from the states [pre, before, c].
 fn cell_grad(dh: &Var, dc: &Var, [pre, before, c]: [&Var; 3]) -> [Var; 2] {
-    let &[n, hidden, rows, w] = before.shape() else { return [dh.clone(), dc.clone()] };
+    let [n, hidden, rows, w] = match before.four("lstm_cell_grad") {
+        Ok(extents) => extents,
+        Err(failed) => return [failed.clone(), failed],
+    };
     let kernel = LstmCellGrad { n: n as u32, hidden: hidden as u32, positions: (rows * w) as u32 };
     let reads = [dh, dc, pre, before, c].map(Some);
     let shapes = [pre.shape(), before.shape()];
@@ -94,7 +100,10 @@ fn joined(rows: &[Var]) -> Var {
 /// of the earlier h, what is added to the gates, and `cell` moves the earlier c to the pixel that it is kept for.
 fn tied(x: &Var, state: impl Fn(&Var) -> Var, moved: impl Fn(&Var) -> Var) -> Var {
     let graph = x.graph();
-    let &[n, gates, rows, w] = x.shape() else { return x.clone() };
+    let [n, gates, rows, w] = match x.four("lstm") {
+        Ok(extents) => extents,
+        Err(failed) => return failed,
+    };
     let hidden = gates / 4;
     let [h, c] = [(); 2].map(|()| graph.earlier(&[n, hidden, rows, w]));
     let pre = &state(&h) + x;
@@ -110,8 +119,9 @@ fn tied(x: &Var, state: impl Fn(&Var) -> Var, moved: impl Fn(&Var) -> Var) -> Va
 impl Var {
     /// `[n,c,h,w]` by its diagonals, [n,c,h+w-1,h]: row d holds pixels (i, d - i), and zeros where there are none.
     pub fn skew(&self) -> Var {
-        let &[n, c, h, w] = self.shape() else {
-            return self.graph().fail(mismatch("skew", &[self.shape()], "x must be [n,c,h,w]"), self.shape());
+        let [n, c, h, w] = match self.four("skew") {
+            Ok(extents) => extents,
+            Err(failed) => return failed,
         };
         skewed(self, Skew { planes: (n * c) as u32, h: h as u32, w: w as u32, back: 0 })
     }
@@ -133,9 +143,10 @@ impl Var {
     /// `left` zeros stand before the row and k - 1 - left behind it. Channels of x are those of the gates out,
     /// forget, in and of the candidate.
     fn lstm(&self, w: &Var, left: usize) -> Var {
-        let (graph, shape) = (self.graph(), self.shape());
-        let &[n, _, steps, wide] = shape else { return self.clone() };
-        let (hidden, k) = (w.shape()[1], w.shape()[3]);
+        let graph = self.graph();
+        let (Ok([n, _, steps, wide]), Ok([_, hidden, _, k])) = (self.four("lstm"), w.four("lstm")) else {
+            return self.clone();
+        };
         let spec = ConvSpec { padding: [0, left, 0, k - 1 - left], ..ConvSpec::default() };
         let zeros = graph.constant(&[n, hidden, 1, wide], 0.0);
         let mut states = vec![zeros.clone()];

@@ -90,7 +90,7 @@ impl Var {
 
     /// Mean over the first axis of the sums over the others, of shape `[1]`: a per-image loss.
     pub fn mean_per_image(&self) -> Var {
-        self.total(1.0 / self.shape()[0] as f32)
+        self.total(1.0 / self.rows("mean_per_image") as f32)
     }
 
     /// The largest along `axis`, which is left out. It is the sum of x times a mask that is flat almost

@@ -1,6 +1,6 @@
 //! Updates in place: optimisers over flat buffers, running averages, records, the clock.
 
-use super::launch;
+use super::{launch, mismatch};
 use crate::graph::{Call, GraphError};
 use crate::graph::{Graph, Op, Var};
 use crate::kernels::{adam, clip, copy, record, rmsprop, sgd};
@@ -149,7 +149,11 @@ impl Graph {
 
     /// Writes the scalars `values` into row `clock % rows` of `history` `[rows,count]`.
     pub fn record(&self, values: &[Var], history: &Var) {
-        let (rows, count) = (history.shape()[0] as u32, history.shape()[1] as u32);
+        let &[rows, count] = history.shape() else {
+            self.fail(mismatch("record", &[history.shape()], "the history must be [rows,count]"), &[]);
+            return;
+        };
+        let (rows, count) = (rows as u32, count as u32);
         for (chunk, values) in values.chunks(record::MAX_VALUES).enumerate() {
             let index = (chunk * record::MAX_VALUES) as u32;
             let kernel = record::Record { rows, count, index, values: values.len() as u32 };

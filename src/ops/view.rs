@@ -135,7 +135,7 @@ impl Var {
 
     /// [n, ...] as [n, everything else].
     pub fn flatten(&self) -> Var {
-        let n = self.shape()[0];
+        let n = self.rows("flatten");
         self.reshape(&[n, self.len() / n.max(1)])
     }
 
@@ -167,8 +167,8 @@ impl Var {
 
     /// `len` elements of `axis` from `start`.
     pub fn slice(&self, axis: usize, start: usize, len: usize) -> Var {
-        if self.shape().get(axis).is_some_and(|n| start + len > *n) {
-            let why = format!("elements {start}..{} of axis {axis} do not exist", start + len);
+        if self.shape().get(axis).is_some_and(|n| start.checked_add(len).is_none_or(|end| end > *n)) {
+            let why = format!("{len} elements of axis {axis} from element {start} do not exist");
             return self.graph().fail(mismatch("slice", &[self.shape()], why), self.shape());
         }
         let change = |a: Axis| Axis { out: len as u32, add: start as i32, ..a };
@@ -193,12 +193,20 @@ impl Var {
 
     /// Every `step`-th element of `axis`, from the first.
     pub fn subsample(&self, axis: usize, step: usize) -> Var {
+        if step == 0 {
+            let error = mismatch("subsample", &[self.shape()], "the step must be at least 1");
+            return self.graph().fail(error, self.shape());
+        }
         let change = |a: Axis| Axis { out: a.size.div_ceil(step as u32), mul: step as i32, ..a };
         self.gather_axis(Gather::Subsample { axis, step }, axis, change)
     }
 
     /// `axis` spread out to `size` elements, `step` apart, zeros in between.
     pub fn dilate(&self, axis: usize, step: usize, size: usize) -> Var {
+        if step == 0 {
+            let error = mismatch("dilate", &[self.shape()], "the step must be at least 1");
+            return self.graph().fail(error, self.shape());
+        }
         let change = |a: Axis| Axis { out: size as u32, div: step as u32, ..a };
         self.gather_axis(Gather::Dilate { axis, step }, axis, change)
     }
@@ -224,6 +232,10 @@ impl Var {
     /// All rows of [n, ...] so many times, one copy after the other: row i is row i % n.
     pub fn repeat(&self, times: usize) -> Var {
         let mut shape = self.shape().to_vec();
+        if shape.is_empty() {
+            let error = mismatch("repeat", &[&shape], "there is no first axis");
+            return self.graph().fail(error, &shape);
+        }
         shape[0] *= times;
         self.reshape(&[1, self.len()]).gather_expand(&[times, self.len()]).reshape(&shape)
     }

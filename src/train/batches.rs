@@ -2,7 +2,7 @@
 
 use super::step::pack;
 use crate::data::{Order, Split};
-use crate::program::{Feed, Upload};
+use crate::program::{DeviceError, Feed, Upload};
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
@@ -44,11 +44,11 @@ impl Images {
 
 /// The images of each training step, in order, as the program's input `images` takes them, and their labels
 /// where it is told of them.
-pub(super) struct Batches(Receiver<Upload>);
+pub(super) struct Batches(Receiver<Result<Upload, DeviceError>>);
 
 impl Batches {
-    /// Prepares those of `steps` as `feed` has room for them. The thread ends when all are taken or this
-    /// is dropped.
+    /// Prepares those of `steps` as `feed` has room for them. The thread ends when all are taken, when one could
+    /// not be put where the device takes it, or when this is dropped.
     pub(super) fn start(feed: Feed, images: Images, steps: Range<u64>) -> io::Result<Batches> {
         let (send, receive) = channel();
         std::thread::Builder::new().name("batches".into()).spawn(move || {
@@ -56,7 +56,9 @@ impl Batches {
             for step in steps {
                 images.bytes(step, &mut bytes);
                 let Some(mut upload) = feed.next() else { return };
-                if upload.fill(&bytes).is_err() || send.send(upload).is_err() {
+                let filled = upload.fill(&bytes);
+                let failed = filled.is_err();
+                if send.send(filled.map(|()| upload)).is_err() || failed {
                     return;
                 }
             }
@@ -65,8 +67,11 @@ impl Batches {
     }
 
     /// The next step's images; `None` where there are no more.
-    pub(super) fn next(&self) -> Option<Upload> {
-        self.0.recv().ok()
+    ///
+    /// # Errors
+    /// Why they could not be put where the device takes them.
+    pub(super) fn next(&self) -> Result<Option<Upload>, DeviceError> {
+        self.0.recv().ok().transpose()
     }
 }
 
@@ -89,7 +94,7 @@ mod tests {
         let images = Images { split: Arc::new(split), order: Arc::new(order()), per_step: 2, labelled: true };
         let batches = Batches::start(runner.feed("images").unwrap(), images, 1..20).unwrap();
         for step in 1..20 {
-            runner.run_with(batches.next().unwrap()).unwrap();
+            runner.run_with(batches.next().unwrap().unwrap()).unwrap();
             let words = runner.read("words").unwrap();
             let images: Vec<u8> =
                 [2 * step, 2 * step + 1].into_iter().flat_map(|b| order().batch(b)).map(|i| i as u8).collect();
@@ -97,6 +102,21 @@ mod tests {
             let wanted: Vec<u8> = pixels.chain(images.iter().map(|i| 100 + i)).collect();
             assert_eq!(bytemuck::cast_slice::<f32, u8>(&words), wanted);
         }
-        assert!(batches.next().is_none());
+        assert!(batches.next().unwrap().is_none());
+    }
+
+    #[test]
+    fn images_that_cannot_be_uploaded_say_why() {
+        let split = Split::new(Geometry::new(1, 1, 3), (0..30).collect::<Vec<u8>>(), None);
+        let g = Graph::new(Noise { seed: 0, domain: 0, clock: "clock".into() });
+        g.output("words", &g.input("images", &[7]));
+        let program = plan(&g.finish().unwrap(), &Options::new(None)).unwrap();
+        let mut runner = Runner::new(program, &mut Store::new(Device::Cpu)).unwrap();
+        let order = Arc::new(Order::new(10, 3, 7).unwrap());
+        let images = Images { split: Arc::new(split), order, per_step: 1, labelled: false };
+        let batches = Batches::start(runner.feed("images").unwrap(), images, 0..5).unwrap();
+        let Err(error) = batches.next() else { panic!("nine bytes are no seven words") };
+        assert!(matches!(error, DeviceError::Length { needs: 7, has: 3, .. }), "{error}");
+        assert!(batches.next().unwrap().is_none());
     }
 }

@@ -28,7 +28,8 @@ impl Stage {
     /// Hands the next step to the device, and with `wait` waits for it. Returns the time the host spent on
     /// handing over, or what failed, in words.
     pub(super) fn step(&mut self, wait: bool) -> Result<Duration, String> {
-        let images = self.batches.next().ok_or("the thread that prepares batches ended early")?;
+        let images = self.batches.next().map_err(|e| e.to_string())?;
+        let images = images.ok_or("the thread that prepares batches ended early")?;
         self.runner.run_with(images).map_err(|e| e.to_string())?;
         let host = self.runner.take_host_time();
         if wait {

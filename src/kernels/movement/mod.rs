@@ -4,6 +4,7 @@ pub mod advance;
 pub mod concat;
 pub mod copy;
 pub mod decode_u8;
+pub mod fill;
 pub mod one_hot;
 pub mod pulse;
 pub mod ramp;

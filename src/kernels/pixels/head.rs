@@ -26,7 +26,7 @@ pub enum Head {
     },
 }
 
-/// Log-scales are at least this.
+/// Log-scales are at least this, for pixels from -1 to 1 (Salimans et al. 2017).
 pub const LEAST_LOG_SCALE: f32 = -7.0;
 /// Uniform numbers of a logistic variable keep this far from 0 and 1.
 const MARGIN: f32 = 1e-5;
