@@ -1,5 +1,5 @@
-//! Names of files in what people read: as part of a command that can be pasted, and without the
-//! characters that steer a terminal.
+//! Words for people: names of files as part of a command that can be pasted, and without the characters that steer a
+//! terminal; durations and sizes; the names most like one that is not known.
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
@@ -67,6 +67,57 @@ pub(crate) fn hanging(words: &str) -> String {
 /// A name for the middle of a sentence: the same, in one line.
 pub(crate) fn shown(name: &str) -> Cow<'_, str> {
     escaped(name, steers)
+}
+
+/// The end of a sentence about a name that is not known: "did you mean a or b?" with the most similar of `names`, else
+/// all of them.
+pub(crate) fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> String {
+    nearest_or(wanted, names, "there are ")
+}
+
+/// The same, with `else_all` before all of the names where none is similar.
+pub(crate) fn nearest_or<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>, else_all: &str) -> String {
+    let names: Vec<&str> = names.into_iter().collect();
+    let near = similar(wanted, &names);
+    match near.is_empty() {
+        true => format!("{else_all}{}", names.join(", ")),
+        false => format!("did you mean {}?", near.join(" or ")),
+    }
+}
+
+/// The names most like `wanted`, three at most, the most similar first.
+fn similar<'a>(wanted: &str, names: &[&'a str]) -> Vec<&'a str> {
+    let wanted = wanted.to_lowercase();
+    // What dotted names have in common says nothing.
+    let common = names
+        .iter()
+        .map(|name| name.rfind('.').map_or("", |dot| &name[..=dot]))
+        .reduce(|a, b| if a == b { a } else { "" });
+    let common = common.filter(|common| wanted.starts_with(common)).map_or(0, str::len);
+    let similarity = |name: &str| {
+        let (wanted, name) = (&wanted[common..], name[common..].to_lowercase());
+        // Jaro and Winkler think little of swapped letters and of missing beginnings.
+        let slip = if strsim::damerau_levenshtein(wanted, &name) == 1 { 0.95 } else { 0.0 };
+        let part = if wanted.len() > 2 && name.contains(wanted) { 0.85 } else { 0.0 };
+        strsim::jaro_winkler(wanted, &name).max(slip).max(part)
+    };
+    let mut near: Vec<(f64, &str)> = names.iter().map(|name| (similarity(name), *name)).collect();
+    near.retain(|(similarity, _)| *similarity > 0.8);
+    near.sort_by(|a, b| b.0.total_cmp(&a.0));
+    near.truncate(3);
+    near.into_iter().map(|(_, name)| name).collect()
+}
+
+/// A number of bytes for people, as memory is sold: 1 GB is 10⁹ bytes.
+pub(crate) fn size(bytes: u64) -> String {
+    let (unit, name) = match bytes {
+        0..1000 => return format!("{bytes} bytes"),
+        1000..1_000_000 => (1e3, "kB"),
+        1_000_000..1_000_000_000 => (1e6, "MB"),
+        1_000_000_000..1_000_000_000_000 => (1e9, "GB"),
+        _ => (1e12, "TB"),
+    };
+    format!("{:.1} {name}", bytes as f64 / unit)
 }
 
 /// A duration for people.
@@ -138,6 +189,25 @@ mod tests {
     #[test]
     fn a_name_with_ends_of_lines_forges_no_line() {
         assert_eq!(hanging("no a\nlimn: all is well\n\x1b[2J"), "no a\n      limn: all is well\n      \\u001b[2J");
+    }
+
+    #[test]
+    fn near_names_come_first() {
+        let names = ["conv2d", "conv_transpose2d", "matmul"];
+        assert!(nearest("Conv2", names).starts_with("did you mean conv2d"));
+        assert_eq!(nearest("matlum", names), "did you mean matmul?");
+        assert_eq!(nearest("zzz", names), "there are conv2d, conv_transpose2d, matmul");
+        assert_eq!(nearest("cat", ["Cat", "Dog"]), "did you mean Cat?");
+        let keys = ["model.hidden", "model.latent"];
+        assert_eq!(nearest("model.hiden", keys), "did you mean model.hidden?");
+        assert_eq!(nearest("model.zzz", keys), "there are model.hidden, model.latent");
+        assert_eq!(nearest("größe", []), "there are ");
+    }
+
+    #[test]
+    fn sizes_are_told_in_units_of_a_thousand() {
+        let told = [0, 900, 1_500_000, 41_200_000_000, 7_000_000_000_000].map(size);
+        assert_eq!(told, ["0 bytes", "900 bytes", "1.5 MB", "41.2 GB", "7.0 TB"]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `limn bench sample`: whole images drawn pixel by pixel, cached, beside the naive way.
 
 use super::{Error, config, device, term};
+use crate::bench::quantile;
 use crate::program::Device;
 use crate::sample::{self, Drawing};
 use crate::train::Session;
@@ -66,7 +67,7 @@ pub fn bench(args: &SampleArgs, device: Option<&str>, json: bool) -> Result<(), 
         naive.push((time(&more, Drawing::Naive)? - time(&one, Drawing::Naive)?) / pixels as f64);
     }
     progress.clear();
-    let (cached, naive) = (median(&mut cached), median(&mut naive));
+    let (cached, naive) = (quantile(&mut cached, 0.5), quantile(&mut naive, 0.5));
     let (whole, name) = (naive * size as f64, session.store.device().name());
     if json {
         return term::say(json!({
@@ -80,9 +81,4 @@ pub fn bench(args: &SampleArgs, device: Option<&str>, json: bool) -> Result<(), 
     term::say(format!("  {:>10.3} s cached, {:.2} images/s", cached, n as f64 / cached))?;
     term::say(format!("  {whole:>10.3} s naive: {size} times {naive:.5} s, of {pixels} pixels"))?;
     term::say(format!("  {:>10.1} times as fast", whole / cached))
-}
-
-fn median(times: &mut [f64]) -> f64 {
-    times.sort_by(f64::total_cmp);
-    times[times.len() / 2]
 }

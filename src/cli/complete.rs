@@ -125,7 +125,7 @@ fn keep(what: &str, geometry: Geometry) -> Result<Vec<f32>, Error> {
     }
     let path = Path::new(what);
     if !path.exists() {
-        let hint = nearest(what, &["upper-half", "left-half", "box"]);
+        let hint = nearest(what, ["upper-half", "left-half", "box"]);
         return Err(Error::new(format!("--keep {what}: there is no such region or file; {hint}")));
     }
     let (kept, native) = data::read_mask(path)?;

@@ -44,7 +44,7 @@ pub fn data(args: &DataArgs) -> Result<(), Error> {
         Command::Get { name } => get(name),
         Command::Clean => {
             let (sets, bytes) = data::clean(&data::cache_dir()?)?;
-            term::say(format!("removed {sets} decoded set{}, {}", if sets == 1 { "" } else { "s" }, term::bytes(bytes)))
+            term::say(format!("removed {sets} decoded set{}, {}", if sets == 1 { "" } else { "s" }, term::size(bytes)))
         }
     }
 }
@@ -92,8 +92,8 @@ fn get(name: &str) -> Result<(), Error> {
             step = words;
         }
         Progress::Bytes { done, total } => {
-            let total = total.map(|n| format!(" of {}", term::bytes(n))).unwrap_or_default();
-            bar.show(format!("{step}: {}{total}", term::bytes(done)));
+            let total = total.map(|n| format!(" of {}", term::size(n))).unwrap_or_default();
+            bar.show(format!("{step}: {}{total}", term::size(done)));
         }
     });
     bar.clear();

@@ -73,9 +73,9 @@ fn describe(a: &AdapterDesc, chosen: Option<Reason>) -> Result<(), Error> {
     };
     term::say(format!(
         "     buffers to {}, workgroups of {} with {}, subgroups of {subgroup}",
-        term::bytes(a.max_binding_bytes),
+        term::size(a.max_binding_bytes),
         a.max_invocations,
-        term::bytes(a.max_workgroup_bytes.into()),
+        term::size(a.max_workgroup_bytes.into()),
     ))?;
     term::say(format!("     features: {}", if a.features.is_empty() { "none".into() } else { a.features.join(", ") }))
 }

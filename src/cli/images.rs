@@ -63,7 +63,7 @@ pub fn class(run: &RunDir, text: &str) -> Result<usize, Error> {
         let known: Vec<&str> = names.iter().map(String::as_str).collect();
         let hint = match known.is_empty() {
             true => "classes of this run have no names; give its number".to_string(),
-            false => nearest(text, &known),
+            false => nearest(text, known),
         };
         Error::new(format!("--class {text}: there is no such class; {hint}"))
     })

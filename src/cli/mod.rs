@@ -28,6 +28,7 @@ mod tune;
 
 use crate::kernels::Precision;
 use crate::train::{Config, RunDir, Session, Weights};
+use crate::words::nearest;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -262,19 +263,6 @@ fn dispatch(command: Command) -> Result<u8, Error> {
     Ok(0)
 }
 
-/// The names most like `wanted`, or all of them, as the end of a sentence.
-fn nearest(wanted: &str, names: &[&str]) -> String {
-    let wanted = wanted.to_lowercase();
-    let similarity = |name: &str| strsim::jaro_winkler(&wanted, &name.to_lowercase());
-    let mut near: Vec<&str> = names.iter().copied().filter(|name| similarity(name) > 0.75).collect();
-    near.sort_by(|a, b| similarity(b).total_cmp(&similarity(a)));
-    near.truncate(3);
-    match near.as_slice() {
-        [] => format!("there are: {}", names.join(", ")),
-        near => format!("did you mean {}?", near.join(" or ")),
-    }
-}
-
 /// The kernels that `wanted` names: exactly, or else by a part of the name; all without any.
 fn kernels_named(wanted: &[String]) -> Result<Vec<crate::kernels::Entry>, Error> {
     let all = crate::kernels::all();
@@ -285,7 +273,7 @@ fn kernels_named(wanted: &[String]) -> Result<Vec<crate::kernels::Entry>, Error>
         let fits =
             |name: &str| if exact { name == wanted } else { !wanted.is_empty() && name.contains(wanted.as_str()) };
         if !names.iter().any(|name| fits(name)) {
-            let words = format!("no kernel is called \"{wanted}\"; {}", nearest(wanted, &names));
+            let words = format!("no kernel is called \"{wanted}\"; {}", nearest(wanted, names.iter().copied()));
             return Err(Error::new(words));
         }
         std::iter::zip(&mut chosen, &names).for_each(|(chosen, name)| *chosen |= fits(name));
@@ -363,12 +351,5 @@ mod tests {
             let args = std::iter::once("limn").chain(line.split(' '));
             Cli::try_parse_from(args).map(|_| ()).unwrap_or_else(|e| panic!("limn {line}: {e}"));
         }
-    }
-
-    #[test]
-    fn near_names_come_first() {
-        let names = ["conv2d", "conv_transpose2d", "matmul"];
-        assert!(nearest("Conv2", &names).starts_with("did you mean conv2d"));
-        assert_eq!(nearest("zzz", &names), "there are: conv2d, conv_transpose2d, matmul");
     }
 }

@@ -1,8 +1,9 @@
 //! `limn plan`: the program of a preset.
 
 use super::{DeviceArg, Error, PrecisionArg, Setting, config, device, setting, term};
-use crate::program::{Capacity, DeviceError, size};
+use crate::program::{Capacity, DeviceError};
 use crate::train::{Memory, Step};
+use crate::words::size;
 use serde_json::json;
 
 /// Arguments of `limn plan`.

@@ -2,6 +2,7 @@
 
 use super::images::{ImagesArg, class};
 use super::{Error, TrainedArg, term};
+use crate::bench::quantile;
 use crate::data::Dataset;
 use crate::eval::{self, Neighbour};
 use crate::models::Family;
@@ -120,9 +121,8 @@ fn neighbours(data: &Dataset, session: &mut Session, images: &[f32], k: usize, p
 /// Least and median distance of each one's nearest.
 fn distances(found: &[Vec<Neighbour>]) -> String {
     let mut all: Vec<f64> = found.iter().filter_map(|near| near.first()).map(|near| near.distance).collect();
-    all.sort_by(f64::total_cmp);
-    let at = |i: usize| all.get(i).copied().unwrap_or(f64::NAN);
-    format!("{:.2} (median), {:.2} (least)", at(all.len() / 2), at(0))
+    let [median, least] = [0.5, 0.0].map(|share| quantile(&mut all, share));
+    format!("{median:.2} (median), {least:.2} (least)")
 }
 
 /// How a model's pixels are drawn; says so where the fast way is wanted and cannot be had.

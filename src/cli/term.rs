@@ -3,7 +3,7 @@
 use super::Error;
 use crate::sample::Place;
 use crate::words::{hanging, harmless};
-pub(crate) use crate::words::{quoted, shown};
+pub(crate) use crate::words::{quoted, shown, size};
 use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::{self, ErrorKind, IsTerminal, Write};
@@ -188,16 +188,6 @@ pub fn cut(line: &str, columns: Option<usize>) -> Cow<'_, str> {
             Cow::Owned(line.chars().take(most.saturating_sub(2)).chain(['…']).collect())
         }
         _ => Cow::Borrowed(line),
-    }
-}
-
-/// A number of bytes for people.
-pub fn bytes(n: u64) -> String {
-    match n {
-        n if n >= 1 << 30 => format!("{:.3} GiB", n as f64 / f64::from(1 << 30)).replace(".000", ""),
-        n if n >= 1 << 20 => format!("{} MiB", n >> 20),
-        n if n >= 1 << 10 => format!("{} KiB", n >> 10),
-        n => format!("{n} bytes"),
     }
 }
 

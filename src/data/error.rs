@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::Geometry;
+use crate::words::size;
 
 /// Everything that can go wrong while finding, reading, fetching or ordering images.
 #[derive(Debug, thiserror::Error)]
@@ -378,11 +379,6 @@ pub enum Error {
     /// No folder to keep fetched sets in.
     #[error("no cache folder: neither LIMN_CACHE nor a home folder is set; set LIMN_CACHE")]
     NoCache,
-}
-
-/// A number of bytes for people: 1 GB is 10⁹ bytes.
-fn size(bytes: u64) -> String {
-    format!("{:.1} GB", bytes as f64 / 1e9)
 }
 
 impl Error {

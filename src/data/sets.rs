@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{Error, Geometry, Medium, Source, cifar, identity, idx, synthetic};
+use crate::words;
 
 /// A known set.
 #[derive(Debug)]
@@ -239,15 +240,8 @@ pub(super) fn find(spec: &str) -> Option<&'static Set> {
 
 /// "did you mean ...?" with the most similar known names, or all of them.
 pub(super) fn nearest(spec: &str) -> String {
-    let names = || std::iter::once("builtin").chain(SETS.iter().map(|set| set.name));
-    let similarity = |name: &str| strsim::jaro_winkler(&spec.to_lowercase(), name);
-    let mut near: Vec<&str> = names().filter(|name| similarity(name) > 0.8).collect();
-    near.sort_by(|a, b| similarity(b).total_cmp(&similarity(a)));
-    if near.is_empty() {
-        let all: Vec<&str> = names().collect();
-        return format!("check the path, or use a known set: {}", all.join(", "));
-    }
-    format!("did you mean {}?", near.join(" or "))
+    let names = std::iter::once("builtin").chain(SETS.iter().map(|set| set.name));
+    words::nearest_or(spec, names, "check the path, or use a known set: ")
 }
 
 /// Reads a known set: the built-in one, or one from the cache.

@@ -2,6 +2,7 @@
 
 use super::{Device, Launch, Program};
 use crate::machine::memory_available;
+use crate::words::size;
 
 /// The part of the machine's free memory that a program may take.
 const SHARE: f64 = 0.9;
@@ -114,17 +115,6 @@ pub fn room(bytes: u64, what: &str, then: &str) -> Result<(), String> {
     }
 }
 
-/// A number of bytes for people, as memory is sold: 1 GB is 10⁹ bytes.
-pub fn size(bytes: u64) -> String {
-    let (unit, name) = match bytes {
-        0..1_000_000 => (1e3, "kB"),
-        1_000_000..1_000_000_000 => (1e6, "MB"),
-        1_000_000_000..1_000_000_000_000 => (1e9, "GB"),
-        _ => (1e12, "TB"),
-    };
-    format!("{:.1} {name}", bytes as f64 / unit)
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::{Buffer, Purpose};
@@ -150,11 +140,5 @@ mod tests {
         assert_eq!(room(1000, "a list", "shorten it"), Ok(()));
         let why = room(u64::MAX, "a list", "shorten it").unwrap_err();
         assert!(why.starts_with("a list would take 18446744.1 TB of memory, and ") && why.ends_with("; shorten it"));
-    }
-
-    #[test]
-    fn sizes_are_told_in_units_of_a_thousand() {
-        let told = [900, 1_500_000, 41_200_000_000, 7_000_000_000_000].map(size);
-        assert_eq!(told, ["0.9 kB", "1.5 MB", "41.2 GB", "7.0 TB"]);
     }
 }

@@ -19,7 +19,7 @@ mod recorder;
 mod run;
 mod share;
 
-pub use capacity::{Capacity, Exceeded, room, size};
+pub use capacity::{Capacity, Exceeded, room};
 pub use feed::{Feed, Upload};
 pub use listing::Totals;
 pub use pixel::{NotPerPixel, PixelProgram};

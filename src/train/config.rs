@@ -2,13 +2,14 @@
 
 mod sizes;
 
-use super::settings::{Settings, nearest, read};
+use super::settings::{Settings, read};
 use super::step::HISTORY_ROWS;
 use crate::data::{Dataset, Geometry, Range};
 use crate::files;
 use crate::kernels::Precision;
 use crate::models::{ModelConfig, ModelError, Training};
 use crate::nn::{OptimConfig, Optimizer};
+use crate::words::nearest;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;

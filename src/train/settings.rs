@@ -4,6 +4,7 @@
 use super::config::{Config, ConfigError, Given, PRESETS};
 use crate::models::{self, ModelConfig};
 use crate::nn::OptimConfig;
+use crate::words::nearest;
 use serde::Deserialize;
 use std::collections::HashSet;
 use std::path::Path;
@@ -23,33 +24,6 @@ fn optim_defaults(kind: &str) -> Result<OptimConfig, String> {
             return Err(format!("there is no optimiser \"{other}\"; {}", nearest(other, kinds)));
         }
     })
-}
-
-/// "did you mean a or b?" with the most similar names, else all of them.
-pub(super) fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> String {
-    nearest_in("", wanted, names)
-}
-
-/// [`nearest`] among names that are shown behind a common prefix.
-fn nearest_in<'a>(prefix: &str, wanted: &str, names: impl IntoIterator<Item = &'a str>) -> String {
-    let names: Vec<&str> = names.into_iter().collect();
-    let wanted = wanted.to_lowercase();
-    let similarity = |name: &str| {
-        // Jaro and Winkler think little of swapped letters and of missing beginnings.
-        let slip = if strsim::damerau_levenshtein(&wanted, name) == 1 { 0.95 } else { 0.0 };
-        let part = if wanted.len() > 2 && name.contains(&wanted) { 0.85 } else { 0.0 };
-        strsim::jaro_winkler(&wanted, name).max(slip).max(part)
-    };
-    let mut near: Vec<&str> = names.iter().copied().filter(|n| similarity(n) > 0.8).collect();
-    near.sort_by(|a, b| similarity(b).total_cmp(&similarity(a)));
-    near.truncate(3);
-    let show = |names: &[&str], between: &str| -> String {
-        names.iter().map(|n| format!("{prefix}{n}")).collect::<Vec<_>>().join(between)
-    };
-    match near.is_empty() {
-        true => format!("there are {}", show(&names, ", ")),
-        false => format!("did you mean {}?", show(&near, " or ")),
-    }
 }
 
 /// Keys that are not written down where they are as they were before there was the setting.
@@ -107,11 +81,9 @@ impl Settings {
             return format!("unknown key; did you mean {}?", elsewhere.join(" or "));
         }
         let prefix = format!("{section}.");
-        let inside: Vec<&str> = keys.iter().filter_map(|k| k.strip_prefix(&prefix)).collect();
-        match key.is_empty() || inside.is_empty() {
-            true => format!("unknown key; {}", nearest(&dotted, keys.iter().map(String::as_str))),
-            false => format!("unknown key; {}", nearest_in(&prefix, key, inside)),
-        }
+        let inside = keys.iter().filter(|k| k.starts_with(&prefix)).count();
+        let candidates = keys.iter().filter(|k| key.is_empty() || inside == 0 || k.starts_with(&prefix));
+        format!("unknown key; {}", nearest(&dotted, candidates.map(String::as_str)))
     }
 
     /// Puts a value at `section.key`, or says what is wrong with it. The kind of the optimiser may

@@ -8,6 +8,7 @@ use super::metrics::{Metrics, Row};
 use super::run::{Hooks, Outcome, Phase, TrainError};
 use super::stage::Stage;
 use super::{HISTORY_ROWS, Session};
+use crate::bench::quantile;
 use crate::kernels::Class;
 use crate::program::{Pending, Ring};
 use crate::words::{duration, quoted};
@@ -369,9 +370,8 @@ impl<'a> Loop<'a> {
     }
 
     fn host_ms(&self) -> f64 {
-        let mut host = self.host.clone();
-        host.sort_by(f32::total_cmp);
-        host.get(host.len() / 2).map_or(0.0, |us| f64::from(*us) / 1e3)
+        let mut host: Vec<f64> = self.host.iter().map(|us| f64::from(*us) / 1e3).collect();
+        quantile(&mut host, 0.5)
     }
 
     /// How it ended.

@@ -144,7 +144,7 @@ fn unused(op: &Operation, tensors: &BTreeMap<String, Tensor>) {
     let grads = || op.outputs.iter().map(|name| format!("d{name}"));
     for name in tensors.keys() {
         if !names.contains(&name.as_str()) && !grads().any(|g| g == *name) {
-            let near = nearest(name, &names);
+            let near = nearest(name, names.iter().copied());
             term::note(format!("the tensor \"{name}\" is not used by {}; {near}", op.name));
         }
     }

@@ -153,7 +153,7 @@ const fn unary(name: &'static str, about: &'static str, build: Build) -> Operati
 pub fn find(name: &str) -> Result<&'static Operation, Error> {
     let names: Vec<&str> = OPERATIONS.iter().map(|op| op.name).collect();
     let found = OPERATIONS.iter().find(|op| op.name == name);
-    found.ok_or_else(|| Error::new(format!("limn run has no operation called \"{name}\"; {}", nearest(name, &names))))
+    found.ok_or_else(|| Error::new(format!("limn run has no operation called \"{name}\"; {}", nearest(name, names))))
 }
 
 /// The part of `limn run --help` that tells operations, tensors and settings.

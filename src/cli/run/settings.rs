@@ -17,7 +17,11 @@ impl Settings<'_> {
     pub fn new<'a>(op: &Operation, given: &'a [Setting]) -> Result<Settings<'a>, Error> {
         for key in given.iter().map(|s| s.key.as_str()) {
             if !op.settings.contains(&key) && !op.idle.contains(&key) {
-                let hint = if op.settings.is_empty() { "it has none".into() } else { nearest(key, op.settings) };
+                let hint = if op.settings.is_empty() {
+                    "it has none".into()
+                } else {
+                    nearest(key, op.settings.iter().copied())
+                };
                 return Err(Error::new(format!("{} has no setting called \"{key}\"; {hint}", op.name)));
             }
         }
