@@ -26,7 +26,7 @@ pub fn shader(args: &ShaderArgs) -> Result<(), Error> {
     let entries = kernels::all();
     let names: Vec<&str> = entries.iter().map(|entry| entry.name).collect();
     let Some(entry) = entries.iter().find(|entry| entry.name == args.kernel) else {
-        return Err(Error::new(format!("no kernel is called \"{}\"; {}", args.kernel, nearest(&args.kernel, &names))));
+        return Err(Error::new(format!("no kernel is called \"{}\"; {}", args.kernel, nearest(&args.kernel, names.iter().copied()))));
     };
     let device = match args.precision.precision {
         Some(Precision::Mixed) => device::open_for(args.device.device.as_deref(), Precision::Mixed)?,
@@ -92,6 +92,6 @@ fn unknown_variant(args: &ShaderArgs, all: &[(String, Recipe)]) -> Error {
         }
     }
     let wanted = args.variant.as_deref().unwrap_or_default();
-    let hint = if names.is_empty() { "it has none".into() } else { nearest(wanted, &names) };
+    let hint = if names.is_empty() { "it has none".into() } else { nearest(wanted, names.iter().copied()) };
     Error::new(format!("no variant of {} that this device can run is called \"{wanted}\"; {hint}", args.kernel))
 }
