@@ -57,7 +57,8 @@ pub fn shader(args: &ShaderArgs) -> Result<(), Error> {
         let which = if count == 1 { String::new() } else { format!(", stage {} of {count}", i + 1) };
         term::say(format!("// {} ({label}), variant {}{which}: {}", entry.name, recipe.name, stage.shader.name))?;
         facts(stage).iter().try_for_each(|fact| term::say(format!("// {fact}")))?;
-        term::say(format!("\n{}", stage.shader.source()?.trim_end()))?;
+        term::say("")?;
+        stage.shader.source()?.lines().try_for_each(term::say)?;
     }
     Ok(())
 }

@@ -400,6 +400,9 @@ mod tests {
     /// What a piece declares, and what it imports does, with the open parts filled in as in `shader`.
     fn in_reach(piece: &Piece, shader: &Shader, pieces: &[Piece]) -> BTreeSet<&'static str> {
         let mut found: BTreeSet<_> = declarations(&tokens(piece.text)).into_iter().map(|(_, name)| name).collect();
+        if piece.text.lines().any(|line| line == PARAMS) {
+            found.insert("Params");
+        }
         let mut order = Order { shader, filled: Vec::new(), done: Vec::new(), open: Vec::new() };
         for import in piece.said("#import ") {
             let name = order.fill(piece.name, import).unwrap();

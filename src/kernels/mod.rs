@@ -491,3 +491,43 @@ pub fn all() -> Vec<Entry> {
         "draw_pixels": draw_pixels::cases, draw_pixels::shapes;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::{BTreeMap, BTreeSet};
+
+    /// A shader calls an operand what its kernel's signature calls it. Those whose parameter block serves several
+    /// kernels have names of their own, as has an operand that is scratch in other variants.
+    #[test]
+    fn names_in_wgsl_are_those_of_the_signature() {
+        let lanes = Caps { class: Class::Lanes, max_workgroup_bytes: 32768, subgroup: 8, ..Caps::WEBGPU };
+        let large = Caps { max_storage_bindings: 64, ..Caps::WEBGPU };
+        let mut serves: BTreeMap<_, BTreeSet<&str>> = BTreeMap::new();
+        let mut scratch = BTreeSet::new();
+        let mut bound = BTreeSet::new();
+        for kernel in all().iter().flat_map(|entry| (entry.cases)()) {
+            let signature = kernel.signature();
+            let recipes =
+                [Caps::WEBGPU, lanes, large].iter().flat_map(|caps| kernel.variants(caps)).collect::<Vec<_>>();
+            for stage in recipes.iter().flat_map(|recipe| &recipe.stages) {
+                let shader = stage.shader.name;
+                let block = stage.fields.as_ptr().addr();
+                serves.entry(block).or_default().insert(signature.name);
+                for (name, slot) in &stage.bind {
+                    match slot {
+                        Slot::Read(i) => drop(bound.insert((block, shader, *name, signature.reads[*i]))),
+                        Slot::Write(i) => drop(bound.insert((block, shader, *name, signature.writes[*i].0))),
+                        Slot::ScratchIn(_) | Slot::ScratchOut(_) => drop(scratch.insert((shader, *name))),
+                    }
+                }
+            }
+        }
+        assert!(bound.len() > 150, "{} bindings", bound.len());
+        let differ = bound.iter().filter(|(block, shader, name, said)| {
+            name != said && serves[block].len() == 1 && !scratch.contains(&(*shader, *name))
+        });
+        let differ: Vec<_> = differ.map(|(_, shader, name, said)| format!("{shader}: {name} is {said}")).collect();
+        assert!(differ.is_empty(), "{differ:#?}");
+    }
+}

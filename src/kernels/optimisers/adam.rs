@@ -4,10 +4,10 @@ use super::average::{self, Shaders, optimizer_shaders};
 use crate::kernels::*;
 
 params! {
-    /// g `[len]`, clock -> p, m, v `[len]` updated, with t = clock + 1:
+    /// g `[len]`, clock -> w, m, v `[len]` updated, with t = clock + 1:
     /// m = beta1 m + (1 - beta1) g, v = beta2 v + (1 - beta2) g²,
-    /// p -= lr_t / (1 - beta1^t) m / (sqrt(v) / sqrt(1 - beta2^t) + eps),
-    /// with lr_t = lr exp(clock ln_decay); then average += r (p - average), if one is kept,
+    /// w -= lr_t / (1 - beta1^t) m / (sqrt(v) / sqrt(1 - beta2^t) + eps),
+    /// with lr_t = lr exp(clock ln_decay); then average += r (w - average), if one is kept,
     /// by the rate r of [`average::rate_at`].
     pub struct Adam {
         /// Elements.
@@ -39,7 +39,7 @@ static SHADERS: Shaders = optimizer_shaders!(Adam, "adam");
 static SIGNATURE: Signature = Signature {
     name: "adam",
     reads: &["g", "clock"],
-    writes: &[("p", Access::Update), ("m", Access::Update), ("v", Access::Update), ("average", Access::Update)],
+    writes: &[("w", Access::Update), ("m", Access::Update), ("v", Access::Update), ("average", Access::Update)],
 };
 
 impl Adam {

@@ -3,7 +3,7 @@
 use crate::kernels::*;
 
 params! {
-    /// p `[len]` updated: p = min(max(p, -bound), bound).
+    /// w `[len]` updated: w = min(max(w, -bound), bound).
     pub struct Clip {
         /// Elements.
         pub len: u32,
@@ -15,7 +15,7 @@ params! {
 static SHADER: Shader = shader!(Clip, "clip", width = "1");
 static SHADER4: Shader = shader!(Clip, "clip" as "clip4", width = "4");
 
-static SIGNATURE: Signature = Signature { name: "clip", reads: &[], writes: &[("p", Access::Update)] };
+static SIGNATURE: Signature = Signature { name: "clip", reads: &[], writes: &[("w", Access::Update)] };
 
 impl Kernel for Clip {
     fn signature(&self) -> &'static Signature {

@@ -4,10 +4,10 @@ use super::average::{self, Shaders, optimizer_shaders};
 use crate::kernels::*;
 
 params! {
-    /// g `[len]`, clock -> p, sq, mean, buf `[len]` updated: sq = alpha sq + (1 - alpha) g²; centred:
+    /// g `[len]`, clock -> w, sq, mean, buf `[len]` updated: sq = alpha sq + (1 - alpha) g²; centred:
     /// mean = alpha mean + (1 - alpha) g and s = sq - mean², else s = sq; u = g / (sqrt(s) + eps);
-    /// buf = momentum buf + u; p -= lr_t buf, with lr_t = lr exp(t ln_decay) at clock t; then
-    /// average += r (p - average), if one is kept,
+    /// buf = momentum buf + u; w -= lr_t buf, with lr_t = lr exp(t ln_decay) at clock t; then
+    /// average += r (w - average), if one is kept,
     /// by the rate r of [`average::rate_at`].
     pub struct RmsProp {
         /// Elements.
@@ -38,7 +38,7 @@ static SIGNATURE: Signature = Signature {
     name: "rmsprop",
     reads: &["g", "clock"],
     writes: &[
-        ("p", Access::Update),
+        ("w", Access::Update),
         ("sq", Access::Update),
         ("mean", Access::Update),
         ("buf", Access::Update),

@@ -5,9 +5,9 @@ use crate::kernels::ramp::{ramp, ramp_error};
 use crate::kernels::*;
 
 params! {
-    /// g `[len]`, clock -> p, buf `[len]` updated: g' = g + weight_decay p, buf = m_t buf + g',
-    /// p -= lr_t buf, with lr_t = lr exp(t ln_decay) and m_t = momentum + (momentum_end - momentum)
-    /// min(t momentum_step, 1) at clock t; then average += r (p - average), if one is kept,
+    /// g `[len]`, clock -> w, buf `[len]` updated: g' = g + weight_decay w, buf = m_t buf + g',
+    /// w -= lr_t buf, with lr_t = lr exp(t ln_decay) and m_t = momentum + (momentum_end - momentum)
+    /// min(t momentum_step, 1) at clock t; then average += r (w - average), if one is kept,
     /// by the rate r of [`average::rate_at`].
     pub struct Sgd {
         /// Elements.
@@ -37,7 +37,7 @@ static SHADERS: Shaders = optimizer_shaders!(Sgd, "sgd");
 static SIGNATURE: Signature = Signature {
     name: "sgd",
     reads: &["g", "clock"],
-    writes: &[("p", Access::Update), ("buf", Access::Update), ("average", Access::Update)],
+    writes: &[("w", Access::Update), ("buf", Access::Update), ("average", Access::Update)],
 };
 
 impl Sgd {

@@ -29,7 +29,7 @@ params! {
 }
 
 params! {
-    /// p `[len]`, clock -> y `[len]` = 1 with probability p, else 0.
+    /// probability `[len]`, clock -> y `[len]` = 1 with that probability, else 0.
     pub struct Bernoulli {
         /// Elements.
         pub len: u32,
@@ -49,7 +49,8 @@ static BERNOULLI_SHADER: Shader = shader!(Bernoulli, "bernoulli");
 
 static RANDOM: Signature = Signature { name: "random", reads: &["clock"], writes: &[("y", Access::Write)] };
 
-static BERNOULLI: Signature = Signature { name: "bernoulli", reads: &["p", "clock"], writes: &[("y", Access::Write)] };
+static BERNOULLI: Signature =
+    Signature { name: "bernoulli", reads: &["probability", "clock"], writes: &[("y", Access::Write)] };
 
 impl Random {
     fn source(&self, clock: &[f32]) -> philox::Stream {

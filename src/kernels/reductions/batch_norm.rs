@@ -6,8 +6,8 @@ use crate::kernels::*;
 use rayon::prelude::*;
 
 params! {
-    /// x `[n, c, hw]`, gamma `[c]`, beta `[c]` -> y `[n, c, hw]`, mean `[c]`, var `[c]` (biased):
-    /// y = act(gamma (x - mean) / sqrt(var + eps) + beta).
+    /// x `[n, c, hw]`, gamma `[c]`, beta `[c]` -> y `[n, c, hw]`, mean `[c]`, variance `[c]` (biased):
+    /// y = act(gamma (x - mean) / sqrt(variance + eps) + beta).
     pub struct BatchNorm {
         /// Samples.
         pub n: u32,
@@ -25,7 +25,7 @@ params! {
 }
 
 params! {
-    /// dy `[n, c, hw]` (the gradient in front of the activation), x `[n, c, hw]`, gamma, mean, var
+    /// dy `[n, c, hw]` (the gradient in front of the activation), x `[n, c, hw]`, gamma, mean, variance
     /// `[c]` -> dx `[n, c, hw]`, dgamma `[c]`, dbeta `[c]`.
     pub struct BatchNormGrad {
         /// Samples.
@@ -42,12 +42,12 @@ params! {
 static FORWARD: Signature = Signature {
     name: "batch_norm",
     reads: &["x", "gamma", "beta"],
-    writes: &[("y", Access::Write), ("mean", Access::Write), ("var", Access::Write)],
+    writes: &[("y", Access::Write), ("mean", Access::Write), ("variance", Access::Write)],
 };
 
 static BACKWARD: Signature = Signature {
     name: "batch_norm_grad",
-    reads: &["dy", "x", "gamma", "mean", "var"],
+    reads: &["dy", "x", "gamma", "mean", "variance"],
     writes: &[("grad_x", Access::Write), ("dgamma", Access::Write), ("dbeta", Access::Write)],
 };
 

@@ -4,8 +4,8 @@ use crate::kernels::*;
 use rayon::prelude::*;
 
 params! {
-    /// logits `[n, classes, positions]`, target `[n, positions]` (class indices)
-    /// -> loss `[n, positions]` = logsumexp(logits) - logits\[target\], in nats.
+    /// logits `[n, classes, positions]`, labels `[n, positions]` (class indices)
+    /// -> loss `[n, positions]` = logsumexp(logits) - logits\[labels\], in nats.
     pub struct CrossEntropy {
         /// Samples.
         pub n: u32,
@@ -17,7 +17,7 @@ params! {
 }
 
 params! {
-    /// dloss `[n, positions]`, logits `[n, classes, positions]`, target `[n, positions]`
+    /// dloss `[n, positions]`, logits `[n, classes, positions]`, labels `[n, positions]`
     /// -> dlogits `[n, classes, positions]` = (softmax - onehot) dloss.
     pub struct CrossEntropyGrad {
         /// Samples.
@@ -33,11 +33,11 @@ static FORWARD_SHADER: Shader = shader!(CrossEntropy, "cross_entropy");
 static BACKWARD_SHADER: Shader = shader!(CrossEntropyGrad, "cross_entropy_grad");
 
 static FORWARD: Signature =
-    Signature { name: "cross_entropy", reads: &["logits", "target"], writes: &[("loss", Access::Write)] };
+    Signature { name: "cross_entropy", reads: &["logits", "labels"], writes: &[("loss", Access::Write)] };
 
 static BACKWARD: Signature = Signature {
     name: "cross_entropy_grad",
-    reads: &["dloss", "logits", "target"],
+    reads: &["dloss", "logits", "labels"],
     writes: &[("dlogits", Access::Write)],
 };
 
