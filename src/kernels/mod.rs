@@ -5,9 +5,12 @@
 //! a [`Recipe`] of one or more [`Stage`]s, each one `.wgsl` entry point with its override
 //! constants, bindings and grid. Every variant of a kernel is held against the same twin.
 //!
+//! A kernel may stand in any crate: [`params!`](crate::params) declares its block, [`Shader::new`] takes its WGSL, which
+//! imports limn's pieces as [`compose`] says, and [`flat`] launches it. [`crate::check::check`] holds it against its twin.
+//!
 //! Nothing in this module or below it knows about a GPU API.
 
-mod compose;
+pub mod compose;
 mod launch;
 mod library;
 mod params;

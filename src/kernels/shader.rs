@@ -5,8 +5,8 @@ use std::sync::OnceLock;
 use super::compose::{self, ComposeError};
 use super::params::{Field, Params};
 
-/// A WGSL source file, whose head may import pieces of limn's library; see
-/// [the composer](crate::kernels::ComposeError) for what a head may say.
+/// A WGSL source file, whose head may import pieces of limn's library; [`compose`](crate::kernels::compose) tells what
+/// a head may say.
 ///
 /// ```
 /// use limn::kernels::Shader;
