@@ -128,9 +128,9 @@ impl Shader {
     }
 }
 
-/// Names a shader of `shaders/` by its parameter block and its file: `shader!(Sgd, "sgd", width = "1")`. The same file with other pieces behind the open parts of its imports is another
-/// shader: `shader!(Sgd, "sgd" as "sgd4", width = "4")`. Text in front comes last: `shader!(Lanes, "lanes" as "lanes_8";
-/// "const BLOCKS = 8u;")`.
+/// Names a shader of `shaders/` by its parameter block and its file: `shader!(Sgd, "sgd", width = "1")`. The same
+/// file with other pieces behind the open parts of its imports is another shader: `shader!(Sgd, "sgd" as "sgd4",
+/// width = "4")`. Text in front comes last: `shader!(PixelBlock, "draw_pixels" as "draw_pixels_4"; "const G = 4u;")`.
 macro_rules! shader {
     ($block:ty, $file:literal $(, $slot:ident = $value:expr)* $(; $text:expr)?) => {
         $crate::kernels::shader!($block, $file as $file $(, $slot = $value)* $(; $text)?)
