@@ -8,7 +8,7 @@ use limn::models::{AdversarialLoss, Judged, Penalty};
 use limn::nn::{Mode, NetworkBuilder, Numbering, OptimConfig, Optimizer};
 use limn::ops::ConvSpec;
 use limn::program::Device;
-use limn::train::{Config, Session, pack};
+use limn::train::{Config, Session, Setting, pack};
 
 /// A file of figures made with PyTorch.
 pub fn fixture(name: &str) -> serde_json::Value {
@@ -233,7 +233,7 @@ fn a_ramp_arrives_and_stays() {
 /// A session of a small network after some steps, and the losses of each step.
 fn trained(preset: &str, settings: &[&str], steps: usize) -> (Session, Vec<Vec<f32>>) {
     let mut config = Config::preset(preset).expect("a preset");
-    config.set_all(settings).expect("settings");
+    config.set_all(&Setting::all(settings).expect("settings")).expect("settings");
     config.validate().expect("settings that make sense");
     let mut session = Session::new(&config.model, &config.optimizer(), 0, Device::Cpu).expect("a session");
     let mut step = session.train_step(3).expect("a program");
@@ -304,8 +304,10 @@ fn instance_noise_fades() {
 fn dcgans_play_on_images_of_many_sides() {
     let sizes = |settings: &[String]| -> Config {
         let mut config = Config::preset("dcgan").expect("a preset");
-        config.set_all(&["model.width=2", "model.latent=3", "train.batch=2"]).expect("settings");
-        config.set_all(settings).expect("settings");
+        config
+            .set_all(&Setting::all(&["model.width=2", "model.latent=3", "train.batch=2"]).expect("settings"))
+            .expect("settings");
+        config.set_all(&Setting::all(settings).expect("settings")).expect("settings");
         config.validate().expect("sides that fit");
         config
     };

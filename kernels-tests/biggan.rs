@@ -7,7 +7,7 @@ use limn::graph::{Graph, Var, gradients};
 use limn::nn::{Attention, ConditionalBatchNorm, Mode, NetworkBuilder, Numbering, OptimConfig, Optimizer};
 use limn::program::Device;
 use limn::sample;
-use limn::train::{Config, Session, pack};
+use limn::train::{Config, Session, Setting, pack};
 
 /// Three steps of plain descent as the fixture has them, and everything they leave behind.
 fn follows_pytorch(
@@ -103,7 +103,7 @@ fn session(device: Device, settings: &[&str]) -> Session {
     let mut config = Config::preset("biggan-small").expect("a preset");
     let sizes = ["model.image=8", "model.width=4", "model.widest=6", "model.latent=4", "model.embedding=3"];
     let rest = ["model.attention=8", "model.classes=3", "optim.kind=sgd", "optim.lr=1e-6"];
-    config.set_all(&[&sizes[..], &rest, settings].concat()).expect("settings");
+    config.set_all(&Setting::all(&[&sizes[..], &rest, settings].concat()).expect("settings")).expect("settings");
     Session::new(&config.model, &config.optimizer(), 3, device).expect("a session")
 }
 

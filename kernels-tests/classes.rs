@@ -7,7 +7,7 @@ use limn::eval::{Measure, Sample, evaluate};
 use limn::models::Prior;
 use limn::program::Device;
 use limn::sample::{self, Drawing};
-use limn::train::{Config, Session, images, pack};
+use limn::train::{Config, Session, Setting, images, pack};
 
 /// What makes the conditional VAE small.
 const TINY: [&str; 6] =
@@ -97,7 +97,9 @@ fn a_conditional_vae_draws_the_class_it_is_asked_for() {
 fn images_without_the_labels_a_model_needs_are_refused() {
     let session = |classes: usize| {
         let mut config = Config::preset("vae").expect("a preset");
-        config.set_all(&["model.hidden=4", &format!("model.classes={classes}")]).expect("settings");
+        config
+            .set_all(&Setting::all(&["model.hidden=4", &format!("model.classes={classes}")]).expect("settings"))
+            .expect("settings");
         Session::new(&config.model, &config.optimizer(), 0, Device::Cpu).expect("a session")
     };
     let e = images("builtin", session(5).model.as_ref(), &limn::data::Options::default())
@@ -118,6 +120,6 @@ fn images_without_the_labels_a_model_needs_are_refused() {
     let e = sample::labels(unconditional.model.as_ref(), 1, Some(3)).expect_err("a refusal").to_string();
     assert!(e.contains("--class 3"), "{e}");
     let mut config = Config::preset("vae").expect("a preset");
-    config.set("model.classes=257").expect("a setting");
+    config.set("model.classes=257".parse().expect("a setting")).expect("a setting");
     assert!(config.validate().expect_err("a refusal").to_string().contains("model.classes = 257 must be at most 256"));
 }

@@ -5,7 +5,7 @@ use limn::eval::probe;
 use limn::graph::Var;
 use limn::kernels::philox::Domain;
 use limn::program::Device;
-use limn::train::{Config, Session, images};
+use limn::train::{Config, Session, Setting, images};
 
 #[test]
 fn windows_of_adaptive_pooling_are_those_of_pytorch() {
@@ -36,7 +36,7 @@ fn windows_of_adaptive_pooling_are_those_of_pytorch() {
 
 fn session(preset: &str, settings: &[&str]) -> Session {
     let mut config = Config::preset(preset).expect("a preset");
-    config.set_all(settings).expect("settings");
+    config.set_all(&Setting::all(settings).expect("settings")).expect("settings");
     Session::new(&config.model, &config.optimizer(), 3, Device::Cpu).expect("a session")
 }
 

@@ -3,13 +3,13 @@
 
 use crate::runs::{bytes, losses, run, run_until, start, vae};
 use limn::program::Device;
-use limn::train::{Outcome, Provenance, Resume, RunDir, Start, TrainError, checkpoint};
+use limn::train::{Outcome, Provenance, Resume, RunDir, Setting, Start, TrainError, checkpoint};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Goes on until `steps`, with these settings, from the last checkpoint or that of a step.
 fn go_on(dir: &Path, steps: u64, set: &[&str], from: Option<u64>) -> Result<Outcome, TrainError> {
-    let set = set.iter().map(|setting| setting.to_string()).collect();
+    let set = Setting::all(set).expect("settings");
     run(Start::Resume(Resume { dir: dir.into(), steps: Some(steps), set, from, ..Resume::default() }))
 }
 

@@ -102,7 +102,7 @@ fn no_term_is_lost_at_the_lengths_of_the_presets() {
 /// The losses of three steps of a preset.
 fn losses(preset: &str, class: Class) -> Vec<f32> {
     let mut config = Config::preset(preset).expect("a preset");
-    config.set("train.batch=8").expect("a setting");
+    config.set("train.batch=8".parse().expect("a setting")).expect("a setting");
     let device = Device::Gpu(Arc::new(opened(class, Precision::Full)));
     let mut session = Session::new(&config.model, &config.optimizer(), 0, device).expect("a session");
     let data = images("builtin", session.model.as_ref(), &limn::data::Options::default()).expect("the built-in set");

@@ -4,7 +4,7 @@ use crate::support::{Rig, Tensors, assert_close, gpu, graph};
 use limn::eval::{Figure, Measure, Sample, evaluate};
 use limn::graph::gradients;
 use limn::program::Device;
-use limn::train::{Config, Session, images, pack};
+use limn::train::{Config, Session, Setting, images, pack};
 
 fn numbers(fixture: &serde_json::Value, key: &str) -> Vec<f32> {
     fixture[key].as_array().expect("a list").iter().map(|v| v.as_f64().expect("a number") as f32).collect()
@@ -72,7 +72,7 @@ fn log_sum_exp_overflows_nowhere() {
 /// A preset with these settings after some steps on the built-in images in order, and its losses.
 pub fn trained(preset: &str, settings: &[&str], steps: usize) -> (Session, Vec<Vec<f32>>) {
     let mut config = Config::preset(preset).expect("a preset");
-    config.set_all(settings).expect("settings");
+    config.set_all(&Setting::all(settings).expect("settings")).expect("settings");
     let mut session = Session::new(&config.model, &config.optimizer(), 0, Device::Cpu).expect("a session");
     let data = images("builtin", session.model.as_ref(), &limn::data::Options::default()).expect("the built-in set");
     let batch = config.train.batch;

@@ -8,7 +8,7 @@ use limn::graph::{Graph, Var, gradients};
 use limn::kernels::Caps;
 use limn::ops::Adam;
 use limn::program::{Device, Options, Program, Purpose, Source, View, plan};
-use limn::train::PRESETS;
+use limn::train::presets;
 
 const CPU: Options = Options { caps: None, choices: None, fuse: true, reuse: true };
 
@@ -53,7 +53,7 @@ fn most_alive(apart: &Program) -> usize {
 #[test]
 fn presets_take_little_more_than_what_is_alive_at_once() {
     let mut failures = Vec::new();
-    for &(name, _) in PRESETS {
+    for &(name, _) in presets() {
         let source = step_of(name);
         for caps in [None, gpu().caps(), Some(Caps::WEBGPU)] {
             let on = Options::new(caps);

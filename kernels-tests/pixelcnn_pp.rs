@@ -10,7 +10,7 @@ use limn::nn::{Mode, Network, NetworkBuilder, NormedConv, Numbering, OptimConfig
 use limn::ops::{ConvSpec, Head};
 use limn::program::Device;
 use limn::sample::{self, Drawing};
-use limn::train::{Config, Session};
+use limn::train::{Config, Session, Setting};
 
 fn devices() -> [Device; 3] {
     [Device::Twins, Device::Cpu, gpu()]
@@ -107,8 +107,13 @@ fn mixtures_of_pixels_and_their_gradients_agree_with_pytorch() {
 /// A network so small that tests can afford it, for images of `colours` in 16x16 pixels.
 fn small(settings: &[&str]) -> Config {
     let mut config = preset("pixelcnn++-small");
-    config.set_all(&["model.filters=4", "model.components=2", "model.height=16", "model.width=16"]).expect("settings");
-    config.set_all(settings).expect("settings");
+    config
+        .set_all(
+            &Setting::all(&["model.filters=4", "model.components=2", "model.height=16", "model.width=16"])
+                .expect("settings"),
+        )
+        .expect("settings");
+    config.set_all(&Setting::all(settings).expect("settings")).expect("settings");
     config
 }
 
@@ -118,8 +123,8 @@ fn pixelcnn_pp_follows_pytorch() {
     let keys = ["filters", "blocks", "components", "dropout"];
     let sizes = keys.map(|key| format!("model.{key}={}", fixture[key]));
     let mut config = small(&["model.channels=1", "model.height=28", "model.width=28", "train.ema=0"]);
-    config.set_all(&sizes).expect("settings");
-    config.set("optim.lr=0.001").expect("a setting");
+    config.set_all(&Setting::all(&sizes).expect("settings")).expect("settings");
+    config.set("optim.lr=0.001".parse().expect("a setting")).expect("a setting");
     follows(&config, &fixture, fixture["batch"].as_u64().expect("a number") as usize, 5e-6);
 }
 

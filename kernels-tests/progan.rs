@@ -7,7 +7,7 @@ use limn::nn::{Mode, NetworkBuilder, Numbering, OptimConfig, Optimizer};
 use limn::ops::ConvSpec;
 use limn::program::Device;
 use limn::sample::{self, Drawing};
-use limn::train::{Config, Session, pack};
+use limn::train::{Config, Session, Setting, pack};
 use std::f32::consts::SQRT_2;
 
 #[test]
@@ -59,7 +59,7 @@ fn session(device: Device, step: u64) -> Session {
     let mut config = Config::preset("progan-small").expect("a preset");
     let sizes = ["model.image=8", "model.width=4", "model.widest=6", "model.latent=5"];
     let steps = ["model.fade_steps=4", "model.stable_steps=4", "optim.kind=sgd", "optim.lr=1e-6"];
-    config.set_all(&[&sizes[..], &steps].concat()).expect("settings");
+    config.set_all(&Setting::all(&[&sizes[..], &steps].concat()).expect("settings")).expect("settings");
     let mut session = Session::new(&config.model, &config.optimizer(), 3, device).expect("a session");
     session.go_to(step).expect("a model");
     session
@@ -145,7 +145,7 @@ fn parameters_are_counted_as_the_paper_has_them() {
     };
     let counts = |settings: &[&str]| -> Vec<usize> {
         let mut config = Config::preset("progan").expect("a preset");
-        config.set_all(settings).expect("settings");
+        config.set_all(&Setting::all(settings).expect("settings")).expect("settings");
         config.model.build().expect("a model").networks().iter().map(|net| net.count()).collect()
     };
     assert_eq!(counts(&[]), networks(&[512; 4]));

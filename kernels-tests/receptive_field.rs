@@ -104,7 +104,7 @@ fn colours_of_recurrent_layers_see_only_those_before_them() {
         let mut config = Config::preset(name).expect("a preset");
         ["model.channels=3", "model.levels=5", "model.hidden=6"]
             .iter()
-            .for_each(|set| config.set(set).expect("a setting"));
+            .for_each(|set| config.set(set.parse().expect("a setting")).expect("a setting"));
         for colour in 0..3 {
             for (k, g) in field(&config.model, colour).iter().enumerate() {
                 let (of, pixel, here) = (k / 784, k % 784, Y * 28 + X);

@@ -4,7 +4,7 @@ use crate::random_graphs::random;
 use crate::support::{Rig, Tensors, assert_same_bits, gpu, graph, normals, random_values, sound, step_of};
 use limn::kernels::{Caps, Class};
 use limn::program::{Device, Options, Program, Source, plan, plan_recomputing};
-use limn::train::{Config, PRESETS, Session, pack};
+use limn::train::{Config, Session, pack, presets};
 
 fn recomputed(source: &Source, device: &Device) -> Program {
     let program = plan_recomputing(source, &Options::new(device.caps())).expect("a plan");
@@ -120,7 +120,7 @@ fn training_that_recomputes_is_bitwise_the_same() {
 #[test]
 fn recomputation_takes_less_memory_on_every_preset() {
     let mut failures = Vec::new();
-    for &(name, _) in PRESETS {
+    for &(name, _) in presets() {
         let source = step_of(name);
         for caps in [None, gpu().caps(), Some(Caps::WEBGPU)] {
             let options = Options::new(caps);

@@ -4,7 +4,7 @@
 use limn::models::VaeConfig;
 use limn::program::Device;
 use limn::train::{
-    Config, Hooks, Outcome, Resume, RunDir, Sampler, Session, Start, TrainError, Weights, checkpoint, train,
+    Config, Hooks, Outcome, Resume, RunDir, Sampler, Session, Setting, Start, TrainError, Weights, checkpoint, train,
 };
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,9 +13,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub fn config(preset: &str, settings: &[&str]) -> Config {
     let mut config = Config::preset(preset).expect("a preset");
     config
-        .set_all(&["train.batch=4", "train.steps=7", "train.log_every=3", "train.checkpoint_every=2"])
+        .set_all(
+            &Setting::all(&["train.batch=4", "train.steps=7", "train.log_every=3", "train.checkpoint_every=2"])
+                .expect("settings"),
+        )
         .expect("settings");
-    config.set_all(settings).expect("settings");
+    config.set_all(&Setting::all(settings).expect("settings")).expect("settings");
     config
 }
 
@@ -135,7 +138,7 @@ fn a_run_that_recomputes_resumes_and_has_the_bits_of_one_that_does_not() {
     let tiny = ["model.hidden=2", "model.blocks=3", "train.sample_every=1"];
     let mut config = config("pixelcnn", &tiny);
     run(start(&config, &plain)).expect("a run");
-    config.set("train.recompute=true").expect("a setting");
+    config.set("train.recompute=true".parse().expect("a setting")).expect("a setting");
     run(start(&config, &whole)).expect("a run");
     run_until(start(&config, &parts), 3);
     assert!(RunDir::open(&parts).expect("a run").config.train.recompute);
@@ -159,7 +162,7 @@ fn a_run_with_averages_trains_like_one_without_and_is_looked_at_by_them() {
     let tiny = ["model.width=2", "model.latent=3", "train.sample_every=2"];
     let mut config = config("dcgan-28", &tiny);
     run(start(&config, &plain)).expect("a run");
-    config.set("train.ema=0.9").expect("a setting");
+    config.set("train.ema=0.9".parse().expect("a setting")).expect("a setting");
     // What pictures under way see.
     let mut seen = Vec::new();
     let stop = AtomicBool::new(false);
@@ -339,7 +342,7 @@ fn a_checkpoint_that_is_not_this_runs_is_refused_and_nothing_is_loaded() {
     }
     std::fs::write(&file, &good).expect("a file");
     let mut sgd = config.clone();
-    sgd.set("optim.kind=sgd").expect("a setting");
+    sgd.set("optim.kind=sgd".parse().expect("a setting")).expect("a setting");
     let mut session = Session::new(&sgd.model, &sgd.optimizer(), 0, Device::Cpu).expect("a session");
     let error = checkpoint::load(&file, &mut session).expect_err("another optimiser").to_string();
     assert!(error.contains("optim.kind = \"adam\", and the settings say \"sgd\""), "{error}");

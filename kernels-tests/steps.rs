@@ -5,7 +5,7 @@ use crate::support::{gpu, step_of};
 use limn::kernels::Caps;
 use limn::nn::OptimConfig;
 use limn::program::{Device, Options, plan};
-use limn::train::{Config, PRESETS, Session};
+use limn::train::{Config, Session, Setting, presets};
 use std::path::Path;
 
 /// A session after `steps` steps on the built-in images in order, and the losses of
@@ -130,11 +130,11 @@ fn apart(config: Config, seed: u64) -> (f64, f64) {
     };
     if !descends {
         // A mixture's first means are images of the batch.
-        config.set("model.components=2").expect("a setting");
+        config.set("model.components=2".parse().expect("a setting")).expect("a setting");
     }
     if config.model.build().expect("a model").batches_per_step() > 2 {
         // A third step of the critic is like the second.
-        config.set("model.discriminator_steps=2").expect("a setting");
+        config.set("model.discriminator_steps=2".parse().expect("a setting")).expect("a setting");
     }
     // In their full size the twins would take minutes.
     let smaller: &[&str] = match name.as_str() {
@@ -143,7 +143,7 @@ fn apart(config: Config, seed: u64) -> (f64, f64) {
         "pixelcnn++" => &["model.filters=8", "model.blocks=2"],
         _ => &[],
     };
-    config.set_all(smaller).expect("settings");
+    config.set_all(&Setting::all(smaller).expect("settings")).expect("settings");
     config.train.seed = seed;
     let batch = if name == "dcgan" { 2 } else { 3 };
     let (on_gpu, losses) = train(&config, gpu(), batch, 1);
@@ -166,9 +166,9 @@ fn a_step_of_every_preset_on_the_gpu_follows_the_twins() {
         ("dcgan-28-small", &[r#"model.augment=["color", "translation", "cutout"]"#]),
         ("lsgan-small", &["model.penalty=r2", "model.discriminator_norm=none", "model.discriminator_steps=2"]),
     ];
-    for (name, settings) in PRESETS.iter().map(|(name, _)| (*name, &[][..])).chain(adversarial) {
+    for (name, settings) in presets().iter().map(|(name, _)| (*name, &[][..])).chain(adversarial) {
         let mut config = preset(name);
-        config.set_all(settings).expect("settings");
+        config.set_all(&Setting::all(settings).expect("settings")).expect("settings");
         follows_the_twins(&config);
     }
 }
@@ -177,7 +177,9 @@ fn a_step_of_every_preset_on_the_gpu_follows_the_twins() {
 fn a_step_with_every_decoder_on_the_gpu_follows_the_twins() {
     for decoder in ["gaussian", "discretised-logistic"] {
         let mut config = preset("vae-conv-small");
-        config.set_all(&[&format!("model.decoder={decoder}"), "model.beta=0.5"]).expect("settings");
+        config
+            .set_all(&Setting::all(&[&format!("model.decoder={decoder}"), "model.beta=0.5"]).expect("settings"))
+            .expect("settings");
         follows_the_twins(&config);
     }
 }
@@ -201,7 +203,7 @@ fn averages_of_a_whole_step_follow_its_parameters_and_the_twins() {
     ] {
         let plain = preset(name);
         let mut config = plain.clone();
-        config.set("train.ema=0.75").expect("a setting");
+        config.set("train.ema=0.75".parse().expect("a setting")).expect("a setting");
         let (params, average) = (format!("{averaged}.params"), format!("{averaged}.average"));
         let read = |session: &Session, state: &str| session.store.read(state).expect("a state");
         let bits = |data: &[f32]| data.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
@@ -235,7 +237,7 @@ fn averages_of_a_whole_step_follow_its_parameters_and_the_twins() {
 #[test]
 fn averages_warm_up() {
     let mut config = preset("vae");
-    config.set_all(&["train.ema=0.75", "train.ema_warm_up=true"]).expect("settings");
+    config.set_all(&Setting::all(&["train.ema=0.75", "train.ema_warm_up=true"]).expect("settings")).expect("settings");
     for device in [Device::Twins, Device::Cpu, gpu()] {
         let read = |steps: usize, state: &str| {
             let session = train(&config, device.clone(), 2, steps).0;
@@ -268,7 +270,7 @@ fn two_trainings_on_the_gpu_agree_in_every_bit() {
 fn listings_are_the_golden_ones() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/golden");
     let mut stale = Vec::new();
-    for (name, _) in PRESETS {
+    for (name, _) in presets() {
         let source = step_of(name);
         let program = plan(&source, &Options::new(Some(Caps::WEBGPU))).expect("a plan");
         let path = folder.join(format!("{name}.txt"));

@@ -6,7 +6,7 @@ use crate::bench::{self, Roof};
 use crate::gpu::Gpu;
 use crate::kernels::{Arithmetic, Class, Cost, Kernel, Precision, Recipe};
 use crate::program::Device;
-use crate::train::{PRESETS, Session, time_steps};
+use crate::train::{Session, presets, time_steps};
 use crate::tune::{Budget, Verdict};
 use serde_json::{Value, json};
 
@@ -108,7 +108,7 @@ fn roof(wanted: Option<&str>, json: bool) -> Result<(), Error> {
 
 /// Measures the variants of every kernel in the training steps of some presets, known or not.
 fn retune(args: &BenchArgs) -> Result<(), Error> {
-    let all: Vec<String> = PRESETS.iter().map(|(name, _)| name.to_string()).collect();
+    let all: Vec<String> = presets().iter().map(|(name, _)| name.to_string()).collect();
     let presets = if args.names.is_empty() { &all } else { &args.names };
     let configs = presets.iter().map(|preset| config(preset, None, &[])).collect::<Result<Vec<_>, _>>()?;
     let device = device::open(args.device.as_deref())?;

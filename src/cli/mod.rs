@@ -27,11 +27,13 @@ mod train;
 mod tune;
 
 use crate::kernels::Precision;
-use crate::train::{Config, RunDir, Session, Weights};
+use crate::train::{Config, RunDir, Session, Setting, Weights};
 use crate::words::nearest;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::str::FromStr;
+use strum::VariantNames;
 
 /// Trains generative models on any GPU that speaks Vulkan, Metal or DX12.
 #[derive(Parser)]
@@ -92,7 +94,7 @@ struct TrainedArg {
     /// Run folder
     dir: PathBuf,
     /// Weights: `trained`, or their moving average, which is the default of runs with train.ema
-    #[arg(long, value_name = "averaged|trained", value_parser = weights)]
+    #[arg(long, value_name = "averaged|trained", value_parser = variant::<Weights>)]
     weights: Option<Weights>,
     #[command(flatten)]
     device: DeviceArg,
@@ -108,11 +110,9 @@ impl TrainedArg {
     }
 }
 
-fn weights(text: &str) -> Result<Weights, String> {
-    [Weights::Averaged, Weights::Trained]
-        .into_iter()
-        .find(|weights| weights.to_string() == text)
-        .ok_or_else(|| "they are averaged or trained".into())
+/// The variant that `text` names.
+fn variant<T: FromStr + VariantNames>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|_| format!("it is one of {}", T::VARIANTS.join(", ")))
 }
 
 /// Whether variants are chosen by measuring.
@@ -134,7 +134,7 @@ enum Switch {
 #[derive(Args, Clone, Copy, Debug)]
 struct PrecisionArg {
     /// `mixed`: products of f16, added in f32, for convolutions and matmul on a GPU
-    #[arg(long, value_name = "full|mixed", value_parser = precision, global = true)]
+    #[arg(long, value_name = "full|mixed", value_parser = variant::<Precision>, global = true)]
     precision: Option<Precision>,
 }
 
@@ -145,27 +145,9 @@ impl PrecisionArg {
     }
 }
 
-fn precision(text: &str) -> Result<Precision, String> {
-    [Precision::Full, Precision::Mixed]
-        .into_iter()
-        .find(|precision| precision.to_string() == text)
-        .ok_or_else(|| "it is full or mixed".into())
-}
-
 /// One `--set key=value`.
-#[derive(Clone, Debug)]
-struct Setting {
-    key: String,
-    value: String,
-}
-
 fn setting(text: &str) -> Result<Setting, String> {
-    match text.split_once('=') {
-        Some((key, value)) if !key.trim().is_empty() => {
-            Ok(Setting { key: key.trim().into(), value: value.trim().into() })
-        }
-        _ => Err("write it as key=value, without spaces".into()),
-    }
+    text.parse().map_err(|_| "write it as key=value, without spaces".into())
 }
 
 /// Why a command ended badly, in one plain sentence.
@@ -202,8 +184,7 @@ fn config(what: &str, batch: Option<u32>, set: &[Setting]) -> Result<Config, Err
 /// The same before anything is validated: further flags may still change it.
 fn changed(what: &str, batch: Option<u32>, set: &[Setting]) -> Result<Config, Error> {
     let mut config = Config::load(what)?;
-    let settings: Vec<String> = set.iter().map(|s| format!("{}={}", s.key, s.value)).collect();
-    config.set_all(&settings).map_err(|e| Error::new(format!("--set {e}")))?;
+    config.set_all(set).map_err(|e| Error::new(format!("--set {e}")))?;
     config.train.batch = batch.map_or(config.train.batch, |b| b as usize);
     Ok(config)
 }

@@ -2,10 +2,10 @@
 
 use super::images::{ChangedArg, reading};
 use super::screen::Screen;
-use super::{DeviceArg, Error, PrecisionArg, Setting, TuneArg, device, setting, signals, term, tune};
+use super::{DeviceArg, Error, PrecisionArg, TuneArg, device, setting, signals, term, tune};
 use crate::models::Family;
 use crate::sample::{self, Drawing};
-use crate::train::{self, Config, Hooks, Outcome, Phase, Reading, Resume, RunDir, Session, Start};
+use crate::train::{self, Config, Hooks, Outcome, Phase, Reading, Resume, RunDir, Session, Setting, Start};
 use crate::tune::Budget;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -132,8 +132,8 @@ pub fn train(args: &TrainArgs) -> Result<u8, Error> {
 
 /// How the arguments have a run go on. A flag wins over `--set`.
 fn resume(dir: &Path, args: &TrainArgs) -> Resume {
-    let mut set: Vec<String> = args.set.iter().map(|s| format!("{}={}", s.key, s.value)).collect();
-    set.extend(args.batch.map(|batch| format!("train.batch={batch}")));
+    let mut set = args.set.clone();
+    set.extend(args.batch.map(|batch| Setting::new("train.batch", batch)));
     Resume { dir: dir.into(), steps: args.steps, epochs: args.epochs, set, from: args.from }
 }
 

@@ -119,12 +119,14 @@ pub(super) fn figures(
 mod tests {
     use super::*;
     use crate::program::Device;
-    use crate::train::{Config, pack};
+    use crate::train::{Config, Setting, pack};
 
     #[test]
     fn draws_in_chunks_give_what_all_of_them_together_do() {
         let mut config = Config::preset("vae").unwrap();
-        config.set_all(&["model.hidden=8", "model.latent=3", "model.binarisation=dynamic"]).unwrap();
+        config
+            .set_all(&Setting::all(&["model.hidden=8", "model.latent=3", "model.binarisation=dynamic"]).unwrap())
+            .unwrap();
         let mut session = Session::new(&config.model, &config.optimizer(), 3, Device::Cpu).unwrap();
         let words = pack((0..2 * 784).map(|i| (i % 251) as u8).collect());
         let (images, draws) = (2, 8);

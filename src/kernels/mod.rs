@@ -126,7 +126,20 @@ pub struct Caps {
 }
 
 /// How the convolution family and `matmul` compute. Tensors are f32 either way, and so are sums.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    serde::Serialize,
+    serde::Deserialize,
+    strum::Display,
+    strum::EnumString,
+    strum::VariantNames,
+)]
+#[strum(serialize_all = "kebab-case")]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
     /// In f32.
@@ -134,15 +147,6 @@ pub enum Precision {
     Full,
     /// Operands of products are rounded to f16, scaled by a power of two to their tensor's largest.
     Mixed,
-}
-
-impl std::fmt::Display for Precision {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Precision::Full => "full",
-            Precision::Mixed => "mixed",
-        })
-    }
 }
 
 /// Cooperative matrices: products of square fragments by a subgroup's matrix units.

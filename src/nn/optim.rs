@@ -4,18 +4,24 @@ use super::Network;
 use crate::graph::{Graph, GraphError, Var, gradients};
 use crate::ops::{Adam, Average, RmsProp, Sgd};
 use serde::{Deserialize, Serialize};
+use strum::VariantNames;
 
-/// The `[optim]` table.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// The `[optim]` table. What it does not say has the defaults that PyTorch gives these optimisers, but that SGD has
+/// a rate and momentum.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, VariantNames)]
 #[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+#[strum(serialize_all = "lowercase")]
 pub enum OptimConfig {
     /// Stochastic gradient descent with momentum.
     Sgd {
         /// Learning rate.
+        #[serde(default = "sgd_lr")]
         lr: f64,
         /// Factor on the learning rate at every step.
+        #[serde(default = "no_decay")]
         decay: f64,
         /// Momentum at the first step.
+        #[serde(default = "sgd_momentum")]
         momentum: f64,
         /// Momentum after `momentum_steps` steps; until then it changes by as much at each.
         #[serde(default)]
@@ -24,43 +30,75 @@ pub enum OptimConfig {
         #[serde(default)]
         momentum_steps: u32,
         /// L2 penalty.
+        #[serde(default)]
         weight_decay: f64,
     },
     /// RMSprop, plain or centred.
     Rmsprop {
         /// Learning rate.
+        #[serde(default = "lr")]
         lr: f64,
         /// Factor on the learning rate at every step.
+        #[serde(default = "no_decay")]
         decay: f64,
         /// Smoothing of the squared gradient.
+        #[serde(default = "alpha")]
         alpha: f64,
         /// Added to the root.
+        #[serde(default = "eps")]
         eps: f64,
         /// Momentum.
+        #[serde(default)]
         momentum: f64,
         /// Subtract the squared mean gradient.
+        #[serde(default)]
         centered: bool,
     },
     /// Adam.
     Adam {
         /// Learning rate.
+        #[serde(default = "lr")]
         lr: f64,
         /// Factor on the learning rate at every step.
+        #[serde(default = "no_decay")]
         decay: f64,
         /// Decay of the first moment.
+        #[serde(default = "beta1")]
         beta1: f64,
         /// Decay of the second moment.
+        #[serde(default = "beta2")]
         beta2: f64,
         /// Added to the root.
+        #[serde(default = "eps")]
         eps: f64,
     },
     /// Expectation-maximisation, for mixtures: no descent, but a new mixture after each pass over the data.
     Em {
         /// Added to every variance.
+        #[serde(default = "floor")]
         floor: f64,
         /// Batches of a pass; with 0 a run takes those of one pass over its images, and writes down how many.
+        #[serde(default)]
         batches: u32,
     },
+}
+
+/// The defaults of the settings above, where they are not 0.
+macro_rules! defaults {
+    ($($name:ident: $value:literal;)*) => {
+        $(fn $name() -> f64 { $value })*
+    };
+}
+defaults! {
+    lr: 0.001;
+    sgd_lr: 0.01;
+    sgd_momentum: 0.9;
+    no_decay: 1.0;
+    alpha: 0.99;
+    eps: 1e-8;
+    beta1: 0.9;
+    beta2: 0.999;
+    floor: 0.001;
 }
 
 /// Expectation-maximisation as a step needs it.

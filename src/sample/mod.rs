@@ -137,7 +137,7 @@ fn numbered(
 mod tests {
     use super::*;
     use crate::program::Device;
-    use crate::train::Config;
+    use crate::train::{Config, Setting};
 
     #[test]
     fn pieces_are_the_images_that_are_drawn_at_once() {
@@ -148,7 +148,7 @@ mod tests {
             ("pixelcnn-small", &["model.hidden=2", "model.blocks=1"]),
         ] {
             let mut config = Config::preset(preset).unwrap();
-            config.set_all(settings).unwrap();
+            config.set_all(&Setting::all(settings).unwrap()).unwrap();
             let mut session = Session::new(&config.model, &config.optimizer(), 3, Device::Cpu).unwrap();
             let n = 10 * CHUNK + 70;
             let all = samples(&mut session, n, None, 5, Drawing::Cached).unwrap();

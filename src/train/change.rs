@@ -193,11 +193,11 @@ fn gcd(a: u64, b: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::PRESETS;
+    use crate::train::{Setting, presets};
 
     #[test]
     fn every_setting_of_every_preset_has_a_rule_that_holds() {
-        for (name, _) in PRESETS {
+        for (name, _) in presets() {
             let was = Config::preset(name).unwrap();
             assert_eq!(between(&was, &was).unwrap(), []);
             for key in flat("", &was).keys() {
@@ -219,11 +219,11 @@ mod tests {
     fn changes_are_named_with_both_values_and_kinds_come_first() {
         let was = Config::preset("vae").unwrap();
         let mut now = was.clone();
-        now.set_all(&["optim.lr=1e-5", "train.log_every=7"]).unwrap();
+        now.set_all(&Setting::all(&["optim.lr=1e-5", "train.log_every=7"]).unwrap()).unwrap();
         let found: Vec<String> = between(&was, &now).unwrap().iter().map(Change::to_string).collect();
         assert_eq!(found[0], "optim.lr changes from 0.001 to 0.00001");
         assert!(found[1].starts_with("train.log_every changes from ") && found[1].ends_with(" to 7"), "{found:?}");
-        now.set("optim.kind=sgd").unwrap();
+        now.set("optim.kind=sgd".parse().unwrap()).unwrap();
         let error = between(&was, &now).unwrap_err().to_string();
         assert!(error.starts_with("optim.kind = \"adam\" cannot become \"sgd\""), "{error}");
         for (setting, words) in [
@@ -235,7 +235,7 @@ mod tests {
             ("optim.decay=0.5", "counts from the first step"),
         ] {
             let mut now = was.clone();
-            now.set(setting).unwrap();
+            now.set(setting.parse().unwrap()).unwrap();
             let error = between(&was, &now).unwrap_err().to_string();
             assert!(error.contains(words), "{error}\n{words}");
         }

@@ -2,7 +2,8 @@
 
 mod sizes;
 
-use super::settings::{Settings, read};
+use super::presets::presets;
+use super::settings::{Setting, Settings, read};
 use super::step::HISTORY_ROWS;
 use crate::data::{Dataset, Geometry, Range};
 use crate::files;
@@ -13,59 +14,6 @@ use crate::words::nearest;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
-
-/// The presets and their TOML, in the order they are shown.
-pub static PRESETS: &[(&str, &str)] = &[
-    ("vae", include_str!("../../assets/presets/vae.toml")),
-    ("vae-conditional", include_str!("../../assets/presets/vae-conditional.toml")),
-    ("vae-conv", include_str!("../../assets/presets/vae-conv.toml")),
-    ("vae-conv-small", include_str!("../../assets/presets/vae-conv-small.toml")),
-    ("vae-iwae", include_str!("../../assets/presets/vae-iwae.toml")),
-    ("vae-iwae-small", include_str!("../../assets/presets/vae-iwae-small.toml")),
-    ("vae-static", include_str!("../../assets/presets/vae-static.toml")),
-    ("beta-vae", include_str!("../../assets/presets/beta-vae.toml")),
-    ("ae", include_str!("../../assets/presets/ae.toml")),
-    ("dcgan", include_str!("../../assets/presets/dcgan.toml")),
-    ("dcgan-28", include_str!("../../assets/presets/dcgan-28.toml")),
-    ("dcgan-32", include_str!("../../assets/presets/dcgan-32.toml")),
-    ("dcgan-28-small", include_str!("../../assets/presets/dcgan-28-small.toml")),
-    ("gan", include_str!("../../assets/presets/gan.toml")),
-    ("gan-small", include_str!("../../assets/presets/gan-small.toml")),
-    ("dragan", include_str!("../../assets/presets/dragan.toml")),
-    ("dragan-small", include_str!("../../assets/presets/dragan-small.toml")),
-    ("wgan", include_str!("../../assets/presets/wgan.toml")),
-    ("wgan-small", include_str!("../../assets/presets/wgan-small.toml")),
-    ("wgan-gp", include_str!("../../assets/presets/wgan-gp.toml")),
-    ("wgan-gp-small", include_str!("../../assets/presets/wgan-gp-small.toml")),
-    ("lsgan", include_str!("../../assets/presets/lsgan.toml")),
-    ("lsgan-small", include_str!("../../assets/presets/lsgan-small.toml")),
-    ("wavegan-small", include_str!("../../assets/presets/wavegan-small.toml")),
-    ("frames-small", include_str!("../../assets/presets/frames-small.toml")),
-    ("dcgan-conditional", include_str!("../../assets/presets/dcgan-conditional.toml")),
-    ("dcgan-conditional-small", include_str!("../../assets/presets/dcgan-conditional-small.toml")),
-    ("biggan", include_str!("../../assets/presets/biggan.toml")),
-    ("biggan-small", include_str!("../../assets/presets/biggan-small.toml")),
-    ("progan", include_str!("../../assets/presets/progan.toml")),
-    ("progan-small", include_str!("../../assets/presets/progan-small.toml")),
-    ("pixelcnn", include_str!("../../assets/presets/pixelcnn.toml")),
-    ("pixelcnn-small", include_str!("../../assets/presets/pixelcnn-small.toml")),
-    ("gmm", include_str!("../../assets/presets/gmm.toml")),
-    ("gmm-small", include_str!("../../assets/presets/gmm-small.toml")),
-    ("classifier", include_str!("../../assets/presets/classifier.toml")),
-    ("pixelcnn-256", include_str!("../../assets/presets/pixelcnn-256.toml")),
-    ("pixelcnn-cifar", include_str!("../../assets/presets/pixelcnn-cifar.toml")),
-    ("pixelcnn-cifar-small", include_str!("../../assets/presets/pixelcnn-cifar-small.toml")),
-    ("pixelcnn-gated", include_str!("../../assets/presets/pixelcnn-gated.toml")),
-    ("pixelcnn-gated-small", include_str!("../../assets/presets/pixelcnn-gated-small.toml")),
-    ("pixelrnn-row", include_str!("../../assets/presets/pixelrnn-row.toml")),
-    ("pixelrnn-row-small", include_str!("../../assets/presets/pixelrnn-row-small.toml")),
-    ("pixelrnn-diagonal", include_str!("../../assets/presets/pixelrnn-diagonal.toml")),
-    ("pixelrnn-diagonal-small", include_str!("../../assets/presets/pixelrnn-diagonal-small.toml")),
-    ("pixelcnn-gated-conditional", include_str!("../../assets/presets/pixelcnn-gated-conditional.toml")),
-    ("pixelcnn-gated-conditional-small", include_str!("../../assets/presets/pixelcnn-gated-conditional-small.toml")),
-    ("pixelcnn++", include_str!("../../assets/presets/pixelcnn++.toml")),
-    ("pixelcnn++-small", include_str!("../../assets/presets/pixelcnn++-small.toml")),
-];
 
 /// The largest size a key of `[model]` may have: beyond it, counts of parameters would overflow.
 const MAX_SIZE: i64 = 65_536;
@@ -244,8 +192,8 @@ impl Config {
 
     /// The settings of a preset.
     pub fn preset(name: &str) -> Result<Config, ConfigError> {
-        let Some((name, text)) = PRESETS.iter().find(|(n, _)| *n == name) else {
-            let hint = nearest(name, PRESETS.iter().map(|(n, _)| *n));
+        let Some((name, text)) = presets().iter().find(|(n, _)| *n == name) else {
+            let hint = nearest(name, presets().iter().map(|(n, _)| *n));
             return Err(ConfigError::UnknownPreset { name: name.into(), hint });
         };
         let mut config: Config = toml::from_str(text).map_err(|e| ConfigError::Value(format!("{name}: {e}")))?;
@@ -261,7 +209,7 @@ impl Config {
     pub fn load(spec: &str) -> Result<Config, ConfigError> {
         let path = Path::new(spec);
         let is_path = spec.ends_with(".toml") || spec.contains(['/', '\\']);
-        if PRESETS.iter().any(|(name, _)| *name == spec) || !(is_path || path.is_file()) {
+        if presets().iter().any(|(name, _)| *name == spec) || !(is_path || path.is_file()) {
             return Config::preset(spec);
         }
         if path.is_dir() {
@@ -279,11 +227,11 @@ impl Config {
         read(path, &text)
     }
 
-    /// Changes one setting, written `section.key=value`; strings need no quotes.
+    /// Changes one setting.
     ///
     /// # Errors
     /// One sentence; the settings are as they were.
-    pub fn set(&mut self, setting: &str) -> Result<(), ConfigError> {
+    pub fn set(&mut self, setting: Setting) -> Result<(), ConfigError> {
         self.set_all(&[setting])
     }
 
@@ -292,14 +240,13 @@ impl Config {
     ///
     /// # Errors
     /// As [`Config::set`].
-    pub fn set_all<S: AsRef<str>>(&mut self, all: &[S]) -> Result<(), ConfigError> {
+    pub fn set_all(&mut self, all: &[Setting]) -> Result<(), ConfigError> {
         let mut settings = Settings::of(self)?;
-        let is_kind = |s: &&S| s.as_ref().split('=').next().is_some_and(|key| key.trim() == "optim.kind");
+        let is_kind = |setting: &&Setting| setting.key == "optim.kind";
         for setting in all.iter().filter(is_kind).chain(all.iter().filter(|s| !is_kind(s))) {
-            settings.set(setting.as_ref())?;
+            settings.set(setting)?;
         }
-        let sets_classes = |s: &S| s.as_ref().split('=').next().is_some_and(|key| key.trim() == "model.classes");
-        let given = Given(self.classes_given.0 || all.iter().any(sets_classes));
+        let given = Given(self.classes_given.0 || all.iter().any(|setting| setting.key == "model.classes"));
         *self = Config { classes_given: given, ..settings.config().map_err(ConfigError::Value)? };
         Ok(())
     }
@@ -312,7 +259,7 @@ impl Config {
         let has = self.model.build()?.classes();
         match data.class_count() {
             Some(count) if has > 0 && !self.classes_given.0 && count != has => {
-                self.set(&format!("model.classes={count}"))?;
+                self.set(Setting::new("model.classes", count))?;
                 self.classes_given = Given(false);
                 self.validate()
             }

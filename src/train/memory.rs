@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn the_parts_of_a_steps_memory_add_up() {
-        for ((name, _), ema) in crate::train::PRESETS.iter().flat_map(|preset| [(preset, 0.0), (preset, 0.9)]) {
+        for ((name, _), ema) in crate::train::presets().iter().flat_map(|preset| [(preset, 0.0), (preset, 0.9)]) {
             let mut config = Config::preset(name).unwrap();
             config.train.ema = ema;
             if config.validate().is_err() {

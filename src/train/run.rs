@@ -10,7 +10,7 @@ use super::metrics::Metrics;
 use super::provenance::{Provenance, Sitting};
 use super::stage::Stage;
 use super::under_way::{Loop, Parts};
-use super::{Config, ConfigError, Session, SessionError};
+use super::{Config, ConfigError, Session, SessionError, Setting};
 use crate::data::{self, Dataset, Order};
 use crate::kernels::Precision;
 use crate::program::{Device, DeviceError};
@@ -43,7 +43,7 @@ pub struct Resume {
     /// A new end, in epochs.
     pub epochs: Option<u64>,
     /// Settings to change, as `key=value`.
-    pub set: Vec<String>,
+    pub set: Vec<Setting>,
     /// The step whose checkpoint it goes on from; the last one's without it.
     pub from: Option<u64>,
 }

@@ -78,21 +78,13 @@ impl From<crate::program::PlanError> for SessionError {
 }
 
 /// Which parameters images and figures are made with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::Display, strum::EnumString, strum::VariantNames)]
+#[strum(serialize_all = "kebab-case")]
 pub enum Weights {
     /// Those that training has arrived at.
     Trained,
     /// Their moving average, in networks that make images.
     Averaged,
-}
-
-impl std::fmt::Display for Weights {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Weights::Trained => "trained",
-            Weights::Averaged => "averaged",
-        })
-    }
 }
 
 /// A model, the states of its networks on a device, and what makes a run reproducible.

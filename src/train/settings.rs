@@ -1,29 +1,62 @@
 //! Settings as tables: editing one key at a time, with types and near names checked against what
 //! is there, and reading files so that every complaint has its line.
 
-use super::config::{Config, ConfigError, Given, PRESETS};
+use super::config::{Config, ConfigError, Given};
+use super::presets::presets;
 use crate::models::{self, ModelConfig};
 use crate::nn::OptimConfig;
 use crate::words::nearest;
 use serde::Deserialize;
 use std::collections::HashSet;
 use std::path::Path;
+use std::str::FromStr;
+use strum::VariantNames;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 use toml::{Spanned, Table, Value};
 
-/// The settings of a new optimiser of this kind, or a sentence with the kinds there are.
-fn optim_defaults(kind: &str) -> Result<OptimConfig, String> {
-    let decay = 1.0;
-    Ok(match kind {
-        "sgd" => OptimConfig::sgd(0.01, decay, 0.9),
-        "rmsprop" => OptimConfig::Rmsprop { lr: 0.001, decay, alpha: 0.99, eps: 1e-8, momentum: 0.0, centered: false },
-        "adam" => OptimConfig::Adam { lr: 0.001, decay, beta1: 0.9, beta2: 0.999, eps: 1e-8 },
-        "em" => OptimConfig::Em { floor: 0.001, batches: 0 },
-        other => {
-            let kinds = ["sgd", "rmsprop", "adam", "em"];
-            return Err(format!("there is no optimiser \"{other}\"; {}", nearest(other, kinds)));
+/// One setting as people give it: `section.key=value`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// The key, dotted.
+    pub key: String,
+    /// The value as it was written; strings need no quotes.
+    pub value: String,
+}
+
+impl Setting {
+    /// The setting of `key` to what `value` is shown as.
+    pub fn new(key: impl Into<String>, value: impl ToString) -> Setting {
+        Setting { key: key.into(), value: value.to_string() }
+    }
+
+    /// The settings that texts are, one each.
+    ///
+    /// # Errors
+    /// A text that is none.
+    pub fn all<S: AsRef<str>>(texts: impl IntoIterator<Item = S>) -> Result<Vec<Setting>, ConfigError> {
+        texts.into_iter().map(|text| text.as_ref().parse()).collect()
+    }
+}
+
+impl FromStr for Setting {
+    type Err = ConfigError;
+
+    fn from_str(text: &str) -> Result<Setting, ConfigError> {
+        match text.split_once('=') {
+            Some((key, value)) if !key.trim().is_empty() => Ok(Setting::new(key.trim(), value.trim())),
+            _ => Err(ConfigError::Value(format!("\"{text}\" is not a setting; write it as key=value"))),
         }
-    })
+    }
+}
+
+/// The settings of a new optimiser of this kind, or a sentence with the kinds there are.
+fn new_optimiser(kind: &str) -> Result<OptimConfig, String> {
+    if !OptimConfig::VARIANTS.contains(&kind) {
+        let hint = nearest(kind, OptimConfig::VARIANTS.iter().copied());
+        return Err(format!("there is no optimiser \"{kind}\"; {hint}"));
+    }
+    let table = Table::from_iter([("kind".to_string(), Value::from(kind))]);
+    OptimConfig::deserialize(table).map_err(|e| first_line(e.message()))
 }
 
 /// Keys that are not written down where they are as they were before there was the setting.
@@ -122,7 +155,7 @@ impl Settings {
         }
         if section == "model" {
             let of_kind = |name: &&str| Config::preset(name).is_ok_and(|c| c.model_kind() == kind);
-            let presets: Vec<&str> = PRESETS.iter().map(|(name, _)| *name).filter(of_kind).collect();
+            let presets: Vec<&str> = presets().iter().map(|(name, _)| *name).filter(of_kind).collect();
             return Err(match presets.is_empty() {
                 true => format!("there is no model \"{kind}\"; {}", nearest(kind, models::kinds())),
                 false => {
@@ -130,17 +163,14 @@ impl Settings {
                 }
             });
         }
-        let optim = Value::try_from(optim_defaults(kind)?).map_err(|e| e.to_string())?;
+        let optim = Value::try_from(new_optimiser(kind)?).map_err(|e| e.to_string())?;
         self.0.insert("optim".into(), optim);
         Ok(())
     }
 
-    /// One `key=value` as `--set` takes it; strings need no quotes.
-    pub(super) fn set(&mut self, setting: &str) -> Result<(), ConfigError> {
-        let Some((key, text)) = setting.split_once('=') else {
-            return Err(ConfigError::Value(format!("\"{setting}\" is not a setting; write it as key=value")));
-        };
-        let (key, text) = (key.trim(), text.trim());
+    /// Changes one setting.
+    pub(super) fn set(&mut self, setting: &Setting) -> Result<(), ConfigError> {
+        let (key, text) = (setting.key.as_str(), setting.value.as_str());
         let (section, name) = key.split_once('.').unwrap_or((key, ""));
         let now = self.0.get(section).and_then(|t| t.get(name));
         let value = parse(text, now);
@@ -285,7 +315,7 @@ fn owned(value: Spanned<DeValue<'_>>) -> Result<Value, String> {
 
 /// Some complete settings for a model of this kind, which the table `model` describes where there is no preset of it.
 fn template(kind: &str, model: Table) -> Result<Config, String> {
-    let mut presets = PRESETS.iter().filter_map(|(name, _)| Config::preset(name).ok());
+    let mut presets = presets().iter().filter_map(|(name, _)| Config::preset(name).ok());
     if let Some(preset) = presets.find(|c| c.model_kind() == kind) {
         return Ok(preset);
     }

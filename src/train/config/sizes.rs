@@ -1,6 +1,7 @@
 //! Which presets take images of a size.
 
-use super::{Config, PRESETS};
+use super::Config;
+use crate::train::presets;
 use toml::{Table, Value};
 
 /// Presets that are named at most.
@@ -20,7 +21,7 @@ pub(super) fn hint(model: &Table) -> String {
 /// The first preset of each kind that takes images of these sides.
 fn taking(height: i64, width: i64) -> Vec<&'static str> {
     let (mut kinds, mut names) = (Vec::new(), Vec::new());
-    for (name, _) in PRESETS {
+    for (name, _) in presets() {
         let Ok(preset) = Config::preset(name) else { continue };
         let kind = preset.model_kind();
         if !kinds.contains(&kind) && resized(&preset, height, width).is_some() {

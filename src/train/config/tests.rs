@@ -13,7 +13,7 @@ fn load(text: &str) -> Result<Config, String> {
 
 #[test]
 fn every_preset_parses_builds_and_comes_back_from_its_own_toml() {
-    for (name, text) in PRESETS {
+    for (name, text) in presets() {
         let config = Config::load(name).unwrap();
         config.validate().unwrap();
         assert_eq!(config.name, *name);
@@ -44,7 +44,7 @@ fn parameters_are_counted_as_the_papers_have_them() {
     assert_eq!((counts("gmm"), counts("gmm-small")), (vec![100 * (1 + 2 * 784)], vec![31_380]));
     assert_eq!(counts("ae"), [dense(784, 400) + dense(400, 20) + dense(20, 400) + dense(400, 784)]);
     let mut two = Config::preset("vae-conv").unwrap();
-    two.set("model.decoder=gaussian").unwrap();
+    two.set("model.decoder=gaussian".parse().unwrap()).unwrap();
     assert_eq!(two.model.build().unwrap().networks()[0].count(), 134_165 + 9 * 32 + 1);
     // A convolution with all of its taps, the masked ones too, and its biases.
     let conv = |inputs: usize, outputs: usize, taps: usize| inputs * outputs * taps + outputs;
@@ -103,7 +103,7 @@ fn parameters_are_counted_as_the_papers_have_them() {
     };
     assert_eq!(counts("wavegan-small"), wavegan(8, 4));
     let mut paper = Config::preset("wavegan-small").unwrap();
-    paper.set_all(&["model.length=16384", "model.rate=16000", "model.width=64"]).unwrap();
+    paper.set_all(&Setting::all(&["model.length=16384", "model.rate=16000", "model.width=64"]).unwrap()).unwrap();
     let paper: Vec<usize> = paper.model.build().unwrap().networks().iter().map(|n| n.count()).collect();
     assert_eq!(paper, wavegan(64, 5));
     // 32x32 pixels of eight frames: three stages between 4x4 planes of 4c channels and eight of the frames.
@@ -182,7 +182,10 @@ fn mistakes_in_a_file_name_file_line_and_key() {
         ("preset = \"vae\"\nmodel = 3".into(), "mine.toml:2: key model: expected a table"),
         ("preset = \"vae\"\n[modle]\nhidden = 3".into(), "mine.toml:3: key modle.hidden: unknown key; did you mean"),
         ("[model]\nhidden = 3".into(), "mine.toml:1: it says neither preset"),
-        (PRESETS[0].1.replace("hidden = 400", ""), "key model.hidden is missing"),
+        (
+            presets().iter().find(|(name, _)| *name == "vae").unwrap().1.replace("hidden = 400", ""),
+            "key model.hidden is missing",
+        ),
         ("preset = \"dcgan\"\n[model]\nloss = \"hing\"".into(), "mine.toml:3: key model.loss: unknown variant"),
     ] {
         let e = load(&text).unwrap_err();
@@ -200,31 +203,31 @@ fn mistakes_in_a_file_name_file_line_and_key() {
 fn settings_change_one_key() {
     let mut c = Config::preset("dcgan-28").unwrap();
     let all = ["optim.lr=.5", "optim.kind=rmsprop", "model.width = 8", "data.source=my images", "train.steps=7"];
-    c.set_all(&all).unwrap();
+    c.set_all(&Setting::all(&all).unwrap()).unwrap();
     assert!(matches!(c.optim, OptimConfig::Rmsprop { lr: 0.5, .. }));
     assert_eq!((c.data.source.as_str(), c.train.steps, c.name.as_str()), ("my images", Some(7), "dcgan-28"));
-    c.set("model.loss=minimax").unwrap();
-    c.set("optim.centered=true").unwrap();
-    c.set("data.source=\"7\"").unwrap();
-    c.set("data.source=8").unwrap();
+    c.set("model.loss=minimax".parse().unwrap()).unwrap();
+    c.set("optim.centered=true".parse().unwrap()).unwrap();
+    c.set("data.source=\"7\"".parse().unwrap()).unwrap();
+    c.set("data.source=8".parse().unwrap()).unwrap();
     assert_eq!(c.data.source, "8");
-    c.set("train.epochs=2").unwrap();
+    c.set("train.epochs=2".parse().unwrap()).unwrap();
     assert_eq!((c.train.epochs, c.train.steps), (2, None));
-    c.set("train.precision=mixed").unwrap();
+    c.set("train.precision=mixed".parse().unwrap()).unwrap();
     assert_eq!(c.train.precision, Precision::Mixed);
     assert_eq!(load(&c.to_toml().unwrap()).unwrap(), c);
     for (setting, is) in [("optim.lr=1e-46", "is 0"), ("optim.lr=1e39", "is infinite"), ("optim.lr=1e-40", "is 0")] {
         let mut c = Config::preset("vae").unwrap();
-        c.set(setting).unwrap();
+        c.set(setting.parse().unwrap()).unwrap();
         let why = c.validate().unwrap_err().to_string();
         assert!(why.contains(is) && why.contains("optim.lr"), "{why}");
     }
     let mut near = Config::preset("vae").unwrap();
-    near.set("optim.beta2=0.99999999999").unwrap();
+    near.set("optim.beta2=0.99999999999".parse().unwrap()).unwrap();
     assert!(near.validate().is_err());
-    c.set("train.ema=.5").unwrap();
+    c.set("train.ema=.5".parse().unwrap()).unwrap();
     assert_eq!(c.optimizer().ema, 0.5);
-    c.set("train.recompute=true").unwrap();
+    c.set("train.recompute=true".parse().unwrap()).unwrap();
     assert!(c.train.recompute);
     assert_eq!(load(&c.to_toml().unwrap()).unwrap(), c);
     let before = c.clone();
@@ -246,7 +249,7 @@ fn settings_change_one_key() {
         ("nonsense", "is not a setting"),
         ("=", "unknown key"),
     ] {
-        let e = c.set(setting).unwrap_err().to_string();
+        let e = setting.parse().and_then(|setting| c.set(setting)).unwrap_err().to_string();
         assert!(e.contains(words), "{e}\n{words}");
     }
     assert_eq!(c, before);
@@ -254,7 +257,7 @@ fn settings_change_one_key() {
 
 #[test]
 fn settings_that_came_later_may_be_left_out() {
-    let (_, text) = PRESETS.iter().find(|(name, _)| *name == "vae-static").unwrap();
+    let (_, text) = presets().iter().find(|(name, _)| *name == "vae-static").unwrap();
     let later = ["layers", "activation", "binarisation", "samples = 1", "beta", "warm_up"];
     let old: Vec<&str> = text.lines().filter(|line| !later.iter().any(|key| line.starts_with(key))).collect();
     let model = load(&old.join("\n")).unwrap().model;
@@ -262,7 +265,8 @@ fn settings_that_came_later_may_be_left_out() {
     assert_eq!((model.hidden, model.latent, model.layers, model.samples), (256, 128, 1, 1));
     assert_eq!((model.beta, model.warm_up, model.binarisation), (1.0, 0, crate::data::Binarisation::None));
     let mut c = Config::preset("vae-conv").unwrap();
-    c.set_all(&["model.decoder=discretised-logistic", "model.warm_up=100000", "model.beta=0"]).unwrap();
+    c.set_all(&Setting::all(&["model.decoder=discretised-logistic", "model.warm_up=100000", "model.beta=0"]).unwrap())
+        .unwrap();
     c.validate().unwrap();
     assert_eq!(load(&c.to_toml().unwrap()).unwrap(), c);
     for (setting, words) in [
@@ -272,7 +276,7 @@ fn settings_that_came_later_may_be_left_out() {
         ("model.beta=much", "model.beta: expected a number, found a string"),
         ("model.layers=2", "model.layers: unknown key"),
     ] {
-        let e = c.set(setting).unwrap_err().to_string();
+        let e = setting.parse().and_then(|setting| c.set(setting)).unwrap_err().to_string();
         assert!(e.contains(words), "{e}\n{words}");
     }
 }
@@ -343,7 +347,7 @@ fn settings_that_make_no_sense_are_refused_in_a_sentence() {
         ("dcgan", "model.width=60000", "more than the 1073741824 limn can hold"),
     ] {
         let mut c = Config::preset(preset).unwrap();
-        c.set(setting).unwrap();
+        c.set(setting.parse().unwrap()).unwrap();
         let e = c.validate().unwrap_err().to_string();
         assert!(e.contains(words), "{e}\n{words}");
     }
