@@ -33,8 +33,8 @@ impl Setting {
     ///
     /// # Errors
     /// A text that is none.
-    pub fn all<S: AsRef<str>>(texts: impl IntoIterator<Item = S>) -> Result<Vec<Setting>, ConfigError> {
-        texts.into_iter().map(|text| text.as_ref().parse()).collect()
+    pub fn all<S: AsRef<str>>(texts: &[S]) -> Result<Vec<Setting>, ConfigError> {
+        texts.iter().map(|text| text.as_ref().parse()).collect()
     }
 }
 
