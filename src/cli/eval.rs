@@ -4,7 +4,7 @@ use super::images::ImagesArg;
 use super::sample::drawing;
 use super::{Error, TrainedArg, term};
 use crate::data::Dataset;
-use crate::eval::{self, Distance, Drawn, FeatureNet, Figure, Measure, Sample};
+use crate::eval::{self, Asked, Distance, Drawn, FeatureNet, Figure, Measure, Sample};
 use crate::train::{RunDir, Session};
 use std::path::{Path, PathBuf};
 
@@ -15,11 +15,7 @@ pub struct EvalArgs {
     trained: TrainedArg,
     #[command(flatten)]
     of: ImagesArg,
-    /// What to measure: the model's own loss with its parts (`elbo`, `nll`, ...); for models with an
-    /// encoder also `iwae-K`, the bound of K draws, and `log-p`, importance sampling with 5,000 draws; for all that
-    /// draw images `parzen`, the Parzen window of the first GAN's paper, and by --features `frechet`, `kernel` and `prdc`
-    /// (precision, recall, density, coverage)
-    #[arg(long, value_name = "M")]
+    #[arg(long, value_name = "M", help = eval::in_words())]
     metric: Option<String>,
     /// The network by whose features samples are compared: the run folder of a classifier (`limn train classifier`), or a
     /// safetensors file with torchvision's MobileNetV2
@@ -39,32 +35,12 @@ pub struct EvalArgs {
     json: bool,
 }
 
-/// Figures of samples.
-#[derive(Clone, Copy)]
-enum OfSamples {
-    Parzen,
-    Distance(Distance),
-}
-
-impl OfSamples {
-    fn named(name: &str) -> Option<OfSamples> {
-        match name {
-            "parzen" => Some(OfSamples::Parzen),
-            _ => Distance::named(name).map(OfSamples::Distance),
-        }
-    }
-}
-
 /// Prints each metric with value, unit and protocol.
 pub fn eval(args: &EvalArgs) -> Result<(), Error> {
     let (run, mut session, _) = args.trained.open()?;
-    let of_samples = args.metric.as_deref().and_then(OfSamples::named);
-    let measure = match (&args.metric, of_samples) {
-        (Some(name), None) => Measure::named(name, &session)?,
-        _ => Measure::Own,
-    };
-    if args.features.is_some() && !matches!(of_samples, Some(OfSamples::Distance(_))) {
-        return Err(Error::new("--features is for --metric frechet, kernel or prdc"));
+    let asked = args.metric.as_deref().map_or(Ok(Asked::Of(Measure::Own)), |name| Asked::named(name, &session))?;
+    if args.features.is_some() && !matches!(asked, Asked::Distance(_)) {
+        return Err(Error::new(format!("--features is for --metric {}", eval::by_features())));
     }
     let data = args.of.open(&run, session.model.as_ref())?;
     let all = data.test.len();
@@ -72,9 +48,10 @@ pub fn eval(args: &EvalArgs) -> Result<(), Error> {
     if count > all {
         return Err(Error::new(format!("--images {count}: {} has {all} test images", data.name)));
     }
-    let figures = match of_samples {
-        Some(kind) => drawn(args, &mut session, &data, count, kind)?,
-        None => {
+    let figures = match asked {
+        Asked::Parzen => drawn(args, &mut session, &data, count, None)?,
+        Asked::Distance(distance) => drawn(args, &mut session, &data, count, Some(distance))?,
+        Asked::Of(measure) => {
             let sample = Sample { data: &data.name, test: &data.test, count };
             eval::evaluate(&mut session, &sample, measure, run.config.train.batch)?
         }
@@ -82,22 +59,21 @@ pub fn eval(args: &EvalArgs) -> Result<(), Error> {
     show(&figures, args.json)
 }
 
-/// Figures of samples beside `images` test images.
+/// Figures of samples beside `images` test images: a distance, or the Parzen window.
 fn drawn(
     args: &EvalArgs,
     session: &mut Session,
     data: &Dataset,
     images: usize,
-    kind: OfSamples,
+    distance: Option<Distance>,
 ) -> Result<Vec<Figure>, Error> {
-    let default = if let OfSamples::Parzen = kind { eval::PARZEN_SAMPLES } else { images };
+    let default = if distance.is_none() { eval::PARZEN_SAMPLES } else { images };
     let samples = args.samples.map_or(default, |n| n as usize);
     let drawn = Drawn { data, images, samples, seed: args.seed, drawing: drawing(session, false) };
     let mut bar = term::Progress::new();
     let mut progress = |done| bar.show(format!("{done} of {samples} samples"));
-    let distance = match kind {
-        OfSamples::Parzen => return Ok(eval::parzen_figures(session, &drawn, &mut progress)?),
-        OfSamples::Distance(distance) => distance,
+    let Some(distance) = distance else {
+        return Ok(eval::parzen_figures(session, &drawn, &mut progress)?);
     };
     let Some(path) = &args.features else {
         let name = args.metric.as_deref().unwrap_or_default();

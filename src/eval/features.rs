@@ -26,15 +26,6 @@ pub enum Distance {
     Prdc,
 }
 
-impl Distance {
-    /// The distance of this name, if there is one.
-    pub fn named(name: &str) -> Option<Distance> {
-        [("frechet", Distance::Frechet), ("kernel", Distance::Kernel), ("prdc", Distance::Prdc)]
-            .into_iter()
-            .find_map(|(known, distance)| (known == name).then_some(distance))
-    }
-}
-
 /// Images of a network's input.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Takes {
@@ -228,6 +219,5 @@ mod tests {
     fn figures_are_named_for_their_network() {
         assert_eq!(data_name("fashion-mnist"), "fashion_mnist");
         assert_eq!(data_name("/home/me/My Pictures/"), "my_pictures");
-        assert_eq!(Distance::named("fid"), None);
     }
 }

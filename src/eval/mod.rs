@@ -5,6 +5,7 @@ mod drawn;
 mod features;
 mod importance;
 mod log_mean_exp;
+mod metrics;
 mod mobilenet;
 mod neighbours;
 mod parzen;
@@ -13,6 +14,7 @@ mod svm;
 
 pub use drawn::{Drawn, PARZEN_SAMPLES, parzen_figures};
 pub use features::{Distance, FeatureNet, feature_figures};
+pub use metrics::{Asked, by_features, in_words};
 pub use mobilenet::SIDE as MOBILENET_SIDE;
 pub use neighbours::{Neighbour, nearest};
 pub use parzen::{Parzen, ParzenFigure, parzen, widths};
@@ -70,29 +72,6 @@ pub const LOG_P_SAMPLES: u32 = 5000;
 
 /// Draws for a bound, at most.
 const MOST_SAMPLES: u32 = 1_000_000;
-
-impl Measure {
-    /// The measure of this name; its own metrics go by [`Model::figure`].
-    ///
-    /// # Errors
-    /// One sentence with the measures this model has.
-    pub fn named(name: &str, session: &Session) -> Result<Measure, SessionError> {
-        let refuse = |why: String| Err(SessionError::Config(format!("--metric {name}: {why}")));
-        let own = session.model.figure();
-        if name == own {
-            return Ok(Measure::Own);
-        }
-        if session.model.family().densities().is_none() {
-            return refuse(format!("this model has no such metric; it has {own}"));
-        }
-        match name.strip_prefix("iwae-").map(str::parse::<u32>) {
-            _ if name == "log-p" => Ok(Measure::LogP),
-            Some(Ok(k)) if (1..=MOST_SAMPLES).contains(&k) => Ok(Measure::Bound(k)),
-            Some(_) => refuse(format!("write iwae-K with a number K of draws from 1 to {MOST_SAMPLES}")),
-            None => refuse(format!("this model has no such metric; it has {own}, iwae-K (K draws) and log-p")),
-        }
-    }
-}
 
 /// The images of a figure.
 #[derive(Clone, Copy, Debug)]
