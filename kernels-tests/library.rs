@@ -101,12 +101,13 @@ fn a_model_of_somebody_elses_has_all_that_limns_have() {
     assert!(images.len() == 2 * 784 && images.iter().all(|v| *v == 0.0 || *v == 1.0));
 
     // Settings are held against its own, from files as well.
-    let error = opened.config.clone().set("model.widht=2").expect_err("a key it lacks").to_string();
+    let error =
+        opened.config.clone().set("model.widht=2".parse().expect("a setting")).expect_err("a key it lacks").to_string();
     assert!(error.contains("model.width"), "{error}");
     let mut config = opened.config;
-    config.set("model.width=0").expect("a number");
+    config.set("model.width=0".parse().expect("a setting")).expect("a number");
     assert!(config.validate().expect_err("no width").to_string().contains("model.width = 0 must be at least 1"));
-    config.set("model.width=2").expect("a number");
+    config.set("model.width=2".parse().expect("a setting")).expect("a number");
     config.optim = OptimConfig::Em { floor: 0.1, batches: 1 };
     assert!(config.validate().expect_err("no mixture").to_string().contains("mixtures"));
 }

@@ -26,7 +26,11 @@ pub fn shader(args: &ShaderArgs) -> Result<(), Error> {
     let entries = kernels::all();
     let names: Vec<&str> = entries.iter().map(|entry| entry.name).collect();
     let Some(entry) = entries.iter().find(|entry| entry.name == args.kernel) else {
-        return Err(Error::new(format!("no kernel is called \"{}\"; {}", args.kernel, nearest(&args.kernel, names.iter().copied()))));
+        return Err(Error::new(format!(
+            "no kernel is called \"{}\"; {}",
+            args.kernel,
+            nearest(&args.kernel, names.iter().copied())
+        )));
     };
     let device = match args.precision.precision {
         Some(Precision::Mixed) => device::open_for(args.device.device.as_deref(), Precision::Mixed)?,

@@ -3,6 +3,7 @@
 use super::images::{ChangedArg, reading};
 use super::screen::Screen;
 use super::{DeviceArg, Error, PrecisionArg, TuneArg, device, setting, signals, term, tune};
+use crate::data;
 use crate::models::Family;
 use crate::sample::{self, Drawing};
 use crate::train::{self, Config, Hooks, Outcome, Phase, Reading, Resume, RunDir, Session, Setting, Start};
@@ -23,10 +24,7 @@ pub struct TrainArgs {
     /// Go on from the checkpoint of this step, of those a run with train.keep=N keeps; what came after is set aside
     #[arg(long, value_name = "STEP", requires = "resume", conflicts_with = "what")]
     from: Option<u64>,
-    /// Dataset: builtin, mnist, fashion-mnist, cifar10, an IDX or CIFAR-10 file, or a folder of images, with --resume
-    /// where the images of the run are now; for films bouncing or a folder of GIFs or numbered frames, for sounds drums
-    /// or a folder of WAV, FLAC, MP3 or Ogg files
-    #[arg(long, value_name = "D")]
+    #[arg(long, value_name = "D", help = format!("Dataset: {}; with --resume where the images of the run are now", data::in_words()))]
     data: Option<String>,
     #[command(flatten)]
     changed: ChangedArg,

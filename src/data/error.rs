@@ -213,7 +213,7 @@ pub enum Error {
         /// What is wanted.
         wants: &'static str,
         /// What would do.
-        hint: &'static str,
+        hint: String,
     },
 
     /// A folder none of whose images can be read.

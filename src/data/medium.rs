@@ -1,8 +1,6 @@
 //! What the numbers of an image stand for: a picture, frames of a film, or a sound.
 
-use super::media::{films, sounds};
-use super::{Dataset, Error, Geometry, Options, own, sets, sets::Set, split, synthetic};
-use std::path::Path;
+use super::{Dataset, Error, Geometry, Options, formats, own, sets, sets::Set, split, synthetic};
 
 /// What a model takes its images for. Films and sounds are images to everything that trains on them: frames lie one
 /// below the other, and a sound is an image one pixel high.
@@ -80,11 +78,7 @@ pub(super) fn fits(set: &Set, medium: Medium) -> Result<(), Error> {
     if set.medium.plural() == medium.plural() {
         return Ok(());
     }
-    let hint = match medium {
-        Medium::Pictures => "take fashion-mini, or a folder of pictures",
-        Medium::Films { .. } => "take bouncing, or a folder of animated GIFs or of folders with frames",
-        Medium::Sounds { .. } => "take drums, or a folder of sounds",
-    };
+    let hint = format!("take {}, or {}", sets::names(medium).join(" or "), formats::names(medium));
     Err(Error::WrongMedium { name: set.name, holds: set.medium.plural(), wants: medium.plural(), hint })
 }
 
@@ -103,17 +97,11 @@ pub fn open_medium(spec: &str, wanted: Geometry, medium: Medium, options: &Optio
     if let Some(set) = known {
         fits(set, medium)?;
     }
-    let folder = || match Path::new(spec) {
-        path if path.is_dir() => Ok(path),
-        path if path.exists() => Err(Error::NotAFolder { path: path.into(), wants: medium.plural() }),
-        _ => Err(Error::Unknown { name: spec.into(), hint: sets::nearest(spec) }),
-    };
     let source = match (medium, known) {
         (Medium::Films { frames }, Some(_)) => synthetic::bouncing(wanted, frames)?.opened(spec, options),
-        (Medium::Films { frames }, None) => films::load(folder()?, wanted, frames, options)?,
         (Medium::Sounds { rate }, Some(_)) => synthetic::drums(wanted, rate)?.opened(spec, options),
-        (Medium::Sounds { rate }, None) => sounds::load(folder()?, wanted, rate, options)?,
         (Medium::Pictures, _) => return super::open(spec, Some(wanted), options),
+        (_, None) => formats::read(spec, Some(wanted), medium, options)?,
     };
     split(known.map_or(spec, |set| set.name), source, Some(wanted))
 }
@@ -141,7 +129,7 @@ mod tests {
         let e = open_medium("drums", Geometry::new(1, 28, 28), Medium::Pictures, &Options::default())
             .unwrap_err()
             .to_string();
-        assert!(e.contains("drums holds sounds") && e.contains("fashion-mini"), "{e}");
+        assert!(e.contains("drums holds sounds") && e.contains("builtin"), "{e}");
         let e = open_medium("drum", Geometry::new(1, 1, 64), sound, &Options::default()).unwrap_err().to_string();
         assert!(e.contains("drums"), "{e}");
         assert!(

@@ -1,8 +1,6 @@
 //! Images to train on: the built-in set, known sets that are fetched, IDX, CIFAR-10 binary, and
 //! folders of pictures. All end up as bytes, planar per image, in a [`Dataset`].
 
-use std::path::Path;
-
 use sha2::{Digest, Sha256};
 
 mod binarise;
@@ -10,6 +8,7 @@ mod cifar;
 mod error;
 #[cfg(feature = "fetch")]
 mod fetch;
+mod formats;
 mod geometry;
 mod identity;
 mod idx;
@@ -33,6 +32,7 @@ pub use binarise::Binarisation;
 pub use error::Error;
 #[cfg(feature = "fetch")]
 pub use fetch::{Progress, get};
+pub use formats::in_words;
 pub use geometry::Geometry;
 pub use identity::Identity;
 pub use levels::{Levels, Range};
@@ -122,7 +122,7 @@ pub fn open(spec: &str, wanted: Option<Geometry>, options: &Options) -> Result<D
     }
     let source = match known {
         Some(set) => sets::load(set)?.opened(set.name, options),
-        None => read_path(spec, wanted, options)?,
+        None => formats::read(spec, wanted, Medium::Pictures, options)?,
     };
     let name = known.map_or(spec, |set| set.name);
     split(name, source, wanted)
@@ -186,45 +186,6 @@ impl Source {
             warnings: self.warnings,
         }
     }
-}
-
-/// Tells by what is there which reader a path needs.
-fn read_path(spec: &str, wanted: Option<Geometry>, options: &Options) -> Result<Opened, Error> {
-    let path = Path::new(spec);
-    if path.is_dir() {
-        if let Some(train) = idx::in_folder(path) {
-            return idx::load(&train).map(|source| source.opened(spec, options));
-        }
-        if let Some(folder) = cifar::in_folder(path) {
-            return cifar::load_folder(&folder).map(|source| source.opened(spec, options));
-        }
-        return media::folder::load(path, wanted, options);
-    }
-    if !path.exists() {
-        return Err(Error::Unknown { name: spec.into(), hint: sets::nearest(spec) });
-    }
-    if !path.is_file() {
-        let why = "it is neither a file nor a folder".into();
-        return Err(Error::Damaged { path: path.into(), why });
-    }
-    let start = start(path)?;
-    if media::pictures::looks_like_image(&start) {
-        return Err(Error::SingleImage { path: path.into() });
-    }
-    let is_bin = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("bin"));
-    if is_bin && !start.starts_with(&idx::IMAGES.to_be_bytes()) {
-        return cifar::load_file(path).map(|source| source.opened(spec, options));
-    }
-    idx::load(path).map(|source| source.opened(spec, options))
-}
-
-/// The first bytes of a file, up to 12.
-fn start(path: &Path) -> Result<Vec<u8>, Error> {
-    use std::io::Read;
-    let file = std::fs::File::open(path).map_err(Error::io("open", path))?;
-    let mut start = Vec::new();
-    file.take(12).read_to_end(&mut start).map_err(Error::io("read", path))?;
-    Ok(start)
 }
 
 /// How many of `n` images to hold out for testing.

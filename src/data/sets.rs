@@ -56,9 +56,12 @@ pub(super) enum Package {
 
 const MNIST_SIZE: Geometry = Geometry::new(1, 28, 28);
 
+/// The set that `builtin` is.
+const BUILT_IN: &str = "fashion-mini";
+
 pub(super) static SETS: [Set; 6] = [
     Set {
-        name: "fashion-mini",
+        name: BUILT_IN,
         geometry: MNIST_SIZE,
         medium: Medium::Pictures,
         train: 6000,
@@ -234,8 +237,14 @@ pub fn cache_dir() -> Result<PathBuf, Error> {
 
 /// The set that `spec` names, if it names one.
 pub(super) fn find(spec: &str) -> Option<&'static Set> {
-    let name = if spec == "builtin" { "fashion-mini" } else { spec };
+    let name = if spec == "builtin" { BUILT_IN } else { spec };
     SETS.iter().find(|set| set.name == name)
+}
+
+/// The names of the sets of a medium, as people type them.
+pub(super) fn names(medium: Medium) -> Vec<&'static str> {
+    let of = SETS.iter().filter(|set| set.medium.plural() == medium.plural());
+    of.map(|set| if set.name == BUILT_IN { "builtin" } else { set.name }).collect()
 }
 
 /// "did you mean ...?" with the most similar known names, or all of them.

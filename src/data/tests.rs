@@ -1,6 +1,7 @@
 //! Tests of opening: what a user can name, and what comes of it.
 
 use super::*;
+use std::path::Path;
 
 fn put_idx(path: &Path, n: u32, side: u32) {
     let bytes: Vec<u8> = (0..n).flat_map(|i| vec![i as u8; (side * side) as usize]).collect();
