@@ -191,7 +191,7 @@ fn fingerprint(recipes: &[Recipe]) -> String {
             hash.update(stage.shader.source().unwrap_or_default());
         }
     }
-    hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    crate::words::hex(&hash.finalize()[..8])
 }
 
 /// Told before each kernel: how many are done, how many there are, and its name.

@@ -108,6 +108,19 @@ fn similar<'a>(wanted: &str, names: &[&'a str]) -> Vec<&'a str> {
     near.into_iter().map(|(_, name)| name).collect()
 }
 
+/// Names as a list that ends in "or".
+pub(crate) fn either(names: &[&str]) -> String {
+    match names {
+        [others @ .., last] if !others.is_empty() => format!("{} or {last}", others.join(", ")),
+        _ => names.concat(),
+    }
+}
+
+/// Bytes in hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// A number of bytes for people, as memory is sold: 1 GB is 10⁹ bytes.
 pub(crate) fn size(bytes: u64) -> String {
     let (unit, name) = match bytes {
@@ -202,6 +215,12 @@ mod tests {
         assert_eq!(nearest("model.hiden", keys), "did you mean model.hidden?");
         assert_eq!(nearest("model.zzz", keys), "there are model.hidden, model.latent");
         assert_eq!(nearest("größe", []), "there are ");
+    }
+
+    #[test]
+    fn lists_end_in_or() {
+        assert_eq!([&[][..], &["a"], &["a", "b"], &["a", "b", "c"]].map(either), ["", "a", "a or b", "a, b or c"]);
+        assert_eq!(hex(&[0, 0x1f, 0xff]), "001fff");
     }
 
     #[test]

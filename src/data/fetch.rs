@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use flate2::read::MultiGzDecoder;
 use sha2::{Digest, Sha256};
 
-use super::identity::hex;
 use super::sets::{self, Host, Package, Remote, SETS, Set};
 use super::{Error, cifar, process};
+use crate::words::hex;
 
 /// No answer from a host within this time: it is not tried again.
 const CONNECT: Duration = Duration::from_secs(4);

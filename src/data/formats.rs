@@ -2,6 +2,7 @@
 
 use super::media::{films, folder, pictures, sounds};
 use super::{Error, Geometry, Medium, Opened, Options, Source, cifar, idx, sets};
+use crate::words::either;
 use std::io::Read;
 use std::path::Path;
 
@@ -106,10 +107,7 @@ fn of(medium: Medium) -> impl Iterator<Item = &'static Format> {
 /// The formats of a medium in words.
 pub(super) fn names(medium: Medium) -> String {
     let names: Vec<&str> = of(medium).map(|format| format.name).collect();
-    match names.split_last() {
-        Some((last, others)) if !others.is_empty() => format!("{}, or {last}", others.join(", ")),
-        _ => names.concat(),
-    }
+    either(&names)
 }
 
 /// Reads what a path leads to. Where no `geometry` is given, pictures keep their own; films and sounds have none.

@@ -1,6 +1,7 @@
 //! What makes a set, or a file, the same as before.
 
 use super::{Error, Geometry, Levels, idx};
+use crate::words::hex;
 use flate2::read::MultiGzDecoder;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -31,11 +32,6 @@ pub(super) fn stamp(files: &[PathBuf]) -> Option<String> {
         }
     }
     Some(hex(&hasher.finalize()))
-}
-
-/// Bytes in hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// SHA-256 of a file, decompressed where its content begins like gzip.

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use flate2::bufread::GzDecoder;
 
-use super::identity::hex;
 use super::{Error, Geometry, Source};
 use crate::machine::memory_available;
+use crate::words::hex;
 
 /// Magic number of a file of images: unsigned bytes, three dimensions.
 pub(super) const IMAGES: u32 = 0x0000_0803;

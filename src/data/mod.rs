@@ -1,6 +1,7 @@
 //! Images to train on: the built-in set, known sets that are fetched, IDX, CIFAR-10 binary, and
 //! folders of pictures. All end up as bytes, planar per image, in a [`Dataset`].
 
+use crate::words::hex;
 use sha2::{Digest, Sha256};
 
 mod binarise;
@@ -219,7 +220,7 @@ fn split(name: &str, source: Opened, wanted: Option<Geometry>) -> Result<Dataset
         test: test.len(),
         geometry: [wanted.channels, wanted.height, wanted.width],
         classes: classes.clone(),
-        digest: identity::hex(&hasher.finalize()),
+        digest: hex(&hasher.finalize()),
         stretched,
     };
     let (train, test) = (train.refit(name, wanted)?, test.refit(name, wanted)?);

@@ -109,15 +109,14 @@ impl FeatureNet {
         let size: usize = geometry.iter().product();
         let batch = if let Takes::These(_) = self.takes { BATCH } else { PREPARED };
         for chunk in images.chunks(batch * size) {
-            let mut rows = match self.takes {
+            let rows = match self.takes {
                 Takes::These(_) => chunk.to_vec(),
                 Takes::Scaled(side) => {
                     chunk.par_chunks(size).flat_map_iter(|image| mobilenet::prepare(image, geometry, side)).collect()
                 }
             };
             let count = chunk.len() / size;
-            rows.resize(rows.len() / count * batch, 0.0);
-            self.runner.write("images", &rows)?;
+            self.runner.write_first("images", &rows)?;
             self.runner.run()?;
             let features = self.runner.read("features")?;
             let features = &features[..count * self.dimensions];

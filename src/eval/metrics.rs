@@ -3,6 +3,7 @@
 use super::{Distance, LOG_P_SAMPLES, MOST_SAMPLES, Measure, PARZEN_SAMPLES};
 use crate::models::{Family, Model};
 use crate::train::{Session, SessionError};
+use crate::words::either;
 
 /// A figure that somebody asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,10 +135,7 @@ impl Asked {
 /// The names of the figures that compare features, as a list that ends in "or".
 pub fn by_features() -> String {
     let names: Vec<&str> = METRICS.iter().filter(|row| row.compares_features()).map(|row| row.name).collect();
-    match names.split_last() {
-        Some((last, others)) if !others.is_empty() => format!("{} or {last}", others.join(", ")),
-        _ => names.concat(),
-    }
+    either(&names)
 }
 
 /// What may be asked for, for the help of a flag.

@@ -71,7 +71,7 @@ pub(super) fn features(
     }
     let last = net.conv(&x, "features.18.0", "features.18.1", [channels, FEATURES], Conv::Pointwise)?;
     let n = images.shape()[0];
-    let digest: String = Sha256::digest(&bytes)[..6].iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = crate::words::hex(&Sha256::digest(&bytes)[..6]);
     Ok((relu6(&last).mean_axes(&[2, 3]).reshape(&[n, FEATURES]), digest))
 }
 
@@ -144,8 +144,7 @@ impl Builder<'_> {
             let has = format!("{name} is {:?} of {:?}", tensor.shape(), tensor.dtype());
             return Err(refuse(format!("{has} and should be {shape:?} of F32")));
         }
-        let values: Vec<f32> =
-            tensor.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+        let values: Vec<f32> = bytemuck::pod_collect_to_vec(tensor.data());
         match values.iter().all(|v| v.is_finite()) {
             true => Ok(values),
             false => Err(refuse(format!("{name} is not finite"))),

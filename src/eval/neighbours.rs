@@ -42,9 +42,7 @@ pub fn nearest(
     let mut all = Vec::new();
     for images in images.chunks(together * size) {
         let mut found = vec![Vec::new(); images.len() / size];
-        let mut rows = images.to_vec();
-        rows.resize(together * size, 0.0);
-        runner.write("images", &rows)?;
+        runner.write_first("images", images)?;
         for first in (0..among.len()).step_by(piece) {
             let count = piece.min(among.len() - first);
             let mut bytes = Vec::new();

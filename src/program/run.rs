@@ -362,6 +362,13 @@ impl Runner {
         Ok(())
     }
 
+    /// The same of the first rows of an input; the rest is zero.
+    pub fn write_first(&self, name: &str, rows: &[f32]) -> Result<(), DeviceError> {
+        let mut whole = rows.to_vec();
+        whole.resize(whole.len().max(self.input(name)?.len), 0.0);
+        self.write(name, &whole)
+    }
+
     fn input(&self, name: &str) -> Result<View, DeviceError> {
         let input = self.program.inputs.iter().find(|(n, _)| n == name);
         input.map(|(_, view)| *view).ok_or_else(|| DeviceError::Name { kind: "input", name: name.into() })

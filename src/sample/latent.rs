@@ -81,9 +81,7 @@ fn chunked(
     for first in (0..rows.len() / width).step_by(n) {
         for (name, width, rows) in [(input, width, rows), ("labels", classes, &labels[..])] {
             if width > 0 {
-                let mut padded = rows[first * width..rows.len().min((first + n) * width)].to_vec();
-                padded.resize(n * width, 0.0);
-                runner.write(name, &padded)?;
+                runner.write_first(name, &rows[first * width..rows.len().min((first + n) * width)])?;
             }
         }
         session.going()?;

@@ -53,5 +53,5 @@ fn sum(rest: &str, tensors: &mut [(&str, &TensorView)]) -> String {
         let pieces: Vec<_> = view.data().par_chunks(PIECE).map(Sha256::digest).collect();
         pieces.iter().for_each(|piece| hash.update(piece));
     }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    crate::words::hex(&hash.finalize())
 }

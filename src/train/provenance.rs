@@ -160,7 +160,7 @@ fn variants(choices: &Choices) -> String {
     for (key, choice) in &choices.kernels {
         hash.update(format!("{key}={}\n", choice.variant));
     }
-    hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    crate::words::hex(&hash.finalize()[..8])
 }
 
 /// What a run was made with.

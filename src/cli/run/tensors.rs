@@ -60,9 +60,8 @@ pub fn read(path: &Path) -> Result<BTreeMap<String, Tensor>, Error> {
         e => Error::new(format!("{at} is no sound safetensors file: {e}")),
     })?;
     let tensor = |view: TensorView<'_>| {
-        let number = |b: &[u8]| f32::from_le_bytes([b[0], b[1], b[2], b[3]]);
         let data = match view.dtype() {
-            Dtype::F32 => view.data().chunks_exact(4).map(number).collect(),
+            Dtype::F32 => bytemuck::pod_collect_to_vec(view.data()),
             _ => Vec::new(),
         };
         Tensor { dtype: view.dtype(), shape: view.shape().to_vec(), data }
@@ -91,14 +90,11 @@ impl Output {
 
     /// Writes the file whole.
     pub fn write(&self, tensors: &[(String, Tensor)]) -> Result<(), Error> {
-        let bytes: Vec<Vec<u8>> =
-            tensors.iter().map(|(_, t)| t.data.iter().flat_map(|v| v.to_le_bytes()).collect()).collect();
-        let view = |((name, t), bytes): (&(String, Tensor), _)| {
-            Ok((name.clone(), TensorView::new(Dtype::F32, t.shape.clone(), bytes)?))
-        };
-        let views: Result<Vec<_>, SafeTensorError> =
-            std::iter::zip(tensors, bytes.iter().map(Vec::as_slice)).map(view).collect();
-        let all = safetensors::serialize(views?, None)?;
+        let mut views = Vec::new();
+        for (name, t) in tensors {
+            views.push((name.as_str(), TensorView::new(Dtype::F32, t.shape.clone(), bytemuck::cast_slice(&t.data))?));
+        }
+        let all = safetensors::serialize(views, None)?;
         let written = self.target.write(|file| file.write_all(&all));
         written.map_err(|e| Error::new(format!("cannot write {}: {e}", self.path.display())))
     }

@@ -7,8 +7,9 @@
 //! for longest go first.
 
 use super::gather::{Gathered, Unit, Way};
-use super::identity::{hex, stamp};
+use super::identity::stamp;
 use super::{Error, Levels, Range, split::Pixels};
+use crate::words::hex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fs::{self, File};

@@ -1,9 +1,9 @@
 //! Decoding many files side by side, into memory or into a file of the cache.
 
 use super::cache::{Cache, Entry};
-use super::identity::hex;
 use super::{Error, Geometry, Levels, Options, Range, split::Pixels};
 use crate::machine::memory_available;
+use crate::words::hex;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
