@@ -157,7 +157,7 @@ fn models_with_averaged_weights_are_looked_at_by_them_unless_told_otherwise() {
     let [averaged, trained] = ["averaged", "trained"].map(loss);
     assert!(averaged.0 != trained.0 && averaged.1 && !trained.1);
     let call = on_cpu(&["latent", text(&run), "manifold", "--weights", "best"]);
-    assert!(call.code == Some(2) && call.err.contains("they are averaged or trained"), "{}", call.err);
+    assert!(call.code == Some(2) && call.err.contains("it is trained or averaged"), "{}", call.err);
     let plain = place.vae_in("plain");
     on_cpu(&["sample", text(&plain), "--weights", "averaged"]).bad(&["keeps no averaged weights", "train.ema"]);
     let bytes = |ema: &str| {

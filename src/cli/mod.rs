@@ -28,7 +28,7 @@ mod tune;
 
 use crate::kernels::Precision;
 use crate::train::{Config, RunDir, Session, Setting, Weights};
-use crate::words::nearest;
+use crate::words::{either, nearest};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -112,7 +112,7 @@ impl TrainedArg {
 
 /// The variant that `text` names.
 fn variant<T: FromStr + VariantNames>(text: &str) -> Result<T, String> {
-    text.parse().map_err(|_| format!("it is one of {}", T::VARIANTS.join(", ")))
+    text.parse().map_err(|_| format!("it is {}", either(T::VARIANTS)))
 }
 
 /// Whether variants are chosen by measuring.

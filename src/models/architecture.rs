@@ -192,9 +192,9 @@ impl Kind {
 
 /// The kinds that limn brings.
 static BUILT_IN: &[Kind] = &[
-    Kind::of::<AutoencoderConfig>(),
     Kind::of::<VaeConfig>(),
     Kind::of::<VaeConvConfig>(),
+    Kind::of::<AutoencoderConfig>(),
     Kind::of::<GanConfig>(),
     Kind::of::<DcganConfig>(),
     Kind::of::<WaveGanConfig>(),
