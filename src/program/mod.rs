@@ -6,6 +6,7 @@
 //! device, which may be a GPU or the CPU twins.
 
 mod capacity;
+mod device;
 mod feed;
 mod fuse;
 mod layout;
@@ -20,11 +21,12 @@ mod run;
 mod share;
 
 pub use capacity::{Capacity, Exceeded, room};
+pub use device::{Device, DeviceError};
 pub use feed::{Feed, Upload};
 pub use listing::Totals;
 pub use pixel::{NotPerPixel, PixelProgram};
 pub use plan::{Options, PlanError, plan, plan_recomputing};
-pub use run::{Device, DeviceError, Pending, Ring, Runner, Store};
+pub use run::{Pending, Ring, Runner, Store};
 
 pub(crate) use fuse::is_run;
 
