@@ -119,7 +119,7 @@ fn a_picture_that_is_being_drawn_is_left() {
         until(&mut child, || folder.path().join("run/checkpoint.safetensors").exists());
         std::thread::sleep(Duration::from_millis(500));
         tell(&child, "INT");
-        assert_eq!(end(&mut child, 1.5).code(), Some(130), "{device}");
+        assert_eq!(end(&mut child, 2.0).code(), Some(130), "{device}");
         assert!(words(folder.path()).contains("leaving the picture"), "{}", words(folder.path()));
         let log = std::fs::read_to_string(folder.path().join("run/log.txt")).expect("a log");
         assert!(log.contains("no picture of samples at step 1: it was stopped"), "{log}");

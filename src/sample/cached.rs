@@ -138,6 +138,10 @@ impl Cached {
             session.going()?;
             session.store.write(CLOCK, &[f32::from_bits(begin as u32)])?;
             runner.run()?;
+            if !is_gpu {
+                // What is on its way has to end before the drawing does.
+                runner.wait()?;
+            }
         }
         Ok(session.store.read(&name)?)
     }
