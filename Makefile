@@ -1,6 +1,6 @@
 # make demo   a driver if there is none, the program, a small model trained on the built-in images
 # make test   every test
-# make lint   format and lints, warnings denied
+# make lint   format and lints, warnings denied; the library without the command as well
 # make cross  type-checks for Windows and macOS, where rustup has their targets
 # make bench  kernels and whole steps on this machine's device
 
@@ -57,6 +57,7 @@ test: driver
 lint:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --release --all-targets -- -D warnings
+	$(CARGO) clippy --release --no-default-features --lib --target-dir target/library -- -D warnings
 
 cross:
 	benches/cross.sh
