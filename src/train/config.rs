@@ -267,11 +267,6 @@ impl Config {
         }
     }
 
-    /// The model's kind as the file names it.
-    pub fn model_kind(&self) -> &'static str {
-        self.model.kind()
-    }
-
     /// How the model's networks are trained.
     pub fn optimizer(&self) -> Optimizer {
         let (ema, ema_warm_up) = (self.train.ema, self.train.ema_warm_up.unwrap_or(false));
@@ -280,7 +275,7 @@ impl Config {
 
     /// What to call the run in a sentence.
     pub fn name_or_kind(&self) -> String {
-        if self.name.is_empty() { self.model_kind().into() } else { self.name.clone() }
+        if self.name.is_empty() { self.model.kind().into() } else { self.name.clone() }
     }
 
     /// Refuses settings that make no sense, in one sentence.

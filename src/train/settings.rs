@@ -154,7 +154,7 @@ impl Settings {
             return Ok(());
         }
         if section == "model" {
-            let of_kind = |name: &&str| Config::preset(name).is_ok_and(|c| c.model_kind() == kind);
+            let of_kind = |name: &&str| Config::preset(name).is_ok_and(|c| c.model.kind() == kind);
             let presets: Vec<&str> = presets().iter().map(|(name, _)| *name).filter(of_kind).collect();
             return Err(match presets.is_empty() {
                 true => format!("there is no model \"{kind}\"; {}", nearest(kind, models::kinds())),
@@ -316,7 +316,7 @@ fn owned(value: Spanned<DeValue<'_>>) -> Result<Value, String> {
 /// Some complete settings for a model of this kind, which the table `model` describes where there is no preset of it.
 fn template(kind: &str, model: Table) -> Result<Config, String> {
     let mut presets = presets().iter().filter_map(|(name, _)| Config::preset(name).ok());
-    if let Some(preset) = presets.find(|c| c.model_kind() == kind) {
+    if let Some(preset) = presets.find(|c| c.model.kind() == kind) {
         return Ok(preset);
     }
     if !models::kinds().contains(&kind) {

@@ -23,7 +23,7 @@ fn taking(height: i64, width: i64) -> Vec<&'static str> {
     let (mut kinds, mut names) = (Vec::new(), Vec::new());
     for (name, _) in presets() {
         let Ok(preset) = Config::preset(name) else { continue };
-        let kind = preset.model_kind();
+        let kind = preset.model.kind();
         if !kinds.contains(&kind) && resized(&preset, height, width).is_some() {
             names.push(*name);
             kinds.push(kind);
