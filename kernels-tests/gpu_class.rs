@@ -2,12 +2,13 @@
 
 use crate::kernels::{every_case, wanted};
 use limn::check::{self, Example};
+use limn::choices::{Verdict, key};
 use limn::gpu::Gpu;
 use limn::kernels::matmul::MatMul;
 use limn::kernels::{self, Caps, Class, Kernel, Precision, Recipe};
 use limn::program::Device;
 use limn::train::{Config, HISTORY_ROWS, Session, images, pack};
-use limn::tune::{Budget, Tuner, Verdict, key};
+use limn::tune::{Budget, Tuner};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 

@@ -1,10 +1,11 @@
 //! The tuner: it never takes a wrong variant, takes the faster of right ones, and remembers.
 
 use crate::kernels::device;
+use limn::choices::{Choices, Verdict, key};
 use limn::kernels::matmul::MatMul;
 use limn::kernels::{Caps, Kernel, Lens, Precision, Recipe, Signature};
 use limn::program::{Body, Device, Node, Options, Place, Source, Value, plan};
-use limn::tune::{Budget, Choices, TuneError, Tuner, Verdict, key};
+use limn::tune::{Budget, TuneError, Tuner};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;

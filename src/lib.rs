@@ -48,6 +48,7 @@
 
 pub mod bench;
 pub mod check;
+pub mod choices;
 #[cfg(feature = "cli")]
 mod cli;
 pub mod data;

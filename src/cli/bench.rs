@@ -3,11 +3,12 @@
 use super::bench_sample::{self, SampleArgs};
 use super::{Error, PrecisionArg, Switch, TuneArg, config, device, kernels_named, term, tune};
 use crate::bench::{self, Roof};
+use crate::choices::Verdict;
 use crate::gpu::Gpu;
 use crate::kernels::{Arithmetic, Class, Cost, Kernel, Precision, Recipe};
 use crate::program::Device;
 use crate::train::{Session, presets, time_steps};
-use crate::tune::{Budget, Verdict};
+use crate::tune::Budget;
 use serde_json::{Value, json};
 
 /// Arguments of `limn bench`.

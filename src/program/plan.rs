@@ -2,8 +2,8 @@
 
 use super::recompute::Lowered;
 use super::{Body, Node, Place, Program, Source, fuse, layout, merge};
+use crate::choices::Choices;
 use crate::kernels::{Access, Caps, Kernel, Recipe, copy::Copy};
-use crate::tune::Choices;
 use std::sync::Arc;
 
 /// How to plan.

@@ -1,11 +1,11 @@
 //! Memory of a training step: what it takes, and the largest batch that fits.
 
 use super::{SessionError, train_source};
+use crate::choices::Choices;
 use crate::kernels::Caps;
 use crate::models::Model;
 use crate::nn::Optimizer;
 use crate::program::{Capacity, Device, DeviceError, Options, Program, Purpose, plan, plan_recomputing};
-use crate::tune::Choices;
 
 /// Everything a training step is planned from but its batch.
 #[derive(Clone, Copy)]

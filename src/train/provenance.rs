@@ -2,11 +2,11 @@
 
 use super::change::Change;
 use super::folder::{RunDir, RunError};
+use crate::choices::Choices;
 use crate::files::{read_small, replace};
 use crate::gpu::AdapterDesc;
 use crate::kernels::Precision;
 use crate::program::Device;
-use crate::tune::Choices;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fmt;

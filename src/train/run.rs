@@ -11,6 +11,7 @@ use super::provenance::{Provenance, Sitting};
 use super::stage::Stage;
 use super::under_way::{Loop, Parts};
 use super::{Config, ConfigError, Session, SessionError, Setting};
+use crate::choices::Choices;
 use crate::data::{self, Dataset, Order};
 use crate::kernels::Precision;
 use crate::program::{Device, DeviceError};
@@ -304,7 +305,7 @@ fn choose(
     tune: Option<&mut Tune>,
 ) -> Result<Option<tune::Report>, TrainError> {
     let Some(gpu) = session.store.device().gpu() else { return Ok(None) };
-    let none = tune::Choices::new(gpu.desc());
+    let none = Choices::new(gpu.desc());
     session.choices = match resumed {
         Some(run) => run.load_choices(session.store.device())?,
         None => None,

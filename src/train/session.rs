@@ -2,12 +2,13 @@
 
 use super::memory::Step;
 use super::step::start_source;
+use crate::choices::Choices;
 use crate::graph::{Graph, GraphError, Noise};
 use crate::kernels::philox::Domain;
 use crate::models::{Model, ModelConfig, ModelError};
 use crate::nn::{Network, Optimizer};
 use crate::program::{Capacity, Device, DeviceError, Exceeded, Options, PlanError, Runner, Source, Store, plan, room};
-use crate::tune::{Budget, Choices, Progress, Report, TuneError, Tuner};
+use crate::tune::{Budget, Progress, Report, TuneError, Tuner};
 
 /// What can go wrong while a model is built or run.
 #[derive(Debug, thiserror::Error)]
