@@ -46,6 +46,9 @@ pub enum DeviceError {
         /// Elements given.
         has: usize,
     },
+    /// An upload that was made for another program, or for none.
+    #[error("an upload goes with the program whose feed it is from")]
+    Foreign,
 }
 
 impl Device {

@@ -2,10 +2,10 @@
 
 use super::DeviceError;
 use crate::gpu::Staging;
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, Sender, channel};
 
 /// Hands out room for the coming contents of one input. It may go to another thread.
-pub struct Feed(pub(super) Receiver<Upload>);
+pub struct Feed(Receiver<Upload>);
 
 /// Room for one run's contents of an input.
 pub struct Upload(pub(super) Room);
@@ -13,6 +13,31 @@ pub struct Upload(pub(super) Room);
 pub(super) enum Room {
     Host(Vec<f32>),
     Gpu { staging: Staging, words: usize },
+}
+
+impl Room {
+    pub(super) fn words(&self) -> usize {
+        match self {
+            Room::Host(words) => words.len(),
+            Room::Gpu { words, .. } => *words,
+        }
+    }
+}
+
+/// Where room goes that has been used, for a feed to hand out again.
+#[derive(Clone)]
+pub(super) struct Used(Sender<Upload>);
+
+impl Used {
+    pub(super) fn new() -> (Used, Feed) {
+        let (send, receive) = channel();
+        (Used(send), Feed(receive))
+    }
+
+    /// Nobody takes it where the feed is gone.
+    pub(super) fn give_back(&self, room: Room) {
+        let _ = self.0.send(Upload(room));
+    }
 }
 
 impl Feed {
@@ -28,11 +53,7 @@ impl Upload {
     /// # Errors
     /// Bytes that do not make up the input's words; a device that is lost.
     pub fn fill(&mut self, bytes: &[u8]) -> Result<(), DeviceError> {
-        let needs = match &self.0 {
-            Room::Host(words) => words.len(),
-            Room::Gpu { words, .. } => *words,
-        };
-        let has = bytes.len().div_ceil(4);
+        let (needs, has) = (self.0.words(), bytes.len().div_ceil(4));
         if has != needs {
             return Err(DeviceError::Length { name: "upload".into(), needs, has });
         }

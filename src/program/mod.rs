@@ -11,7 +11,10 @@ mod feed;
 mod fuse;
 mod layout;
 mod listing;
+mod memory;
 mod merge;
+mod on_gpu;
+mod on_host;
 mod pace;
 mod pixel;
 mod plan;
@@ -19,14 +22,17 @@ mod recompute;
 mod recorder;
 mod run;
 mod share;
+mod store;
 
 pub use capacity::{Capacity, Exceeded, room};
 pub use device::{Device, DeviceError};
 pub use feed::{Feed, Upload};
 pub use listing::Totals;
+pub use memory::{Pending, Ring};
 pub use pixel::{NotPerPixel, PixelProgram};
 pub use plan::{Options, PlanError, plan, plan_recomputing};
-pub use run::{Pending, Ring, Runner, Store};
+pub use run::Runner;
+pub use store::Store;
 
 pub(crate) use fuse::is_run;
 
