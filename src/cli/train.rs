@@ -162,7 +162,7 @@ fn tell(outcome: &Outcome, device: &str) -> Result<(), Error> {
     term::say(format!("trained {} steps: {}", outcome.step, losses.join("  ")))?;
     term::say(format!("pictures    {}", outcome.run.samples().display()))?;
     term::say(format!("checkpoint  {}", outcome.run.checkpoint().display()))?;
-    let commands: &[&str] = match outcome.run.config.model.build()?.family() {
+    let commands: &[&str] = match outcome.model.family() {
         Family::Latent(model) if model.latent() == 2 => &["sample DIR", "latent DIR manifold", "eval DIR"],
         Family::Latent(_) => &["sample DIR", "latent DIR interpolate", "eval DIR"],
         Family::Pixels(_) => &["sample DIR", "complete DIR --images test", "eval DIR"],

@@ -185,6 +185,13 @@ pub trait Model {
     fn family(&self) -> Family<'_>;
 }
 
+impl std::fmt::Debug for dyn Model {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let networks: Vec<_> = self.networks().into_iter().map(|net| (&net.name, net.count())).collect();
+        f.debug_struct("Model").field("images", &self.images()).field("networks", &networks).finish_non_exhaustive()
+    }
+}
+
 impl dyn Model + '_ {
     /// Channels, height and width of its images.
     pub fn geometry(&self) -> [usize; 3] {

@@ -8,7 +8,7 @@ use super::step::HISTORY_ROWS;
 use crate::data::{Dataset, Geometry, Range};
 use crate::files;
 use crate::kernels::Precision;
-use crate::models::{ModelConfig, ModelError, Training};
+use crate::models::{Model, ModelConfig, ModelError, Training};
 use crate::nn::{OptimConfig, Optimizer};
 use crate::words::nearest;
 use serde::{Deserialize, Serialize};
@@ -251,19 +251,19 @@ impl Config {
         Ok(())
     }
 
-    /// Takes as many classes as the data have, where the model is told of classes and nobody said how many.
+    /// Takes as many classes as the data have, where the model is told of classes, of which it `has` some, and nobody
+    /// said how many. Returns the model of the new settings.
     ///
     /// # Errors
     /// More than the model can have.
-    pub fn adopt_classes(&mut self, data: &Dataset) -> Result<(), ConfigError> {
-        let has = self.model.build()?.classes();
+    pub(super) fn adopt_classes(&mut self, has: usize, data: &Dataset) -> Result<Option<Box<dyn Model>>, ConfigError> {
         match data.class_count() {
             Some(count) if has > 0 && !self.classes_given.0 && count != has => {
                 self.set(Setting::new("model.classes", count))?;
                 self.classes_given = Given(false);
-                self.validate()
+                self.validate().map(Some)
             }
-            _ => Ok(()),
+            _ => Ok(None),
         }
     }
 
@@ -278,8 +278,17 @@ impl Config {
         if self.name.is_empty() { self.model.kind().into() } else { self.name.clone() }
     }
 
-    /// Refuses settings that make no sense, in one sentence.
-    pub fn validate(&self) -> Result<(), ConfigError> {
+    /// The model that the settings describe, untrained.
+    ///
+    /// # Errors
+    /// Settings that make no sense, in one sentence.
+    pub fn validate(&self) -> Result<Box<dyn Model>, ConfigError> {
+        self.check()?;
+        self.model_of_sense()
+    }
+
+    /// Refuses numbers that make no sense for any model.
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
         self.fault().map_or(Ok(()), |why| Err(ConfigError::Value(why)))
     }
 
@@ -306,7 +315,7 @@ impl Config {
         if t.steps.is_some_and(|s| s > u64::from(u32::MAX)) {
             return Some(format!("train.steps = {} must be at most {}", t.steps.unwrap_or(0), u32::MAX));
         }
-        self.float_fault().or_else(|| self.optim_fault()).or_else(|| self.model_fault())
+        self.float_fault().or_else(|| self.optim_fault())
     }
 
     /// Devices compute in 32 bits, in which what is very small is 0 and what is very large infinite.
@@ -345,34 +354,35 @@ impl Config {
         Training { rule: &self.optim, batch, ema, mixed: precision == Precision::Mixed }
     }
 
-    fn model_fault(&self) -> Option<String> {
-        if let Err(error) = self.model.trainable(&self.training()) {
-            return Some(error.to_string());
-        }
-        let table = toml::Table::try_from(&self.model).ok()?;
+    fn model_of_sense(&self) -> Result<Box<dyn Model>, ConfigError> {
+        let refuse = |why: String| Err(ConfigError::Value(why));
+        self.model.trainable(&self.training())?;
+        let table = toml::Table::try_from(&self.model).unwrap_or_default();
         // A number of steps is no size; the device counts them in 32 bits.
         let most = |key: &str| if key == "warm_up" || key.ends_with("_steps") { u32::MAX.into() } else { MAX_SIZE };
         let too_large = |(key, v): &(&String, &toml::Value)| v.as_integer() > Some(most(key));
         if let Some((key, value)) = table.iter().find(too_large) {
-            return Some(format!("model.{key} = {value} must be at most {}", most(key)));
+            return refuse(format!("model.{key} = {value} must be at most {}", most(key)));
         }
         let model = match self.model.build() {
-            Ok(model) => model,
             Err(error @ ModelError::Setting { key: "image" | "image_height" | "image_width", .. }) => {
-                return Some(error.to_string() + &sizes::hint(&table));
+                return refuse(error.to_string() + &sizes::hint(&table));
             }
-            Err(error) => return Some(error.to_string()),
+            built => built?,
         };
         let [channels, height, width] = model.geometry();
         if let Err(e) = Geometry::new(channels, height, width).check() {
-            return Some(e.to_string());
+            return refuse(e.to_string());
         }
-        let large = model.networks().into_iter().find(|n| n.count() > MAX_PARAMETERS)?;
-        Some(format!(
-            "the network \"{}\" would have {} parameters, more than the {MAX_PARAMETERS} limn can hold; make it smaller",
-            large.name,
-            large.count()
-        ))
+        match model.networks().into_iter().find(|n| n.count() > MAX_PARAMETERS) {
+            Some(large) => refuse(format!(
+                "the network \"{}\" would have {} parameters, more than the {MAX_PARAMETERS} limn can hold; make it \
+                 smaller",
+                large.name,
+                large.count()
+            )),
+            None => Ok(model),
+        }
     }
 
     /// All settings as TOML: loading it gives the same run.

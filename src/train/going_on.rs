@@ -7,6 +7,7 @@ use super::provenance::{Provenance, Sitting};
 use super::run::{Resume, TrainError};
 use super::{Config, ConfigError, Session};
 use crate::data::Order;
+use crate::models::Model;
 use std::fs;
 
 /// A run that is about to go on.
@@ -31,11 +32,11 @@ impl GoingOn {
         Ok(GoingOn { run, lock, resume, provenance, changes: Vec::new(), remarks: Vec::new(), back: None })
     }
 
-    /// The settings it goes on with.
+    /// The settings it goes on with, and their model.
     ///
     /// # Errors
     /// A setting that makes no sense, or that a run cannot go on with.
-    pub(super) fn config(&self) -> Result<Config, RunError> {
+    pub(super) fn config(&self) -> Result<(Config, Box<dyn Model>), RunError> {
         let (mut config, resume) = (self.run.config.clone(), &self.resume);
         config.set_all(&resume.set).map_err(|e| ConfigError::Value(format!("--set {e}")))?;
         if let Some(epochs) = resume.epochs {
@@ -44,8 +45,8 @@ impl GoingOn {
         config.train.steps = resume.steps.or(config.train.steps);
         // What cannot change is no use however sensible it is.
         change::between(&self.run.config, &config)?;
-        config.validate()?;
-        Ok(config)
+        let model = config.validate()?;
+        Ok((config, model))
     }
 
     /// Loads the checkpoint, if there is one, and returns the steps done. Settings that were changed in `config.toml` since it was

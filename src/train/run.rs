@@ -1,25 +1,15 @@
-//! Training: what is asked for, what becomes of it, and all that is done before the first step.
+//! Training: what is asked for, and what becomes of it.
 
-use super::batches::Images;
-use super::claim::{self, Claim};
 use super::folder::{RunDir, RunError};
-use super::going_on::GoingOn;
-use super::images::of_any_classes;
-use super::log::{Log, Watch};
-use super::metrics::Metrics;
-use super::provenance::{Provenance, Sitting};
-use super::stage::Stage;
-use super::under_way::{Loop, Parts};
+use super::log::Watch;
+use super::prepare::Prepared;
 use super::{Config, ConfigError, Session, SessionError, Setting};
-use crate::choices::Choices;
-use crate::data::{self, Dataset, Order};
-use crate::kernels::Precision;
+use crate::data;
+use crate::models::Model;
 use crate::program::{Device, DeviceError};
 use crate::tune;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 /// What to train.
 pub enum Start {
@@ -106,6 +96,8 @@ pub struct Reading<'a> {
 pub struct Outcome {
     /// Its folder.
     pub run: RunDir,
+    /// Its model.
+    pub model: Box<dyn Model>,
     /// Steps done.
     pub step: u64,
     /// Steps it is to have.
@@ -190,97 +182,7 @@ impl From<DeviceError> for TrainError {
 /// # Errors
 /// One sentence. Whatever went wrong, a checkpoint that was there is whole.
 pub fn train(start: Start, device: Device, mut hooks: Hooks) -> Result<Outcome, TrainError> {
-    let (mut config, mut resumed, out) = match start {
-        Start::New { mut config, out } => {
-            config.validate()?;
-            if config.train.ema > 0.0 {
-                config.train.ema_warm_up.get_or_insert(true);
-            }
-            let resolved = |out: PathBuf| claim::resolve(&out).map_err(RunError::io("create", &out));
-            let out = out.map(resolved).transpose()?;
-            if let Some(out) = &out {
-                claim::look(out)?;
-            }
-            (config, None, out)
-        }
-        Start::Resume(resume) => {
-            let lock = RunDir::open(&resume.dir)?.lock()?;
-            let going = GoingOn::new(resume, lock)?;
-            let mut config = going.config()?;
-            config.data.source = hooks.reading.moved.clone().unwrap_or(config.data.source);
-            (config, Some(going), None)
-        }
-    };
-    config.train.precision = device.precision();
-    let dataset = match (open_data(&mut config, &hooks), &resumed) {
-        (Err(TrainError::Data(error)), Some(_)) => return Err(error.moved().into()),
-        (opened, _) => opened?,
-    };
-    if let Some(going) = &resumed
-        && let Some(was) = going.run.identity()?.filter(|_| !hooks.reading.changed)
-    {
-        was.require(&dataset.identity, &dataset.name)?;
-    }
-    let mut session = Session::new(&config.model, &config.optimizer(), config.train.seed, device)?;
-    session.recompute = config.train.recompute;
-    going(&hooks)?;
-    let per_step = session.model.batches_per_step() as u64;
-    let order = Order::new(dataset.train.len(), config.train.batch, config.train.seed)?;
-    let steps_per_epoch = order.steps_per_epoch();
-    config.optim.settle(steps_per_epoch);
-    session.optim = config.optimizer();
-    let total =
-        config.train.steps.unwrap_or_else(|| config.train.epochs.saturating_mul(steps_per_epoch).div_ceil(per_step));
-    config.train.steps = Some(total);
-    config.validate()?;
-    let step = match &mut resumed {
-        Some(going) => going.load(&mut session, &config, (&order, dataset.train.len()), per_step)?,
-        None => 0,
-    };
-    if let Some(going) = &resumed
-        && step >= total
-    {
-        return Err(TrainError::Complete { dir: going.run.path.clone(), step });
-    }
-    session.go_to(step)?;
-    let earlier = resumed.as_ref().map(|going| &going.run);
-    let tuned = choose(&mut session, config.train.batch, total, earlier, hooks.tune.as_deref_mut())?;
-    going(&hooks)?;
-    session.check_later(config.train.batch, total)?;
-    let Dataset { name, train, identity, warnings, .. } = dataset;
-    let labelled = session.model.classes() > 0;
-    let images = Images { split: Arc::new(train), order: Arc::new(order), per_step, labelled };
-    if step == 0 {
-        session.start(config.train.batch, &images.words(0))?;
-    }
-    let stage = Stage::new(&mut session, &images, step..total)?;
-
-    (hooks.phase)(Phase::Training);
-    going(&hooks)?;
-    let (run, lock, remarks) = match resumed {
-        Some(going) => going.go_on(config, &session, step)?,
-        None => {
-            let claim = match &out {
-                Some(out) => Claim::of(out)?,
-                None => Claim::fresh(Path::new("runs"), &config.name_or_kind())?,
-            };
-            let begun = Sitting::now(session.store.device(), session.choices.as_ref(), 0, Vec::new());
-            let provenance = Provenance { sittings: vec![begun] };
-            let (run, lock) = RunDir::create(config, claim, session.choices.as_ref(), &provenance)?;
-            (run, lock, Vec::new())
-        }
-    };
-    run.keep_identity(&identity)?;
-    let mut log = Log::open(&run.log(), hooks.watch.take())?;
-    warnings.iter().for_each(|w| log.say(w));
-    let geometry = session.model.images().medium.describe(images.split.geometry);
-    let data = format!("{name}, {} images of {geometry}", images.split.len());
-    introduce(&mut log, &run, &session, &data, step..total);
-    tuned.iter().flat_map(tune::Report::lines).for_each(|line| log.say(&line));
-    let (metrics, missing) = Metrics::open(&run.metrics(), session.model.losses(), step)?;
-    remarks.iter().chain(&missing).for_each(|remark| log.say(remark));
-    let parts = Parts { run, lock, session, stage, images, log, metrics, hooks, steps_per_epoch, total, step };
-    let mut training = Loop::new(parts)?;
+    let mut training = Prepared::new(start, device, &mut hooks)?.begin(hooks)?;
     let result = training.train();
     if let Err(error) = &result {
         // The screen gets it from whoever called.
@@ -288,79 +190,4 @@ pub fn train(start: Start, device: Device, mut hooks: Hooks) -> Result<Outcome, 
     }
     result?;
     Ok(training.outcome())
-}
-
-/// Refuses to go on with what comes before the first step once the run is to stop.
-fn going(hooks: &Hooks) -> Result<(), TrainError> {
-    if hooks.stop.load(Ordering::Relaxed) { Err(TrainError::Interrupted) } else { Ok(()) }
-}
-
-/// Chooses the variants of a session's kernels: those of the run that goes on, where it is on the same device,
-/// else by measuring, if that is wanted.
-fn choose(
-    session: &mut Session,
-    batch: usize,
-    end: u64,
-    resumed: Option<&RunDir>,
-    tune: Option<&mut Tune>,
-) -> Result<Option<tune::Report>, TrainError> {
-    let Some(gpu) = session.store.device().gpu() else { return Ok(None) };
-    let none = Choices::new(gpu.desc());
-    session.choices = match resumed {
-        Some(run) => run.load_choices(session.store.device())?,
-        None => None,
-    };
-    match tune {
-        Some(tune) if session.choices.is_none() => Ok(Some(tune(session, batch, end)?)),
-        _ => {
-            session.choices.get_or_insert(none);
-            Ok(None)
-        }
-    }
-}
-
-/// Opens the images, and makes a path absolute so that `config.toml` works from any folder. A model that is told of
-/// classes gets as many as there are, unless somebody said how many.
-fn open_data(config: &mut Config, hooks: &Hooks) -> Result<Dataset, TrainError> {
-    let build = |config: &Config| config.model.build().map_err(ConfigError::from);
-    let dataset = of_any_classes(
-        &config.data.source,
-        build(config)?.as_ref(),
-        &data::Options { range: config.data.range, ..hooks.reading.options.clone() },
-    )?;
-    config.adopt_classes(&dataset)?;
-    let classes = build(config)?.classes();
-    if classes > 0 {
-        dataset.require_labels(classes)?;
-    }
-    config.data.classes.clone_from(&dataset.classes);
-    let source = &mut config.data.source;
-    if !data::is_known(source)
-        && let Ok(path) = std::path::absolute(&source)
-        && let Some(path) = path.to_str()
-    {
-        *source = path.into();
-    }
-    Ok(dataset)
-}
-
-/// What the run is, in a few lines.
-fn introduce(log: &mut Log, run: &RunDir, session: &Session, data: &str, steps: Range<u64>) {
-    let t = &run.config.train;
-    let mixed = if t.precision == Precision::Mixed { " in mixed precision" } else { "" };
-    let head = format!(
-        "limn {}: {} ({} parameters) on {data}, batch {}, on {}{mixed}",
-        env!("CARGO_PKG_VERSION"),
-        run.config.name_or_kind(),
-        session.model.parameters(),
-        t.batch,
-        session.store.device().name(),
-    );
-    log.say(&head);
-    let verb = if steps.start == 0 { "steps" } else { "goes on with steps" };
-    log.say(&format!("{verb} {} to {}, seed {}, in {}", steps.start + 1, steps.end, t.seed, run.path.display()));
-    session.optim.average_in_words().iter().for_each(|words| log.say(words));
-    if let Some(stage) = session.model.stage() {
-        log.say(&format!("from step {}: {}", steps.start + 1, stage.name));
-    }
 }

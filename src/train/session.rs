@@ -116,8 +116,21 @@ pub struct Session {
 
 impl Session {
     /// A model with freshly drawn parameters; averages of them start as copies.
+    ///
+    /// # Errors
+    /// Settings that make no sense, or more parameters than the device holds.
     pub fn new(config: &ModelConfig, optim: &Optimizer, seed: u64, device: Device) -> Result<Session, SessionError> {
-        let model = config.build()?;
+        Session::of(config.build()?, config, optim, seed, device)
+    }
+
+    /// The same of a model that was built of these settings.
+    pub(super) fn of(
+        model: Box<dyn Model>,
+        config: &ModelConfig,
+        optim: &Optimizer,
+        seed: u64,
+        device: Device,
+    ) -> Result<Session, SessionError> {
         if let Some(fault) = optim.fault() {
             return Err(SessionError::Config(fault));
         }
@@ -165,8 +178,10 @@ impl Session {
 
     /// Makes the model that of `step` training steps done, which its programs may depend on. States stay.
     pub fn go_to(&mut self, step: u64) -> Result<(), SessionError> {
-        self.model = self.config.at(step)?;
-        self.step = step;
+        if step != self.step {
+            self.model = self.config.at(step)?;
+            self.step = step;
+        }
         Ok(())
     }
 

@@ -1,53 +1,40 @@
 //! A run under way: the loop over its steps.
 
+use super::Session;
 use super::batches::Images;
 use super::checkpoint::{self, CheckpointError};
 use super::folder::{Lock, RunDir};
 use super::log::{Log, Progress};
+use super::losses::{Arrived, Losses};
 use super::metrics::{Metrics, Row};
 use super::run::{Hooks, Outcome, Phase, TrainError};
 use super::stage::Stage;
-use super::{HISTORY_ROWS, Session};
-use crate::bench::quantile;
+use super::stopwatch::Stopwatch;
 use crate::kernels::Class;
-use crate::program::{Pending, Ring};
-use crate::words::{duration, quoted};
-use std::collections::VecDeque;
-use std::ops::Range;
+use crate::words::quoted;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-/// When a step was handed to the device, in seconds.
-#[derive(Clone, Copy)]
-struct Tick {
-    /// Since the run began, earlier sittings included.
-    wall: f64,
-    /// In this sitting, time for checkpoints and pictures left out.
-    active: f64,
-}
-
-/// Losses of some steps on their way from the device.
-struct Block {
-    steps: Range<u64>,
-    history: Pending,
-}
-
-/// What a run needs before its first step.
-pub(super) struct Parts<'a> {
+/// A run under way.
+pub(super) struct Loop<'a> {
     /// Its folder.
     pub(super) run: RunDir,
     /// What keeps others from training there.
-    pub(super) lock: Lock,
+    pub(super) _lock: Lock,
     /// Its model.
     pub(super) session: Session,
-    /// What takes the first steps.
-    pub(super) stage: Stage,
+    /// What takes the steps; none between two stages.
+    pub(super) stage: Option<Stage>,
     /// Its images.
     pub(super) images: Images,
     /// Its log.
     pub(super) log: Log<'a>,
-    /// Its losses.
+    /// Where its losses are written.
     pub(super) metrics: Metrics,
+    /// Its losses on their way.
+    pub(super) losses: Losses,
+    /// Its time.
+    pub(super) watch: Stopwatch,
     /// What is called and asked on the way.
     pub(super) hooks: Hooks<'a>,
     /// Batches in a pass over the images.
@@ -56,83 +43,15 @@ pub(super) struct Parts<'a> {
     pub(super) total: u64,
     /// Steps done.
     pub(super) step: u64,
-}
-
-/// A run under way.
-pub(super) struct Loop<'a> {
-    run: RunDir,
-    _lock: Lock,
-    session: Session,
-    /// What takes the steps; none between two stages.
-    stage: Option<Stage>,
-    /// Losses of the last steps.
-    history: Ring,
-    images: Images,
-    log: Log<'a>,
-    metrics: Metrics,
-    hooks: Hooks<'a>,
-    steps_per_epoch: u64,
-    total: u64,
-    /// Steps done.
-    step: u64,
     /// The step of the checkpoint on disk.
-    saved: Option<u64>,
+    pub(super) saved: Option<u64>,
     /// The step of the last picture.
-    sampled: Option<u64>,
-    blocks: VecDeque<Block>,
-    /// Steps whose losses have been asked for.
-    asked: u64,
-    /// One for each step whose losses have not arrived.
-    ticks: VecDeque<Tick>,
-    /// The tick of the last step whose losses have arrived.
-    before: Tick,
-    began: Instant,
-    /// Seconds of earlier sittings.
-    offset: f64,
-    paused: Duration,
-    /// Whether the device is a software one.
-    software: bool,
+    pub(super) sampled: Option<u64>,
     /// Losses of the last step that has arrived.
-    last: Vec<f32>,
-    /// Host time of each step in microseconds.
-    host: Vec<f32>,
+    pub(super) last: Vec<f32>,
 }
 
-impl<'a> Loop<'a> {
-    /// A run that is about to take its next step.
-    pub(super) fn new(parts: Parts<'a>) -> Result<Loop<'a>, TrainError> {
-        let Parts { run, lock, session, stage, images, log, metrics, hooks, steps_per_epoch, total, step } = parts;
-        let history = session.store.ring("history")?;
-        let now = Tick { wall: metrics.seconds, active: 0.0 };
-        let software = session.store.device().caps().is_some_and(|caps| caps.class == Class::Lanes);
-        Ok(Loop {
-            run,
-            _lock: lock,
-            session,
-            stage: Some(stage),
-            history,
-            images,
-            log,
-            metrics,
-            hooks,
-            steps_per_epoch,
-            total,
-            step,
-            saved: (step > 0).then_some(step),
-            sampled: None,
-            blocks: VecDeque::new(),
-            asked: step,
-            ticks: VecDeque::new(),
-            before: now,
-            began: Instant::now(),
-            offset: now.wall,
-            paused: Duration::ZERO,
-            software,
-            last: Vec::new(),
-            host: Vec::new(),
-        })
-    }
-
+impl Loop<'_> {
     /// Writes into the log why training stopped.
     pub(super) fn note(&mut self, error: &TrainError) {
         self.log.note(&error.to_string());
@@ -160,7 +79,7 @@ impl<'a> Loop<'a> {
                 self.draw();
             }
             if save || draw {
-                self.paused += pause.elapsed();
+                self.watch.pause(pause);
             }
         }
         self.collect(true)?;
@@ -171,13 +90,11 @@ impl<'a> Loop<'a> {
             self.draw();
         }
         self.log.finish();
-        let spent = duration(self.began.elapsed());
-        let line = format!(
-            "step {} done after {spent}; the host spent {:.2} ms on a step (median), waiting left out",
-            self.step,
-            self.host_ms()
-        );
-        self.log.note(&line);
+        let (spent, host) = (self.watch.spent(), self.watch.host_ms());
+        self.log.note(&format!(
+            "step {} done after {spent}; the host spent {host:.2} ms on a step (median), waiting left out",
+            self.step
+        ));
         Ok(())
     }
 
@@ -189,18 +106,20 @@ impl<'a> Loop<'a> {
         };
         let stage = self.stage.insert(stage);
         // Asked for losses, a software device would wait all the same, and that count as the host's time.
-        let wait = self.software && (self.step + 1).is_multiple_of(log_every);
+        let caps = self.session.store.device().caps();
+        let software = caps.is_some_and(|caps| caps.class == Class::Lanes);
+        let wait = software && (self.step + 1).is_multiple_of(log_every);
         let mut host = stage.step(wait).map_err(|e| self.stopped(e))?;
         self.step += 1;
         let rest = Instant::now();
-        self.ticks.push_back(self.now());
+        self.losses.queue(self.watch.now());
         if self.step.is_multiple_of(log_every) {
-            self.ask();
+            self.losses.ask();
         }
         self.collect(false)?;
         self.log.step(self.step);
         host += rest.elapsed();
-        self.host.push(host.as_secs_f32() * 1e6);
+        self.watch.step(host);
         Ok(())
     }
 
@@ -215,59 +134,30 @@ impl<'a> Loop<'a> {
         if let Some(stage) = self.session.model.stage() {
             self.log.say(&format!("from step {}: {}", self.step + 1, stage.name));
         }
-        self.paused += pause.elapsed();
+        self.watch.pause(pause);
         Ok(stage)
-    }
-
-    fn now(&self) -> Tick {
-        let elapsed = self.began.elapsed();
-        Tick { wall: self.offset + elapsed.as_secs_f64(), active: (elapsed - self.paused).as_secs_f64() }
-    }
-
-    /// Asks the device for the losses of the steps since it was last asked.
-    fn ask(&mut self) {
-        if self.asked < self.step {
-            let history = self.history.start_read();
-            self.blocks.push_back(Block { steps: self.asked..self.step, history });
-            self.asked = self.step;
-        }
     }
 
     /// Takes the losses that have arrived; with `all`, waits for those of every step done.
     fn collect(&mut self, all: bool) -> Result<(), TrainError> {
         if all {
-            self.ask();
+            self.losses.ask();
         }
-        while let Some(block) = self.blocks.front() {
-            let history = if all { block.history.take().map(Some) } else { block.history.try_take() };
-            match history.map_err(|e| self.stopped(e))? {
-                Some(history) => {
-                    let steps = block.steps.clone();
-                    self.blocks.pop_front();
-                    self.record(steps, &history, all && self.blocks.is_empty())?;
-                }
-                None => break,
-            }
+        while let Some(arrived) = self.losses.next(all, || self.watch.now()).map_err(|e| self.stopped(e))? {
+            self.record(&arrived)?;
         }
         Ok(())
     }
 
-    /// Writes the losses of some steps to `metrics.csv` and shows their mean. `idle` says that the
-    /// device has nothing left to do.
-    fn record(&mut self, steps: Range<u64>, history: &[f32], idle: bool) -> Result<(), TrainError> {
+    /// Writes the losses of some steps to `metrics.csv` and shows their mean.
+    fn record(&mut self, arrived: &Arrived) -> Result<(), TrainError> {
         let names = self.session.model.losses();
-        let count = (steps.end - steps.start) as usize;
-        let ticks: Vec<Tick> = self.ticks.drain(..count.min(self.ticks.len())).collect();
-        // A step's tick is when it was queued; the last one's end is known only of an idle device.
-        let end = if idle { self.now() } else { ticks.last().copied().unwrap_or(self.before) };
         let per_step = self.images.per_step;
         let images = (self.images.batch() as u64 * per_step) as f64;
-        let rate = images * count as f64 / (end.active - self.before.active).max(1e-9);
-        self.before = end;
+        let count = (arrived.steps.end - arrived.steps.start) as f64;
+        let rate = images * count / arrived.seconds;
         let mut sums = vec![0.0f64; names.len()];
-        for (step, tick) in std::iter::zip(steps.clone(), &ticks) {
-            let at = (step % HISTORY_ROWS as u64) as usize * names.len();
-            let losses = &history[at..at + names.len()];
+        for (step, tick, losses) in arrived.rows() {
             if let Some(bad) = losses.iter().position(|l| !l.is_finite()) {
                 return Err(self.diverged(step + 1, names[bad], losses[bad]));
             }
@@ -279,15 +169,10 @@ impl<'a> Loop<'a> {
         }
         self.metrics.flush().map_err(|e| self.stopped(e))?;
         let losses: Vec<(&'static str, f64)> =
-            std::iter::zip(names.iter().copied(), sums.iter().map(|s| s / count as f64)).collect();
-        let left = Duration::try_from_secs_f64((self.total - steps.end) as f64 * images / rate);
-        self.log.progress(&Progress {
-            step: steps.end,
-            total: self.total,
-            rate,
-            losses: &losses,
-            left: left.unwrap_or_default(),
-        });
+            std::iter::zip(names.iter().copied(), sums.iter().map(|s| s / count)).collect();
+        let (step, total) = (arrived.steps.end, self.total);
+        let left = Duration::try_from_secs_f64((total - step) as f64 * images / rate).unwrap_or_default();
+        self.log.progress(&Progress { step, total, rate, losses: &losses, left });
         Ok(())
     }
 
@@ -369,15 +254,10 @@ impl<'a> Loop<'a> {
         TrainError::Diverged { step, loss, value, tensor, saved: self.saved_before() }
     }
 
-    fn host_ms(&self) -> f64 {
-        let mut host: Vec<f64> = self.host.iter().map(|us| f64::from(*us) / 1e3).collect();
-        quantile(&mut host, 0.5)
-    }
-
     /// How it ended.
     pub(super) fn outcome(self) -> Outcome {
-        let host_ms = self.host_ms();
+        let host_ms = self.watch.host_ms();
         let losses = std::iter::zip(self.session.model.losses().iter().copied(), self.last).collect();
-        Outcome { run: self.run, step: self.step, total: self.total, losses, host_ms }
+        Outcome { run: self.run, model: self.session.model, step: self.step, total: self.total, losses, host_ms }
     }
 }

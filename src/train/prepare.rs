@@ -1,0 +1,244 @@
+//! All that is done before a run's first step: nothing is made or changed until it is known that there will be one.
+
+use super::batches::Images;
+use super::claim::{self, Claim};
+use super::folder::{RunDir, RunError};
+use super::going_on::GoingOn;
+use super::images::of_any_classes;
+use super::log::Log;
+use super::losses::Losses;
+use super::metrics::Metrics;
+use super::provenance::{Provenance, Sitting};
+use super::run::{Hooks, Phase, Start, TrainError, Tune};
+use super::stage::Stage;
+use super::stopwatch::Stopwatch;
+use super::under_way::Loop;
+use super::{Config, Session};
+use crate::choices::Choices;
+use crate::data::{self, Dataset, Identity, Order};
+use crate::kernels::Precision;
+use crate::models::Model;
+use crate::program::Device;
+use crate::tune;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// A run that is ready to take its next step.
+pub(super) struct Prepared {
+    origin: Origin,
+    config: Config,
+    session: Session,
+    stage: Stage,
+    images: Images,
+    /// What the images are, what they are called, and what is to be said of them.
+    data: (Identity, String, Vec<String>),
+    tuned: Option<tune::Report>,
+    steps_per_epoch: u64,
+    /// The steps to take.
+    steps: Range<u64>,
+}
+
+/// Where it comes from.
+enum Origin {
+    /// It is new, and goes into this folder if one is named.
+    New(Option<PathBuf>),
+    /// It goes on.
+    Resumed(GoingOn),
+}
+
+impl Prepared {
+    /// Reads settings, images and checkpoint, chooses variants, and makes the first steps ready.
+    pub(super) fn new(start: Start, device: Device, hooks: &mut Hooks) -> Result<Prepared, TrainError> {
+        let (mut config, mut model, mut origin) = match start {
+            Start::New { mut config, out } => {
+                let model = config.validate()?;
+                if config.train.ema > 0.0 {
+                    config.train.ema_warm_up.get_or_insert(true);
+                }
+                let resolved = |out: PathBuf| claim::resolve(&out).map_err(RunError::io("create", &out));
+                let out = out.map(resolved).transpose()?;
+                out.as_deref().map_or(Ok(()), claim::look)?;
+                (config, model, Origin::New(out))
+            }
+            Start::Resume(resume) => {
+                let lock = RunDir::open(&resume.dir)?.lock()?;
+                let going = GoingOn::new(resume, lock)?;
+                let (mut config, model) = going.config()?;
+                config.data.source = hooks.reading.moved.clone().unwrap_or(config.data.source);
+                (config, model, Origin::Resumed(going))
+            }
+        };
+        config.train.precision = device.precision();
+        let opened = open_data(&mut config, &mut model, hooks);
+        let Dataset { name, train, identity, warnings, .. } = match (opened, &origin) {
+            (Err(TrainError::Data(error)), Origin::Resumed(_)) => return Err(error.moved().into()),
+            (opened, _) => opened?,
+        };
+        if let Origin::Resumed(going) = &origin
+            && let Some(was) = going.run.identity()?.filter(|_| !hooks.reading.changed)
+        {
+            was.require(&identity, &name)?;
+        }
+        let mut session = Session::of(model, &config.model, &config.optimizer(), config.train.seed, device)?;
+        session.recompute = config.train.recompute;
+        going(hooks)?;
+        let per_step = session.model.batches_per_step() as u64;
+        let order = Order::new(train.len(), config.train.batch, config.train.seed)?;
+        let steps_per_epoch = order.steps_per_epoch();
+        config.optim.settle(steps_per_epoch);
+        session.optim = config.optimizer();
+        let epochs = config.train.epochs.saturating_mul(steps_per_epoch).div_ceil(per_step);
+        let total = *config.train.steps.get_or_insert(epochs);
+        config.check()?;
+        let step = match &mut origin {
+            Origin::Resumed(going) => {
+                let step = going.load(&mut session, &config, (&order, train.len()), per_step)?;
+                if step >= total {
+                    return Err(TrainError::Complete { dir: going.run.path.clone(), step });
+                }
+                step
+            }
+            Origin::New(_) => 0,
+        };
+        session.go_to(step)?;
+        let tuned = choose(&mut session, config.train.batch, total, &origin, hooks.tune.as_deref_mut())?;
+        going(hooks)?;
+        session.check_later(config.train.batch, total)?;
+        let labelled = session.model.classes() > 0;
+        let images = Images { split: Arc::new(train), order: Arc::new(order), per_step, labelled };
+        if step == 0 {
+            session.start(config.train.batch, &images.words(0))?;
+        }
+        let stage = Stage::new(&mut session, &images, step..total)?;
+        let data = (identity, name, warnings);
+        Ok(Prepared { origin, config, session, stage, images, data, tuned, steps_per_epoch, steps: step..total })
+    }
+
+    /// Makes the run's folder, or takes it up again, and says what the run is.
+    pub(super) fn begin(self, mut hooks: Hooks) -> Result<Loop, TrainError> {
+        let Prepared { origin, config, session, stage, images, data, tuned, steps_per_epoch, steps } = self;
+        (hooks.phase)(Phase::Training);
+        going(&hooks)?;
+        let (run, lock, remarks) = match origin {
+            Origin::Resumed(going) => going.go_on(config, &session, steps.start)?,
+            Origin::New(out) => {
+                let claim = match &out {
+                    Some(out) => Claim::of(out)?,
+                    None => Claim::fresh(Path::new("runs"), &config.name_or_kind())?,
+                };
+                let begun = Sitting::now(session.store.device(), session.choices.as_ref(), 0, Vec::new());
+                let provenance = Provenance { sittings: vec![begun] };
+                let (run, lock) = RunDir::create(config, claim, session.choices.as_ref(), &provenance)?;
+                (run, lock, Vec::new())
+            }
+        };
+        let (identity, name, warnings) = data;
+        run.keep_identity(&identity)?;
+        let mut log = Log::open(&run.log(), hooks.watch.take())?;
+        warnings.iter().for_each(|w| log.say(w));
+        let geometry = session.model.images().medium.describe(images.split.geometry);
+        let data = format!("{name}, {} images of {geometry}", images.split.len());
+        introduce(&mut log, &run, &session, &data, steps.clone());
+        tuned.iter().flat_map(tune::Report::lines).for_each(|line| log.say(&line));
+        let Range { start: step, end: total } = steps;
+        let names = session.model.losses();
+        let (metrics, missing) = Metrics::open(&run.metrics(), names, step)?;
+        remarks.iter().chain(&missing).for_each(|remark| log.say(remark));
+        let watch = Stopwatch::new(metrics.seconds);
+        let losses = Losses::new(session.store.ring("history")?, names.len(), step, watch.now());
+        let (saved, sampled) = ((step > 0).then_some(step), None);
+        let (stage, last) = (Some(stage), Vec::new());
+        Ok(Loop {
+            run,
+            _lock: lock,
+            session,
+            stage,
+            images,
+            log,
+            metrics,
+            losses,
+            watch,
+            hooks,
+            steps_per_epoch,
+            total,
+            step,
+            saved,
+            sampled,
+            last,
+        })
+    }
+}
+
+/// Refuses to go on with what comes before the first step once the run is to stop.
+fn going(hooks: &Hooks) -> Result<(), TrainError> {
+    if hooks.stop.load(Ordering::Relaxed) { Err(TrainError::Interrupted) } else { Ok(()) }
+}
+
+/// Chooses the variants of a session's kernels: those of the run that goes on, where it is on the same device,
+/// else by measuring, if that is wanted.
+fn choose(
+    session: &mut Session,
+    batch: usize,
+    end: u64,
+    origin: &Origin,
+    tune: Option<&mut Tune>,
+) -> Result<Option<tune::Report>, TrainError> {
+    let Some(gpu) = session.store.device().gpu() else { return Ok(None) };
+    let none = Choices::new(gpu.desc());
+    session.choices = match origin {
+        Origin::Resumed(going) => going.run.load_choices(session.store.device())?,
+        Origin::New(_) => None,
+    };
+    match tune {
+        Some(tune) if session.choices.is_none() => Ok(Some(tune(session, batch, end)?)),
+        _ => {
+            session.choices.get_or_insert(none);
+            Ok(None)
+        }
+    }
+}
+
+/// Opens the images, and makes a path absolute so that `config.toml` works from any folder. A model that is told of
+/// classes becomes one of as many as there are, unless somebody said how many.
+fn open_data(config: &mut Config, model: &mut Box<dyn Model>, hooks: &Hooks) -> Result<Dataset, TrainError> {
+    let options = data::Options { range: config.data.range, ..hooks.reading.options.clone() };
+    let dataset = of_any_classes(&config.data.source, model.as_ref(), &options)?;
+    if let Some(adapted) = config.adopt_classes(model.classes(), &dataset)? {
+        *model = adapted;
+    }
+    if model.classes() > 0 {
+        dataset.require_labels(model.classes())?;
+    }
+    config.data.classes.clone_from(&dataset.classes);
+    let source = &mut config.data.source;
+    if !data::is_known(source)
+        && let Ok(path) = std::path::absolute(&source)
+        && let Some(path) = path.to_str()
+    {
+        *source = path.into();
+    }
+    Ok(dataset)
+}
+
+/// What the run is, in a few lines.
+fn introduce(log: &mut Log, run: &RunDir, session: &Session, data: &str, steps: Range<u64>) {
+    let t = &run.config.train;
+    let mixed = if t.precision == Precision::Mixed { " in mixed precision" } else { "" };
+    let head = format!(
+        "limn {}: {} ({} parameters) on {data}, batch {}, on {}{mixed}",
+        env!("CARGO_PKG_VERSION"),
+        run.config.name_or_kind(),
+        session.model.parameters(),
+        t.batch,
+        session.store.device().name(),
+    );
+    log.say(&head);
+    let verb = if steps.start == 0 { "steps" } else { "goes on with steps" };
+    log.say(&format!("{verb} {} to {}, seed {}, in {}", steps.start + 1, steps.end, t.seed, run.path.display()));
+    session.optim.average_in_words().iter().for_each(|words| log.say(words));
+    if let Some(stage) = session.model.stage() {
+        log.say(&format!("from step {}: {}", steps.start + 1, stage.name));
+    }
+}
