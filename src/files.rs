@@ -5,11 +5,14 @@ use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 mod whole;
+
+/// A flag that nobody sets, for what is done where nothing can be stopped.
+pub(crate) static NEVER: AtomicBool = AtomicBool::new(false);
 
 #[cfg(feature = "media")]
 pub(crate) use whole::Unread;

@@ -4,11 +4,11 @@ use super::images::{ImagesArg, class};
 use super::sample::drawing;
 use super::{Error, TrainedArg, nearest, term};
 use crate::data::{self, Binarisation, Geometry};
+use crate::files;
 use crate::models::{Family, Model};
 use crate::sample::{self, Grid, Place};
 use crate::train::RunDir;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
 
 /// Arguments of `limn complete`.
 #[derive(clap::Args, Debug)]
@@ -101,7 +101,7 @@ fn originals(args: &CompleteArgs, run: &RunDir, model: &dyn Model) -> Result<(Ve
         }
         let stretch = run.identity()?.and_then(|of| of.stretched);
         let (path, wanted) = (Path::new(&args.images), Geometry::new(c, h, w));
-        let picture = data::read_picture(path, Some(wanted), stretch, &AtomicBool::new(false))?;
+        let picture = data::read_picture(path, Some(wanted), stretch, &files::NEVER)?;
         if let Some(made) = picture.native.made(wanted) {
             term::note(format!("{} is {made}", path.display()));
         }

@@ -4,10 +4,6 @@ use super::Range;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
-/// A flag that nobody sets, for files that are read where nothing can be stopped.
-#[cfg(feature = "media")]
-pub(super) static NEVER: AtomicBool = AtomicBool::new(false);
-
 /// What opening a set may use, asks, and tells.
 #[derive(Clone, Default)]
 pub struct Options<'a> {
@@ -30,7 +26,7 @@ impl Options<'_> {
 
     /// What a decoder asks whether it shall end.
     pub(super) fn flag(&self) -> &AtomicBool {
-        self.stop.unwrap_or(&NEVER)
+        self.stop.unwrap_or(&crate::files::NEVER)
     }
 
     pub(super) fn tell(&self, done: usize, all: usize) {

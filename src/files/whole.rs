@@ -68,7 +68,7 @@ pub(crate) fn read_in_memory(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
-    read_whole(path, most, &AtomicBool::new(false)).map_err(|unread| match unread {
+    read_whole(path, most, &super::NEVER).map_err(|unread| match unread {
         Unread::Io(error) => error,
         other => io::Error::other(other.to_string()),
     })

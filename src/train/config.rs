@@ -13,7 +13,6 @@ use crate::nn::{OptimConfig, Optimizer};
 use crate::words::nearest;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
 
 /// The largest size a key of `[model]` may have: beyond it, counts of parameters would overflow.
 const MAX_SIZE: i64 = 65_536;
@@ -222,7 +221,7 @@ impl Config {
     /// The settings in a file; see [`Config::load`].
     pub fn read(path: &Path) -> Result<Config, ConfigError> {
         let fault = |why: String| ConfigError::Read { path: path.into(), why };
-        let bytes = files::read_whole(path, MAX_FILE, &AtomicBool::new(false)).map_err(|e| fault(e.to_string()))?;
+        let bytes = files::read_whole(path, MAX_FILE, &files::NEVER).map_err(|e| fault(e.to_string()))?;
         let text = String::from_utf8(bytes).map_err(|_| fault("it is not UTF-8 text".into()))?;
         read(path, &text)
     }

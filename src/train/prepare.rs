@@ -45,7 +45,7 @@ enum Origin {
     /// It is new, and goes into this folder if one is named.
     New(Option<PathBuf>),
     /// It goes on.
-    Resumed(GoingOn),
+    Resumed(Box<GoingOn>),
 }
 
 impl Prepared {
@@ -67,7 +67,7 @@ impl Prepared {
                 let going = GoingOn::new(resume, lock)?;
                 let (mut config, model) = going.config()?;
                 config.data.source = hooks.reading.moved.clone().unwrap_or(config.data.source);
-                (config, model, Origin::Resumed(going))
+                (config, model, Origin::Resumed(Box::new(going)))
             }
         };
         config.train.precision = device.precision();

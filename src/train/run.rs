@@ -5,6 +5,7 @@ use super::log::Watch;
 use super::prepare::Prepared;
 use super::{Config, ConfigError, Session, SessionError, Setting};
 use crate::data;
+use crate::files;
 use crate::models::Model;
 use crate::program::{Device, DeviceError};
 use crate::tune;
@@ -75,8 +76,14 @@ pub struct Hooks<'a> {
 impl Default for Hooks<'_> {
     /// Nothing is chosen, drawn, shown or stopped.
     fn default() -> Self {
-        static NEVER: AtomicBool = AtomicBool::new(false);
-        Hooks { tune: None, sampler: None, stop: &NEVER, phase: &|_| (), watch: None, reading: Reading::default() }
+        Hooks {
+            tune: None,
+            sampler: None,
+            stop: &files::NEVER,
+            phase: &|_| (),
+            watch: None,
+            reading: Reading::default(),
+        }
     }
 }
 

@@ -5,7 +5,6 @@ use crate::files::{self, Target};
 use safetensors::{Dtype, SafeTensorError, SafeTensors, tensor::TensorView};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
 
 /// Bytes a file of tensors may have: a few of the largest.
 const MOST: u64 = 16 << 30;
@@ -47,7 +46,7 @@ impl Tensor {
 /// Every tensor of a file, by name.
 pub fn read(path: &Path) -> Result<BTreeMap<String, Tensor>, Error> {
     let at = path.display();
-    let bytes = files::read_whole(path, MOST, &AtomicBool::new(false));
+    let bytes = files::read_whole(path, MOST, &files::NEVER);
     let bytes = bytes.map_err(|e| Error::new(format!("cannot read {at}: {e}")))?;
     let file = SafeTensors::deserialize(&bytes).map_err(|e| match e {
         // A file that was cut has a sound header and too little behind it, or not even a header.

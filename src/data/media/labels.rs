@@ -1,8 +1,8 @@
 //! A table of labels beside pictures: a CSV file of names and classes.
 
 use super::Error;
-use super::options::NEVER;
 use super::reading::Reading;
+use crate::files::NEVER;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 

@@ -23,6 +23,4 @@ mod wrapping;
 pub use cache::clean;
 pub use pictures::{Picture, read_image, read_mask, read_picture};
 
-use super::{
-    Error, Geometry, Levels, Opened, Options, Range, Split, geometry, held_out, identity, medium, options, split,
-};
+use super::{Error, Geometry, Levels, Opened, Options, Range, Split, geometry, held_out, identity, medium, split};

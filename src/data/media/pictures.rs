@@ -6,9 +6,9 @@ use std::sync::atomic::AtomicBool;
 
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
-use super::options::NEVER;
 use super::reading::{MOST, Reading, stand_in};
 use super::{Error, Geometry, Levels, geometry, grey_tiff, jpeg, values, wrapping};
+use crate::files::NEVER;
 
 /// Extensions of the files that are read. What a file is is told by its content.
 pub(super) const EXTENSIONS: &[&str] =

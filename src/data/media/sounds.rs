@@ -67,8 +67,8 @@ fn at_rate(reading: &Reading, (sound, from): Sound, to: u32) -> Result<Vec<f32>,
 mod tests {
     use super::super::Split;
     use super::super::medium::expanded;
-    use super::super::options::NEVER;
     use super::*;
+    use crate::files::NEVER;
 
     fn write(path: &Path, rate: u32, channels: u16, bits: u16, samples: &[f32]) {
         let sample_format = if bits == 32 { hound::SampleFormat::Float } else { hound::SampleFormat::Int };

@@ -90,8 +90,8 @@ fn decode(reading: &Reading, bytes: &[u8], channels: Option<usize>, made: usize)
 
 #[cfg(test)]
 mod tests {
-    use super::super::options::NEVER;
     use super::*;
+    use crate::files::NEVER;
     use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
     use std::path::Path;
 
