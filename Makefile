@@ -1,5 +1,5 @@
 # make demo   a driver if there is none, the program, a small model trained on the built-in images
-# make test   every test
+# make test   every test; one part of them is `cargo test --release --test graph`, say
 # make lint   format and lints, warnings denied; the library without the command as well
 # make cross  type-checks for Windows and macOS, where rustup has their targets
 # make bench  kernels and whole steps on this machine's device

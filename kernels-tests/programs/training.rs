@@ -1,11 +1,14 @@
 //! Optimisers against hand-computed steps, and whole training steps of a small network.
 
 use crate::support::{
-    Rig, Tensors, assert_all_close, assert_close, assert_same_under_every_plan, gpu, graph, launches, normals,
+    Rig, Tensors, assert_all_close, assert_close, assert_same_bits, assert_same_under_every_plan, gpu, graph, launches,
+    normals,
 };
+use limn::gpu::Gpu;
 use limn::graph::{Graph, Var, gradients};
 use limn::ops::{Adam, Average, ConvSpec, RmsProp, Sgd};
 use limn::program::{Device, Options, Source};
+use std::sync::Arc;
 
 const GRADS: [[f32; 2]; 3] = [[0.5, -1.0], [0.25, 3.0], [-1.0, 0.125]];
 
@@ -222,4 +225,30 @@ fn five_training_steps_on_the_gpu_follow_the_twins() {
     assert_all_close(&first, &first_twin, 2e-5);
     assert_all_close(&fifth, &fifth_twin, 2e-4);
     assert!(fifth_twin["loss"][0] < first_twin["loss"][0], "the loss falls");
+}
+
+/// The quotient of the norms of a difference and of what should be.
+fn relative(got: &[f32], want: &[f32]) -> f64 {
+    let norm = |v: &mut dyn Iterator<Item = f64>| v.map(|v| v * v).sum::<f64>().sqrt();
+    let off = norm(&mut std::iter::zip(got, want).map(|(g, w)| f64::from(*g) - f64::from(*w)));
+    off / norm(&mut want.iter().map(|w| f64::from(*w))).max(1e-30)
+}
+
+#[test]
+fn a_mixed_training_step_stays_near_the_full_one() {
+    // Convolution, transposed convolution, batch norm and a linear head, forwards and backwards.
+    let (source, given) = network();
+    let mixed = || {
+        let gpu = Gpu::open_mixed(std::env::var("LIMN_DEVICE").ok().as_deref(), false);
+        let gpu = Device::Gpu(Arc::new(gpu.expect("a device that knows f16")));
+        Rig::on(&source, &gpu, &given).after(1)
+    };
+    let (mixed, again) = (mixed(), mixed());
+    let full = Rig::on(&source, &gpu(), &given).after(1);
+    let [loss, gradients] = ["loss", "gradients"].map(|name| relative(&mixed[name], &full[name]));
+    println!("loss {loss:e} gradients {gradients:e}");
+    // A handful of roundings by 2^-11 stand between the images and a gradient.
+    assert!(loss < 2e-3 && gradients < 5e-3, "loss {loss:e} gradients {gradients:e}");
+    assert!(gradients > 1e-6, "mixed precision changes nothing");
+    assert_same_bits(&again, &mixed, "two mixed runs");
 }

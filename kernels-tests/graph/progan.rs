@@ -1,6 +1,6 @@
 //! Progressive growing: its layers against PyTorch, and a model whose steps change on its way.
 
-use crate::adversarial::{fixture, fixture_graph, fixture_normals, numbers};
+use crate::support::fixtures::{fixture, fixture_graph, fixture_normals, numbers};
 use crate::support::{Rig, Tensors, assert_close, gpu, normals};
 use limn::graph::gradients;
 use limn::nn::{Mode, NetworkBuilder, Numbering, OptimConfig, Optimizer};

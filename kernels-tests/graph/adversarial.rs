@@ -1,36 +1,15 @@
 //! Adversarial training: losses against their formulae, penalties and spectral norm against PyTorch,
 //! dropout, and what the settings do to a training step.
 
+use crate::support::fixtures::{fixture, fixture_graph, fixture_normals, numbers};
 use crate::support::{Rig, Tensors, assert_close, assert_same_everywhere, gpu, graph, normals, random_values};
-use limn::graph::{Graph, Noise, Var, gradients};
+use limn::graph::{Var, gradients};
 use limn::kernels::philox::Stream;
 use limn::models::{AdversarialLoss, Judged, Penalty};
 use limn::nn::{Mode, NetworkBuilder, Numbering, OptimConfig, Optimizer};
 use limn::ops::ConvSpec;
 use limn::program::Device;
 use limn::train::{Config, Session, Setting, pack};
-
-/// A file of figures made with PyTorch.
-pub fn fixture(name: &str) -> serde_json::Value {
-    let text = std::fs::read_to_string(format!("assets/fixtures/{name}.json")).expect("the fixture");
-    serde_json::from_str(&text).expect("JSON")
-}
-
-/// A list of numbers in it.
-pub fn numbers(v: &serde_json::Value) -> Vec<f32> {
-    v.as_array().expect("a list").iter().map(|x| x.as_f64().expect("a number") as f32).collect()
-}
-
-/// The graph of the fixtures: seed 0, domain 9.
-pub fn fixture_graph() -> Graph {
-    Graph::new(Noise { seed: 0, domain: 9, clock: "clock".into() })
-}
-
-/// Normal numbers as the fixtures draw them.
-pub fn fixture_normals(stream: u32, len: usize, scale: f32) -> Vec<f32> {
-    let source = Stream { seed: 0, domain: 9, stream, step: 0 };
-    (0..len).map(|i| scale * source.normal(i)).collect()
-}
 
 #[test]
 fn losses_are_those_of_the_papers() {

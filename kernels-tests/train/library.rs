@@ -1,6 +1,6 @@
 //! What somebody builds on the library: the examples, and a kind of model that limn does not know.
 
-use crate::runs::{bytes, losses, resume, run, run_until, start};
+use crate::support::runs::{bytes, losses, resume, run, run_until, start};
 use limn::graph::Var;
 use limn::models::{Architecture, Autoregressive, Batch, Model, ModelConfig, ModelError, PixelModel, register};
 use limn::nn::{Mode, Network, NetworkBuilder, Numbering, OptimConfig, Sequential};

@@ -1,6 +1,6 @@
 //! The tuner: it never takes a wrong variant, takes the faster of right ones, and remembers.
 
-use crate::kernels::device;
+use crate::support::device;
 use limn::choices::{Choices, Verdict, key};
 use limn::kernels::matmul::MatMul;
 use limn::kernels::{Caps, Kernel, Lens, Precision, Recipe, Signature};

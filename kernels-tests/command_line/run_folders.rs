@@ -1,6 +1,6 @@
 //! Folders of new runs: where `--out` leads, who gets it, and what a start that fails leaves behind.
 
-use crate::runs::{bytes, run, start, vae};
+use crate::support::runs::{bytes, run, start, vae};
 use limn::train::RunDir;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -76,4 +76,29 @@ fn of_two_runs_started_into_one_folder_one_wins_and_the_other_is_told() {
         let rows = std::fs::read_to_string(run.metrics()).expect("metrics").lines().count();
         assert_eq!(rows, 1 + 300);
     }
+}
+
+#[test]
+fn a_resumed_run_takes_its_own_device_unless_told_another() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let out = dir.path().join("run");
+    let limn = |args: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_limn")).args(args).output().expect("limn starts");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stdout) + &text(&output.stderr)
+    };
+    let path = out.to_str().expect("UTF-8");
+    let small = ["--batch", "4", "--set", "model.hidden=4", "--set", "train.sample_every=0", "--out", path];
+    let said = limn(&[&["train", "vae", "--steps", "2", "--device", "twins"][..], &small[..]].concat());
+    // No machine takes the twins unasked, so what is to be tried next names them.
+    assert!(said.contains(" --device twins"), "{said}");
+    let next = said.lines().find(|line| line.trim_start().starts_with("limn sample")).expect("a hint").trim();
+    limn(&next.split(' ').skip(1).collect::<Vec<_>>());
+    let said = limn(&["train", "--resume", path, "--steps", "3"]);
+    assert!(said.contains("on twins") && !said.contains("bits"), "{said}");
+    let said = limn(&["train", "--resume", path, "--steps", "4", "--device", "cpu"]);
+    assert!(said.contains("it was made on twins and now runs on cpu: from step 4 on its bits will differ"), "{said}");
+    let said = limn(&["train", "--resume", path, "--steps", "5"]);
+    assert!(said.contains("on cpu") && !said.contains("bits"), "{said}");
 }

@@ -1,6 +1,12 @@
 //! What the tests of graphs and programs share: seeded numbers, devices, running a graph, and what
 //! must hold for every planned program.
 
+// Each target uses a part of this.
+#![allow(dead_code)]
+
+pub mod fixtures;
+pub mod runs;
+
 use limn::gpu::{self, Gpu};
 use limn::graph::{Graph, Noise};
 use limn::kernels::philox::Stream;
@@ -22,6 +28,11 @@ pub fn gpu() -> Device {
     static GPU: OnceLock<Arc<Gpu>> = OnceLock::new();
     let open = || Arc::new(Gpu::open(std::env::var("LIMN_DEVICE").ok().as_deref()).expect("a device"));
     Device::Gpu(GPU.get_or_init(open).clone())
+}
+
+/// A GPU of a test's own, opened as [`gpu`] opens it.
+pub fn device() -> Gpu {
+    Gpu::open(std::env::var("LIMN_DEVICE").ok().as_deref()).expect("a device")
 }
 
 /// `--device` with the same for the command line, which by itself would take the processor where there is no GPU.

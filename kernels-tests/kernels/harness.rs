@@ -1,6 +1,6 @@
 //! Proof that the harness can fail: each test breaks one thing and expects to be told.
 
-use crate::kernels::device;
+use crate::support::device;
 use limn::check::{self, Example, Reference};
 use limn::gpu::{Gpu, reflect};
 use limn::kernels::concat::Concat;

@@ -1,7 +1,6 @@
 //! PixelCNN++: its normalised weights, its mixture and its losses against PyTorch, and what a pixel sees.
 
-use crate::adversarial::{fixture, fixture_graph, fixture_normals, numbers};
-use crate::steps::{follows, preset};
+use crate::support::fixtures::{fixture, fixture_graph, fixture_normals, numbers};
 use crate::support::{Rig, Tensors, assert_close, gpu, graph, normals};
 use limn::graph::{Graph, Var, gradients};
 use limn::kernels::philox::Domain;
@@ -106,7 +105,7 @@ fn mixtures_of_pixels_and_their_gradients_agree_with_pytorch() {
 
 /// A network so small that tests can afford it, for images of `colours` in 16x16 pixels.
 fn small(settings: &[&str]) -> Config {
-    let mut config = preset("pixelcnn++-small");
+    let mut config = Config::preset("pixelcnn++-small").expect("a preset");
     config
         .set_all(
             &Setting::all(&["model.filters=4", "model.components=2", "model.height=16", "model.width=16"])
@@ -115,17 +114,6 @@ fn small(settings: &[&str]) -> Config {
         .expect("settings");
     config.set_all(&Setting::all(settings).expect("settings")).expect("settings");
     config
-}
-
-#[test]
-fn pixelcnn_pp_follows_pytorch() {
-    let fixture = fixture("pixelcnn_pp");
-    let keys = ["filters", "blocks", "components", "dropout"];
-    let sizes = keys.map(|key| format!("model.{key}={}", fixture[key]));
-    let mut config = small(&["model.channels=1", "model.height=28", "model.width=28", "train.ema=0"]);
-    config.set_all(&Setting::all(&sizes).expect("settings")).expect("settings");
-    config.set("optim.lr=0.001".parse().expect("a setting")).expect("a setting");
-    follows(&config, &fixture, fixture["batch"].as_u64().expect("a number") as usize, 5e-6);
 }
 
 #[test]

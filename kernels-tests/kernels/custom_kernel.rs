@@ -1,6 +1,6 @@
 //! A kernel as somebody writes it in a crate of their own, with what limn makes public.
 
-use crate::kernels::device;
+use crate::support::device;
 use limn::check;
 use limn::gpu::reflect;
 use limn::kernels::{Access, Caps, Kernel, Lens, Recipe, Shader, Signature, Slot, exact, flat};

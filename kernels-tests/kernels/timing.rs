@@ -1,6 +1,6 @@
 //! Times of launches on a device, by either clock.
 
-use crate::kernels::device;
+use crate::support::device;
 use crate::support::{Rig, Tensors, graph};
 use limn::bench::{Clock, Launches, Roof, Stages, Timer, clock, quantile};
 use limn::check::{Bench, Example};

@@ -1,11 +1,10 @@
 //! Runs that go on: the device and the settings they go on with, checkpoints that are checked and kept, and rows of
 //! `metrics.csv` that stay.
 
-use crate::runs::{bytes, losses, run, run_until, start, vae};
+use crate::support::runs::{bytes, losses, run, run_until, start, vae};
 use limn::program::Device;
 use limn::train::{Outcome, Provenance, Resume, RunDir, Setting, Start, TrainError, checkpoint};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 /// Goes on until `steps`, with these settings, from the last checkpoint or that of a step.
 fn go_on(dir: &Path, steps: u64, set: &[&str], from: Option<u64>) -> Result<Outcome, TrainError> {
@@ -246,31 +245,6 @@ fn a_run_knows_where_it_was_made_and_every_time_it_went_on() {
     std::fs::write(out.join("provenance.json"), "{").expect("a file");
     let error = go_on(&out, 11, &[], None).expect_err("damaged").to_string();
     assert!(error.contains("provenance.json is damaged"), "{error}");
-}
-
-#[test]
-fn a_resumed_run_takes_its_own_device_unless_told_another() {
-    let dir = tempfile::tempdir().expect("a folder");
-    let out = dir.path().join("run");
-    let limn = |args: &[&str]| {
-        let output = Command::new(env!("CARGO_BIN_EXE_limn")).args(args).output().expect("limn starts");
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        assert!(output.status.success(), "{}", text(&output.stderr));
-        text(&output.stdout) + &text(&output.stderr)
-    };
-    let path = out.to_str().expect("UTF-8");
-    let small = ["--batch", "4", "--set", "model.hidden=4", "--set", "train.sample_every=0", "--out", path];
-    let said = limn(&[&["train", "vae", "--steps", "2", "--device", "twins"][..], &small[..]].concat());
-    // No machine takes the twins unasked, so what is to be tried next names them.
-    assert!(said.contains(" --device twins"), "{said}");
-    let next = said.lines().find(|line| line.trim_start().starts_with("limn sample")).expect("a hint").trim();
-    limn(&next.split(' ').skip(1).collect::<Vec<_>>());
-    let said = limn(&["train", "--resume", path, "--steps", "3"]);
-    assert!(said.contains("on twins") && !said.contains("bits"), "{said}");
-    let said = limn(&["train", "--resume", path, "--steps", "4", "--device", "cpu"]);
-    assert!(said.contains("it was made on twins and now runs on cpu: from step 4 on its bits will differ"), "{said}");
-    let said = limn(&["train", "--resume", path, "--steps", "5"]);
-    assert!(said.contains("on cpu") && !said.contains("bits"), "{said}");
 }
 
 #[test]

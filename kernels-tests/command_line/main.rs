@@ -2,12 +2,18 @@
 
 mod bad_input;
 mod figures;
+mod kill;
 mod media;
 mod mixed;
 mod models;
 mod outputs;
 mod pytorch;
+mod run_folders;
 mod shader;
+#[cfg(unix)]
+mod signals;
+#[path = "../support/mod.rs"]
+mod support;
 
 use crate::support::device_flag;
 use serde_json::Value;

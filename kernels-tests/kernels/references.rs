@@ -1,13 +1,8 @@
 //! Every variant of every kernel in every case against its CPU twin.
 
+use crate::support::device;
 use limn::check::{self, Example, Outcome};
-use limn::gpu::Gpu;
 use limn::kernels::{self, Caps, Kernel};
-
-/// The device tests run on: `LIMN_DEVICE`, or the most capable there is.
-pub fn device() -> Gpu {
-    Gpu::open(std::env::var("LIMN_DEVICE").ok().as_deref()).expect("a device")
-}
 
 /// The kernels named in `LIMN_KERNELS` (comma separated), or all of them.
 pub fn wanted(name: &str) -> bool {

@@ -1,7 +1,7 @@
 //! The layers of BigGAN against PyTorch and against differences.
 
-use crate::adversarial::{fixture, fixture_graph, fixture_normals, numbers};
 use crate::derivatives::{check_first, check_second, off_grid};
+use crate::support::fixtures::{fixture, fixture_graph, fixture_normals, numbers};
 use crate::support::{Rig, Tensors, assert_close, gpu, normals};
 use limn::graph::{Graph, Var, gradients};
 use limn::nn::{Attention, ConditionalBatchNorm, Mode, NetworkBuilder, Numbering, OptimConfig, Optimizer};

@@ -1,6 +1,6 @@
 //! Whole training steps: against PyTorch's losses, against the CPU twins, and their listings.
 
-use crate::adversarial::fixture;
+use crate::support::fixtures::fixture;
 use crate::support::{gpu, step_of};
 use limn::kernels::Caps;
 use limn::nn::OptimConfig;
@@ -107,6 +107,19 @@ fn the_row_lstm_follows_pytorch() {
 #[test]
 fn the_diagonal_bilstm_follows_pytorch() {
     follows_pytorch("pixelrnn-diagonal-small", 4, 5e-6);
+}
+
+#[test]
+fn pixelcnn_pp_follows_pytorch() {
+    let fixture = fixture("pixelcnn_pp");
+    let keys = ["filters", "blocks", "components", "dropout"];
+    let sizes = keys.map(|key| format!("model.{key}={}", fixture[key]));
+    let settings = ["model.channels=1", "model.height=28", "model.width=28", "train.ema=0", "optim.lr=0.001"];
+    let mut config = preset("pixelcnn++-small");
+    for settings in [Setting::all(&settings), Setting::all(&sizes)] {
+        config.set_all(&settings.expect("settings")).expect("settings");
+    }
+    follows(&config, &fixture, fixture["batch"].as_u64().expect("a number") as usize, 5e-6);
 }
 
 /// ‖a - b‖ / ‖b‖

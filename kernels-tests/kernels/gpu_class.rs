@@ -1,6 +1,6 @@
 //! What a GPU gets, run: on a device opened as one, whatever it is.
 
-use crate::kernels::{every_case, wanted};
+use crate::references::{every_case, wanted};
 use limn::check::{self, Example};
 use limn::choices::{Verdict, key};
 use limn::gpu::Gpu;

@@ -1,0 +1,14 @@
+//! Graphs: operations and layers against PyTorch and against differences.
+
+mod adversarial;
+mod augment;
+mod biggan;
+mod derivatives;
+mod gradients;
+mod pixelcnn_pp;
+mod progan;
+mod receptive_field;
+mod second_order;
+mod shapes;
+#[path = "../support/mod.rs"]
+mod support;

@@ -1,0 +1,18 @@
+//! Kernels: every variant in every case against its reference, shaders as other compilers take them, the check
+//! itself, and the times and choices of variants.
+
+mod barriers;
+mod custom_kernel;
+mod gpu_class;
+mod harness;
+mod hlsl;
+mod mixed;
+mod not_finite;
+mod philox;
+mod references;
+#[path = "../support/mod.rs"]
+mod support;
+mod timing;
+mod translate;
+mod tuner;
+mod zero_steps;

@@ -1,0 +1,11 @@
+//! Programs: what the planner does to a graph, and that it does not show in the results.
+
+mod fusion;
+mod layout;
+mod random_graphs;
+mod recompute;
+mod replay;
+mod sampling;
+#[path = "../support/mod.rs"]
+mod support;
+mod training;

@@ -1,0 +1,12 @@
+//! Training: steps of every preset, runs and their folders, and what trained models are good for.
+
+mod classes;
+mod evaluation;
+mod going_on;
+mod latent;
+mod library;
+mod mixture;
+mod runs;
+mod steps;
+#[path = "../support/mod.rs"]
+mod support;
