@@ -2,6 +2,7 @@
 
 mod fusion;
 mod layout;
+mod listings;
 mod random_graphs;
 mod recompute;
 mod replay;

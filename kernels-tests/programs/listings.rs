@@ -1,0 +1,64 @@
+//! The step of every preset as it is planned within WebGPU's default limits, held against what it was: three
+//! listings in full, and of each other preset what it costs and a hash of its listing.
+
+use crate::support::step_of;
+use limn::kernels::Caps;
+use limn::program::{Options, plan};
+use limn::train::presets;
+use sha2::{Digest, Sha256};
+use std::fmt::Write;
+use std::path::Path;
+
+/// One of each family, kept in full.
+const IN_FULL: [&str; 3] = ["dcgan-28-small", "pixelcnn-small", "vae"];
+
+const HEAD: &str = "# preset                        launches  buffers        bytes  SHA-256 of its listing\n";
+
+#[test]
+fn listings_are_the_golden_ones() {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/golden");
+    let read = |name: &str| std::fs::read_to_string(golden.join(name)).unwrap_or_default();
+    let (known, mut table) = (read("plans.txt"), HEAD.to_string());
+    // Listings that are as they should be are kept, to compare others with once a plan has changed.
+    let seen = Path::new(env!("CARGO_TARGET_TMPDIR")).join("listings");
+    std::fs::create_dir_all(&seen).expect("a folder");
+    let (mut stale, mut full) = (Vec::new(), Vec::new());
+    for (name, _) in presets() {
+        let program = plan(&step_of(name), &Options::new(Some(Caps::WEBGPU))).expect("a plan");
+        let (listing, totals) = (program.listing(), program.totals());
+        let hash: String = Sha256::digest(&listing).iter().map(|byte| format!("{byte:02x}")).collect();
+        let (launches, buffers, bytes) = (totals.launches, program.buffers.len(), totals.memory);
+        let row = format!("{name:<32}{launches:>8} {buffers:>8} {bytes:>12}  {hash}\n");
+        let same = known.lines().any(|line| line == row.trim_end());
+        let same = same && (!IN_FULL.contains(name) || read(&format!("{name}.txt")) == listing);
+        let kind = if same { "txt" } else { "new.txt" };
+        std::fs::write(seen.join(format!("{name}.{kind}")), &listing).expect("a listing");
+        if !same {
+            stale.push(*name);
+        }
+        let _ = write!(table, "{row}");
+        full.extend(IN_FULL.contains(name).then_some((*name, listing)));
+    }
+    if std::env::var_os("LIMN_UPDATE_GOLDEN").is_some() {
+        full.iter()
+            .for_each(|(name, listing)| std::fs::write(golden.join(format!("{name}.txt")), listing).expect("a file"));
+        return std::fs::write(golden.join("plans.txt"), table).expect("the table");
+    }
+    assert!(
+        stale.is_empty(),
+        "{stale:?} plan differently. Their listings are {seen}/PRESET.new.txt, beside PRESET.txt as it was where this test \
+         passed before; `limn plan PRESET` shows what a device at hand gets. If that is as it should be, run this test with \
+         LIMN_UPDATE_GOLDEN=1.",
+        seen = seen.display(),
+    );
+    assert_eq!(known, table, "assets/golden/plans.txt has a preset that is no more; LIMN_UPDATE_GOLDEN=1 takes it out");
+}
+
+#[test]
+fn steps_take_few_launches() {
+    for (name, most) in [("dcgan", 150), ("dcgan-28", 80)] {
+        let program = plan(&step_of(name), &Options::new(Some(Caps::WEBGPU))).expect("a plan");
+        let stages: usize = program.launches.iter().map(|l| l.recipe.as_ref().map_or(1, |r| r.stages.len())).sum();
+        assert!(stages <= most, "{name}: {stages} stages of launches, more than {most}");
+    }
+}
