@@ -22,6 +22,7 @@ fn listings_are_the_golden_ones() {
     // Listings that are as they should be are kept, to compare others with once a plan has changed.
     let seen = Path::new(env!("CARGO_TARGET_TMPDIR")).join("listings");
     std::fs::create_dir_all(&seen).expect("a folder");
+    let renew = std::env::var_os("LIMN_UPDATE_GOLDEN").is_some();
     let (mut stale, mut full) = (Vec::new(), Vec::new());
     for (name, _) in presets() {
         let program = plan(&step_of(name), &Options::new(Some(Caps::WEBGPU))).expect("a plan");
@@ -31,15 +32,16 @@ fn listings_are_the_golden_ones() {
         let row = format!("{name:<32}{launches:>8} {buffers:>8} {bytes:>12}  {hash}\n");
         let same = known.lines().any(|line| line == row.trim_end());
         let same = same && (!IN_FULL.contains(name) || read(&format!("{name}.txt")) == listing);
-        let kind = if same { "txt" } else { "new.txt" };
-        std::fs::write(seen.join(format!("{name}.{kind}")), &listing).expect("a listing");
+        let [was, is] = ["txt", "new.txt"].map(|kind| seen.join(format!("{name}.{kind}")));
+        let _ = std::fs::remove_file(&is);
+        std::fs::write(if same || renew { was } else { is }, &listing).expect("a listing");
         if !same {
             stale.push(*name);
         }
         let _ = write!(table, "{row}");
         full.extend(IN_FULL.contains(name).then_some((*name, listing)));
     }
-    if std::env::var_os("LIMN_UPDATE_GOLDEN").is_some() {
+    if renew {
         full.iter()
             .for_each(|(name, listing)| std::fs::write(golden.join(format!("{name}.txt")), listing).expect("a file"));
         return std::fs::write(golden.join("plans.txt"), table).expect("the table");

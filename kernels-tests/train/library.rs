@@ -11,12 +11,15 @@ use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::process::Command;
 
-/// An example as somebody runs it.
+/// An example as somebody runs it; where this program of tests is built alone, cargo builds it first.
 fn example(name: &str, args: &[&Path]) -> String {
     let tests = std::env::current_exe().expect("a path");
-    let folder = tests.parent().and_then(Path::parent).expect("a folder").join("examples");
-    let output = Command::new(folder.join(name).with_extension(std::env::consts::EXE_EXTENSION)).args(args).output();
-    let output = output.expect("cargo test compiles the examples");
+    let target = tests.ancestors().nth(3).expect("a folder");
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["run", "--quiet", "--example", name, "--target-dir"]).arg(target);
+    cargo.args((!cfg!(debug_assertions)).then_some("--release"));
+    cargo.args((!cfg!(feature = "cli")).then_some("--no-default-features"));
+    let output = cargo.arg("--").args(args).output().expect("cargo");
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{name}: {said}{}", String::from_utf8_lossy(&output.stderr));
     said
@@ -25,6 +28,7 @@ fn example(name: &str, args: &[&Path]) -> String {
 #[test]
 fn the_examples_run() {
     assert!(example("train_loop", &[]).contains("step 300"));
+    assert!(example("custom_kernel", &[]).contains("step 100"));
     example("own_device", &[]);
     let folder = tempfile::tempdir().expect("a folder");
     let run = folder.path().join("run");

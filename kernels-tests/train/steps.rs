@@ -2,6 +2,7 @@
 
 use crate::support::fixtures::fixture;
 use crate::support::gpu;
+use limn::models::Family;
 use limn::nn::OptimConfig;
 use limn::program::Device;
 use limn::train::{Config, Session, Setting, presets};
@@ -169,15 +170,42 @@ fn apart(config: Config, seed: u64) -> (f64, f64) {
     (distance(&losses[0], &want[0]), gradients.fold(0.0, f64::max))
 }
 
+/// Steps of the presets of a kind, which are tests of their own so that they run side by side.
+fn presets_follow_the_twins(kind: &str) {
+    let mut configs: Vec<Config> = presets().iter().map(|(name, _)| preset(name)).collect();
+    configs.retain(|config| match config.model.build().expect("a model").family() {
+        Family::Pixels(_) => kind == "pixels",
+        Family::Latent(model) if model.encoder().is_none() => kind == "generators",
+        _ => kind == "others",
+    });
+    assert!(!configs.is_empty());
+    configs.iter().for_each(follows_the_twins);
+}
+
 #[test]
-fn a_step_of_every_preset_on_the_gpu_follows_the_twins() {
+fn a_step_of_every_preset_that_draws_pixel_by_pixel_on_the_gpu_follows_the_twins() {
+    presets_follow_the_twins("pixels");
+}
+
+#[test]
+fn a_step_of_every_preset_with_a_generator_on_the_gpu_follows_the_twins() {
+    presets_follow_the_twins("generators");
+}
+
+#[test]
+fn a_step_of_every_other_preset_on_the_gpu_follows_the_twins() {
+    presets_follow_the_twins("others");
+}
+
+#[test]
+fn a_step_of_adversarial_settings_on_the_gpu_follows_the_twins() {
     let adversarial: [(&str, &[&str]); 4] = [
         ("dcgan-28-small", &["model.loss=hinge", "model.discriminator_norm=spectral"]),
         ("dcgan-28-small", &["model.penalty=r1", "model.discriminator_norm=spectral", "model.instance_noise=0.1"]),
         ("dcgan-28-small", &[r#"model.augment=["color", "translation", "cutout"]"#]),
         ("lsgan-small", &["model.penalty=r2", "model.discriminator_norm=none", "model.discriminator_steps=2"]),
     ];
-    for (name, settings) in presets().iter().map(|(name, _)| (*name, &[][..])).chain(adversarial) {
+    for (name, settings) in adversarial {
         let mut config = preset(name);
         config.set_all(&Setting::all(settings).expect("settings")).expect("settings");
         follows_the_twins(&config);
