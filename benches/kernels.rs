@@ -5,7 +5,7 @@
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use limn::bench::for_software;
-use limn::check::{Bench, Example};
+use limn::check::{Example, Trial};
 use limn::gpu::Gpu;
 use limn::kernels::{self, Class};
 
@@ -20,7 +20,7 @@ fn presets(criterion: &mut Criterion) {
         let software = gpu.caps().class == Class::Lanes;
         for kernel in (entry.shapes)().into_iter().filter(|kernel| !software || for_software(kernel.as_ref())) {
             let Some(recipe) = kernel.variants(gpu.caps()).into_iter().next() else { continue };
-            let bench = match Bench::new(&gpu, &Example::inputs(kernel.as_ref(), 1, 0.0), &recipe, false) {
+            let bench = match Trial::new(&gpu, &Example::inputs(kernel.as_ref(), 1, 0.0), &recipe, false) {
                 Ok(bench) => bench,
                 Err(error) => return eprintln!("{} {}: {error}", entry.name, kernel.label()),
             };

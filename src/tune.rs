@@ -7,7 +7,7 @@
 //! was left has no choice there: the next program that has it finds it unknown.
 
 use crate::bench::{self, Clock, Stages, Timer, quantile};
-use crate::check::{self, Bench, Example};
+use crate::check::{self, Example, Trial};
 use crate::choices::{Choice, Choices, Verdict, fingerprint, key};
 use crate::gpu::{Gpu, GpuError};
 use crate::kernels::{Arithmetic, Class, Kernel, Recipe};
@@ -255,7 +255,7 @@ impl Tuner {
         let by = bench::clock(&self.gpu)?;
         let example = Example::spots(kernel, 3);
         let mut verdicts = BTreeMap::new();
-        let mut best: Option<(&'static str, f64, Bench)> = None;
+        let mut best: Option<(&'static str, f64, Trial)> = None;
         let mut fault = String::new();
         for (i, recipe) in by_kinds(recipes).into_iter().enumerate() {
             if self.stop.is_some_and(|stop| stop()) {
@@ -265,8 +265,8 @@ impl Tuner {
             if i >= most && best.is_some() {
                 break;
             }
-            let bench = match check::agreement(&self.gpu, kernel, recipe, &example) {
-                Ok(bench) => bench,
+            let trial = match check::agreement(&self.gpu, kernel, recipe, &example) {
+                Ok(trial) => trial,
                 // A device that is gone refuses everything.
                 Err(check::Disagreement::Gpu(GpuError::Lost(why))) => return Err(GpuError::Lost(why).into()),
                 Err(why) => {
@@ -276,15 +276,15 @@ impl Tuner {
                 }
             };
             let [ms, least] = match &best {
-                Some((.., best)) => self.race(by, &bench, best)?,
+                Some((.., best)) => self.race(by, &trial, best)?,
                 None => {
-                    let samples = self.timer(by, &bench)?.samples(0.0, TURNS)?;
+                    let samples = self.timer(by, &trial)?.samples(0.0, TURNS)?;
                     [typical(samples), f64::INFINITY]
                 }
             };
             verdicts.insert(recipe.name.to_string(), Verdict::Ms(ms));
             if ms < GAIN * least {
-                best = Some((recipe.name, ms, bench));
+                best = Some((recipe.name, ms, trial));
             }
         }
         match best {
@@ -293,13 +293,13 @@ impl Tuner {
         }
     }
 
-    fn timer<'a>(&'a self, by: Clock, bench: &'a Bench) -> Result<Timer<Stages<'a>>, GpuError> {
-        Timer::new(Stages { gpu: &self.gpu, stages: bench.stages() }, by, PART)
+    fn timer<'a>(&'a self, by: Clock, trial: &'a Trial) -> Result<Timer<Stages<'a>>, GpuError> {
+        Timer::new(Stages { gpu: &self.gpu, stages: trial.stages() }, by, PART)
     }
 
     /// Milliseconds of a launch of each of two variants, by samples taken in turns: what else the machine does
     /// comes and goes.
-    fn race(&self, by: Clock, one: &Bench, other: &Bench) -> Result<[f64; 2], GpuError> {
+    fn race(&self, by: Clock, one: &Trial, other: &Trial) -> Result<[f64; 2], GpuError> {
         let mut timers = [self.timer(by, one)?, self.timer(by, other)?];
         let mut samples = [Vec::new(), Vec::new()];
         for _ in 0..TURNS {

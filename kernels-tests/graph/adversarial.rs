@@ -129,7 +129,7 @@ fn spectral_norm_follows_pytorch() {
         let net = net.build();
         let g = fixture_graph();
         let x = g.input("x", &[5, 2, 8, 8]);
-        layers.estimate_norms(&g);
+        layers.power_iteration(&g);
         let loss = (-&layers.forward(&x, Mode::Train)).softplus().mean();
         g.output("loss", &loss);
         Optimizer { rule: OptimConfig::sgd(0.1, 1.0, 0.0), ema: 0.0, ema_warm_up: false }.minimize(&loss, &net);
@@ -162,7 +162,7 @@ fn a_spectral_norm_is_the_largest_singular_value_after_some_iterations() {
     let net = net.build();
     let g = graph();
     g.output("y", &layer.forward(&g.constant(&[1, 2], 1.0), Mode::Eval));
-    layer.estimate_norms(&g);
+    layer.power_iteration(&g);
     // The singular values of [[3, 0], [4, 5]] are √45 and √5.
     let (mut params, stats) = net.initial(0);
     params[..4].copy_from_slice(&[3.0, 0.0, 4.0, 5.0]);

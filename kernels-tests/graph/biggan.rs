@@ -61,7 +61,7 @@ fn attention_follows_pytorch() {
     follows_pytorch("attention", &[("gamma", 0.5)], &inputs, |net| {
         let layer = Attention::new(net, "layer", 8);
         Box::new(move |graph, x| {
-            layer.estimate_norms(graph);
+            layer.power_iteration(graph);
             layer.forward(&x[0], Mode::Train)
         })
     });
@@ -73,7 +73,7 @@ fn conditional_batch_norm_follows_pytorch() {
     follows_pytorch("norm", &[], &inputs, |net| {
         let layer = ConditionalBatchNorm::new(net, "layer", 3, 4);
         Box::new(move |graph, x| {
-            layer.estimate_norms(graph);
+            layer.power_iteration(graph);
             layer.forward(&x[0], &x[1], Mode::Train)
         })
     });

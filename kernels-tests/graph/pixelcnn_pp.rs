@@ -37,7 +37,7 @@ fn normalised_weights_start_from_data_and_follow_pytorch() {
         build(&g, &g.input("x", &[4, 3, 6, 6]));
         g.finish().expect("a graph")
     };
-    let start = graph(&|g, x| g.output("y", &forward(x, Mode::First)));
+    let start = graph(&|g, x| g.output("y", &forward(x, Mode::Initialise)));
     let step = graph(&|g, x| {
         let loss = (-&forward(x, Mode::Train)).softplus().mean();
         g.output("loss", &loss);
@@ -156,7 +156,7 @@ fn averages_start_with_what_the_first_batch_gave() {
     let read = |session: &Session, state| session.store.read(state).expect("a state");
     let before = read(&session, "pixelcnn.params");
     let bytes: Vec<u8> = normals(8, 2 * 3 * 256).into_iter().map(|v| (64.0 * v + 128.0) as u8).collect();
-    session.start(2, &limn::train::pack(bytes)).expect("a start");
+    session.initialise(2, &limn::train::pack(bytes)).expect("a start");
     let params = read(&session, "pixelcnn.params");
     assert!(params.iter().all(|v| v.is_finite()) && params != before);
     assert_eq!(read(&session, "pixelcnn.average"), params);

@@ -18,14 +18,14 @@ fn its_layers_follow_pytorch() {
         let layers = net
             .sequence("")
             .pixel_norm()
-            .equalised(SQRT_2)
+            .equalised_lr(SQRT_2)
             .conv(2, 3, 3, ConvSpec::new(1, 1), true)
             .leaky_relu(0.2)
             .minibatch_stddev(2)
             .conv(4, 2, 4, ConvSpec::new(1, 0), true)
             .leaky_relu(0.2)
             .flatten()
-            .equalised(1.0)
+            .equalised_lr(1.0)
             .linear(2, 1, true)
             .build();
         let net = net.build();

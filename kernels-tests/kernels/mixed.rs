@@ -2,7 +2,7 @@
 //! by way of invocations that stand in for them,.
 
 use crate::references::{every_case, wanted};
-use limn::check::{self, Bench, Example};
+use limn::check::{self, Example, Trial};
 use limn::gpu::Gpu;
 use limn::kernels::conv::Conv;
 use limn::kernels::conv2d::Conv2d;
@@ -160,8 +160,8 @@ fn magnitudes_far_from_one_lose_nothing() {
         let example = Example::new(kernel, 1);
         let recipes = kernel.variants(gpu.caps());
         let run = |recipe: &Recipe| -> Vec<u32> {
-            let bench = Bench::new(&gpu, &example, recipe, true).expect("a bench");
-            let writes = bench.run(&gpu).expect("a run").writes;
+            let trial = Trial::new(&gpu, &example, recipe, true).expect("a trial");
+            let writes = trial.run(&gpu).expect("a run").writes;
             writes[0].iter().map(|v| (v / 2f32.powi(scale)).to_bits()).collect()
         };
         recipes.iter().filter(|r| r.mixed()).map(run).collect()
@@ -194,8 +194,8 @@ fn what_is_not_finite_stays_so_and_what_is_stays_finite() {
     example.reads[0][16] = f32::INFINITY;
     example.reads[0][24..32].fill(3.4e38);
     for recipe in kernel.variants(gpu.caps()).iter().filter(|r| r.mixed()) {
-        let bench = Bench::new(&gpu, &example, recipe, true).expect("a bench");
-        let c = &bench.run(&gpu).expect("a run").writes[0];
+        let trial = Trial::new(&gpu, &example, recipe, true).expect("a trial");
+        let c = &trial.run(&gpu).expect("a run").writes[0];
         assert!(c[..3].iter().all(|v| v.is_finite()), "row 0: {c:?}");
         assert!(c[3..6].iter().all(|v| v.is_nan()), "row 1: {c:?}");
         assert!(c[6..9].iter().all(|v| !v.is_finite()), "row 2: {c:?}");

@@ -1,7 +1,7 @@
 //! What is not finite is seen: NaN and infinities through every pointwise operation and every epilogue, on the
 //! twins, on the processor and on the variants of both classes of devices.
 
-use limn::check::{Bench, Example};
+use limn::check::{Example, Trial};
 use limn::gpu::Gpu;
 use limn::kernels::activation::Activation;
 use limn::kernels::pointwise::{Code, MAX_INPUTS, Pointwise, Spread, Step};
@@ -55,7 +55,7 @@ fn everywhere(kernel: &dyn Kernel, example: &Example) -> Vec<(String, Vec<Vec<f3
     for gpu in devices() {
         let caps: &Caps = gpu.caps();
         for recipe in kernel.variants(caps).iter().filter(|recipe| !recipe.mixed()) {
-            let ran = Bench::new(gpu, example, recipe, false).and_then(|bench| bench.run(gpu)).expect("a run");
+            let ran = Trial::new(gpu, example, recipe, false).and_then(|trial| trial.run(gpu)).expect("a run");
             all.push((format!("{:?} {}", caps.class, recipe.name), ran.writes));
         }
     }

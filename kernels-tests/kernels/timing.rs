@@ -3,7 +3,7 @@
 use crate::support::device;
 use crate::support::{Rig, Tensors, graph};
 use limn::bench::{Clock, Launches, Roof, Stages, Timer, clock, quantile};
-use limn::check::{Bench, Example};
+use limn::check::{Example, Trial};
 use limn::gpu::Gpu;
 use limn::kernels::copy::Copy;
 use limn::kernels::multiply_add::MultiplyAdd;
@@ -13,16 +13,16 @@ use std::sync::Arc;
 
 /// Seconds of a launch.
 fn time(gpu: &Gpu, kernel: &dyn Kernel, by: Clock) -> f64 {
-    let bench = prepared(gpu, kernel);
-    let mut timer = Timer::new(Stages { gpu, stages: bench.stages() }, by, 0.0005).expect("a timer");
+    let trial = prepared(gpu, kernel);
+    let mut timer = Timer::new(Stages { gpu, stages: trial.stages() }, by, 0.0005).expect("a timer");
     quantile(&mut timer.samples(0.03, 9).expect("samples"), 0.1)
 }
 
-fn prepared(gpu: &Gpu, kernel: &dyn Kernel) -> Bench {
+fn prepared(gpu: &Gpu, kernel: &dyn Kernel) -> Trial {
     let recipe = kernel.variants(gpu.caps()).remove(0);
-    let bench = Bench::new(gpu, &Example::inputs(kernel, 1, 0.0), &recipe, false).expect("a bench");
-    bench.run(gpu).expect("a run");
-    bench
+    let trial = Trial::new(gpu, &Example::inputs(kernel, 1, 0.0), &recipe, false).expect("a trial");
+    trial.run(gpu).expect("a run");
+    trial
 }
 
 /// Whether `holds` does within a few attempts: another program may take the device's time from any one.
@@ -70,8 +70,8 @@ fn a_small_launch_is_not_taken_for_its_submission() {
     let kernel = Copy { len: 64 };
     for by in clocks(&gpu) {
         soon(|| {
-            let bench = prepared(&gpu, &kernel);
-            let mut stages = Stages { gpu: &gpu, stages: bench.stages() };
+            let trial = prepared(&gpu, &kernel);
+            let mut stages = Stages { gpu: &gpu, stages: trial.stages() };
             let mut alone: Vec<f64> = (0..9).map(|_| stages.waited(1).expect("a wait")).collect();
             let (alone, launch) = (quantile(&mut alone, 0.5), time(&gpu, &kernel, by));
             if launch < alone / 2.0 { Ok(()) } else { Err(format!("{by:?}: {launch} s, waited for {alone} s")) }

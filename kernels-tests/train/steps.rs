@@ -21,7 +21,7 @@ fn train(config: &Config, device: Device, batch: usize, steps: usize) -> (Sessio
         data.train.upload(i * images..(i + 1) * images, labelled, &mut bytes);
         limn::train::pack(bytes)
     };
-    session.start(batch, &words(0)).expect("a start");
+    session.initialise(batch, &words(0)).expect("a start");
     let mut step = session.train_step(batch).expect("a program");
     for i in 0..steps {
         step.write("images", &words(i)).expect("an upload");

@@ -4,7 +4,7 @@
 //! take. So the host's clock around some launches says little about them, but the difference between so many
 //! launches and twice as many does.
 
-use crate::check::{Bench, Example};
+use crate::check::{Example, Trial};
 use crate::gpu::{Gpu, GpuError, Ready};
 use crate::kernels::multiply_add::MultiplyAdd;
 use crate::kernels::{Class, Kernel};
@@ -171,13 +171,13 @@ fn hold(gpu: &Gpu) -> Result<bool, GpuError> {
     let len = if gpu.caps().class == Class::Lanes { 4096 } else { 1 << 18 };
     for turns in (2..=16).step_by(2).map(|power| 1 << power) {
         let kernel = MultiplyAdd::new(len, turns);
-        let bench = Bench::new(gpu, &Example::inputs(&kernel, 1, 0.0), &kernel.variants(gpu.caps())[0], false)?;
-        bench.run(gpu)?;
+        let trial = Trial::new(gpu, &Example::inputs(&kernel, 1, 0.0), &kernel.variants(gpu.caps())[0], false)?;
+        trial.run(gpu)?;
         let mut longest = f64::INFINITY;
         // What else the machine does may disturb any one of them.
         for _ in 0..4 {
             let start = Instant::now();
-            let stretches = [1, 1, 2].map(|times| (bench.stages(), times));
+            let stretches = [1, 1, 2].map(|times| (trial.stages(), times));
             let times = gpu.time_stretches(&stretches)?;
             let waited = start.elapsed().as_secs_f64();
             longest = longest.min(waited);

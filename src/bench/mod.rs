@@ -6,7 +6,7 @@ mod roof;
 pub use clock::{Clock, Launches, Stages, Timer, clock, quantile};
 pub use roof::Roof;
 
-use crate::check::{Bench, Example};
+use crate::check::{Example, Trial};
 use crate::gpu::{Gpu, GpuError};
 use crate::kernels::{Kernel, Recipe};
 use std::time::Instant;
@@ -41,9 +41,9 @@ const PART: f64 = 0.004;
 /// # Errors
 /// What the device says of the recipe, or that it is gone.
 pub fn time(gpu: &Gpu, kernel: &dyn Kernel, recipe: &Recipe, seconds: f64) -> Result<Timing, GpuError> {
-    let bench = Bench::new(gpu, &Example::inputs(kernel, 1, 0.0), recipe, false)?;
-    bench.run(gpu)?;
-    let mut timer = Timer::new(Stages { gpu, stages: bench.stages() }, clock(gpu)?, PART)?;
+    let trial = Trial::new(gpu, &Example::inputs(kernel, 1, 0.0), recipe, false)?;
+    trial.run(gpu)?;
+    let mut timer = Timer::new(Stages { gpu, stages: trial.stages() }, clock(gpu)?, PART)?;
     let mut samples = timer.samples(seconds, 1)?;
     let median = quantile(&mut samples, 0.5).max(1e-12);
     let cost = kernel.cost();

@@ -2,7 +2,7 @@
 
 use super::clock::{Timer, quantile};
 use super::{Stages, calls, clock};
-use crate::check::{Bench, Example};
+use crate::check::{Example, Trial};
 use crate::gpu::{Gpu, GpuError};
 use crate::kernels::copy::Copy;
 use crate::kernels::matmul::MatMul;
@@ -96,15 +96,15 @@ fn ceiling(
         let kernel = make(turns);
         let recipe = kernel.variants(caps).into_iter().find(|recipe| recipe.arithmetic() == arithmetic);
         let Some(recipe) = recipe else { return Ok(None) };
-        let bench = Bench::new(gpu, &Example::inputs(kernel.as_ref(), 1, 0.0), &recipe, false)?;
+        let trial = Trial::new(gpu, &Example::inputs(kernel.as_ref(), 1, 0.0), &recipe, false)?;
         // Compiles.
-        bench.run(gpu)?;
-        Ok::<_, GpuError>(Some((kernel, bench)))
+        trial.run(gpu)?;
+        Ok::<_, GpuError>(Some((kernel, trial)))
     };
     let mut turns = 4;
     loop {
-        let Some((kernel, bench)) = prepare(turns)? else { return Ok(None) };
-        let mut timer = Timer::new(Stages { gpu, stages: bench.stages() }, by, PART)?;
+        let Some((kernel, trial)) = prepare(turns)? else { return Ok(None) };
+        let mut timer = Timer::new(Stages { gpu, stages: trial.stages() }, by, PART)?;
         let Cost { flops, bytes } = kernel.cost();
         let work = if flops > 0 { flops } else { bytes } as f64;
         let seconds = quantile(&mut timer.round()?, 0.5);

@@ -5,18 +5,18 @@
 //! grows with the number of terms until one that is lost or counted twice hides in it: kernels that sum are run
 //! on small whole numbers as well, where nothing is rounded and results must be equal.
 
-mod bench;
 mod example;
+mod trial;
 mod trust;
 
-pub use bench::{Bench, Ran};
 pub use example::{Example, Reference};
+pub use trial::{Ran, Trial};
 pub use trust::{distrust, open_mixed};
 
 use crate::gpu::{Gpu, GpuError};
 use crate::kernels::{Kernel, Precision, Recipe, Stage};
-use bench::{CANARY, GUARD};
 use example::slices;
+use trial::{CANARY, GUARD};
 
 /// How one variant of one case did.
 #[derive(Clone, Debug)]
@@ -97,7 +97,7 @@ fn check_as(
 /// Runs a variant once, as training does without checks in its shaders, and holds it against the example.
 pub fn once(gpu: &Gpu, name: &'static str, kernel: &dyn Kernel, recipe: &Recipe, example: &Example) -> Outcome {
     let mut outcome = outcome(name, kernel, recipe);
-    match Bench::new(gpu, example, recipe, false).and_then(|bench| bench.run(gpu)) {
+    match Trial::new(gpu, example, recipe, false).and_then(|trial| trial.run(gpu)) {
         Ok(ran) => compare(kernel, example, &ran, &mut outcome),
         Err(error) => outcome.failure = Some(error.to_string()),
     }
@@ -116,28 +116,28 @@ fn judged(
     recipe: &Recipe,
     example: &Example,
     checks: bool,
-) -> Result<(Bench, Outcome), GpuError> {
-    let bench = Bench::new(gpu, example, recipe, checks)?;
-    let first = bench.run(gpu)?;
-    bench.reset(gpu, example);
+) -> Result<(Trial, Outcome), GpuError> {
+    let trial = Trial::new(gpu, example, recipe, checks)?;
+    let first = trial.run(gpu)?;
+    trial.reset(gpu, example);
     let mut outcome = outcome(name, kernel, recipe);
-    judge(kernel, example, &first, &bench.run(gpu)?, &mut outcome);
+    judge(kernel, example, &first, &trial.run(gpu)?, &mut outcome);
     if let Some(whole) = example.beside(kernel).filter(|_| checks && outcome.failure.is_none()) {
-        bench.reset(gpu, whole);
-        compare(kernel, whole, &bench.run(gpu)?, &mut outcome);
+        trial.reset(gpu, whole);
+        compare(kernel, whole, &trial.run(gpu)?, &mut outcome);
     }
-    Ok((bench, outcome))
+    Ok((trial, outcome))
 }
 
 /// A variant ready to run, with the checks in its shaders off, if two runs of it agree with the twin.
 ///
 /// # Errors
 /// Why it must not be used, or what the device said.
-pub fn agreement(gpu: &Gpu, kernel: &dyn Kernel, recipe: &Recipe, example: &Example) -> Result<Bench, Disagreement> {
-    let (bench, outcome) = judged(gpu, kernel.signature().name, kernel, recipe, example, false)?;
+pub fn agreement(gpu: &Gpu, kernel: &dyn Kernel, recipe: &Recipe, example: &Example) -> Result<Trial, Disagreement> {
+    let (trial, outcome) = judged(gpu, kernel.signature().name, kernel, recipe, example, false)?;
     match outcome.failure {
         Some(why) => Err(Disagreement::Wrong(why)),
-        None => Ok(bench),
+        None => Ok(trial),
     }
 }
 

@@ -6,7 +6,7 @@ use super::{Error, TrainedArg, nearest, term};
 use crate::data::{self, Binarisation, Geometry};
 use crate::files;
 use crate::models::{Family, Model};
-use crate::sample::{self, Grid, Place};
+use crate::sample::{self, Grid, Output};
 use crate::train::RunDir;
 use std::path::{Path, PathBuf};
 
@@ -50,7 +50,7 @@ pub fn complete(args: &CompleteArgs) -> Result<(), Error> {
     let [c, h, w] = session.model.geometry();
     let geometry = Geometry::new(c, h, w);
     let medium = session.model.images().medium;
-    let place = Place::new(args.out.as_deref(), &run.path, "completed.png", medium)?;
+    let place = Output::new(args.out.as_deref(), &run.path, "completed.png", medium)?;
     let (originals, labels) = originals(args, &run, session.model.as_ref())?;
     let keep = keep(&args.keep, geometry)?;
     match keep.iter().filter(|k| **k == 0.0).count() {

@@ -1,7 +1,7 @@
 //! `limn data`: known datasets.
 
 use super::{Error, term};
-use crate::data::{self, Entry, Place, Progress};
+use crate::data::{self, KnownSet, Progress, Whereabouts};
 use serde_json::json;
 
 /// Arguments of `limn data`.
@@ -35,7 +35,7 @@ pub fn data(args: &DataArgs) -> Result<(), Error> {
         Command::Get { name } if name == "all" => {
             let failed: Vec<Error> = data::list()
                 .iter()
-                .filter(|entry| entry.place != Place::BuiltIn)
+                .filter(|entry| entry.place != Whereabouts::BuiltIn)
                 .filter_map(|entry| get(entry.name).err())
                 .collect();
             let words: Vec<String> = failed.iter().map(Error::to_string).collect();
@@ -55,11 +55,11 @@ fn list(json: bool) -> Result<(), Error> {
         return entries.iter().try_for_each(|entry| term::say(object(entry)));
     }
     let head = ["name", "train", "test", "size", "where", "licence", "source"].map(String::from).to_vec();
-    let row = |e: &Entry| {
+    let row = |e: &KnownSet| {
         let place = match &e.place {
-            Place::BuiltIn => "built in".into(),
-            Place::Cached(folder) => folder.display().to_string(),
-            Place::NotFetched => "not fetched".into(),
+            Whereabouts::BuiltIn => "built in".into(),
+            Whereabouts::Cached(folder) => folder.display().to_string(),
+            Whereabouts::NotFetched => "not fetched".into(),
         };
         let counts = [e.train, e.test].map(|n| n.to_string());
         let [train, test] = counts;
@@ -69,11 +69,11 @@ fn list(json: bool) -> Result<(), Error> {
     term::table(&rows).iter().try_for_each(term::say)
 }
 
-fn object(e: &Entry) -> serde_json::Value {
+fn object(e: &KnownSet) -> serde_json::Value {
     let (place, path) = match &e.place {
-        Place::BuiltIn => ("built_in", None),
-        Place::Cached(folder) => ("cached", Some(folder.display().to_string())),
-        Place::NotFetched => ("not_fetched", None),
+        Whereabouts::BuiltIn => ("built_in", None),
+        Whereabouts::Cached(folder) => ("cached", Some(folder.display().to_string())),
+        Whereabouts::NotFetched => ("not_fetched", None),
     };
     json!({
         "name": e.name, "train": e.train, "test": e.test, "channels": e.geometry.channels,

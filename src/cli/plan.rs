@@ -2,7 +2,7 @@
 
 use super::{DeviceArg, Error, PrecisionArg, Setting, config, device, setting, term};
 use crate::program::{Capacity, DeviceError};
-use crate::train::{Memory, Step};
+use crate::train::{MemoryUse, StepSpec};
 use crate::words::size;
 use serde_json::json;
 
@@ -37,12 +37,12 @@ pub fn plan(args: &PlanArgs) -> Result<(), Error> {
     let batch = config.train.batch;
     let (seed, recompute) = (config.train.seed, config.train.recompute);
     let optim = config.optimizer();
-    let step = Step { model: model.as_ref(), optim: &optim, seed, recompute, choices: None };
+    let step = StepSpec { model: model.as_ref(), optim: &optim, seed, recompute, choices: None };
     let program = step.program(batch, device.caps()).map_err(|error| step.refusal(error, batch, &device))?;
-    let (totals, memory) = (program.totals(), Memory::of(&program, model.as_ref(), &optim));
+    let (totals, memory) = (program.totals(), MemoryUse::of(&program, model.as_ref(), &optim));
     let recompute_saves = match recompute {
         true => {
-            let plain = Step { recompute: false, ..step }.program(batch, device.caps());
+            let plain = StepSpec { recompute: false, ..step }.program(batch, device.caps());
             plain.map_or(0, |plain| plain.totals().memory - totals.memory)
         }
         false => 0,

@@ -6,7 +6,7 @@ use crate::bench::quantile;
 use crate::data::Dataset;
 use crate::eval::{self, Neighbour};
 use crate::models::Family;
-use crate::sample::{self, Drawing, Grid, Place};
+use crate::sample::{self, Drawing, Grid, Output};
 use crate::train::{Session, Weights};
 use std::path::PathBuf;
 
@@ -48,7 +48,7 @@ pub fn sample(args: &SampleArgs) -> Result<(), Error> {
     let (few, name) = if args.neighbours.is_some() { (10, "neighbours.png") } else { (64, "samples.png") };
     let n = args.n.unwrap_or(few) as usize;
     let drawing = drawing(&session, args.naive);
-    let place = Place::new(args.out.as_deref(), &run.path, name, session.model.images().medium)?;
+    let place = Output::new(args.out.as_deref(), &run.path, name, session.model.images().medium)?;
     sample::roomy(&session, n)?;
     if let Family::Latent(model) = session.model.family()
         && let Some(caveat) = model.caveat()
@@ -92,7 +92,7 @@ fn images(
 
 /// Each image and then its nearest training images in a row, and how near they are. Where they are much nearer than
 /// those of test images, the model has learnt images by heart.
-fn neighbours(data: &Dataset, session: &mut Session, images: &[f32], k: usize, place: &Place) -> Result<(), Error> {
+fn neighbours(data: &Dataset, session: &mut Session, images: &[f32], k: usize, place: &Output) -> Result<(), Error> {
     let (geometry, size) = (session.model.geometry(), data.geometry().elements());
     let k = k.min(data.train.len());
     let found = eval::nearest(session, images, &data.train, k)?;

@@ -1,7 +1,7 @@
 //! Writing to people: lines on stdout, remarks on stderr, and tables.
 
 use super::Error;
-use crate::sample::Place;
+use crate::sample::Output;
 use crate::words::{hanging, harmless};
 pub(crate) use crate::words::{quoted, shown, size};
 use std::borrow::Cow;
@@ -30,7 +30,7 @@ pub fn number(value: impl Into<f64>) -> serde_json::Value {
 }
 
 /// Says where something was written, on stderr where stdout is what it was written to.
-pub fn written(place: &Place, words: impl Display) -> Result<(), Error> {
+pub fn written(place: &Output, words: impl Display) -> Result<(), Error> {
     if place.is_stream() {
         note(words);
         return Ok(());

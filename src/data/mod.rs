@@ -43,7 +43,7 @@ pub use medium::{Medium, companded, expanded, open_medium};
 pub use options::Options;
 pub use order::Order;
 pub use own::{is_known, register};
-pub use sets::{Entry, Place, cache_dir, list};
+pub use sets::{KnownSet, Whereabouts, cache_dir, list};
 pub use split::{Pixels, Split, spread, spread_at};
 
 /// A set of images with a training and a test split, both of the same geometry.

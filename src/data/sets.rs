@@ -156,7 +156,7 @@ pub(super) static SETS: [Set; 6] = [
 
 /// One line of `limn data list`.
 #[derive(Clone, Debug)]
-pub struct Entry {
+pub struct KnownSet {
     /// The name that `--data` takes.
     pub name: &'static str,
     /// Training images.
@@ -168,14 +168,14 @@ pub struct Entry {
     /// What these images are.
     pub medium: Medium,
     /// Where it is now.
-    pub place: Place,
+    pub place: Whereabouts,
     /// Its licence, as far as its authors state one.
     pub licence: &'static str,
     /// Who made it.
     pub source: &'static str,
 }
 
-impl Entry {
+impl KnownSet {
     /// What an image of it is, in words.
     pub fn contents(&self) -> String {
         self.medium.describe(self.geometry)
@@ -184,7 +184,7 @@ impl Entry {
 
 /// Where a known set is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum Whereabouts {
     /// Inside this binary.
     BuiltIn,
     /// In this folder of the cache.
@@ -194,14 +194,16 @@ pub enum Place {
 }
 
 /// The sets limn knows by name, the built-in one first.
-pub fn list() -> Vec<Entry> {
+pub fn list() -> Vec<KnownSet> {
     let cache = cache_dir().ok();
     let place = |set: &Set| match (&set.remote, &cache) {
-        (None, _) => Place::BuiltIn,
-        (Some(remote), Some(cache)) if is_cached(remote, &cache.join(set.name)) => Place::Cached(cache.join(set.name)),
-        _ => Place::NotFetched,
+        (None, _) => Whereabouts::BuiltIn,
+        (Some(remote), Some(cache)) if is_cached(remote, &cache.join(set.name)) => {
+            Whereabouts::Cached(cache.join(set.name))
+        }
+        _ => Whereabouts::NotFetched,
     };
-    let entry = |set: &Set| Entry {
+    let entry = |set: &Set| KnownSet {
         name: set.name,
         train: set.train,
         test: set.test,
@@ -389,6 +391,6 @@ mod tests {
     fn the_list_begins_with_the_built_in_set() {
         let list = list();
         assert_eq!(list.len(), 6);
-        assert_eq!(list[0].place, Place::BuiltIn);
+        assert_eq!(list[0].place, Whereabouts::BuiltIn);
     }
 }

@@ -13,7 +13,7 @@ mod timing;
 pub use choice::{Reason, fastest, preferred};
 pub use memory::{Commands, Span, Submission};
 pub use pipeline::{Pipeline, Ready};
-pub use readback::{Readback, Ring};
+pub use readback::{Readback, ReadbackRing};
 pub use reflect::{Mismatch, reflect};
 pub use staging::Staging;
 pub use timing::Stretch;

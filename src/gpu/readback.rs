@@ -16,13 +16,13 @@ pub struct Readback {
 
 /// A span that is copied to the host time and again: a copy that has been read leaves its buffer to a later
 /// one, so that there are only ever as many as were on their way at once.
-pub struct Ring {
+pub struct ReadbackRing {
     span: Span,
     free: Free,
     made: usize,
 }
 
-impl Ring {
+impl ReadbackRing {
     /// Buffers made so far.
     pub fn made(&self) -> usize {
         self.made
@@ -31,8 +31,8 @@ impl Ring {
 
 impl Gpu {
     /// A ring of copies of `span`; it has no buffers yet.
-    pub fn ring(&self, span: Span) -> Ring {
-        Ring { span, free: Free::default(), made: 0 }
+    pub fn ring(&self, span: Span) -> ReadbackRing {
+        ReadbackRing { span, free: Free::default(), made: 0 }
     }
 
     /// Starts copying a span to the host, behind everything submitted so far.
@@ -41,7 +41,7 @@ impl Gpu {
     }
 
     /// Starts copying a ring's span to the host, behind everything submitted so far.
-    pub fn start_ring(&self, ring: &mut Ring) -> Readback {
+    pub fn start_ring(&self, ring: &mut ReadbackRing) -> Readback {
         let known = ring.free.lock().unwrap_or_else(|e| e.into_inner()).pop();
         let landing = known.unwrap_or_else(|| {
             ring.made += 1;

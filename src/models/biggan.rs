@@ -161,14 +161,14 @@ impl Generator {
         self.last.forward(&x, mode)
     }
 
-    fn estimate_norms(&self, graph: &Graph) {
-        self.first.estimate_norms(graph);
+    fn power_iteration(&self, graph: &Graph) {
+        self.first.power_iteration(graph);
         for block in &self.blocks {
-            block.norms.iter().for_each(|norm| norm.estimate_norms(graph));
-            block.convs.iter().chain([&block.skip]).for_each(|conv| conv.estimate_norms(graph));
-            block.attention.iter().for_each(|attention| attention.estimate_norms(graph));
+            block.norms.iter().for_each(|norm| norm.power_iteration(graph));
+            block.convs.iter().chain([&block.skip]).for_each(|conv| conv.power_iteration(graph));
+            block.attention.iter().for_each(|attention| attention.power_iteration(graph));
         }
-        self.last.estimate_norms(graph);
+        self.last.power_iteration(graph);
     }
 }
 
@@ -243,12 +243,12 @@ impl Discriminator {
         (&self.score.forward(&features, mode) + &fits).reshape(&[images.shape()[0]])
     }
 
-    fn estimate_norms(&self, graph: &Graph) {
+    fn power_iteration(&self, graph: &Graph) {
         for block in &self.blocks {
-            block.convs.iter().chain(&block.skip).for_each(|conv| conv.estimate_norms(graph));
-            block.attention.iter().for_each(|attention| attention.estimate_norms(graph));
+            block.convs.iter().chain(&block.skip).for_each(|conv| conv.power_iteration(graph));
+            block.attention.iter().for_each(|attention| attention.power_iteration(graph));
         }
-        [&self.score, &self.class].into_iter().for_each(|layer| layer.estimate_norms(graph));
+        [&self.score, &self.class].into_iter().for_each(|layer| layer.power_iteration(graph));
     }
 }
 
@@ -320,9 +320,9 @@ impl AdversarialModel for BigGan {
         self.discriminator.forward(images, &self.told(images, labels), mode)
     }
 
-    fn estimate_norms(&self, graph: &Graph) {
-        self.generator.estimate_norms(graph);
-        self.discriminator.estimate_norms(graph);
+    fn power_iteration(&self, graph: &Graph) {
+        self.generator.power_iteration(graph);
+        self.discriminator.power_iteration(graph);
     }
 }
 

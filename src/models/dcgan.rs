@@ -298,8 +298,8 @@ impl AdversarialModel for Dcgan {
         self.discriminator.forward(&images, mode).reshape(&[n])
     }
 
-    fn estimate_norms(&self, graph: &Graph) {
-        self.discriminator.estimate_norms(graph);
+    fn power_iteration(&self, graph: &Graph) {
+        self.discriminator.power_iteration(graph);
     }
 
     fn discriminator_activations(&self, images: &Var) -> Vec<Var> {

@@ -132,7 +132,7 @@ impl AdversarialModel for Gan {
 
     fn constrain(&self, graph: &Graph) {
         if self.config.max_norm > 0.0 {
-            self.discriminator.shorten_rows(graph, self.config.max_norm as f32);
+            self.discriminator.max_norm(graph, self.config.max_norm as f32);
         }
     }
 }

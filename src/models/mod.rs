@@ -142,7 +142,7 @@ pub trait Model {
 
     /// Adds what sets the parameters that start from data by a first batch; whether there are any. It runs before
     /// the first training step.
-    fn start(&self, _batch: &Batch) -> bool {
+    fn initialise(&self, _batch: &Batch) -> bool {
         false
     }
 

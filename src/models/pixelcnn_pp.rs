@@ -167,7 +167,7 @@ impl Block {
         }
         let y = concat_elu(&y);
         let y = match form {
-            Form::Sizes(Mode::Train | Mode::First) if self.keep < 1.0 => y.dropout(self.keep),
+            Form::Sizes(Mode::Train | Mode::Initialise) if self.keep < 1.0 => y.dropout(self.keep),
             _ => y,
         };
         let y = form.apply(&self.second, &y);

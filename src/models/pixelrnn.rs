@@ -35,7 +35,7 @@ pub struct PixelRnnConfig {
     pub levels: usize,
     /// `row` or `diagonal`.
     pub recurrence: Recurrence,
-    /// h of the paper: memories have h channels, and layers pass 2h on.
+    /// h of the paper: both directions have h channels, and layers pass 2h on.
     pub hidden: usize,
     /// Recurrent layers.
     pub layers: usize,
@@ -44,17 +44,17 @@ pub struct PixelRnnConfig {
     pub last: Vec<usize>,
 }
 
-/// A memory that goes one way.
-struct Memory {
+/// An LSTM that goes one way.
+struct Direction {
     /// Input to state, masked: 2h to the four gates.
     gates: Sequential,
     /// State to state, [4h,h,1,taps].
     state: Param,
 }
 
-/// One recurrent layer (figure 5): its memories are added, widened to 2h and added to the layer's input.
+/// One recurrent layer (figure 5): its directions are summed, widened to 2h and added to the layer's input.
 struct Layer {
-    memories: Vec<Memory>,
+    directions: Vec<Direction>,
     out: Sequential,
 }
 
@@ -105,12 +105,12 @@ impl PixelRnn {
             Recurrence::Diagonal => ([1, 1], 2, &["left", "right"][..]),
         };
         let layer = |k: usize| {
-            let memories = ways.iter().map(|way| Memory {
+            let directions = ways.iter().map(|way| Direction {
                 gates: net.conv(&format!("layers.{k}.{way}.gates"), [2 * h, 4 * h], kernel, masked(Mask::B, kernel)),
                 state: net.param(format!("layers.{k}.{way}.state"), &[4 * h, h, 1, taps], Init::fan_in(h * taps)),
             });
-            let memories = memories.collect();
-            Layer { memories, out: net.conv(&format!("layers.{k}.out"), [h, 2 * h], [1, 1], masked(Mask::B, [1, 1])) }
+            let directions = directions.collect();
+            Layer { directions, out: net.conv(&format!("layers.{k}.out"), [h, 2 * h], [1, 1], masked(Mask::B, [1, 1])) }
         };
         let layers = (0..c.layers).map(layer).collect();
         let (mut last, mut inputs) = (net.sequence("last"), 2 * h);
@@ -122,14 +122,14 @@ impl PixelRnn {
         Ok(PixelRnn { config: c.clone(), net: net.build(), first, layers, last })
     }
 
-    /// What a layer's memories hold at every pixel, from what they are given: all of it comes before the pixel.
+    /// What a layer's directions hold at every pixel, from what they are given: all of it comes before the pixel.
     fn memory(&self, layer: &Layer, x: &Var, mode: Mode) -> Var {
-        let given = |m: &Memory| (m.gates.forward(x, mode), m.state.var(x.graph()));
-        let (gates, state) = given(&layer.memories[0]);
+        let given = |m: &Direction| (m.gates.forward(x, mode), m.state.var(x.graph()));
+        let (gates, state) = given(&layer.directions[0]);
         match self.config.recurrence {
             Recurrence::Row => gates.row_lstm(&state),
             Recurrence::Diagonal => {
-                let (mirrored, other) = given(&layer.memories[1]);
+                let (mirrored, other) = given(&layer.directions[1]);
                 // At the end of a row the mirrored memory has seen all of it, so it speaks to the next row.
                 &gates.diagonal_lstm(&state, false) + &mirrored.diagonal_lstm(&other, true).shift(2, 1)
             }

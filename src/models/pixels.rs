@@ -25,7 +25,7 @@ pub trait PixelModel {
         0
     }
 
-    /// Whether some of its layers start from a first batch, by [`Mode::First`].
+    /// Whether some of its layers start from a first batch, by [`Mode::Initialise`].
     fn starts_from_data(&self) -> bool {
         false
     }
@@ -76,9 +76,9 @@ impl<M: PixelModel> Model for Autoregressive<M> {
         &["nll"]
     }
 
-    fn start(&self, batch: &Batch) -> bool {
+    fn initialise(&self, batch: &Batch) -> bool {
         if self.0.starts_from_data() {
-            self.0.outputs(&self.observe(batch), Mode::First);
+            self.0.outputs(&self.observe(batch), Mode::Initialise);
         }
         self.0.starts_from_data()
     }

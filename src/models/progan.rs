@@ -154,10 +154,10 @@ impl Progan {
             let (side, wide) = (ProganConfig::side(level), c.width_at(level));
             generator.push(grow(&mut g, c, level));
             let image = g.sequence(&format!("generator.{side}.image"));
-            to_image.push(image.equalised(1.0).conv1x1(wide, c.channels).build());
+            to_image.push(image.equalised_lr(1.0).conv1x1(wide, c.channels).build());
             discriminator.push(shrink(&mut d, c, level));
             let image = d.sequence(&format!("discriminator.{side}.image"));
-            from_image.push(image.equalised(SQRT_2).conv1x1(c.channels, wide).leaky_relu(SLOPE).build());
+            from_image.push(image.equalised_lr(SQRT_2).conv1x1(c.channels, wide).leaky_relu(SLOPE).build());
         }
         let growth = Growth::at(c, step);
         let (g, d) = (g.build(), d.build());
@@ -186,7 +186,7 @@ fn same() -> ConvSpec {
 fn grow(net: &mut NetworkBuilder, c: &ProganConfig, level: usize) -> Sequential {
     let wide = c.width_at(level);
     let side = ProganConfig::side(level);
-    let layers = net.sequence(&format!("generator.{side}")).equalised(SQRT_2);
+    let layers = net.sequence(&format!("generator.{side}")).equalised_lr(SQRT_2);
     let layers = match level {
         0 => layers.conv(c.latent, wide, FIRST, ConvSpec::new(1, FIRST - 1), true),
         _ => layers.upsample().conv(c.width_at(level - 1), wide, 3, same(), true),
@@ -204,13 +204,13 @@ fn judge<'a>(layers: Sequence<'a>, inputs: usize, outputs: usize, kernel: usize,
 fn shrink(net: &mut NetworkBuilder, c: &ProganConfig, level: usize) -> Sequential {
     let wide = c.width_at(level);
     let side = ProganConfig::side(level);
-    let layers = net.sequence(&format!("discriminator.{side}")).equalised(SQRT_2);
+    let layers = net.sequence(&format!("discriminator.{side}")).equalised_lr(SQRT_2);
     if level > 0 {
         let layers = judge(layers, wide, wide, 3, same());
         return judge(layers, wide, c.width_at(level - 1), 3, same()).avg_pool().build();
     }
     let layers = judge(layers.minibatch_stddev(GROUP), wide + 1, wide, 3, same());
-    judge(layers, wide, wide, FIRST, ConvSpec::new(1, 0)).flatten().equalised(1.0).linear(wide, 1, true).build()
+    judge(layers, wide, wide, FIRST, ConvSpec::new(1, 0)).flatten().equalised_lr(1.0).linear(wide, 1, true).build()
 }
 
 impl AdversarialModel for Progan {

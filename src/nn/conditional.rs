@@ -38,9 +38,9 @@ impl ConditionalBatchNorm {
         &(&normed * &scale.add_scalar(1.0)) + &shift
     }
 
-    /// See [`Sequential::estimate_norms`].
-    pub fn estimate_norms(&self, graph: &Graph) {
-        [&self.scale, &self.shift].into_iter().for_each(|m| m.estimate_norms(graph));
+    /// See [`Sequential::power_iteration`].
+    pub fn power_iteration(&self, graph: &Graph) {
+        [&self.scale, &self.shift].into_iter().for_each(|m| m.power_iteration(graph));
     }
 }
 
@@ -80,8 +80,8 @@ impl Attention {
         x + &(&self.gamma.var(x.graph()) * &self.out.forward(&taken, mode))
     }
 
-    /// See [`Sequential::estimate_norms`].
-    pub fn estimate_norms(&self, graph: &Graph) {
-        [&self.query, &self.key, &self.value, &self.out].into_iter().for_each(|layer| layer.estimate_norms(graph));
+    /// See [`Sequential::power_iteration`].
+    pub fn power_iteration(&self, graph: &Graph) {
+        [&self.query, &self.key, &self.value, &self.out].into_iter().for_each(|layer| layer.power_iteration(graph));
     }
 }

@@ -11,7 +11,7 @@ pub enum Mode {
     /// Batch statistics, which also move the running ones; dropout.
     Train,
     /// As in training, on the batch that parameters start from: see [`super::NormedConv`].
-    First,
+    Initialise,
     /// Running statistics; nothing is dropped.
     Eval,
 }
@@ -97,14 +97,14 @@ impl Sequential {
 
     /// Moves the estimates of spectral norms by one power iteration: to be called once before each
     /// update, or each time the weights have changed.
-    pub fn estimate_norms(&self, graph: &Graph) {
+    pub fn power_iteration(&self, graph: &Graph) {
         self.each_weight(graph, &|w| w.iterate(graph));
     }
 
     /// Makes the weights of every unit, its row of a linear layer or convolution, no longer than `bound`:
     /// to be called after an update.
-    pub fn shorten_rows(&self, graph: &Graph, bound: f32) {
-        self.each_weight(graph, &|w| w.shorten_rows(graph, bound));
+    pub fn max_norm(&self, graph: &Graph, bound: f32) {
+        self.each_weight(graph, &|w| w.max_norm(graph, bound));
     }
 
     fn each_weight(&self, graph: &Graph, visit: &dyn Fn(&Weight)) {
@@ -295,7 +295,7 @@ impl Sequence<'_> {
     }
 
     /// Weights [outputs, ...] of the linear layers and convolutions that follow are divided by their
-    /// largest singular values, which [`Sequential::estimate_norms`] keeps up with.
+    /// largest singular values, which [`Sequential::power_iteration`] keeps up with.
     pub fn spectral_norm(self) -> Self {
         Sequence { normalised: Normalised::Spectral, ..self }
     }
@@ -303,7 +303,7 @@ impl Sequence<'_> {
     /// Weights of the linear layers and convolutions that follow are stored as N(0, 1) and used times
     /// gain / √fan_in, the scale that He et al. 2015 start with: an optimiser that takes steps of one size
     /// then moves all layers at one rate.
-    pub fn equalised(self, gain: f32) -> Self {
+    pub fn equalised_lr(self, gain: f32) -> Self {
         Sequence { normalised: Normalised::Equalised { gain }, ..self }
     }
 

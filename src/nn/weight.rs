@@ -75,7 +75,7 @@ impl Weight {
     }
 
     /// Makes every row of W no longer than `bound` (Hinton et al. 2012): W ← W min(1, bound / ‖row‖).
-    pub(super) fn shorten_rows(&self, graph: &Graph, bound: f32) {
+    pub(super) fn max_norm(&self, graph: &Graph, bound: f32) {
         let stored = self.stored.var(graph);
         let w = matrix(&stored);
         let lengths = w.square().sum_axes(&[1]).sqrt().add_scalar(EPS);

@@ -12,7 +12,7 @@ const DIRECTION_STD: f32 = 0.05;
 const EPS: f32 = 1e-10;
 
 /// A convolution with bias whose weight is w = g v / ‖v‖ for every output (§2): its length g and its direction v are
-/// learned apart. With [`Mode::First`] g and the bias start such that over this batch every output has mean 0
+/// learned apart. With [`Mode::Initialise`] g and the bias start such that over this batch every output has mean 0
 /// and a standard deviation that the layer is told (§3).
 #[derive(Clone, Debug)]
 pub struct NormedConv {
@@ -89,7 +89,7 @@ impl NormedConv {
         let graph = x.graph();
         graph.scope(&self.name);
         match mode {
-            Mode::First => self.start(x),
+            Mode::Initialise => self.initialise(x),
             Mode::Train | Mode::Eval => self.convolve(x, &self.weight(graph, true), Some(&self.b.var(graph))),
         }
     }
@@ -140,7 +140,7 @@ impl NormedConv {
     }
 
     /// Sets g and the bias by this batch, whose outputs it gives (equation 6 of the paper).
-    fn start(&self, x: &Var) -> Var {
+    fn initialise(&self, x: &Var) -> Var {
         let graph = x.graph();
         let (g, b) = (self.g.var(graph), self.b.var(graph));
         let along = self.convolve(x, &self.weight(graph, false), None);

@@ -22,7 +22,7 @@ pub(super) trait Memory: Clone {
     fn start_read(&self, at: usize, len: usize) -> Pending;
 
     /// A ring that reads the first `len` elements.
-    fn ring(&self, len: usize) -> Ring;
+    fn ring(&self, len: usize) -> ReadbackRing;
 }
 
 /// Elements in the host's memory.
@@ -48,8 +48,8 @@ impl Memory for OnHost {
         Pending(Arrival::Done(self.borrow()[at..at + len].to_vec()))
     }
 
-    fn ring(&self, _: usize) -> Ring {
-        Ring(Held::Host(self.clone()))
+    fn ring(&self, _: usize) -> ReadbackRing {
+        ReadbackRing(Held::Host(self.clone()))
     }
 }
 
@@ -77,8 +77,8 @@ impl Memory for OnGpu {
         Pending(Arrival::Gpu(self.gpu.clone(), self.gpu.start_read(&self.span.slice(at, len))))
     }
 
-    fn ring(&self, len: usize) -> Ring {
-        Ring(Held::Gpu(self.gpu.clone(), self.gpu.ring(self.span.slice(0, len))))
+    fn ring(&self, len: usize) -> ReadbackRing {
+        ReadbackRing(Held::Gpu(self.gpu.clone(), self.gpu.ring(self.span.slice(0, len))))
     }
 }
 
@@ -115,14 +115,14 @@ impl Pending {
 }
 
 /// A state that is read time and again while programs run, through buffers that are used again.
-pub struct Ring(Held);
+pub struct ReadbackRing(Held);
 
 enum Held {
     Host(OnHost),
-    Gpu(Arc<Gpu>, gpu::Ring),
+    Gpu(Arc<Gpu>, gpu::ReadbackRing),
 }
 
-impl Ring {
+impl ReadbackRing {
     /// Starts reading the whole state behind everything submitted so far.
     pub fn start_read(&mut self) -> Pending {
         Pending(match &mut self.0 {

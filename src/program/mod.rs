@@ -7,7 +7,6 @@
 
 mod capacity;
 mod device;
-mod feed;
 mod fuse;
 mod layout;
 mod listing;
@@ -22,16 +21,17 @@ mod recompute;
 mod recorder;
 mod run;
 mod share;
+mod staging;
 mod store;
 
 pub use capacity::{Capacity, Exceeded, room};
 pub use device::{Device, DeviceError};
-pub use feed::{Feed, Upload};
 pub use listing::Totals;
-pub use memory::{Pending, Ring};
+pub use memory::{Pending, ReadbackRing};
 pub use pixel::{NotPerPixel, PixelProgram};
 pub use plan::{Options, PlanError, plan, plan_recomputing};
 pub use run::Runner;
+pub use staging::{StagingRing, Upload};
 pub use store::Store;
 
 pub(crate) use fuse::is_run;

@@ -1,9 +1,9 @@
 //! A program made ready on a GPU.
 
-use super::feed::{Room, Used};
 use super::memory::{OnGpu, States};
 use super::pace::Pace;
 use super::recorder::Recorder;
+use super::staging::{Staged, Used};
 use super::{DeviceError, Program, View};
 use crate::bench::{self, Clock, Stages, Timer};
 use crate::gpu::{self, Gpu, GpuError, Ready, Span, Staging, Stretch};
@@ -56,8 +56,8 @@ impl GpuRun {
         self.pace.pieces().len()
     }
 
-    pub(super) fn room(&self, words: usize) -> Result<Room, GpuError> {
-        Ok(Room::Gpu { staging: self.gpu.staging(words)?, words })
+    pub(super) fn room(&self, words: usize) -> Result<Staged, GpuError> {
+        Ok(Staged::Gpu { staging: self.gpu.staging(words)?, words })
     }
 
     /// Submits a run, behind an upload if there is one, waiting first where too many are on their way.
@@ -82,7 +82,7 @@ impl GpuRun {
             let submission = if let Some(Copy { staging, words, to, used }) = upload.take() {
                 let copy = gpu.upload(&staging, &memory[to.buffer].span.slice(to.offset, to.len));
                 let submission = gpu.submit_recorded([copy, piece.commands]);
-                gpu.recall(staging, move |staging| used.give_back(Room::Gpu { staging, words }));
+                gpu.recall(staging, move |staging| used.give_back(Staged::Gpu { staging, words }));
                 submission
             } else {
                 gpu.submit_recorded([piece.commands])

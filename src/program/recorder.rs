@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 pub(super) struct Recorder {
     script: Arc<Script>,
     runs: usize,
-    ahead: Option<Ahead>,
+    ahead: Option<Lookahead>,
 }
 
 /// What is recorded.
@@ -29,7 +29,7 @@ pub(super) struct Piece {
 }
 
 /// The thread that records, until nobody takes its commands any more.
-struct Ahead {
+struct Lookahead {
     runs: Option<Receiver<Vec<Piece>>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -75,14 +75,14 @@ impl Script {
 }
 
 /// Starts the thread; `None` where there can be none.
-fn start(script: Arc<Script>) -> Option<Ahead> {
+fn start(script: Arc<Script>) -> Option<Lookahead> {
     let (send, receive) = sync_channel(1);
     let work = move || while send.send(script.record()).is_ok() {};
     let thread = std::thread::Builder::new().name("recorder".into()).spawn(work).ok()?;
-    Some(Ahead { runs: Some(receive), thread: Some(thread) })
+    Some(Lookahead { runs: Some(receive), thread: Some(thread) })
 }
 
-impl Drop for Ahead {
+impl Drop for Lookahead {
     /// Waits for the thread: it holds the device, which is to be gone with the last runner.
     fn drop(&mut self) {
         self.runs = None;

@@ -1,11 +1,11 @@
 //! Running programs: a program made ready on a device.
 
-use super::feed::{Room, Used};
 use super::memory::Memory;
 use super::on_gpu::{Copy, GpuRun, IN_FLIGHT};
 use super::on_host::HostRun;
+use super::staging::{Staged, Used};
 use super::store::Kept;
-use super::{Capacity, DeviceError, Feed, Pending, Program, Store, Upload, View};
+use super::{Capacity, DeviceError, Pending, Program, StagingRing, Store, Upload, View};
 use crate::bench::Clock;
 use std::time::Duration;
 
@@ -105,13 +105,13 @@ impl Runner {
     ///
     /// # Errors
     /// [`DeviceError::Name`]; a device without memory for it.
-    pub fn feed(&mut self, name: &str) -> Result<Feed, DeviceError> {
+    pub fn feed(&mut self, name: &str) -> Result<StagingRing, DeviceError> {
         let view = self.input(name)?;
         let (used, feed) = Used::new();
         // One for every run on its way, one to be handed over and one to be filled.
         for _ in 0..IN_FLIGHT + 2 {
             used.give_back(match &self.engine {
-                Engine::Host(_) => Room::Host(vec![0.0; view.len]),
+                Engine::Host(_) => Staged::Host(vec![0.0; view.len]),
                 Engine::Gpu(run) => run.room(view.len)?,
             });
         }
@@ -139,12 +139,12 @@ impl Runner {
     pub fn run_with(&mut self, Upload(room): Upload) -> Result<(), DeviceError> {
         let (to, used) = self.fed.clone().filter(|(view, _)| view.len == room.words()).ok_or(DeviceError::Foreign)?;
         match (&mut self.engine, room) {
-            (Engine::Host(run), Room::Host(words)) => {
-                used.give_back(Room::Host(run.memory[to.buffer].replace(words)));
+            (Engine::Host(run), Staged::Host(words)) => {
+                used.give_back(Staged::Host(run.memory[to.buffer].replace(words)));
                 run.run(&self.program);
                 Ok(())
             }
-            (Engine::Gpu(run), Room::Gpu { staging, words }) => run.run(Some(Copy { staging, words, to, used })),
+            (Engine::Gpu(run), Staged::Gpu { staging, words }) => run.run(Some(Copy { staging, words, to, used })),
             _ => Err(DeviceError::Foreign),
         }
     }

@@ -23,7 +23,7 @@ struct Life {
 }
 
 /// A buffer to be, and who lives where in it.
-struct Room {
+struct SharedBuffer {
     len: usize,
     lives: Vec<(Life, usize)>,
 }
@@ -39,7 +39,7 @@ pub(super) fn share(program: &mut Program) {
     early.sort_by_key(|l| (Reverse(l.len), l.first));
     late.sort_by_key(|l| Reverse((l.len, l.first)));
     let (early, late) = (pack(&early, &apart), pack(&late, &apart));
-    let size = |rooms: &[Room]| rooms.iter().map(|r| r.len).sum::<usize>();
+    let size = |rooms: &[SharedBuffer]| rooms.iter().map(|r| r.len).sum::<usize>();
     let rooms = if size(&late) < size(&early) { late } else { early };
     let mut buffers = Vec::new();
     let mut places = vec![(0, 0); program.buffers.len()];
@@ -62,13 +62,13 @@ pub(super) fn share(program: &mut Program) {
 }
 
 /// Puts every life where it fits first.
-fn pack(lives: &[Life], apart: &Apart) -> Vec<Room> {
-    let mut rooms: Vec<Room> = Vec::new();
+fn pack(lives: &[Life], apart: &Apart) -> Vec<SharedBuffer> {
+    let mut rooms: Vec<SharedBuffer> = Vec::new();
     for life in lives {
         let place = rooms.iter_mut().find_map(|room| room.gap(life, apart).map(|at| (room, at)));
         match place {
             Some((room, at)) => room.lives.push((*life, at)),
-            None => rooms.push(Room { len: life.len, lives: vec![(*life, 0)] }),
+            None => rooms.push(SharedBuffer { len: life.len, lives: vec![(*life, 0)] }),
         }
     }
     rooms
@@ -104,7 +104,7 @@ fn apart(program: &Program) -> Apart {
     apart
 }
 
-impl Room {
+impl SharedBuffer {
     /// The start of the tightest gap that takes `life`.
     fn gap(&self, life: &Life, apart: &Apart) -> Option<usize> {
         let meets = |other: &Life| other.first <= life.last && life.first <= other.last;

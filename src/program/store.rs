@@ -1,7 +1,7 @@
 //! The states that programs share.
 
 use super::memory::{Host, Memory, OnGpu, OnHost, States};
-use super::{Device, DeviceError, Pending, Program, Ring};
+use super::{Device, DeviceError, Pending, Program, ReadbackRing};
 
 /// The named buffers that programs share on one device: parameters, moments, statistics, counters.
 pub struct Store {
@@ -78,7 +78,7 @@ impl Store {
     ///
     /// # Errors
     /// [`DeviceError::Name`] where there is none of this name.
-    pub fn ring(&self, name: &str) -> Result<Ring, DeviceError> {
+    pub fn ring(&self, name: &str) -> Result<ReadbackRing, DeviceError> {
         states!(&self.states, states => {
             let (memory, len) = states.get(name)?;
             Ok(memory.ring(*len))

@@ -11,10 +11,10 @@ mod latent;
 mod medium;
 mod mixture;
 #[cfg(feature = "media")]
+mod output;
+#[cfg(feature = "media")]
 mod picture;
 mod pixels;
-#[cfg(feature = "media")]
-mod place;
 
 pub use cached::refusal;
 pub use classes::labels;
@@ -24,10 +24,10 @@ pub use grid::{Grid, PictureError};
 pub use latent::{circles, decode, encode, interpolate, manifold, mean, moved, prior, traverse, truncated};
 pub use mixture::components;
 #[cfg(feature = "media")]
+pub use output::Output;
+#[cfg(feature = "media")]
 pub use picture::{DrawError, picture};
 pub use pixels::{Drawing, complete, keep_mask};
-#[cfg(feature = "media")]
-pub use place::Place;
 
 use crate::models::Family;
 use crate::program::room;

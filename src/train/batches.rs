@@ -2,7 +2,7 @@
 
 use super::step::pack;
 use crate::data::{Order, Split};
-use crate::program::{DeviceError, Feed, Upload};
+use crate::program::{DeviceError, StagingRing, Upload};
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
@@ -49,7 +49,7 @@ pub(super) struct Batches(Receiver<Result<Upload, DeviceError>>);
 impl Batches {
     /// Prepares those of `steps` as `feed` has room for them. The thread ends when all are taken, when one could
     /// not be put where the device takes it, or when this is dropped.
-    pub(super) fn start(feed: Feed, images: Images, steps: Range<u64>) -> io::Result<Batches> {
+    pub(super) fn start(feed: StagingRing, images: Images, steps: Range<u64>) -> io::Result<Batches> {
         let (send, receive) = channel();
         std::thread::Builder::new().name("batches".into()).spawn(move || {
             let mut bytes = Vec::new();

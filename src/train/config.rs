@@ -3,7 +3,7 @@
 mod sizes;
 
 use super::presets::presets;
-use super::settings::{Setting, Settings, read};
+use super::settings::{Setting, SettingsTable, read};
 use super::step::HISTORY_ROWS;
 use crate::data::{Dataset, Geometry, Range};
 use crate::files;
@@ -240,7 +240,7 @@ impl Config {
     /// # Errors
     /// As [`Config::set`].
     pub fn set_all(&mut self, all: &[Setting]) -> Result<(), ConfigError> {
-        let mut settings = Settings::of(self)?;
+        let mut settings = SettingsTable::of(self)?;
         let is_kind = |setting: &&Setting| setting.key == "optim.kind";
         for setting in all.iter().filter(is_kind).chain(all.iter().filter(|s| !is_kind(s))) {
             settings.set(setting)?;

@@ -3,14 +3,14 @@
 
 use super::HISTORY_ROWS;
 use super::stopwatch::Tick;
-use crate::program::{DeviceError, Pending, Ring};
+use crate::program::{DeviceError, Pending, ReadbackRing};
 use std::collections::VecDeque;
 use std::ops::Range;
 
 /// The losses that have not arrived yet.
 pub(super) struct Losses {
     /// Where the device remembers them.
-    history: Ring,
+    history: ReadbackRing,
     /// Losses of a step.
     count: usize,
     blocks: VecDeque<Block>,
@@ -49,7 +49,7 @@ impl Arrived {
 
 impl Losses {
     /// Those of the steps behind `step`, `count` each, which the state `history` is going to remember.
-    pub(super) fn new(history: Ring, count: usize, step: u64, now: Tick) -> Losses {
+    pub(super) fn new(history: ReadbackRing, count: usize, step: u64, now: Tick) -> Losses {
         let (blocks, ticks) = (VecDeque::new(), VecDeque::new());
         Losses { history, count, blocks, queued: step, asked: step, ticks, before: now }
     }

@@ -5,7 +5,7 @@ use super::{Session, SessionError};
 use crate::bench::{Clock, clock, quantile};
 use crate::kernels::philox::{Domain, Stream};
 use crate::kernels::{Arithmetic, Cost, Recipe};
-use crate::program::{DeviceError, Feed, Launch, Runner};
+use crate::program::{DeviceError, Launch, Runner, StagingRing};
 use std::sync::mpsc::channel;
 use std::time::Instant;
 
@@ -150,7 +150,7 @@ pub fn time_steps(
 }
 
 /// Milliseconds of a step when so many are handed over one after the other, their images by a thread of its own.
-fn pipelined(step: &mut Runner, feed: Feed, images: Vec<u8>, steps: u32) -> Result<f64, SessionError> {
+fn pipelined(step: &mut Runner, feed: StagingRing, images: Vec<u8>, steps: u32) -> Result<f64, SessionError> {
     let (send, uploads) = channel();
     // It ends when it has filled all, or with the runner, and nobody waits for it: a device that is lost gives no
     // room back.

@@ -1,4 +1,4 @@
-//! Memory of a training step: what it takes, and the largest batch that fits.
+//! MemoryUse of a training step: what it takes, and the largest batch that fits.
 
 use super::{SessionError, train_source};
 use crate::choices::Choices;
@@ -9,7 +9,7 @@ use crate::program::{Capacity, Device, DeviceError, Options, Program, Purpose, p
 
 /// Everything a training step is planned from but its batch.
 #[derive(Clone, Copy)]
-pub struct Step<'a> {
+pub struct StepSpec<'a> {
     /// The model.
     pub model: &'a dyn Model,
     /// Its optimiser.
@@ -22,7 +22,7 @@ pub struct Step<'a> {
     pub choices: Option<&'a Choices>,
 }
 
-impl Step<'_> {
+impl StepSpec<'_> {
     /// The step for a device with these capabilities; `None` plans for the CPU.
     pub fn program(&self, batch: usize, caps: Option<Caps>) -> Result<Program, SessionError> {
         let source = train_source(self.model, self.optim, batch, self.seed)?;
@@ -65,7 +65,7 @@ impl Step<'_> {
 
 /// What a training step takes on its device, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Memory {
+pub struct MemoryUse {
     /// Parameters.
     pub parameters: u64,
     /// The optimiser's buffers, and the averages it keeps of the parameters.
@@ -82,10 +82,10 @@ pub struct Memory {
     pub shared: u64,
 }
 
-impl Memory {
+impl MemoryUse {
     /// Adds up the buffers of a step of `model`.
-    pub fn of(program: &Program, model: &dyn Model, optim: &Optimizer) -> Memory {
-        let mut memory = Memory { activations: program.totals().unshared, ..Memory::default() };
+    pub fn of(program: &Program, model: &dyn Model, optim: &Optimizer) -> MemoryUse {
+        let mut memory = MemoryUse { activations: program.totals().unshared, ..MemoryUse::default() };
         for buffer in &program.buffers {
             *match &buffer.purpose {
                 Purpose::State(name) => {
@@ -128,7 +128,8 @@ mod tests {
         let config = Config::preset("vae-conv").unwrap();
         let model = config.model.build().unwrap();
         for recompute in [false, true] {
-            let step = Step { model: model.as_ref(), optim: &config.optimizer(), seed: 0, recompute, choices: None };
+            let step =
+                StepSpec { model: model.as_ref(), optim: &config.optimizer(), seed: 0, recompute, choices: None };
             let takes = |batch: usize| {
                 let program = step.program(batch, None).unwrap();
                 let capacity = Capacity { buffer: u64::MAX, binding: u64::MAX, total: Some(0) };
@@ -160,9 +161,9 @@ mod tests {
                 continue;
             }
             let (model, optim) = (config.model.build().unwrap(), config.optimizer());
-            let step = Step { model: model.as_ref(), optim: &optim, seed: 0, recompute: false, choices: None };
+            let step = StepSpec { model: model.as_ref(), optim: &optim, seed: 0, recompute: false, choices: None };
             let program = step.program(config.train.batch, None).unwrap();
-            let memory = Memory::of(&program, model.as_ref(), &optim);
+            let memory = MemoryUse::of(&program, model.as_ref(), &optim);
             assert_eq!(memory.peak(), program.totals().memory, "{name}");
             let networks = model.networks();
             let flat: usize = networks.iter().map(|net| net.flat_len()).sum();

@@ -22,8 +22,8 @@ mod provenance;
 mod run;
 mod session;
 mod settings;
-mod stage;
 mod step;
+mod step_runner;
 mod stopwatch;
 mod under_way;
 
@@ -34,7 +34,7 @@ pub use folder::{RunDir, RunError};
 pub use images::images;
 pub use log::{Progress, Watch};
 pub use measure::{Profile, ProfileRow, StepTiming, profile, time_steps};
-pub use memory::{Memory, Step};
+pub use memory::{MemoryUse, StepSpec};
 pub use presets::presets;
 pub use provenance::{Machine, Provenance, Sitting};
 pub use run::{Hooks, Outcome, Phase, Reading, Resume, Sampler, Start, TrainError, Tune, train};

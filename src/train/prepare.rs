@@ -10,7 +10,7 @@ use super::losses::Losses;
 use super::metrics::Metrics;
 use super::provenance::{Provenance, Sitting};
 use super::run::{Hooks, Phase, Start, TrainError, Tune};
-use super::stage::Stage;
+use super::step_runner::StepRunner;
 use super::stopwatch::Stopwatch;
 use super::under_way::Loop;
 use super::{Config, Session};
@@ -30,7 +30,7 @@ pub(super) struct Prepared {
     origin: Origin,
     config: Config,
     session: Session,
-    stage: Stage,
+    stage: StepRunner,
     images: Images,
     /// What the images are, what they are called, and what is to be said of them.
     data: (Identity, String, Vec<String>),
@@ -109,9 +109,9 @@ impl Prepared {
         let labelled = session.model.classes() > 0;
         let images = Images { split: Arc::new(train), order: Arc::new(order), per_step, labelled };
         if step == 0 {
-            session.start(config.train.batch, &images.words(0))?;
+            session.initialise(config.train.batch, &images.words(0))?;
         }
-        let stage = Stage::new(&mut session, &images, step..total)?;
+        let stage = StepRunner::new(&mut session, &images, step..total)?;
         let data = (identity, name, warnings);
         Ok(Prepared { origin, config, session, stage, images, data, tuned, steps_per_epoch, steps: step..total })
     }

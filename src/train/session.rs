@@ -1,7 +1,7 @@
 //! A model with its states on a device.
 
-use super::memory::Step;
-use super::step::start_source;
+use super::memory::StepSpec;
+use super::step::initialise_source;
 use crate::choices::Choices;
 use crate::graph::{Graph, GraphError, Noise};
 use crate::kernels::philox::Domain;
@@ -234,8 +234,8 @@ impl Session {
     ///
     /// # Errors
     /// Those of [`Session::train_step`], before anything is done.
-    pub fn start(&mut self, batch: usize, images: &[f32]) -> Result<(), SessionError> {
-        let Some(source) = start_source(self.model.as_ref(), batch, self.seed)? else { return Ok(()) };
+    pub fn initialise(&mut self, batch: usize, images: &[f32]) -> Result<(), SessionError> {
+        let Some(source) = initialise_source(self.model.as_ref(), batch, self.seed)? else { return Ok(()) };
         self.step_of(self.model.as_ref()).fitting(batch, self.store.device())?;
         let mut runner = self.prepare(&source)?;
         runner.write("images", images)?;
@@ -295,9 +295,9 @@ impl Session {
         Ok(report)
     }
 
-    fn step_of<'a>(&'a self, model: &'a dyn Model) -> Step<'a> {
+    fn step_of<'a>(&'a self, model: &'a dyn Model) -> StepSpec<'a> {
         let (optim, choices) = (&self.optim, self.choices.as_ref());
-        Step { model, optim, seed: self.seed, recompute: self.recompute, choices }
+        StepSpec { model, optim, seed: self.seed, recompute: self.recompute, choices }
     }
 
     fn options(&self) -> Options<'_> {

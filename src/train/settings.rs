@@ -72,11 +72,11 @@ const OPTIONAL: [&str; 8] = [
 ];
 
 /// A complete table of settings under edit.
-pub(super) struct Settings(Table);
+pub(super) struct SettingsTable(Table);
 
-impl Settings {
-    pub(super) fn of(config: &Config) -> Result<Settings, ConfigError> {
-        Table::try_from(config).map(Settings).map_err(|e| ConfigError::Value(e.to_string()))
+impl SettingsTable {
+    pub(super) fn of(config: &Config) -> Result<SettingsTable, ConfigError> {
+        Table::try_from(config).map(SettingsTable).map_err(|e| ConfigError::Value(e.to_string()))
     }
 
     pub(super) fn config(&self) -> Result<Config, String> {
@@ -287,7 +287,7 @@ pub(super) fn read(path: &Path, text: &str) -> Result<Config, ConfigError> {
         }
     };
     let stem = path.file_stem().filter(|_| complete).map(|s| s.to_string_lossy().into_owned());
-    let mut settings = Settings::of(&base)?;
+    let mut settings = SettingsTable::of(&base)?;
     let mut given = HashSet::new();
     // The kind of the optimiser decides which of its keys there are.
     leaves.sort_by_key(|l| l.key != "kind");

@@ -27,11 +27,11 @@ pub fn train_source(model: &dyn Model, optim: &Optimizer, batch: usize, seed: u6
 
 /// What sets the parameters of `model` that start from data, from an input `images` as of a training step; `None`
 /// where there are none. Its noise is that of the first step.
-pub fn start_source(model: &dyn Model, batch: usize, seed: u64) -> Result<Option<Source>, GraphError> {
+pub fn initialise_source(model: &dyn Model, batch: usize, seed: u64) -> Result<Option<Source>, GraphError> {
     let g = Graph::new(Noise { seed, domain: Domain::Train as u32, clock: "clock".into() });
     g.scope("data");
     let images = Batch::uploaded(&g, model, batch * model.batches_per_step());
-    if !model.start(&images) {
+    if !model.initialise(&images) {
         return Ok(None);
     }
     g.finish().map(Some)

@@ -8,7 +8,7 @@ use super::log::{Log, Progress};
 use super::losses::{Arrived, Losses};
 use super::metrics::{Metrics, Row};
 use super::run::{Hooks, Outcome, Phase, TrainError};
-use super::stage::Stage;
+use super::step_runner::StepRunner;
 use super::stopwatch::Stopwatch;
 use crate::kernels::Class;
 use crate::words::quoted;
@@ -24,7 +24,7 @@ pub(super) struct Loop<'a> {
     /// Its model.
     pub(super) session: Session,
     /// What takes the steps; none between two stages.
-    pub(super) stage: Option<Stage>,
+    pub(super) stage: Option<StepRunner>,
     /// Its images.
     pub(super) images: Images,
     /// Its log.
@@ -124,12 +124,12 @@ impl Loop<'_> {
     }
 
     /// Makes ready the program of the stage that begins now, once that of the one before is gone.
-    fn next_stage(&mut self, earlier: Option<Stage>) -> Result<Stage, TrainError> {
+    fn next_stage(&mut self, earlier: Option<StepRunner>) -> Result<StepRunner, TrainError> {
         self.collect(true)?;
         let pause = Instant::now();
         drop(earlier);
         let made = self.session.go_to(self.step);
-        let made = made.and_then(|()| Stage::new(&mut self.session, &self.images, self.step..self.total));
+        let made = made.and_then(|()| StepRunner::new(&mut self.session, &self.images, self.step..self.total));
         let stage = made.map_err(|e| self.stopped(e))?;
         if let Some(stage) = self.session.model.stage() {
             self.log.say(&format!("from step {}: {}", self.step + 1, stage.name));

@@ -7,7 +7,7 @@ use super::images::{ImagesArg, class};
 use super::{Error, TrainedArg, term};
 use crate::data::{Dataset, Medium};
 use crate::models::{Family, LatentModel};
-use crate::sample::{self, Film, Grid, Place};
+use crate::sample::{self, Film, Grid, Output};
 use crate::train::Session;
 use space::Space;
 use std::path::PathBuf;
@@ -89,7 +89,7 @@ pub fn latent(args: &LatentArgs) -> Result<(), Error> {
     let name = format!("{:?}", args.view).to_lowercase();
     let file = format!("{name}.{}", if args.gif { "gif" } else { "png" });
     let medium = if args.gif { Medium::Pictures } else { session.model.images().medium };
-    let place = Place::new(args.out.as_deref(), &run.path, &file, medium)?;
+    let place = Output::new(args.out.as_deref(), &run.path, &file, medium)?;
     if args.gif {
         place.takes_film()?;
     }

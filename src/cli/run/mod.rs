@@ -8,8 +8,8 @@ use super::{DeviceArg, Error, Setting, device, nearest, setting, term};
 use crate::graph::{Graph, Noise, Var, gradients};
 use crate::kernels::philox::Domain;
 use crate::program::{Device, Options, Runner, Store, plan};
-use ops::{Operands, Operation};
-use settings::Settings;
+use ops::{OpSpec, Operands};
+use settings::OpSettings;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use tensors::{Output, Tensor};
@@ -18,7 +18,7 @@ use tensors::{Output, Tensor};
 #[derive(clap::Args, Debug)]
 #[command(after_long_help = ops::manual())]
 pub struct RunArgs {
-    /// Operation, see below
+    /// OpSpec, see below
     #[arg(value_name = "OP")]
     operation: String,
     /// Tensors to read (F32)
@@ -43,7 +43,7 @@ const MOST: usize = 1 << 29;
 /// Reads, computes, writes; OUT appears whole or not at all.
 pub fn run(args: &RunArgs) -> Result<(), Error> {
     let operation = ops::find(&args.operation)?;
-    let settings = Settings::new(operation, &args.set)?;
+    let settings = OpSettings::new(operation, &args.set)?;
     let output = Output::new(&args.output)?;
     let tensors = tensors::read(&args.input)?;
     let job = Job::new(operation, &settings, &tensors, args.grad)?;
@@ -64,7 +64,7 @@ struct Job {
 }
 
 impl Job {
-    fn new(op: &Operation, settings: &Settings, tensors: &BTreeMap<String, Tensor>, grad: bool) -> Result<Job, Error> {
+    fn new(op: &OpSpec, settings: &OpSettings, tensors: &BTreeMap<String, Tensor>, grad: bool) -> Result<Job, Error> {
         let noise = Noise { seed: settings.seed()?, domain: Domain::Sample as u32, clock: "step".into() };
         let graph = Graph::new(noise);
         let operands = operands(op, &graph, tensors)?;
@@ -116,7 +116,7 @@ impl Job {
 }
 
 /// The operands that IN has, as inputs of the graph.
-fn operands(op: &Operation, graph: &Graph, tensors: &BTreeMap<String, Tensor>) -> Result<Operands, Error> {
+fn operands(op: &OpSpec, graph: &Graph, tensors: &BTreeMap<String, Tensor>) -> Result<Operands, Error> {
     let mut operands = Operands::default();
     for input in op.inputs {
         let Some(tensor) = tensors.get(input.name) else {
@@ -139,7 +139,7 @@ fn operands(op: &Operation, graph: &Graph, tensors: &BTreeMap<String, Tensor>) -
 }
 
 /// Tells what in IN goes unread: a bias called "bias" would otherwise be left out in silence.
-fn unused(op: &Operation, tensors: &BTreeMap<String, Tensor>) {
+fn unused(op: &OpSpec, tensors: &BTreeMap<String, Tensor>) {
     let names: Vec<&str> = op.inputs.iter().map(|i| i.name).collect();
     let grads = || op.outputs.iter().map(|name| format!("d{name}"));
     for name in tensors.keys() {
@@ -152,7 +152,7 @@ fn unused(op: &Operation, tensors: &BTreeMap<String, Tensor>) {
 
 /// Σ output · its gradient, whose derivatives are the gradients asked for.
 fn loss(
-    op: &Operation,
+    op: &OpSpec,
     graph: &Graph,
     outputs: &[(&'static str, Var)],
     tensors: &BTreeMap<String, Tensor>,

@@ -1,7 +1,7 @@
 //! The operations that `limn run` offers.
 
 use super::super::{Error, nearest};
-use super::settings::Settings;
+use super::settings::OpSettings;
 use crate::graph::Var;
 use crate::ops::{ConvSpec, Mask};
 
@@ -23,10 +23,10 @@ const fn optional(name: &'static str, shapes: &'static [&'static str]) -> Input 
     Input { name, shapes, optional: true }
 }
 
-type Build = fn(&Operands, &Settings) -> Result<Vec<Var>, Error>;
+type Build = fn(&Operands, &OpSettings) -> Result<Vec<Var>, Error>;
 
 /// An operation.
-pub struct Operation {
+pub struct OpSpec {
     /// Its name on the command line.
     pub name: &'static str,
     /// What it computes, in a line.
@@ -76,8 +76,8 @@ const ANY: &[&str] = &["a", "a,b", "a,b,c", "a,b,c,d"];
 
 const ANY_X: &[Input] = &[needed("x", ANY)];
 
-static OPERATIONS: &[Operation] = &[
-    Operation {
+static OPERATIONS: &[OpSpec] = &[
+    OpSpec {
         name: "conv2d",
         about: "convolution, as torch.nn.functional.conv2d",
         inputs: &[X, FILTER, BIAS],
@@ -87,7 +87,7 @@ static OPERATIONS: &[Operation] = &[
         idle: &["output_padding", "groups", "mask"],
         build: conv2d,
     },
-    Operation {
+    OpSpec {
         name: "conv_transpose2d",
         about: "transposed convolution, as torch.nn.functional.conv_transpose2d",
         inputs: &[X, needed("w", &["in,out,height,width"]), BIAS],
@@ -97,7 +97,7 @@ static OPERATIONS: &[Operation] = &[
         idle: &["groups", "mask"],
         build: conv_transpose2d,
     },
-    Operation {
+    OpSpec {
         name: "masked_conv2d",
         about: "PixelCNN's convolution: mask=A or mask=B; groups colours, channel c has colour c mod groups",
         inputs: &[X, FILTER, BIAS],
@@ -107,7 +107,7 @@ static OPERATIONS: &[Operation] = &[
         idle: &["output_padding"],
         build: masked_conv2d,
     },
-    Operation {
+    OpSpec {
         name: "reparameterize",
         about: "z = mu + exp(logvar/2) eps with eps drawn from seed, given too; kl of each row to N(0, 1) in nats",
         inputs: &[needed("mu", &["d", "n,d"]), needed("logvar", &["d", "n,d"])],
@@ -117,7 +117,7 @@ static OPERATIONS: &[Operation] = &[
         idle: &[],
         build: reparameterize,
     },
-    Operation {
+    OpSpec {
         name: "matmul",
         about: "c = a b + bias, either operand transposed by trans_a=true or trans_b=true",
         inputs: &[needed("a", &["m,k", "batch,m,k"]), needed("b", &["k,n", "batch,k,n"]), optional("bias", &["n"])],
@@ -128,7 +128,7 @@ static OPERATIONS: &[Operation] = &[
         build: matmul,
     },
     unary("relu", "max(x, 0)", |o, _| Ok(vec![o.need("x")?.relu()])),
-    Operation {
+    OpSpec {
         name: "leaky_relu",
         about: "x where positive, else slope x, of any sign; slope=0.01 unless set",
         inputs: ANY_X,
@@ -145,12 +145,12 @@ static OPERATIONS: &[Operation] = &[
     unary("exp", "exp(x)", |o, _| Ok(vec![o.need("x")?.exp()])),
 ];
 
-const fn unary(name: &'static str, about: &'static str, build: Build) -> Operation {
-    Operation { name, about, inputs: ANY_X, outputs: &["y"], drawn: &[], settings: &[], idle: &[], build }
+const fn unary(name: &'static str, about: &'static str, build: Build) -> OpSpec {
+    OpSpec { name, about, inputs: ANY_X, outputs: &["y"], drawn: &[], settings: &[], idle: &[], build }
 }
 
 /// The operation of this name.
-pub fn find(name: &str) -> Result<&'static Operation, Error> {
+pub fn find(name: &str) -> Result<&'static OpSpec, Error> {
     let names: Vec<&str> = OPERATIONS.iter().map(|op| op.name).collect();
     let found = OPERATIONS.iter().find(|op| op.name == name);
     found.ok_or_else(|| Error::new(format!("limn run has no operation called \"{name}\"; {}", nearest(name, names))))
@@ -182,7 +182,7 @@ With --grad IN also brings the gradient of each result (dy, or dz and dkl, of wh
 absent), and OUT gains the gradient of each operand (dx, dw, db, or dmu, dlogvar)."
 }
 
-fn spec(op: &'static str, s: &Settings) -> Result<(ConvSpec, [usize; 2]), Error> {
+fn spec(op: &'static str, s: &OpSettings) -> Result<(ConvSpec, [usize; 2]), Error> {
     let mask = match s.text("mask") {
         None => Mask::None,
         Some("A" | "a") => Mask::A,
@@ -209,12 +209,12 @@ fn spec(op: &'static str, s: &Settings) -> Result<(ConvSpec, [usize; 2]), Error>
     Ok((spec, extra))
 }
 
-fn conv2d(o: &Operands, s: &Settings) -> Result<Vec<Var>, Error> {
+fn conv2d(o: &Operands, s: &OpSettings) -> Result<Vec<Var>, Error> {
     let (spec, _) = spec("conv2d", s)?;
     Ok(vec![o.need("x")?.conv2d(o.need("w")?, o.get("b"), &spec)])
 }
 
-fn conv_transpose2d(o: &Operands, s: &Settings) -> Result<Vec<Var>, Error> {
+fn conv_transpose2d(o: &Operands, s: &OpSettings) -> Result<Vec<Var>, Error> {
     let (spec, extra) = spec("conv_transpose2d", s)?;
     let (x, w) = (o.need("x")?, o.need("w")?);
     let extent = |axis| spec.transposed_output(axis, x.shape()[2 + axis], w.shape()[2 + axis], extra[axis]);
@@ -225,7 +225,7 @@ fn conv_transpose2d(o: &Operands, s: &Settings) -> Result<Vec<Var>, Error> {
     Ok(vec![x.conv_transpose2d(w, o.get("b"), &spec, extra)])
 }
 
-fn masked_conv2d(o: &Operands, s: &Settings) -> Result<Vec<Var>, Error> {
+fn masked_conv2d(o: &Operands, s: &OpSettings) -> Result<Vec<Var>, Error> {
     let (spec, _) = spec("masked_conv2d", s)?;
     if spec.mask == Mask::None {
         return Err(Error::new("masked_conv2d needs its mask: --set mask=A or --set mask=B"));
@@ -233,7 +233,7 @@ fn masked_conv2d(o: &Operands, s: &Settings) -> Result<Vec<Var>, Error> {
     Ok(vec![o.need("x")?.conv2d(o.need("w")?, o.get("b"), &spec)])
 }
 
-fn reparameterize(o: &Operands, _: &Settings) -> Result<Vec<Var>, Error> {
+fn reparameterize(o: &Operands, _: &OpSettings) -> Result<Vec<Var>, Error> {
     let (mu, logvar) = (o.need("mu")?, o.need("logvar")?);
     let shape = mu.shape();
     if logvar.shape() != shape {
@@ -246,7 +246,7 @@ fn reparameterize(o: &Operands, _: &Settings) -> Result<Vec<Var>, Error> {
     Ok(vec![latent.z.reshape(shape), latent.kl.reshape(outer), latent.eps().reshape(shape)])
 }
 
-fn matmul(o: &Operands, s: &Settings) -> Result<Vec<Var>, Error> {
+fn matmul(o: &Operands, s: &OpSettings) -> Result<Vec<Var>, Error> {
     let (a, b) = (o.need("a")?, o.need("b")?);
     let c = a.matmul_t(b, s.flag("trans_a")?, s.flag("trans_b")?);
     Ok(vec![match o.get("bias") {

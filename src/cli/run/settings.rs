@@ -1,20 +1,20 @@
 //! The settings of `limn run`, checked against what an operation knows.
 
 use super::super::{Error, Setting, nearest};
-use super::ops::Operation;
+use super::ops::OpSpec;
 
 /// The largest number a setting takes: more is a slip, and would only overflow later.
 const MOST: usize = 1_000_000;
 
 /// Settings that were given; an operation fills in the rest.
-pub struct Settings<'a> {
+pub struct OpSettings<'a> {
     op: &'static str,
     given: &'a [Setting],
 }
 
-impl Settings<'_> {
+impl OpSettings<'_> {
     /// Refuses keys that `op` does not know.
-    pub fn new<'a>(op: &Operation, given: &'a [Setting]) -> Result<Settings<'a>, Error> {
+    pub fn new<'a>(op: &OpSpec, given: &'a [Setting]) -> Result<OpSettings<'a>, Error> {
         for key in given.iter().map(|s| s.key.as_str()) {
             if !op.settings.contains(&key) && !op.idle.contains(&key) {
                 let hint = if op.settings.is_empty() {
@@ -25,7 +25,7 @@ impl Settings<'_> {
                 return Err(Error::new(format!("{} has no setting called \"{key}\"; {hint}", op.name)));
             }
         }
-        Ok(Settings { op: op.name, given })
+        Ok(OpSettings { op: op.name, given })
     }
 
     /// The value as it was typed; the last one counts.

@@ -29,7 +29,7 @@ pub(super) struct Cache {
 }
 
 /// One set, kept or not.
-pub(super) struct Entry<'a> {
+pub(super) struct CacheEntry<'a> {
     cache: &'a Cache,
     key: String,
     units: usize,
@@ -56,7 +56,7 @@ impl Cache {
     }
 
     /// The entry of a set that is made of these units; none where a file cannot be looked at.
-    pub(super) fn entry<'a>(&'a self, units: &[Unit], way: Way, range: Range) -> Option<Entry<'a>> {
+    pub(super) fn entry<'a>(&'a self, units: &[Unit], way: Way, range: Range) -> Option<CacheEntry<'a>> {
         let mut hasher = Sha256::new();
         let mut add = |bytes: &[u8]| {
             hasher.update((bytes.len() as u64).to_le_bytes());
@@ -68,7 +68,7 @@ impl Cache {
         for unit in units {
             add(stamp(&unit.files)?.as_bytes());
         }
-        Some(Entry { cache: self, key: hex(&hasher.finalize()[..16]), units: units.len() })
+        Some(CacheEntry { cache: self, key: hex(&hasher.finalize()[..16]), units: units.len() })
     }
 
     /// The sets that are kept: when each was used last, its key, and its bytes; the oldest first.
@@ -138,7 +138,7 @@ pub fn clean(root: &Path) -> Result<(usize, u64), Error> {
     }
 }
 
-impl<'a> Entry<'a> {
+impl<'a> CacheEntry<'a> {
     fn pixels(&self) -> PathBuf {
         self.cache.folder.join(format!("{}.pixels", self.key))
     }
@@ -176,7 +176,7 @@ impl<'a> Entry<'a> {
 
 /// A set that is being written. Dropped before it is whole, it leaves nothing.
 pub(super) struct Writer<'a> {
-    entry: Entry<'a>,
+    entry: CacheEntry<'a>,
     file: BufWriter<tempfile::NamedTempFile>,
     bytes: u64,
 }
@@ -268,7 +268,7 @@ mod tests {
         (0..n).map(|i| path(i).into()).collect()
     }
 
-    fn keep(entry: Entry, pixels: &[u8]) -> Gathered {
+    fn keep(entry: CacheEntry, pixels: &[u8]) -> Gathered {
         let mut writer = entry.writer(pixels.len() as u64).ok().unwrap();
         writer.push(pixels).unwrap();
         let parts = (vec![1; pixels.len() / 2], vec![(0, "why".to_string())]);

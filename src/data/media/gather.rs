@@ -1,6 +1,6 @@
 //! Decoding many files side by side, into memory or into a file of the cache.
 
-use super::cache::{Cache, Entry};
+use super::cache::{Cache, CacheEntry};
 use super::{Error, Geometry, Levels, Options, Range, split::Pixels};
 use crate::machine::memory_available;
 use crate::words::hex;
@@ -76,7 +76,7 @@ pub(super) fn gather(
 ) -> Result<Gathered, Error> {
     let cache = options.cache.as_deref().map(Cache::new);
     let entry = cache.as_ref().and_then(|cache| cache.entry(units, way, options.range));
-    if let Some(found) = entry.as_ref().and_then(Entry::load) {
+    if let Some(found) = entry.as_ref().and_then(CacheEntry::load) {
         return Ok(found);
     }
     let needs = way.each.map(|each| (units.len() * each).saturating_mul(way.geometry.elements()) as u64);
@@ -182,7 +182,7 @@ enum To<'a> {
 
 impl<'a> Sink<'a> {
     /// Into the cache where there is one with room for `needs` bytes, else into memory, if it has the room.
-    fn new(entry: Option<Entry<'a>>, needs: Option<u64>, way: Way<'a>) -> Result<Sink<'a>, Error> {
+    fn new(entry: Option<CacheEntry<'a>>, needs: Option<u64>, way: Way<'a>) -> Result<Sink<'a>, Error> {
         let hasher = Sha256::new();
         let room = match entry {
             Some(entry) => match entry.writer(needs.unwrap_or(0)) {

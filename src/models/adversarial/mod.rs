@@ -104,7 +104,7 @@ pub trait AdversarialModel {
     fn scores(&self, images: &Var, labels: Option<&Var>, mode: Mode) -> Var;
 
     /// Moves estimates that weights are divided by, before each step of the discriminator.
-    fn estimate_norms(&self, _: &Graph) {}
+    fn power_iteration(&self, _: &Graph) {}
 
     /// What is done to the discriminator's parameters after each of its steps.
     fn constrain(&self, _: &Graph) {}
@@ -171,7 +171,7 @@ impl<M: AdversarialModel> Model for Adversarial<M> {
             let labels = classes.as_ref();
             let x = shown(game, model.prepare(&x, Mode::Train));
             let fake = shown(game, fake(model, graph, m, labels, Mode::Train));
-            model.estimate_norms(graph);
+            model.power_iteration(graph);
             let [on_real, on_fake] = [&x, &fake].map(|images| model.scores(images, labels, Mode::Train));
             graph.scope("loss_d");
             let loss = game.loss.discriminator(&on_real, &on_fake);

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 /// Where pictures go.
 #[derive(Debug)]
-pub struct Place {
+pub struct Output {
     kind: Kind,
     /// Whether the name was chosen by limn, so that what stands there is limn's own.
     ours: bool,
@@ -28,23 +28,23 @@ enum Kind {
 /// What was written, for people.
 pub type Written = String;
 
-impl Place {
+impl Output {
     /// The place that `out` names, or else `name` in `folder`.
     ///
     /// # Errors
     /// An extension that stands for no format, or a place that cannot be written to.
-    pub fn new(out: Option<&Path>, folder: &Path, name: &str, medium: Medium) -> Result<Place, PictureError> {
-        let Some(out) = out else { return Ok(Place { kind: Kind::File(folder.join(name)), ours: true }) };
+    pub fn new(out: Option<&Path>, folder: &Path, name: &str, medium: Medium) -> Result<Output, PictureError> {
+        let Some(out) = out else { return Ok(Output { kind: Kind::File(folder.join(name)), ours: true }) };
         if out.is_dir() || ends_in_separator(out) {
             let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem).trim_end_matches('s').to_string();
-            return Ok(Place { kind: Kind::Folder(out.to_path_buf(), stem), ours: false });
+            return Ok(Output { kind: Kind::Folder(out.to_path_buf(), stem), ours: false });
         }
         let target = Target::of(out).map_err(|e| PictureError::new(out, e))?;
         // What a film or a sound is by itself is no picture.
         if matches!(target, Target::File(_)) && !is_medium(out, medium) {
             format_of(out)?;
         }
-        Ok(Place { kind: Kind::File(out.to_path_buf()), ours: false })
+        Ok(Output { kind: Kind::File(out.to_path_buf()), ours: false })
     }
 
     /// Whether it is a device or a pipe, such as the one behind stdout.
@@ -93,7 +93,7 @@ impl Place {
     /// Saves such a film.
     ///
     /// # Errors
-    /// Those of [`Place::takes_film`], and what the system said.
+    /// Those of [`Output::takes_film`], and what the system said.
     pub fn save_film(&self, film: &Film) -> Result<Written, PictureError> {
         self.takes_film()?;
         let path = match &self.kind {
@@ -220,13 +220,13 @@ mod tests {
         let images = [0.5; 2 * 24];
         for (extension, format) in [("png", ImageFormat::Png), ("JPG", ImageFormat::Jpeg), ("bmp", ImageFormat::Bmp)] {
             let path = dir.path().join(format!("a.{extension}"));
-            let place = Place::new(Some(&path), dir.path(), "samples.png", Medium::Pictures).unwrap();
+            let place = Output::new(Some(&path), dir.path(), "samples.png", Medium::Pictures).unwrap();
             place.save(&grid(&images), Medium::Pictures).unwrap();
             assert_eq!(image::guess_format(&std::fs::read(&path).unwrap()).unwrap(), format);
         }
         for name in ["a.xyz", "a", "a.txt"] {
             let path = dir.path().join(name);
-            let error = Place::new(Some(&path), dir.path(), "samples.png", Medium::Pictures).unwrap_err().to_string();
+            let error = Output::new(Some(&path), dir.path(), "samples.png", Medium::Pictures).unwrap_err().to_string();
             assert!(error.contains("png") && error.contains("jpg") && !path.exists(), "{error}");
         }
     }
@@ -237,7 +237,7 @@ mod tests {
         let folder = PathBuf::from(format!("{}/new/", dir.path().display()));
         let images: Vec<f32> = (0..3 * 24).map(|i| (i / 24) as f32 / 2.0).collect();
         for round in 1..=2 {
-            let place = Place::new(Some(&folder), dir.path(), "samples.png", Medium::Pictures).unwrap();
+            let place = Output::new(Some(&folder), dir.path(), "samples.png", Medium::Pictures).unwrap();
             let written = place.save(&grid(&images), Medium::Pictures).unwrap();
             assert!(written.starts_with("3 files"), "{written}");
             assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 3 * round);
@@ -253,7 +253,7 @@ mod tests {
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
-                    let place = Place::new(Some(dir.path()), dir.path(), "samples.png", Medium::Pictures).unwrap();
+                    let place = Output::new(Some(dir.path()), dir.path(), "samples.png", Medium::Pictures).unwrap();
                     place.save(&grid(&images), Medium::Pictures).unwrap();
                 });
             }
@@ -269,12 +269,12 @@ mod tests {
         let medium = Medium::Sounds { rate: 8 };
         let (picture, song) = (dir.path().join("song.png"), dir.path().join("song.wav"));
         std::fs::write(&song, b"somebody's").unwrap();
-        let place = Place::new(Some(&picture), dir.path(), "samples.png", medium).unwrap();
+        let place = Output::new(Some(&picture), dir.path(), "samples.png", medium).unwrap();
         let written = place.save(&grid, medium).unwrap();
         assert!(written.contains("song-1.wav"), "{written}");
         assert_eq!(std::fs::read(&song).unwrap(), b"somebody's");
         // Whoever names the sound gets the sound.
-        Place::new(Some(&song), dir.path(), "samples.png", medium).unwrap().save(&grid, medium).unwrap();
+        Output::new(Some(&song), dir.path(), "samples.png", medium).unwrap().save(&grid, medium).unwrap();
         assert_eq!(&std::fs::read(&song).unwrap()[..4], b"RIFF");
     }
 
@@ -282,7 +282,7 @@ mod tests {
     fn films_are_called_gif() {
         let dir = tempfile::tempdir().unwrap();
         let place =
-            |name: &str| Place::new(Some(&dir.path().join(name)), dir.path(), "a.gif", Medium::Pictures).unwrap();
+            |name: &str| Output::new(Some(&dir.path().join(name)), dir.path(), "a.gif", Medium::Pictures).unwrap();
         let film = Film { images: &[0.5; 2 * 24], geometry: [1, 4, 6], frames: 2, is_loop: true };
         assert!(place("b.png").takes_film().is_err() && place("b.png").save_film(&film).is_err());
         for (name, wanted) in [("b.gif", "b.gif"), ("b.gif", "b.gif"), ("", "a.gif"), ("", "a-1.gif")] {

@@ -11,7 +11,7 @@ pub(super) const GUARD: usize = 64;
 pub(super) const CANARY: u32 = 0x7fc0_1a00;
 
 /// A kernel's operands on a device, with one variant ready to run.
-pub struct Bench {
+pub struct Trial {
     reads: Vec<Guarded>,
     writes: Vec<Guarded>,
     ready: Vec<Ready>,
@@ -51,9 +51,9 @@ pub struct Ran {
     pub trespass: Option<String>,
 }
 
-impl Bench {
+impl Trial {
     /// Uploads an example and prepares `recipe`.
-    pub fn new(gpu: &Gpu, example: &Example, recipe: &Recipe, checks: bool) -> Result<Bench, GpuError> {
+    pub fn new(gpu: &Gpu, example: &Example, recipe: &Recipe, checks: bool) -> Result<Trial, GpuError> {
         let mut canaries = CANARY..;
         let mut upload = |data: &Vec<f32>| {
             let span = gpu.buffer(data.len() + GUARD, "check")?;
@@ -80,7 +80,7 @@ impl Bench {
             watched.push(Watched { shader: stage.shader.name, operands });
         }
         let seen = gpu.buffer(watched.iter().map(|stage| stage.operands.len() * GUARD).sum(), "guards")?;
-        Ok(Bench { reads, writes, ready, watched, seen })
+        Ok(Trial { reads, writes, ready, watched, seen })
     }
 
     /// The prepared stages.

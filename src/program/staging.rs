@@ -5,21 +5,21 @@ use crate::gpu::Staging;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 /// Hands out room for the coming contents of one input. It may go to another thread.
-pub struct Feed(Receiver<Upload>);
+pub struct StagingRing(Receiver<Upload>);
 
-/// Room for one run's contents of an input.
-pub struct Upload(pub(super) Room);
+/// Staged for one run's contents of an input.
+pub struct Upload(pub(super) Staged);
 
-pub(super) enum Room {
+pub(super) enum Staged {
     Host(Vec<f32>),
     Gpu { staging: Staging, words: usize },
 }
 
-impl Room {
+impl Staged {
     pub(super) fn words(&self) -> usize {
         match self {
-            Room::Host(words) => words.len(),
-            Room::Gpu { words, .. } => *words,
+            Staged::Host(words) => words.len(),
+            Staged::Gpu { words, .. } => *words,
         }
     }
 }
@@ -29,19 +29,19 @@ impl Room {
 pub(super) struct Used(Sender<Upload>);
 
 impl Used {
-    pub(super) fn new() -> (Used, Feed) {
+    pub(super) fn new() -> (Used, StagingRing) {
         let (send, receive) = channel();
-        (Used(send), Feed(receive))
+        (Used(send), StagingRing(receive))
     }
 
     /// Nobody takes it where the feed is gone.
-    pub(super) fn give_back(&self, room: Room) {
+    pub(super) fn give_back(&self, room: Staged) {
         let _ = self.0.send(Upload(room));
     }
 }
 
-impl Feed {
-    /// Room to fill, waiting until a run has used some; `None` when the runner is gone.
+impl StagingRing {
+    /// Staged to fill, waiting until a run has used some; `None` when the runner is gone.
     pub fn next(&self) -> Option<Upload> {
         self.0.recv().ok()
     }
@@ -61,13 +61,13 @@ impl Upload {
         let mut last = [0; 4];
         last[..bytes.len() - whole].copy_from_slice(&bytes[whole..]);
         match &mut self.0 {
-            Room::Host(words) => {
+            Staged::Host(words) => {
                 let room: &mut [u8] = bytemuck::cast_slice_mut(words);
                 let (most, end) = room.split_at_mut(whole);
                 most.copy_from_slice(&bytes[..whole]);
                 end.copy_from_slice(&last[..end.len()]);
             }
-            Room::Gpu { staging, .. } => staging.fill(&bytes[..whole], &last[..4 * (needs - whole / 4)])?,
+            Staged::Gpu { staging, .. } => staging.fill(&bytes[..whole], &last[..4 * (needs - whole / 4)])?,
         }
         Ok(())
     }

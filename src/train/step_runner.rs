@@ -8,21 +8,21 @@ use std::ops::Range;
 use std::time::Duration;
 
 /// The steps of a run until its model changes what a step is, and what takes them.
-pub(super) struct Stage {
+pub(super) struct StepRunner {
     runner: Runner,
     batches: Batches,
     /// The first step that is not its own.
     pub end: u64,
 }
 
-impl Stage {
+impl StepRunner {
     /// Makes ready the program of the session's stage, for those of `steps` that are its own.
-    pub(super) fn new(session: &mut Session, images: &Images, steps: Range<u64>) -> Result<Stage, SessionError> {
+    pub(super) fn new(session: &mut Session, images: &Images, steps: Range<u64>) -> Result<StepRunner, SessionError> {
         let end = session.model.stage().and_then(|stage| stage.end).map_or(steps.end, |end| end.min(steps.end));
         let mut runner = session.train_step(images.batch())?;
         let thread = |e: io::Error| SessionError::Config(format!("no thread to prepare batches: {e}"));
         let batches = Batches::start(runner.feed("images")?, images.clone(), steps.start..end).map_err(thread)?;
-        Ok(Stage { runner, batches, end })
+        Ok(StepRunner { runner, batches, end })
     }
 
     /// Hands the next step to the device, and with `wait` waits for it. Returns the time the host spent on
