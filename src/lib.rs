@@ -62,6 +62,7 @@ pub mod models;
 pub mod nn;
 pub mod ops;
 pub mod program;
+pub mod report;
 pub mod sample;
 pub mod train;
 pub mod tune;

@@ -17,6 +17,7 @@ mod latent;
 mod plan;
 mod probe;
 mod profile;
+mod report;
 mod run;
 mod sample;
 mod screen;
@@ -61,6 +62,8 @@ enum Command {
     Latent(latent::LatentArgs),
     /// Test loss with its parts and units: nats/image, bits/dim, ELBO, log p
     Eval(eval::EvalArgs),
+    /// Write a page about a run, or about several beside each other: curves, pictures, settings, data, devices
+    Report(report::ReportArgs),
     /// Train a linear classifier on what a discriminator makes of images: its accuracy on the test set
     Probe(probe::ProbeArgs),
     /// Hold every kernel and case against its CPU twin; exit code 1 if any falls short
@@ -233,6 +236,7 @@ fn dispatch(command: Command) -> Result<u8, Error> {
         Command::Latent(args) => latent::latent(&args)?,
         Command::Eval(args) => eval::eval(&args)?,
         Command::Probe(args) => probe::probe(&args)?,
+        Command::Report(args) => report::report(&args)?,
         Command::Check(args) => return check::check(&args).map(|good| u8::from(!good)),
         Command::Run(args) => run::run(&args)?,
         Command::Bench(args) => bench::bench(&args)?,

@@ -5,6 +5,7 @@ use super::screen::Screen;
 use super::{DeviceArg, Error, PrecisionArg, TuneArg, device, setting, signals, term, tune};
 use crate::data;
 use crate::models::Family;
+use crate::report;
 use crate::sample::{self, Drawing};
 use crate::train::{self, Config, Hooks, Outcome, Phase, Reading, Resume, RunDir, Session, Setting, Start};
 use crate::tune::Budget;
@@ -107,9 +108,11 @@ pub fn train(args: &TrainArgs) -> Result<u8, Error> {
             changed: args.changed.accept_changed_data,
         };
         let mut screen = Screen::default();
+        let mut report = |run: &RunDir| Ok(report::write(std::slice::from_ref(run), &run.path.join(report::FILE))?);
         let hooks = Hooks {
             tune: Some(tune),
             sampler: Some(&mut sampler),
+            report: Some(&mut report),
             stop: &STOP,
             phase: &phase,
             watch: Some(&mut screen),

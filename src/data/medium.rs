@@ -22,7 +22,7 @@ pub enum Medium {
 
 impl Medium {
     /// What there are several of.
-    pub(super) fn plural(self) -> &'static str {
+    pub(crate) fn plural(self) -> &'static str {
         match self {
             Medium::Pictures => "pictures",
             Medium::Films { .. } => "films",

@@ -2,6 +2,7 @@
 
 mod sizes;
 
+use super::change::flat;
 use super::presets::presets;
 use super::settings::{Setting, SettingsTable, read};
 use super::step::HISTORY_ROWS;
@@ -12,6 +13,7 @@ use crate::models::{Model, ModelConfig, ModelError, Training};
 use crate::nn::{OptimConfig, Optimizer};
 use crate::words::nearest;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The largest size a key of `[model]` may have: beyond it, counts of parameters would overflow.
@@ -382,6 +384,11 @@ impl Config {
             )),
             None => Ok(model),
         }
+    }
+
+    /// All settings by their keys, such as `train.batch`, as TOML writes them.
+    pub fn by_keys(&self) -> BTreeMap<String, String> {
+        flat("", self).into_iter().map(|(key, value)| (key, value.to_string())).collect()
     }
 
     /// All settings as TOML: loading it gives the same run.

@@ -43,6 +43,9 @@ pub struct Resume {
 /// Draws this many samples of the session's model into the picture at this path.
 pub type Sampler<'a> = dyn FnMut(&mut Session, usize, &Path) -> Result<(), Box<dyn std::error::Error>> + 'a;
 
+/// Makes a page about the run in this folder, as far as it has come.
+pub type Reporter<'a> = dyn FnMut(&RunDir) -> Result<(), Box<dyn std::error::Error>> + 'a;
+
 /// Chooses the variants of the kernels of a session's training steps, for this batch and up to this step.
 pub type Tune<'a> = dyn FnMut(&mut Session, usize, u64) -> Result<tune::Report, SessionError> + 'a;
 
@@ -63,6 +66,8 @@ pub struct Hooks<'a> {
     pub tune: Option<&'a mut Tune<'a>>,
     /// Draws pictures of samples; see [`crate::sample::picture`].
     pub sampler: Option<&'a mut Sampler<'a>>,
+    /// Tells of the run whenever a picture was drawn or a checkpoint saved; see [`crate::report::write`].
+    pub report: Option<&'a mut Reporter<'a>>,
     /// Becomes true when the run shall stop after the step it is at, or before the first.
     pub stop: &'a AtomicBool,
     /// Told what training is at.
@@ -79,6 +84,7 @@ impl Default for Hooks<'_> {
         Hooks {
             tune: None,
             sampler: None,
+            report: None,
             stop: &files::NEVER,
             phase: &|_| (),
             watch: None,

@@ -79,6 +79,7 @@ impl Loop<'_> {
                 self.draw();
             }
             if save || draw {
+                self.report();
                 self.watch.pause(pause);
             }
         }
@@ -89,6 +90,7 @@ impl Loop<'_> {
         if self.sampled != Some(self.step) && self.step == self.total {
             self.draw();
         }
+        self.report();
         self.log.finish();
         let (spent, host) = (self.watch.spent(), self.watch.host_ms());
         self.log.note(&format!(
@@ -215,6 +217,15 @@ impl Loop<'_> {
         (self.hooks.phase)(Phase::Training);
         if let Err(error) = drawn {
             self.log.say(&format!("no picture of samples at step {}: {error}", self.step));
+        }
+    }
+
+    /// Makes a page about the run. One that fails is no reason to stop, and told of once.
+    fn report(&mut self) {
+        let Some(report) = &mut self.hooks.report else { return };
+        if let Err(error) = report(&self.run) {
+            self.hooks.report = None;
+            self.log.say(&format!("there is no page about this run: {error}"));
         }
     }
 

@@ -1,0 +1,357 @@
+"use strict";
+// Draws the runs whose facts stand in the element #runs. All text goes into the page as text, never as HTML.
+
+const runs = JSON.parse(document.getElementById("runs").textContent);
+const shown = runs.map(() => true);
+const by = (id) => document.getElementById(id);
+const colour = (k) => `var(--c${k % 8})`;
+
+// An element with attributes and children, which may be text.
+function make(tag, attributes = {}, ...children) {
+  const svg = ["svg", "path", "line", "text", "g", "circle"].includes(tag);
+  const element = svg ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  element.append(...children);
+  return element;
+}
+
+// Numbers for people: four digits, thousands apart.
+function number(v) {
+  if (!Number.isFinite(v)) return String(v);
+  if (v === 0 || (Math.abs(v) >= 1e-3 && Math.abs(v) < 1e6)) {
+    return v.toLocaleString("en", { maximumSignificantDigits: Math.abs(v) >= 1e4 ? 6 : 4 });
+  }
+  return v.toExponential(2);
+}
+
+function duration(seconds) {
+  if (seconds < 90) return `${number(Math.round(seconds * 10) / 10)} s`;
+  if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
+  return `${number(Math.round(seconds / 360) / 10)} h`;
+}
+
+// ---- what the page is about ----
+
+function head() {
+  const names = runs.map((run) => run.name).join(", ");
+  by("head").append(make("h1", {}, names));
+  runs.forEach((run, k) => {
+    const done = run.total && run.step < run.total ? `step ${number(run.step)} of ${number(run.total)}` : `${number(run.step)} steps`;
+    const device = run.sittings.sittings.at(-1);
+    const parts = [
+      run.model, `${number(run.parameters)} parameters`, run.data.source, done,
+      duration(run.curves.seconds.at(-1) || 0), device ? `on ${device.device.name}` : null,
+    ];
+    const line = make("p", { class: "soft" });
+    if (runs.length > 1) line.append(dot(k), ` ${run.name}: `);
+    line.append(parts.filter(Boolean).join(" · "));
+    by("head").append(line);
+  });
+}
+
+function dot(k) {
+  return make("span", { class: "dot", style: `background:${colour(k)};display:inline-block`, "aria-hidden": "true" });
+}
+
+// ---- curves ----
+
+// Exponential moving averages that begin with the first value, not with zero.
+function smoothed(values, weight) {
+  let sum = 0, total = 0;
+  return values.map((v) => {
+    if (!Number.isFinite(v)) return v;
+    sum = weight * sum + (1 - weight) * v;
+    total = weight * total + (1 - weight);
+    return sum / total;
+  });
+}
+
+// Some five round numbers between two.
+function ticks(low, high, log) {
+  if (log) {
+    const all = [];
+    for (let e = Math.floor(Math.log10(low)); e <= Math.ceil(Math.log10(high)); e++) {
+      for (const m of Math.log10(high / low) > 2 ? [1] : [1, 2, 5]) all.push(m * 10 ** e);
+    }
+    return all.filter((v) => v >= low && v <= high);
+  }
+  const rough = (high - low) / 4 || 1;
+  const unit = 10 ** Math.floor(Math.log10(rough));
+  const step = [1, 2, 5, 10].find((m) => m * unit >= rough) * unit;
+  const all = [];
+  for (let v = Math.ceil(low / step) * step; v <= high + step * 1e-9; v += step) all.push(Math.abs(v) < step * 1e-9 ? 0 : v);
+  return all;
+}
+
+const SIZE = { height: 230, left: 52, right: 10, top: 8, bottom: 24 };
+
+// One chart: what it draws, and what it says at a place that is pointed at.
+class Chart {
+  constructor(name) {
+    this.name = name;
+    this.lines = runs
+      .map((run, k) => ({ k, curves: run.curves, tests: (run.tests || []).find((t) => t.name === name),
+        curve: run.curves.losses.find((c) => c.name === name) }))
+      .filter((line) => line.curve || line.tests);
+    this.reading = make("p", { class: "reading", "aria-live": "polite" });
+    this.svg = make("svg", { role: "img", tabindex: "0" });
+    const meaning = runs.map((run) => run.meanings[name]).find(Boolean);
+    this.box = make("div", { class: "chart" }, make("h3", {}, name));
+    if (meaning) this.box.append(make("p", { class: "meaning" }, meaning));
+    this.box.append(this.svg, this.reading);
+    this.svg.addEventListener("pointermove", (e) => this.pointed((e.clientX - this.svg.getBoundingClientRect().left)));
+    this.svg.addEventListener("pointerleave", () => this.pointed(null));
+    this.svg.addEventListener("blur", () => this.pointed(null));
+    this.svg.addEventListener("keydown", (e) => {
+      const by = { ArrowLeft: -1, ArrowRight: 1 }[e.key];
+      if (!by) return;
+      e.preventDefault();
+      const at = this.at ?? this.width - SIZE.right;
+      this.pointed(Math.min(this.width - SIZE.right, Math.max(SIZE.left, at + by * (e.shiftKey ? 40 : 6))));
+    });
+  }
+
+  draw() {
+    const axis = by("axis").value, weight = Number(by("smooth").value);
+    this.width = Math.max(240, this.box.clientWidth - 24);
+    const { height, left, right, top, bottom } = SIZE;
+    const lines = this.lines.filter((line) => shown[line.k]);
+    this.drawn = lines.map(({ k, curves, curve, tests }) => ({
+      k,
+      x: curve ? curves[axis] : [],
+      raw: curve ? curve.mean : [],
+      y: curve ? smoothed(curve.mean, weight) : [],
+      min: curve ? curve.min : [],
+      max: curve ? curve.max : [],
+      tests: tests ? { x: axis === "step" ? tests.step : tests.seconds, y: tests.value } : null,
+    }));
+    const xs = this.drawn.flatMap((d) => d.x.concat(d.tests ? d.tests.x : []));
+    const ys = this.drawn.flatMap((d) => d.y.concat(d.raw.length < 3 ? d.raw : [], d.tests ? d.tests.y : [])).filter(Number.isFinite);
+    const log = by("log").checked && ys.length > 0 && ys.every((v) => v > 0);
+    const [x0, x1] = [Math.min(...xs, xs[0] ?? 0), Math.max(...xs, 1)];
+    let [y0, y1] = ys.length ? [Math.min(...ys), Math.max(...ys)] : [0, 1];
+    if (y0 === y1) [y0, y1] = log ? [y0 / 2, y1 * 2] : [y0 - 1, y1 + 1];
+    const pad = log ? (y1 / y0) ** 0.05 : (y1 - y0) * 0.05;
+    [y0, y1] = log ? [y0 / pad, y1 * pad] : [y0 - pad, y1 + pad];
+    const f = log ? Math.log : (v) => v;
+    this.px = (v) => left + ((v - x0) / (x1 - x0 || 1)) * (this.width - left - right);
+    this.py = (v) => height - bottom - ((f(v) - f(y0)) / (f(y1) - f(y0))) * (height - top - bottom);
+    const path = (x, y) => {
+      let pen = "M", d = "";
+      x.forEach((v, i) => {
+        if (Number.isFinite(y[i]) && (!log || y[i] > 0)) { d += `${pen}${this.px(v).toFixed(1)} ${this.py(y[i]).toFixed(1)}`; pen = "L"; } else pen = "M";
+      });
+      return d;
+    };
+    const inside = (y) => y.map((v) => Math.min(y1, Math.max(y0, v)));
+    this.svg.replaceChildren();
+    this.svg.setAttribute("viewBox", `0 0 ${this.width} ${height}`);
+    for (const v of ticks(y0, y1, log)) {
+      this.svg.append(make("line", { class: "grid-line", x1: left, x2: this.width - right, y1: this.py(v), y2: this.py(v) }),
+        make("text", { class: "tick", x: left - 6, y: this.py(v) + 4, "text-anchor": "end" }, number(v)));
+    }
+    const across = ticks(x0, x1, false);
+    for (const v of across) {
+      if (this.px(v) > this.width - right - 4 && across.length > 1) continue;
+      this.svg.append(make("text", { class: "tick", x: this.px(v), y: height - 7, "text-anchor": "middle" }, axis === "step" ? number(v) : duration(v)));
+    }
+    for (const d of this.drawn) {
+      if (lines.length === 1 && d.x.length) {
+        const up = path(d.x, inside(d.max)), down = path([...d.x].reverse(), inside([...d.min].reverse())).replace("M", "L");
+        if (up && down) this.svg.append(make("path", { class: "band", d: `${up}${down}Z`, fill: colour(d.k) }));
+      }
+      if (weight > 0) this.svg.append(make("path", { class: "raw", d: path(d.x, inside(d.raw)), stroke: colour(d.k) }));
+      this.svg.append(make("path", { class: "curve", d: path(d.x, d.y), stroke: colour(d.k) }));
+      if (d.tests) {
+        d.tests.x.forEach((v, i) => this.svg.append(make("circle", { cx: this.px(v), cy: this.py(d.tests.y[i]), r: 3.5, fill: colour(d.k), stroke: "var(--raised)" })));
+      }
+    }
+    const last = this.drawn.filter((d) => d.y.length).map((d) => `${runs[d.k].name} ${number(d.y.at(-1))}`).join(", ");
+    this.svg.setAttribute("aria-label", `${this.name} over ${axis === "step" ? "steps" : "time"}; last: ${last}`);
+    this.cursor = make("line", { class: "cursor", y1: top, y2: height - bottom, visibility: "hidden" });
+    this.svg.append(this.cursor);
+    this.pointed(this.at ?? null);
+  }
+
+  // Says what the curves are at a place across the chart, or at their end where none is pointed at.
+  pointed(at) {
+    this.at = at;
+    const axis = by("axis").value;
+    this.cursor.setAttribute("visibility", at === null ? "hidden" : "visible");
+    if (at !== null) { this.cursor.setAttribute("x1", at); this.cursor.setAttribute("x2", at); }
+    this.reading.replaceChildren();
+    let place = null;
+    for (const d of this.drawn) {
+      if (!d.y.length) continue;
+      let i = d.y.length - 1;
+      if (at !== null) d.x.forEach((v, j) => { if (Math.abs(this.px(v) - at) < Math.abs(this.px(d.x[i]) - at)) i = j; });
+      place ??= axis === "step" ? `step ${number(d.x[i])}` : duration(d.x[i]);
+      const tested = d.tests && d.tests.x.reduce((best, v, j) => best === null || Math.abs(v - d.x[i]) < Math.abs(d.tests.x[best] - d.x[i]) ? j : best, null);
+      this.reading.append(" ", dot(d.k), ` ${number(d.raw[i])}`);
+      if (tested !== null && tested !== undefined && d.tests) this.reading.append(` (test ${number(d.tests.y[tested])})`);
+    }
+    if (place) this.reading.prepend(`${place}: `);
+  }
+}
+
+const charts = [];
+
+function curves() {
+  const names = [...new Set(runs.flatMap((run) => [...run.curves.losses.map((c) => c.name), ...(run.tests || []).map((t) => t.name)]))];
+  if (!runs.some((run) => run.curves.step.length)) {
+    by("charts").append(make("p", { class: "soft" }, "No step has been taken yet."));
+    return;
+  }
+  for (const name of names) {
+    const chart = new Chart(name);
+    charts.push(chart);
+    by("charts").append(chart.box);
+  }
+  const draw = () => {
+    by("smooth-value").textContent = Number(by("smooth").value).toFixed(2);
+    charts.forEach((chart) => chart.draw());
+  };
+  if (runs.length > 1) {
+    runs.forEach((run, k) => {
+      const button = make("button", { type: "button", "aria-pressed": "true" }, dot(k), run.name);
+      button.addEventListener("click", () => {
+        shown[k] = !shown[k];
+        button.setAttribute("aria-pressed", String(shown[k]));
+        draw();
+      });
+      by("legend").append(make("li", {}, button));
+    });
+  }
+  for (const id of ["axis", "log", "smooth"]) by(id).addEventListener("input", draw);
+  let width = 0;
+  new ResizeObserver(() => { if (by("charts").clientWidth !== width) { width = by("charts").clientWidth; draw(); } }).observe(by("charts"));
+  draw();
+}
+
+// ---- pictures ----
+
+function figure(title, src, alt) {
+  const image = make("img", { src, alt });
+  // Small pictures are shown larger, in whole multiples, as long as they fit.
+  image.addEventListener("load", () => {
+    const times = Math.max(1, Math.floor(480 / image.naturalWidth));
+    image.style.width = `${times * image.naturalWidth}px`;
+  });
+  return make("figure", {}, image, make("figcaption", {}, title));
+}
+
+function progress() {
+  const most = Math.max(...runs.map((run) => run.progress.length));
+  if (most < 1) { by("progress").hidden = true; return; }
+  const figures = runs.map((run) => {
+    if (!run.progress.length) return null;
+    const one = figure("", run.progress.at(-1).src, `samples of ${run.name}`);
+    by("moments").append(one);
+    return one;
+  });
+  const slider = by("moment");
+  slider.max = String(most - 1);
+  slider.value = slider.max;
+  const show = () => {
+    const share = most > 1 ? Number(slider.value) / (most - 1) : 1;
+    const titles = runs.map((run, k) => {
+      if (!figures[k]) return null;
+      const picture = run.progress[Math.round(share * (run.progress.length - 1))];
+      figures[k].querySelector("img").src = picture.src;
+      figures[k].querySelector("figcaption").textContent = runs.length > 1 ? `${run.name}, ${picture.title}` : "";
+      return picture.title;
+    });
+    by("moment-value").textContent = titles.find(Boolean) || "";
+    slider.setAttribute("aria-valuetext", by("moment-value").textContent);
+  };
+  slider.addEventListener("input", show);
+  let playing = null;
+  by("play").addEventListener("click", () => {
+    const stop = () => { clearInterval(playing); playing = null; by("play").textContent = "Play"; };
+    if (playing) { stop(); return; }
+    if (slider.value === slider.max) slider.value = "0";
+    by("play").textContent = "Pause";
+    show();
+    playing = setInterval(() => {
+      if (slider.value === slider.max) { stop(); return; }
+      slider.value = String(Number(slider.value) + 1);
+      show();
+    }, 350);
+  });
+  by("play").disabled = slider.disabled = most < 2;
+  show();
+}
+
+function pictures() {
+  const all = runs.flatMap((run) => run.pictures.map((picture) => [runs.length > 1 ? `${run.name}: ${picture.title}` : picture.title, picture]));
+  by("pictures").hidden = all.length === 0;
+  all.forEach(([title, picture]) => by("all-pictures").append(figure(title, picture.src, title)));
+}
+
+// ---- tables ----
+
+function table(heads, rows) {
+  const cell = (value) => {
+    if (value instanceof Node) return make("td", {}, value);
+    return make("td", typeof value === "number" ? { class: "number" } : {}, typeof value === "number" ? number(value) : value ?? "");
+  };
+  return make("table", {}, make("thead", {}, make("tr", {}, ...heads.map((h) => make("th", { scope: "col" }, h)))),
+    make("tbody", {}, ...rows.map((row) => make("tr", {}, ...row.map(cell)))));
+}
+
+function figures() {
+  const rows = runs.flatMap((run) => (run.figures || []).map((f) => [...(runs.length > 1 ? [run.name] : []), f.name, f.value, f.unit, f.protocol]));
+  by("figures").hidden = rows.length === 0;
+  if (rows.length) by("figure-table").append(table([...(runs.length > 1 ? ["run"] : []), "figure", "value", "unit", "how it was measured"], rows));
+}
+
+function settings() {
+  const keys = [...new Set(runs.flatMap((run) => run.settings.map((s) => s.key)))];
+  const of = (run, key) => run.settings.find((s) => s.key === key);
+  const several = runs.length > 1;
+  const differs = (key) => several
+    ? new Set(runs.map((run) => (of(run, key) || {}).value)).size > 1
+    : (of(runs[0], key) || {}).preset != null;
+  by("every-label").textContent = several ? "also those that are the same in all runs" : "also those that are as in the preset";
+  const draw = () => {
+    const rows = keys.filter((key) => by("every").checked || differs(key)).map((key) => {
+      const values = runs.map((run) => (of(run, key) || {}).value ?? "unset");
+      const name = make("code", differs(key) ? { class: "differs" } : {}, key);
+      return several ? [name, ...values] : [name, values[0], of(runs[0], key).preset ?? ""];
+    });
+    const heads = several ? ["setting", ...runs.map((run) => run.name)] : ["setting", "this run", "the preset"];
+    const none = several ? "The runs have the same settings." : "All settings are as in the preset.";
+    by("settings").replaceChildren(rows.length ? table(heads, rows) : make("p", { class: "soft" }, none));
+  };
+  by("every").addEventListener("input", draw);
+  draw();
+}
+
+function data() {
+  const rows = runs.map((run) => {
+    const identity = run.data.identity;
+    const [c, h, w] = identity ? identity.geometry : [];
+    const classes = identity && identity.classes && identity.classes.length ? `${identity.classes.length}: ${identity.classes.join(", ")}` : "";
+    const size = identity ? `${w}x${h}, ${c === 1 ? "grey" : `${c} channels`}` : "";
+    return [...(runs.length > 1 ? [run.name] : []), run.data.source, run.data.medium, identity ? identity.train : null, identity ? identity.test : null, size, classes];
+  });
+  by("data").append(table([...(runs.length > 1 ? ["run"] : []), "source", "kind", "to train on", "held out", "size", "classes"], rows));
+}
+
+function machines() {
+  const rows = runs.flatMap((run) => run.sittings.sittings.map((s) => {
+    const changes = (s.changes || []).map((c) => `${c.key} ${c.from} → ${c.to}`).join(", ");
+    return [...(runs.length > 1 ? [run.name] : []), s.began.replace("T", " ").replace("Z", " UTC"), s.step + 1,
+      s.device.backend === "cpu" ? s.device.name : `${s.device.name} (${s.device.backend})`, s.device.driver, s.limn, changes];
+  }));
+  by("machines").append(table([...(runs.length > 1 ? ["run"] : []), "began", "with step", "device", "driver or processor", "limn", "changed settings"], rows));
+}
+
+head();
+curves();
+progress();
+pictures();
+figures();
+settings();
+data();
+machines();
