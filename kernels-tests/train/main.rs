@@ -5,6 +5,7 @@ mod evaluation;
 mod going_on;
 mod latent;
 mod library;
+mod measured;
 mod mixture;
 mod runs;
 mod steps;

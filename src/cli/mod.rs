@@ -99,6 +99,9 @@ struct TrainedArg {
     /// Weights: `trained`, or their moving average, which is the default of runs with train.ema
     #[arg(long, value_name = "averaged|trained", value_parser = variant::<Weights>)]
     weights: Option<Weights>,
+    /// Take the checkpoint that did best on test images on the way, not the last one
+    #[arg(long)]
+    best: bool,
     #[command(flatten)]
     device: DeviceArg,
 }
@@ -107,7 +110,9 @@ impl TrainedArg {
     /// The run, its model with these weights, and the training steps it has seen.
     fn open(&self) -> Result<(RunDir, Session, u64), Error> {
         let run = RunDir::open(&self.dir)?;
-        let (session, step) = run.session(device::open(self.device.device.as_deref())?, self.weights)?;
+        let device = device::open(self.device.device.as_deref())?;
+        let (session, step) =
+            if self.best { run.best_session(device, self.weights)? } else { run.session(device, self.weights)? };
         session.remarks.iter().for_each(term::note);
         Ok((run, session, step))
     }

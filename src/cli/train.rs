@@ -3,7 +3,8 @@
 use super::images::{ChangedArg, reading};
 use super::screen::Screen;
 use super::{DeviceArg, Error, PrecisionArg, TuneArg, device, setting, signals, term, tune};
-use crate::data;
+use crate::data::{self, Split};
+use crate::eval::{self, Sample};
 use crate::models::Family;
 use crate::report;
 use crate::sample::{self, Drawing};
@@ -85,7 +86,7 @@ pub fn train(args: &TrainArgs) -> Result<u8, Error> {
     if let Err(error) = signals::watch(&STOP) {
         term::note(format!("Ctrl-C will end training at once: {error}"));
     }
-    let seed = settings.seed;
+    let (seed, batch) = (settings.seed, settings.batch);
     let mut sampler =
         |session: &mut Session, n: usize, path: &Path| match (session.model.family(), sample::refusal(session)) {
             (Family::Features(_), _) => Ok(()),
@@ -108,10 +109,15 @@ pub fn train(args: &TrainArgs) -> Result<u8, Error> {
             changed: args.changed.accept_changed_data,
         };
         let mut screen = Screen::default();
+        let mut evaluate = |session: &mut Session, test: &Split, data: &str, count: usize| {
+            session.stop = Some(stopped);
+            Ok(eval::followed(session, &Sample { data, test, count }, batch)?)
+        };
         let mut report = |run: &RunDir| Ok(report::write(std::slice::from_ref(run), &run.path.join(report::FILE))?);
         let hooks = Hooks {
             tune: Some(tune),
             sampler: Some(&mut sampler),
+            evaluate: Some(&mut evaluate),
             report: Some(&mut report),
             stop: &STOP,
             phase: &phase,

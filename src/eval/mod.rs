@@ -23,8 +23,8 @@ pub use svm::{Labelled, Svm};
 
 use crate::data::{Binarisation, Split, spread, spread_at};
 use crate::kernels::philox::Domain;
-use crate::models::{Batch, Likelihood, Metric, Model};
-use crate::train::{Session, SessionError, Weights, pack};
+use crate::models::{Batch, Family, Likelihood, Metric, Model};
+use crate::train::{Session, SessionError, Tested, Weights, pack};
 use log_mean_exp::LogMeanExp;
 
 /// Counts the batches of an evaluation.
@@ -202,6 +202,20 @@ pub fn evaluate(
     }?)
 }
 
+/// The figures by which a training is followed, the one that it makes less first; none of models whose figures of
+/// test images tell nothing of progress, as a discriminator's.
+///
+/// # Errors
+/// Those of [`evaluate`].
+pub fn followed(session: &mut Session, sample: &Sample, batch: usize) -> Result<Vec<Tested>, SessionError> {
+    if matches!(session.model.family(), Family::Latent(_)) && session.model.family().encoder().is_none() {
+        return Ok(Vec::new());
+    }
+    let mut figures = evaluate(session, sample, Measure::Own, batch)?;
+    figures.sort_by_key(|figure| !session.model.losses().contains(&figure.name.as_str()));
+    Ok(figures.into_iter().map(|Figure { name, value, .. }| Tested { name, value }).collect())
+}
+
 /// The model's own metrics, `batch` images at a time.
 fn own(session: &mut Session, sample: &Sample, batch: usize) -> Result<Vec<Figure>, SessionError> {
     let geometry = session.model.geometry();
@@ -218,6 +232,7 @@ fn own(session: &mut Session, sample: &Sample, batch: usize) -> Result<Vec<Figur
     let mut sums = vec![0.0f64; metrics.len()];
     for first in (0..sample.count).step_by(batch) {
         let count = batch.min(sample.count - first);
+        session.going()?;
         runner.write("images", &sample.words(session, first, batch))?;
         runner.run()?;
         for (sum, metric) in std::iter::zip(&mut sums, &metrics) {

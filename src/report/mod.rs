@@ -10,7 +10,7 @@ mod pictures;
 use crate::data::Identity;
 use crate::files;
 use crate::models::meaning;
-use crate::train::{Config, Provenance, RunDir, RunError};
+use crate::train::{Config, Provenance, RunDir, RunError, TestCurve};
 use curves::Curves;
 use pictures::Picture;
 use serde::Serialize;
@@ -50,6 +50,8 @@ struct Run {
     /// What each loss is, in a sentence.
     meanings: BTreeMap<String, &'static str>,
     curves: Curves,
+    /// Figures of test images on the way.
+    tests: Vec<TestCurve>,
     /// Pictures of samples on the way, the earliest first.
     progress: Vec<Picture>,
     /// The other pictures in its folder.
@@ -130,6 +132,7 @@ impl Run {
             step: curves.steps(),
             total: config.train.steps,
             meanings: curves.names().filter_map(known).collect(),
+            tests: run.tests()?,
             progress: pictures::of_training(&run.samples()),
             pictures: pictures::beside(&run.path),
             settings: settings(config),

@@ -75,9 +75,12 @@ fn rule(key: &str) -> Rule {
             Rule::Free
         }
         "train.steps" | "train.epochs" | "train.recompute" => Rule::Free,
-        "train.log_every" | "train.sample_every" | "train.checkpoint_every" | "train.samples" | "train.keep" => {
-            Rule::Free
-        }
+        "train.eval_every"
+        | "train.log_every"
+        | "train.sample_every"
+        | "train.checkpoint_every"
+        | "train.samples"
+        | "train.keep" => Rule::Free,
         "train.batch" => Rule::Batch,
         "train.seed" => Rule::Fixed("parameters, noise and the order of the images are drawn from it"),
         "train.ema" => Rule::Fixed("the average in the checkpoint was kept with it from the first step on"),

@@ -126,6 +126,10 @@ pub struct TrainConfig {
     pub sample_every: u64,
     /// Steps between two checkpoints; 0 for one at the end only.
     pub checkpoint_every: u64,
+    /// Steps between two measurements on test images; 0 for none. Without it a run is measured some ten times, in at
+    /// most a twentieth of its time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eval_every: Option<u64>,
     /// Images in a picture of samples.
     pub samples: usize,
     /// Checkpoints that are kept, the last one among them.
@@ -180,6 +184,7 @@ impl Config {
                 log_every: 10,
                 sample_every: 0,
                 checkpoint_every: 1000,
+                eval_every: None,
                 samples: 64,
                 keep: 1,
                 recompute: false,

@@ -31,6 +31,12 @@ pub enum RunError {
         /// The folder.
         path: PathBuf,
     },
+    /// A run that was never measured on test images.
+    #[error("{} has no best checkpoint: it was not measured on test images", .path.display())]
+    NoBest {
+        /// The folder.
+        path: PathBuf,
+    },
     /// Averaged weights were asked of a run that keeps none.
     #[error("{} keeps no averaged weights", .path.display())]
     NoAverages {
@@ -238,6 +244,21 @@ impl RunDir {
         if !self.checkpoint().is_file() {
             return Err(RunError::NoCheckpoint { path: self.path.clone() });
         }
+        self.session_of(&self.checkpoint(), device, weights)
+    }
+
+    /// The same of the checkpoint that did best on test images.
+    ///
+    /// # Errors
+    /// [`RunError::NoBest`], and those of [`RunDir::session`].
+    pub fn best_session(&self, device: Device, weights: Option<Weights>) -> Result<(Session, u64), RunError> {
+        if !self.best().is_file() {
+            return Err(RunError::NoBest { path: self.path.clone() });
+        }
+        self.session_of(&self.best(), device, weights)
+    }
+
+    fn session_of(&self, file: &Path, device: Device, weights: Option<Weights>) -> Result<(Session, u64), RunError> {
         let (c, kept) = (&self.config, self.config.train.ema > 0.0);
         let weights = match weights {
             Some(Weights::Averaged) if !kept => return Err(RunError::NoAverages { path: self.path.clone() }),
@@ -249,7 +270,7 @@ impl RunDir {
         let optim = Optimizer { ema: 0.0, ..c.optimizer() };
         let mut session = Session::new(&c.model, &optim, c.train.seed, device)?;
         session.choices = self.load_choices(session.store.device())?;
-        let info = checkpoint::load_weights(&self.checkpoint(), &mut session, weights)?;
+        let info = checkpoint::load_weights(file, &mut session, weights)?;
         session.remarks.extend(info.remark());
         let step = info.step;
         session.go_to(step)?;

@@ -91,6 +91,10 @@ impl RunDir {
                 fs::rename(&picture, name(&picture)).map_err(RunError::io("set aside", &picture))?;
             }
         }
+        let best = self.best();
+        if checkpoint::info(&best).is_ok_and(|info| info.step > step) {
+            fs::rename(&best, name(&best)).map_err(RunError::io("set aside", &best))?;
+        }
         let last = self.checkpoint();
         if last.exists() {
             second_name(&last, &name(&last)).map_err(RunError::io("set aside", &last))?;

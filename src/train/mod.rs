@@ -25,6 +25,7 @@ mod settings;
 mod step;
 mod step_runner;
 mod stopwatch;
+mod testing;
 mod under_way;
 
 pub use change::{Change, ChangeError};
@@ -37,7 +38,8 @@ pub use measure::{Profile, ProfileRow, StepTiming, profile, time_steps};
 pub use memory::{MemoryUse, StepSpec};
 pub use presets::presets;
 pub use provenance::{Machine, Provenance, Sitting};
-pub use run::{Hooks, Outcome, Phase, Reading, Reporter, Resume, Sampler, Start, TrainError, Tune, train};
+pub use run::{Evaluator, Hooks, Outcome, Phase, Reading, Reporter, Resume, Sampler, Start, TrainError, Tune, train};
 pub use session::{Session, SessionError, Weights};
 pub use settings::Setting;
 pub use step::{HISTORY_ROWS, pack, train_source};
+pub use testing::{TestCurve, Tested};

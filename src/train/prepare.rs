@@ -12,10 +12,11 @@ use super::provenance::{Provenance, Sitting};
 use super::run::{Hooks, Phase, Start, TrainError, Tune};
 use super::step_runner::StepRunner;
 use super::stopwatch::Stopwatch;
+use super::testing::Testing;
 use super::under_way::Loop;
 use super::{Config, Session};
 use crate::choices::Choices;
-use crate::data::{self, Dataset, Identity, Order};
+use crate::data::{self, Dataset, Identity, Order, Split};
 use crate::kernels::Precision;
 use crate::models::Model;
 use crate::program::Device;
@@ -34,6 +35,8 @@ pub(super) struct Prepared {
     images: Images,
     /// What the images are, what they are called, and what is to be said of them.
     data: (Identity, String, Vec<String>),
+    /// Images to test on.
+    test: Split,
     tuned: Option<tune::Report>,
     steps_per_epoch: u64,
     /// The steps to take.
@@ -72,7 +75,7 @@ impl Prepared {
         };
         config.train.precision = device.precision();
         let opened = open_data(&mut config, &mut model, hooks);
-        let Dataset { name, train, identity, warnings, .. } = match (opened, &origin) {
+        let Dataset { name, train, test, identity, warnings, .. } = match (opened, &origin) {
             (Err(TrainError::Data(error)), Origin::Resumed(_)) => return Err(error.moved().into()),
             (opened, _) => opened?,
         };
@@ -113,12 +116,12 @@ impl Prepared {
         }
         let stage = StepRunner::new(&mut session, &images, step..total)?;
         let data = (identity, name, warnings);
-        Ok(Prepared { origin, config, session, stage, images, data, tuned, steps_per_epoch, steps: step..total })
+        Ok(Prepared { origin, config, session, stage, images, data, test, tuned, steps_per_epoch, steps: step..total })
     }
 
     /// Makes the run's folder, or takes it up again, and says what the run is.
     pub(super) fn begin(self, mut hooks: Hooks) -> Result<Loop, TrainError> {
-        let Prepared { origin, config, session, stage, images, data, tuned, steps_per_epoch, steps } = self;
+        let Prepared { origin, config, session, stage, images, data, test, tuned, steps_per_epoch, steps } = self;
         (hooks.phase)(Phase::Training);
         going(&hooks)?;
         let (run, lock, remarks) = match origin {
@@ -146,6 +149,9 @@ impl Prepared {
         let names = session.model.losses();
         let (metrics, missing) = Metrics::open(&run.metrics(), names, step)?;
         remarks.iter().chain(&missing).for_each(|remark| log.say(remark));
+        let every = run.config.train.eval_every;
+        let size = [step, total, images.batch() as u64 * images.per_step];
+        let testing = Some(Testing::new(&run, (test, name), every, size)?);
         let watch = Stopwatch::new(metrics.seconds);
         let losses = Losses::new(session.store.ring("history")?, names.len(), step, watch.now());
         let (saved, sampled) = ((step > 0).then_some(step), None);
@@ -159,6 +165,7 @@ impl Prepared {
             log,
             metrics,
             losses,
+            testing,
             watch,
             hooks,
             steps_per_epoch,

@@ -3,8 +3,8 @@
 use super::folder::{RunDir, RunError};
 use super::log::Watch;
 use super::prepare::Prepared;
-use super::{Config, ConfigError, Session, SessionError, Setting};
-use crate::data;
+use super::{Config, ConfigError, Session, SessionError, Setting, Tested};
+use crate::data::{self, Split};
 use crate::files;
 use crate::models::Model;
 use crate::program::{Device, DeviceError};
@@ -43,6 +43,11 @@ pub struct Resume {
 /// Draws this many samples of the session's model into the picture at this path.
 pub type Sampler<'a> = dyn FnMut(&mut Session, usize, &Path) -> Result<(), Box<dyn std::error::Error>> + 'a;
 
+/// Figures of the session's model on so many of these test images, which are called so; none for models that have no
+/// figure which tells of progress. Of the first one less is better.
+pub type Evaluator<'a> =
+    dyn FnMut(&mut Session, &Split, &str, usize) -> Result<Vec<Tested>, Box<dyn std::error::Error>> + 'a;
+
 /// Makes a page about the run in this folder, as far as it has come.
 pub type Reporter<'a> = dyn FnMut(&RunDir) -> Result<(), Box<dyn std::error::Error>> + 'a;
 
@@ -66,6 +71,8 @@ pub struct Hooks<'a> {
     pub tune: Option<&'a mut Tune<'a>>,
     /// Draws pictures of samples; see [`crate::sample::picture`].
     pub sampler: Option<&'a mut Sampler<'a>>,
+    /// Measures it on test images, as often as `train.eval_every` says; see [`crate::eval::followed`].
+    pub evaluate: Option<&'a mut Evaluator<'a>>,
     /// Tells of the run whenever a picture was drawn or a checkpoint saved; see [`crate::report::write`].
     pub report: Option<&'a mut Reporter<'a>>,
     /// Becomes true when the run shall stop after the step it is at, or before the first.
@@ -84,6 +91,7 @@ impl Default for Hooks<'_> {
         Hooks {
             tune: None,
             sampler: None,
+            evaluate: None,
             report: None,
             stop: &files::NEVER,
             phase: &|_| (),

@@ -60,10 +60,11 @@ fn new_optimiser(kind: &str) -> Result<OptimConfig, String> {
 }
 
 /// Keys that are not written down where they are as they were before there was the setting.
-const OPTIONAL: [&str; 8] = [
+const OPTIONAL: [&str; 9] = [
     "train.steps",
     "train.precision",
     "train.recompute",
+    "train.eval_every",
     "train.ema",
     "train.ema_warm_up",
     "train.keep",

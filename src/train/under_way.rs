@@ -10,6 +10,7 @@ use super::metrics::{Metrics, Row};
 use super::run::{Hooks, Outcome, Phase, TrainError};
 use super::step_runner::StepRunner;
 use super::stopwatch::Stopwatch;
+use super::testing::Testing;
 use crate::kernels::Class;
 use crate::words::quoted;
 use std::sync::atomic::Ordering;
@@ -33,6 +34,8 @@ pub(super) struct Loop<'a> {
     pub(super) metrics: Metrics,
     /// Its losses on their way.
     pub(super) losses: Losses,
+    /// What it is measured on, where it is.
+    pub(super) testing: Option<Testing>,
     /// Its time.
     pub(super) watch: Stopwatch,
     /// What is called and asked on the way.
@@ -67,7 +70,8 @@ impl Loop<'_> {
             self.one_step(log_every)?;
             let due = |every: u64| every > 0 && self.step.is_multiple_of(every) && self.step < self.total;
             let (save, draw) = (due(checkpoint_every), due(sample_every));
-            if save || draw {
+            let test = self.step < self.total && self.is_measured();
+            if save || draw || test {
                 // What is still running is training, not pause.
                 self.collect(true)?;
             }
@@ -78,7 +82,10 @@ impl Loop<'_> {
             if draw {
                 self.draw();
             }
-            if save || draw {
+            if test {
+                self.measure()?;
+            }
+            if save || draw || test {
                 self.report();
                 self.watch.pause(pause);
             }
@@ -89,6 +96,9 @@ impl Loop<'_> {
         }
         if self.sampled != Some(self.step) && self.step == self.total {
             self.draw();
+        }
+        if self.step == self.total && self.is_measured() {
+            self.measure()?;
         }
         self.report();
         self.log.finish();
@@ -218,6 +228,49 @@ impl Loop<'_> {
         if let Err(error) = drawn {
             self.log.say(&format!("no picture of samples at step {}: {error}", self.step));
         }
+    }
+
+    /// Whether figures of test images are due.
+    fn is_measured(&self) -> bool {
+        let active = self.watch.now().active;
+        self.testing.as_ref().is_some_and(|testing| testing.due(self.step, self.total, active))
+    }
+
+    /// Measures the model on test images, and keeps the checkpoint that does best. Figures that cannot be had are no
+    /// reason to stop, and told of once.
+    fn measure(&mut self) -> Result<(), TrainError> {
+        let (Some(evaluate), Some(mut testing)) = (&mut self.hooks.evaluate, self.testing.take()) else {
+            return Ok(());
+        };
+        let start = Instant::now();
+        (self.hooks.phase)(Phase::Drawing);
+        let Testing { split, data, images, .. } = &testing;
+        let figures = match self.session.go_to(self.step) {
+            Ok(()) => self.session.with_averages(|session| evaluate(session, split, data, *images)),
+            Err(error) => Err(error.into()),
+        };
+        (self.hooks.phase)(Phase::Training);
+        let figures = match figures {
+            Ok(figures) if figures.is_empty() => return Ok(()),
+            Ok(figures) => figures,
+            Err(_) if self.hooks.stop.load(Ordering::Relaxed) => return Ok(()),
+            Err(error) => {
+                self.log.say(&format!("no figures of test images: {error}"));
+                return Ok(());
+            }
+        };
+        let told: Vec<String> = figures.iter().map(|f| format!("{} {:.4}", f.name, f.value)).collect();
+        let now = (self.step, self.watch.now().wall);
+        let best = testing.record(now, &figures, start.elapsed()).map_err(|e| self.stopped(e))?;
+        let words = if best { ", the best so far" } else { "" };
+        self.log.say(&format!("step {}: {} on {} test images{words}", self.step, told.join("  "), testing.images));
+        if best {
+            let batch = self.run.config.train.batch;
+            // What is wrong with it is told where the run itself is saved.
+            let _ = checkpoint::save(&self.run.best(), &self.session, self.step, batch);
+        }
+        self.testing = Some(testing);
+        Ok(())
     }
 
     /// Makes a page about the run. One that fails is no reason to stop, and told of once.

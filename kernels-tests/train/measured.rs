@@ -1,0 +1,108 @@
+//! Runs that are measured on test images on their way, and the page about them.
+
+use crate::support::runs::{bytes, config, resume, start, vae};
+use limn::eval::{self, Sample};
+use limn::program::Device;
+use limn::report;
+use limn::train::{Config, Hooks, Outcome, RunDir, Session, Start, Tested, train};
+use std::path::Path;
+
+/// Trains, measured as the command does it.
+fn measured(from: Start) -> Outcome {
+    let mut evaluate = |session: &mut Session, test: &limn::data::Split, data: &str, count: usize| {
+        Ok(eval::followed(session, &Sample { data, test, count }, 4)?)
+    };
+    let hooks = Hooks { evaluate: Some(&mut evaluate), ..Hooks::default() };
+    train(from, Device::Cpu, hooks).expect("a run")
+}
+
+/// The same with made-up figures.
+fn figured(from: Start, figure: impl Fn(u64) -> f64) -> Outcome {
+    let mut step = 0;
+    let mut evaluate = |_: &mut Session, _: &limn::data::Split, _: &str, _: usize| {
+        step += 2;
+        Ok(vec![Tested { name: "loss".into(), value: figure(step) }])
+    };
+    train(from, Device::Cpu, Hooks { evaluate: Some(&mut evaluate), ..Hooks::default() }).expect("a run")
+}
+
+fn steps(dir: &Path) -> Vec<u64> {
+    RunDir::open(dir)
+        .expect("a run")
+        .tests()
+        .expect("tests")
+        .into_iter()
+        .next()
+        .map_or_else(Vec::new, |curve| curve.step)
+}
+
+#[test]
+fn measuring_changes_no_bit_and_is_what_eval_says() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let [plain, watched] = ["plain", "watched"].map(|name| folder.path().join(name));
+    let config = vae(&["train.ema=0.5", "train.eval_every=1"]);
+    train(start(&config, &plain), Device::Cpu, Hooks::default()).expect("a run");
+    let outcome = measured(start(&config, &watched));
+    assert!(bytes(&plain) == bytes(&watched), "measuring changed the run");
+    let tests = outcome.run.tests().expect("tests");
+    let names: Vec<&str> = tests.iter().map(|curve| curve.name.as_str()).collect();
+    assert_eq!(names, ["loss", "bce", "kl", "elbo"]);
+    // Early in a run its time is too short for much of it.
+    assert!(tests[0].step.first().is_some(), "{tests:?}");
+    assert!(std::iter::zip(&tests[0].value, &tests[3].value).all(|(loss, elbo)| *loss == -elbo));
+    // A discriminator's figures tell nothing of progress.
+    let game = config_of_a_game();
+    let dir = folder.path().join("game");
+    assert!(measured(start(&game, &dir)).run.tests().expect("none").is_empty());
+    assert!(!dir.join("tests.csv").exists() && !dir.join("best.safetensors").exists());
+}
+
+fn config_of_a_game() -> Config {
+    config("dcgan-28", &["model.width=2", "model.latent=3", "train.eval_every=1"])
+}
+
+#[test]
+fn the_best_checkpoint_is_the_one_of_the_least_figure() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let dir = folder.path().join("run");
+    let config = vae(&["train.eval_every=2", "train.steps=8"]);
+    // Step 4 is the best.
+    let outcome = figured(start(&config, &dir), |step| (step as f64 - 4.0).abs());
+    assert_eq!(steps(&dir), [2, 4, 6, 8]);
+    let (_, step) = outcome.run.best_session(Device::Cpu, None).expect("a session");
+    assert_eq!(step, 4);
+    assert_eq!(outcome.run.session(Device::Cpu, None).expect("a session").1, 8);
+    // A run that goes on remembers what was best.
+    let on = |more: u64, figure: f64| {
+        let Start::Resume(resume) = resume(&dir) else { panic!("a resume") };
+        figured(Start::Resume(limn::train::Resume { steps: Some(more), ..resume }), |_| figure)
+    };
+    let best = |outcome: Outcome| outcome.run.best_session(Device::Cpu, None).expect("a session").1;
+    assert_eq!(best(on(10, 0.5)), 4);
+    assert_eq!(best(on(12, -0.5)), 12);
+    assert_eq!(steps(&dir), [2, 4, 6, 8, 10, 12]);
+}
+
+#[test]
+fn a_page_holds_what_the_folder_does() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let dir = folder.path().join("run");
+    let config = vae(&["train.eval_every=2"]);
+    let outcome = figured(start(&config, &dir), |step| step as f64);
+    std::fs::write(outcome.run.samples().join("step-7.png"), b"a picture").expect("a picture");
+    let page = report::page(std::slice::from_ref(&outcome.run)).expect("a page");
+    let data = page.split("id=\"runs\">").nth(1).and_then(|rest| rest.split("</script>").next()).expect("the data");
+    let data: serde_json::Value = serde_json::from_str(data).expect("JSON");
+    let run = &data[0];
+    assert_eq!((run["step"].as_u64(), run["model"].as_str()), (Some(7), Some("vae")));
+    assert_eq!(run["curves"]["losses"][0]["mean"].as_array().expect("a curve").len(), 7);
+    assert_eq!(run["tests"][0]["step"].as_array().expect("tests").len(), steps(&dir).len());
+    assert_eq!(run["progress"][0]["title"], "step 7");
+    let changed = |key: &str| run["settings"].as_array().expect("settings").iter().find(|s| s["key"] == key).cloned();
+    assert_eq!(changed("train.batch").expect("a batch")["preset"], "128");
+    assert_eq!(run["sittings"]["sittings"][0]["device"]["name"], "cpu");
+    // Two runs on one page, and one that has done nothing yet.
+    std::fs::remove_file(outcome.run.metrics()).expect("metrics");
+    let two = report::page(&[outcome.run.clone(), outcome.run]).expect("a page");
+    assert!(two.contains("\"step\":0,"));
+}
