@@ -74,8 +74,8 @@ mod tests {
     #[test]
     fn pictures_of_training_are_in_the_order_of_their_steps_and_not_too_many() {
         let folder = tempfile::tempdir().unwrap();
-        for step in 1..=100 {
-            fs::write(folder.path().join(format!("step-{}.png", 10 * step)), [step]).unwrap();
+        for step in 1..=100u8 {
+            fs::write(folder.path().join(format!("step-{}.png", 10 * u32::from(step))), [step]).unwrap();
         }
         fs::write(folder.path().join("step-x.png"), "no step").unwrap();
         let all = of_training(folder.path());

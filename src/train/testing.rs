@@ -111,8 +111,11 @@ impl Testing {
 /// The file of the figures.
 pub(super) const FILE: &str = "tests.csv";
 
-/// The header and the rows of a file: step, first figure, and the line. What is no row is passed over.
-fn rows(path: &Path) -> Result<(String, Vec<(u64, f64, String)>), RunError> {
+/// A row of the file: its step, its first figure, and the line.
+type Row = (u64, f64, String);
+
+/// The header and the rows of a file. What is no row is passed over.
+fn rows(path: &Path) -> Result<(String, Vec<Row>), RunError> {
     let bytes = match read_in_memory(path) {
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Default::default()),
         read => read.map_err(RunError::io("read", path))?,
