@@ -189,7 +189,7 @@ pub enum Whereabouts {
     BuiltIn,
     /// In this folder of the cache.
     Cached(PathBuf),
-    /// Not on this machine; [`get`](super::get) fetches it.
+    /// Not on this machine; it can be fetched.
     NotFetched,
 }
 

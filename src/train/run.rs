@@ -69,7 +69,7 @@ pub enum Phase {
 pub struct Hooks<'a> {
     /// Chooses variants before a run begins on a device; without it the best guesses are taken.
     pub tune: Option<&'a mut Tune<'a>>,
-    /// Draws pictures of samples; see [`crate::sample::picture`].
+    /// Draws pictures of samples; `sample::picture` is one of them.
     pub sampler: Option<&'a mut Sampler<'a>>,
     /// Measures it on test images, as often as `train.eval_every` says; see [`crate::eval::followed`].
     pub evaluate: Option<&'a mut Evaluator<'a>>,

@@ -14,9 +14,9 @@ use rayon::prelude::*;
 use std::ops::Range;
 
 params! {
-    /// A convolution x [n,ci,h,w] * w [co,ci,kh,kw] -> y [n,co,oh,ow]:
-    /// y[n,co,oy,ox] = Σ x[n,ci, oy·stride_h - pad_top + kh·dilation_h,
-    /// ox·stride_w - pad_left + kw·dilation_w] · w[co,ci,kh,kw]; outside of x there are zeros.
+    /// A convolution x `[n,ci,h,w]` * w `[co,ci,kh,kw]` -> y `[n,co,oh,ow]`:
+    /// `y[n,co,oy,ox]` = Σ x[n,ci, oy·stride_h - pad_top + kh·dilation_h,
+    /// ox·stride_w - pad_left + kw·dilation_w] · `w[co,ci,kh,kw]`; outside of x there are zeros.
     /// Padding at the bottom and on the right follows from `oh` and `ow`.
     pub struct Conv {
         /// Images.
@@ -78,7 +78,7 @@ pub(super) struct Tap {
 }
 
 impl Conv {
-    /// A convolution of stride 1 without padding, mask or epilogue; y is [n,co,oh,ow] with the sizes
+    /// A convolution of stride 1 without padding, mask or epilogue; y is `[n,co,oh,ow]` with the sizes
     /// that follow. Change fields, then call [`Conv::fit`].
     pub fn new(x: [u32; 4], co: u32, kernel: [u32; 2]) -> Conv {
         let [n, ci, h, w] = x;
@@ -215,7 +215,7 @@ impl Conv {
         ((self.kh / 2) * self.kw + self.kw / 2) as usize
     }
 
-    /// Whether w[co,ci,kh,kw] takes part; `tap` is kh·KW + kw.
+    /// Whether `w[co,ci,kh,kw]` takes part; `tap` is kh·KW + kw.
     pub fn live(&self, tap: usize, ci: usize, co: usize) -> bool {
         let groups = self.groups.max(1) as usize;
         match (self.mask, tap.cmp(&self.centre())) {

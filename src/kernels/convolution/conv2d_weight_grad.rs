@@ -7,10 +7,10 @@ use super::weight_grad;
 use crate::kernels::{Access, Caps, Kernel, Lens, Precision, Recipe, Signature, sum_bound};
 use rayon::prelude::*;
 
-/// dw[co,ci,kh,kw] = Σ dy[n,co,oy,ox] · x[n,ci,oy·stride - pad + kh·dilation, …] over n, oy, ox, and where the
-/// block has a bias its gradient, db[co] = Σ dy[n,co,oy,ox] over n, oy, ox.
+/// `dw[co,ci,kh,kw]` = Σ `dy[n,co,oy,ox]` · x[n,ci,oy·stride - pad + kh·dilation, …] over n, oy, ox, and where the
+/// block has a bias its gradient, `db[co]` = Σ `dy[n,co,oy,ox]` over n, oy, ox.
 ///
-/// Reads x [n,ci,h,w] and dy [n,co,oh,ow]; writes dw [co,ci,kh,kw] and db [co] (absent, of length 0, without a
+/// Reads x `[n,ci,h,w]` and dy `[n,co,oh,ow]`; writes dw `[co,ci,kh,kw]` and db `[co]` (absent, of length 0, without a
 /// bias). Entries that a mask makes dead are written as 0 and never computed. Residual, gate and activation of
 /// the block are ignored.
 #[derive(Clone, Copy, Debug)]

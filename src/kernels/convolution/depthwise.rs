@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 params! {
     /// x `[n,c,h,w]`, w `[c,kh,kw]`, b `[c]` -> y `[n,c,oh,ow]`:
-    /// y[n,c,i,j] = b[c] + Σ w[c,r,s] · x[n,c, i·stride - pad + r, j·stride - pad + s], 0 outside x.
+    /// `y[n,c,i,j]` = `b[c]` + Σ `w[c,r,s]` · x[n,c, i·stride - pad + r, j·stride - pad + s], 0 outside x.
     pub struct Depthwise {
         /// Images.
         pub n: u32,

@@ -10,10 +10,10 @@ use rayon::prelude::*;
 use std::sync::Arc;
 
 params! {
-    /// c [batch,m,n] = act((a·b + bias) · gate(g) + r), where a gate is 1 where g > 0 and a slope elsewhere.
+    /// c `[batch,m,n]` = act((a·b + bias) · gate(g) + r), where a gate is 1 where g > 0 and a slope elsewhere.
     ///
-    /// Reads a ([batch,m,k], or [batch,k,m] if `trans_a`), b ([batch,k,n], or [batch,n,k] if
-    /// `trans_b`), bias [n], r and g [batch,m,n] (the last three absent, of length 0, unless the
+    /// Reads a (`[batch,m,k]`, or `[batch,k,m]` if `trans_a`), b (`[batch,k,n]`, or `[batch,n,k]` if
+    /// `trans_b`), bias `[n]`, r and g `[batch,m,n]` (the last three absent, of length 0, unless the
     /// block says otherwise); writes c.
     pub struct MatMul {
         /// Independent products.
@@ -24,9 +24,9 @@ params! {
         pub k: u32,
         /// Columns of c.
         pub n: u32,
-        /// 1 if a is stored as [batch,k,m].
+        /// 1 if a is stored as `[batch,k,m]`.
         pub trans_a: u32,
-        /// 1 if b is stored as [batch,n,k].
+        /// 1 if b is stored as `[batch,n,k]`.
         pub trans_b: u32,
         /// [`Activation::code`] of the epilogue.
         pub act: u32,

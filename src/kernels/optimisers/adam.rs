@@ -8,7 +8,7 @@ params! {
     /// m = beta1 m + (1 - beta1) g, v = beta2 v + (1 - beta2) g²,
     /// w -= lr_t / (1 - beta1^t) m / (sqrt(v) / sqrt(1 - beta2^t) + eps),
     /// with lr_t = lr exp(clock ln_decay); then average += r (w - average), if one is kept,
-    /// by the rate r of [`average::rate_at`].
+    /// by a rate r that warms up or not.
     pub struct Adam {
         /// Elements.
         pub len: u32,

@@ -8,7 +8,7 @@ params! {
     /// mean = alpha mean + (1 - alpha) g and s = sq - mean², else s = sq; u = g / (sqrt(s) + eps);
     /// buf = momentum buf + u; w -= lr_t buf, with lr_t = lr exp(t ln_decay) at clock t; then
     /// average += r (w - average), if one is kept,
-    /// by the rate r of [`average::rate_at`].
+    /// by a rate r that warms up or not.
     pub struct RmsProp {
         /// Elements.
         pub len: u32,

@@ -8,7 +8,7 @@ params! {
     /// g `[len]`, clock -> w, buf `[len]` updated: g' = g + weight_decay w, buf = m_t buf + g',
     /// w -= lr_t buf, with lr_t = lr exp(t ln_decay) and m_t = momentum + (momentum_end - momentum)
     /// min(t momentum_step, 1) at clock t; then average += r (w - average), if one is kept,
-    /// by the rate r of [`average::rate_at`].
+    /// by a rate r that warms up or not.
     pub struct Sgd {
         /// Elements.
         pub len: u32,
