@@ -5,6 +5,19 @@
 //!
 //! A mistake while building (shapes that do not fit, say) is remembered, and the first one is
 //! reported by [`Graph::finish`]; until then expressions stay free of error handling.
+//!
+//! ```
+//! use limn::graph::{Graph, GraphError, Noise, gradients};
+//!
+//! let g = Graph::new(Noise { seed: 0, domain: 0, clock: "clock".into() });
+//! let x = g.input("x", &[3]);
+//! let loss = x.square().sum();
+//! let dx = gradients(&loss, &[x]).remove(0).expect("the loss depends on x");
+//! g.output("dx", &dx);
+//! assert!(g.finish().is_ok());
+//! dx.matmul(&loss); // a mistake
+//! assert!(matches!(g.finish(), Err(GraphError::Shape { op: "matmul", .. })));
+//! ```
 
 use crate::program::{Body, Node, Place, Source, State, Value, ValueId};
 use std::cell::RefCell;

@@ -5,6 +5,22 @@
 //! the rest is the choice. Choices are kept in a file for each device and driver, with a fingerprint
 //! of the variants they were made among, so that new shaders are measured anew. A kernel for which no time
 //! was left has no choice there: the next program that has it finds it unknown.
+//!
+//! ```
+//! use limn::kernels::matmul::MatMul;
+//! use limn::tune::{Budget, Tuner};
+//! use std::sync::Arc;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! if let Ok(gpu) = limn::gpu::Gpu::open(None) {
+//!     let mut tuner = Tuner::new(Arc::new(gpu), None); // or the folder in which choices are kept
+//!     let report = tuner.tune(&[Arc::new(MatMul::new(8, 8, 8))], Budget::All, &mut |_, _, _| ())?;
+//!     report.lines().iter().for_each(|line| println!("{line}"));
+//!     assert_eq!(tuner.choices().kernels.len(), 1);
+//! }
+//! # Ok(())
+//! # }
+//! ```
 
 use crate::bench::{self, Clock, Stages, Timer, quantile};
 use crate::check::{self, Example, Trial};

@@ -1,4 +1,14 @@
 //! How fast a variant runs on a device, and how fast anything could.
+//!
+//! ```
+//! use limn::bench::time_call;
+//! use limn::kernels::{Kernel, matmul::MatMul};
+//!
+//! let product = MatMul::new(64, 64, 64);
+//! let median_ms = time_call(&product, 0.01, |reads, writes| product.host(reads, writes));
+//! println!("{} on the processor: {median_ms} ms", product.label()); // on a GPU: `bench::time`
+//! assert!(median_ms > 0.0);
+//! ```
 
 mod clock;
 mod roof;

@@ -4,6 +4,19 @@
 //! the permitted error comes from the error bound of the sum, and two runs must agree bitwise. That bound
 //! grows with the number of terms until one that is lost or counted twice hides in it: kernels that sum are run
 //! on small whole numbers as well, where nothing is rounded and results must be equal.
+//!
+//! ```
+//! use limn::{check, gpu::Gpu, kernels::matmul::MatMul};
+//!
+//! let product = MatMul::new(3, 5, 7);
+//! let mut outcomes = vec![check::check_host("matmul", &product, 1)];
+//! if let Ok(gpu) = Gpu::open(None) {
+//!     outcomes.extend(check::check(&gpu, "matmul", &product, 1));
+//! }
+//! for outcome in outcomes {
+//!     assert_eq!(outcome.failure, None, "{} {}", outcome.variant, outcome.case);
+//! }
+//! ```
 
 mod example;
 mod trial;

@@ -1,5 +1,13 @@
 //! Images to train on: the built-in set, known sets that are fetched, IDX, CIFAR-10 binary, and
 //! folders of pictures. All end up as bytes, planar per image, in a [`Dataset`].
+//!
+//! ```
+//! let data = limn::data::open("builtin", None, &limn::data::Options::default())?;
+//! println!("{}: {} to train on, {} to test on", data.geometry(), data.train.len(), data.test.len());
+//! let batch = data.train.gather(&[0, 7], -1.0, 1.0); // two images, black as -1 and white as 1
+//! assert_eq!(batch.len(), 2 * data.geometry().elements());
+//! # Ok::<(), limn::data::Error>(())
+//! ```
 
 use crate::words::hex;
 use sha2::{Digest, Sha256};

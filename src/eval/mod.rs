@@ -1,4 +1,22 @@
 //! Figures of a trained model on its test set.
+//!
+//! ```
+//! use limn::eval::{Measure, Sample, evaluate};
+//! use limn::program::Device;
+//! use limn::train::{Config, Session};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let config = Config::preset("vae")?;
+//! let mut session = Session::new(&config.model, &config.optimizer(), 0, Device::Cpu)?;
+//! let data = limn::data::open("builtin", None, &limn::data::Options::default())?;
+//! let sample = Sample { data: &data.name, test: &data.test, count: 16 };
+//! for figure in evaluate(&mut session, &sample, Measure::Own, 8)? {
+//!     println!("{} {:.2} {} ({})", figure.name, figure.value, figure.unit, figure.protocol);
+//!     assert!(figure.value.is_finite());
+//! }
+//! # Ok(())
+//! # }
+//! ```
 
 pub mod distance;
 mod drawn;

@@ -1,4 +1,14 @@
 //! The device: the only room that says `wgpu`.
+//!
+//! ```
+//! let adapters = limn::gpu::adapters();
+//! for adapter in &adapters {
+//!     println!("{} {} ({})", adapter.index, adapter.name, adapter.backend);
+//! }
+//! if let Some((adapter, why)) = limn::gpu::preferred(&adapters) {
+//!     println!("without a word limn takes {}: {why:?}", adapter.name);
+//! }
+//! ```
 
 mod cache;
 mod choice;

@@ -10,6 +10,15 @@
 //!   what follows is for people. A module in which nobody declares it is refused.
 //! - `#params` stands for `struct Params`, the kernel's parameter block as [`Shader::params`] has it.
 //! - `enable f16;` may stand in any piece, and comes to stand once, at the top of the module.
+//!
+//! ```
+//! use limn::kernels::Shader;
+//!
+//! static HALF: Shader = Shader::new("half", "#import nan\n@compute @workgroup_size(1)\nfn main() {}\n");
+//! static LOST: Shader = Shader::new("lost", "#import no_such_piece\n");
+//! assert!(HALF.source().unwrap().contains("fn larger"));
+//! println!("{}", LOST.source().unwrap_err());
+//! ```
 
 use std::fmt::Write;
 

@@ -9,6 +9,19 @@
 //! imports limn's pieces as [`compose`] says, and [`flat`] launches it. [`crate::check::check`] holds it against its twin.
 //!
 //! Nothing in this module or below it knows about a GPU API.
+//!
+//! ```
+//! use limn::kernels::{Caps, Kernel, matmul::MatMul};
+//!
+//! let product = MatMul::new(1, 3, 1);
+//! println!("{} {}: {} operations", product.signature().name, product.label(), product.flops());
+//! for recipe in product.variants(&Caps::WEBGPU) {
+//!     println!("  {} in {} stages", recipe.name, recipe.stages.len());
+//! }
+//! let mut c = [0.0];
+//! product.cpu(&[&[1.0, 2.0, 3.0], &[4.0, 5.0, 6.0], &[], &[], &[]], &mut [&mut c]);
+//! assert_eq!(c, [32.0]);
+//! ```
 
 pub mod compose;
 mod launch;

@@ -3,6 +3,15 @@
 //!
 //! Element `i` of a draw is word `i % 4` of block `i / 4`, so any element can be drawn again from
 //! its index alone: a backward pass redraws its noise and a resumed run continues its own.
+//!
+//! ```
+//! use limn::kernels::philox::{Domain, Stream};
+//!
+//! let noise = Stream { seed: 1, domain: Domain::Train as u32, stream: 0, step: 10 };
+//! let (first, again) = (noise.normal(5), noise.normal(5));
+//! assert_eq!(first, again);
+//! assert_ne!(first, Stream { step: 11, ..noise }.normal(5));
+//! ```
 
 /// What a stream of random numbers is for; part of the counter, so streams never overlap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

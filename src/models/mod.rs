@@ -1,5 +1,18 @@
 //! The models: a file each, its layers, its forward pass and its training step as the paper has
 //! them.
+//!
+//! ```
+//! use limn::models::Family;
+//! use limn::train::Config;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let model = Config::preset("dcgan-28")?.model.build()?;
+//! let [channels, height, width] = model.geometry();
+//! println!("{} parameters, for images of {channels} x {height} x {width}", model.parameters());
+//! assert!(matches!(model.family(), Family::Latent(generator) if generator.encoder().is_none()));
+//! # Ok(())
+//! # }
+//! ```
 
 mod adversarial;
 mod architecture;

@@ -2,6 +2,16 @@
 //! is itself written in ops.
 //!
 //! Ops are methods of [`Var`], one file for each family.
+//!
+//! ```
+//! use limn::graph::{Graph, Noise};
+//! use limn::ops::ConvSpec;
+//!
+//! let g = Graph::new(Noise { seed: 0, domain: 0, clock: "clock".into() });
+//! let (x, w) = (g.input("x", &[8, 3, 28, 28]), g.input("w", &[16, 3, 4, 4]));
+//! let y = x.conv2d(&w, None, &ConvSpec::new(2, 1)).leaky_relu(0.2); // stride 2, padding 1
+//! assert_eq!(y.shape(), [8, 16, 14, 14]);
+//! ```
 
 mod attention;
 mod conv;

@@ -4,6 +4,24 @@
 //! what nobody needs, fuses pointwise chains and epilogues, picks each kernel's variant and lays
 //! values out in buffers; the result is a [`Program`]. A [`Runner`] holds a program ready on a
 //! device, which may be a GPU or the CPU twins.
+//!
+//! ```
+//! use limn::graph::{Graph, Noise};
+//! use limn::program::{Device, Options, Runner, Store, plan};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let g = Graph::new(Noise { seed: 0, domain: 0, clock: "clock".into() });
+//! g.output("y", &g.input("x", &[3]).mul_scalar(2.0).add_scalar(1.0).tanh());
+//! let mut store = Store::new(Device::Cpu);
+//! let program = plan(&g.finish()?, &Options::new(store.device().caps()))?;
+//! assert_eq!(program.launches.len(), 1); // three operations in one
+//! let mut runner = Runner::new(program, &mut store)?;
+//! runner.write("x", &[-0.5, 0.0, 0.5])?;
+//! runner.run()?;
+//! assert_eq!(runner.read("y")?, [0.0, 1f32.tanh(), 2f32.tanh()]);
+//! # Ok(())
+//! # }
+//! ```
 
 mod capacity;
 mod device;

@@ -1,5 +1,20 @@
 //! What a trained model makes: samples, completions, latent pictures, and the grids they are
 //! shown in.
+//!
+//! ```
+//! use limn::program::Device;
+//! use limn::sample::{Drawing, Grid, samples};
+//! use limn::train::{Config, Session};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let config = Config::preset("vae")?;
+//! let mut session = Session::new(&config.model, &config.optimizer(), 0, Device::Cpu)?;
+//! let images = samples(&mut session, 9, None, 0, Drawing::Cached)?;
+//! let picture = Grid { images: &images, geometry: session.model.geometry(), columns: 3 }.render();
+//! assert_eq!(picture.width(), picture.height());
+//! # Ok(())
+//! # }
+//! ```
 
 mod cached;
 mod classes;

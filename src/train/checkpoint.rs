@@ -1,4 +1,19 @@
 //! Checkpoints: safetensors with PyTorch's names, written whole or not at all.
+//!
+//! ```
+//! use limn::program::Device;
+//! use limn::train::{Config, Session, checkpoint};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let config = Config::preset("vae")?;
+//! let mut session = Session::new(&config.model, &config.optimizer(), 0, Device::Cpu)?;
+//! # let folder = tempfile::tempdir()?;
+//! # let path = folder.path().join("checkpoint.safetensors");
+//! checkpoint::save(&path, &session, 0, 128)?;
+//! assert_eq!(checkpoint::load(&path, &mut session)?.step, 0);
+//! # Ok(())
+//! # }
+//! ```
 
 use super::change::{self, Change, Flat, flat};
 use super::checksum::{self, Sealed};

@@ -1,5 +1,22 @@
 //! Training: settings, the session that holds a model on a device, the step's program,
 //! checkpoints and the loop.
+//!
+//! ```
+//! use limn::program::Device;
+//! use limn::train::{Config, Hooks, Start, train};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut config = Config::preset("vae")?;
+//! config.set("model.hidden=8".parse()?)?;
+//! config.train.steps = Some(3);
+//! # let folder = tempfile::tempdir()?;
+//! # let out = folder.path().join("run");
+//! let start = Start::New { config, out: Some(out) }; // the folder of the run
+//! let outcome = train(start, Device::Cpu, Hooks::default())?;
+//! assert_eq!(outcome.step, 3);
+//! # Ok(())
+//! # }
+//! ```
 
 mod batches;
 mod change;

@@ -1,5 +1,14 @@
 //! Distances between two sets of images, by what a network makes of them: rows of features. Nothing here knows the
 //! network, so nothing here has a name that speaks of one.
+//!
+//! ```
+//! use limn::eval::distance::{Features, frechet};
+//!
+//! let (mut one, mut other) = (Features::new(1), Features::new(1));
+//! one.extend(&[-1.0, 1.0]);
+//! other.extend(&[2.0, 4.0]);
+//! assert!((frechet(&one, &other) - 9.0).abs() < 1e-6); // means 3 apart, and the same variance
+//! ```
 
 mod frechet;
 mod kernel;

@@ -1,4 +1,13 @@
 //! Convolutions and matrix products, one implicit product with its variants for each class of device.
+//!
+//! ```
+//! use limn::kernels::{Kernel, activation::Activation, matmul::MatMul};
+//!
+//! let product = MatMul::new(1, 2, 1).epilogue(Activation::Relu, true, false);
+//! let mut c = [0.0];
+//! product.cpu(&[&[1.0, 2.0], &[3.0, -4.0], &[1.0], &[], &[]], &mut [&mut c]);
+//! assert_eq!(c, [0.0]); // relu(3 - 8 + 1)
+//! ```
 
 pub mod conv;
 pub mod conv2d;

@@ -1,4 +1,13 @@
 //! Fills from the counter-based generator: uniform, normal and Bernoulli.
+//!
+//! ```
+//! use limn::kernels::{Kernel, random::Random};
+//!
+//! let dice = Random { len: 4, kind: 0, offset: 1.0, scale: 6.0, seed_lo: 0, seed_hi: 0, stream: 0, domain: 0 };
+//! let mut y = [0.0; 4];
+//! dice.cpu(&[&[0.0]], &mut [&mut y]); // at clock 0
+//! assert!(y.iter().all(|y| (1.0..7.0).contains(y)));
+//! ```
 
 pub mod dropout;
 pub mod reparameterize;
