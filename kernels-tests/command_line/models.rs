@@ -326,16 +326,16 @@ fn classes_are_asked_for_by_number() {
     let draw = |more: &[&str]| on_cpu(&[&[more[0], text(&run)], &more[1..], &["--out", text(&out)]].concat());
     draw(&["sample", "--n", "9", "--class", "3"]).good();
     assert_eq!(picture(&out), (3 * 58 + 2, 3 * 58 + 2));
-    draw(&["sample", "--class", "10"]).bad(&["--class 10", "classes are 0 to 9"]);
+    draw(&["sample", "--class", "10"]).bad(&["class 10", "classes are 0 to 9"]);
     for view in ["manifold", "traverse", "interpolate"] {
         draw(&["latent", view]).good();
         draw(&["latent", view, "--class", "9"]).good();
-        draw(&["latent", view, "--class", "11"]).bad(&["--class 11", "classes are 0 to 9"]);
+        draw(&["latent", view, "--class", "11"]).bad(&["class 11", "classes are 0 to 9"]);
     }
     draw(&["latent", "reconstruct"]).good();
     draw(&["latent", "reconstruct", "--class", "1"]).bad(&["--class", "leave it away"]);
     on_cpu(&["eval", text(&run), "--images", "10"]).good();
-    on_cpu(&["sample", text(&place.vae()), "--class", "1"]).bad(&["--class 1", "not told classes"]);
+    on_cpu(&["sample", text(&place.vae()), "--class", "1"]).bad(&["class 1", "not told classes", "leave --class away"]);
     let train = |more: &[&str]| {
         let refused = place.path("refused");
         let args = ["train", "vae-conditional", "--steps", "1", "--out", text(&refused)];

@@ -3,7 +3,7 @@
 use super::term::quoted;
 use crate::data;
 use crate::gpu::GpuError;
-use crate::train::{RunError, TrainError};
+use crate::train::{RunError, SessionError, TrainError};
 use crate::tune::TuneError;
 use std::error::Error;
 
@@ -28,7 +28,8 @@ fn advice(error: &(dyn Error + 'static)) -> Option<String> {
     let of_run = || error.downcast_ref().and_then(run);
     let of_tuner = || error.downcast_ref().and_then(tuner);
     let of_training = || error.downcast_ref().and_then(training);
-    of_gpu().or_else(of_data).or_else(of_run).or_else(of_tuner).or_else(of_training)
+    let of_session = || error.downcast_ref().and_then(session);
+    of_gpu().or_else(of_data).or_else(of_run).or_else(of_tuner).or_else(of_training).or_else(of_session)
 }
 
 fn gpu(error: &GpuError) -> Option<String> {
@@ -83,11 +84,19 @@ fn training(error: &TrainError) -> Option<String> {
     matches!(error, TrainError::Complete { .. }).then(|| "to train on, resume it with a larger --steps".into())
 }
 
+fn session(error: &SessionError) -> Option<String> {
+    let advice = match error {
+        SessionError::NoClass { classes: 0, .. } => "leave --class away, or train a conditional preset",
+        SessionError::NoImages => "`limn eval DIR --features` takes them",
+        _ => return None,
+    };
+    Some(advice.into())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::program::DeviceError;
-    use crate::train::SessionError;
 
     #[test]
     fn advice_is_found_under_whatever_an_error_became() {
@@ -112,6 +121,8 @@ mod tests {
             Box::new(data::Error::Moved { path: path() }),
             Box::new(RunError::NoCheckpoint { path: path() }),
             Box::new(RunError::InUse { path: path(), run: true }),
+            Box::new(SessionError::NoClass { class: 3, classes: 0 }),
+            Box::new(SessionError::NoImages),
             Box::new(TrainError::Complete { dir: path(), step: 3 }),
         ];
         for error in errors {

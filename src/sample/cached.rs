@@ -46,7 +46,7 @@ fn program(session: &Session) -> Result<(Result<PixelProgram, NotPerPixel>, u32)
         true => Ok(program),
         false => Err(NotPerPixel {
             node: "the network".into(),
-            why: "has more weights than this device binds at once; the built-in device takes them (--device cpu)",
+            why: "has more weights than this device binds at once; the processor takes them",
         }),
     };
     Ok((program.and_then(fits), graph.next_stream()))

@@ -9,16 +9,9 @@ use crate::train::{Session, SessionError};
 /// # Errors
 /// A class that the model does not have.
 pub fn labels(model: &dyn Model, n: usize, class: Option<usize>) -> Result<Vec<u8>, SessionError> {
-    let refuse = |why: String| Err(SessionError::Config(why));
     match (model.classes(), class) {
         (0, None) => Ok(Vec::new()),
-        (0, Some(class)) => refuse(format!(
-            "--class {class}: this model was not told classes in training, so it has none to draw; leave --class away, \
-             or train a conditional preset"
-        )),
-        (classes, Some(class)) if class >= classes => {
-            refuse(format!("--class {class}: this model's classes are 0 to {}", classes - 1))
-        }
+        (classes, Some(class)) if class >= classes => Err(SessionError::NoClass { class, classes }),
         (_, Some(class)) => Ok(vec![class as u8; n]),
         (classes, None) => Ok((0..n).map(|i| (i % classes) as u8).collect()),
     }

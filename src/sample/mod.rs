@@ -141,10 +141,7 @@ fn numbered(
             let seed = seed.wrapping_add((range.start / (CHUNK * classes)) as u64);
             complete(session, &vec![0.0; n * size], &vec![0.0; size], &labels, seed, drawing)
         }
-        Family::Features(_) => {
-            let why = "this model draws no images; it makes features of them, for `limn eval DIR --features`";
-            Err(SessionError::Config(why.into()))
-        }
+        Family::Features(_) => Err(SessionError::NoImages),
     }
 }
 

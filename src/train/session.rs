@@ -19,6 +19,17 @@ pub enum SessionError {
     /// A size that makes no sense.
     #[error("{0}")]
     Config(String),
+    /// A class that the model does not have, or any where it was told none.
+    #[error("class {class}: {}", classes_in_words(*classes))]
+    NoClass {
+        /// Which was asked for.
+        class: usize,
+        /// How many the model has.
+        classes: usize,
+    },
+    /// Images of a model that draws none.
+    #[error("this model draws no images; it makes features of them")]
+    NoImages,
     /// What was being done is to be left.
     #[error("it was stopped")]
     Stopped,
@@ -43,6 +54,13 @@ pub enum SessionError {
         /// The largest batch that fits.
         largest: Option<usize>,
     },
+}
+
+fn classes_in_words(classes: usize) -> String {
+    match classes {
+        0 => "this model was not told classes in training, so it has none to draw".into(),
+        _ => format!("this model's classes are 0 to {}", classes - 1),
+    }
 }
 
 fn advice(largest: Option<usize>) -> String {
