@@ -108,7 +108,7 @@ fn eval_measures_what_the_model_has_and_refuses_the_rest() {
     );
     let call = eval(&run, &["--metric", "log-p", "--images", "2"]).good();
     assert!(call.out.contains("log_p") && call.out.contains("2 evenly spread of the 1000 test images"), "{}", call.out);
-    eval(&run, &["--metric", "fid"]).bad(&["--metric fid", "elbo, iwae-K", "log-p"]);
+    eval(&run, &["--metric", "fid"]).bad(&["metric fid", "elbo, iwae-K", "log-p"]);
     for bad in ["iwae-0", "iwae-", "iwae-x", "iwae-1000001"] {
         eval(&run, &["--metric", bad]).bad(&[bad, "1 to 1000000"]);
     }

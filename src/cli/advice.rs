@@ -2,6 +2,7 @@
 
 use super::term::quoted;
 use crate::data;
+use crate::eval::FigureError;
 use crate::gpu::GpuError;
 use crate::train::{RunError, SessionError, TrainError};
 use crate::tune::TuneError;
@@ -29,7 +30,9 @@ fn advice(error: &(dyn Error + 'static)) -> Option<String> {
     let of_tuner = || error.downcast_ref().and_then(tuner);
     let of_training = || error.downcast_ref().and_then(training);
     let of_session = || error.downcast_ref().and_then(session);
-    of_gpu().or_else(of_data).or_else(of_run).or_else(of_tuner).or_else(of_training).or_else(of_session)
+    let of_figure = || error.downcast_ref().and_then(figure);
+    let of_program = || of_gpu().or_else(of_data).or_else(of_tuner);
+    of_program().or_else(of_run).or_else(of_training).or_else(of_session).or_else(of_figure)
 }
 
 fn gpu(error: &GpuError) -> Option<String> {
@@ -93,6 +96,15 @@ fn session(error: &SessionError) -> Option<String> {
     Some(advice.into())
 }
 
+fn figure(error: &FigureError) -> Option<String> {
+    let advice = match error {
+        FigureError::NoClassifier { .. } => "train one with `limn train classifier`",
+        FigureError::Size { .. } => "train one of that size (--set model.image=... --set model.channels=...)",
+        _ => return None,
+    };
+    Some(advice.into())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,6 +135,7 @@ mod tests {
             Box::new(RunError::InUse { path: path(), run: true }),
             Box::new(SessionError::NoClass { class: 3, classes: 0 }),
             Box::new(SessionError::NoImages),
+            Box::new(FigureError::Size { takes: "8x8".into(), makes: "9x9".into() }),
             Box::new(TrainError::Complete { dir: path(), step: 3 }),
         ];
         for error in errors {

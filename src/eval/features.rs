@@ -2,7 +2,7 @@
 
 use super::distance::{Features, NEAREST, SUBSETS, frechet, kernel_distance, neighbourhoods};
 use super::drawn::pixels;
-use super::{CLOCK, Drawn, Figure, finite, finite_features, mobilenet};
+use super::{CLOCK, Drawn, Figure, FigureError, finite, finite_features, mobilenet};
 use crate::kernels::philox::Domain;
 use crate::models::Family;
 use crate::program::{Runner, room};
@@ -51,13 +51,11 @@ impl FeatureNet {
     ///
     /// # Errors
     /// A run of a model that is no classifier, and all that can be wrong with a device.
-    pub fn of_run(run: &RunDir, session: &mut Session, steps: u64) -> Result<FeatureNet, SessionError> {
+    pub fn of_run(run: &RunDir, session: &mut Session, steps: u64) -> Result<FeatureNet, FigureError> {
         let [c, h, w] = session.model.geometry();
         let graph = session.graph(Domain::Eval, session.seed, CLOCK);
         let Family::Features(model) = session.model.family() else {
-            let why =
-                format!("{} is no run of a classifier; train one with `limn train classifier`", run.path.display());
-            return Err(SessionError::Config(why));
+            return Err(FigureError::NoClassifier { path: run.path.clone() });
         };
         let features = model.features(&graph.input("images", &[BATCH, c, h, w]));
         graph.output("features", &features);
@@ -82,7 +80,7 @@ impl FeatureNet {
     ///
     /// # Errors
     /// A file that does not hold them, and all that can be wrong with a device.
-    pub fn mobilenet(session: &mut Session, path: &Path, side: usize) -> Result<FeatureNet, SessionError> {
+    pub fn mobilenet(session: &mut Session, path: &Path, side: usize) -> Result<FeatureNet, FigureError> {
         let graph = session.graph(Domain::Eval, session.seed, CLOCK);
         let (features, digest) =
             mobilenet::features(session, &graph, &graph.input("images", &[PREPARED, 3, side, side]), path)?;
@@ -144,25 +142,19 @@ pub fn feature_figures(
     drawn: &Drawn,
     distance: Distance,
     progress: &mut dyn FnMut(usize),
-) -> Result<Vec<Figure>, SessionError> {
+) -> Result<Vec<Figure>, FigureError> {
     let geometry = session.model.geometry();
     if let Takes::These(takes) = net.takes
         && takes != geometry
     {
         let words = |[c, h, w]: [usize; 3]| format!("{w}x{h} with {c} channels");
-        return Err(SessionError::Config(format!(
-            "--features: the network takes images of {} and this model makes {}; train one of that size (--set \
-             model.image=... --set model.channels=...)",
-            words(takes),
-            words(geometry)
-        )));
+        return Err(FigureError::Size { takes: words(takes), makes: words(geometry) });
     }
     if drawn.images < 2 || drawn.samples < 2 {
-        return Err(SessionError::Config("a distance needs two test images and two samples at least".into()));
+        return Err(SessionError::Config("a distance needs two test images and two samples at least".into()).into());
     }
     let features = (drawn.images as u64).saturating_add(drawn.samples as u64).saturating_mul(8 * net.dimensions as u64);
-    room(features, "the features of all images and samples", "set fewer --samples or --images")
-        .map_err(SessionError::Config)?;
+    room(features, "the features of all images and samples", "take fewer of them").map_err(SessionError::from)?;
     let (mut real, mut fake) = (Features::new(net.dimensions), Features::new(net.dimensions));
     let test = drawn.data.test.spread(drawn.images);
     for first in (0..drawn.images).step_by(BATCH) {
@@ -176,7 +168,7 @@ pub fn feature_figures(
     let figure = |name: &str, value, unit: &str, protocol: &str| {
         Figure::new(&format!("{name}_{}", net.name), value, unit, protocol)
     };
-    finite(match distance {
+    Ok(finite(match distance {
         Distance::Frechet => {
             let protocol = protocol("Fréchet distance, Heusel et al. 2017; no FID, for its network is another");
             vec![figure("frechet", frechet(&real, &fake), "of the features, squared", &protocol)]
@@ -207,7 +199,7 @@ pub fn feature_figures(
             ];
             all.map(|(name, value, unit)| figure(name, value, unit, &protocol)).to_vec()
         }
-    })
+    })?)
 }
 
 #[cfg(test)]

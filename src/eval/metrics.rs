@@ -1,8 +1,8 @@
 //! The figures that people ask for by name: one table, which names, help and errors are read from.
 
-use super::{Distance, LOG_P_SAMPLES, MOST_SAMPLES, Measure, PARZEN_SAMPLES};
+use super::{Distance, FigureError, LOG_P_SAMPLES, MOST_SAMPLES, Measure, PARZEN_SAMPLES};
 use crate::models::{Family, Model};
-use crate::train::{Session, SessionError};
+use crate::train::Session;
 use crate::words::either;
 
 /// A figure that somebody asks for.
@@ -95,14 +95,14 @@ impl Metric {
     }
 
     /// The figure, or how its number is to be written, where `name` is one of this row.
-    fn read(&self, name: &str) -> Option<Result<Asked, String>> {
+    fn read(&self, name: &str) -> Option<Result<Asked, FigureError>> {
         match self.named {
             Named::As(asked) => (name == self.name).then_some(Ok(asked)),
             Named::Draws(of) => {
                 let draws = name.strip_prefix(self.name.strip_suffix('K')?)?.parse::<u32>();
                 let right = draws.ok().filter(|k| (1..=MOST_SAMPLES).contains(k)).map(of);
-                let how = || format!("write {} with a number K of draws from 1 to {MOST_SAMPLES}", self.name);
-                Some(right.ok_or_else(how))
+                let (pattern, most) = (self.name, MOST_SAMPLES);
+                Some(right.ok_or_else(|| FigureError::Draws { name: name.into(), pattern, most }))
             }
         }
     }
@@ -112,21 +112,20 @@ impl Asked {
     /// The figure of this name; a model's own goes by [`Model::figure`].
     ///
     /// # Errors
-    /// One sentence with the figures that this model has.
-    pub fn named(name: &str, session: &Session) -> Result<Asked, SessionError> {
+    /// [`FigureError::Unknown`] with the figures that this model has, or [`FigureError::Draws`].
+    pub fn named(name: &str, session: &Session) -> Result<Asked, FigureError> {
         let model = session.model.as_ref();
-        let refuse = |why: String| SessionError::Config(format!("--metric {name}: {why}"));
         if name == model.figure() {
             return Ok(Asked::Of(Measure::Own));
         }
         let found = METRICS.iter().find_map(|row| Some((row, row.read(name)?)));
         match found {
             // Who draws no images says so better.
-            Some((row, asked)) if row.needs == Needs::Samples || row.is_had_by(model) => asked.map_err(refuse),
+            Some((row, asked)) if row.needs == Needs::Samples || row.is_had_by(model) => asked,
             _ => {
                 let others = METRICS.iter().filter(|row| row.is_had_by(model)).map(|row| row.name);
-                let all: Vec<&str> = std::iter::once(model.figure()).chain(others).collect();
-                Err(refuse(format!("this model has no such metric; it has {}", all.join(", "))))
+                let known = std::iter::once(model.figure()).chain(others).map(str::to_string).collect();
+                Err(FigureError::Unknown { name: name.into(), known })
             }
         }
     }
@@ -183,7 +182,7 @@ mod tests {
     fn what_a_model_does_not_have_is_refused_with_what_it_has() {
         let why = |name: &str, preset: &str| Asked::named(name, &session(preset)).unwrap_err().to_string();
         let all =
-            "--metric fid: this model has no such metric; it has elbo, iwae-K, log-p, parzen, frechet, kernel, prdc";
+            "metric fid: this model has no such metric; it has elbo, iwae-K, log-p, parzen, frechet, kernel, prdc";
         assert_eq!(why("fid", "vae"), all);
         assert!(why("log-p", "pixelcnn-small").ends_with("it has nll, parzen, frechet, kernel, prdc"));
         for name in ["iwae-", "iwae-0", "iwae-K", "iwae-1000001"] {

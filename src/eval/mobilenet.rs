@@ -1,6 +1,7 @@
 //! MobileNetV2 (Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", CVPR 2018) with weights the
 //! user has, as torchvision names them: the mean of its last convolution's 1,280 channels are features of an image.
 
+use super::FigureError;
 use crate::files::read_in_memory;
 use crate::graph::{Graph, Var};
 use crate::ops::ConvSpec;
@@ -52,8 +53,8 @@ pub(super) fn features(
     graph: &Graph,
     images: &Var,
     path: &Path,
-) -> Result<(Var, String), SessionError> {
-    let refuse = |why: String| SessionError::Config(format!("--features {}: {why}", path.display()));
+) -> Result<(Var, String), FigureError> {
+    let refuse = |why: String| FigureError::Network { path: path.into(), why };
     let bytes = read_in_memory(path).map_err(|e| refuse(format!("it cannot be read: {e}")))?;
     let tensors = SafeTensors::deserialize(&bytes)
         .map_err(|e| refuse(format!("it is no safetensors file limn can read: {e}")))?;
@@ -88,7 +89,7 @@ impl Builder<'_> {
         number: usize,
         [ci, hidden, co]: [usize; 3],
         stride: usize,
-    ) -> Result<Var, SessionError> {
+    ) -> Result<Var, FigureError> {
         let at = format!("features.{number}.conv");
         let mut x = x.clone();
         let mut layer = 0;
@@ -104,7 +105,7 @@ impl Builder<'_> {
     }
 
     /// A convolution without bias and the batch norm behind it, whose given statistics make them one convolution.
-    fn conv(&mut self, x: &Var, conv: &str, norm: &str, [ci, co]: [usize; 2], kind: Conv) -> Result<Var, SessionError> {
+    fn conv(&mut self, x: &Var, conv: &str, norm: &str, [ci, co]: [usize; 2], kind: Conv) -> Result<Var, FigureError> {
         let shape = match kind {
             Conv::Full { .. } => [co, ci, 3, 3],
             Conv::Depthwise { .. } => [co, 1, 3, 3],
@@ -128,16 +129,16 @@ impl Builder<'_> {
         })
     }
 
-    fn state(&mut self, name: &str, values: &[f32], shape: &[usize]) -> Result<Var, SessionError> {
+    fn state(&mut self, name: &str, values: &[f32], shape: &[usize]) -> Result<Var, FigureError> {
         let name = format!("mobilenet.{name}");
-        self.session.store.write(&name, values)?;
+        self.session.store.write(&name, values).map_err(SessionError::from)?;
         Ok(self.graph.state(&name, values.len(), 0, shape))
     }
 
-    fn tensor(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, SessionError> {
-        let refuse = |why: String| {
-            let path = self.path.display();
-            SessionError::Config(format!("--features {path}: {why}; it must hold torchvision's mobilenet_v2"))
+    fn tensor(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, FigureError> {
+        let refuse = |why: String| FigureError::Network {
+            path: self.path.into(),
+            why: format!("{why}; it must hold torchvision's mobilenet_v2"),
         };
         let tensor = self.tensors.tensor(name).map_err(|_| refuse(format!("it has no tensor {name}")))?;
         if tensor.shape() != shape || tensor.dtype() != Dtype::F32 {

@@ -20,6 +20,7 @@
 
 pub mod distance;
 mod drawn;
+mod error;
 mod features;
 mod importance;
 mod log_mean_exp;
@@ -31,6 +32,7 @@ mod probe;
 mod svm;
 
 pub use drawn::{Drawn, PARZEN_SAMPLES, parzen_figures};
+pub use error::FigureError;
 pub use features::{Distance, FeatureNet, feature_figures};
 pub use metrics::{Asked, by_features, in_words};
 pub use mobilenet::SIDE as MOBILENET_SIDE;
@@ -205,19 +207,16 @@ pub fn evaluate(
     sample: &Sample,
     measure: Measure,
     batch: usize,
-) -> Result<Vec<Figure>, SessionError> {
-    finite(match measure {
+) -> Result<Vec<Figure>, FigureError> {
+    Ok(finite(match measure {
         Measure::Own => own(session, sample, batch),
         Measure::Bound(samples) => importance::figures(session, sample, &format!("iwae_{samples}"), samples),
         Measure::LogP => match sample.meaning(session, session.model.likelihood()) {
             Meaning::Density => importance::figures(session, sample, "log_density", LOG_P_SAMPLES),
-            Meaning::CrossEntropy => Err(SessionError::Config(format!(
-                "--metric log-p: a Bernoulli decoder has no probability of grey levels; train with \
-                 model.binarisation=static or dynamic, or take iwae-{LOG_P_SAMPLES}, whose protocol says what it is"
-            ))),
+            Meaning::CrossEntropy => return Err(FigureError::CrossEntropy),
             Meaning::Other | Meaning::Probability => importance::figures(session, sample, "log_p", LOG_P_SAMPLES),
         },
-    }?)
+    }?)?)
 }
 
 /// The figures by which a training is followed, the one that it makes less first; none of models whose figures of

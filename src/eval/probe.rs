@@ -162,7 +162,7 @@ impl Extractor {
         let len = count * (self.dimensions + 1);
         if all.try_reserve_exact(len).is_err() {
             let why = format!("{} features of {count} images take more memory than there is", self.dimensions);
-            return Err(refuse(format!("{why}; use fewer with --images")));
+            return Err(refuse(format!("{why}; use fewer images")));
         }
         for first in (0..count).step_by(self.batch) {
             progress(first);

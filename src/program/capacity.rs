@@ -102,15 +102,27 @@ fn free() -> u64 {
     }
 }
 
+/// Something for which there is no memory.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what} would take {} of memory, and {} are free; {then}", size(*.needs), size(*.has))]
+pub struct NoRoom {
+    /// What it is.
+    pub what: String,
+    /// What to do.
+    pub then: &'static str,
+    /// Bytes it would take.
+    pub needs: u64,
+    /// Bytes that are free.
+    pub has: u64,
+}
+
 /// Refuses to allocate what is more than is free; `what` begins the sentence, and `then` says what to do.
 ///
 /// # Errors
-/// The sentence.
-pub fn room(bytes: u64, what: &str, then: &str) -> Result<(), String> {
+/// [`NoRoom`].
+pub fn room(needs: u64, what: &str, then: &'static str) -> Result<(), NoRoom> {
     match free() {
-        has if bytes > has => {
-            Err(format!("{what} would take {} of memory, and {} are free; {then}", size(bytes), size(has)))
-        }
+        has if needs > has => Err(NoRoom { what: what.into(), then, needs, has }),
         _ => Ok(()),
     }
 }
@@ -138,7 +150,7 @@ mod tests {
     fn this_machine_has_memory_to_give() {
         assert!((1 << 20..u64::MAX).contains(&free()));
         assert_eq!(room(1000, "a list", "shorten it"), Ok(()));
-        let why = room(u64::MAX, "a list", "shorten it").unwrap_err();
+        let why = room(u64::MAX, "a list", "shorten it").unwrap_err().to_string();
         assert!(why.starts_with("a list would take 18446744.1 TB of memory, and ") && why.ends_with("; shorten it"));
     }
 }

@@ -42,7 +42,7 @@ mod share;
 mod staging;
 mod store;
 
-pub use capacity::{Capacity, Exceeded, room};
+pub use capacity::{Capacity, Exceeded, NoRoom, room};
 pub use device::{Device, DeviceError};
 pub use listing::Totals;
 pub use memory::{Pending, ReadbackRing};

@@ -89,7 +89,7 @@ pub fn roomy(session: &Session, n: usize) -> Result<(), SessionError> {
     let numbers = (2 * c * h * w + latent + session.model.classes()) as u64;
     // A picture of them, as pixels and as a file.
     let bytes = 4 * numbers + 2 * grid::pixels([c, h, w]);
-    room((n as u64).saturating_mul(bytes), &format!("{n} images"), "ask for fewer").map_err(SessionError::Config)
+    Ok(room((n as u64).saturating_mul(bytes), &format!("{n} images"), "ask for fewer")?)
 }
 
 /// Shows `see` the images of [`samples`], of all classes in turn, a piece at a time, so that memory does not go with

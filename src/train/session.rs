@@ -7,7 +7,9 @@ use crate::graph::{Graph, GraphError, Noise};
 use crate::kernels::philox::Domain;
 use crate::models::{Model, ModelConfig, ModelError};
 use crate::nn::{Network, Optimizer};
-use crate::program::{Capacity, Device, DeviceError, Exceeded, Options, PlanError, Runner, Source, Store, plan, room};
+use crate::program::{
+    Capacity, Device, DeviceError, Exceeded, NoRoom, Options, PlanError, Runner, Source, Store, plan, room,
+};
 use crate::tune::{Budget, Progress, Report, TuneError, Tuner};
 
 /// What can go wrong while a model is built or run.
@@ -19,6 +21,9 @@ pub enum SessionError {
     /// A size that makes no sense.
     #[error("{0}")]
     Config(String),
+    /// Memory that there is not.
+    #[error("{0}")]
+    NoRoom(#[from] NoRoom),
     /// A class that the model does not have, or any where it was told none.
     #[error("class {class}: {}", classes_in_words(*classes))]
     NoClass {
@@ -157,7 +162,7 @@ impl Session {
         let networks = model.networks();
         let kept: u64 = networks.iter().map(|net| bytes(net) * if optim.averages(net) { 2 } else { 1 }).sum();
         let drawn = networks.iter().map(bytes).max().unwrap_or(0);
-        room(kept + drawn, "the model's parameters", "make it smaller").map_err(SessionError::Config)?;
+        room(kept + drawn, "the model's parameters", "make it smaller")?;
         let mut store = Store::new(device);
         for net in model.networks() {
             let (params, stats) = net.initial(seed);
