@@ -4,7 +4,7 @@
 use crate::support::runs::{bytes, config, hooks, losses, resume, run, run_until, start, vae};
 use limn::models::VaeConfig;
 use limn::program::Device;
-use limn::train::{Config, Resume, RunDir, Session, Start, Weights, checkpoint, train};
+use limn::train::{Config, Resume, RunDir, Session, Start, TrainError, Weights, checkpoint, train};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
@@ -234,7 +234,8 @@ fn nan_stops_the_run_and_keeps_the_last_good_checkpoint() {
     let words = error.to_string();
     assert!(words.contains("training broke down") && words.contains("step 4 is saved"), "{words}");
     // The same rate would break down again.
-    assert!(words.contains(" --set optim.lr=1e29`"), "{words}");
+    let (TrainError::Diverged { saved, .. } | TrainError::Stopped { saved, .. }) = &error else { panic!("{words}") };
+    assert_eq!((saved.step, saved.lr), (Some(4), Some(1e29)));
     assert!(words.contains("fc"), "names a tensor: {words}");
     assert!(bytes(&out) == good);
     assert!(std::fs::read_to_string(out.join("log.txt")).expect("a log").contains("training broke down"));
@@ -310,7 +311,7 @@ fn a_checkpoint_that_cannot_be_written_leaves_the_old_one() {
     let hooks = hooks(&mut sampler, &stop);
     let more = Start::Resume(Resume { dir: out.clone(), steps: Some(20), ..Resume::default() });
     let error = train(more, Device::Cpu, hooks).expect_err("no room").to_string();
-    assert!(error.contains("cannot save") && error.contains("is saved, go on from it"), "{error}");
+    assert!(error.contains("cannot save") && error.contains("is saved"), "{error}");
     std::fs::remove_dir(&file).expect("gone");
     std::fs::rename(&aside, &file).expect("a name");
     assert!(bytes(&out) == good && !good.is_empty());

@@ -84,7 +84,17 @@ fn run(error: &RunError) -> Option<String> {
 }
 
 fn training(error: &TrainError) -> Option<String> {
-    matches!(error, TrainError::Complete { .. }).then(|| "to train on, resume it with a larger --steps".into())
+    match error {
+        TrainError::Complete { .. } => Some("to train on, resume it with a larger --steps".into()),
+        TrainError::Diverged { saved, .. } | TrainError::Stopped { saved, .. } => {
+            let resume = format!("limn train --resume {}", quoted(&saved.dir));
+            saved.step.map(|_| match saved.lr {
+                Some(lr) => format!("go on from it with a smaller rate: `{resume} --set optim.lr={lr:?}`"),
+                None => format!("go on from it with `{resume}`"),
+            })
+        }
+        _ => None,
+    }
 }
 
 fn session(error: &SessionError) -> Option<String> {
@@ -109,6 +119,7 @@ fn figure(error: &FigureError) -> Option<String> {
 mod tests {
     use super::*;
     use crate::program::DeviceError;
+    use crate::train::Saved;
 
     #[test]
     fn advice_is_found_under_whatever_an_error_became() {
@@ -136,6 +147,10 @@ mod tests {
             Box::new(SessionError::NoClass { class: 3, classes: 0 }),
             Box::new(SessionError::NoImages),
             Box::new(FigureError::Size { takes: "8x8".into(), makes: "9x9".into() }),
+            Box::new(TrainError::Stopped {
+                why: "the disk is full".into(),
+                saved: Saved { dir: path(), step: Some(3), lr: None },
+            }),
             Box::new(TrainError::Complete { dir: path(), step: 3 }),
         ];
         for error in errors {

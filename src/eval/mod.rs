@@ -224,7 +224,7 @@ pub fn evaluate(
 ///
 /// # Errors
 /// Those of [`evaluate`].
-pub fn followed(session: &mut Session, sample: &Sample, batch: usize) -> Result<Vec<Tested>, SessionError> {
+pub fn followed(session: &mut Session, sample: &Sample, batch: usize) -> Result<Vec<Tested>, FigureError> {
     if matches!(session.model.family(), Family::Latent(_)) && session.model.family().encoder().is_none() {
         return Ok(Vec::new());
     }

@@ -55,7 +55,9 @@ pub use measure::{Profile, ProfileRow, StepTiming, profile, time_steps};
 pub use memory::{MemoryUse, StepSpec};
 pub use presets::presets;
 pub use provenance::{Machine, Provenance, Sitting};
-pub use run::{Evaluator, Hooks, Outcome, Phase, Reading, Reporter, Resume, Sampler, Start, TrainError, Tune, train};
+pub use run::{
+    Evaluator, Hooks, Outcome, Phase, Reading, Reporter, Resume, Sampler, Saved, Start, TrainError, Tune, train,
+};
 pub use session::{Session, SessionError, Weights};
 pub use settings::Setting;
 pub use step::{HISTORY_ROWS, pack, train_source};

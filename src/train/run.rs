@@ -9,6 +9,7 @@ use crate::files;
 use crate::models::Model;
 use crate::program::{Device, DeviceError};
 use crate::tune;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
@@ -170,17 +171,38 @@ pub enum TrainError {
         value: f32,
         /// The first parameter that is not finite, in words.
         tensor: String,
-        /// What is saved, in words.
-        saved: String,
+        /// What is saved.
+        saved: Saved,
     },
     /// Something failed while training.
     #[error("{why}; {saved}")]
     Stopped {
         /// What failed.
         why: String,
-        /// What is saved, in words.
-        saved: String,
+        /// What is saved.
+        saved: Saved,
     },
+}
+
+/// What of a run is saved where it ends before its time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Saved {
+    /// The run's folder.
+    pub dir: PathBuf,
+    /// The step of its checkpoint, if there is one.
+    pub step: Option<u64>,
+    /// The learning rate to do better with, where the same steps would end as these did.
+    pub lr: Option<f32>,
+}
+
+impl fmt::Display for Saved {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match (self.step, self.lr) {
+            (Some(step), _) => write!(f, "step {step} is saved"),
+            (None, None) => f.write_str("no checkpoint had been saved yet"),
+            (None, Some(_)) => f.write_str("no checkpoint had been saved yet; begin again with a smaller optim.lr"),
+        }
+    }
 }
 
 impl From<ConfigError> for TrainError {

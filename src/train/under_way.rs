@@ -7,12 +7,11 @@ use super::folder::{Lock, RunDir};
 use super::log::{Log, Progress};
 use super::losses::{Arrived, Losses};
 use super::metrics::{Metrics, Row};
-use super::run::{Hooks, Outcome, Phase, TrainError};
+use super::run::{Hooks, Outcome, Phase, Saved, TrainError};
 use super::step_runner::StepRunner;
 use super::stopwatch::Stopwatch;
 use super::testing::Testing;
 use crate::kernels::Class;
-use crate::words::quoted;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -282,27 +281,14 @@ impl Loop<'_> {
         }
     }
 
-    /// What of the run is saved, for the end of a sentence.
-    fn saved(&self) -> String {
-        let dir = quoted(&self.run.path);
-        match self.saved {
-            Some(step) => format!("step {step} is saved, go on from it with `limn train --resume {dir}`"),
-            None => "no checkpoint had been saved yet".into(),
-        }
+    /// What of the run is saved.
+    fn saved(&self) -> Saved {
+        Saved { dir: self.run.path.clone(), step: self.saved, lr: None }
     }
 
-    /// What of the run is saved where its numbers broke down, and how to do better: the same steps would end as these
-    /// did.
-    fn saved_before(&self) -> String {
-        let dir = quoted(&self.run.path);
-        match (self.saved, self.run.config.optim.lr()) {
-            (Some(step), Some(lr)) => format!(
-                "step {step} is saved, go on from it with a smaller rate: `limn train --resume {dir} --set optim.lr={:?}`",
-                (lr / 10.0) as f32
-            ),
-            (None, Some(_)) => "no checkpoint had been saved yet; begin again with a smaller optim.lr".into(),
-            (_, None) => self.saved(),
-        }
+    /// The same where its numbers broke down.
+    fn saved_before(&self) -> Saved {
+        Saved { lr: self.run.config.optim.lr().map(|lr| (lr / 10.0) as f32), ..self.saved() }
     }
 
     fn stopped(&self, why: impl ToString) -> TrainError {
