@@ -7,7 +7,7 @@
 // in workgroup memory, four columns side by side.
 
 #import nan
-#import activation
+#import activate
 #import gather
 #params
 

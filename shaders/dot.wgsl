@@ -5,7 +5,7 @@
 // A workgroup makes a row. Its lanes take every WG-th term, and their sums are added up in a fixed order.
 
 #import nan
-#import activation
+#import activate
 #import gather
 #params
 

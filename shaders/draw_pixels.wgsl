@@ -16,7 +16,7 @@
 // One workgroup owns G images. Of a convolution a lane sums one four of channels for all G over a part of
 // the terms, so that a weight is loaded once for G images; parts are put together in workgroup memory.
 
-#import pointwise_codes
+#import apply
 #import philox
 #import head
 #expects const G

@@ -5,7 +5,7 @@
 // One invocation makes one element.
 
 #import nan
-#import activation
+#import activate
 #import gather
 #params
 

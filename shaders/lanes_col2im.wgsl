@@ -6,7 +6,7 @@
 // A workgroup makes 8 neighbouring units of each line of one phase of one channel.
 
 #import nan
-#import activation
+#import activate
 #import gather
 #params
 

@@ -1,4 +1,4 @@
-#import pointwise_codes
+#import apply
 #import pointwise
 #params
 

@@ -8,6 +8,7 @@
 
 use crate::support::{Rig, Tensors, graph, normals};
 use limn::graph::{Graph, Var, gradients};
+use limn::kernels::pointwise::{Code, Domain};
 use limn::program::{Device, Runner, Source};
 
 const STEP: f32 = 1.0 / 64.0;
@@ -22,6 +23,8 @@ pub enum Draw {
     OnGrid,
     /// Between 1 and 2, off the grid.
     Positive,
+    /// Between 1 and 2, on the grid.
+    PositiveOnGrid,
     /// Class numbers below this; not differentiated.
     Class(usize),
 }
@@ -33,6 +36,24 @@ pub struct Operand(pub Vec<usize>, pub Draw);
 /// An operand of the usual kind.
 pub fn off_grid(shape: &[usize]) -> Operand {
     Operand(shape.to_vec(), Draw::OffGrid)
+}
+
+/// Goes over all pointwise operations and a few constants of each, with operands they are smooth at.
+pub fn pointwise_operations(check: impl Fn(&[Operand], &dyn Fn(&[Var]) -> Vec<Var>)) {
+    for code in Code::ALL {
+        println!("{code:?}");
+        let first = Operand(vec![4, 9], if code.domain() == Domain::All { Draw::OffGrid } else { Draw::Positive });
+        if code.is_binary() {
+            // On the grid, for a kink where the two are equal; and positive, for a quotient.
+            let second = Operand(vec![4, 9], Draw::PositiveOnGrid);
+            check(&[first, second], &|x| vec![x[0].binary(*code, &x[1])]);
+            continue;
+        }
+        let constants = if code.example() == 0.0 { vec![0.0] } else { vec![code.example(), -0.5, 0.75] };
+        for c in constants {
+            check(std::slice::from_ref(&first), &|x| vec![x[0].unary(*code, c)]);
+        }
+    }
 }
 
 impl Operand {
@@ -49,6 +70,7 @@ impl Operand {
                 Draw::OffGrid => quarter + 0.125 + j,
                 Draw::OnGrid => quarter + j,
                 Draw::Positive => 1.125 + quarter.abs().min(0.75) + j,
+                Draw::PositiveOnGrid => 1.0 + quarter.abs().min(0.75) + j,
                 Draw::Class(n) => ((v.abs() * 7.0) as usize % n) as f32,
             }
         };

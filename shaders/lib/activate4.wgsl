@@ -1,7 +1,7 @@
 // The activation of a V of lib/width4.wgsl.
 
 #import width4
-#import activation
+#import activate
 
 fn activate_all(kind: u32, slope: f32, v: V) -> V {
   return V(

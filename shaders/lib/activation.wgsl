@@ -1,4 +1,4 @@
-// Activation functions; `kind` is the code of src/kernels/pointwise/activation.rs.
+// Activation functions and their kin.
 
 #import nan
 
@@ -34,14 +34,3 @@ fn softplus(x: f32) -> f32 {
 fn relu(x: f32) -> f32 { return select(x, 0.0, is_negative(x)); }
 
 fn elu(x: f32) -> f32 { return select(x, exp_m1(min(x, 0.0)), is_negative(x)); }
-
-fn activate(kind: u32, slope: f32, x: f32) -> f32 {
-  switch kind {
-    case 1u: { return relu(x); }
-    case 2u: { return select(slope * x, x, x > 0.0); }
-    case 3u: { return elu(x); }
-    case 4u: { return tanh_safe(x); }
-    case 5u: { return sigmoid(x); }
-    default: { return x; }
-  }
-}

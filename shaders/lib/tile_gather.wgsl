@@ -9,7 +9,7 @@
 // terms are split: each split makes sums of its own, without an epilogue, and gather_reduce.wgsl adds them up.
 
 #import nan
-#import activation
+#import activate
 #import gather
 #expects const BM
 #expects const PAD

@@ -1,14 +1,17 @@
 //! The library of WGSL that shaders import by name, see [`super::compose`].
 
-/// The named files of `shaders/lib/` with their text.
+use super::pointwise::{ACTIVATE, APPLY};
+
+/// Pieces that are made of a table, and the named files of `shaders/lib/` with their text.
 macro_rules! pieces {
-    ($($name:literal)*) => {
-        &[$(($name, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/lib/", $name, ".wgsl"))),)*]
+    ([$($made:expr),*] $($name:literal)*) => {
+        &[$($made,)* $(($name, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/lib/", $name, ".wgsl"))),)*]
     };
 }
 
 /// Every piece: its name and its text.
 pub(super) static PIECES: &[(&str, &str)] = pieces! {
+    [("activate", ACTIVATE), ("apply", APPLY)]
     "activate1"
     "activate4"
     "activation"
@@ -30,7 +33,6 @@ pub(super) static PIECES: &[(&str, &str)] = pieces! {
     "operand_f32"
     "philox"
     "pointwise"
-    "pointwise_codes"
     "probe_emulated"
     "probe_units"
     "put_lines"

@@ -4,7 +4,7 @@
 
 use super::mismatch;
 use crate::graph::{Call, GraphError, Op, Var};
-use crate::kernels::pointwise::Code;
+use crate::kernels::pointwise::{Code, Term};
 use crate::program::{Body, is_run};
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
@@ -20,62 +20,24 @@ impl Op for Pointwise {
     }
 
     fn gradient(&self, call: &Call) -> Result<Vec<Option<Var>>, GraphError> {
-        let (dy, y, a, c) = (call.dy(), &call.outputs[0], call.input(0), self.c);
-        if self.code.is_binary() {
-            return Ok(self.binary_gradient(call));
+        let mut grads: Vec<Option<Var>> = vec![None; call.inputs.len()];
+        for (i, term) in self.code.gradient(self.c).iter().enumerate().filter(|(i, _)| call.wants(*i)) {
+            grads[i] = Some(value(term, call).sum_to(call.input(i).shape()));
         }
-        let da = match self.code {
-            Code::AddC => dy.clone(),
-            Code::MulC => dy.mul_scalar(c),
-            Code::RsubC => -dy,
-            Code::Exp => dy * y,
-            Code::Ln => dy / a,
-            Code::Sqrt => &dy.mul_scalar(0.5) / y,
-            Code::Abs => dy * &a.sign(),
-            Code::Recip => -&(&(dy * y) * y),
-            Code::Relu => dy * &y.gate(0.0),
-            // Where the slope is negative, y is positive on both sides.
-            Code::LeakyRelu if c < 0.0 => dy * &a.gate(c),
-            Code::LeakyRelu => dy * &y.gate(c),
-            Code::Elu => dy * &y.unary(Code::EluGate, 0.0),
-            Code::Tanh => dy * &(y * y).unary(Code::RsubC, 1.0),
-            Code::Sigmoid => dy * &(y * &y.unary(Code::RsubC, 1.0)),
-            Code::Softplus => dy * &a.sigmoid(),
-            // The slope of ELU changes with its output where that is negative.
-            Code::EluGate => dy * &a.unary(Code::MulC, -1.0).gate(0.0),
-            // 1 where a > c, from the sign of a - c; likewise below.
-            Code::MaxC => dy * &a.add_scalar(-c).gate(0.0),
-            Code::MinC => dy * &a.unary(Code::RsubC, c).gate(0.0),
-            // Steps are flat almost everywhere.
-            _ => return Ok(vec![None]),
-        };
-        Ok(vec![Some(da.sum_to(a.shape()))])
+        Ok(grads)
     }
 }
 
-impl Pointwise {
-    fn binary_gradient(&self, call: &Call) -> Vec<Option<Var>> {
-        let (dy, y, a, b) = (call.dy(), &call.outputs[0], call.input(0), call.input(1));
-        let above = |x: &Var, y: &Var| (x - y).gate(0.0);
-        let da = || match self.code {
-            Code::Mul => dy * b,
-            Code::Div => dy / b,
-            Code::Max => dy * &above(a, b),
-            Code::Min => dy * &above(b, a),
-            Code::Bce => dy * &(&a.sigmoid() - b),
-            _ => dy.clone(),
-        };
-        let db = || match self.code {
-            Code::Sub => -dy,
-            Code::Mul => dy * a,
-            Code::Div => -&(&(dy * y) / b),
-            Code::Max => dy * &above(a, b).unary(Code::RsubC, 1.0),
-            Code::Min => dy * &above(b, a).unary(Code::RsubC, 1.0),
-            Code::Bce => -&(dy * a),
-            _ => dy.clone(),
-        };
-        let grad = |i: usize, of: &dyn Fn() -> Var, to: &Var| call.wants(i).then(|| of().sum_to(to.shape()));
-        vec![grad(0, &da, a), grad(1, &db, b)]
+/// What a term of a derivative is in a graph.
+fn value(term: &Term, call: &Call) -> Var {
+    match term {
+        Term::Upstream => call.dy().clone(),
+        Term::Result => call.outputs[0].clone(),
+        Term::Operand(i) => call.input(*i).clone(),
+        Term::Operation(code, c, of) => match &of[..] {
+            [a, b] => value(a, call).binary(*code, &value(b, call)),
+            _ => value(&of[0], call).unary(*code, *c),
+        },
     }
 }
 
@@ -95,13 +57,14 @@ pub(super) fn broadcast(a: &[usize], b: &[usize]) -> Option<Vec<usize>> {
 }
 
 impl Var {
-    pub(super) fn unary(&self, code: Code, c: f32) -> Var {
+    /// A unary operation of the table, with its constant.
+    pub fn unary(&self, code: Code, c: f32) -> Var {
         let op = Pointwise { code, c };
         self.graph().apply1(op, Body::Pointwise(code, c), &[Some(self)], self.shape())
     }
 
-    /// Binary `code` with broadcasting.
-    pub(super) fn binary(&self, code: Code, other: &Var) -> Var {
+    /// A binary operation of the table, with broadcasting.
+    pub fn binary(&self, code: Code, other: &Var) -> Var {
         let Some(shape) = broadcast(self.shape(), other.shape()) else {
             let error = mismatch(code.name(), &[self.shape(), other.shape()], "these do not broadcast");
             return self.graph().fail(error, self.shape());

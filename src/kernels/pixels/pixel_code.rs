@@ -169,7 +169,7 @@ pub struct PixelCode {
 /// Fours of words an instruction takes.
 pub(super) const WORDS: usize = 5;
 /// The number that stands for no operation at the end of a convolution.
-const NOTHING: u32 = 255;
+const NOTHING: u32 = Code::NONE;
 
 impl PixelCode {
     /// The code as devices read it: five fours of words for each instruction, then one for each tap.

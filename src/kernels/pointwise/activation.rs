@@ -1,5 +1,6 @@
-//! Activation functions: the codes shared with `shaders/lib/activation.wgsl`.
+//! Activation functions: the pointwise operations that epilogues know.
 
+use super::Code;
 use crate::kernels::scales_exactly;
 
 /// An activation, as convolution and matmul epilogues and pointwise chains know it.
@@ -23,34 +24,24 @@ pub enum Activation {
 impl Activation {
     /// The code the shaders switch on.
     pub fn code(self) -> u32 {
-        match self {
-            Activation::Identity => 0,
-            Activation::Relu => 1,
-            Activation::LeakyRelu(_) => 2,
-            Activation::Elu => 3,
-            Activation::Tanh => 4,
-            Activation::Sigmoid => 5,
-        }
+        Code::of(self).and_then(|(code, _)| code.kind()).unwrap_or(0)
     }
 
     /// The slope of a leaky ReLU, 0 for the others.
     pub fn slope(self) -> f32 {
-        match self {
-            Activation::LeakyRelu(slope) => slope,
-            _ => 0.0,
-        }
+        Code::of(self).map_or(0.0, |(_, slope)| slope)
     }
 
-    /// The activation a parameter block describes; unknown codes are the identity.
+    /// The activation a parameter block describes.
+    ///
+    /// # Panics
+    /// On a code that no activation has.
     pub fn from_code(code: u32, slope: f32) -> Self {
-        match code {
-            1 => Activation::Relu,
-            2 => Activation::LeakyRelu(slope),
-            3 => Activation::Elu,
-            4 => Activation::Tanh,
-            5 => Activation::Sigmoid,
-            _ => Activation::Identity,
+        if code == 0 {
+            return Activation::Identity;
         }
+        let found = Code::ALL.iter().find(|operation| operation.kind() == Some(code));
+        found.and_then(|operation| operation.activation(slope)).expect("the code of an activation")
     }
 
     /// Whether it makes whole numbers, times a power of two at most, of whole numbers.
@@ -62,34 +53,9 @@ impl Activation {
         }
     }
 
-    /// The function itself, computed in f64.
+    /// The function itself, its transcendental functions by way of f64.
+    #[inline]
     pub fn apply(self, x: f32) -> f32 {
-        let v = f64::from(x);
-        match self {
-            Activation::Identity => x,
-            Activation::Relu => {
-                if x <= 0.0 {
-                    0.0
-                } else {
-                    x
-                }
-            }
-            Activation::LeakyRelu(slope) => {
-                if x > 0.0 {
-                    x
-                } else {
-                    slope * x
-                }
-            }
-            Activation::Elu => {
-                if x > 0.0 {
-                    x
-                } else {
-                    v.exp_m1() as f32
-                }
-            }
-            Activation::Tanh => v.tanh() as f32,
-            Activation::Sigmoid => (1.0 / (1.0 + (-v).exp())) as f32,
-        }
+        Code::of(self).map_or(x, |(code, c)| code.apply(x, 0.0, c))
     }
 }

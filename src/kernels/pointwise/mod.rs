@@ -7,9 +7,14 @@
 //! is its own pipeline and nothing is interpreted on the device.
 
 pub mod activation;
+mod derivative;
 pub mod lstm;
+mod operations;
 
-use crate::kernels::activation::Activation;
+pub use derivative::Term;
+pub(super) use operations::{ACTIVATE, APPLY, gate, larger};
+pub use operations::{Code, Domain};
+
 use crate::kernels::*;
 use rayon::prelude::*;
 
@@ -19,229 +24,6 @@ pub const MAX_INPUTS: usize = 6;
 pub const MAX_STEPS: usize = 8;
 /// Elements that the CPU takes through a chain together.
 const BLOCK: usize = 256;
-
-/// A pointwise operation on `a`, `b` (binary ones) and the constant `c`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-pub enum Code {
-    /// a + b
-    Add = 0,
-    /// a - b
-    Sub = 1,
-    /// a · b
-    Mul = 2,
-    /// a / b
-    Div = 3,
-    /// max(a, b)
-    Max = 4,
-    /// min(a, b)
-    Min = 5,
-    /// a + c
-    AddC = 6,
-    /// a · c
-    MulC = 7,
-    /// c - a
-    RsubC = 8,
-    /// e^a
-    Exp = 9,
-    /// ln a
-    Ln = 10,
-    /// √a
-    Sqrt = 11,
-    /// |a|
-    Abs = 12,
-    /// 1 / a
-    Recip = 13,
-    /// max(a, 0)
-    Relu = 14,
-    /// a where a > 0, c·a elsewhere
-    LeakyRelu = 15,
-    /// a where a > 0, e^a - 1 elsewhere
-    Elu = 16,
-    /// tanh a
-    Tanh = 17,
-    /// 1 / (1 + e^-a)
-    Sigmoid = 18,
-    /// ln(1 + e^a)
-    Softplus = 19,
-    /// 1 where a > 0, c elsewhere: the slope of (leaky) ReLU, from its input or its output
-    Gate = 20,
-    /// 1 where a > 0, a + 1 elsewhere: the slope of ELU from its output
-    EluGate = 21,
-    /// -1, 0 or 1
-    Sign = 22,
-    /// max(a, c)
-    MaxC = 23,
-    /// min(a, c)
-    MinC = 24,
-    /// ln(1 + e^a) - a·b: binary cross-entropy of a logit a and a target b
-    Bce = 25,
-}
-
-impl Code {
-    /// Whether the operation has a second operand.
-    pub fn is_binary(self) -> bool {
-        (self as u32) < 6 || self == Code::Bce
-    }
-
-    /// Lower-case name for listings.
-    pub fn name(self) -> &'static str {
-        const NAMES: [&str; 26] = [
-            "add",
-            "sub",
-            "mul",
-            "div",
-            "max",
-            "min",
-            "add_const",
-            "mul_const",
-            "rsub_const",
-            "exp",
-            "ln",
-            "sqrt",
-            "abs",
-            "recip",
-            "relu",
-            "leaky_relu",
-            "elu",
-            "tanh",
-            "sigmoid",
-            "softplus",
-            "gate",
-            "elu_gate",
-            "sign",
-            "max_const",
-            "min_const",
-            "bce_with_logits",
-        ];
-        NAMES[self as usize]
-    }
-
-    /// The activation of an epilogue that computes the same, if there is one.
-    pub fn activation(self, c: f32) -> Option<Activation> {
-        match self {
-            Code::Relu => Some(Activation::Relu),
-            Code::LeakyRelu => Some(Activation::LeakyRelu(c)),
-            Code::Elu => Some(Activation::Elu),
-            Code::Tanh => Some(Activation::Tanh),
-            Code::Sigmoid => Some(Activation::Sigmoid),
-            _ => None,
-        }
-    }
-
-    /// The operation that computes the same as an activation and its constant; none for the identity.
-    pub fn of(activation: Activation) -> Option<(Code, f32)> {
-        let code = match activation {
-            Activation::Identity => return None,
-            Activation::Relu => Code::Relu,
-            Activation::LeakyRelu(_) => Code::LeakyRelu,
-            Activation::Elu => Code::Elu,
-            Activation::Tanh => Code::Tanh,
-            Activation::Sigmoid => Code::Sigmoid,
-        };
-        Some((code, activation.slope()))
-    }
-
-    /// The operation in f32, its transcendental functions by way of f64. What is made of NaN is NaN.
-    pub fn apply(self, a: f32, b: f32, c: f32) -> f32 {
-        if let Some(act) = self.activation(c) {
-            return act.apply(a);
-        }
-        let x = f64::from(a);
-        match self {
-            Code::Add => a + b,
-            Code::Sub => a - b,
-            Code::Mul => a * b,
-            Code::Div => a / b,
-            Code::Max => larger(a, b),
-            Code::Min => smaller(a, b),
-            Code::AddC => a + c,
-            Code::MulC => a * c,
-            Code::RsubC => c - a,
-            Code::Exp => x.exp() as f32,
-            Code::Ln => x.ln() as f32,
-            Code::Sqrt => a.sqrt(),
-            Code::Abs => a.abs(),
-            Code::Recip => 1.0 / a,
-            Code::Softplus => (x.max(0.0) + (-x.abs()).exp().ln_1p()) as f32,
-            Code::Gate => gate(a, c),
-            Code::EluGate => {
-                if a > 0.0 {
-                    1.0
-                } else {
-                    a + 1.0
-                }
-            }
-            Code::Sign => {
-                if a > 0.0 {
-                    1.0
-                } else if a < 0.0 {
-                    -1.0
-                } else if a.is_nan() {
-                    a
-                } else {
-                    0.0
-                }
-            }
-            Code::MaxC => larger(a, c),
-            Code::MinC => smaller(a, c),
-            Code::Bce => (x.max(0.0) - x * f64::from(b) + (-x.abs()).exp().ln_1p()) as f32,
-            _ => a,
-        }
-    }
-
-    /// Error of the result given the value and error of the operands: |∂f/∂a|·ea + |∂f/∂b|·eb and
-    /// a few units of the last place for the operation itself.
-    pub(super) fn error(self, (a, ea): (f32, f32), (b, eb): (f32, f32), c: f32, y: f32) -> f32 {
-        let own = match self {
-            // WGSL lets exp err by 3 + 2|x| units and ln, tanh and their kin be built from it.
-            Code::Exp => (3.0 + 2.0 * a.abs()) * 2.0 * EPS * y.abs(),
-            Code::Ln => 8.0 * EPS * y.abs() + 4.0 * EPS,
-            Code::Elu | Code::Tanh | Code::Sigmoid => 32.0 * EPS * y.abs() + 4.0 * EPS,
-            Code::Softplus => 16.0 * EPS * y.abs() + (3.0 + 2.0 * a.abs()) * 2.0 * EPS,
-            // Both terms grow with |a| while their difference need not.
-            Code::Bce => 16.0 * EPS * (1.0 + a.abs() * (2.0 + b.abs())),
-            Code::Div | Code::Recip | Code::Sqrt => 6.0 * EPS * y.abs(),
-            _ => 2.0 * EPS * y.abs(),
-        };
-        let slope = match self {
-            Code::Add | Code::Sub | Code::Max | Code::Min => ea + eb,
-            Code::Mul => ea * (b.abs() + eb) + eb * a.abs(),
-            Code::Div => (ea + y.abs() * eb) / (b.abs() - eb).max(f32::MIN_POSITIVE),
-            Code::MulC => ea * c.abs(),
-            Code::Bce => ea * (1.0 + b.abs() + eb) + eb * a.abs(),
-            Code::Exp => ea * y.abs() * (1.0 + ea),
-            Code::Ln => ea / (a - ea).max(f32::MIN_POSITIVE),
-            Code::Sqrt => ea / y.max(ea.sqrt()).max(f32::MIN_POSITIVE),
-            Code::Recip => ea * y * y * 2.0,
-            Code::LeakyRelu => ea * c.abs().max(1.0),
-            // A gate may fall either way when its operand is within its error of zero.
-            Code::Gate | Code::Sign if a.abs() <= ea => (1.0 - c).abs().max(2.0),
-            Code::Gate | Code::Sign => 0.0,
-            _ => ea,
-        };
-        own + slope
-    }
-}
-
-/// The larger of two numbers, which both have to be ones.
-pub(super) fn larger(a: f32, b: f32) -> f32 {
-    if a.is_nan() || b.is_nan() { a + b } else { a.max(b) }
-}
-
-/// The smaller of two numbers, which both have to be ones.
-fn smaller(a: f32, b: f32) -> f32 {
-    if a.is_nan() || b.is_nan() { a + b } else { a.min(b) }
-}
-
-/// 1 where `g` is above 0, elsewhere what a gate leaves there.
-pub(super) fn gate(g: f32, closed: f32) -> f32 {
-    match g {
-        g if g > 0.0 => 1.0,
-        g if g.is_nan() => g,
-        _ => closed,
-    }
-}
 
 /// How an operand of a chain is laid over the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -439,9 +221,8 @@ impl Kernel for Pointwise {
     }
 
     fn example(&self, operand: Operand, len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
-        // ln and sqrt want positive operands; every second operand is kept away from zero so that
-        // quotients stay finite.
-        let positive = self.steps.iter().any(|s| matches!(s.code, Code::Ln | Code::Sqrt));
+        // Every second operand is kept away from zero so that quotients stay finite.
+        let positive = self.steps.iter().any(|s| s.code.domain() == Domain::Positive);
         let second = operand == Operand::Read(1);
         let map = |u: f32| {
             if positive {
@@ -471,30 +252,12 @@ fn chain(len: usize, inputs: &[(u32, u32)], steps: &[(Code, usize, usize, f32)])
 /// Every operation alone, long chains, every way to broadcast, tails, and more than 65535 groups.
 pub fn cases() -> Vec<Box<dyn Kernel>> {
     use Code::*;
-    let unary = [
-        (AddC, 0.7),
-        (MulC, -1.3),
-        (RsubC, 1.0),
-        (Exp, 0.0),
-        (Ln, 0.0),
-        (Sqrt, 0.0),
-        (Abs, 0.0),
-        (Recip, 0.0),
-        (Relu, 0.0),
-        (LeakyRelu, 0.2),
-        (Elu, 0.0),
-        (Tanh, 0.0),
-        (Sigmoid, 0.0),
-        (Softplus, 0.0),
-        (Gate, 0.2),
-        (EluGate, 0.0),
-        (Sign, 0.0),
-        (MaxC, 0.3),
-        (MinC, 0.3),
-    ];
     let r = MAX_INPUTS;
-    let mut all: Vec<_> = unary.iter().map(|&(op, c)| chain(131, &[(1, 131)], &[(op, 0, 0, c)])).collect();
-    all.extend([Add, Sub, Mul, Div, Max, Min, Bce].map(|op| chain(64, &[(1, 64), (1, 64)], &[(op, 0, 1, 0.0)])));
+    let alone = |&code: &Code| match code.is_binary() {
+        true => chain(64, &[(1, 64), (1, 64)], &[(code, 0, 1, code.example())]),
+        false => chain(131, &[(1, 131)], &[(code, 0, 0, code.example())]),
+    };
+    let mut all: Vec<_> = Code::ALL.iter().map(alone).collect();
     all.push(chain(1, &[(1, 1)], &[(Tanh, 0, 0, 0.0)]));
     // Broadcasts of [2, 3, 4, 5]: per channel, per sample, a row, a scalar; and their vec4 kin.
     all.push(chain(120, &[(1, 120), (20, 3)], &[(Mul, 0, 1, 0.0)]));
