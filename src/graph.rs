@@ -19,6 +19,7 @@
 //! assert!(matches!(g.finish(), Err(GraphError::Shape { op: "matmul", .. })));
 //! ```
 
+use crate::kernels::philox::NoiseBlock;
 use crate::program::{Body, Node, Place, Source, State, Value, ValueId};
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -163,6 +164,13 @@ pub struct Noise {
     pub clock: String,
 }
 
+impl Noise {
+    /// The block of a kernel that draws from a stream of these.
+    pub fn block(&self, stream: u32) -> NoiseBlock {
+        NoiseBlock::new(self.seed, self.domain, stream)
+    }
+}
+
 /// A tensor of a graph.
 #[derive(Clone)]
 pub struct Var {
@@ -193,6 +201,11 @@ impl Graph {
         let mut inner = self.inner.borrow_mut();
         inner.streams += 1;
         inner.streams - 1
+    }
+
+    /// Numbers that nobody else in this graph draws.
+    pub fn next_noise(&self) -> NoiseBlock {
+        self.noise.block(self.next_stream())
     }
 
     /// Names the part of the model that follows, for listings and profiles.

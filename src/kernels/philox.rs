@@ -13,6 +13,8 @@
 //! assert_ne!(first, Stream { step: 11, ..noise }.normal(5));
 //! ```
 
+use crate::params;
+
 /// What a stream of random numbers is for; part of the counter, so streams never overlap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
@@ -27,6 +29,37 @@ pub enum Domain {
     Sample = 3,
     /// Draws of latent vectors that estimate a likelihood.
     Importance = 4,
+}
+
+params! {
+    /// The numbers that a kernel draws, as a block inside of its own: shaders have `p.noise_seed_lo` and so on.
+    pub struct NoiseBlock {
+        /// Lower half of the run's seed.
+        pub seed_lo: u32,
+        /// Upper half of the run's seed.
+        pub seed_hi: u32,
+        /// Which use of randomness.
+        pub stream: u32,
+        /// What it is for ([`Domain`]).
+        pub domain: u32,
+    }
+}
+
+impl NoiseBlock {
+    /// Those of a run's seed.
+    pub fn new(seed: u64, domain: u32, stream: u32) -> NoiseBlock {
+        NoiseBlock { seed_lo: seed as u32, seed_hi: (seed >> 32) as u32, stream, domain }
+    }
+
+    /// Those of a kernel's cases.
+    pub(super) fn example(stream: u32) -> NoiseBlock {
+        NoiseBlock::new(0x89ab_cdef_0123_4567, Domain::Train as u32, stream)
+    }
+
+    /// What is drawn at a step.
+    pub fn at(&self, step: u32) -> Stream {
+        Stream::of([self.seed_lo, self.seed_hi], self.domain, self.stream, step)
+    }
 }
 
 /// One named stream: every element of every step of one use of randomness.

@@ -19,16 +19,12 @@ impl Graph {
             // Nothing of the draw is left in it.
             return self.constant(shape, offset);
         }
-        let noise = self.noise();
         let kernel = Random {
             len: shape.iter().product::<usize>() as u32,
             kind,
             offset,
             scale,
-            seed_lo: noise.seed as u32,
-            seed_hi: (noise.seed >> 32) as u32,
-            stream,
-            domain: noise.domain,
+            noise: self.noise().block(stream),
         };
         self.apply1(Leaf(name), launch(kernel), &[Some(&self.clock())], shape)
     }
@@ -93,14 +89,7 @@ impl Op for Fused {
         let p = self.0;
         let or_zero = |dy: &Option<Var>, like: &Var| dy.clone().unwrap_or_else(|| graph.constant(like.shape(), 0.0));
         let (dz, dkl) = (or_zero(&call.dys[0], &call.outputs[0]), or_zero(&call.dys[1], &call.outputs[1]));
-        let kernel = ReparameterizeGrad {
-            rows: p.rows,
-            d: p.d,
-            seed_lo: p.seed_lo,
-            seed_hi: p.seed_hi,
-            stream: p.stream,
-            domain: p.domain,
-        };
+        let kernel = ReparameterizeGrad { rows: p.rows, d: p.d, noise: p.noise };
         let clock = graph.clock();
         let inputs = [Some(&dz), Some(&dkl), Some(mu), Some(logvar), Some(&clock)];
         let op = FirstOrderOnly("reparameterize");
@@ -173,14 +162,7 @@ impl Latent {
 impl Var {
     /// 1 with probability `self`, else 0; new at every step, without a gradient.
     pub fn bernoulli(&self) -> Var {
-        let noise = self.graph().noise();
-        let kernel = Bernoulli {
-            len: self.len() as u32,
-            seed_lo: noise.seed as u32,
-            seed_hi: (noise.seed >> 32) as u32,
-            stream: self.graph().next_stream(),
-            domain: noise.domain,
-        };
+        let kernel = Bernoulli { len: self.len() as u32, noise: self.graph().next_noise() };
         let clock = self.graph().clock();
         self.graph().apply1(Leaf("bernoulli"), launch(kernel), &[Some(self), Some(&clock)], self.shape())
     }
@@ -188,10 +170,7 @@ impl Var {
     /// Dropout (Hinton et al. 2012): each element stays with probability `keep`, divided by it, and is 0
     /// otherwise; new at every step. The backward pass draws the mask again instead of storing it.
     pub fn dropout(&self, keep: f32) -> Var {
-        let noise = self.graph().noise();
-        let (len, stream) = (self.len() as u32, self.graph().next_stream());
-        let (seed_lo, seed_hi) = (noise.seed as u32, (noise.seed >> 32) as u32);
-        Dropped(Dropout { len, keep, seed_lo, seed_hi, stream, domain: noise.domain }).apply(self)
+        Dropped(Dropout { len: self.len() as u32, keep, noise: self.graph().next_noise() }).apply(self)
     }
 
     /// Each image of `[n,c,h,w]` moved by whole pixels, up to `most` up or down and left or right, all distances
@@ -200,7 +179,7 @@ impl Var {
         let &[n, c, h, w] = self.shape() else {
             return self.graph().fail(mismatch("translate", &[self.shape()], "x must be [n,c,h,w]"), self.shape());
         };
-        let ([n, c, h, w], noise) = ([n, c, h, w].map(|d| d as u32), self.graph().noise());
+        let [n, c, h, w] = [n, c, h, w].map(|d| d as u32);
         let kernel = Translate {
             n,
             c,
@@ -209,10 +188,7 @@ impl Var {
             most_v: h.min(most[0] as u32),
             most_u: w.min(most[1] as u32),
             back: 0,
-            seed_lo: noise.seed as u32,
-            seed_hi: (noise.seed >> 32) as u32,
-            stream: self.graph().next_stream(),
-            domain: noise.domain,
+            noise: self.graph().next_noise(),
         };
         Translated(kernel).apply(self)
     }
@@ -227,19 +203,11 @@ impl Var {
             let z = self.graph().fail(mismatch("reparameterize", &[&shape, logvar.shape()], why), &shape);
             return Latent { kl: z.clone(), z, stream: 0 };
         }
-        let noise = self.graph().noise();
-        let kernel = Reparameterize {
-            rows: shape[0] as u32,
-            d: shape[1] as u32,
-            seed_lo: noise.seed as u32,
-            seed_hi: (noise.seed >> 32) as u32,
-            stream: self.graph().next_stream(),
-            domain: noise.domain,
-        };
+        let kernel = Reparameterize { rows: shape[0] as u32, d: shape[1] as u32, noise: self.graph().next_noise() };
         let clock = self.graph().clock();
         let inputs = [Some(self), Some(logvar), Some(&clock)];
         let mut out = self.graph().apply(Fused(kernel), launch(kernel), &inputs, &[&shape, &shape[..1]]);
         let kl = out.remove(1);
-        Latent { z: out.remove(0), kl, stream: kernel.stream }
+        Latent { z: out.remove(0), kl, stream: kernel.noise.stream }
     }
 }

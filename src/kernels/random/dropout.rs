@@ -9,14 +9,8 @@ params! {
         pub len: u32,
         /// The share of elements that stay.
         pub keep: f32,
-        /// Lower half of the run's seed.
-        pub seed_lo: u32,
-        /// Upper half of the run's seed.
-        pub seed_hi: u32,
-        /// Which use of randomness.
-        pub stream: u32,
-        /// What it is for ([`philox::Domain`]).
-        pub domain: u32,
+        /// Which numbers it draws.
+        pub noise: philox::NoiseBlock,
     }
 }
 
@@ -34,8 +28,7 @@ impl Kernel for Dropout {
     }
 
     fn cpu(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
-        let key = [self.seed_lo, self.seed_hi];
-        let source = philox::Stream::of(key, self.domain, self.stream, step(reads[1]));
+        let source = self.noise.at(step(reads[1]));
         for (i, y) in writes[0].iter_mut().enumerate() {
             let stays = source.uniform(i) < self.keep || reads[0][i].is_nan();
             *y = if stays { (f64::from(reads[0][i]) / f64::from(self.keep)) as f32 } else { 0.0 };
@@ -72,18 +65,13 @@ impl Kernel for Dropout {
 
 /// Odd shapes.
 pub fn cases() -> Vec<Box<dyn Kernel>> {
-    let case = |len, keep| {
-        Box::new(Dropout { len, keep, seed_lo: 0x0123_4567, seed_hi: 0x89ab_cdef, stream: 5, domain: 1 })
-            as Box<dyn Kernel>
-    };
+    let case = |len, keep| Box::new(Dropout { len, keep, noise: philox::NoiseBlock::example(5) }) as Box<dyn Kernel>;
     vec![case(1, 0.5), case(3, 1.0), case(1021, 0.8), case(40_002, 0.3)]
 }
 
 /// Shapes of the presets.
 pub fn shapes() -> Vec<Box<dyn Kernel>> {
     [(78_400, 0.8), (24_000, 0.5)]
-        .map(|(len, keep)| {
-            Box::new(Dropout { len, keep, seed_lo: 1, seed_hi: 0, stream: 0, domain: 1 }) as Box<dyn Kernel>
-        })
+        .map(|(len, keep)| Box::new(Dropout { len, keep, noise: philox::NoiseBlock::example(0) }) as Box<dyn Kernel>)
         .into()
 }

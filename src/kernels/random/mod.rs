@@ -26,14 +26,8 @@ params! {
         pub offset: f32,
         /// Factor of every draw.
         pub scale: f32,
-        /// Lower half of the run's seed.
-        pub seed_lo: u32,
-        /// Upper half of the run's seed.
-        pub seed_hi: u32,
-        /// Which use of randomness.
-        pub stream: u32,
-        /// What it is for ([`philox::Domain`]).
-        pub domain: u32,
+        /// Which numbers it draws.
+        pub noise: philox::NoiseBlock,
     }
 }
 
@@ -42,14 +36,8 @@ params! {
     pub struct Bernoulli {
         /// Elements.
         pub len: u32,
-        /// Lower half of the run's seed.
-        pub seed_lo: u32,
-        /// Upper half of the run's seed.
-        pub seed_hi: u32,
-        /// Which use of randomness.
-        pub stream: u32,
-        /// What it is for ([`philox::Domain`]).
-        pub domain: u32,
+        /// Which numbers it draws.
+        pub noise: philox::NoiseBlock,
     }
 }
 
@@ -61,12 +49,6 @@ static RANDOM: Signature = Signature { name: "random", reads: &["clock"], writes
 static BERNOULLI: Signature =
     Signature { name: "bernoulli", reads: &["probability", "clock"], writes: &[("y", Access::Write)] };
 
-impl Random {
-    fn source(&self, clock: &[f32]) -> philox::Stream {
-        philox::Stream::of([self.seed_lo, self.seed_hi], self.domain, self.stream, step(clock))
-    }
-}
-
 impl Kernel for Random {
     fn signature(&self) -> &'static Signature {
         &RANDOM
@@ -77,7 +59,7 @@ impl Kernel for Random {
     }
 
     fn cpu(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
-        let source = self.source(reads[0]);
+        let source = self.noise.at(step(reads[0]));
         for (i, y) in writes[0].iter_mut().enumerate() {
             let draw = if self.kind == 0 { source.uniform(i) } else { source.normal(i) };
             *y = (f64::from(self.offset) + f64::from(self.scale) * f64::from(draw)) as f32;
@@ -103,7 +85,7 @@ impl Kernel for Random {
         if self.kind == 0 && (self.offset, self.scale) == (0.0, 1.0) {
             return exact(twin);
         }
-        let source = self.source(reads[0]);
+        let source = self.noise.at(step(reads[0]));
         let bound = |(i, y): (usize, &f32)| {
             let draw = if self.kind == 0 { 0.0 } else { normal_error(&source, i) };
             self.scale.abs() * draw + 2.0 * EPS * ((y - self.offset).abs() + y.abs())
@@ -131,8 +113,7 @@ impl Kernel for Bernoulli {
     }
 
     fn cpu(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
-        let key = [self.seed_lo, self.seed_hi];
-        let source = philox::Stream::of(key, self.domain, self.stream, step(reads[1]));
+        let source = self.noise.at(step(reads[1]));
         for (i, y) in writes[0].iter_mut().enumerate() {
             *y = match reads[0][i] {
                 p if p.is_nan() => p,
@@ -173,14 +154,12 @@ impl Kernel for Bernoulli {
     }
 }
 
-const SEED: [u32; 2] = [0x0123_4567, 0x89ab_cdef];
-
 fn random(len: u32, kind: u32, offset: f32, scale: f32) -> Random {
-    Random { len, kind, offset, scale, seed_lo: SEED[0], seed_hi: SEED[1], stream: 5, domain: 1 }
+    Random { len, kind, offset, scale, noise: philox::NoiseBlock::example(5) }
 }
 
 fn bernoulli(len: u32) -> Bernoulli {
-    Bernoulli { len, seed_lo: SEED[0], seed_hi: SEED[1], stream: 6, domain: 1 }
+    Bernoulli { len, noise: philox::NoiseBlock::example(6) }
 }
 
 /// Odd shapes of [`Random`]; the uniform draws must agree bitwise.

@@ -11,14 +11,8 @@ params! {
         pub rows: u32,
         /// Latent dimensions.
         pub d: u32,
-        /// Lower half of the run's seed.
-        pub seed_lo: u32,
-        /// Upper half of the run's seed.
-        pub seed_hi: u32,
-        /// Which use of randomness.
-        pub stream: u32,
-        /// What it is for ([`philox::Domain`]).
-        pub domain: u32,
+        /// Which numbers it draws.
+        pub noise: philox::NoiseBlock,
     }
 }
 
@@ -29,14 +23,8 @@ params! {
         pub rows: u32,
         /// Latent dimensions.
         pub d: u32,
-        /// Lower half of the run's seed.
-        pub seed_lo: u32,
-        /// Upper half of the run's seed.
-        pub seed_hi: u32,
-        /// Which use of randomness.
-        pub stream: u32,
-        /// What it is for ([`philox::Domain`]).
-        pub domain: u32,
+        /// Which numbers it draws.
+        pub noise: philox::NoiseBlock,
     }
 }
 
@@ -55,12 +43,6 @@ static BACKWARD: Signature = Signature {
     writes: &[("dmu", Access::Write), ("dlogvar", Access::Write)],
 };
 
-impl Reparameterize {
-    fn source(&self, clock: &[f32]) -> philox::Stream {
-        philox::Stream::of([self.seed_lo, self.seed_hi], self.domain, self.stream, step(clock))
-    }
-}
-
 impl Kernel for Reparameterize {
     fn signature(&self) -> &'static Signature {
         &FORWARD
@@ -74,7 +56,7 @@ impl Kernel for Reparameterize {
     fn cpu(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
         let &[mu, logvar, clock] = reads else { return };
         let [z, kl] = writes else { return };
-        let source = self.source(clock);
+        let source = self.noise.at(step(clock));
         for (row, kl) in kl.iter_mut().enumerate() {
             let mut sum = 0.0;
             for i in row * self.d as usize..(row + 1) * self.d as usize {
@@ -111,7 +93,7 @@ impl Kernel for Reparameterize {
 
     fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
         let &[mu, logvar, clock] = reads else { return Vec::new() };
-        let (source, d) = (self.source(clock), self.d as usize);
+        let (source, d) = (self.noise.at(step(clock)), self.d as usize);
         let z = |i: usize| {
             let noise = (logvar[i] / 2.0).exp() * noise_error(&source, i, logvar[i] / 2.0);
             noise + 2.0 * EPS * ((twin[0][i] - mu[i]).abs() + twin[0][i].abs())
@@ -138,12 +120,6 @@ impl Kernel for Reparameterize {
     }
 }
 
-impl ReparameterizeGrad {
-    fn source(&self, clock: &[f32]) -> philox::Stream {
-        philox::Stream::of([self.seed_lo, self.seed_hi], self.domain, self.stream, step(clock))
-    }
-}
-
 impl Kernel for ReparameterizeGrad {
     fn signature(&self) -> &'static Signature {
         &BACKWARD
@@ -157,7 +133,7 @@ impl Kernel for ReparameterizeGrad {
     fn cpu(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
         let &[dz, dkl, mu, logvar, clock] = reads else { return };
         let [dmu, dlogvar] = writes else { return };
-        let source = self.source(clock);
+        let source = self.noise.at(step(clock));
         for i in 0..dz.len() {
             let [dz, m, v] = [dz[i], mu[i], logvar[i]].map(f64::from);
             let dkl = f64::from(dkl[i / self.d as usize]);
@@ -191,7 +167,7 @@ impl Kernel for ReparameterizeGrad {
 
     fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
         let &[dz, dkl, mu, logvar, clock] = reads else { return Vec::new() };
-        let (source, d) = (self.source(clock), self.d as usize);
+        let (source, d) = (self.noise.at(step(clock)), self.d as usize);
         let dmu = |i: usize| EPS * (2.0 * twin[0][i].abs() + (dkl[i / d] * mu[i]).abs()) + 1e-12;
         let dlogvar = |i: usize| {
             let (v, k, half) = (logvar[i], dkl[i / d].abs(), logvar[i] / 2.0);
@@ -220,11 +196,11 @@ fn noise_error(source: &philox::Stream, i: usize, half: f32) -> f32 {
 const CASES: [[u32; 2]; 6] = [[1, 1], [3, 2], [7, 5], [128, 20], [11, 67], [70_001, 1]];
 
 fn forward(rows: u32, d: u32) -> Box<dyn Kernel> {
-    Box::new(Reparameterize { rows, d, seed_lo: 7, seed_hi: 9, stream: 3, domain: 1 })
+    Box::new(Reparameterize { rows, d, noise: philox::NoiseBlock::example(3) })
 }
 
 fn backward(rows: u32, d: u32) -> Box<dyn Kernel> {
-    Box::new(ReparameterizeGrad { rows, d, seed_lo: 7, seed_hi: 9, stream: 3, domain: 1 })
+    Box::new(ReparameterizeGrad { rows, d, noise: philox::NoiseBlock::example(3) })
 }
 
 /// Odd shapes of [`Reparameterize`]; one has more than 65535 rows.

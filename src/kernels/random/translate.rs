@@ -20,14 +20,8 @@ params! {
         pub most_u: u32,
         /// 1 to move by as much in the opposite direction.
         pub back: u32,
-        /// Lower half of the run's seed.
-        pub seed_lo: u32,
-        /// Upper half of the run's seed.
-        pub seed_hi: u32,
-        /// Which use of randomness.
-        pub stream: u32,
-        /// What it is for ([`philox::Domain`]).
-        pub domain: u32,
+        /// Which numbers it draws.
+        pub noise: philox::NoiseBlock,
     }
 }
 
@@ -60,7 +54,7 @@ impl Kernel for Translate {
 
     fn cpu(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
         let (h, w) = (self.h as usize, self.w as usize);
-        let source = philox::Stream::of([self.seed_lo, self.seed_hi], self.domain, self.stream, step(reads[1]));
+        let source = self.noise.at(step(reads[1]));
         let planes = std::iter::zip(reads[0].chunks_exact(h * w), writes[0].chunks_exact_mut(h * w));
         for (plane, (x, y)) in planes.enumerate() {
             let [v, u] = self.distance(&source, plane / self.c as usize);
@@ -100,8 +94,7 @@ impl Kernel for Translate {
 }
 
 fn case([n, c, h, w]: [u32; 4], [most_v, most_u]: [u32; 2], back: u32) -> Box<dyn Kernel> {
-    let (seed_lo, seed_hi) = (0x0123_4567, 0x89ab_cdef);
-    Box::new(Translate { n, c, h, w, most_v, most_u, back, seed_lo, seed_hi, stream: 6, domain: 1 })
+    Box::new(Translate { n, c, h, w, most_v, most_u, back, noise: philox::NoiseBlock::example(6) })
 }
 
 /// Odd shapes: nothing to move, a single row, out of sight, both directions.
