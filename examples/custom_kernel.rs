@@ -6,7 +6,7 @@ use limn::check;
 use limn::data::{self, Order};
 use limn::gpu::Gpu;
 use limn::graph::{Call, Graph, GraphError, Noise, Op, Var};
-use limn::kernels::{Access, Caps, Kernel, Lens, Recipe, Shader, Signature, Slot, flat};
+use limn::kernels::{Access, Caps, Checks, Kernel, Lens, Recipe, Shader, Signature, Slot, flat};
 use limn::nn::{Mode, NetworkBuilder, Numbering, OptimConfig, Optimizer};
 use limn::program::{Body, Device, Options, Runner, Store, plan};
 use std::sync::Arc;
@@ -40,6 +40,8 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) groups: v
 .params::<Softsign>();
 
 static SIGNATURE: Signature = Signature { name: "softsign", reads: &["x"], writes: &[("y", Access::Write)] };
+
+impl Checks for Softsign {}
 
 impl Kernel for Softsign {
     fn signature(&self) -> &'static Signature {

@@ -30,6 +30,6 @@ fn main(
   for (var i = r.first; i < r.end; i += WG) {
     let channel = i / p.hw % p.c;
     let factor = gamma[channel] * inverseSqrt(variance[channel] + p.eps);
-    y[i] = activate_all(ACT, p.slope, (x[i] - mean[channel]) * factor + beta[channel]);
+    y[i] = activate_all(ACT, p.act_slope, (x[i] - mean[channel]) * factor + beta[channel]);
   }
 }

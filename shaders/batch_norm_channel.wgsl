@@ -78,6 +78,6 @@ fn main(
   let factor = gamma[channel] * inverseSqrt(spread + p.eps);
   let shift = beta[channel];
   for (at = begin; at.t < count; at = next(at, step)) {
-    y[at.i] = activate_all(ACT, p.slope, (x[at.i] - centre) * factor + shift);
+    y[at.i] = activate_all(ACT, p.act_slope, (x[at.i] - centre) * factor + shift);
   }
 }

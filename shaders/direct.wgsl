@@ -50,9 +50,9 @@ fn load_weights(first: u32, c0: u32, tid: u32) {
 fn finish(index: u32, col: u32, sum: f32) {
   var value = sum;
   if (BIAS == 1u) { value += b[col / p.bias_plane]; }
-  if (GATE == 1u) { value *= gate_of(g[index], p.gate); }
+  if (GATE == 1u) { value *= gate_of(g[index], p.epilogue_gate_slope); }
   if (RESIDUAL == 1u) { value += r[index]; }
-  dst[index] = activate(ACT, p.slope, value);
+  dst[index] = activate(ACT, p.epilogue_act_slope, value);
 }
 
 @compute @workgroup_size(WG)

@@ -56,8 +56,8 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) grid: vec
     let all = partial[0];
     var value = select(select(all.x, all.y, tid == 1u), select(all.z, all.w, tid == 3u), tid >= 2u);
     if (BIAS == 1u) { value += b[tid / p.bias_plane]; }
-    if (GATE == 1u) { value *= gate_of(g[at], p.gate); }
+    if (GATE == 1u) { value *= gate_of(g[at], p.epilogue_gate_slope); }
     if (RESIDUAL == 1u) { value += r[at]; }
-    dst[at] = activate(ACT, p.slope, value);
+    dst[at] = activate(ACT, p.epilogue_act_slope, value);
   }
 }

@@ -42,7 +42,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) grid: vec
     at += p.part;
   }
   if (BIAS == 1u) { sum += b[(index % p.dst_row) / p.dst_chan / p.bias_plane]; }
-  if (GATE == 1u) { sum *= gate_of(g[index], p.gate); }
+  if (GATE == 1u) { sum *= gate_of(g[index], p.epilogue_gate_slope); }
   if (RESIDUAL == 1u) { sum += r[index]; }
-  dst[index] = activate(ACT, p.slope, sum);
+  dst[index] = activate(ACT, p.epilogue_act_slope, sum);
 }

@@ -35,7 +35,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) grid: vec
   let plane = p.sh * p.sw;
   let origin = (row * p.dc + col) * p.kh * p.kw * plane;
   var bias = 0.0;
-  if (p.has_bias != 0u) { bias = b[col]; }
+  if (p.epilogue_bias != 0u) { bias = b[col]; }
   for (var uy = 0u; uy < h.units; uy += 1u) {
     var sum = bias;
     for (var mh = 0u; mh < h.taps; mh += 1u) {
@@ -47,8 +47,8 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) grid: vec
       }
     }
     let index = row * p.dst_row + col * p.dst_chan + (h.dst0 + h.dst_step * uy) * p.dw + v.dst0 + v.dst_step * ux;
-    if (p.has_gate != 0u) { sum *= gate_of(g[index], p.gate); }
-    if (p.has_residual != 0u) { sum += r[index]; }
-    dst[index] = activate(p.act, p.slope, sum);
+    if (p.epilogue_gate != 0u) { sum *= gate_of(g[index], p.epilogue_gate_slope); }
+    if (p.epilogue_residual != 0u) { sum += r[index]; }
+    dst[index] = activate(p.epilogue_act_code, p.epilogue_act_slope, sum);
   }
 }

@@ -1,4 +1,4 @@
-// x = act(x * gate(g) + r) in place, with gate(g) 1 where g > 0 and p.gate elsewhere: what a lanes variant leaves
+// x = act(x * gate(g) + r) in place, with gate(g) 1 where g > 0 and p.epilogue_gate_slope elsewhere: what a lanes variant leaves
 // of its epilogue. Its unrolled rows would hold a copy of an exponential each, and lanes that hold channels
 // would read g word by word, a plane apart.
 //
@@ -23,8 +23,8 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) grid: vec
   let all = flat_range(p.len, wg, grid, lane);
   for (var i = all.first; i < all.end; i += WG) {
     var value = x[i];
-    if (p.has_gate != 0u) { value *= unless_nans(select(V(p.gate), V(1.0), g[i] > V(0.0)), g[i]); }
-    if (p.has_residual != 0u) { value += r[i]; }
-    x[i] = activate_all(p.act, p.slope, value);
+    if (p.epilogue_gate != 0u) { value *= unless_nans(select(V(p.epilogue_gate_slope), V(1.0), g[i] > V(0.0)), g[i]); }
+    if (p.epilogue_residual != 0u) { value += r[i]; }
+    x[i] = activate_all(p.epilogue_act_code, p.epilogue_act_slope, value);
   }
 }

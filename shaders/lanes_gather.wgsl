@@ -34,7 +34,7 @@ fn store(live: bool, to: u32, sum: V, c: Columns) {
     if (live && j < c.count) {
       var value = word(sum + c.bias, j);
       if (RESIDUAL) { value += r[at + j * c.apart]; }
-      let less = select(p.slope * value, 0.0, p.slope == 0.0);
+      let less = select(p.epilogue_act_slope * value, 0.0, p.epilogue_act_slope == 0.0);
       dst[at + j * c.apart] = unless_nan(select(less, value, value > 0.0), value);
     }
   }
@@ -119,7 +119,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) grid: vec
 
   var c = Columns((own + p.groups * q0 * WIDTH) * p.dst_chan, p.groups * p.dst_chan, 0u, V(0.0));
   c.count = columns - min(columns, q0 * WIDTH);
-  if (p.has_bias != 0u) {
+  if (p.epilogue_bias != 0u) {
     for (var j = 0u; j < WIDTH; j += 1u) {
       if (j < c.count) { c.bias = with_word(c.bias, j, b[own + p.groups * (q0 * WIDTH + j)]); }
     }

@@ -3,7 +3,7 @@
 use crate::support::device;
 use limn::check;
 use limn::gpu::reflect;
-use limn::kernels::{Access, Caps, Kernel, Lens, Recipe, Shader, Signature, Slot, exact, flat};
+use limn::kernels::{Access, Caps, Checks, Kernel, Lens, Recipe, Shader, Signature, Slot, exact, flat};
 use std::sync::Arc;
 
 limn::params! {
@@ -65,16 +65,18 @@ impl Kernel for Blend {
         vec![Recipe::single("flat", stage.bind("x", Slot::Read(0)).bind("y", Slot::Write(0)))]
     }
 
-    fn bounds(&self, _reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
-        exact(twin)
-    }
-
     fn flops(&self) -> u64 {
         3 * u64::from(self.len)
     }
 
     fn label(&self) -> String {
         format!("[{}]", self.len)
+    }
+}
+
+impl Checks for Blend {
+    fn bounds(&self, _reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
+        exact(twin)
     }
 }
 

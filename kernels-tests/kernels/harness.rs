@@ -9,7 +9,7 @@ use limn::kernels::conv2d_weight_grad::Conv2dWeightGrad;
 use limn::kernels::copy::Copy;
 use limn::kernels::matmul::MatMul;
 use limn::kernels::reduce::Reduce;
-use limn::kernels::{Caps, Field, Kernel, Layout, Lens, Operand, Recipe, Signature, Slot, grid_1d};
+use limn::kernels::{Caps, Checks, Field, Kernel, Layout, Lens, Operand, Recipe, Signature, Slot, grid_1d};
 
 /// A kernel with one thing about it changed.
 #[derive(Debug)]
@@ -47,7 +47,9 @@ impl Kernel for Broken {
     fn label(&self) -> String {
         self.inner.label()
     }
+}
 
+impl Checks for Broken {
     fn example(&self, operand: Operand, len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
         self.inner.example(operand, len, draw)
     }
@@ -122,22 +124,29 @@ fn a_write_behind_the_end_is_found() {
         fn signature(&self) -> &'static Signature {
             Copy { len: 7 }.signature()
         }
+
         fn lens(&self) -> Lens {
             Copy { len: 7 }.lens()
         }
+
         fn cpu(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
             Copy { len: 7 }.cpu(reads, writes);
         }
+
         fn variants(&self, caps: &Caps) -> Vec<Recipe> {
             Copy { len: 9 }.variants(caps)
         }
+
         fn flops(&self) -> u64 {
             0
         }
+
         fn label(&self) -> String {
             "x[7], launched with 9".into()
         }
     }
+
+    impl Checks for Short {}
     let broken = Broken { inner: Box::new(Short), lens: Some(lens), nudge: 0.0 };
     assert_eq!(failure(&device(), &broken), "stage 1 of 1 (copy) wrote behind the end of y");
 }
@@ -195,7 +204,9 @@ impl<K: Kernel> Kernel for Launched<K> {
     fn label(&self) -> String {
         self.0.label()
     }
+}
 
+impl<K: Kernel> Checks for Launched<K> {
     fn bounds(&self, reads: &[&[f32]], old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
         self.0.bounds(reads, old, twin)
     }

@@ -9,7 +9,7 @@ use limn::kernels::conv2d::Conv2d;
 use limn::kernels::conv2d_weight_grad::Conv2dWeightGrad;
 use limn::kernels::matmul::MatMul;
 use limn::kernels::multiply_add_matrix::MultiplyAddMatrix;
-use limn::kernels::{self, Caps, Coop, Kernel, Lens, Operand, Recipe, Signature};
+use limn::kernels::{self, Caps, Checks, Coop, Kernel, Lens, Operand, Recipe, Signature};
 use std::collections::BTreeSet;
 
 /// The device of the tests, opened for mixed precision.
@@ -135,7 +135,9 @@ impl<K: Kernel> Kernel for Scaled<K> {
     fn label(&self) -> String {
         format!("{} by {:?}", self.0.label(), self.1)
     }
+}
 
+impl<K: Kernel> Checks for Scaled<K> {
     fn example(&self, operand: Operand, len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
         let Operand::Read(i) = operand else { panic!("writes are only written") };
         let scale = 2f32.powi(self.1.get(i).copied().unwrap_or(0));

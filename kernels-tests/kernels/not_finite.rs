@@ -3,7 +3,7 @@
 
 use limn::check::{Example, Trial};
 use limn::gpu::Gpu;
-use limn::kernels::activation::Activation;
+use limn::kernels::activation::ActivationBlock;
 use limn::kernels::pointwise::{Code, MAX_INPUTS, Pointwise, Spread, Step};
 use limn::kernels::{self, Caps, Class, Kernel, Precision};
 use std::sync::OnceLock;
@@ -185,8 +185,8 @@ fn nan_and_infinities_go_through_every_epilogue() {
 
 #[test]
 fn every_activation_keeps_nan() {
-    for kind in 0..6 {
-        let activation = Activation::from_code(kind, 0.2);
+    for code in 0..6 {
+        let activation = ActivationBlock { code, slope: 0.2 }.activation();
         assert!(activation.apply(f32::NAN).is_nan() && activation.apply(-f32::NAN).is_nan(), "{activation:?}");
     }
 }

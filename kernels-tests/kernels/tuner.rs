@@ -3,7 +3,7 @@
 use crate::support::device;
 use limn::choices::{Choices, Verdict, key};
 use limn::kernels::matmul::MatMul;
-use limn::kernels::{Caps, Kernel, Lens, Precision, Recipe, Signature};
+use limn::kernels::{Caps, Checks, Kernel, Lens, Precision, Recipe, Signature};
 use limn::program::{Body, Device, Node, Options, Place, Source, Value, plan};
 use limn::tune::{Budget, TuneError, Tuner};
 use std::path::Path;
@@ -29,25 +29,34 @@ impl Kernel for Offered {
     fn signature(&self) -> &'static Signature {
         right().signature()
     }
+
     fn lens(&self) -> Lens {
         right().lens()
     }
+
     fn cpu(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
         right().cpu(reads, writes);
     }
+
     fn variants(&self, caps: &Caps) -> Vec<Recipe> {
         let offer = |(name, from): &(&'static str, MatMul)| Recipe { name, ..from.variants(caps).remove(0) };
         self.0.iter().map(offer).collect()
     }
+
     fn flops(&self) -> u64 {
         right().flops()
     }
+
     fn label(&self) -> String {
         right().label()
     }
+}
+
+impl Checks for Offered {
     fn bounds(&self, reads: &[&[f32]], old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
         right().bounds(reads, old, twin)
     }
+
     fn spots(&self, reads: &[&[f32]], at: &[usize], precision: Precision) -> Option<Vec<[f32; 2]>> {
         right().spots(reads, at, precision)
     }

@@ -3,7 +3,7 @@
 //   dst[row, col, oy, ox] = act((sum over taps and source channels c of
 //                               src[row, c, iy, ix] * w[c, col, tap]  + b[col]) * gate(g) + r)
 //
-// with gate(g) 1 where g > 0 and p.gate elsewhere. A row is an image (or a row of a), a column an output
+// with gate(g) 1 where g > 0 and p.epilogue_gate_slope elsewhere. A row is an image (or a row of a), a column an output
 // channel (or a column of b). The block is Gather of src/kernels/convolution/gather.rs.
 
 #expects var p

@@ -29,10 +29,10 @@ fn store(count: u32, at: u32, quads: u32, bias: V, s0: V, s1: V, s2: V, s3: V) {
       var value = vec4<f32>(word(s0, j), word(s1, j), word(s2, j), word(s3, j)) + word(bias, j);
       if (GATE) {
         let by = g[at + j * quads];
-        value *= unless_nan4(select(vec4<f32>(p.gate), vec4<f32>(1.0), by > vec4<f32>(0.0)), by);
+        value *= unless_nan4(select(vec4<f32>(p.epilogue_gate_slope), vec4<f32>(1.0), by > vec4<f32>(0.0)), by);
       }
       if (RESIDUAL) { value += r[at + j * quads]; }
-      let less = select(p.slope * value, vec4<f32>(0.0), p.slope == 0.0);
+      let less = select(p.epilogue_act_slope * value, vec4<f32>(0.0), p.epilogue_act_slope == 0.0);
       dst[at + j * quads] = unless_nan4(select(less, value, value > vec4<f32>(0.0)), value);
     }
   }
@@ -43,7 +43,7 @@ fn store(count: u32, at: u32, quads: u32, bias: V, s0: V, s1: V, s2: V, s3: V) {
 fn finish(m0: u32, total: u32, quads: u32, q0: u32, column: u32, live: bool) {
   let count = select(0u, p.dc - min(p.dc, q0 * WIDTH), live);
   var bias = V(0.0);
-  if (p.has_bias != 0u) {
+  if (p.epilogue_bias != 0u) {
     for (var j = 0u; j < WIDTH; j += 1u) {
       if (j < count) { bias = with_word(bias, j, b[q0 * WIDTH + j]); }
     }

@@ -232,8 +232,8 @@ fn finish(row: Row, column: Column, sum: f32) {
     let index = row.at + column.at;
     var value = unscaled(sum);
     if (BIAS == 1u) { value += column.bias; }
-    if (GATE == 1u) { value *= gate_of(g[index], p.gate); }
+    if (GATE == 1u) { value *= gate_of(g[index], p.epilogue_gate_slope); }
     if (RESIDUAL == 1u) { value += r[index]; }
-    dst[index] = activate(ACT, p.slope, value);
+    dst[index] = activate(ACT, p.epilogue_act_slope, value);
   }
 }

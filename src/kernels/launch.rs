@@ -1,6 +1,6 @@
 //! What the kernels of this folder share: the launch of flat loops, the clock, error bounds.
 
-use super::{Caps, Class, EPS, Params, Shader, Stage, grid_1d, philox};
+use super::{Caps, Class, EPS, Params, Shader, Stage, philox};
 
 /// The step held in word 0 of a clock buffer, whose u32 bits travel in f32 storage.
 pub fn step(clock: &[f32]) -> u32 {
@@ -15,6 +15,16 @@ pub fn example_clock(len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
 /// Vulkan's permitted relative error of `exp(x)`: 3 + 2|x| units in the last place.
 pub fn exp_error(x: f32) -> f32 {
     (3.0 + 2.0 * x.abs()) * 2.0 * EPS
+}
+
+/// Splits `groups` workgroups over x and y so that no dimension exceeds `caps.max_groups`.
+/// A shader recovers the linear index as `wg.x + wg.y * num_workgroups.x` and must ignore indices
+/// past its end.
+pub fn grid_1d(groups: usize, caps: &Caps) -> [u32; 3] {
+    let max = caps.max_groups as usize;
+    let groups = groups.max(1);
+    let y = groups.div_ceil(max);
+    [groups.div_ceil(y) as u32, y as u32, 1]
 }
 
 /// A stage of a shader that walks over `items` independent items with `flat_range`. Software devices

@@ -7,6 +7,7 @@
 use super::{launch, mismatch};
 use crate::graph::{Call, GraphError, Op, Var};
 use crate::kernels::conv::Conv;
+use crate::kernels::convolution::epilogue::EpilogueBlock;
 use crate::kernels::{conv_transpose2d::ConvTranspose2d, conv2d::Conv2d, conv2d_weight_grad::Conv2dWeightGrad};
 
 /// Which taps of a masked convolution are alive (van den Oord et al. 2016, §3.4): those before the
@@ -106,12 +107,7 @@ impl ConvSpec {
             dilation_w: self.dilation[1] as u32,
             mask: self.mask as u32,
             groups: self.groups as u32,
-            act: 0,
-            slope: 0.0,
-            has_bias: has_bias.into(),
-            has_residual: 0,
-            has_gate: 0,
-            gate: 0.0,
+            epilogue: EpilogueBlock::of_bias(has_bias),
         }
     }
 }
@@ -130,25 +126,25 @@ fn y_shape(c: &Conv) -> [usize; 4] {
 
 /// ∂S/∂y: y from x and w.
 fn forward(x: &Var, w: &Var, b: Option<&Var>, block: Conv) -> Var {
-    let block = Conv { has_bias: b.is_some().into(), ..block.bare() };
+    let block = block.bare(b.is_some());
     x.graph().apply1(Forward(block), launch(Conv2d(block)), &[Some(x), Some(w), b], &y_shape(&block))
 }
 
 /// ∂S/∂x: x from y and w.
 fn transposed(y: &Var, w: &Var, b: Option<&Var>, block: Conv) -> Var {
-    let block = Conv { has_bias: b.is_some().into(), ..block.bare() };
+    let block = block.bare(b.is_some());
     y.graph().apply1(Transposed(block), launch(ConvTranspose2d(block)), &[Some(y), Some(w), b], &x_shape(&block))
 }
 
 /// ∂S/∂w: w from x and y.
 fn weight_grad(x: &Var, y: &Var, block: Conv) -> Var {
-    let block = block.bare();
+    let block = block.bare(false);
     x.graph().apply1(WeightGrad(block), launch(Conv2dWeightGrad(block)), &[Some(x), Some(y)], &w_shape(&block))
 }
 
 /// ∂S/∂w as in [`weight_grad`], and the gradient of a bias behind the convolution, in one pass over y.
 fn weight_and_bias_grad(x: &Var, y: &Var, block: Conv) -> [Var; 2] {
-    let block = Conv { has_bias: 1, ..block.bare() };
+    let block = block.bare(true);
     let (inputs, shapes) = ([Some(x), Some(y)], [&w_shape(&block)[..], &[block.co as usize]]);
     let mut both = x.graph().apply(WeightGrad(block), launch(Conv2dWeightGrad(block)), &inputs, &shapes);
     let db = both.remove(1);

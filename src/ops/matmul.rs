@@ -2,6 +2,7 @@
 
 use super::{launch, mismatch};
 use crate::graph::{Call, GraphError, Op, Var};
+use crate::kernels::convolution::epilogue::EpilogueBlock;
 use crate::kernels::matmul::MatMul;
 
 #[derive(Debug)]
@@ -75,12 +76,7 @@ impl Var {
             n: n as u32,
             trans_a: trans_a.into(),
             trans_b: trans_b.into(),
-            act: 0,
-            slope: 0.0,
-            has_bias: bias.is_some().into(),
-            has_residual: 0,
-            has_gate: 0,
-            gate: 0.0,
+            epilogue: EpilogueBlock::of_bias(bias.is_some()),
         };
         let shape: &[usize] = if self.shape().len() == 3 { &[batch, m, n] } else { &[m, n] };
         self.graph().apply1(Product { trans_a, trans_b }, launch(kernel), &[Some(self), Some(other), bias], shape)

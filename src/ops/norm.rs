@@ -2,6 +2,7 @@
 
 use super::{FirstOrderOnly, launch, mismatch};
 use crate::graph::{Call, GraphError, Op, Var};
+use crate::kernels::activation::ActivationBlock;
 use crate::kernels::batch_norm::{BatchNorm, BatchNormGrad};
 
 /// Added to mean squares before their roots divide or are differentiated.
@@ -57,7 +58,7 @@ impl Var {
         }
         let (n, hw) = (shape[0] as u32, shape[2..].iter().product::<usize>() as u32);
         let c = c as u32;
-        let kernel = BatchNorm { n, c, hw, act: 0, eps, slope: 0.0 };
+        let kernel = BatchNorm { n, c, hw, eps, act: ActivationBlock::IDENTITY };
         let inputs = [Some(self), Some(gamma), Some(beta)];
         let op = Training { n, c, hw, eps };
         let mut out = self.graph().apply(op, launch(kernel), &inputs, &[&shape, gamma.shape(), gamma.shape()]);

@@ -6,6 +6,7 @@
 
 use super::{Body, Node, Place, Source, Value, ValueId};
 use crate::kernels::pointwise::{Code, MAX_INPUTS, MAX_STEPS, Pointwise, Spread, Step};
+use crate::kernels::{Epilogue, Fused};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -135,22 +136,24 @@ fn absorb(source: &Source, uses: &Uses, nodes: &[Option<Node>], at: usize) -> Op
     let mut fused = node.clone();
     fused.writes[0] = next.writes[0];
     if let Some(act) = code.activation(c) {
-        fused.body = Body::Kernel(kernel.with_activation(act)?);
+        fused.body = Body::Kernel(kernel.fuse(Epilogue::Activation(act))?.kernel);
         return Some(Absorbed { reader, gate: None, place: at, node: fused });
     }
     let mut others = next.reads.iter().flatten().filter(|r| source.root(**r) != source.root(result));
     let mut other = *others.next().filter(|r| len(**r) == len(result))?;
     let mut gate = None;
-    let (kernel, slot) = match code {
-        Code::Add => kernel.with_residual()?,
+    let epilogue = match code {
+        Code::Add => Epilogue::Residual,
         Code::Mul => {
             let opening = opening(source, uses, nodes, other)?;
             gate = (uses.only_reader(source, other) == Some(reader)).then_some(opening.node);
             other = opening.of;
-            kernel.with_gate(opening.slope)?
+            Epilogue::Gate { slope: opening.slope }
         }
         _ => return None,
     };
+    let Fused { kernel, read } = kernel.fuse(epilogue)?;
+    let slot = read?;
     fused.body = Body::Kernel(kernel);
     fused.reads.resize(fused.reads.len().max(slot + 1), None);
     fused.reads[slot] = Some(other);

@@ -414,7 +414,7 @@ impl Plan<'_> {
                         weights,
                         bias: bias + channels.start as u32 / 4,
                         residual: residual.map(behind),
-                        then: Code::of(conv.activation()),
+                        then: Code::of(conv.epilogue.act.activation()),
                     }
                 };
                 let mut most = c;

@@ -5,11 +5,10 @@
 //! by y, `conv_transpose2d` by x, `conv2d_weight_grad` by w, so one parameter block describes all
 //! three, always in the direction of the convolution.
 
-use super::spots::Spot;
-use super::tiles::Rounding;
+use super::epilogue::EpilogueBlock;
+use super::gather::Role;
 use crate::kernels::activation::Activation;
-use crate::kernels::pointwise::gate;
-use crate::kernels::{EPS, params, scales_exactly, sum_bound};
+use crate::kernels::params;
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -53,18 +52,8 @@ params! {
         pub mask: u32,
         /// Colours of a mask: channel c has colour c % groups. 1 without colours.
         pub groups: u32,
-        /// [`Activation::code`] of the epilogue.
-        pub act: u32,
-        /// Slope of a leaky ReLU.
-        pub slope: f32,
-        /// 1 if a bias is added.
-        pub has_bias: u32,
-        /// 1 if a residual is added before the activation.
-        pub has_residual: u32,
-        /// 1 if a gate is in front of the residual.
-        pub has_gate: u32,
-        /// What the gate leaves where it is not open.
-        pub gate: f32,
+        /// What is done to a finished sum.
+        pub epilogue: EpilogueBlock,
     }
 }
 
@@ -75,6 +64,13 @@ pub(super) struct Tap {
     kw: usize,
     pub oy: Range<usize>,
     pub ox: Range<usize>,
+}
+
+/// Channels and pixels of one side of a convolution.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct End {
+    pub channels: usize,
+    pub plane: usize,
 }
 
 impl Conv {
@@ -101,12 +97,7 @@ impl Conv {
             dilation_w: 1,
             mask: 0,
             groups: 1,
-            act: 0,
-            slope: 0.0,
-            has_bias: 0,
-            has_residual: 0,
-            has_gate: 0,
-            gate: 0.0,
+            epilogue: EpilogueBlock::NONE,
         }
         .fit(0, 0)
     }
@@ -137,36 +128,20 @@ impl Conv {
 
     /// Sets the epilogue.
     pub fn epilogue(mut self, activation: Activation, bias: bool, residual: bool) -> Conv {
-        (self.act, self.slope) = (activation.code(), activation.slope());
-        (self.has_bias, self.has_residual) = (u32::from(bias), u32::from(residual));
+        let gate = self.epilogue;
+        self.epilogue = EpilogueBlock { act: activation.into(), bias: bias.into(), residual: residual.into(), ..gate };
         self
     }
 
     /// Sets the gate: a result is left as it is where g > 0, and multiplied by `slope` elsewhere.
     pub fn gated(mut self, slope: f32) -> Conv {
-        (self.has_gate, self.gate) = (1, slope);
+        (self.epilogue.gate, self.epilogue.gate_slope) = (1, slope);
         self
     }
 
-    /// The same without an epilogue.
-    pub fn bare(self) -> Conv {
-        Conv { has_gate: 0, gate: 0.0, ..self.epilogue(Activation::Identity, false, false) }
-    }
-
-    /// The same with an activation behind it, unless there is one.
-    pub(super) fn activated(self, act: Activation) -> Option<Conv> {
-        let (code, slope) = (act.code(), act.slope());
-        (self.act == 0).then_some(Conv { act: code, slope, ..self })
-    }
-
-    /// The same with a residual in front of the activation, unless either is there.
-    pub(super) fn residual(self) -> Option<Conv> {
-        (self.act == 0 && self.has_residual == 0).then_some(Conv { has_residual: 1, ..self })
-    }
-
-    /// The same with a gate behind bias and sum, unless there is something behind them.
-    pub(super) fn gate(self, slope: f32) -> Option<Conv> {
-        (self.act == 0 && self.has_residual == 0 && self.has_gate == 0).then_some(self.gated(slope))
+    /// The same without an epilogue, but for a bias if there is to be one.
+    pub fn bare(self, bias: bool) -> Conv {
+        Conv { epilogue: EpilogueBlock::of_bias(bias), ..self }
     }
 
     /// Whether y is one pixel that sees all of x, each element by a weight of its own: a matrix product.
@@ -178,6 +153,13 @@ impl Conv {
             && [self.pad_top, self.pad_left] == [0, 0]
             && near(self.dilation_h, self.kh)
             && near(self.dilation_w, self.kw)
+    }
+
+    /// What a role reads beside the weights, and what it makes.
+    pub(super) fn ends(&self, role: Role) -> [End; 2] {
+        let x = End { channels: self.ci as usize, plane: self.x_plane() };
+        let y = End { channels: self.co as usize, plane: self.y_plane() };
+        if role == Role::Conv { [x, y] } else { [y, x] }
     }
 
     /// Elements of x.
@@ -247,29 +229,6 @@ impl Conv {
         2 * u64::from(self.n) * self.y_plane() as u64 * self.live_weights()
     }
 
-    /// The epilogue for results of so many channels and pixels, of reads b, r and g.
-    pub(super) fn tail<'a>(&self, reads: &[&'a [f32]], channels: u32, plane: usize) -> Epilogue<'a> {
-        let (activation, channels) = (self.activation(), channels as usize);
-        let [bias, residual, gate] = [reads[0], reads[1], reads[2]];
-        Epilogue { activation, bias, residual, gate, gate_slope: self.gate, channels, plane }
-    }
-
-    /// Whether the epilogue keeps whole numbers whole, times a power of two at most.
-    pub(super) fn keeps_whole(&self) -> bool {
-        self.activation().keeps_whole() && scales_exactly(self.gate)
-    }
-
-    /// Elements of the epilogue's reads.
-    pub(super) fn tail_lens(&self, channels: u32, len: usize) -> [usize; 3] {
-        let (channels, residual, gate) = (channels as usize, self.has_residual as usize, self.has_gate as usize);
-        [self.has_bias as usize * channels, residual * len, gate * len]
-    }
-
-    /// The activation of the epilogue.
-    pub fn activation(&self) -> Activation {
-        Activation::from_code(self.act, self.slope)
-    }
-
     /// The outputs 0..out whose input o·stride - pad + k·dilation lies in 0..len.
     fn reach(out: u32, len: u32, stride: u32, pad: u32, offset: u32) -> Range<usize> {
         let (stride, shift) = (i64::from(stride), i64::from(offset) - i64::from(pad));
@@ -300,62 +259,38 @@ impl Conv {
         (iy, ix.wrapping_sub(self.pad_left as usize))
     }
 
-    /// conv(x, w) in f64, without epilogue.
-    pub(super) fn sum_y(&self, x: &[f32], w: &[f32]) -> Vec<f64> {
+    /// conv(x, w), or the transposed convolution of y and w, in f64 without epilogue.
+    pub(super) fn sum(&self, role: Role, src: &[f32], w: &[f32]) -> Vec<f64> {
         let taps = self.tap_list();
-        let (ci, co) = (self.ci as usize, self.co as usize);
+        let ([from, to], ci) = (self.ends(role), self.ci as usize);
         let (width, ow, stride) = (self.w as usize, self.ow as usize, self.stride_w as usize);
-        let mut y = vec![0.0; self.y_len()];
-        y.par_chunks_mut(self.y_plane()).enumerate().for_each(|(at, y)| {
-            let (n, o) = (at / co, at % co);
-            for i in 0..ci {
-                let x = &x[(n * ci + i) * self.x_plane()..][..self.x_plane()];
+        let mut sums = vec![0.0; self.n as usize * to.channels * to.plane];
+        sums.par_chunks_mut(to.plane).enumerate().for_each(|(at, sums)| {
+            let (n, own) = (at / to.channels, at % to.channels);
+            for other in 0..from.channels {
+                let src = &src[(n * from.channels + other) * from.plane..][..from.plane];
+                let (i, o) = if role == Role::Conv { (other, own) } else { (own, other) };
                 for tap in taps.iter().filter(|t| !t.ox.is_empty()) {
                     let t = tap.kh * self.kw as usize + tap.kw;
                     if !self.live(t, i, o) {
                         continue;
                     }
                     let w = f64::from(w[(o * ci + i) * self.taps() + t]);
+                    let add = |(sum, v): (&mut f64, &f32)| *sum += w * f64::from(*v);
                     for oy in tap.oy.clone() {
                         let (iy, ix) = self.source(tap, oy);
-                        let x = x[iy * width + ix..].iter().step_by(stride);
-                        for (y, x) in std::iter::zip(&mut y[oy * ow..][tap.ox.clone()], x) {
-                            *y += w * f64::from(*x);
+                        let (x, y) = (iy * width + ix, oy * ow + tap.ox.start..oy * ow + tap.ox.end);
+                        match role {
+                            Role::Conv => std::iter::zip(&mut sums[y], src[x..].iter().step_by(stride)).for_each(add),
+                            Role::Transpose => {
+                                std::iter::zip(sums[x..].iter_mut().step_by(stride), &src[y]).for_each(add);
+                            }
                         }
                     }
                 }
             }
         });
-        y
-    }
-
-    /// The transposed convolution of y and w in f64, without epilogue.
-    pub(super) fn sum_x(&self, y: &[f32], w: &[f32]) -> Vec<f64> {
-        let taps = self.tap_list();
-        let (ci, co) = (self.ci as usize, self.co as usize);
-        let (width, ow, stride) = (self.w as usize, self.ow as usize, self.stride_w as usize);
-        let mut x = vec![0.0; self.x_len()];
-        x.par_chunks_mut(self.x_plane()).enumerate().for_each(|(at, x)| {
-            let (n, i) = (at / ci, at % ci);
-            for o in 0..co {
-                let y = &y[(n * co + o) * self.y_plane()..][..self.y_plane()];
-                for tap in taps.iter().filter(|t| !t.ox.is_empty()) {
-                    let t = tap.kh * self.kw as usize + tap.kw;
-                    if !self.live(t, i, o) {
-                        continue;
-                    }
-                    let w = f64::from(w[(o * ci + i) * self.taps() + t]);
-                    for oy in tap.oy.clone() {
-                        let (iy, ix) = self.source(tap, oy);
-                        let x = x[iy * width + ix..].iter_mut().step_by(stride);
-                        for (x, y) in std::iter::zip(x, &y[oy * ow..][tap.ox.clone()]) {
-                            *x += w * f64::from(*y);
-                        }
-                    }
-                }
-            }
-        });
-        x
+        sums
     }
 
     /// The gradient of Σ dy · conv(x, w) by w in f64; dead entries are 0.
@@ -405,114 +340,12 @@ impl Conv {
             (0, _) => {}
             (m, g) => text += &format!(" mask {}{}", ["", "A", "B"][m.min(2) as usize], colours(g)),
         }
-        text + &epilogue_label(self.activation(), self.has_bias, self.has_gate, self.has_residual)
+        text + &self.epilogue.label()
     }
 }
 
 fn colours(groups: u32) -> String {
     if groups > 1 { format!(" groups {groups}") } else { String::new() }
-}
-
-pub(super) fn epilogue_label(activation: Activation, bias: u32, gate: u32, residual: u32) -> String {
-    let mut text = String::new();
-    if bias != 0 {
-        text += " +bias";
-    }
-    if gate != 0 {
-        text += " gated";
-    }
-    if residual != 0 {
-        text += " +residual";
-    }
-    match activation {
-        Activation::Identity => text,
-        Activation::LeakyRelu(slope) => text + &format!(" leaky_relu({slope})"),
-        other => text + &format!(" {other:?}").to_lowercase(),
-    }
-}
-
-/// act(round(sum + bias) · gate + residual): the epilogue of every twin. Element i of `sums` belongs
-/// to channel `i / plane % channels`.
-pub(super) struct Epilogue<'a> {
-    pub activation: Activation,
-    /// `[channels]` or empty.
-    pub bias: &'a [f32],
-    /// As long as the output, or empty.
-    pub residual: &'a [f32],
-    /// As long as the output, or empty: open where it is above 0.
-    pub gate: &'a [f32],
-    /// What a gate leaves where it is not open.
-    pub gate_slope: f32,
-    pub channels: usize,
-    pub plane: usize,
-}
-
-impl Epilogue<'_> {
-    fn bias(&self, i: usize) -> f64 {
-        if self.bias.is_empty() { 0.0 } else { f64::from(self.bias[i / self.plane % self.channels]) }
-    }
-
-    fn residual(&self, i: usize) -> f32 {
-        if self.residual.is_empty() { 0.0 } else { self.residual[i] }
-    }
-
-    fn gate(&self, i: usize) -> f32 {
-        if self.gate.is_empty() { 1.0 } else { gate(self.gate[i], self.gate_slope) }
-    }
-
-    pub(super) fn write(&self, sums: &[f64], y: &mut [f32]) {
-        for (i, (y, sum)) in std::iter::zip(y, sums).enumerate() {
-            *y = self.value(i, *sum);
-        }
-    }
-
-    /// Element `i` of the output.
-    fn value(&self, i: usize, sum: f64) -> f32 {
-        self.activation.apply((sum + self.bias(i)) as f32 * self.gate(i) + self.residual(i))
-    }
-
-    /// Element `i` of the output and its permitted error.
-    pub(super) fn spot(&self, terms: usize, spot: Spot, rounding: Rounding, i: usize) -> [f32; 2] {
-        let y = self.value(i, spot.sum);
-        [y, self.bound(terms, spot.magnitude, rounding, i, y)]
-    }
-
-    /// Does to sums in place what [`Epilogue::write`] does.
-    pub(super) fn finish(&self, y: &mut [f32]) {
-        let bare = self.bias.is_empty() && self.residual.is_empty() && self.gate.is_empty();
-        if bare && self.activation == Activation::Identity {
-            return;
-        }
-        let image = self.channels * self.plane;
-        y.par_chunks_mut(image).enumerate().for_each(|(n, y)| {
-            for (c, y) in y.chunks_mut(self.plane).enumerate() {
-                let bias = self.bias.get(c).copied().unwrap_or(0.0);
-                let first = n * image + c * self.plane;
-                for (i, y) in y.iter_mut().enumerate() {
-                    *y = self.activation.apply((*y + bias) * self.gate(first + i) + self.residual(first + i));
-                }
-            }
-        });
-    }
-
-    /// The permitted error where `magnitudes` are the sums of the terms' absolute values, whose factors
-    /// have been through `rounding`.
-    pub(super) fn bounds(&self, terms: usize, magnitudes: &[f64], rounding: Rounding, y: &[f32]) -> Vec<f32> {
-        magnitudes.iter().enumerate().map(|(i, m)| self.bound(terms, *m, rounding, i, y[i])).collect()
-    }
-
-    fn bound(&self, terms: usize, magnitude: f64, rounding: Rounding, i: usize, y: f32) -> f32 {
-        let (gain, curved) = match self.activation {
-            Activation::Identity | Activation::Relu => (1.0, 0.0),
-            Activation::LeakyRelu(slope) => (slope.abs().max(1.0), EPS),
-            _ => (1.0, 8e-6),
-        };
-        let gate = self.gate(i).abs();
-        let rounding = gate * rounding.of(magnitude);
-        let magnitude = gate * (magnitude + self.bias(i).abs()) as f32 + self.residual(i).abs();
-        let constant = if curved > EPS { 1e-6 } else { 0.0 };
-        gain * (sum_bound(terms + 2, magnitude) + rounding) + curved * y.abs() + constant
-    }
 }
 
 pub(super) fn abs(data: &[f32]) -> Vec<f32> {

@@ -4,7 +4,7 @@ use super::conv::{Conv, abs};
 use super::conv_cases;
 use super::tiles::Rounding;
 use super::weight_grad;
-use crate::kernels::{Access, Caps, Kernel, Lens, Precision, Recipe, Signature, sum_bound};
+use crate::kernels::{Access, Caps, Checks, Kernel, Lens, Precision, Recipe, Signature, sum_bound};
 use rayon::prelude::*;
 
 /// `dw[co,ci,kh,kw]` = Σ `dy[n,co,oy,ox]` · x[n,ci,oy·stride - pad + kh·dilation, …] over n, oy, ox, and where the
@@ -44,7 +44,7 @@ impl Conv2dWeightGrad {
     }
 
     fn bias_len(&self) -> usize {
-        self.0.has_bias as usize * self.0.co as usize
+        self.0.epilogue.bias as usize * self.0.co as usize
     }
 
     /// The permitted errors of sums of products, and of the bias's sums, which are products with ones.
@@ -90,7 +90,9 @@ impl Kernel for Conv2dWeightGrad {
     fn label(&self) -> String {
         self.0.label()
     }
+}
 
+impl Checks for Conv2dWeightGrad {
     fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], _twin: &[&[f32]]) -> Vec<Vec<f32>> {
         self.permitted(reads, Rounding::default(), Rounding::default())
     }
@@ -118,9 +120,9 @@ impl Kernel for Conv2dWeightGrad {
 /// Every third with a bias, and with `both` the others with one too.
 fn boxed(all: Vec<Conv>, both: bool) -> Vec<Box<dyn Kernel>> {
     let mut seen: Vec<Conv> = Vec::new();
-    for (i, conv) in all.into_iter().map(Conv::bare).enumerate() {
-        let biases: &[u32] = if both { &[0, 1] } else { &[(i % 3 == 1) as u32] };
-        for conv in biases.iter().map(|bias| Conv { has_bias: *bias, ..conv }) {
+    for (i, conv) in all.into_iter().enumerate() {
+        let biases: &[bool] = if both { &[false, true] } else { &[i % 3 == 1] };
+        for conv in biases.iter().map(|bias| conv.bare(*bias)) {
             if !seen.contains(&conv) {
                 seen.push(conv);
             }

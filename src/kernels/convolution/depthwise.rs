@@ -82,6 +82,17 @@ impl Kernel for Depthwise {
         vec![Recipe::single("flat", stage.bind("y", Slot::Write(0)))]
     }
 
+    fn flops(&self) -> u64 {
+        2 * self.lens().writes[0] as u64 * u64::from(self.kh * self.kw)
+    }
+
+    fn label(&self) -> String {
+        let Depthwise { n, c, h, w, kh, kw, stride, pad, .. } = self;
+        format!("x[{n},{c},{h},{w}] w[{c},{kh},{kw}] stride {stride} pad {pad}")
+    }
+}
+
+impl Checks for Depthwise {
     fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
         let mut bounds = vec![0.0; twin[0].len()];
         let terms = (self.kh * self.kw) as usize + 1;
@@ -93,15 +104,6 @@ impl Kernel for Depthwise {
 
     fn sums(&self) -> bool {
         true
-    }
-
-    fn flops(&self) -> u64 {
-        2 * self.lens().writes[0] as u64 * u64::from(self.kh * self.kw)
-    }
-
-    fn label(&self) -> String {
-        let Depthwise { n, c, h, w, kh, kw, stride, pad, .. } = self;
-        format!("x[{n},{c},{h},{w}] w[{c},{kh},{kw}] stride {stride} pad {pad}")
     }
 }
 

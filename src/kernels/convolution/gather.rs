@@ -5,6 +5,7 @@
 //! are live, differ.
 
 use super::conv::Conv;
+use super::epilogue::EpilogueBlock;
 use super::gather_lanes;
 use super::matmul::MatMul;
 use super::tiles::{Shaders, Tile, WANTED, shaders, tiles};
@@ -78,18 +79,8 @@ params! {
         pub dst_row: u32,
         /// Destination elements between channels.
         pub dst_chan: u32,
-        /// Code of the activation.
-        pub act: u32,
-        /// Slope of a leaky ReLU.
-        pub slope: f32,
-        /// 1 if a bias is added.
-        pub has_bias: u32,
-        /// 1 if a residual is added.
-        pub has_residual: u32,
-        /// 1 if there is a gate.
-        pub has_gate: u32,
-        /// What the gate leaves where it is not open.
-        pub gate: f32,
+        /// What is done to a finished sum.
+        pub epilogue: EpilogueBlock,
         /// Source channels per colour, padded as the variant packs them.
         pub pack_src: u32,
         /// Destination channels per colour, padded as the variant packs them.
@@ -163,12 +154,7 @@ impl Gather {
             dst_batch: 0,
             dst_row: dc * dh * dw,
             dst_chan: dh * dw,
-            act: c.act,
-            slope: c.slope,
-            has_bias: c.has_bias,
-            has_residual: c.has_residual,
-            has_gate: c.has_gate,
-            gate: c.gate,
+            epilogue: c.epilogue,
             pack_src: sc.div_ceil(groups),
             pack_dst: dc.div_ceil(groups),
             step_h: c.stride_h / gcd(c.stride_h, c.dilation_h),
@@ -194,12 +180,10 @@ impl Gather {
             return conv;
         }
         let taps = c.kh * c.kw;
-        let flat = Conv::new([c.n, c.ci * taps, 1, 1], c.co, [1, 1]);
-        let epilogue = Conv { act: c.act, slope: c.slope, has_bias: c.has_bias, ..flat };
-        let epilogue = Conv { has_residual: c.has_residual, has_gate: c.has_gate, gate: c.gate, ..epilogue };
+        let flat = Conv { epilogue: c.epilogue, ..Conv::new([c.n, c.ci * taps, 1, 1], c.co, [1, 1]) };
         let bias_plane = if role == Role::Transpose { taps } else { 1 };
         // One tap, so that the transposed product is one as well, with other strides.
-        Gather { transposed: 0, bias_plane, ..Gather::conv(&epilogue, role) }
+        Gather { transposed: 0, bias_plane, ..Gather::conv(&flat, role) }
     }
 
     /// The gradient of such a product by its weights: rows are elements of x, columns channels of y, terms
@@ -235,12 +219,7 @@ impl Gather {
             dst_row: m.n,
             dst_chan: 1,
             part: m.batch * m.m * m.n,
-            act: m.act,
-            slope: m.slope,
-            has_bias: m.has_bias,
-            has_residual: m.has_residual,
-            has_gate: m.has_gate,
-            gate: m.gate,
+            epilogue: m.epilogue,
             ..Gather::conv(&conv, Role::Conv)
         }
     }
@@ -336,8 +315,9 @@ impl Operands {
 impl Stage {
     /// Sets the constants of an epilogue.
     fn epilogue(self, form: &Gather) -> Stage {
-        let stage = self.constant("ACT", form.act).constant("BIAS", form.has_bias);
-        stage.constant("GATE", form.has_gate).constant("RESIDUAL", form.has_residual)
+        let EpilogueBlock { bias, residual, gate, act, .. } = form.epilogue;
+        let stage = self.constant("ACT", act.code).constant("BIAS", bias);
+        stage.constant("GATE", gate).constant("RESIDUAL", residual)
     }
 }
 
@@ -356,7 +336,7 @@ fn on_lanes(form: &Gather, caps: &Caps) -> Vec<Recipe> {
 pub(super) fn matmul(m: &MatMul, caps: &Caps) -> Vec<Recipe> {
     let form = Gather::matmul(m);
     let software = on_lanes(&form, caps);
-    if m.batch == 1 && m.has_bias == 0 && m.m <= FEW && m.n > FEW {
+    if m.batch == 1 && m.epilogue.bias == 0 && m.m <= FEW && m.n > FEW {
         let operands = Operands { src: 1, w: 0, ..Operands::USUAL };
         return recipes(software, &form.exchanged(), operands, caps);
     }
@@ -397,7 +377,7 @@ fn in_tiles(form: &Gather, operands: Operands, caps: &Caps, tile: &Tile) -> Reci
     let (main, dst, scratch) = match form.splits {
         1 => (form, Slot::Write(0), Vec::new()),
         splits => {
-            let bare = Gather { act: 0, has_bias: 0, has_residual: 0, has_gate: 0, ..form };
+            let bare = Gather { epilogue: EpilogueBlock::NONE, ..form };
             (bare, Slot::ScratchOut(0), vec![splits as usize * form.part as usize])
         }
     };

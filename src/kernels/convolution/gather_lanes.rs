@@ -1,7 +1,9 @@
 //! Variants of the gather form for subgroups of 8 SIMD lanes of a CPU core.
 
+use super::epilogue::EpilogueBlock;
 use super::gather::Gather;
 use super::lanes::{self, LANES, RUN, STEP, Size, Source, size};
+use crate::kernels::activation::ActivationBlock;
 use crate::kernels::{Caps, Recipe, Shader, Slot, Stage, flat, grid_1d, params, shader};
 
 params! {
@@ -9,16 +11,8 @@ params! {
     pub struct Finish {
         /// Elements.
         pub len: u32,
-        /// Code of the activation.
-        pub act: u32,
-        /// Slope of a leaky ReLU.
-        pub slope: f32,
-        /// 1 if there is a gate.
-        pub has_gate: u32,
-        /// What the gate leaves where it is not open.
-        pub gate: f32,
-        /// 1 if a residual is added.
-        pub has_residual: u32,
+        /// What is left to do.
+        pub epilogue: EpilogueBlock,
     }
 }
 
@@ -107,8 +101,8 @@ fn in_place(form: &Gather, caps: &Caps) -> Vec<Recipe> {
         let grid = grid_1d((fours * packed.pack_dst.div_ceil(size.columns())) as usize, caps);
         let stage = Stage::new(size.shader(caps), &packed.straight(), grid);
         let stage = operands(stage, Slot::Read(0), weights, Slot::Write(0), form);
-        recipe.stages.push(stage.bind("g", Slot::Read(4)).constant("GATE", form.has_gate));
-        recipe.finish(&Gather { has_gate: 0, has_residual: 0, ..*form }, caps);
+        recipe.stages.push(stage.bind("g", Slot::Read(4)).constant("GATE", form.epilogue.gate));
+        recipe.finish(form, EpilogueBlock { gate: 0, residual: 0, ..form.epilogue }, caps);
         recipe
     };
     sizes.into_iter().map(recipe).collect()
@@ -118,12 +112,13 @@ fn recipe(form: &Gather, source: &Source, caps: &Caps, size: &'static Size) -> R
     let mut recipe = Recipe { name: size.name, scratch: Vec::new(), stages: Vec::new() };
     let src = source.pack(form, caps, &mut recipe, 0);
     // A gate comes behind, and with it what comes behind a gate.
-    let (within, behind) = match form.has_gate {
-        0 => (source.form, Gather { has_residual: 0, ..*form }),
-        _ => (Gather { has_residual: 0, act: 0, ..source.form }, *form),
+    let EpilogueBlock { bias, gate, .. } = form.epilogue;
+    let (within, behind) = match gate {
+        0 => (form.epilogue, EpilogueBlock { residual: 0, ..form.epilogue }),
+        _ => (EpilogueBlock { bias, ..EpilogueBlock::NONE }, form.epilogue),
     };
-    recipe.product(&within, caps, size, src, Slot::Write(0));
-    recipe.finish(&behind, caps);
+    recipe.product(&Gather { epilogue: within, ..source.form }, caps, size, src, Slot::Write(0));
+    recipe.finish(form, behind, caps);
     recipe
 }
 
@@ -143,10 +138,7 @@ fn by_columns(form: &Gather, caps: &Caps) -> Option<Recipe> {
         w_dst: 1,
         dst_row: form.dc * taps * pixels,
         dst_chan: pixels,
-        act: 0,
-        has_bias: 0,
-        has_residual: 0,
-        has_gate: 0,
+        epilogue: EpilogueBlock::NONE,
         pack_dst: form.dc * taps,
         ..form.of_one_tap()
     };
@@ -173,24 +165,25 @@ impl Gather {
     /// The block of a main stage. A leaky ReLU of slope 0 is a ReLU (of which the shader makes 0, not -0), one
     /// of slope 1 the identity; curved ones come behind.
     fn straight(&self) -> Gather {
-        Gather { slope: [1.0, 0.0, self.slope].get(self.act as usize).copied().unwrap_or(1.0), ..*self }
+        let ActivationBlock { code, slope } = self.epilogue.act;
+        let slope = [1.0, 0.0, slope].get(code as usize).copied().unwrap_or(1.0);
+        Gather { epilogue: EpilogueBlock { act: ActivationBlock { code, slope }, ..self.epilogue }, ..*self }
     }
 }
 
 /// A main stage with its bindings.
 fn operands(stage: Stage, src: Slot, w: Slot, dst: Slot, form: &Gather) -> Stage {
     let stage = stage.bind("src", src).bind("w", w).bind("b", Slot::Read(2)).bind("r", Slot::Read(3));
-    stage.bind("dst", dst).constant("RESIDUAL", form.has_residual)
+    stage.bind("dst", dst).constant("RESIDUAL", form.epilogue.residual)
 }
 
 impl Recipe {
     /// Adds the stage of a gate, and of an activation that is not made of straight pieces.
-    fn finish(&mut self, form: &Gather, caps: &Caps) {
-        let Gather { act, slope, has_gate, gate, has_residual, .. } = *form;
-        if act > 2 || has_gate != 0 {
+    fn finish(&mut self, form: &Gather, epilogue: EpilogueBlock, caps: &Caps) {
+        if epilogue.act.code > 2 || epilogue.gate != 0 {
             let len = form.batch * form.rows * form.dc * form.dh * form.dw;
             let (shader, width) = if len.is_multiple_of(4) { (&FINISH4, 4) } else { (&FINISH, 1) };
-            let block = Finish { len: len / width, act, slope, has_gate, gate, has_residual };
+            let block = Finish { len: len / width, epilogue };
             let stage = flat(shader, &block, block.len as usize, caps);
             self.stages.push(stage.bind("g", Slot::Read(4)).bind("r", Slot::Read(3)).bind("x", Slot::Write(0)));
         }

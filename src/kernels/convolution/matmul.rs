@@ -1,11 +1,12 @@
 //! `matmul`: batched matrix product with transposes, bias, residual and activation.
 
-use super::conv::{Epilogue, abs, epilogue_label};
+use super::conv::abs;
+use super::epilogue::{EpilogueBlock, Tail};
 use super::gather;
 use super::spots::Spot;
 use super::tiles::Rounding;
 use crate::kernels::activation::Activation;
-use crate::kernels::{Access, Caps, Kernel, Lens, Precision, Recipe, Signature, params, scales_exactly};
+use crate::kernels::{Access, Caps, Checks, Epilogue, Fused, Kernel, Lens, Precision, Recipe, Signature, params};
 use rayon::prelude::*;
 use std::sync::Arc;
 
@@ -28,27 +29,15 @@ params! {
         pub trans_a: u32,
         /// 1 if b is stored as `[batch,n,k]`.
         pub trans_b: u32,
-        /// [`Activation::code`] of the epilogue.
-        pub act: u32,
-        /// Slope of a leaky ReLU.
-        pub slope: f32,
-        /// 1 if a bias is added to every row.
-        pub has_bias: u32,
-        /// 1 if a residual is added before the activation.
-        pub has_residual: u32,
-        /// 1 if a gate is in front of the residual.
-        pub has_gate: u32,
-        /// What the gate leaves where it is not open.
-        pub gate: f32,
+        /// What is done to a finished sum.
+        pub epilogue: EpilogueBlock,
     }
 }
 
 impl MatMul {
     /// A product without batch, transposes or epilogue.
     pub fn new(m: u32, k: u32, n: u32) -> MatMul {
-        let [trans_a, trans_b, act, has_bias, has_residual, has_gate] = [0; 6];
-        let (batch, slope, gate) = (1, 0.0, 0.0);
-        MatMul { batch, m, k, n, trans_a, trans_b, act, slope, has_bias, has_residual, has_gate, gate }
+        MatMul { batch: 1, m, k, n, trans_a: 0, trans_b: 0, epilogue: EpilogueBlock::NONE }
     }
 
     /// Sets which operands are stored transposed.
@@ -59,25 +48,19 @@ impl MatMul {
 
     /// Sets the epilogue.
     pub fn epilogue(mut self, activation: Activation, bias: bool, residual: bool) -> MatMul {
-        (self.act, self.slope) = (activation.code(), activation.slope());
-        (self.has_bias, self.has_residual) = (u32::from(bias), u32::from(residual));
+        let gate = self.epilogue;
+        self.epilogue = EpilogueBlock { act: activation.into(), bias: bias.into(), residual: residual.into(), ..gate };
         self
     }
 
     /// Sets the gate: a result is left as it is where g > 0, and multiplied by `slope` elsewhere.
     pub fn gated(mut self, slope: f32) -> MatMul {
-        (self.has_gate, self.gate) = (1, slope);
+        (self.epilogue.gate, self.epilogue.gate_slope) = (1, slope);
         self
     }
 
-    fn activation(&self) -> Activation {
-        Activation::from_code(self.act, self.slope)
-    }
-
-    fn tail<'a>(&self, reads: &[&'a [f32]]) -> Epilogue<'a> {
-        let [bias, residual, gate] = [reads[2], reads[3], reads[4]];
-        let (activation, channels) = (self.activation(), self.n as usize);
-        Epilogue { activation, bias, residual, gate, gate_slope: self.gate, channels, plane: 1 }
+    fn tail<'a>(&self, reads: &[&'a [f32]]) -> Tail<'a> {
+        self.epilogue.tail(&reads[2..], self.n as usize, 1)
     }
 
     /// a·b in f64.
@@ -113,8 +96,7 @@ impl Kernel for MatMul {
     fn lens(&self) -> Lens {
         let [batch, m, k, n] = [self.batch, self.m, self.k, self.n].map(|v| v as usize);
         let c = batch * m * n;
-        let [bias, r, g] =
-            [(self.has_bias, n), (self.has_residual, c), (self.has_gate, c)].map(|(has, n)| has as usize * n);
+        let [bias, r, g] = self.epilogue.lens(n, c);
         Lens { reads: vec![batch * m * k, batch * k * n, bias, r, g], writes: vec![c] }
     }
 
@@ -143,9 +125,16 @@ impl Kernel for MatMul {
             (batch, _) => format!("[{batch},{cols},{rows}]ᵀ"),
         };
         let (a, b) = (dims(self.m, self.k, self.trans_a), dims(self.k, self.n, self.trans_b));
-        format!("a{a} b{b}{}", epilogue_label(self.activation(), self.has_bias, self.has_gate, self.has_residual))
+        format!("a{a} b{b}{}", self.epilogue.label())
     }
 
+    fn fuse(&self, epilogue: Epilogue) -> Option<Fused> {
+        let kernel = MatMul { epilogue: self.epilogue.fuse(epilogue)?, ..*self };
+        Some(Fused { kernel: Arc::new(kernel), read: epilogue.read(2) })
+    }
+}
+
+impl Checks for MatMul {
     fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
         self.permitted(reads, twin, Rounding::default())
     }
@@ -155,7 +144,7 @@ impl Kernel for MatMul {
     }
 
     fn sums(&self) -> bool {
-        self.activation().keeps_whole() && scales_exactly(self.gate)
+        self.epilogue.keeps_whole()
     }
 
     fn spots(&self, reads: &[&[f32]], at: &[usize], precision: Precision) -> Option<Vec<[f32; 2]>> {
@@ -172,21 +161,6 @@ impl Kernel for MatMul {
             tail.spot(k, spot, rounding, *at)
         };
         Some(at.iter().map(spot).collect())
-    }
-
-    fn with_activation(&self, act: Activation) -> Option<Arc<dyn Kernel>> {
-        let (code, slope) = (act.code(), act.slope());
-        (self.act == 0).then(|| Arc::new(MatMul { act: code, slope, ..*self }) as Arc<dyn Kernel>)
-    }
-
-    fn with_residual(&self) -> Option<(Arc<dyn Kernel>, usize)> {
-        let free = self.act == 0 && self.has_residual == 0;
-        free.then(|| (Arc::new(MatMul { has_residual: 1, ..*self }) as Arc<dyn Kernel>, 3))
-    }
-
-    fn with_gate(&self, slope: f32) -> Option<(Arc<dyn Kernel>, usize)> {
-        let free = self.act == 0 && self.has_residual == 0 && self.has_gate == 0;
-        free.then(|| (Arc::new(self.gated(slope)) as Arc<dyn Kernel>, 4))
     }
 }
 

@@ -183,7 +183,7 @@ pub(super) fn variants(conv: &Conv, caps: &Caps) -> Vec<Recipe> {
 
 /// Adds the sum of dy, the gradient of a bias, in stages of its own.
 fn bias_behind(recipe: &mut Recipe, conv: &Conv, caps: &Caps) {
-    if conv.has_bias == 0 {
+    if conv.epilogue.bias == 0 {
         return;
     }
     let sum = Reduce { a: 1, r1: conv.n, b: conv.co, r2: conv.oh * conv.ow, c: 1, scale: 1.0 };
@@ -208,10 +208,10 @@ fn recipe(conv: &Conv, caps: &Caps, tile: &Tile) -> Recipe {
     let blocks = form.lines.div_ceil(tile.lines).max(1) * form.pack.div_ceil(tile.columns) * form.groups;
     let form = form.split(blocks, WANTED, 256, tile.terms);
     // Dead entries of a mask and the gradient of a bias are written by the second stage.
-    let direct = form.splits == 1 && form.mask == 0 && conv.has_bias == 0;
+    let direct = form.splits == 1 && form.mask == 0 && conv.epilogue.bias == 0;
     let (part, scratch) = match direct {
         true => (Slot::Write(0), Vec::new()),
-        false => (Slot::ScratchOut(0), vec![form.partials() + conv.has_bias as usize * form.bias_partials()]),
+        false => (Slot::ScratchOut(0), vec![form.partials() + conv.epilogue.bias as usize * form.bias_partials()]),
     };
     let stage = tile
         .stage(&SHADERS, &form, grid_1d((blocks * form.splits) as usize, caps))
@@ -219,12 +219,12 @@ fn recipe(conv: &Conv, caps: &Caps, tile: &Tile) -> Recipe {
         .bind("dy", Slot::Read(1))
         .bind("part", part)
         .constant("DIRECT", u32::from(direct))
-        .constant("BIAS", conv.has_bias)
+        .constant("BIAS", conv.epilogue.bias)
         .constant("ALONG_M", u32::from(direct));
     let factors = [(0, conv.x_len() as u32), (1, conv.y_len() as u32)];
     let mut recipe = tile.recipe(stage, factors, scratch, caps);
     if !direct {
-        recipe.stages.push(form.reduce(0, conv.has_bias, caps));
+        recipe.stages.push(form.reduce(0, conv.epilogue.bias, caps));
     }
     recipe
 }

@@ -90,6 +90,16 @@ impl Kernel for MultiplyAdd {
         f16.into_iter().chain([Recipe::single("registers", stage(&SHADER))]).collect()
     }
 
+    fn flops(&self) -> u64 {
+        2 * u64::from(NUMBERS * STEPS) * u64::from(self.len) * u64::from(self.turns)
+    }
+
+    fn label(&self) -> String {
+        format!("x[{}] turns {}", self.len, self.turns)
+    }
+}
+
+impl Checks for MultiplyAdd {
     fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
         self.permitted(reads, twin, f64::from(EPS))
     }
@@ -97,14 +107,6 @@ impl Kernel for MultiplyAdd {
     /// Devices may round f16 towards zero, which errs by twice as much as to the nearest.
     fn mixed_bounds(&self, reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
         self.permitted(reads, twin, 2f64.powi(-10))
-    }
-
-    fn flops(&self) -> u64 {
-        2 * u64::from(NUMBERS * STEPS) * u64::from(self.len) * u64::from(self.turns)
-    }
-
-    fn label(&self) -> String {
-        format!("x[{}] turns {}", self.len, self.turns)
     }
 }
 

@@ -108,6 +108,18 @@ impl Kernel for MultiplyAddMatrix {
         coop.into_iter().chain([plain]).collect()
     }
 
+    fn flops(&self) -> u64 {
+        let [lines, terms, columns] = self.sizes();
+        2 * (lines * terms * columns) as u64 * u64::from(self.subgroups) * u64::from(self.turns)
+    }
+
+    fn label(&self) -> String {
+        let [lines, terms, columns] = self.sizes();
+        format!("a[{lines},{terms}] b[{terms},{columns}] subgroups {} turns {}", self.subgroups, self.turns)
+    }
+}
+
+impl Checks for MultiplyAddMatrix {
     fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], _twin: &[&[f32]]) -> Vec<Vec<f32>> {
         self.permitted(reads, |magnitude| sum_bound(self.terms(), magnitude as f32))
     }
@@ -118,16 +130,6 @@ impl Kernel for MultiplyAddMatrix {
         // Devices may round towards zero, which errs by twice as much as to the nearest.
         let small = self.terms() as f64 * 2f64.powi(-13);
         self.permitted(reads, |magnitude| rounding.of(2.0 * magnitude) + small as f32)
-    }
-
-    fn flops(&self) -> u64 {
-        let [lines, terms, columns] = self.sizes();
-        2 * (lines * terms * columns) as u64 * u64::from(self.subgroups) * u64::from(self.turns)
-    }
-
-    fn label(&self) -> String {
-        let [lines, terms, columns] = self.sizes();
-        format!("a[{lines},{terms}] b[{terms},{columns}] subgroups {} turns {}", self.subgroups, self.turns)
     }
 }
 

@@ -63,20 +63,22 @@ impl Kernel for Advance {
         vec![Recipe::single("single", stage)]
     }
 
-    fn example(&self, _operand: Operand, len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
-        example_clock(len, draw)
-    }
-
-    fn bounds(&self, _reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
-        exact(twin)
-    }
-
     fn flops(&self) -> u64 {
         0
     }
 
     fn label(&self) -> String {
         format!("counters {}", self.counters)
+    }
+}
+
+impl Checks for Advance {
+    fn example(&self, _operand: Operand, len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
+        example_clock(len, draw)
+    }
+
+    fn bounds(&self, _reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
+        exact(twin)
     }
 }
 

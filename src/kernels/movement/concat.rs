@@ -51,10 +51,6 @@ impl Kernel for Concat {
         )]
     }
 
-    fn bounds(&self, _reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
-        exact(twin)
-    }
-
     fn at_pixel(&self) -> Option<AtPixel<'_>> {
         Some(AtPixel::Concat(self))
     }
@@ -66,6 +62,12 @@ impl Kernel for Concat {
     fn label(&self) -> String {
         let Concat { outer, a, b, inner } = self;
         format!("x[{outer},{a},{inner}] y[{outer},{b},{inner}]")
+    }
+}
+
+impl Checks for Concat {
+    fn bounds(&self, _reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
+        exact(twin)
     }
 }
 

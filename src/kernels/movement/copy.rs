@@ -40,10 +40,6 @@ impl Kernel for Copy {
         }
     }
 
-    fn bounds(&self, _reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
-        exact(twin)
-    }
-
     fn part(&self, len: u32) -> Option<Arc<dyn Kernel>> {
         Some(Arc::new(Copy { len }))
     }
@@ -54,6 +50,12 @@ impl Kernel for Copy {
 
     fn label(&self) -> String {
         format!("x[{}]", self.len)
+    }
+}
+
+impl Checks for Copy {
+    fn bounds(&self, _reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
+        exact(twin)
     }
 }
 

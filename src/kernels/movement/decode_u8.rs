@@ -45,6 +45,16 @@ impl Kernel for DecodeU8 {
         )]
     }
 
+    fn flops(&self) -> u64 {
+        3 * u64::from(self.len)
+    }
+
+    fn label(&self) -> String {
+        format!("y[{}]", self.len)
+    }
+}
+
+impl Checks for DecodeU8 {
     fn example(&self, _operand: Operand, len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
         let mut byte = || (256.0 * draw()) as u8;
         (0..len).map(|_| f32::from_bits(u32::from_le_bytes([byte(), byte(), byte(), byte()]))).collect()
@@ -53,14 +63,6 @@ impl Kernel for DecodeU8 {
     fn bounds(&self, _reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
         let bound = |y: &f32| EPS * (8.0 * (y - self.shift).abs() + 2.0 * y.abs()) + f32::MIN_POSITIVE;
         vec![twin[0].iter().map(bound).collect()]
-    }
-
-    fn flops(&self) -> u64 {
-        3 * u64::from(self.len)
-    }
-
-    fn label(&self) -> String {
-        format!("y[{}]", self.len)
     }
 }
 

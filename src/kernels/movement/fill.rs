@@ -42,16 +42,18 @@ impl Kernel for Fill {
         }
     }
 
-    fn bounds(&self, _reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
-        exact(twin)
-    }
-
     fn flops(&self) -> u64 {
         0
     }
 
     fn label(&self) -> String {
         format!("y[{}] {}", self.len, self.value)
+    }
+}
+
+impl Checks for Fill {
+    fn bounds(&self, _reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
+        exact(twin)
     }
 }
 

@@ -45,6 +45,16 @@ impl Kernel for OneHot {
         vec![Recipe::single("flat", stage.bind("words", Slot::Read(0)).bind("y", Slot::Write(0)))]
     }
 
+    fn flops(&self) -> u64 {
+        u64::from(self.rows) * u64::from(self.classes)
+    }
+
+    fn label(&self) -> String {
+        format!("y[{},{}] from byte {}", self.rows, self.classes, self.first)
+    }
+}
+
+impl Checks for OneHot {
     fn example(&self, _operand: Operand, len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
         // Some labels are none of the classes.
         let mut byte = || ((self.classes + 2) as f32 * draw()) as u8;
@@ -53,14 +63,6 @@ impl Kernel for OneHot {
 
     fn bounds(&self, _reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
         exact(twin)
-    }
-
-    fn flops(&self) -> u64 {
-        u64::from(self.rows) * u64::from(self.classes)
-    }
-
-    fn label(&self) -> String {
-        format!("y[{},{}] from byte {}", self.rows, self.classes, self.first)
     }
 }
 

@@ -34,20 +34,22 @@ impl Kernel for Pulse {
         vec![Recipe::single("single", stage)]
     }
 
-    fn example(&self, _operand: Operand, len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
-        example_clock(len, draw)
-    }
-
-    fn bounds(&self, _reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
-        exact(twin)
-    }
-
     fn flops(&self) -> u64 {
         1
     }
 
     fn label(&self) -> String {
         format!("{} of {}", self.phase, self.period)
+    }
+}
+
+impl Checks for Pulse {
+    fn example(&self, _operand: Operand, len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
+        example_clock(len, draw)
+    }
+
+    fn bounds(&self, _reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
+        exact(twin)
     }
 }
 

@@ -47,20 +47,22 @@ impl Kernel for Ramp {
         vec![Recipe::single("single", stage)]
     }
 
-    fn example(&self, _operand: Operand, len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
-        example_clock(len, draw)
-    }
-
-    fn bounds(&self, _reads: &[&[f32]], _old: &[&[f32]], _twin: &[&[f32]]) -> Vec<Vec<f32>> {
-        vec![vec![ramp_error([self.start, self.end], self.per_step) + f32::MIN_POSITIVE]]
-    }
-
     fn flops(&self) -> u64 {
         4
     }
 
     fn label(&self) -> String {
         format!("{} to {} by {}", self.start, self.end, self.per_step)
+    }
+}
+
+impl Checks for Ramp {
+    fn example(&self, _operand: Operand, len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
+        example_clock(len, draw)
+    }
+
+    fn bounds(&self, _reads: &[&[f32]], _old: &[&[f32]], _twin: &[&[f32]]) -> Vec<Vec<f32>> {
+        vec![vec![ramp_error([self.start, self.end], self.per_step) + f32::MIN_POSITIVE]]
     }
 }
 

@@ -54,6 +54,16 @@ impl Kernel for Record {
         vec![Recipe::single("single", stage.bind("history", Slot::Write(0)))]
     }
 
+    fn flops(&self) -> u64 {
+        0
+    }
+
+    fn label(&self) -> String {
+        format!("history[{},{}] values {} from {}", self.rows, self.count, self.values, self.index)
+    }
+}
+
+impl Checks for Record {
     fn example(&self, operand: Operand, len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
         match operand {
             Operand::Read(0) => example_clock(len, draw),
@@ -63,14 +73,6 @@ impl Kernel for Record {
 
     fn bounds(&self, _reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
         exact(twin)
-    }
-
-    fn flops(&self) -> u64 {
-        0
-    }
-
-    fn label(&self) -> String {
-        format!("history[{},{}] values {} from {}", self.rows, self.count, self.values, self.index)
     }
 }
 

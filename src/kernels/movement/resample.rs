@@ -69,10 +69,6 @@ impl Kernel for Upsample {
         Strided::new(axes, 0, planes * h * w).variants(caps)
     }
 
-    fn bounds(&self, _reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
-        exact(twin)
-    }
-
     fn flops(&self) -> u64 {
         0
     }
@@ -80,6 +76,12 @@ impl Kernel for Upsample {
     fn label(&self) -> String {
         let Upsample { planes, h, w, fh, fw } = self;
         format!("x[{planes},{h},{w}] factor {fh}x{fw}")
+    }
+}
+
+impl Checks for Upsample {
+    fn bounds(&self, _reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
+        exact(twin)
     }
 }
 
@@ -115,14 +117,6 @@ impl Kernel for AvgPool {
         self.sum().variants(caps).into_iter().take(1).collect()
     }
 
-    fn bounds(&self, reads: &[&[f32]], old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
-        self.sum().bounds(reads, old, twin)
-    }
-
-    fn sums(&self) -> bool {
-        self.sum().sums()
-    }
-
     fn flops(&self) -> u64 {
         let outputs = u64::from(self.planes) * u64::from(self.h) * u64::from(self.w);
         outputs * u64::from(self.fh * self.fw)
@@ -131,6 +125,16 @@ impl Kernel for AvgPool {
     fn label(&self) -> String {
         let AvgPool { planes, h, w, fh, fw, .. } = self;
         format!("x[{planes},{},{}] window {fh}x{fw}", h * fh, w * fw)
+    }
+}
+
+impl Checks for AvgPool {
+    fn bounds(&self, reads: &[&[f32]], old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
+        self.sum().bounds(reads, old, twin)
+    }
+
+    fn sums(&self) -> bool {
+        self.sum().sums()
     }
 }
 

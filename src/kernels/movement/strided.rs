@@ -180,10 +180,6 @@ impl Kernel for Strided {
         vec![Recipe::single("flat", stage)]
     }
 
-    fn bounds(&self, _reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
-        exact(twin)
-    }
-
     fn at_pixel(&self) -> Option<AtPixel<'_>> {
         Some(AtPixel::Strided(self))
     }
@@ -196,6 +192,12 @@ impl Kernel for Strided {
         let axes = self.axes();
         let [o, s] = [axes.map(|a| a.out), axes.map(|a| a.size)].map(|n| n.map(|n| n.to_string()).join(","));
         format!("x[{s}] y[{o}]")
+    }
+}
+
+impl Checks for Strided {
+    fn bounds(&self, _reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
+        exact(twin)
     }
 }
 

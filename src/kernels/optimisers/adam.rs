@@ -103,6 +103,26 @@ impl Kernel for Adam {
         average::variants(&SHADERS, (self.len, self.average_rate), |len| Adam { len, ..*self }, &bind, caps)
     }
 
+    fn part(&self, len: u32) -> Option<Arc<dyn Kernel>> {
+        Some(Arc::new(Adam { len, ..*self }))
+    }
+
+    fn flops(&self) -> u64 {
+        12 * u64::from(self.len) + average::flops(self.average_rate, self.len)
+    }
+
+    fn label(&self) -> String {
+        format!(
+            "p[{}] betas {},{}{}",
+            self.len,
+            self.beta1,
+            self.beta2,
+            average::label(self.average_rate, self.average_warm)
+        )
+    }
+}
+
+impl Checks for Adam {
     fn example(&self, operand: Operand, len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
         match operand {
             Operand::Read(1) => example_clock(len, draw),
@@ -135,24 +155,6 @@ impl Kernel for Adam {
         }
         bounds.push(average::bounds(self.average_rate_at(reads[1]), twin[0], &bounds[0], old[3]));
         bounds
-    }
-
-    fn part(&self, len: u32) -> Option<Arc<dyn Kernel>> {
-        Some(Arc::new(Adam { len, ..*self }))
-    }
-
-    fn flops(&self) -> u64 {
-        12 * u64::from(self.len) + average::flops(self.average_rate, self.len)
-    }
-
-    fn label(&self) -> String {
-        format!(
-            "p[{}] betas {},{}{}",
-            self.len,
-            self.beta1,
-            self.beta2,
-            average::label(self.average_rate, self.average_warm)
-        )
     }
 }
 

@@ -3,7 +3,7 @@
 //! that warms up follows faster in the beginning: see [`rate_at`].
 
 use super::ema::Ema;
-use crate::kernels::{Caps, EPS, Kernel, Params, Recipe, Shader, Slot, Stage, flat, step};
+use crate::kernels::{Caps, Checks, EPS, Kernel, Params, Recipe, Shader, Slot, Stage, flat, step};
 
 /// An optimiser's shader without and with an average, each for one and for four elements at a time.
 pub(super) struct Shaders {

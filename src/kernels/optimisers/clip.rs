@@ -42,10 +42,6 @@ impl Kernel for Clip {
         }
     }
 
-    fn bounds(&self, _reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
-        exact(twin)
-    }
-
     fn part(&self, len: u32) -> Option<Arc<dyn Kernel>> {
         Some(Arc::new(Clip { len, ..*self }))
     }
@@ -56,6 +52,12 @@ impl Kernel for Clip {
 
     fn label(&self) -> String {
         format!("p[{}] bound {}", self.len, self.bound)
+    }
+}
+
+impl Checks for Clip {
+    fn bounds(&self, _reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
+        exact(twin)
     }
 }
 

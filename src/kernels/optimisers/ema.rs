@@ -97,14 +97,6 @@ impl Kernel for Ema {
         }
     }
 
-    fn bounds(&self, reads: &[&[f32]], old: &[&[f32]], _twin: &[&[f32]]) -> Vec<Vec<f32>> {
-        let bound = |((x, s), scale): ((&f32, &f32), f32)| {
-            let (x, s) = ((scale * x).abs(), s.abs());
-            EPS * (2.0 * s + self.rate.abs() * (5.0 * x + 4.0 * s)) + f32::MIN_POSITIVE
-        };
-        vec![std::iter::zip(reads[0], old[0]).zip(self.scales()).map(bound).collect()]
-    }
-
     fn part(&self, len: u32) -> Option<Arc<dyn Kernel>> {
         // A piece does not know where it starts.
         let &[Range { scale, .. }] = &self.ranges[..] else { return None };
@@ -120,6 +112,16 @@ impl Kernel for Ema {
             1 => format!("s[{}] rate {}", self.len, self.rate),
             ranges => format!("s[{}] rate {} ranges {ranges}", self.len, self.rate),
         }
+    }
+}
+
+impl Checks for Ema {
+    fn bounds(&self, reads: &[&[f32]], old: &[&[f32]], _twin: &[&[f32]]) -> Vec<Vec<f32>> {
+        let bound = |((x, s), scale): ((&f32, &f32), f32)| {
+            let (x, s) = ((scale * x).abs(), s.abs());
+            EPS * (2.0 * s + self.rate.abs() * (5.0 * x + 4.0 * s)) + f32::MIN_POSITIVE
+        };
+        vec![std::iter::zip(reads[0], old[0]).zip(self.scales()).map(bound).collect()]
     }
 }
 

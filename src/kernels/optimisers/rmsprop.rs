@@ -97,6 +97,26 @@ impl Kernel for RmsProp {
         average::variants(&SHADERS, (self.len, self.average_rate), |len| RmsProp { len, ..*self }, &bind, caps)
     }
 
+    fn part(&self, len: u32) -> Option<Arc<dyn Kernel>> {
+        Some(Arc::new(RmsProp { len, ..*self }))
+    }
+
+    fn flops(&self) -> u64 {
+        (10 + 5 * u64::from(self.centered)) * u64::from(self.len) + average::flops(self.average_rate, self.len)
+    }
+
+    fn label(&self) -> String {
+        let centred = if self.centered == 0 { "plain" } else { "centred" };
+        format!(
+            "p[{}] {centred} momentum {}{}",
+            self.len,
+            self.momentum,
+            average::label(self.average_rate, self.average_warm)
+        )
+    }
+}
+
+impl Checks for RmsProp {
     fn example(&self, operand: Operand, len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
         match operand {
             Operand::Read(1) => example_clock(len, draw),
@@ -132,24 +152,6 @@ impl Kernel for RmsProp {
         }
         bounds.push(average::bounds(self.average_rate_at(reads[1]), twin[0], &bounds[0], old[4]));
         bounds
-    }
-
-    fn part(&self, len: u32) -> Option<Arc<dyn Kernel>> {
-        Some(Arc::new(RmsProp { len, ..*self }))
-    }
-
-    fn flops(&self) -> u64 {
-        (10 + 5 * u64::from(self.centered)) * u64::from(self.len) + average::flops(self.average_rate, self.len)
-    }
-
-    fn label(&self) -> String {
-        let centred = if self.centered == 0 { "plain" } else { "centred" };
-        format!(
-            "p[{}] {centred} momentum {}{}",
-            self.len,
-            self.momentum,
-            average::label(self.average_rate, self.average_warm)
-        )
     }
 }
 

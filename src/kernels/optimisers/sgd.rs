@@ -78,6 +78,26 @@ impl Kernel for Sgd {
         average::variants(&SHADERS, (self.len, self.average_rate), |len| Sgd { len, ..*self }, &bind, caps)
     }
 
+    fn part(&self, len: u32) -> Option<Arc<dyn Kernel>> {
+        Some(Arc::new(Sgd { len, ..*self }))
+    }
+
+    fn flops(&self) -> u64 {
+        6 * u64::from(self.len) + average::flops(self.average_rate, self.len)
+    }
+
+    fn label(&self) -> String {
+        let moves = if self.momentum_step > 0.0 { format!(" to {}", self.momentum_end) } else { String::new() };
+        format!(
+            "p[{}] momentum {}{moves}{}",
+            self.len,
+            self.momentum,
+            average::label(self.average_rate, self.average_warm)
+        )
+    }
+}
+
+impl Checks for Sgd {
     fn example(&self, operand: Operand, len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
         match operand {
             Operand::Read(1) => example_clock(len, draw),
@@ -101,24 +121,6 @@ impl Kernel for Sgd {
         let p: Vec<f32> = (0..buf.len()).map(p).collect();
         let average = average::bounds(self.average_rate_at(reads[1]), twin[0], &p, old[2]);
         vec![p, buf, average]
-    }
-
-    fn part(&self, len: u32) -> Option<Arc<dyn Kernel>> {
-        Some(Arc::new(Sgd { len, ..*self }))
-    }
-
-    fn flops(&self) -> u64 {
-        6 * u64::from(self.len) + average::flops(self.average_rate, self.len)
-    }
-
-    fn label(&self) -> String {
-        let moves = if self.momentum_step > 0.0 { format!(" to {}", self.momentum_end) } else { String::new() };
-        format!(
-            "p[{}] momentum {}{moves}{}",
-            self.len,
-            self.momentum,
-            average::label(self.average_rate, self.average_warm)
-        )
     }
 }
 

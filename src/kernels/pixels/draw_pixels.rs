@@ -144,6 +144,21 @@ impl Kernel for DrawPixels {
         }
     }
 
+    fn flops(&self) -> u64 {
+        2 * u64::from(self.block.n) * self.code.products_of(self.block.offset, self.block.count)
+    }
+
+    fn turns(&self) -> u64 {
+        self.code.turns_of(self.block.offset, self.block.count)
+    }
+
+    fn label(&self) -> String {
+        let PixelBlock { n, h, w, colours, count, instructions, .. } = self.block;
+        format!("image[{n},{colours},{h},{w}] {count} instructions of {instructions}")
+    }
+}
+
+impl Checks for DrawPixels {
     fn example(&self, operand: Operand, len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
         let positions = self.code.steps() as f32;
         match operand {
@@ -166,19 +181,6 @@ impl Kernel for DrawPixels {
         let [image, columns] = &mut writes;
         self.all::<Bounded>(reads, image, columns);
         writes.map(|w| w.into_iter().map(|(_, error)| error).collect()).into()
-    }
-
-    fn flops(&self) -> u64 {
-        2 * u64::from(self.block.n) * self.code.products_of(self.block.offset, self.block.count)
-    }
-
-    fn turns(&self) -> u64 {
-        self.code.turns_of(self.block.offset, self.block.count)
-    }
-
-    fn label(&self) -> String {
-        let PixelBlock { n, h, w, colours, count, instructions, .. } = self.block;
-        format!("image[{n},{colours},{h},{w}] {count} instructions of {instructions}")
     }
 }
 

@@ -96,6 +96,23 @@ impl Kernel for SamplePixel {
         )]
     }
 
+    fn flops(&self) -> u64 {
+        4 * u64::from(self.n) * self.head().channels(self.colours as usize) as u64
+    }
+
+    fn label(&self) -> String {
+        let [kind, size] = self.head().words();
+        format!(
+            "image[{},{},{}] {} of {size}",
+            self.n,
+            self.colours,
+            self.positions,
+            ["bernoulli", "softmax", "mixture"][kind as usize]
+        )
+    }
+}
+
+impl Checks for SamplePixel {
     fn example(&self, operand: Operand, len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
         let draws = (self.positions as usize * self.head().passes(self.colours as usize)) as f32;
         match operand {
@@ -111,21 +128,6 @@ impl Kernel for SamplePixel {
         let mut errors = vec![0.0; twin[0].len()];
         self.each(reads, &mut |at, _, error| errors[at] = error);
         vec![errors]
-    }
-
-    fn flops(&self) -> u64 {
-        4 * u64::from(self.n) * self.head().channels(self.colours as usize) as u64
-    }
-
-    fn label(&self) -> String {
-        let [kind, size] = self.head().words();
-        format!(
-            "image[{},{},{}] {} of {size}",
-            self.n,
-            self.colours,
-            self.positions,
-            ["bernoulli", "softmax", "mixture"][kind as usize]
-        )
     }
 }
 

@@ -64,16 +64,18 @@ impl Kernel for Skew {
         vec![Recipe::single("flat", stage.bind("x", Slot::Read(0)).bind("y", Slot::Write(0)))]
     }
 
-    fn bounds(&self, _reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
-        exact(twin)
-    }
-
     fn flops(&self) -> u64 {
         0
     }
 
     fn label(&self) -> String {
         format!("[{},{},{}]{}", self.planes, self.h, self.w, if self.back == 1 { " back" } else { "" })
+    }
+}
+
+impl Checks for Skew {
+    fn bounds(&self, _reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
+        exact(twin)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::Code;
 use crate::kernels::scales_exactly;
+use crate::params;
 
 /// An activation, as convolution and matmul epilogues and pointwise chains know it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -21,29 +22,41 @@ pub enum Activation {
     Sigmoid,
 }
 
-impl Activation {
-    /// The code the shaders switch on.
-    pub fn code(self) -> u32 {
-        Code::of(self).and_then(|(code, _)| code.kind()).unwrap_or(0)
+params! {
+    /// An activation as a block inside of a kernel's: shaders have `p.act_slope`.
+    pub struct ActivationBlock {
+        /// The code the shaders switch on.
+        pub code: u32,
+        /// The slope of a leaky ReLU, 0 for the others.
+        pub slope: f32,
     }
+}
 
-    /// The slope of a leaky ReLU, 0 for the others.
-    pub fn slope(self) -> f32 {
-        Code::of(self).map_or(0.0, |(_, slope)| slope)
-    }
+impl ActivationBlock {
+    /// None.
+    pub const IDENTITY: ActivationBlock = ActivationBlock { code: 0, slope: 0.0 };
 
-    /// The activation a parameter block describes.
+    /// The activation that it describes.
     ///
     /// # Panics
     /// On a code that no activation has.
-    pub fn from_code(code: u32, slope: f32) -> Self {
-        if code == 0 {
+    pub fn activation(&self) -> Activation {
+        if self.code == 0 {
             return Activation::Identity;
         }
-        let found = Code::ALL.iter().find(|operation| operation.kind() == Some(code));
-        found.and_then(|operation| operation.activation(slope)).expect("the code of an activation")
+        let found = Code::ALL.iter().find(|operation| operation.kind() == Some(self.code));
+        found.and_then(|operation| operation.activation(self.slope)).expect("the code of an activation")
     }
+}
 
+impl From<Activation> for ActivationBlock {
+    fn from(activation: Activation) -> ActivationBlock {
+        let block = |(operation, slope): (Code, f32)| ActivationBlock { code: operation.kind().unwrap_or(0), slope };
+        Code::of(activation).map_or(ActivationBlock::IDENTITY, block)
+    }
+}
+
+impl Activation {
     /// Whether it makes whole numbers, times a power of two at most, of whole numbers.
     pub(crate) fn keeps_whole(self) -> bool {
         match self {

@@ -95,6 +95,16 @@ impl Kernel for LstmCell {
         vec![Recipe::single("flat", stage.bind("h", Slot::Write(0)).bind("c", Slot::Write(1)))]
     }
 
+    fn flops(&self) -> u64 {
+        4 * self.sizes()[1] as u64
+    }
+
+    fn label(&self) -> String {
+        format!("h[{},{},{}]", self.n, self.hidden, self.positions)
+    }
+}
+
+impl Checks for LstmCell {
     fn example(&self, _: Operand, len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
         (0..len).map(|_| 6.0 * draw() - 3.0).collect()
     }
@@ -104,14 +114,6 @@ impl Kernel for LstmCell {
         let h = |e: usize| 2.0 * GATE_ERROR + c(e);
         let all = 0..self.sizes()[1];
         vec![all.clone().map(h).collect(), all.map(c).collect()]
-    }
-
-    fn flops(&self) -> u64 {
-        4 * self.sizes()[1] as u64
-    }
-
-    fn label(&self) -> String {
-        format!("h[{},{},{}]", self.n, self.hidden, self.positions)
     }
 }
 
@@ -151,6 +153,16 @@ impl Kernel for LstmCellGrad {
         vec![Recipe::single("flat", stage.bind("dpre", Slot::Write(0)).bind("dbefore", Slot::Write(1)))]
     }
 
+    fn flops(&self) -> u64 {
+        22 * self.cell().sizes()[1] as u64
+    }
+
+    fn label(&self) -> String {
+        format!("dh[{},{},{}]", self.n, self.hidden, self.positions)
+    }
+}
+
+impl Checks for LstmCellGrad {
     fn example(&self, _: Operand, len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
         (0..len).map(|_| 6.0 * draw() - 3.0).collect()
     }
@@ -167,14 +179,6 @@ impl Kernel for LstmCellGrad {
             dpre[at + cells] *= before.abs();
         }
         vec![dpre, errors]
-    }
-
-    fn flops(&self) -> u64 {
-        22 * self.cell().sizes()[1] as u64
-    }
-
-    fn label(&self) -> String {
-        format!("dh[{},{},{}]", self.n, self.hidden, self.positions)
     }
 }
 

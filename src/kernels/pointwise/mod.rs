@@ -219,7 +219,9 @@ impl Kernel for Pointwise {
         let inputs: Vec<String> = self.inputs.iter().map(spread).collect();
         format!("y[{}] {} of {}", self.len, steps.join("."), inputs.join(","))
     }
+}
 
+impl Checks for Pointwise {
     fn example(&self, operand: Operand, len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
         // Every second operand is kept away from zero so that quotients stay finite.
         let positive = self.steps.iter().any(|s| s.code.domain() == Domain::Positive);

@@ -374,6 +374,7 @@ operations! {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::activation::ActivationBlock;
 
     #[test]
     fn activations_and_their_operations_are_one() {
@@ -382,7 +383,7 @@ mod tests {
             assert_eq!(act.is_some(), code.kind().is_some(), "{code:?}");
             if let Some(act) = act {
                 assert_eq!(Code::of(act).map(|(code, _)| code), Some(*code));
-                assert_eq!(Activation::from_code(act.code(), 0.2), act);
+                assert_eq!(ActivationBlock::from(act).activation(), act);
             }
         }
     }

@@ -42,6 +42,16 @@ impl Kernel for Dropout {
         vec![Recipe::single("flat", stage)]
     }
 
+    fn flops(&self) -> u64 {
+        u64::from(self.len)
+    }
+
+    fn label(&self) -> String {
+        format!("x[{}] keep {}", self.len, self.keep)
+    }
+}
+
+impl Checks for Dropout {
     fn example(&self, operand: Operand, len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
         match operand {
             Operand::Read(1) => example_clock(len, draw),
@@ -52,14 +62,6 @@ impl Kernel for Dropout {
     fn bounds(&self, _reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
         // Vulkan's quotients are off by up to 2.5 units in the last place; what is dropped is 0.
         vec![twin[0].iter().map(|y| 6.0 * EPS * y.abs()).collect()]
-    }
-
-    fn flops(&self) -> u64 {
-        u64::from(self.len)
-    }
-
-    fn label(&self) -> String {
-        format!("x[{}] keep {}", self.len, self.keep)
     }
 }
 

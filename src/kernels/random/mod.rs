@@ -74,6 +74,17 @@ impl Kernel for Random {
         )]
     }
 
+    fn flops(&self) -> u64 {
+        2 * u64::from(self.len)
+    }
+
+    fn label(&self) -> String {
+        let kind = if self.kind == 0 { "uniform" } else { "normal" };
+        format!("y[{}] {} + {} {kind}", self.len, self.offset, self.scale)
+    }
+}
+
+impl Checks for Random {
     fn example(&self, operand: Operand, len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
         match operand {
             Operand::Read(0) => example_clock(len, draw),
@@ -91,15 +102,6 @@ impl Kernel for Random {
             self.scale.abs() * draw + 2.0 * EPS * ((y - self.offset).abs() + y.abs())
         };
         vec![twin[0].iter().enumerate().map(bound).collect()]
-    }
-
-    fn flops(&self) -> u64 {
-        2 * u64::from(self.len)
-    }
-
-    fn label(&self) -> String {
-        let kind = if self.kind == 0 { "uniform" } else { "normal" };
-        format!("y[{}] {} + {} {kind}", self.len, self.offset, self.scale)
     }
 }
 
@@ -134,6 +136,16 @@ impl Kernel for Bernoulli {
         )]
     }
 
+    fn flops(&self) -> u64 {
+        u64::from(self.len)
+    }
+
+    fn label(&self) -> String {
+        format!("p[{}]", self.len)
+    }
+}
+
+impl Checks for Bernoulli {
     fn example(&self, operand: Operand, len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
         match operand {
             Operand::Read(1) => example_clock(len, draw),
@@ -143,14 +155,6 @@ impl Kernel for Bernoulli {
 
     fn bounds(&self, _reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
         exact(twin)
-    }
-
-    fn flops(&self) -> u64 {
-        u64::from(self.len)
-    }
-
-    fn label(&self) -> String {
-        format!("p[{}]", self.len)
     }
 }
 

@@ -84,6 +84,16 @@ impl Kernel for Reparameterize {
         vec![Recipe::single("rows", stage)]
     }
 
+    fn flops(&self) -> u64 {
+        9 * u64::from(self.rows) * u64::from(self.d)
+    }
+
+    fn label(&self) -> String {
+        format!("mu[{},{}]", self.rows, self.d)
+    }
+}
+
+impl Checks for Reparameterize {
     fn example(&self, operand: Operand, len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
         match operand {
             Operand::Read(2) => example_clock(len, draw),
@@ -109,14 +119,6 @@ impl Kernel for Reparameterize {
             error + sum_bound(d.min(d / 8 + 12) + 3, magnitude)
         };
         vec![(0..mu.len()).map(z).collect(), (0..self.rows as usize).map(kl).collect()]
-    }
-
-    fn flops(&self) -> u64 {
-        9 * u64::from(self.rows) * u64::from(self.d)
-    }
-
-    fn label(&self) -> String {
-        format!("mu[{},{}]", self.rows, self.d)
     }
 }
 
@@ -158,6 +160,16 @@ impl Kernel for ReparameterizeGrad {
         )]
     }
 
+    fn flops(&self) -> u64 {
+        9 * u64::from(self.rows) * u64::from(self.d)
+    }
+
+    fn label(&self) -> String {
+        format!("dz[{},{}]", self.rows, self.d)
+    }
+}
+
+impl Checks for ReparameterizeGrad {
     fn example(&self, operand: Operand, len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
         match operand {
             Operand::Read(4) => example_clock(len, draw),
@@ -176,14 +188,6 @@ impl Kernel for ReparameterizeGrad {
             (noise + k * (expm1_error(v) + 3.0 * EPS * v.exp_m1().abs())) / 2.0 + 2.0 * EPS * twin[1][i].abs() + 1e-9
         };
         vec![(0..dz.len()).map(dmu).collect(), (0..dz.len()).map(dlogvar).collect()]
-    }
-
-    fn flops(&self) -> u64 {
-        9 * u64::from(self.rows) * u64::from(self.d)
-    }
-
-    fn label(&self) -> String {
-        format!("dz[{},{}]", self.rows, self.d)
     }
 }
 

@@ -72,6 +72,17 @@ impl Kernel for Translate {
         vec![Recipe::single("flat", stage)]
     }
 
+    fn flops(&self) -> u64 {
+        0
+    }
+
+    fn label(&self) -> String {
+        let back = if self.back == 1 { " back" } else { "" };
+        format!("x[{},{},{},{}] by {},{}{back}", self.n, self.c, self.h, self.w, self.most_v, self.most_u)
+    }
+}
+
+impl Checks for Translate {
     fn example(&self, operand: Operand, len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
         match operand {
             Operand::Read(1) => example_clock(len, draw),
@@ -81,15 +92,6 @@ impl Kernel for Translate {
 
     fn bounds(&self, _reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
         exact(twin)
-    }
-
-    fn flops(&self) -> u64 {
-        0
-    }
-
-    fn label(&self) -> String {
-        let back = if self.back == 1 { " back" } else { "" };
-        format!("x[{},{},{},{}] by {},{}{back}", self.n, self.c, self.h, self.w, self.most_v, self.most_u)
     }
 }
 

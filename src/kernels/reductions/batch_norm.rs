@@ -1,7 +1,7 @@
 //! Batch normalisation with the statistics of the batch (Ioffe & Szegedy 2015, algorithm 1), and
 //! its gradient.
 
-use crate::kernels::activation::Activation;
+use crate::kernels::activation::{Activation, ActivationBlock};
 use crate::kernels::*;
 use rayon::prelude::*;
 
@@ -15,12 +15,10 @@ params! {
         pub c: u32,
         /// Pixels of a channel.
         pub hw: u32,
-        /// Code of the activation ([`Activation::code`]).
-        pub act: u32,
         /// Added to the variance.
         pub eps: f32,
-        /// Slope of a leaky ReLU.
-        pub slope: f32,
+        /// The activation.
+        pub act: ActivationBlock,
     }
 }
 
@@ -176,7 +174,7 @@ impl Kernel for BatchNorm {
             (mean, elements(ic).map(|v| (v - mean) * (v - mean)).sum::<f64>() / terms)
         };
         let moments: Vec<(f64, f64)> = (0..c).into_par_iter().map(moments).collect();
-        let act = Activation::from_code(self.act, self.slope);
+        let act = self.act.activation();
         y.par_chunks_mut(hw).enumerate().for_each(|(plane, y)| {
             let ic = plane % c;
             let rstd = 1.0 / (moments[ic].1 + f64::from(self.eps)).sqrt();
@@ -196,7 +194,7 @@ impl Kernel for BatchNorm {
         let p = BatchNorm { hw: self.hw / width, ..*self };
         let channel = Stage::new(pick(&CHANNEL, wide), &p, grid_1d(p.c as usize, caps))
             .constant("WG", lanes(caps))
-            .constant("ACT", self.act)
+            .constant("ACT", self.act.code)
             .bind("x", Slot::Read(0))
             .bind("gamma", Slot::Read(1))
             .bind("beta", Slot::Read(2))
@@ -217,7 +215,7 @@ impl Kernel for BatchNorm {
             .bind("mean", Slot::Write(1))
             .bind("variance", Slot::Write(2));
         let apply = flat(pick(&APPLY, wide), &p, (p.n * p.c * p.hw) as usize, caps)
-            .constant("ACT", self.act)
+            .constant("ACT", self.act.code)
             .bind("x", Slot::Read(0))
             .bind("gamma", Slot::Read(1))
             .bind("beta", Slot::Read(2))
@@ -229,6 +227,26 @@ impl Kernel for BatchNorm {
         order(channel, split, chunks, caps)
     }
 
+    fn flops(&self) -> u64 {
+        8 * u64::from(self.n) * u64::from(self.c) * u64::from(self.hw)
+    }
+
+    fn label(&self) -> String {
+        let BatchNorm { n, c, hw, act, .. } = self;
+        format!("x[{n},{c},{hw}] act {}", act.code)
+    }
+
+    fn fuse(&self, epilogue: Epilogue) -> Option<Fused> {
+        match epilogue {
+            Epilogue::Activation(act) if self.act.code == 0 => {
+                Some(Fused { kernel: Arc::new(BatchNorm { act: act.into(), ..*self }), read: None })
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Checks for BatchNorm {
     fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
         let &[x, gamma, beta] = reads else { return Vec::new() };
         let (c, hw, terms) = (self.c as usize, self.hw as usize, (self.n * self.hw) as f32);
@@ -245,8 +263,8 @@ impl Kernel for BatchNorm {
                 (d_mean, d_var)
             })
             .collect();
-        let act = Activation::from_code(self.act, self.slope);
-        let steepest = self.slope.abs().max(1.0);
+        let act = self.act.activation();
+        let steepest = self.act.slope.abs().max(1.0);
         let y = |(i, y): (usize, &f32)| {
             let ic = i / hw % c;
             let (d_mean, d_var) = moments[ic];
@@ -275,20 +293,6 @@ impl Kernel for BatchNorm {
             Operand::Read(0) => (0..len).map(|_| 30.0 + 2.0 * draw()).collect(),
             _ => (0..len).map(|_| 2.0 * draw() - 1.0).collect(),
         }
-    }
-
-    fn flops(&self) -> u64 {
-        8 * u64::from(self.n) * u64::from(self.c) * u64::from(self.hw)
-    }
-
-    fn label(&self) -> String {
-        let BatchNorm { n, c, hw, act, .. } = self;
-        format!("x[{n},{c},{hw}] act {act}")
-    }
-
-    fn with_activation(&self, act: Activation) -> Option<Arc<dyn Kernel>> {
-        let (code, slope) = (act.code(), act.slope());
-        (self.act == 0).then(|| Arc::new(BatchNorm { act: code, slope, ..*self }) as Arc<dyn Kernel>)
     }
 }
 
@@ -368,6 +372,17 @@ impl Kernel for BatchNormGrad {
         order(channel, split, chunks, caps)
     }
 
+    fn flops(&self) -> u64 {
+        11 * u64::from(self.n) * u64::from(self.c) * u64::from(self.hw)
+    }
+
+    fn label(&self) -> String {
+        let BatchNormGrad { n, c, hw, .. } = self;
+        format!("dy[{n},{c},{hw}]")
+    }
+}
+
+impl Checks for BatchNormGrad {
     fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
         let &[dy, x, gamma, mean, var] = reads else { return Vec::new() };
         let (c, hw, terms) = (self.c as usize, self.hw as usize, (self.n * self.hw) as f32);
@@ -400,15 +415,6 @@ impl Kernel for BatchNormGrad {
             _ => (0..len).map(|_| 2.0 * draw() - 1.0).collect(),
         }
     }
-
-    fn flops(&self) -> u64 {
-        11 * u64::from(self.n) * u64::from(self.c) * u64::from(self.hw)
-    }
-
-    fn label(&self) -> String {
-        let BatchNormGrad { n, c, hw, .. } = self;
-        format!("dy[{n},{c},{hw}]")
-    }
 }
 
 const CASES: [[u32; 3]; 8] =
@@ -417,7 +423,8 @@ const CASES: [[u32; 3]; 8] =
 /// Odd shapes of [`BatchNorm`], each with another activation.
 pub fn cases() -> Vec<Box<dyn Kernel>> {
     let case = |(i, [n, c, hw]): (usize, [u32; 3])| {
-        Box::new(BatchNorm { n, c, hw, act: i as u32 % 6, eps: 1e-5, slope: 0.2 }) as Box<dyn Kernel>
+        Box::new(BatchNorm { n, c, hw, eps: 1e-5, act: ActivationBlock { code: i as u32 % 6, slope: 0.2 } })
+            as Box<dyn Kernel>
     };
     CASES.into_iter().enumerate().map(case).collect()
 }
@@ -431,7 +438,7 @@ const SHAPES: [[u32; 3]; 3] = [[64, 128, 49], [64, 64, 196], [64, 64, 784]];
 
 /// Shapes of the presets for [`BatchNorm`].
 pub fn shapes() -> Vec<Box<dyn Kernel>> {
-    let case = |[n, c, hw]: [u32; 3]| BatchNorm { n, c, hw, act: 1, eps: 1e-5, slope: 0.0 };
+    let case = |[n, c, hw]: [u32; 3]| BatchNorm { n, c, hw, eps: 1e-5, act: Activation::Relu.into() };
     SHAPES.map(|shape| Box::new(case(shape)) as Box<dyn Kernel>).into()
 }
 

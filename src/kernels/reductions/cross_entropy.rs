@@ -79,6 +79,16 @@ impl Kernel for CrossEntropy {
         )]
     }
 
+    fn flops(&self) -> u64 {
+        4 * u64::from(self.n) * u64::from(self.classes) * u64::from(self.positions)
+    }
+
+    fn label(&self) -> String {
+        format!("logits[{},{},{}]", self.n, self.classes, self.positions)
+    }
+}
+
+impl Checks for CrossEntropy {
     fn example(&self, operand: Operand, len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
         let classes = self.classes as f32;
         match operand {
@@ -99,14 +109,6 @@ impl Kernel for CrossEntropy {
             d_sum + 4.0 * EPS * ((max as f32 - chosen).abs() + sum.ln() as f32 + loss.abs()) + 1e-9
         };
         vec![twin[0].iter().enumerate().map(bound).collect()]
-    }
-
-    fn flops(&self) -> u64 {
-        4 * u64::from(self.n) * u64::from(self.classes) * u64::from(self.positions)
-    }
-
-    fn label(&self) -> String {
-        format!("logits[{},{},{}]", self.n, self.classes, self.positions)
     }
 }
 
@@ -149,6 +151,16 @@ impl Kernel for CrossEntropyGrad {
         )]
     }
 
+    fn flops(&self) -> u64 {
+        6 * u64::from(self.n) * u64::from(self.classes) * u64::from(self.positions)
+    }
+
+    fn label(&self) -> String {
+        format!("logits[{},{},{}]", self.n, self.classes, self.positions)
+    }
+}
+
+impl Checks for CrossEntropyGrad {
     fn example(&self, operand: Operand, len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
         let classes = self.classes as f32;
         match operand {
@@ -173,14 +185,6 @@ impl Kernel for CrossEntropyGrad {
             }
         }
         vec![bounds]
-    }
-
-    fn flops(&self) -> u64 {
-        6 * u64::from(self.n) * u64::from(self.classes) * u64::from(self.positions)
-    }
-
-    fn label(&self) -> String {
-        format!("logits[{},{},{}]", self.n, self.classes, self.positions)
     }
 }
 

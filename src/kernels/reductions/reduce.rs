@@ -198,6 +198,17 @@ impl Kernel for Reduce {
         if plan.c == 1 && plan.terms() >= 32 { vec![rows, columns] } else { vec![columns, rows] }
     }
 
+    fn flops(&self) -> u64 {
+        (self.outputs() * (self.terms() + 1)) as u64
+    }
+
+    fn label(&self) -> String {
+        let Reduce { a, r1, b, r2, c, .. } = self;
+        format!("x[{a},({r1}),{b},({r2}),{c}]")
+    }
+}
+
+impl Checks for Reduce {
     fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
         let magnitudes = self.sums(reads[0], |x| f64::from(x.abs()));
         let depth = depth(self.terms());
@@ -207,15 +218,6 @@ impl Kernel for Reduce {
 
     fn sums(&self) -> bool {
         scales_exactly(self.scale)
-    }
-
-    fn flops(&self) -> u64 {
-        (self.outputs() * (self.terms() + 1)) as u64
-    }
-
-    fn label(&self) -> String {
-        let Reduce { a, r1, b, r2, c, .. } = self;
-        format!("x[{a},({r1}),{b},({r2}),{c}]")
     }
 }
 

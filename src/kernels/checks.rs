@@ -1,0 +1,63 @@
+//! How a kernel is checked.
+
+use super::Precision;
+#[cfg(doc)]
+use super::{Access, Kernel};
+
+/// How a kernel is held against its twin: with which operands, and how far each element may be off.
+pub trait Checks {
+    /// What `limn check` feeds operand `operand` with: by default uniform in [-1, 1), never zeros.
+    /// Kernels whose operands mean something else (class indices, variances, counters, packed
+    /// bytes) say what. `draw(n)` yields n uniforms in [0, 1).
+    fn example(&self, operand: Operand, len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
+        let _ = operand;
+        (0..len).map(|_| 2.0 * draw() - 1.0).collect()
+    }
+
+    /// The largest permitted |GPU - twin| for every element of every write, given the reads, the
+    /// old contents of the writes, and what the twin made of them. Sums use [`sum_bound`] with the
+    /// sum of the magnitudes of their terms; the default suits short pointwise formulas.
+    fn bounds(&self, reads: &[&[f32]], old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
+        let _ = (reads, old);
+        twin.iter().map(|y| y.iter().map(|v| 1e-6 + 8e-6 * v.abs()).collect()).collect()
+    }
+
+    /// The same for variants that round operands to f16; those of other kernels do not.
+    fn mixed_bounds(&self, reads: &[&[f32]], old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
+        self.bounds(reads, old, twin)
+    }
+
+    /// Whether every write is a sum of products of its reads, or of its reads alone, times powers of two at most: of
+    /// whole numbers it then makes such without rounding, in whatever order it adds them, and a term that is left
+    /// out or counted twice shows.
+    fn sums(&self) -> bool {
+        false
+    }
+
+    /// Elements `at` of the first write as the twin would have them, and their permitted errors in this
+    /// precision, without the rest: for kernels whose twin takes seconds at the sizes people train with.
+    fn spots(&self, reads: &[&[f32]], at: &[usize], precision: Precision) -> Option<Vec<[f32; 2]>> {
+        let _ = (reads, at, precision);
+        None
+    }
+}
+
+/// Which operand [`Checks::example`] is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operand {
+    /// The i-th read.
+    Read(usize),
+    /// The old contents of the i-th write (only asked for [`Access::Update`]).
+    Write(usize),
+}
+
+/// Unit round-off of f32.
+pub const EPS: f32 = f32::EPSILON / 2.0;
+
+/// Error bound of an f32 sum of `terms` products in any order whose magnitudes sum to `magnitude`:
+/// γ_n = n·u / (1 - n·u) applied to Σ|terms| (Higham, Accuracy and Stability, §4.2), plus one unit
+/// for the final rounding of the twin. Real sums stay far below it; a dropped term does not.
+pub fn sum_bound(terms: usize, magnitude: f32) -> f32 {
+    let n = (terms + 2) as f32 * EPS;
+    (n / (1.0 - n.min(0.5))) * magnitude + f32::MIN_POSITIVE
+}
