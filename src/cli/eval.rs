@@ -4,7 +4,7 @@ use super::images::ImagesArg;
 use super::sample::drawing;
 use super::{Error, TrainedArg, term};
 use crate::data::Dataset;
-use crate::eval::{self, Asked, Distance, Drawn, FeatureNet, Figure, Measure, Sample};
+use crate::eval::{self, Asked, Drawn, FeatureNet, Figure, How, Measure, NamedMetric, Sample};
 use crate::train::{RunDir, Session};
 use std::path::{Path, PathBuf};
 
@@ -39,7 +39,7 @@ pub struct EvalArgs {
 pub fn eval(args: &EvalArgs) -> Result<(), Error> {
     let (run, mut session, _) = args.trained.open()?;
     let asked = args.metric.as_deref().map_or(Ok(Asked::Of(Measure::Own)), |name| Asked::named(name, &session))?;
-    if args.features.is_some() && !matches!(asked, Asked::Distance(_)) {
+    if args.features.is_some() && !asked.compares_features() {
         return Err(Error::new(format!("--features is for --metric {}", eval::by_features())));
     }
     let data = args.of.open(&run, session.model.as_ref())?;
@@ -49,8 +49,7 @@ pub fn eval(args: &EvalArgs) -> Result<(), Error> {
         return Err(Error::new(format!("--images {count}: {} has {all} test images", data.name)));
     }
     let figures = match asked {
-        Asked::Parzen => drawn(args, &mut session, &data, count, None)?,
-        Asked::Distance(distance) => drawn(args, &mut session, &data, count, Some(distance))?,
+        Asked::By(metric) => drawn(args, &mut session, &data, count, metric)?,
         Asked::Of(measure) => {
             let sample = Sample { data: &data.name, test: &data.test, count };
             eval::evaluate(&mut session, &sample, measure, run.config.train.batch)?
@@ -59,31 +58,31 @@ pub fn eval(args: &EvalArgs) -> Result<(), Error> {
     show(&figures, args.json)
 }
 
-/// Figures of samples beside `images` test images: a distance, or the Parzen window.
+/// A figure of samples beside `images` test images.
 fn drawn(
     args: &EvalArgs,
     session: &mut Session,
     data: &Dataset,
     images: usize,
-    distance: Option<Distance>,
+    metric: &NamedMetric,
 ) -> Result<Vec<Figure>, Error> {
-    let default = if distance.is_none() { eval::PARZEN_SAMPLES } else { images };
+    let default = if let How::Features(_) = metric.how { images } else { eval::PARZEN_SAMPLES };
     let samples = args.samples.map_or(default, |n| n as usize);
     let drawn = Drawn { data, images, samples, seed: args.seed, drawing: drawing(session, false) };
     let mut bar = term::Progress::new();
     let mut progress = |done| bar.show(format!("{done} of {samples} samples"));
-    let Some(distance) = distance else {
-        return Ok(eval::parzen_figures(session, &drawn, &mut progress)?);
-    };
-    let Some(path) = &args.features else {
-        let name = args.metric.as_deref().unwrap_or_default();
-        return Err(Error::new(format!(
-            "--metric {name} compares features: give --features the run folder of a classifier (`limn train classifier`), \
-             or a safetensors file with torchvision's MobileNetV2"
-        )));
-    };
-    let mut net = network(path, session)?;
-    Ok(eval::feature_figures(session, &mut net, &drawn, distance, &mut progress)?)
+    match (metric.how, &args.features) {
+        (How::Samples(measure), _) => Ok(measure(session, &drawn, &mut progress)?),
+        (How::Features(compare), Some(path)) => {
+            let mut net = network(path, session)?;
+            Ok(eval::feature_figures(session, &mut net, &drawn, compare, &mut progress)?)
+        }
+        _ => Err(Error::new(format!(
+            "--metric {} compares features: give --features the run folder of a classifier (`limn train classifier`), or a \
+             safetensors file with torchvision's MobileNetV2",
+            metric.name
+        ))),
+    }
 }
 
 /// The network that `--features` names, on the session's device.

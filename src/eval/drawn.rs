@@ -1,9 +1,9 @@
 //! Figures of what a model draws: its samples held against images it was not trained on.
 
-use super::{Figure, Parzen, ParzenFigure, finite, levels, parzen, widths};
+use super::{Figure, FigureError, How, NamedMetric, Parzen, ParzenFigure, finite, levels, parzen, widths};
 use crate::data::{Binarisation, Dataset, Split};
 use crate::sample::{self, Drawing};
-use crate::train::{Session, SessionError, Weights};
+use crate::train::{Session, Weights};
 use std::ops::Range;
 
 /// Samples of the Parzen window's protocol.
@@ -11,6 +11,12 @@ pub const PARZEN_SAMPLES: usize = 10_000;
 
 /// Images that its width is chosen on, where there are as many.
 const VALIDATION: usize = 1000;
+
+pub(super) static PARZEN: NamedMetric = NamedMetric {
+    name: "parzen",
+    what: "the Parzen window of the first GAN's paper",
+    how: How::Samples(parzen_figures),
+};
 
 /// Samples of a model, and the images they are held against.
 #[derive(Clone, Copy, Debug)]
@@ -61,7 +67,7 @@ pub fn parzen_figures(
     session: &mut Session,
     drawn: &Drawn,
     progress: &mut dyn FnMut(usize),
-) -> Result<Vec<Figure>, SessionError> {
+) -> Result<Vec<Figure>, FigureError> {
     let dimensions = session.model.geometry().iter().product();
     let train = &drawn.data.train;
     let held_out = VALIDATION.min(train.len());
@@ -82,9 +88,9 @@ pub fn parzen_figures(
         drawn.protocol(session),
         widths().len(),
     );
-    finite(vec![
+    Ok(finite(vec![
         Figure::new("parzen", mean, "nats/image", &protocol),
         Figure::new("parzen_standard_error", error, "nats/image", &protocol),
         Figure::new("parzen_sigma", sigma, "of the pixels' range", &protocol),
-    ])
+    ])?)
 }

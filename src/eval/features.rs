@@ -1,6 +1,6 @@
 //! Figures of samples by what a network makes of them: distances between features of samples and of test images.
 
-use super::distance::{Features, NEAREST, SUBSETS, frechet, kernel_distance, neighbourhoods};
+use super::distance::Features;
 use super::drawn::pixels;
 use super::{CLOCK, Drawn, Figure, FigureError, finite, finite_features, mobilenet};
 use crate::kernels::philox::Domain;
@@ -14,17 +14,6 @@ use std::path::Path;
 /// Images that go through limn's own networks together, and through one of larger images.
 const BATCH: usize = 64;
 const PREPARED: usize = 16;
-
-/// How sets of features are compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Distance {
-    /// Fréchet distance of two normal distributions.
-    Frechet,
-    /// Squared maximum mean discrepancy under a cubic kernel.
-    Kernel,
-    /// Precision, recall, density and coverage.
-    Prdc,
-}
 
 /// Images of a network's input.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -132,7 +121,28 @@ fn data_name(source: &str) -> String {
     letters.collect()
 }
 
-/// The distance of samples from test images by the features of `net`. `progress` hears how many samples have been drawn.
+/// Features of test images and of samples, for a [`super::How::Features`].
+pub struct Compared<'a> {
+    /// Of the images.
+    pub real: Features,
+    /// Of the samples.
+    pub fake: Features,
+    /// The seed of the samples, for what draws from features.
+    pub seed: u64,
+    net: &'a FeatureNet,
+    protocol: String,
+}
+
+impl Compared<'_> {
+    /// Figures of these features: their names, numbers and units, and how all of them are measured.
+    pub fn figures(&self, how: &str, figures: &[(&str, f64, &str)]) -> Vec<Figure> {
+        let protocol = format!("{how}; features: {}; {}", self.net.words, self.protocol);
+        let named = |name: &str| format!("{name}_{}", self.net.name);
+        figures.iter().map(|(name, value, unit)| Figure::new(&named(name), *value, unit, &protocol)).collect()
+    }
+}
+
+/// How samples compare with test images by the features of `net`. `progress` hears how many samples have been drawn.
 ///
 /// # Errors
 /// A network for images of another size, and all that can be wrong with a device.
@@ -140,7 +150,7 @@ pub fn feature_figures(
     session: &mut Session,
     net: &mut FeatureNet,
     drawn: &Drawn,
-    distance: Distance,
+    compare: fn(&Compared) -> Vec<Figure>,
     progress: &mut dyn FnMut(usize),
 ) -> Result<Vec<Figure>, FigureError> {
     let geometry = session.model.geometry();
@@ -164,42 +174,8 @@ pub fn feature_figures(
         progress(first);
         net.extend(&mut fake, samples, geometry)
     })?;
-    let protocol = |how: &str| format!("{how}; features: {}; {}", net.words, drawn.protocol(session));
-    let figure = |name: &str, value, unit: &str, protocol: &str| {
-        Figure::new(&format!("{name}_{}", net.name), value, unit, protocol)
-    };
-    Ok(finite(match distance {
-        Distance::Frechet => {
-            let protocol = protocol("Fréchet distance, Heusel et al. 2017; no FID, for its network is another");
-            vec![figure("frechet", frechet(&real, &fake), "of the features, squared", &protocol)]
-        }
-        Distance::Kernel => {
-            let found = kernel_distance(&real, &fake, drawn.seed);
-            let protocol = protocol(&format!(
-                "kernel distance (x·y/d + 1)³, Bińkowski et al. 2018, {SUBSETS} subsets of {}; no KID, for its network is \
-                 another",
-                found.size
-            ));
-            vec![
-                figure("kernel", found.mean, "of the kernel", &protocol),
-                figure("kernel_deviation", found.deviation, "of the kernel", &protocol),
-            ]
-        }
-        Distance::Prdc => {
-            let found = neighbourhoods(&real, &fake);
-            let protocol = protocol(&format!(
-                "balls to the neighbour {NEAREST}; precision and recall of Kynkäänniemi et al. 2019, density and coverage \
-                 of Naeem et al. 2020"
-            ));
-            let all = [
-                ("precision", found.precision, "of the samples"),
-                ("recall", found.recall, "of the images"),
-                ("density", found.density, "per ball"),
-                ("coverage", found.coverage, "of the images"),
-            ];
-            all.map(|(name, value, unit)| figure(name, value, unit, &protocol)).to_vec()
-        }
-    })?)
+    let (seed, protocol) = (drawn.seed, drawn.protocol(session));
+    Ok(finite(compare(&Compared { real, fake, seed, net, protocol }))?)
 }
 
 #[cfg(test)]

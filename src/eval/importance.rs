@@ -1,6 +1,6 @@
 //! log p(x) by importance sampling: draws of z from q(z|x), weighed by p(x,z)/q(z|x).
 
-use super::{CLOCK, Figure, LogMeanExp, Meaning, Sample};
+use super::{CLOCK, Figure, How, LogMeanExp, Meaning, Measure, NamedMetric, Sample};
 use crate::kernels::philox::Domain;
 use crate::models::Batch;
 use crate::program::{DeviceError, PlanError, Runner};
@@ -15,6 +15,12 @@ const DRAWS: u32 = 64;
 
 /// Counts the runs of the program that draws.
 const DRAWN: &str = "importance.clock";
+
+pub(super) static IWAE: NamedMetric =
+    NamedMetric { name: "iwae-K", what: "the bound of K draws", how: How::Densities(Measure::Bound) };
+
+pub(super) static LOG_P: NamedMetric =
+    NamedMetric { name: "log-p", what: "log p by importance sampling", how: How::Densities(|_| Measure::LogP) };
 
 /// The program that makes images what the model's likelihood speaks of, and the one that draws for them.
 struct Estimator {

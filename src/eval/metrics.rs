@@ -1,110 +1,72 @@
-//! The figures that people ask for by name: one table, which names, help and errors are read from.
+//! The figures that people ask for by name: one list, which names, help and errors are read from. A row stands beside
+//! what measures it.
 
-use super::{Distance, FigureError, LOG_P_SAMPLES, MOST_SAMPLES, Measure, PARZEN_SAMPLES};
+use super::distance::{frechet, kernel, neighbourhood};
+use super::{Compared, Drawn, Figure, FigureError, LOG_P_SAMPLES, MOST_SAMPLES, Measure, PARZEN_SAMPLES};
+use super::{drawn, importance};
 use crate::models::{Family, Model};
 use crate::train::Session;
 use crate::words::either;
 
-/// A figure that somebody asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asked {
-    /// One of the test images alone.
-    Of(Measure),
-    /// The Parzen window of samples.
-    Parzen,
-    /// A distance of samples from test images by features.
-    Distance(Distance),
-}
-
-/// What a name stands for.
-enum Named {
-    /// This figure.
-    As(Asked),
-    /// The figure of so many draws; the name ends in K, for which people write the number.
-    Draws(fn(u32) -> Asked),
-}
-
-/// What a model must be able to do to have a figure.
-#[derive(Clone, Copy, PartialEq)]
-enum Needs {
-    /// Give densities of images and latent vectors.
-    Densities,
-    /// Draw images.
-    Samples,
-}
-
-/// A row of the table.
-struct Metric {
-    name: &'static str,
+/// A figure beside a model's own, which goes by [`Model::figure`].
+pub struct NamedMetric {
+    /// Its name; one that ends in K is written with a number of draws in its place.
+    pub name: &'static str,
     /// What it is, in a few words.
-    what: &'static str,
-    needs: Needs,
-    named: Named,
+    pub what: &'static str,
+    /// How it is measured.
+    pub how: How,
 }
 
-/// The figures beside a model's own, which goes by [`Model::figure`].
-const METRICS: [Metric; 6] = [
-    Metric {
-        name: "iwae-K",
-        what: "the bound of K draws",
-        needs: Needs::Densities,
-        named: Named::Draws(|k| Asked::Of(Measure::Bound(k))),
-    },
-    Metric {
-        name: "log-p",
-        what: "log p by importance sampling",
-        needs: Needs::Densities,
-        named: Named::As(Asked::Of(Measure::LogP)),
-    },
-    Metric {
-        name: "parzen",
-        what: "the Parzen window of the first GAN's paper",
-        needs: Needs::Samples,
-        named: Named::As(Asked::Parzen),
-    },
-    Metric {
-        name: "frechet",
-        what: "the Fréchet distance",
-        needs: Needs::Samples,
-        named: Named::As(Asked::Distance(Distance::Frechet)),
-    },
-    Metric {
-        name: "kernel",
-        what: "the kernel distance",
-        needs: Needs::Samples,
-        named: Named::As(Asked::Distance(Distance::Kernel)),
-    },
-    Metric {
-        name: "prdc",
-        what: "precision, recall, density and coverage",
-        needs: Needs::Samples,
-        named: Named::As(Asked::Distance(Distance::Prdc)),
-    },
-];
+/// Measures a model by samples, and says how many have been drawn.
+pub type BySamples = fn(&mut Session, &Drawn, &mut dyn FnMut(usize)) -> Result<Vec<Figure>, FigureError>;
 
-impl Metric {
+/// How a figure is measured.
+#[derive(Clone, Copy)]
+pub enum How {
+    /// On test images, under densities of images and latent vectors, which the model has to give: by so many draws.
+    Densities(fn(draws: u32) -> Measure),
+    /// By samples, beside images.
+    Samples(BySamples),
+    /// By features of samples beside those of test images.
+    Features(fn(&Compared) -> Vec<Figure>),
+}
+
+/// The figures.
+static METRICS: &[&NamedMetric] =
+    &[&importance::IWAE, &importance::LOG_P, &drawn::PARZEN, &frechet::METRIC, &kernel::METRIC, &neighbourhood::METRIC];
+
+/// A figure that somebody asks for.
+#[derive(Clone, Copy)]
+pub enum Asked {
+    /// The model's own, and what a bound on its likelihood comes to.
+    Of(Measure),
+    /// One by samples, or by features of them.
+    By(&'static NamedMetric),
+}
+
+impl NamedMetric {
     fn compares_features(&self) -> bool {
-        matches!(self.named, Named::As(Asked::Distance(_)))
+        matches!(self.how, How::Features(_))
     }
 
     fn is_had_by(&self, model: &dyn Model) -> bool {
-        match self.needs {
-            Needs::Densities => model.family().densities().is_some(),
-            Needs::Samples => !matches!(model.family(), Family::Features(_)),
+        match self.how {
+            How::Densities(_) => model.family().densities().is_some(),
+            How::Samples(_) | How::Features(_) => !matches!(model.family(), Family::Features(_)),
         }
     }
 
-    /// The figure, or how its number is to be written, where `name` is one of this row.
-    fn read(&self, name: &str) -> Option<Result<Asked, FigureError>> {
-        match self.named {
-            Named::As(asked) => (name == self.name).then_some(Ok(asked)),
-            Named::Draws(of) => {
-                let draws = name.strip_prefix(self.name.strip_suffix('K')?)?.parse::<u32>();
-                let right = draws.ok().filter(|k| (1..=MOST_SAMPLES).contains(k)).map(of);
-                let (pattern, most) = (self.name, MOST_SAMPLES);
-                Some(right.ok_or_else(|| FigureError::Draws { name: name.into(), pattern, most }))
-            }
-        }
+    /// What is asked for, or how its number is to be written, where `name` is one of this row.
+    fn read(&'static self, name: &str) -> Option<Result<Asked, FigureError>> {
+        let How::Densities(measure) = self.how else { return (name == self.name).then_some(Ok(Asked::By(self))) };
+        let Some(stem) = self.name.strip_suffix('K') else {
+            return (name == self.name).then_some(Ok(Asked::Of(measure(0))));
+        };
+        let draws = name.strip_prefix(stem)?.parse::<u32>().ok().filter(|k| (1..=MOST_SAMPLES).contains(k));
+        let (pattern, most) = (self.name, MOST_SAMPLES);
+        let wrong = || FigureError::Draws { name: name.into(), pattern, most };
+        Some(draws.map(|k| Asked::Of(measure(k))).ok_or_else(wrong))
     }
 }
 
@@ -121,13 +83,18 @@ impl Asked {
         let found = METRICS.iter().find_map(|row| Some((row, row.read(name)?)));
         match found {
             // Who draws no images says so better.
-            Some((row, asked)) if row.needs == Needs::Samples || row.is_had_by(model) => asked,
+            Some((row, asked)) if !matches!(row.how, How::Densities(_)) || row.is_had_by(model) => asked,
             _ => {
                 let others = METRICS.iter().filter(|row| row.is_had_by(model)).map(|row| row.name);
                 let known = std::iter::once(model.figure()).chain(others).map(str::to_string).collect();
                 Err(FigureError::Unknown { name: name.into(), known })
             }
         }
+    }
+
+    /// Whether it compares features.
+    pub fn compares_features(&self) -> bool {
+        matches!(self, Asked::By(metric) if metric.compares_features())
     }
 }
 
@@ -139,17 +106,17 @@ pub fn by_features() -> String {
 
 /// What may be asked for, for the help of a flag.
 pub fn in_words() -> String {
-    let told = |wanted: &dyn Fn(&Metric) -> bool| {
+    let told = |wanted: fn(&How) -> bool| {
         let rows: Vec<String> =
-            METRICS.iter().filter(|row| wanted(row)).map(|row| format!("`{}`, {}", row.name, row.what)).collect();
+            METRICS.iter().filter(|row| wanted(&row.how)).map(|row| format!("`{}`, {}", row.name, row.what)).collect();
         rows.join("; ")
     };
     format!(
         "What to measure: the model's own loss with its parts (`elbo`, `nll`, ...), which is the default; of models with \
          an encoder {} ({LOG_P_SAMPLES} draws); of all that draw images {} ({PARZEN_SAMPLES} samples); and by --features {}",
-        told(&|row| row.needs == Needs::Densities),
-        told(&|row| row.needs == Needs::Samples && !row.compares_features()),
-        told(&Metric::compares_features),
+        told(|how| matches!(how, How::Densities(_))),
+        told(|how| matches!(how, How::Samples(_))),
+        told(|how| matches!(how, How::Features(_))),
     )
 }
 
@@ -168,19 +135,19 @@ mod tests {
     fn every_row_is_read_by_its_name_and_told() {
         let vae = session("vae");
         let help = in_words();
-        for row in &METRICS {
+        for row in METRICS {
             let written = row.name.replace('K', "7");
             assert!(Asked::named(&written, &vae).is_ok(), "{written}");
             assert!(help.contains(&format!("`{}`, {}", row.name, row.what)), "{help}");
         }
-        assert_eq!(Asked::named("iwae-7", &vae).unwrap(), Asked::Of(Measure::Bound(7)));
-        assert_eq!(Asked::named("elbo", &vae).unwrap(), Asked::Of(Measure::Own));
+        assert!(matches!(Asked::named("iwae-7", &vae), Ok(Asked::Of(Measure::Bound(7)))));
+        assert!(matches!(Asked::named("elbo", &vae), Ok(Asked::Of(Measure::Own))));
         assert_eq!(by_features(), "frechet, kernel or prdc");
     }
 
     #[test]
     fn what_a_model_does_not_have_is_refused_with_what_it_has() {
-        let why = |name: &str, preset: &str| Asked::named(name, &session(preset)).unwrap_err().to_string();
+        let why = |name: &str, preset: &str| Asked::named(name, &session(preset)).err().unwrap().to_string();
         let all =
             "metric fid: this model has no such metric; it has elbo, iwae-K, log-p, parzen, frechet, kernel, prdc";
         assert_eq!(why("fid", "vae"), all);

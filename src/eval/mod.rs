@@ -33,8 +33,8 @@ mod svm;
 
 pub use drawn::{Drawn, PARZEN_SAMPLES, parzen_figures};
 pub use error::FigureError;
-pub use features::{Distance, FeatureNet, feature_figures};
-pub use metrics::{Asked, by_features, in_words};
+pub use features::{Compared, FeatureNet, feature_figures};
+pub use metrics::{Asked, BySamples, How, NamedMetric, by_features, in_words};
 pub use mobilenet::SIDE as MOBILENET_SIDE;
 pub use neighbours::{Neighbour, nearest};
 pub use parzen::{Parzen, ParzenFigure, parzen, widths};

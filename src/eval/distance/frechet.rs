@@ -4,10 +4,21 @@
 //! d² = ‖μ₁ - μ₂‖² + tr(Σ₁ + Σ₂ - 2 (Σ₁ Σ₂)^½)
 
 use super::Features;
+use crate::eval::{How, NamedMetric};
 use crate::kernels::matrix::{Matrix, product};
 use nalgebra::{DMatrix, SymmetricEigen};
 
-/// Mean [d] and unbiased covariance [d,d].
+pub(in crate::eval) static METRIC: NamedMetric = NamedMetric {
+    name: "frechet",
+    what: "the Fréchet distance",
+    how: How::Features(|features| {
+        let d2 = frechet(&features.real, &features.fake);
+        let how = "Fréchet distance, Heusel et al. 2017; no FID, for its network is another";
+        features.figures(how, &[("frechet", d2, "of the features, squared")])
+    }),
+};
+
+/// Mean `[d]` and unbiased covariance [d,d].
 fn moments(features: &Features) -> (Vec<f64>, DMatrix<f64>) {
     let (n, d) = (features.len(), features.dimensions());
     let mut mean = vec![0.0; d];

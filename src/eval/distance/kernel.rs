@@ -2,6 +2,7 @@
 //! of two sets under k(x,y) = (x·y / d + 1)³, without bias, of many subsets.
 
 use super::{Features, products};
+use crate::eval::{How, NamedMetric};
 use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
 use rayon::prelude::*;
 
@@ -10,6 +11,20 @@ pub const SUBSETS: usize = 100;
 
 /// Images of each subset, where both sets have as many.
 pub const SUBSET_SIZE: usize = 1000;
+
+pub(in crate::eval) static METRIC: NamedMetric = NamedMetric {
+    name: "kernel",
+    what: "the kernel distance",
+    how: How::Features(|features| {
+        let KernelDistance { mean, deviation, size } = kernel_distance(&features.real, &features.fake, features.seed);
+        let how = format!(
+            "kernel distance (x·y/d + 1)³, Bińkowski et al. 2018, {SUBSETS} subsets of {size}; no KID, for its network is \
+             another"
+        );
+        let unit = "of the kernel";
+        features.figures(&how, &[("kernel", mean, unit), ("kernel_deviation", deviation, unit)])
+    }),
+};
 
 /// A distance and how it spreads over subsets.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -10,9 +10,9 @@
 //! assert!((frechet(&one, &other) - 9.0).abs() < 1e-6); // means 3 apart, and the same variance
 //! ```
 
-mod frechet;
-mod kernel;
-mod neighbourhood;
+pub(super) mod frechet;
+pub(super) mod kernel;
+pub(super) mod neighbourhood;
 
 pub use frechet::frechet;
 pub use kernel::{KernelDistance, SUBSET_SIZE, SUBSETS, kernel_distance};

@@ -1,8 +1,9 @@
 //! Precision and recall by the balls that reach to each image's k-th nearest neighbour in its own set (Kynkäänniemi
-//! et al. 2019, "Improved Precision and Recall Metric for Assessing Generative Models"), and density and coverage,
+//! et al. 2019, "Improved Precision and Recall NamedMetric for Assessing Generative Models"), and density and coverage,
 //! which outliers disturb less (Naeem et al. 2020, "Reliable Fidelity and Diversity Metrics for Generative Models").
 
 use super::{Features, products};
+use crate::eval::{How, NamedMetric};
 use rayon::prelude::*;
 
 /// The neighbour that a ball reaches to: k of both papers' sections on how to choose it.
@@ -10,6 +11,25 @@ pub const NEAREST: usize = 5;
 
 /// Images whose distances to all others are computed together.
 const BLOCK: usize = 64;
+
+pub(in crate::eval) static METRIC: NamedMetric = NamedMetric {
+    name: "prdc",
+    what: "precision, recall, density and coverage",
+    how: How::Features(|features| {
+        let found = neighbourhoods(&features.real, &features.fake);
+        let how = format!(
+            "balls to the neighbour {NEAREST}; precision and recall of Kynkäänniemi et al. 2019, density and coverage of \
+             Naeem et al. 2020"
+        );
+        let figures = [
+            ("precision", found.precision, "of the samples"),
+            ("recall", found.recall, "of the images"),
+            ("density", found.density, "per ball"),
+            ("coverage", found.coverage, "of the images"),
+        ];
+        features.figures(&how, &figures)
+    }),
+};
 
 /// How two sets lie in each other's balls.
 #[derive(Clone, Copy, Debug, PartialEq)]
