@@ -4,7 +4,7 @@ use super::term::quoted;
 use crate::data;
 use crate::eval::FigureError;
 use crate::gpu::GpuError;
-use crate::train::{RunError, SessionError, TrainError};
+use crate::train::{ChangeError, ConfigError, RunError, SessionError, TrainError};
 use crate::tune::TuneError;
 use std::error::Error;
 
@@ -32,7 +32,8 @@ fn advice(error: &(dyn Error + 'static)) -> Option<String> {
     let of_session = || error.downcast_ref().and_then(session);
     let of_figure = || error.downcast_ref().and_then(figure);
     let of_program = || of_gpu().or_else(of_data).or_else(of_tuner);
-    of_program().or_else(of_run).or_else(of_training).or_else(of_session).or_else(of_figure)
+    let of_settings = || error.downcast_ref().and_then(setting).or_else(|| error.downcast_ref().and_then(change));
+    of_program().or_else(of_settings).or_else(of_run).or_else(of_training).or_else(of_session).or_else(of_figure)
 }
 
 fn gpu(error: &GpuError) -> Option<String> {
@@ -83,6 +84,17 @@ fn run(error: &RunError) -> Option<String> {
     })
 }
 
+fn setting(error: &ConfigError) -> Option<String> {
+    matches!(error, ConfigError::Folder { .. }).then(|| "to go on with a run, use --resume".into())
+}
+
+fn change(error: &ChangeError) -> Option<String> {
+    match error {
+        ChangeError::Fixed { key, .. } => (key == "train.precision").then(|| "say it with --precision".into()),
+        ChangeError::Batch { next, .. } => Some(format!("go on until there with --steps {next}")),
+    }
+}
+
 fn training(error: &TrainError) -> Option<String> {
     match error {
         TrainError::Complete { .. } => Some("to train on, resume it with a larger --steps".into()),
@@ -120,6 +132,7 @@ mod tests {
     use super::*;
     use crate::program::DeviceError;
     use crate::train::Saved;
+    use std::path::Path;
 
     #[test]
     fn advice_is_found_under_whatever_an_error_became() {
@@ -146,6 +159,8 @@ mod tests {
             Box::new(RunError::InUse { path: path(), run: true }),
             Box::new(SessionError::NoClass { class: 3, classes: 0 }),
             Box::new(SessionError::NoImages),
+            Box::new(ConfigError::Folder { path: path() }),
+            Box::new(ChangeError::Batch { from: 4, to: 5, step: 3, next: 6 }),
             Box::new(FigureError::Size { takes: "8x8".into(), makes: "9x9".into() }),
             Box::new(TrainError::Stopped {
                 why: "the disk is full".into(),
@@ -156,5 +171,41 @@ mod tests {
         for error in errors {
             assert!(!error.to_string().contains("--") && told(&*error).contains("--"), "{error}");
         }
+    }
+
+    /// Flags of other programs that the library calls.
+    const OF_OTHERS: [&str; 2] = ["--loglevel=", "--ignore-scripts"];
+
+    /// The lines of a folder's files, but for comments and tests, that name a flag or a command of limn's.
+    fn speaking(folder: &Path, found: &mut Vec<String>) {
+        for entry in std::fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if path.is_dir() && name != "cli" {
+                speaking(&path, found);
+            }
+            if path.is_dir() {
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).expect("a source");
+            let code =
+                if name.ends_with("tests.rs") { "" } else { text.split("#[cfg(test)]\nmod ").next().unwrap_or("") };
+            for line in code.lines().filter(|line| !line.trim_start().starts_with("//")) {
+                let line = OF_OTHERS.iter().fold(line.to_string(), |line, other| line.replace(other, ""));
+                let flag = line.split("--").skip(1).any(|after| after.starts_with(|c: char| c.is_ascii_lowercase()));
+                if flag || line.contains("`limn ") {
+                    found.push(format!("{}: {}", path.display(), line.trim()));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_the_library_says_names_a_flag_or_a_command() {
+        let (source, mut found) = (Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), Vec::new());
+        speaking(&source, &mut found);
+        assert!(found.is_empty(), "advice about flags is told in src/cli/advice.rs:\n{}", found.join("\n"));
+        speaking(&source.join("cli"), &mut found);
+        assert!(found.len() > 10, "they would be found where they are");
     }
 }

@@ -113,7 +113,7 @@ pub fn in_words() -> String {
     };
     format!(
         "What to measure: the model's own loss with its parts (`elbo`, `nll`, ...), which is the default; of models with \
-         an encoder {} ({LOG_P_SAMPLES} draws); of all that draw images {} ({PARZEN_SAMPLES} samples); and by --features {}",
+         an encoder {} ({LOG_P_SAMPLES} draws); of all that draw images {} ({PARZEN_SAMPLES} samples); and by a network's features {}",
         told(|how| matches!(how, How::Densities(_))),
         told(|how| matches!(how, How::Samples(_))),
         told(|how| matches!(how, How::Features(_))),

@@ -43,7 +43,7 @@ pub enum ChangeError {
     /// A batch of another size in the middle of a pass over the images.
     #[error(
         "train.batch = {from} can become {to} only where a pass over the images ends with either size, or images would be \
-         left out or come twice; after step {step} the next such place is step {next}: go on until there with --steps {next}"
+         left out or come twice; after step {step} the next such place is step {next}"
     )]
     Batch {
         /// What it is.
@@ -84,7 +84,7 @@ fn rule(key: &str) -> Rule {
         "train.batch" => Rule::Batch,
         "train.seed" => Rule::Fixed("parameters, noise and the order of the images are drawn from it"),
         "train.ema" => Rule::Fixed("the average in the checkpoint was kept with it from the first step on"),
-        "train.precision" => Rule::Fixed("say it with --precision"),
+        "train.precision" => Rule::Fixed("it is chosen anew where the run goes on"),
         "optim.kind" => Rule::Fixed("the checkpoint holds what the other optimiser keeps"),
         "optim.decay" | "optim.momentum_steps" => Rule::Fixed(
             "it counts from the first step, so that what it has come to would jump; change optim.lr instead",
@@ -261,7 +261,7 @@ mod tests {
                 assert_eq!(pass, (0..60).collect::<Vec<_>>());
             }
         }
-        assert!(at(13, 1).unwrap_err().to_string().contains("--steps 24"));
+        assert!(at(13, 1).unwrap_err().to_string().contains("the next such place is step 24"));
         let em = OptimConfig::Em { floor: 1.0, batches: 6 };
         assert!(batch(&em, [&ten, &five], 12, 1).is_err() && batch(&em, [&ten, &ten], 5, 1).is_ok());
     }

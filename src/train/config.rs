@@ -44,6 +44,12 @@ pub enum ConfigError {
         /// Why not.
         why: String,
     },
+    /// A folder where a file should be.
+    #[error("cannot read {}: it is a folder", .path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+    },
     /// A mistake in a file.
     #[error("{}:{line}: {why}", .path.display())]
     File {
@@ -219,8 +225,7 @@ impl Config {
             return Config::preset(spec);
         }
         if path.is_dir() {
-            let why = "it is a folder; to go on with a run, use --resume".into();
-            return Err(ConfigError::Read { path: path.into(), why });
+            return Err(ConfigError::Folder { path: path.into() });
         }
         Config::read(path)
     }

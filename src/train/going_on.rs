@@ -5,7 +5,7 @@ use super::checkpoint::{self, CheckpointError};
 use super::folder::{Lock, RunDir, RunError};
 use super::provenance::{Provenance, Sitting};
 use super::run::{Resume, TrainError};
-use super::{Config, ConfigError, Session};
+use super::{Config, Session};
 use crate::data::Order;
 use crate::models::Model;
 use std::fs;
@@ -38,7 +38,7 @@ impl GoingOn {
     /// A setting that makes no sense, or that a run cannot go on with.
     pub(super) fn config(&self) -> Result<(Config, Box<dyn Model>), RunError> {
         let (mut config, resume) = (self.run.config.clone(), &self.resume);
-        config.set_all(&resume.set).map_err(|e| ConfigError::Value(format!("--set {e}")))?;
+        config.set_all(&resume.set)?;
         if let Some(epochs) = resume.epochs {
             (config.train.epochs, config.train.steps) = (epochs, None);
         }

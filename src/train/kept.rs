@@ -67,7 +67,7 @@ impl RunDir {
         steps.dedup();
         let known = match steps.iter().map(u64::to_string).collect::<Vec<_>>().as_slice() {
             [] => "it has none that can be used".into(),
-            [one] => format!("its only one is of step {one}; a run keeps more with --set train.keep=N"),
+            [one] => format!("its only one is of step {one}; a run keeps more with train.keep"),
             several => format!("there are those of steps {}", several.join(", ")),
         };
         Err(RunError::NoStep { path: self.path.clone(), step, known })
