@@ -30,7 +30,7 @@ fn main(
 ) {
   let before = f32(clock[0]);
   // 1 - beta^t = -expm1(t ln beta) keeps its digits while beta^t is near 1.
-  let step = p.lr * exp(before * p.ln_decay) / -exp_m1((before + 1.0) * p.ln_beta1);
+  let step = p.lr_start * exp(before * p.lr_ln_decay) / -exp_m1((before + 1.0) * p.ln_beta1);
   let root = sqrt(-exp_m1((before + 1.0) * p.ln_beta2));
   let r = flat_range(p.len, wg, groups, lane);
   for (var i = r.first; i < r.end; i += WG) {

@@ -1,5 +1,5 @@
-// sq = alpha sq + (1 - alpha) g²; centred: mean = alpha mean + (1 - alpha) g, s = sq - mean²; else
-// s = sq; buf = momentum buf + g / (sqrt(s) + eps); w -= lr exp(t ln_decay) buf;
+// square = alpha square + (1 - alpha) g²; centred: mean = alpha mean + (1 - alpha) g, s = square - mean²; else
+// s = square; momentum = momentum momentum + g / (sqrt(s) + eps); w -= lr exp(t ln_decay) momentum;
 // average += r (w - average) by the rate r of lib/averaged.wgsl, where one is kept
 //
 // One invocation updates every WG-th element of its workgroup's block. An element is a V: one or
@@ -18,9 +18,9 @@ const AVERAGE = 7u;
 @group(0) @binding(1) var<storage, read> g: array<V>;          // [len]
 @group(0) @binding(2) var<storage, read> clock: array<u32>;     // [1]: t
 @group(0) @binding(3) var<storage, read_write> w: array<V>;     // [len]
-@group(0) @binding(4) var<storage, read_write> sq: array<V>;    // [len]
+@group(0) @binding(4) var<storage, read_write> square: array<V>;    // [len]
 @group(0) @binding(5) var<storage, read_write> mean: array<V>;  // [len], untouched unless centred
-@group(0) @binding(6) var<storage, read_write> buf: array<V>;   // [len]
+@group(0) @binding(6) var<storage, read_write> momentum: array<V>;   // [len]
 
 @compute @workgroup_size(WG)
 fn main(
@@ -28,12 +28,12 @@ fn main(
   @builtin(num_workgroups) groups: vec3<u32>,
   @builtin(local_invocation_index) lane: u32,
 ) {
-  let rate = p.lr * exp(f32(clock[0]) * p.ln_decay);
+  let rate = p.lr_start * exp(f32(clock[0]) * p.lr_ln_decay);
   let r = flat_range(p.len, wg, groups, lane);
   for (var i = r.first; i < r.end; i += WG) {
     let d = g[i];
-    let s = p.alpha * sq[i] + (1.0 - p.alpha) * d * d;
-    sq[i] = s;
+    let s = p.alpha * square[i] + (1.0 - p.alpha) * d * d;
+    square[i] = s;
     var variance = s;
     if (p.centered != 0u) {
       let a = p.alpha * mean[i] + (1.0 - p.alpha) * d;
@@ -42,8 +42,8 @@ fn main(
       let below = s - a * a;
       variance = unless_nans(max(below, V(0.0)), below);
     }
-    let b = p.momentum * buf[i] + d / (sqrt(variance) + p.eps);
-    buf[i] = b;
+    let b = p.momentum * momentum[i] + d / (sqrt(variance) + p.eps);
+    momentum[i] = b;
     let after = w[i] - rate * b;
     w[i] = after;
     keep_average(i, after);

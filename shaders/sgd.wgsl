@@ -1,4 +1,4 @@
-// g' = g + weight_decay w, buf = m_t buf + g', w -= lr exp(t ln_decay) buf, with
+// g' = g + weight_decay w, momentum = m_t momentum + g', w -= lr exp(t ln_decay) momentum, with
 // m_t = momentum + (momentum_end - momentum) min(t momentum_step, 1) at clock t;
 // average += r (w - average) by the rate r of lib/averaged.wgsl, where one is kept
 //
@@ -18,7 +18,7 @@ const AVERAGE = 5u;
 @group(0) @binding(1) var<storage, read> g: array<V>;          // [len]
 @group(0) @binding(2) var<storage, read> clock: array<u32>;    // [1]: t
 @group(0) @binding(3) var<storage, read_write> w: array<V>;    // [len]
-@group(0) @binding(4) var<storage, read_write> buf: array<V>;  // [len]
+@group(0) @binding(4) var<storage, read_write> momentum: array<V>;  // [len]
 
 @compute @workgroup_size(WG)
 fn main(
@@ -26,13 +26,13 @@ fn main(
   @builtin(num_workgroups) groups: vec3<u32>,
   @builtin(local_invocation_index) lane: u32,
 ) {
-  let rate = p.lr * exp(f32(clock[0]) * p.ln_decay);
+  let rate = p.lr_start * exp(f32(clock[0]) * p.lr_ln_decay);
   let m = p.momentum + (p.momentum_end - p.momentum) * min(f32(clock[0]) * p.momentum_step, 1.0);
   let r = flat_range(p.len, wg, groups, lane);
   for (var i = r.first; i < r.end; i += WG) {
     let before = w[i];
-    let b = m * buf[i] + (g[i] + p.weight_decay * before);
-    buf[i] = b;
+    let b = m * momentum[i] + (g[i] + p.weight_decay * before);
+    momentum[i] = b;
     let after = before - rate * b;
     w[i] = after;
     keep_average(i, after);

@@ -6,7 +6,8 @@ use crate::support::{
 };
 use limn::gpu::Gpu;
 use limn::graph::{Graph, Var, gradients};
-use limn::ops::{Adam, Average, ConvSpec, RmsProp, Sgd};
+use limn::kernels::optimisers::{adam::AdamRule, rmsprop::RmspropRule, rule::Rule, sgd::SgdRule};
+use limn::ops::{Average, ConvSpec};
 use limn::program::{Device, Options, Source};
 use std::sync::Arc;
 
@@ -41,24 +42,33 @@ fn moment(g: &Graph, name: &str) -> Var {
     g.state(name, 2, 0, &[2])
 }
 
+/// An update by a rule.
+fn by(rule: impl Rule) -> impl Fn(&Graph, &Var, &Var) {
+    move |g, grad, p| descend(&rule, g, grad, p, None)
+}
+
+fn descend(rule: &dyn Rule, g: &Graph, grad: &Var, p: &Var, average: Option<&Average>) {
+    let moments: Vec<Var> = rule.moments().iter().map(|name| moment(g, name)).collect();
+    g.descend(rule, [grad, &g.clock(), p], &moments, average);
+}
+
 #[test]
 fn sgd_steps_as_pytorch_does() {
-    let plain = Sgd::new(0.1, 1.0, 0.0, 0.0);
-    let run = |o: Sgd| move |g: &Graph, grad: &Var, p: &Var| g.sgd(&o, grad, &g.clock(), p, &moment(g, "v"), None);
+    let plain = SgdRule { lr: 0.1, momentum: 0.0, ..SgdRule::default() };
     // p -= 0.1 g
-    assert_steps(run(plain), [[0.95, -1.9], [0.925, -2.2], [1.025, -2.2125]]);
+    assert_steps(by(plain), [[0.95, -1.9], [0.925, -2.2], [1.025, -2.2125]]);
     // v = 0.9 v + g: (0.5, -1), (0.7, 2.1), (-0.37, 2.015)
-    let momentum = Sgd { momentum: 0.9, ..plain };
-    assert_steps(run(momentum), [[0.95, -1.9], [0.88, -2.11], [0.917, -2.3115]]);
+    let momentum = SgdRule { momentum: 0.9, ..plain };
+    assert_steps(by(momentum), [[0.95, -1.9], [0.88, -2.11], [0.917, -2.3115]]);
     // g + 0.2 p: (0.7, -1.4), (0.25 + 0.186, 3 - 0.372), (-1 + 0.17728, 0.125 - 0.42456)
-    let shrinking = Sgd { weight_decay: 0.2, ..plain };
-    assert_steps(run(shrinking), [[0.93, -1.86], [0.8864, -2.1228], [0.968672, -2.092844]]);
+    let shrinking = SgdRule { weight_decay: 0.2, ..plain };
+    assert_steps(by(shrinking), [[0.93, -1.86], [0.8864, -2.1228], [0.968672, -2.092844]]);
     // lr 0.1, 0.05, 0.025
-    let slowing = Sgd { decay: 0.5, ..plain };
-    assert_steps(run(slowing), [[0.95, -1.9], [0.9375, -2.05], [0.9625, -2.053125]]);
+    let slowing = SgdRule { decay: 0.5, ..plain };
+    assert_steps(by(slowing), [[0.95, -1.9], [0.9375, -2.05], [0.9625, -2.053125]]);
     // momentum 0, 0.5, 1, 1 and v: (0.5, -1), (0.25, 3) + (0.25, -0.5), (-1, 0.125) + (0.5, 2.5)
-    let heavier = Sgd { momentum_end: 1.0, momentum_steps: 2, ..plain };
-    assert_steps(run(heavier), [[0.95, -1.9], [0.9, -2.15], [0.95, -2.4125]]);
+    let heavier = SgdRule { momentum_end: 1.0, momentum_steps: 2, ..plain };
+    assert_steps(by(heavier), [[0.95, -1.9], [0.9, -2.15], [0.95, -2.4125]]);
 }
 
 /// Three steps with [`GRADS`] of an optimiser of one number, written out in f64.
@@ -73,36 +83,27 @@ fn by_hand(mut step: impl FnMut(usize, &mut [f64; 4], f64) -> f64) -> [[f64; 2];
 
 #[test]
 fn rmsprop_steps_as_pytorch_does() {
-    let o = RmsProp { lr: 0.1, decay: 1.0, alpha: 0.75, eps: 0.01, momentum: 0.0, centered: false };
-    let run = |o: RmsProp| {
-        move |g: &Graph, grad: &Var, p: &Var| {
-            let [a, b, c] = ["square", "mean", "momentum"].map(|name| moment(g, name));
-            g.rmsprop(&o, grad, &g.clock(), p, [&a, &b, &c], None);
-        }
-    };
+    let o = RmspropRule { lr: 0.1, alpha: 0.75, eps: 0.01, ..RmspropRule::default() };
     // The first step is 0.1 g / (√(0.25 g²) + 0.01): 0.05 / 0.26 and -0.1 / 0.51.
-    let first = steps(&Device::Twins, run(o)).remove(0);
+    let first = steps(&Device::Twins, by(o)).remove(0);
     assert_close(&first, &[0.807_692_3, -1.803_921_6], 1e-6, "the first step");
     for (momentum, centered) in [(0.0, false), (0.9, false), (0.0, true), (0.9, true)] {
         let want = by_hand(|_, [square, mean, momentum_buffer, _], g| {
             *square = 0.75 * *square + 0.25 * g * g;
             *mean = 0.75 * *mean + 0.25 * g;
             let variance = if centered { *square - *mean * *mean } else { *square };
-            *momentum_buffer = f64::from(momentum) * *momentum_buffer + g / (variance.sqrt() + f64::from(0.01f32));
+            *momentum_buffer = momentum * *momentum_buffer + g / (variance.sqrt() + f64::from(0.01f32));
             f64::from(0.1f32) * *momentum_buffer
         });
-        assert_steps(run(RmsProp { momentum, centered, ..o }), want);
+        assert_steps(by(RmspropRule { momentum, centered, ..o }), want);
     }
 }
 
 #[test]
 fn adam_steps_as_pytorch_does() {
-    let o = Adam { lr: 0.1, decay: 1.0, beta1: 0.5, beta2: 0.75, eps: 0.01 };
-    let run = |o: Adam| {
-        move |g: &Graph, grad: &Var, p: &Var| g.adam(&o, grad, &g.clock(), p, [&moment(g, "m"), &moment(g, "v")], None)
-    };
+    let o = AdamRule { lr: 0.1, decay: 1.0, beta1: 0.5, beta2: 0.75, eps: 0.01 };
     // The first step is lr g / (|g| + eps), whatever the decays: 0.05 / 0.51 and -0.1 / 1.01.
-    let first = steps(&Device::Twins, run(o)).remove(0);
+    let first = steps(&Device::Twins, by(o)).remove(0);
     assert_close(&first, &[0.901_960_8, -1.900_990_1], 1e-6, "the first step");
     for (beta1, beta2, decay) in [(0.5, 0.75, 1.0), (0.0, 0.75, 1.0), (0.5, 0.75, 0.5), (0.9, 0.999, 1.0)] {
         let want = by_hand(|t, [m, v, ..], g| {
@@ -112,29 +113,19 @@ fn adam_steps_as_pytorch_does() {
             let (m, v) = (*m / (1.0 - f64::powi(beta1, n)), *v / (1.0 - f64::powi(beta2, n)));
             f64::from(0.1f32) * f64::powi(decay, t as i32) * m / (v.sqrt() + f64::from(0.01f32))
         });
-        assert_steps(run(Adam { beta1, beta2, decay, ..o }), want);
+        assert_steps(by(AdamRule { beta1, beta2, decay, ..o }), want);
     }
 }
 
 #[test]
 fn every_optimiser_averages_its_parameters_in_its_own_launch() {
-    type Update = fn(&Graph, &Var, &Var, Option<&Average>);
-    let all: [(&str, Update); 3] = [
-        ("sgd", |g, grad, p, average| {
-            let o = Sgd::new(0.1, 1.0, 0.9, 0.0);
-            g.sgd(&o, grad, &g.clock(), p, &moment(g, "v"), average);
-        }),
-        ("rmsprop", |g, grad, p, average| {
-            let o = RmsProp { lr: 0.1, decay: 1.0, alpha: 0.75, eps: 0.01, momentum: 0.0, centered: true };
-            let [a, b, c] = ["square", "mean", "momentum"].map(|name| moment(g, name));
-            g.rmsprop(&o, grad, &g.clock(), p, [&a, &b, &c], average);
-        }),
-        ("adam", |g, grad, p, average| {
-            let o = Adam { lr: 0.1, decay: 1.0, beta1: 0.5, beta2: 0.75, eps: 0.01 };
-            g.adam(&o, grad, &g.clock(), p, [&moment(g, "m"), &moment(g, "v")], average);
-        }),
+    let all: [(&str, &dyn Rule); 3] = [
+        ("sgd", &SgdRule { lr: 0.1, ..SgdRule::default() }),
+        ("rmsprop", &RmspropRule { lr: 0.1, alpha: 0.75, eps: 0.01, centered: true, ..RmspropRule::default() }),
+        ("adam", &AdamRule { lr: 0.1, decay: 1.0, beta1: 0.5, beta2: 0.75, eps: 0.01 }),
     ];
-    for (name, update) in all {
+    for (name, rule) in all {
+        let update = |g: &Graph, grad: &Var, p: &Var, average: Option<&Average>| descend(rule, g, grad, p, average);
         for device in [Device::Twins, Device::Cpu, gpu()] {
             let plain = steps(&device, |g, grad, p| update(g, grad, p, None));
             let g = graph();
@@ -195,8 +186,8 @@ pub fn network() -> (Source, Tensors) {
     assert_eq!(grads.len(), params.len());
     let flat = g.flatten(&grads, &offsets, len);
     let all = |name: &str| g.state(name, len, 0, &[len]);
-    let adam = Adam { lr: 1e-3, decay: 0.999, beta1: 0.5, beta2: 0.999, eps: 1e-8 };
-    g.adam(&adam, &flat, &g.clock(), &all("params"), [&all("m"), &all("v")], None);
+    let adam = AdamRule { lr: 1e-3, decay: 0.999, beta1: 0.5, beta2: 0.999, eps: 1e-8 };
+    g.descend(&adam, [&flat, &g.clock(), &all("params")], &["m", "v"].map(all), None);
     g.record(std::slice::from_ref(&loss), &g.state("history", 4, 0, &[4, 1]));
     g.output("loss", &loss);
     g.output("gradients", &flat);

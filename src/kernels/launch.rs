@@ -37,17 +37,6 @@ pub fn flat<P: Params>(shader: &'static Shader, params: &P, items: usize, caps: 
     Stage::new(shader, params, grid_1d(groups, caps)).constant("WG", wg)
 }
 
-/// The learning rate at the clock's step: lr · exp(t · ln_decay).
-pub fn rate(lr: f32, ln_decay: f32, clock: &[f32]) -> f64 {
-    f64::from(lr) * (f64::from(step(clock)) * f64::from(ln_decay)).exp()
-}
-
-/// The relative error permitted to [`rate`] on a device: the product and the exponential.
-pub fn rate_error(ln_decay: f32, clock: &[f32]) -> f32 {
-    let x = step(clock) as f32 * ln_decay;
-    exp_error(x) + (x.abs() + 2.0) * EPS
-}
-
 /// The absolute error permitted to `exp_m1(x)` of lib/activation.wgsl: a series near zero, the
 /// driver's exponential elsewhere.
 pub fn expm1_error(x: f32) -> f32 {

@@ -19,7 +19,7 @@ pub fn all() -> Vec<Entry> {
             vec![$(Entry { name: $name, cases: $cases, shapes: $shapes },)*]
         };
     }
-    entries! {
+    let mut all = entries! {
         "conv2d": conv2d::cases, conv2d::shapes;
         "conv_transpose2d": conv_transpose2d::cases, conv_transpose2d::shapes;
         "conv2d_weight_grad": conv2d_weight_grad::cases, conv2d_weight_grad::shapes;
@@ -51,9 +51,6 @@ pub fn all() -> Vec<Entry> {
         "concat": concat::cases, concat::shapes;
         "upsample": resample::upsample_cases, resample::upsample_shapes;
         "avg_pool": resample::avg_pool_cases, resample::avg_pool_shapes;
-        "sgd": sgd::cases, sgd::shapes;
-        "rmsprop": rmsprop::cases, rmsprop::shapes;
-        "adam": adam::cases, adam::shapes;
         "ema": ema::cases, ema::shapes;
         "clip": clip::cases, clip::shapes;
         "decode_u8": decode_u8::cases, decode_u8::shapes;
@@ -65,7 +62,9 @@ pub fn all() -> Vec<Entry> {
         "multiply_add_matrix": multiply_add_matrix::cases, multiply_add_matrix::shapes;
         "sample_pixel": sample_pixel::cases, sample_pixel::shapes;
         "draw_pixels": draw_pixels::cases, draw_pixels::shapes;
-    }
+    };
+    all.extend(optimisers::entries());
+    all
 }
 
 #[cfg(test)]

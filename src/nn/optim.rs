@@ -2,103 +2,47 @@
 
 use super::Network;
 use crate::graph::{Graph, GraphError, Var, gradients};
-use crate::ops::{Adam, Average, RmsProp, Sgd};
+use crate::kernels::optimisers::{self, adam::AdamRule, rule, rule::Rule, sgd::SgdRule};
+use crate::ops::Average;
 use serde::{Deserialize, Serialize};
 use strum::VariantNames;
 
-/// The `[optim]` table. What it does not say has the defaults that PyTorch gives these optimisers, but that SGD has
-/// a rate and momentum.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, VariantNames)]
-#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
-#[strum(serialize_all = "lowercase")]
-pub enum OptimConfig {
-    /// Stochastic gradient descent with momentum.
-    Sgd {
-        /// Learning rate.
-        #[serde(default = "sgd_lr")]
-        lr: f64,
-        /// Factor on the learning rate at every step.
-        #[serde(default = "no_decay")]
-        decay: f64,
-        /// Momentum at the first step.
-        #[serde(default = "sgd_momentum")]
-        momentum: f64,
-        /// Momentum after `momentum_steps` steps; until then it changes by as much at each.
-        #[serde(default)]
-        momentum_end: f64,
-        /// Steps in which the momentum changes; 0 keeps it.
-        #[serde(default)]
-        momentum_steps: u32,
-        /// L2 penalty.
-        #[serde(default)]
-        weight_decay: f64,
-    },
-    /// RMSprop, plain or centred.
-    Rmsprop {
-        /// Learning rate.
-        #[serde(default = "lr")]
-        lr: f64,
-        /// Factor on the learning rate at every step.
-        #[serde(default = "no_decay")]
-        decay: f64,
-        /// Smoothing of the squared gradient.
-        #[serde(default = "alpha")]
-        alpha: f64,
-        /// Added to the root.
-        #[serde(default = "eps")]
-        eps: f64,
-        /// Momentum.
-        #[serde(default)]
-        momentum: f64,
-        /// Subtract the squared mean gradient.
-        #[serde(default)]
-        centered: bool,
-    },
-    /// Adam.
-    Adam {
-        /// Learning rate.
-        #[serde(default = "lr")]
-        lr: f64,
-        /// Factor on the learning rate at every step.
-        #[serde(default = "no_decay")]
-        decay: f64,
-        /// Decay of the first moment.
-        #[serde(default = "beta1")]
-        beta1: f64,
-        /// Decay of the second moment.
-        #[serde(default = "beta2")]
-        beta2: f64,
-        /// Added to the root.
-        #[serde(default = "eps")]
-        eps: f64,
-    },
-    /// Expectation-maximisation, for mixtures: no descent, but a new mixture after each pass over the data.
-    Em {
-        /// Added to every variance.
-        #[serde(default = "floor")]
-        floor: f64,
-        /// Batches of a pass; with 0 a run takes those of one pass over its images, and writes down how many.
-        #[serde(default)]
-        batches: u32,
-    },
-}
+/// Declares the `[optim]` table: a kind for each of the optimisers, and expectation-maximisation.
+macro_rules! config {
+    ($($(#[$doc:meta])* $kind:ident: $module:ident $rule:ident;)*) => {
+        /// The `[optim]` table. What it does not say has the defaults that PyTorch gives these optimisers, but that SGD
+        /// has a rate and momentum.
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, VariantNames)]
+        #[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+        #[strum(serialize_all = "lowercase")]
+        pub enum OptimConfig {
+            $($(#[$doc])* $kind(optimisers::$module::$rule),)*
+            /// Expectation-maximisation, for mixtures: no descent, but a new mixture after each pass over the data.
+            Em {
+                /// Added to every variance.
+                #[serde(default = "floor")]
+                floor: f64,
+                /// Batches of a pass; with 0 a run takes those of one pass over its images, and writes down how many.
+                #[serde(default)]
+                batches: u32,
+            },
+        }
 
-/// The defaults of the settings above, where they are not 0.
-macro_rules! defaults {
-    ($($name:ident: $value:literal;)*) => {
-        $(fn $name() -> f64 { $value })*
+        impl OptimConfig {
+            /// The rule of an update, if that descends a loss.
+            pub fn rule(&self) -> Option<&dyn Rule> {
+                match self {
+                    $(OptimConfig::$kind(rule) => Some(rule),)*
+                    OptimConfig::Em { .. } => None,
+                }
+            }
+        }
     };
 }
-defaults! {
-    lr: 0.001;
-    sgd_lr: 0.01;
-    sgd_momentum: 0.9;
-    no_decay: 1.0;
-    alpha: 0.99;
-    eps: 1e-8;
-    beta1: 0.9;
-    beta2: 0.999;
-    floor: 0.001;
+optimisers::optimisers!(config);
+
+fn floor() -> f64 {
+    0.001
 }
 
 /// Expectation-maximisation as a step needs it.
@@ -113,31 +57,23 @@ pub struct Em {
 impl OptimConfig {
     /// The rate of the first step, of a rule that has one.
     pub fn lr(&self) -> Option<f64> {
-        match *self {
-            OptimConfig::Sgd { lr, .. } | OptimConfig::Rmsprop { lr, .. } | OptimConfig::Adam { lr, .. } => Some(lr),
-            OptimConfig::Em { .. } => None,
-        }
+        self.rule().map(Rule::lr)
     }
 
     /// SGD whose momentum stays.
     pub fn sgd(lr: f64, decay: f64, momentum: f64) -> OptimConfig {
-        OptimConfig::Sgd { lr, decay, momentum, momentum_end: 0.0, momentum_steps: 0, weight_decay: 0.0 }
+        OptimConfig::Sgd(SgdRule { lr, decay, momentum, ..SgdRule::default() })
     }
 
     /// Adam with the usual decays, 0.9 and 0.999.
     pub fn adam(lr: f64) -> OptimConfig {
-        OptimConfig::Adam { lr, decay: 1.0, beta1: 0.9, beta2: 0.999, eps: 1e-8 }
+        OptimConfig::Adam(AdamRule { lr, ..AdamRule::default() })
     }
 
     /// Names of the optimiser's buffers; a network's state `NAME.BUFFER` has the size of its
     /// parameters.
-    pub fn buffers(&self) -> &'static [&'static str] {
-        match self {
-            OptimConfig::Sgd { .. } => &["momentum"],
-            OptimConfig::Rmsprop { .. } => &["square", "mean", "momentum"],
-            OptimConfig::Adam { .. } => &["m", "v"],
-            OptimConfig::Em { .. } => &[],
-        }
+    pub fn buffers(&self) -> Vec<&'static str> {
+        self.rule().map(Rule::moments).unwrap_or_default()
     }
 
     /// Settles how many batches a pass has, where the settings leave that to the images: `steps` of them.
@@ -149,38 +85,11 @@ impl OptimConfig {
 
     /// A sentence about a value that makes no sense, if there is one.
     pub fn fault(&self) -> Option<String> {
-        let range =
-            |key: &str, v: f64, ok: bool, wants: &str| (!ok).then(|| format!("optim.{key} = {v} must be {wants}"));
-        let share = |key: &str, v: f64| share_fault(&format!("optim.{key}"), v);
-        let positive = |key: &str, v: f64| range(key, v, v > 0.0 && v.is_finite(), "above 0");
-        let decay = |v: f64| range("decay", v, v > 0.0 && v <= 1.0, "above 0 and at most 1");
-        match *self {
-            OptimConfig::Sgd { lr, decay: d, momentum, momentum_end, weight_decay, .. } => positive("lr", lr)
-                .or_else(|| decay(d))
-                .or_else(|| share("momentum", momentum))
-                .or_else(|| share("momentum_end", momentum_end))
-                .or_else(|| range("weight_decay", weight_decay, weight_decay >= 0.0, "at least 0")),
-            OptimConfig::Rmsprop { lr, decay: d, alpha, eps, momentum, .. } => positive("lr", lr)
-                .or_else(|| decay(d))
-                .or_else(|| share("alpha", alpha))
-                .or_else(|| positive("eps", eps))
-                .or_else(|| share("momentum", momentum)),
-            OptimConfig::Adam { lr, decay: d, beta1, beta2, eps } => positive("lr", lr)
-                .or_else(|| decay(d))
-                .or_else(|| share("beta1", beta1))
-                .or_else(|| share("beta2", beta2))
-                .or_else(|| positive("eps", eps)),
-            OptimConfig::Em { floor, .. } => positive("floor", floor),
-        }
-    }
-}
-
-/// A sentence about what is no share of 1 that is less than all of it, if it is none.
-fn share_fault(key: &str, v: f64) -> Option<String> {
-    match v {
-        v if !(0.0..1.0).contains(&v) => Some(format!("{key} = {v} must be at least 0 and below 1")),
-        v if v as f32 == 1.0 => Some(format!("{key} = {v} is 1 in the 32 bits that devices compute in")),
-        _ => None,
+        let fault = match self {
+            OptimConfig::Em { floor, .. } => rule::positive("floor", *floor),
+            other => other.rule().and_then(Rule::fault),
+        };
+        fault.map(|fault| format!("optim.{fault}"))
     }
 }
 
@@ -207,7 +116,7 @@ impl Optimizer {
 
     /// A sentence about a value that makes no sense, if there is one.
     pub fn fault(&self) -> Option<String> {
-        self.rule.fault().or_else(|| share_fault("train.ema", self.ema))
+        self.rule.fault().or_else(|| rule::share("train.ema", self.ema))
     }
 
     /// Expectation-maximisation, if it is that.
@@ -259,31 +168,15 @@ impl Optimizer {
     fn update(&self, g: &Graph, grads: &Var, net: &Network) {
         let p = net.flat(g);
         let updates = net.updates(g);
-        let buffers: Vec<Var> = self.rule.buffers().iter().map(|name| net.moment(g, name)).collect();
         let average = || Average { state: net.average(g), rate: (1.0 - self.ema) as f32, warms_up: self.ema_warm_up };
+        let Some(rule) = self.rule.rule() else {
+            let why = "expectation-maximisation descends no loss, so it trains mixtures only; set optim.kind=adam";
+            _ = g.fail(GraphError::Rule(why), &[1]);
+            return;
+        };
+        let moments: Vec<Var> = rule.moments().iter().map(|name| net.moment(g, name)).collect();
         let average = self.averages(net).then(average);
-        let average = average.as_ref();
-        match self.rule {
-            OptimConfig::Sgd { lr, decay, momentum, momentum_end, momentum_steps, weight_decay } => {
-                let (lr, momentum, momentum_end) = (lr as f32, momentum as f32, momentum_end as f32);
-                let weight_decay = weight_decay as f32;
-                let o = Sgd { lr, decay, momentum, momentum_end, momentum_steps, weight_decay };
-                g.sgd(&o, grads, &updates, &p, &buffers[0], average);
-            }
-            OptimConfig::Rmsprop { lr, decay, alpha, eps, momentum, centered } => {
-                let (lr, alpha, eps, momentum) = (lr as f32, alpha as f32, eps as f32, momentum as f32);
-                let o = RmsProp { lr, decay, alpha, eps, momentum, centered };
-                g.rmsprop(&o, grads, &updates, &p, [&buffers[0], &buffers[1], &buffers[2]], average);
-            }
-            OptimConfig::Adam { lr, decay, beta1, beta2, eps } => {
-                let o = Adam { lr: lr as f32, decay, beta1, beta2, eps: eps as f32 };
-                g.adam(&o, grads, &updates, &p, [&buffers[0], &buffers[1]], average);
-            }
-            OptimConfig::Em { .. } => {
-                let why = "expectation-maximisation descends no loss, so it trains mixtures only; set optim.kind=adam";
-                _ = g.fail(GraphError::Rule(why), &[1]);
-            }
-        }
+        g.descend(rule, [grads, &updates, &p], &moments, average.as_ref());
         g.advance(&updates);
     }
 }

@@ -32,7 +32,7 @@ pub use conv::{ConvSpec, Mask};
 pub use norm::Normed;
 pub use pixels::PixelDraw;
 pub use random::Latent;
-pub use update::{Adam, Average, RmsProp, Sgd};
+pub use update::Average;
 
 use crate::graph::{Call, Graph, GraphError, Op, Var};
 use crate::kernels::Kernel;

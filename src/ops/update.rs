@@ -3,64 +3,10 @@
 use super::{launch, mismatch};
 use crate::graph::{Call, GraphError};
 use crate::graph::{Graph, Op, Var};
-use crate::kernels::{adam, clip, copy, record, rmsprop, sgd};
+use crate::kernels::optimisers::descent::AverageBlock;
+use crate::kernels::optimisers::rule::Rule;
+use crate::kernels::{clip, copy, record};
 use crate::program::{Body, Purpose};
-
-/// SGD with momentum (PyTorch's: v ← momentum·v + g, p ← p - lr·v).
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Sgd {
-    /// Learning rate at step 0.
-    pub lr: f32,
-    /// The learning rate is multiplied by this at every step.
-    pub decay: f64,
-    /// Momentum at step 0.
-    pub momentum: f32,
-    /// Momentum after `momentum_steps` steps, on the way to which it grows or shrinks by as much at each.
-    pub momentum_end: f32,
-    /// Steps in which the momentum changes; 0 keeps it.
-    pub momentum_steps: u32,
-    /// L2 penalty added to the gradient.
-    pub weight_decay: f32,
-}
-
-impl Sgd {
-    /// SGD whose momentum stays.
-    pub fn new(lr: f32, decay: f64, momentum: f32, weight_decay: f32) -> Sgd {
-        Sgd { lr, decay, momentum, momentum_end: momentum, momentum_steps: 0, weight_decay }
-    }
-}
-
-/// RMSprop (Hinton's lecture 6e; centred as in Graves 2013).
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct RmsProp {
-    /// Learning rate at step 0.
-    pub lr: f32,
-    /// The learning rate is multiplied by this at every step.
-    pub decay: f64,
-    /// Smoothing of the squared gradient.
-    pub alpha: f32,
-    /// Added to the root.
-    pub eps: f32,
-    /// Momentum.
-    pub momentum: f32,
-    /// Subtract the squared mean gradient.
-    pub centered: bool,
-}
-
-/// Adam (Kingma & Ba 2015, algorithm 1).
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Adam {
-    /// Learning rate at step 0.
-    pub lr: f32,
-    /// The learning rate is multiplied by this at every step.
-    pub decay: f64,
-    /// Decay of the first moment.
-    pub beta1: f64,
-    /// Decay of the second moment.
-    pub beta2: f64,
-    /// Added to the root.
-    pub eps: f32,
-}
 
 /// A moving average of the parameters, which an optimiser keeps in its own dispatch:
 /// state ← state + rate·(p - state) once p is updated.
@@ -75,61 +21,15 @@ pub struct Average {
     pub warms_up: bool,
 }
 
-/// The rate a kernel is given, which is 0 where no average is kept, and by what it warms up.
-fn rate(average: Option<&Average>) -> (f32, f32) {
-    average.map_or((0.0, 0.0), |average| (average.rate, if average.warms_up { 9.0 } else { 0.0 }))
-}
-
 impl Graph {
-    /// One dispatch of SGD: updates `p`, its momentum `v` and the average from the gradient `g`;
-    /// `updates` counts the steps made so far.
-    pub fn sgd(&self, o: &Sgd, g: &Var, updates: &Var, p: &Var, v: &Var, average: Option<&Average>) {
-        let (average_rate, average_warm) = rate(average);
-        let kernel = sgd::Sgd {
-            len: p.len() as u32,
-            lr: o.lr,
-            ln_decay: o.decay.ln() as f32,
-            momentum: o.momentum,
-            momentum_end: o.momentum_end,
-            momentum_step: if o.momentum_steps > 0 { 1.0 / o.momentum_steps as f32 } else { 0.0 },
-            weight_decay: o.weight_decay,
-            average_rate,
-            average_warm,
-        };
-        self.descend(launch(kernel), g, updates, &[p, v], average);
-    }
-
-    /// One dispatch of RMSprop: updates `p`, its `buffers`, which are the mean square, the mean and the
-    /// momentum, and the average from `g`.
-    pub fn rmsprop(&self, o: &RmsProp, g: &Var, updates: &Var, p: &Var, buffers: [&Var; 3], average: Option<&Average>) {
-        let [square, mean, momentum] = buffers;
-        let (average_rate, average_warm) = rate(average);
-        let kernel = rmsprop::RmsProp {
-            len: p.len() as u32,
-            lr: o.lr,
-            ln_decay: o.decay.ln() as f32,
-            alpha: o.alpha,
-            eps: o.eps,
-            momentum: o.momentum,
-            centered: o.centered.into(),
-            average_rate,
-            average_warm,
-        };
-        self.descend(launch(kernel), g, updates, &[p, square, mean, momentum], average);
-    }
-
-    /// One dispatch of Adam: updates `p`, the moments `[m, v]` and the average from the gradient `g`.
-    pub fn adam(&self, o: &Adam, g: &Var, updates: &Var, p: &Var, [m, v]: [&Var; 2], average: Option<&Average>) {
-        let kernel = adam::Adam::new(p.len() as u32, o.lr, o.decay.ln() as f32, (o.beta1, o.beta2), o.eps);
-        let (average_rate, average_warm) = rate(average);
-        let kernel = adam::Adam { average_rate, average_warm, ..kernel };
-        self.descend(launch(kernel), g, updates, &[p, m, v], average);
-    }
-
-    /// An optimiser's launch; the average is the last of what it writes.
-    fn descend(&self, body: Body, g: &Var, updates: &Var, states: &[&Var], average: Option<&Average>) {
-        let targets: Vec<&Var> = states.iter().copied().chain(average.map(|average| &average.state)).collect();
-        self.update(body, &[Some(g), Some(updates)], &targets);
+    /// One dispatch of an optimiser: updates `w`, its `moments` and the average from the gradient `g`; `updates` counts
+    /// those made so far.
+    pub fn descend(&self, rule: &dyn Rule, [g, updates, w]: [&Var; 3], moments: &[Var], average: Option<&Average>) {
+        let warm = |average: &Average| if average.warms_up { 9.0 } else { 0.0 };
+        let kept = |average: &Average| AverageBlock { rate: average.rate, warm: warm(average) };
+        let body = Body::Kernel(rule.kernel(w.len() as u32, average.map_or(AverageBlock::NONE, kept)));
+        let targets = [w].into_iter().chain(moments).chain(average.map(|average| &average.state));
+        self.update(body, &[Some(g), Some(updates)], &targets.collect::<Vec<_>>());
     }
 
     /// state ← state + rate·(scale·x - state)

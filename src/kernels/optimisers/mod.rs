@@ -9,8 +9,38 @@
 //! ```
 
 pub mod adam;
-mod average;
 pub mod clip;
+pub mod descent;
 pub mod ema;
 pub mod rmsprop;
+pub mod rule;
 pub mod sgd;
+
+use crate::kernels::Entry;
+
+/// Calls a macro with every optimiser: what it is, its kind, its module, and the [`Rule`](rule::Rule) there that settings
+/// give it.
+macro_rules! optimisers {
+    ($with:ident) => {
+        $with! {
+            /// Stochastic gradient descent with momentum.
+            Sgd: sgd SgdRule;
+            /// RMSprop, plain or centred.
+            Rmsprop: rmsprop RmspropRule;
+            /// Adam.
+            Adam: adam AdamRule;
+        }
+    };
+}
+pub(crate) use optimisers;
+
+macro_rules! entries {
+    ($($(#[$doc:meta])* $kind:ident: $module:ident $rule:ident;)*) => {
+        vec![$(Entry { name: stringify!($module), cases: $module::cases, shapes: $module::shapes },)*]
+    };
+}
+
+/// The kernels of the optimisers.
+pub(super) fn entries() -> Vec<Entry> {
+    optimisers!(entries)
+}

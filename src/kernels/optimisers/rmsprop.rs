@@ -1,21 +1,19 @@
 //! RMSprop, plain and centred (Graves 2013, equations 38 to 45), as PyTorch computes it.
 
-use super::average::{self, Shaders, optimizer_shaders};
+use super::descent::{AverageBlock, Descent, RateBlock, Shaders, optimizer_shaders};
+use super::rule::{self, Rule};
 use crate::kernels::*;
+use serde::{Deserialize, Serialize};
 
 params! {
-    /// g `[len]`, clock -> w, sq, mean, buf `[len]` updated: sq = alpha sq + (1 - alpha) g²; centred:
-    /// mean = alpha mean + (1 - alpha) g and s = sq - mean², else s = sq; u = g / (sqrt(s) + eps);
-    /// buf = momentum buf + u; w -= lr_t buf, with lr_t = lr exp(t ln_decay) at clock t; then
-    /// average += r (w - average), if one is kept,
-    /// by a rate r that warms up or not.
+    /// g `[len]`, clock -> w, square, mean, v `[len]` updated: square = alpha square + (1 - alpha) g²; centred:
+    /// mean = alpha mean + (1 - alpha) g and s = square - mean², else s = square; u = g / (sqrt(s) + eps);
+    /// v = momentum v + u; w -= lr_t v, with lr_t the [`RateBlock`]'s; then the average of w follows.
     pub struct RmsProp {
         /// Elements.
         pub len: u32,
-        /// Learning rate at step 0.
-        pub lr: f32,
-        /// Logarithm of the learning rate's factor per step.
-        pub ln_decay: f32,
+        /// The learning rate.
+        pub lr: RateBlock,
         /// Smoothing of the averages.
         pub alpha: f32,
         /// Added to the root.
@@ -24,11 +22,8 @@ params! {
         pub momentum: f32,
         /// 1: the mean gradient is taken off the mean square.
         pub centered: u32,
-        /// How much of the new parameters enters their average; 0 keeps none.
-        pub average_rate: f32,
-        /// By w / (w + 1 + clock), where that is more than the rate, the average of few parameters follows
-        /// them; 0 for an average whose rate is the same from the start.
-        pub average_warm: f32,
+        /// The average of the parameters.
+        pub average: AverageBlock,
     }
 }
 
@@ -39,37 +34,40 @@ static SIGNATURE: Signature = Signature {
     reads: &["g", "clock"],
     writes: &[
         ("w", Access::Update),
-        ("sq", Access::Update),
+        ("square", Access::Update),
         ("mean", Access::Update),
-        ("buf", Access::Update),
+        ("momentum", Access::Update),
         ("average", Access::Update),
     ],
 };
 
-impl RmsProp {
-    /// How much of the new parameters enters their average at this clock.
-    fn average_rate_at(&self, clock: &[f32]) -> f32 {
-        average::rate_at(self.average_rate, self.average_warm, clock)
-    }
-}
+impl Descent for RmsProp {
+    const SIGNATURE: &'static Signature = &SIGNATURE;
 
-impl Kernel for RmsProp {
-    fn signature(&self) -> &'static Signature {
-        &SIGNATURE
+    fn shaders() -> &'static Shaders {
+        &SHADERS
     }
 
-    fn lens(&self) -> Lens {
-        Lens { reads: vec![self.len as usize, 1], writes: average::lens(4, self.len, self.average_rate) }
+    fn count(&self) -> u32 {
+        self.len
     }
 
-    fn cpu(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
-        let [p, sq, mean, buf, average] = writes else { return };
-        let lr = rate(self.lr, self.ln_decay, reads[1]);
+    fn of_len(&self, len: u32) -> RmsProp {
+        RmsProp { len, ..*self }
+    }
+
+    fn average(&self) -> AverageBlock {
+        self.average
+    }
+
+    fn update(&self, g: &[f32], clock: &[f32], w: &mut [f32], moments: &mut [&mut [f32]]) {
+        let [square, mean, v] = moments else { return };
+        let lr = self.lr.at(clock);
         let alpha = f64::from(self.alpha);
-        for (i, g) in reads[0].iter().enumerate() {
+        for (i, g) in g.iter().enumerate() {
             let g = f64::from(*g);
-            let s = alpha * f64::from(sq[i]) + (1.0 - alpha) * g * g;
-            sq[i] = s as f32;
+            let s = alpha * f64::from(square[i]) + (1.0 - alpha) * g * g;
+            square[i] = s as f32;
             let mut variance = s;
             if self.centered != 0 {
                 let a = alpha * f64::from(mean[i]) + (1.0 - alpha) * g;
@@ -78,58 +76,15 @@ impl Kernel for RmsProp {
                 let below = s - a * a;
                 variance = if below < 0.0 { 0.0 } else { below };
             }
-            let b = f64::from(self.momentum) * f64::from(buf[i]) + g / (variance.sqrt() + f64::from(self.eps));
-            buf[i] = b as f32;
-            p[i] = (f64::from(p[i]) - lr * b) as f32;
-        }
-        average::keep(self.average_rate_at(reads[1]), p, average);
-    }
-
-    fn variants(&self, caps: &Caps) -> Vec<Recipe> {
-        let bind = [
-            ("g", Slot::Read(0)),
-            ("clock", Slot::Read(1)),
-            ("w", Slot::Write(0)),
-            ("sq", Slot::Write(1)),
-            ("mean", Slot::Write(2)),
-            ("buf", Slot::Write(3)),
-        ];
-        average::variants(&SHADERS, (self.len, self.average_rate), |len| RmsProp { len, ..*self }, &bind, caps)
-    }
-
-    fn part(&self, len: u32) -> Option<Arc<dyn Kernel>> {
-        Some(Arc::new(RmsProp { len, ..*self }))
-    }
-
-    fn flops(&self) -> u64 {
-        (10 + 5 * u64::from(self.centered)) * u64::from(self.len) + average::flops(self.average_rate, self.len)
-    }
-
-    fn label(&self) -> String {
-        let centred = if self.centered == 0 { "plain" } else { "centred" };
-        format!(
-            "p[{}] {centred} momentum {}{}",
-            self.len,
-            self.momentum,
-            average::label(self.average_rate, self.average_warm)
-        )
-    }
-}
-
-impl Checks for RmsProp {
-    fn example(&self, operand: Operand, len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
-        match operand {
-            Operand::Read(1) => example_clock(len, draw),
-            // A mean square above any squared mean that the averages below can have.
-            Operand::Write(1) => (0..len).map(|_| 0.3 + draw()).collect(),
-            Operand::Write(2) => (0..len).map(|_| draw() - 0.5).collect(),
-            _ => (0..len).map(|_| 2.0 * draw() - 1.0).collect(),
+            let b = f64::from(self.momentum) * f64::from(v[i]) + g / (variance.sqrt() + f64::from(self.eps));
+            v[i] = b as f32;
+            w[i] = (f64::from(w[i]) - lr * b) as f32;
         }
     }
 
-    fn bounds(&self, reads: &[&[f32]], old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
-        let lr = rate(self.lr, self.ln_decay, reads[1]) as f32;
-        let relative = rate_error(self.ln_decay, reads[1]) + 3.0 * EPS;
+    fn permitted(&self, reads: &[&[f32]], old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
+        let lr = self.lr.at(reads[1]) as f32;
+        let relative = self.lr.error(reads[1]) + 3.0 * EPS;
         let mut bounds = vec![Vec::new(); 4];
         for (i, g) in reads[0].iter().enumerate() {
             let (sq, mean) = (twin[1][i], twin[2][i]);
@@ -150,18 +105,83 @@ impl Checks for RmsProp {
             bounds[2].push(d_mean);
             bounds[3].push(d_buf);
         }
-        bounds.push(average::bounds(self.average_rate_at(reads[1]), twin[0], &bounds[0], old[4]));
         bounds
+    }
+
+    fn moment(&self, k: usize, draw: f32) -> f32 {
+        match k {
+            // A mean square above any squared mean that the averages below can have.
+            0 => 0.3 + draw,
+            1 => draw - 0.5,
+            _ => 2.0 * draw - 1.0,
+        }
+    }
+
+    fn flops_each(&self) -> u64 {
+        10 + 5 * u64::from(self.centered)
+    }
+
+    fn settings(&self) -> String {
+        let centred = if self.centered == 0 { "plain" } else { "centred" };
+        format!("{centred} momentum {}", self.momentum)
+    }
+}
+
+/// RMSprop (Hinton's lecture 6e; centred as in Graves 2013).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RmspropRule {
+    /// Learning rate.
+    pub lr: f64,
+    /// Factor on the learning rate at every step.
+    pub decay: f64,
+    /// Smoothing of the squared gradient.
+    pub alpha: f64,
+    /// Added to the root.
+    pub eps: f64,
+    /// Momentum.
+    pub momentum: f64,
+    /// Subtract the squared mean gradient.
+    pub centered: bool,
+}
+
+impl Default for RmspropRule {
+    fn default() -> RmspropRule {
+        RmspropRule { lr: 0.001, decay: 1.0, alpha: 0.99, eps: 1e-8, momentum: 0.0, centered: false }
+    }
+}
+
+impl Rule for RmspropRule {
+    fn lr(&self) -> f64 {
+        self.lr
+    }
+
+    fn fault(&self) -> Option<String> {
+        rule::positive("lr", self.lr)
+            .or_else(|| rule::decay(self.decay))
+            .or_else(|| rule::share("alpha", self.alpha))
+            .or_else(|| rule::positive("eps", self.eps))
+            .or_else(|| rule::share("momentum", self.momentum))
+    }
+
+    fn kernel(&self, len: u32, average: AverageBlock) -> Arc<dyn Kernel> {
+        Arc::new(RmsProp {
+            len,
+            lr: RateBlock::new(self.lr, self.decay),
+            alpha: self.alpha as f32,
+            eps: self.eps as f32,
+            momentum: self.momentum as f32,
+            centered: self.centered.into(),
+            average,
+        })
     }
 }
 
 /// Odd shapes.
 pub fn cases() -> Vec<Box<dyn Kernel>> {
-    let case = |len, momentum, centered, ln_decay, average_rate| {
-        let average_warm = if len % 2 == 0 { 9.0 * f32::from(u8::from(average_rate > 0.0)) } else { 0.0 };
-        let (lr, alpha, eps) = (1e-3, 0.99, 1e-8);
-        Box::new(RmsProp { len, lr, ln_decay, alpha, eps, momentum, centered, average_rate, average_warm })
-            as Box<dyn Kernel>
+    let case = |len, momentum, centered, ln_decay, rate| {
+        let (lr, average) = (RateBlock { start: 1e-3, ln_decay }, AverageBlock::example(len, rate));
+        Box::new(RmsProp { len, lr, alpha: 0.99, eps: 1e-8, momentum, centered, average }) as Box<dyn Kernel>
     };
     vec![
         case(1, 0.0, 0, 0.0, 0.0),
@@ -176,19 +196,7 @@ pub fn cases() -> Vec<Box<dyn Kernel>> {
 
 /// Shapes of the presets.
 pub fn shapes() -> Vec<Box<dyn Kernel>> {
-    let case = |centered| {
-        let (lr, alpha, eps) = (1e-3, 0.9, 1e-8);
-        RmsProp {
-            len: 652_824,
-            lr,
-            ln_decay: 0.0,
-            alpha,
-            eps,
-            momentum: 0.0,
-            centered,
-            average_rate: 0.0,
-            average_warm: 0.0,
-        }
-    };
-    vec![Box::new(case(0)), Box::new(case(1))]
+    let (lr, average) = (RateBlock { start: 1e-3, ln_decay: 0.0 }, AverageBlock::NONE);
+    let case = |centered| RmsProp { len: 652_824, lr, alpha: 0.9, eps: 1e-8, momentum: 0.0, centered, average };
+    [0, 1].map(|centered| Box::new(case(centered)) as Box<dyn Kernel>).into()
 }

@@ -1,21 +1,20 @@
 //! Stochastic gradient descent with momentum.
 
-use super::average::{self, Shaders, optimizer_shaders};
+use super::descent::{AverageBlock, Descent, RateBlock, Shaders, optimizer_shaders};
+use super::rule::{self, Rule};
 use crate::kernels::ramp::{ramp, ramp_error};
 use crate::kernels::*;
+use serde::{Deserialize, Serialize};
 
 params! {
-    /// g `[len]`, clock -> w, buf `[len]` updated: g' = g + weight_decay w, buf = m_t buf + g',
-    /// w -= lr_t buf, with lr_t = lr exp(t ln_decay) and m_t = momentum + (momentum_end - momentum)
-    /// min(t momentum_step, 1) at clock t; then average += r (w - average), if one is kept,
-    /// by a rate r that warms up or not.
+    /// g `[len]`, clock -> w, v `[len]` updated: g' = g + weight_decay w, v = m_t v + g',
+    /// w -= lr_t v, with lr_t the [`RateBlock`]'s and m_t = momentum + (momentum_end - momentum)
+    /// min(t momentum_step, 1) at clock t; then the average of w follows.
     pub struct Sgd {
         /// Elements.
         pub len: u32,
-        /// Learning rate at step 0.
-        pub lr: f32,
-        /// Logarithm of the learning rate's factor per step.
-        pub ln_decay: f32,
+        /// The learning rate.
+        pub lr: RateBlock,
         /// Momentum at step 0.
         pub momentum: f32,
         /// Momentum once it has stopped changing.
@@ -24,11 +23,8 @@ params! {
         pub momentum_step: f32,
         /// L2 penalty.
         pub weight_decay: f32,
-        /// How much of the new parameters enters their average; 0 keeps none.
-        pub average_rate: f32,
-        /// By w / (w + 1 + clock), where that is more than the rate, the average of few parameters follows
-        /// them; 0 for an average whose rate is the same from the start.
-        pub average_warm: f32,
+        /// The average of the parameters.
+        pub average: AverageBlock,
     }
 }
 
@@ -37,100 +33,125 @@ static SHADERS: Shaders = optimizer_shaders!(Sgd, "sgd");
 static SIGNATURE: Signature = Signature {
     name: "sgd",
     reads: &["g", "clock"],
-    writes: &[("w", Access::Update), ("buf", Access::Update), ("average", Access::Update)],
+    writes: &[("w", Access::Update), ("momentum", Access::Update), ("average", Access::Update)],
 };
 
 impl Sgd {
-    /// How much of the new parameters enters their average at this clock.
-    fn average_rate_at(&self, clock: &[f32]) -> f32 {
-        average::rate_at(self.average_rate, self.average_warm, clock)
-    }
-
     fn momenta(&self) -> [f32; 2] {
         [self.momentum, self.momentum_end]
     }
 }
 
-impl Kernel for Sgd {
-    fn signature(&self) -> &'static Signature {
-        &SIGNATURE
+impl Descent for Sgd {
+    const SIGNATURE: &'static Signature = &SIGNATURE;
+
+    fn shaders() -> &'static Shaders {
+        &SHADERS
     }
 
-    fn lens(&self) -> Lens {
-        Lens { reads: vec![self.len as usize, 1], writes: average::lens(2, self.len, self.average_rate) }
+    fn count(&self) -> u32 {
+        self.len
     }
 
-    fn cpu(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
-        let [p, buf, average] = writes else { return };
-        let lr = rate(self.lr, self.ln_decay, reads[1]);
-        let momentum = ramp(self.momenta(), self.momentum_step, reads[1]);
-        for (i, g) in reads[0].iter().enumerate() {
-            let g = f64::from(*g) + f64::from(self.weight_decay) * f64::from(p[i]);
-            let b = momentum * f64::from(buf[i]) + g;
-            buf[i] = b as f32;
-            p[i] = (f64::from(p[i]) - lr * b) as f32;
-        }
-        average::keep(self.average_rate_at(reads[1]), p, average);
+    fn of_len(&self, len: u32) -> Sgd {
+        Sgd { len, ..*self }
     }
 
-    fn variants(&self, caps: &Caps) -> Vec<Recipe> {
-        let bind = [("g", Slot::Read(0)), ("clock", Slot::Read(1)), ("w", Slot::Write(0)), ("buf", Slot::Write(1))];
-        average::variants(&SHADERS, (self.len, self.average_rate), |len| Sgd { len, ..*self }, &bind, caps)
+    fn average(&self) -> AverageBlock {
+        self.average
     }
 
-    fn part(&self, len: u32) -> Option<Arc<dyn Kernel>> {
-        Some(Arc::new(Sgd { len, ..*self }))
-    }
-
-    fn flops(&self) -> u64 {
-        6 * u64::from(self.len) + average::flops(self.average_rate, self.len)
-    }
-
-    fn label(&self) -> String {
-        let moves = if self.momentum_step > 0.0 { format!(" to {}", self.momentum_end) } else { String::new() };
-        format!(
-            "p[{}] momentum {}{moves}{}",
-            self.len,
-            self.momentum,
-            average::label(self.average_rate, self.average_warm)
-        )
-    }
-}
-
-impl Checks for Sgd {
-    fn example(&self, operand: Operand, len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
-        match operand {
-            Operand::Read(1) => example_clock(len, draw),
-            _ => (0..len).map(|_| 2.0 * draw() - 1.0).collect(),
+    fn update(&self, g: &[f32], clock: &[f32], w: &mut [f32], moments: &mut [&mut [f32]]) {
+        let [v] = moments else { return };
+        let (lr, momentum) = (self.lr.at(clock), ramp(self.momenta(), self.momentum_step, clock));
+        for (i, g) in g.iter().enumerate() {
+            let g = f64::from(*g) + f64::from(self.weight_decay) * f64::from(w[i]);
+            let b = momentum * f64::from(v[i]) + g;
+            v[i] = b as f32;
+            w[i] = (f64::from(w[i]) - lr * b) as f32;
         }
     }
 
-    fn bounds(&self, reads: &[&[f32]], old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
-        let lr = rate(self.lr, self.ln_decay, reads[1]) as f32;
+    fn permitted(&self, reads: &[&[f32]], old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
+        let lr = self.lr.at(reads[1]) as f32;
         let momentum = ramp(self.momenta(), self.momentum_step, reads[1]) as f32;
         let d_momentum = ramp_error(self.momenta(), self.momentum_step);
-        let buf: Vec<f32> = (0..reads[0].len())
+        let v: Vec<f32> = (0..reads[0].len())
             .map(|i| {
                 let terms = (momentum * old[1][i]).abs() + (self.weight_decay * old[0][i]).abs() + reads[0][i].abs();
                 4.0 * EPS * terms + d_momentum * old[1][i].abs() + f32::MIN_POSITIVE
             })
             .collect();
-        let relative = rate_error(self.ln_decay, reads[1]) + 3.0 * EPS;
-        let p =
-            |i: usize| lr * (buf[i] + relative * twin[1][i].abs()) + 2.0 * EPS * twin[0][i].abs() + f32::MIN_POSITIVE;
-        let p: Vec<f32> = (0..buf.len()).map(p).collect();
-        let average = average::bounds(self.average_rate_at(reads[1]), twin[0], &p, old[2]);
-        vec![p, buf, average]
+        let relative = self.lr.error(reads[1]) + 3.0 * EPS;
+        let w = |i: usize| lr * (v[i] + relative * twin[1][i].abs()) + 2.0 * EPS * twin[0][i].abs() + f32::MIN_POSITIVE;
+        vec![(0..v.len()).map(w).collect(), v]
+    }
+
+    fn flops_each(&self) -> u64 {
+        6
+    }
+
+    fn settings(&self) -> String {
+        let moves = if self.momentum_step > 0.0 { format!(" to {}", self.momentum_end) } else { String::new() };
+        format!("momentum {}{moves}", self.momentum)
+    }
+}
+
+/// SGD with momentum (PyTorch's: v = momentum·v + g, w -= lr·v).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SgdRule {
+    /// Learning rate.
+    pub lr: f64,
+    /// Factor on the learning rate at every step.
+    pub decay: f64,
+    /// Momentum at the first step.
+    pub momentum: f64,
+    /// Momentum after `momentum_steps` steps; until then it changes by as much at each.
+    pub momentum_end: f64,
+    /// Steps in which the momentum changes; 0 keeps it.
+    pub momentum_steps: u32,
+    /// L2 penalty.
+    pub weight_decay: f64,
+}
+
+impl Default for SgdRule {
+    fn default() -> SgdRule {
+        SgdRule { lr: 0.01, decay: 1.0, momentum: 0.9, momentum_end: 0.0, momentum_steps: 0, weight_decay: 0.0 }
+    }
+}
+
+impl Rule for SgdRule {
+    fn lr(&self) -> f64 {
+        self.lr
+    }
+
+    fn fault(&self) -> Option<String> {
+        rule::positive("lr", self.lr)
+            .or_else(|| rule::decay(self.decay))
+            .or_else(|| rule::share("momentum", self.momentum))
+            .or_else(|| rule::share("momentum_end", self.momentum_end))
+            .or_else(|| rule::wants("weight_decay", self.weight_decay, self.weight_decay >= 0.0, "at least 0"))
+    }
+
+    fn kernel(&self, len: u32, average: AverageBlock) -> Arc<dyn Kernel> {
+        Arc::new(Sgd {
+            len,
+            lr: RateBlock::new(self.lr, self.decay),
+            momentum: self.momentum as f32,
+            momentum_end: self.momentum_end as f32,
+            momentum_step: if self.momentum_steps > 0 { 1.0 / self.momentum_steps as f32 } else { 0.0 },
+            weight_decay: self.weight_decay as f32,
+            average,
+        })
     }
 }
 
 /// Odd shapes.
 pub fn cases() -> Vec<Box<dyn Kernel>> {
-    let case = |len, momentum, weight_decay, ln_decay, average_rate| {
-        let average_warm = if len % 2 == 0 { 9.0 * f32::from(u8::from(average_rate > 0.0)) } else { 0.0 };
-        let (momentum_end, momentum_step) = (0.0, 0.0);
-        let lr = 0.1;
-        Sgd { len, lr, ln_decay, momentum, momentum_end, momentum_step, weight_decay, average_rate, average_warm }
+    let case = |len, momentum, weight_decay, ln_decay, rate| {
+        let (lr, average) = (RateBlock { start: 0.1, ln_decay }, AverageBlock::example(len, rate));
+        Sgd { len, lr, momentum, momentum_end: 0.0, momentum_step: 0.0, weight_decay, average }
     };
     let ramped = |len, momentum_step| Sgd { momentum_end: 0.7, momentum_step, ..case(len, 0.5, 0.0, -4e-6, 0.0) };
     let all = [
@@ -148,17 +169,7 @@ pub fn cases() -> Vec<Box<dyn Kernel>> {
 
 /// Shapes of the presets.
 pub fn shapes() -> Vec<Box<dyn Kernel>> {
-    let (len, momentum_end, momentum_step) = (2_503_984, 0.7, 8e-6);
-    let (lr, ln_decay, momentum, weight_decay, average_rate, average_warm) = (0.1, -4e-6, 0.5, 0.0, 0.0, 0.0);
-    vec![Box::new(Sgd {
-        len,
-        lr,
-        ln_decay,
-        momentum,
-        momentum_end,
-        momentum_step,
-        weight_decay,
-        average_rate,
-        average_warm,
-    })]
+    let (lr, average) = (RateBlock { start: 0.1, ln_decay: -4e-6 }, AverageBlock::NONE);
+    let (momentum, momentum_end, momentum_step) = (0.5, 0.7, 8e-6);
+    vec![Box::new(Sgd { len: 2_503_984, lr, momentum, momentum_end, momentum_step, weight_decay: 0.0, average })]
 }

@@ -1,6 +1,7 @@
 //! What configuration files may say, and what the presets' networks weigh.
 
 use super::*;
+use crate::kernels::rmsprop::RmspropRule;
 use crate::models::{DcganConfig, VaeConfig};
 
 fn load(text: &str) -> Result<Config, String> {
@@ -204,7 +205,7 @@ fn settings_change_one_key() {
     let mut c = Config::preset("dcgan-28").unwrap();
     let all = ["optim.lr=.5", "optim.kind=rmsprop", "model.width = 8", "data.source=my images", "train.steps=7"];
     c.set_all(&Setting::all(&all).unwrap()).unwrap();
-    assert!(matches!(c.optim, OptimConfig::Rmsprop { lr: 0.5, .. }));
+    assert!(matches!(c.optim, OptimConfig::Rmsprop(RmspropRule { lr: 0.5, .. })));
     assert_eq!((c.data.source.as_str(), c.train.steps, c.name.as_str()), ("my images", Some(7), "dcgan-28"));
     c.set("model.loss=minimax".parse().unwrap()).unwrap();
     c.set("optim.centered=true".parse().unwrap()).unwrap();

@@ -1,0 +1,221 @@
+//! What the kernels of optimisers share: the learning rate, the launch, and the moving average of the parameters that
+//! is kept in the same launch.
+
+use super::ema::Ema;
+use crate::kernels::*;
+
+params! {
+    /// A learning rate, as a block inside of an optimiser's: lr exp(t ln_decay) at step t.
+    pub struct RateBlock {
+        /// At step 0.
+        pub start: f32,
+        /// Logarithm of its factor per step.
+        pub ln_decay: f32,
+    }
+}
+
+impl RateBlock {
+    /// One that is multiplied by `decay` at every step.
+    pub fn new(start: f64, decay: f64) -> RateBlock {
+        RateBlock { start: start as f32, ln_decay: decay.ln() as f32 }
+    }
+
+    /// The rate at the clock's step.
+    pub fn at(&self, clock: &[f32]) -> f64 {
+        f64::from(self.start) * (f64::from(step(clock)) * f64::from(self.ln_decay)).exp()
+    }
+
+    /// The relative error permitted to it on a device: the product and the exponential.
+    pub fn error(&self, clock: &[f32]) -> f32 {
+        let x = step(clock) as f32 * self.ln_decay;
+        exp_error(x) + (x.abs() + 2.0) * EPS
+    }
+}
+
+params! {
+    /// The moving average of the parameters that an optimiser keeps in its own launch, as a block inside of its own:
+    /// average += rate (w - average) once w is updated, with rate = 1 - decay.
+    pub struct AverageBlock {
+        /// How much of the new parameters enters their average; 0 keeps none.
+        pub rate: f32,
+        /// By w / (w + 1 + clock), where that is more than the rate, the average of few parameters follows
+        /// them; 0 for an average whose rate is the same from the start. With w = 9 the decay is the usual
+        /// min(decay, (1 + t) / (10 + t)).
+        pub warm: f32,
+    }
+}
+
+impl AverageBlock {
+    /// No average.
+    pub const NONE: AverageBlock = AverageBlock { rate: 0.0, warm: 0.0 };
+
+    fn is_kept(&self) -> bool {
+        self.rate > 0.0
+    }
+
+    /// How much of the parameters enters their average at a clock.
+    fn at(&self, clock: &[f32]) -> f32 {
+        let warm = f64::from(self.warm);
+        self.rate.max((warm / (warm + 1.0 + f64::from(step(clock)))) as f32)
+    }
+
+    /// The average's own kernel, which follows `len` parameters at a clock.
+    fn ema(&self, len: usize, clock: &[f32]) -> Ema {
+        Ema::new(len as u32, self.at(clock), 1.0)
+    }
+
+    /// The permitted error of each element of the average, from the twin's `w` and its permitted error.
+    fn bounds(&self, clock: &[f32], w: &[f32], d_w: &[f32], old: &[f32]) -> Vec<f32> {
+        let rate = self.at(clock);
+        let own = self.ema(w.len(), clock).bounds(&[w], &[old], &[]).remove(0);
+        // What w is off by enters by a product, which rounds.
+        std::iter::zip(own, d_w)
+            .map(|(own, d_w)| own + rate * d_w * (1.0 + 4.0 * EPS))
+            .zip(std::iter::zip(w, old))
+            // The rate may be a quotient, which Vulkan has off by 2.5 units.
+            .map(|(bound, (w, old))| bound + 6.0 * EPS * rate * (w.abs() + old.abs()))
+            .collect()
+    }
+
+    fn label(&self) -> String {
+        let warms = if self.warm > 0.0 { " warming up" } else { "" };
+        if self.is_kept() { format!(" average rate {}{warms}", self.rate) } else { String::new() }
+    }
+
+    /// That of a case of `len` parameters: every second warms up.
+    pub(super) fn example(len: u32, rate: f32) -> AverageBlock {
+        AverageBlock { rate, warm: if len.is_multiple_of(2) && rate > 0.0 { 9.0 } else { 0.0 } }
+    }
+}
+
+/// An optimiser's shader without and with an average, each for one and for four elements at a time.
+pub struct Shaders {
+    /// Without.
+    pub plain: [Shader; 2],
+    /// With.
+    pub averaged: [Shader; 2],
+}
+
+/// The [`Shaders`] of an optimiser of limn.
+macro_rules! optimizer_shaders {
+    ($block:ty, $name:literal) => {{
+        use $crate::kernels::shader;
+        $crate::kernels::optimisers::descent::Shaders {
+            plain: [
+                shader!($block, $name, width = "1", average = "unaveraged"),
+                shader!($block, $name as concat!($name, "4"), width = "4", average = "unaveraged"),
+            ],
+            averaged: [
+                shader!($block, $name as concat!($name, "_averaged"), width = "1", average = "averaged"),
+                shader!($block, $name as concat!($name, "_averaged4"), width = "4", average = "averaged"),
+            ],
+        }
+    }};
+}
+pub(super) use optimizer_shaders;
+
+/// The block of an optimiser's kernel. The kernel reads the gradient g `[len]` and the clock, which is the number of
+/// updates so far; it updates the parameters w, the optimiser's moments, all `[len]`, and the average of w, which is
+/// absent where none is kept.
+pub trait Descent: Params + std::fmt::Debug + Send + Sync {
+    /// g and the clock; w, the moments, and the average.
+    const SIGNATURE: &'static Signature;
+
+    /// Its shaders.
+    fn shaders() -> &'static Shaders;
+
+    /// Parameters.
+    fn count(&self) -> u32;
+
+    /// The same for another number of them.
+    fn of_len(&self, len: u32) -> Self;
+
+    /// The average that it keeps.
+    fn average(&self) -> AverageBlock;
+
+    /// The twin's update of w and the moments.
+    fn update(&self, g: &[f32], clock: &[f32], w: &mut [f32], moments: &mut [&mut [f32]]);
+
+    /// The permitted errors of w and the moments.
+    fn permitted(&self, reads: &[&[f32]], old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>>;
+
+    /// What `limn check` feeds moment `k` with.
+    fn moment(&self, k: usize, draw: f32) -> f32 {
+        let _ = k;
+        2.0 * draw - 1.0
+    }
+
+    /// Arithmetic for one parameter.
+    fn flops_each(&self) -> u64;
+
+    /// Its settings, for people.
+    fn settings(&self) -> String;
+}
+
+impl<D: Descent> Kernel for D {
+    fn signature(&self) -> &'static Signature {
+        D::SIGNATURE
+    }
+
+    fn lens(&self) -> Lens {
+        let len = self.count() as usize;
+        let mut writes = vec![len; D::SIGNATURE.writes.len()];
+        *writes.last_mut().expect("an average, if an absent one") *= usize::from(self.average().is_kept());
+        Lens { reads: vec![len, 1], writes }
+    }
+
+    fn cpu(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
+        let ([w, rest @ ..], [g, clock]) = (writes, reads) else { return };
+        let Some((average, moments)) = rest.split_last_mut() else { return };
+        self.update(g, clock, w, moments);
+        self.average().ema(w.len(), clock).cpu(&[w], &mut [average]);
+    }
+
+    fn variants(&self, caps: &Caps) -> Vec<Recipe> {
+        let (len, kept) = (self.count(), self.average().is_kept());
+        let shaders = if kept { &D::shaders().averaged } else { &D::shaders().plain };
+        let Signature { reads, writes, .. } = D::SIGNATURE;
+        let stage = |shader, len: u32| {
+            let mut stage = flat(shader, &self.of_len(len), len as usize, caps);
+            stage.bind.extend(reads.iter().enumerate().map(|(k, name)| (*name, Slot::Read(k))));
+            let bound = writes.iter().take(writes.len() - usize::from(!kept));
+            stage.bind.extend(bound.enumerate().map(|(k, (name, _))| (*name, Slot::Write(k))));
+            stage
+        };
+        let scalar = Recipe::single("scalar", stage(&shaders[0], len));
+        match len % 4 {
+            0 => vec![Recipe::single("vec4", stage(&shaders[1], len / 4)), scalar],
+            _ => vec![scalar],
+        }
+    }
+
+    fn part(&self, len: u32) -> Option<Arc<dyn Kernel>> {
+        Some(Arc::new(self.of_len(len)))
+    }
+
+    fn flops(&self) -> u64 {
+        let average = if self.average().is_kept() { 3 } else { 0 };
+        (self.flops_each() + average) * u64::from(self.count())
+    }
+
+    fn label(&self) -> String {
+        format!("p[{}] {}{}", self.count(), self.settings(), self.average().label())
+    }
+}
+
+impl<D: Descent> Checks for D {
+    fn example(&self, operand: Operand, len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
+        let moments = 1..D::SIGNATURE.writes.len() - 1;
+        match operand {
+            Operand::Read(1) => example_clock(len, draw),
+            Operand::Write(k) if moments.contains(&k) => (0..len).map(|_| self.moment(k - 1, draw())).collect(),
+            _ => (0..len).map(|_| 2.0 * draw() - 1.0).collect(),
+        }
+    }
+
+    fn bounds(&self, reads: &[&[f32]], old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
+        let mut bounds = self.permitted(reads, old, twin);
+        bounds.push(self.average().bounds(reads[1], twin[0], &bounds[0], old[old.len() - 1]));
+        bounds
+    }
+}
