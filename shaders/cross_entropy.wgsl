@@ -3,6 +3,7 @@
 // One invocation computes the loss of every WG-th position of its workgroup's block.
 
 #import flat
+#import softmax
 #import nan
 #import elementary
 #params
@@ -22,18 +23,8 @@ fn main(
 ) {
   let r = flat_range(p.n * p.positions, wg, groups, lane);
   for (var i = r.first; i < r.end; i += WG) {
-    let n = i / p.positions;
-    let first = n * p.classes * p.positions + (i - n * p.positions);
-    let end = first + p.classes * p.positions;
-    var largest = logits[first];
-    for (var at = first + p.positions; at < end; at += p.positions) {
-      largest = max(largest, logits[at]);
-    }
-    var sum = 0.0;
-    for (var at = first; at < end; at += p.positions) {
-      sum += exp(logits[at] - largest);
-    }
+    let c = column_of(i);
     // Bits of NaN mean nothing to `ln`.
-    loss[i] = unless_nan(ln(sum), sum) + (largest - logits[first + u32(labels[i]) * p.positions]);
+    loss[i] = unless_nan(ln(c.sum), c.sum) + (c.largest - logits[c.first + u32(labels[i]) * p.positions]);
   }
 }

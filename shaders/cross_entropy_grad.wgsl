@@ -3,6 +3,7 @@
 // One invocation computes all classes of every WG-th position of its workgroup's block.
 
 #import flat
+#import softmax
 #params
 
 override WG: u32 = 64u;
@@ -21,21 +22,11 @@ fn main(
 ) {
   let r = flat_range(p.n * p.positions, wg, groups, lane);
   for (var i = r.first; i < r.end; i += WG) {
-    let n = i / p.positions;
-    let first = n * p.classes * p.positions + (i - n * p.positions);
-    let end = first + p.classes * p.positions;
-    var largest = logits[first];
-    for (var at = first + p.positions; at < end; at += p.positions) {
-      largest = max(largest, logits[at]);
-    }
-    var sum = 0.0;
-    for (var at = first; at < end; at += p.positions) {
-      sum += exp(logits[at] - largest);
-    }
-    let hit = first + u32(labels[i]) * p.positions;
+    let c = column_of(i);
+    let hit = c.first + u32(labels[i]) * p.positions;
     let d = dloss[i];
-    for (var at = first; at < end; at += p.positions) {
-      dlogits[at] = (exp(logits[at] - largest) / sum - select(0.0, 1.0, at == hit)) * d;
+    for (var at = c.first; at < c.end; at += p.positions) {
+      dlogits[at] = (exp(logits[at] - c.largest) / c.sum - select(0.0, 1.0, at == hit)) * d;
     }
   }
 }

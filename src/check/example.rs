@@ -83,7 +83,7 @@ impl Example {
         Example::inputs(kernel, seed, f32::NAN).with_spots(kernel)
     }
 
-    /// For a kernel that [sums](Kernel::sums): draws small whole numbers, none of them zero, and runs the twin.
+    /// For a kernel that [sums](crate::kernels::Checks::sums): draws small whole numbers, none of them zero, and runs the twin.
     /// Sums of their products are exact in f32 while magnitudes add up to less than 2^24, and so are the numbers
     /// themselves in f16, so that results must be equal.
     pub fn whole(kernel: &dyn Kernel, seed: u64) -> Example {

@@ -1,6 +1,6 @@
 //! What the kernels of this folder share: the launch of flat loops, the clock, error bounds.
 
-use super::{Caps, Class, EPS, Params, Shader, Stage, philox};
+use super::{Caps, Class, EPS, Operand, Params, Shader, Stage, philox};
 
 /// The step held in word 0 of a clock buffer, whose u32 bits travel in f32 storage.
 pub fn step(clock: &[f32]) -> u32 {
@@ -10,6 +10,14 @@ pub fn step(clock: &[f32]) -> u32 {
 /// A clock for `limn check`: a small step.
 pub fn example_clock(len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
     (0..len).map(|_| f32::from_bits((draw() * 1000.0) as u32)).collect()
+}
+
+/// The operands of a kernel of which read `clock` is the clock, and the others are uniform in [-1, 1).
+pub fn example_with_clock(clock: usize, operand: Operand, len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
+    if operand == Operand::Read(clock) {
+        return example_clock(len, draw);
+    }
+    (0..len).map(|_| 2.0 * draw() - 1.0).collect()
 }
 
 /// Vulkan's permitted relative error of `exp(x)`: 3 + 2|x| units in the last place.

@@ -36,6 +36,7 @@ pub(super) static PIECES: &[(&str, &str)] = pieces! {
     "probe_emulated"
     "probe_units"
     "put_lines"
+    "softmax"
     "store_planes"
     "sums_flat"
     "sums_nested"

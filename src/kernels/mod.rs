@@ -54,7 +54,9 @@ pub(crate) use convolution::matrix;
 #[doc(no_inline)]
 pub use convolution::{conv, conv_transpose2d, conv2d, conv2d_weight_grad, depthwise, matmul};
 pub use fuse::{Epilogue, Fused};
-pub use launch::{exact, example_clock, exp_error, expm1_error, flat, grid_1d, normal_error, scales_exactly, step};
+pub use launch::{
+    exact, example_clock, example_with_clock, exp_error, expm1_error, flat, grid_1d, normal_error, scales_exactly, step,
+};
 pub use list::{Entry, all};
 #[doc(no_inline)]
 pub use measuring::{multiply_add, multiply_add_matrix, subgroups};

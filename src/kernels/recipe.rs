@@ -1,6 +1,6 @@
 //! How a device computes a kernel: stages, each one dispatch of one shader.
 
-use super::{Field, Params, Shader};
+use super::{Field, Params, Shader, Signature};
 
 /// What a stage's storage binding refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +51,13 @@ impl Stage {
         self
     }
 
+    /// Binds all that a kernel reads and writes, by the names of its signature.
+    pub fn operands(mut self, signature: &Signature) -> Self {
+        self.bind.extend(signature.reads.iter().enumerate().map(|(i, name)| (*name, Slot::Read(i))));
+        self.bind.extend(signature.writes.iter().enumerate().map(|(i, (name, _))| (*name, Slot::Write(i))));
+        self
+    }
+
     /// Sets an override constant.
     pub fn constant(mut self, name: &'static str, value: impl Into<f64>) -> Self {
         self.constants.push((name, value.into()));
@@ -84,6 +91,13 @@ impl Recipe {
     /// A variant of a single stage without scratch.
     pub fn single(name: &'static str, stage: Stage) -> Self {
         Recipe { name, scratch: Vec::new(), stages: vec![stage] }
+    }
+
+    /// The variants of a stage for `len` elements: in fours where that divides them, and one by one. It is made for
+    /// as many elements at a time.
+    pub fn in_fours(len: u32, stage: impl Fn(u32) -> Stage) -> Vec<Recipe> {
+        let fours = len.is_multiple_of(4).then(|| Recipe::single("vec4", stage(4)));
+        fours.into_iter().chain([Recipe::single("scalar", stage(1))]).collect()
     }
 
     /// Whether it rounds operands to f16.

@@ -16,7 +16,7 @@ impl Op for Softmax {
     fn gradient(&self, call: &Call) -> Result<Vec<Option<Var>>, GraphError> {
         let (dloss, logits, target) = (call.dy(), call.input(0), call.input(1));
         let CrossEntropy { n, classes, positions } = self.0;
-        let kernel = CrossEntropyGrad { n, classes, positions };
+        let kernel = CrossEntropyGrad(CrossEntropy { n, classes, positions });
         let inputs = [Some(dloss), Some(logits), Some(target)];
         let op = FirstOrderOnly("cross_entropy");
         Ok(vec![Some(dloss.graph().apply1(op, launch(kernel), &inputs, logits.shape())), None])

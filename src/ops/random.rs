@@ -86,10 +86,9 @@ impl Op for Fused {
     fn gradient(&self, call: &Call) -> Result<Vec<Option<Var>>, GraphError> {
         let (mu, logvar) = (call.input(0), call.input(1));
         let graph = mu.graph();
-        let p = self.0;
         let or_zero = |dy: &Option<Var>, like: &Var| dy.clone().unwrap_or_else(|| graph.constant(like.shape(), 0.0));
         let (dz, dkl) = (or_zero(&call.dys[0], &call.outputs[0]), or_zero(&call.dys[1], &call.outputs[1]));
-        let kernel = ReparameterizeGrad { rows: p.rows, d: p.d, noise: p.noise };
+        let kernel = ReparameterizeGrad(self.0);
         let clock = graph.clock();
         let inputs = [Some(&dz), Some(&dkl), Some(mu), Some(logvar), Some(&clock)];
         let op = FirstOrderOnly("reparameterize");

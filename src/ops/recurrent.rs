@@ -78,7 +78,7 @@ fn cell_grad(dh: &Var, dc: &Var, [pre, before, c]: [&Var; 3]) -> [Var; 2] {
         Ok(extents) => extents,
         Err(failed) => return [failed.clone(), failed],
     };
-    let kernel = LstmCellGrad { n: n as u32, hidden: hidden as u32, positions: (rows * w) as u32 };
+    let kernel = LstmCellGrad(LstmCell { n: n as u32, hidden: hidden as u32, positions: (rows * w) as u32 });
     let reads = [dh, dc, pre, before, c].map(Some);
     let shapes = [pre.shape(), before.shape()];
     let made = dh.graph().apply(FirstOrderOnly("lstm_cell_grad"), launch(kernel), &reads, &shapes);

@@ -81,8 +81,7 @@ impl Kernel for MultiplyAdd {
         let wg = if caps.class == Class::Lanes { 8 } else { 64 };
         let stage = |shader| {
             Stage::new(shader, self, grid_1d(self.len.div_ceil(wg) as usize, caps))
-                .bind("x", Slot::Read(0))
-                .bind("y", Slot::Write(0))
+                .operands(self.signature())
                 .constant("WG", wg)
         };
         let mixed = caps.precision == Precision::Mixed && caps.f16;

@@ -89,7 +89,7 @@ impl Kernel for MultiplyAddMatrix {
     }
 
     fn variants(&self, caps: &Caps) -> Vec<Recipe> {
-        let bound = |stage: Stage| stage.bind("a", Slot::Read(0)).bind("b", Slot::Read(1)).bind("c", Slot::Write(0));
+        let bound = |stage: Stage| stage.operands(self.signature());
         let fits = |coop: &Coop| {
             coop.edge == self.edge && [8, 16].contains(&coop.edge) && TOGETHER * coop.subgroup <= caps.max_invocations
         };

@@ -56,11 +56,8 @@ impl Kernel for Advance {
     }
 
     fn variants(&self, _caps: &Caps) -> Vec<Recipe> {
-        let mut stage = Stage::new(&SHADERS[self.counters as usize - 1], self, [1, 1, 1]);
-        for (k, (name, _)) in self.signature().writes.iter().enumerate() {
-            stage = stage.bind(name, Slot::Write(k));
-        }
-        vec![Recipe::single("single", stage)]
+        let stage = Stage::new(&SHADERS[self.counters as usize - 1], self, [1, 1, 1]);
+        vec![Recipe::single("single", stage.operands(self.signature()))]
     }
 
     fn flops(&self) -> u64 {

@@ -42,13 +42,7 @@ impl Kernel for Concat {
 
     fn variants(&self, caps: &Caps) -> Vec<Recipe> {
         let items = self.lens().writes[0];
-        vec![Recipe::single(
-            "flat",
-            flat(&SHADER, self, items, caps)
-                .bind("x", Slot::Read(0))
-                .bind("y", Slot::Read(1))
-                .bind("z", Slot::Write(0)),
-        )]
+        vec![Recipe::single("flat", flat(&SHADER, self, items, caps).operands(self.signature()))]
     }
 
     fn at_pixel(&self) -> Option<AtPixel<'_>> {

@@ -29,15 +29,10 @@ impl Kernel for Copy {
     }
 
     fn variants(&self, caps: &Caps) -> Vec<Recipe> {
-        let stage = |shader, width: u32| {
-            let params = Copy { len: self.len / width };
-            flat(shader, &params, params.len as usize, caps).bind("x", Slot::Read(0)).bind("y", Slot::Write(0))
-        };
-        let scalar = Recipe::single("scalar", stage(&SHADER, 1));
-        match self.len % 4 {
-            0 => vec![Recipe::single("vec4", stage(&SHADER4, 4)), scalar],
-            _ => vec![scalar],
-        }
+        Recipe::in_fours(self.len, |width| {
+            let (shader, params) = (if width == 4 { &SHADER4 } else { &SHADER }, Copy { len: self.len / width });
+            flat(shader, &params, params.len as usize, caps).operands(&SIGNATURE)
+        })
     }
 
     fn part(&self, len: u32) -> Option<Arc<dyn Kernel>> {

@@ -39,10 +39,7 @@ impl Kernel for DecodeU8 {
 
     fn variants(&self, caps: &Caps) -> Vec<Recipe> {
         let items = (self.len as usize).div_ceil(4);
-        vec![Recipe::single(
-            "flat",
-            flat(&SHADER, self, items, caps).bind("words", Slot::Read(0)).bind("y", Slot::Write(0)),
-        )]
+        vec![Recipe::single("flat", flat(&SHADER, self, items, caps).operands(self.signature()))]
     }
 
     fn flops(&self) -> u64 {

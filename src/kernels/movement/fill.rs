@@ -31,15 +31,11 @@ impl Kernel for Fill {
     }
 
     fn variants(&self, caps: &Caps) -> Vec<Recipe> {
-        let stage = |shader, width: u32| {
-            let params = Fill { len: self.len / width, ..*self };
-            flat(shader, &params, params.len as usize, caps).bind("y", Slot::Write(0))
-        };
-        let scalar = Recipe::single("scalar", stage(&SHADER, 1));
-        match self.len % 4 {
-            0 => vec![Recipe::single("vec4", stage(&SHADER4, 4)), scalar],
-            _ => vec![scalar],
-        }
+        Recipe::in_fours(self.len, |width| {
+            let (shader, params) =
+                (if width == 4 { &SHADER4 } else { &SHADER }, Fill { len: self.len / width, ..*self });
+            flat(shader, &params, params.len as usize, caps).operands(&SIGNATURE)
+        })
     }
 
     fn flops(&self) -> u64 {

@@ -42,7 +42,7 @@ impl Kernel for OneHot {
 
     fn variants(&self, caps: &Caps) -> Vec<Recipe> {
         let stage = flat(&SHADER, self, (self.rows * self.classes) as usize, caps);
-        vec![Recipe::single("flat", stage.bind("words", Slot::Read(0)).bind("y", Slot::Write(0)))]
+        vec![Recipe::single("flat", stage.operands(self.signature()))]
     }
 
     fn flops(&self) -> u64 {

@@ -30,7 +30,7 @@ impl Kernel for Pulse {
     }
 
     fn variants(&self, _caps: &Caps) -> Vec<Recipe> {
-        let stage = Stage::new(&SHADER, self, [1, 1, 1]).bind("clock", Slot::Read(0)).bind("y", Slot::Write(0));
+        let stage = Stage::new(&SHADER, self, [1, 1, 1]).operands(self.signature());
         vec![Recipe::single("single", stage)]
     }
 

@@ -47,11 +47,7 @@ impl Kernel for Record {
     }
 
     fn variants(&self, _caps: &Caps) -> Vec<Recipe> {
-        let mut stage = Stage::new(&SHADER, self, [1, 1, 1]);
-        for (k, name) in SIGNATURE.reads.iter().enumerate() {
-            stage = stage.bind(name, Slot::Read(k));
-        }
-        vec![Recipe::single("single", stage.bind("history", Slot::Write(0)))]
+        vec![Recipe::single("single", Stage::new(&SHADER, self, [1, 1, 1]).operands(&SIGNATURE))]
     }
 
     fn flops(&self) -> u64 {
@@ -65,10 +61,7 @@ impl Kernel for Record {
 
 impl Checks for Record {
     fn example(&self, operand: Operand, len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
-        match operand {
-            Operand::Read(0) => example_clock(len, draw),
-            _ => (0..len).map(|_| 2.0 * draw() - 1.0).collect(),
-        }
+        example_with_clock(0, operand, len, draw)
     }
 
     fn bounds(&self, _reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {

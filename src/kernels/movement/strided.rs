@@ -175,8 +175,7 @@ impl Kernel for Strided {
         let divides = self.axes().iter().any(|axis| axis.div != 1);
         let stage = flat(&SHADER, self, self.lens().writes[0], caps)
             .constant("DIVIDES", u32::from(divides))
-            .bind("x", Slot::Read(0))
-            .bind("y", Slot::Write(0));
+            .operands(self.signature());
         vec![Recipe::single("flat", stage)]
     }
 

@@ -31,15 +31,11 @@ impl Kernel for Clip {
     }
 
     fn variants(&self, caps: &Caps) -> Vec<Recipe> {
-        let stage = |shader, width: u32| {
-            let params = Clip { len: self.len / width, ..*self };
-            flat(shader, &params, params.len as usize, caps).bind("w", Slot::Write(0))
-        };
-        let scalar = Recipe::single("scalar", stage(&SHADER, 1));
-        match self.len % 4 {
-            0 => vec![Recipe::single("vec4", stage(&SHADER4, 4)), scalar],
-            _ => vec![scalar],
-        }
+        Recipe::in_fours(self.len, |width| {
+            let (shader, params) =
+                (if width == 4 { &SHADER4 } else { &SHADER }, Clip { len: self.len / width, ..*self });
+            flat(shader, &params, params.len as usize, caps).operands(&SIGNATURE)
+        })
     }
 
     fn part(&self, len: u32) -> Option<Arc<dyn Kernel>> {

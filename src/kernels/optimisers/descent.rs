@@ -172,21 +172,16 @@ impl<D: Descent> Kernel for D {
     }
 
     fn variants(&self, caps: &Caps) -> Vec<Recipe> {
-        let (len, kept) = (self.count(), self.average().is_kept());
+        let kept = self.average().is_kept();
         let shaders = if kept { &D::shaders().averaged } else { &D::shaders().plain };
-        let Signature { reads, writes, .. } = D::SIGNATURE;
-        let stage = |shader, len: u32| {
-            let mut stage = flat(shader, &self.of_len(len), len as usize, caps);
-            stage.bind.extend(reads.iter().enumerate().map(|(k, name)| (*name, Slot::Read(k))));
-            let bound = writes.iter().take(writes.len() - usize::from(!kept));
-            stage.bind.extend(bound.enumerate().map(|(k, (name, _))| (*name, Slot::Write(k))));
+        Recipe::in_fours(self.count(), |width| {
+            let len = self.count() / width;
+            let stage = flat(&shaders[usize::from(width == 4)], &self.of_len(len), len as usize, caps);
+            let mut stage = stage.operands(D::SIGNATURE);
+            // An absent average is bound by no shader.
+            stage.bind.truncate(stage.bind.len() - usize::from(!kept));
             stage
-        };
-        let scalar = Recipe::single("scalar", stage(&shaders[0], len));
-        match len % 4 {
-            0 => vec![Recipe::single("vec4", stage(&shaders[1], len / 4)), scalar],
-            _ => vec![scalar],
-        }
+        })
     }
 
     fn part(&self, len: u32) -> Option<Arc<dyn Kernel>> {

@@ -88,7 +88,7 @@ impl Kernel for Ema {
     fn variants(&self, caps: &Caps) -> Vec<Recipe> {
         let stage = |shader, width: u32| {
             let params = self.params(width);
-            flat(shader, &params, params.len as usize, caps).bind("x", Slot::Read(0)).bind("s", Slot::Write(0))
+            flat(shader, &params, params.len as usize, caps).operands(self.signature())
         };
         let scalar = Recipe::single("scalar", stage(&SHADER, 1));
         match self.len.is_multiple_of(4) && self.ranges.iter().all(|r| r.start.is_multiple_of(4)) {

@@ -61,7 +61,7 @@ impl Kernel for Skew {
 
     fn variants(&self, caps: &Caps) -> Vec<Recipe> {
         let stage = flat(&SHADER, self, self.lens().writes[0], caps);
-        vec![Recipe::single("flat", stage.bind("x", Slot::Read(0)).bind("y", Slot::Write(0)))]
+        vec![Recipe::single("flat", stage.operands(self.signature()))]
     }
 
     fn flops(&self) -> u64 {

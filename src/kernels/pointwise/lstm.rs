@@ -17,21 +17,13 @@ params! {
     }
 }
 
-params! {
-    /// dh, dc `[n, hidden, positions]`, pre `[n, 4 hidden, positions]`, before, c `[n, hidden, positions]`
-    /// -> dpre `[n, 4 hidden, positions]`, dbefore `[n, hidden, positions]` of [`LstmCell`].
-    pub struct LstmCellGrad {
-        /// Images.
-        pub n: u32,
-        /// Channels of h and c.
-        pub hidden: u32,
-        /// Positions.
-        pub positions: u32,
-    }
-}
+/// dh, dc `[n, hidden, positions]`, pre `[n, 4 hidden, positions]`, before, c `[n, hidden, positions]`
+/// -> dpre `[n, 4 hidden, positions]`, dbefore `[n, hidden, positions]` of the cell.
+#[derive(Clone, Copy, Debug)]
+pub struct LstmCellGrad(pub LstmCell);
 
 static FORWARD_SHADER: Shader = shader!(LstmCell, "lstm_cell");
-static BACKWARD_SHADER: Shader = shader!(LstmCellGrad, "lstm_cell_grad");
+static BACKWARD_SHADER: Shader = shader!(LstmCell, "lstm_cell_grad");
 
 static FORWARD: Signature =
     Signature { name: "lstm_cell", reads: &["pre", "before"], writes: &[("h", Access::Write), ("c", Access::Write)] };
@@ -62,12 +54,6 @@ impl LstmCell {
     }
 }
 
-impl LstmCellGrad {
-    fn cell(&self) -> LstmCell {
-        LstmCell { n: self.n, hidden: self.hidden, positions: self.positions }
-    }
-}
-
 impl Kernel for LstmCell {
     fn signature(&self) -> &'static Signature {
         &FORWARD
@@ -90,9 +76,7 @@ impl Kernel for LstmCell {
     }
 
     fn variants(&self, caps: &Caps) -> Vec<Recipe> {
-        let stage = flat(&FORWARD_SHADER, self, self.sizes()[1], caps);
-        let stage = stage.bind("pre", Slot::Read(0)).bind("before", Slot::Read(1));
-        vec![Recipe::single("flat", stage.bind("h", Slot::Write(0)).bind("c", Slot::Write(1)))]
+        vec![Recipe::single("flat", flat(&FORWARD_SHADER, self, self.sizes()[1], caps).operands(&FORWARD))]
     }
 
     fn flops(&self) -> u64 {
@@ -123,14 +107,14 @@ impl Kernel for LstmCellGrad {
     }
 
     fn lens(&self) -> Lens {
-        let [_, all] = self.cell().sizes();
+        let [_, all] = self.0.sizes();
         Lens { reads: vec![all, all, 4 * all, all, all], writes: vec![4 * all, all] }
     }
 
     fn cpu(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
         let &[dh, dc, pre, before, c] = reads else { return };
         let [dpre, dbefore] = writes else { return };
-        let (cell, [cells, all]) = (self.cell(), self.cell().sizes());
+        let (cell, [cells, all]) = (self.0, self.0.sizes());
         for e in 0..all {
             let [o, f, i, g] = cell.gates(pre, e);
             let [dh, dc, before, c] = [dh[e], dc[e], before[e], c[e]].map(f64::from);
@@ -146,30 +130,26 @@ impl Kernel for LstmCellGrad {
     }
 
     fn variants(&self, caps: &Caps) -> Vec<Recipe> {
-        let mut stage = flat(&BACKWARD_SHADER, self, self.cell().sizes()[1], caps);
-        for (k, name) in BACKWARD.reads.iter().enumerate() {
-            stage = stage.bind(name, Slot::Read(k));
-        }
-        vec![Recipe::single("flat", stage.bind("dpre", Slot::Write(0)).bind("dbefore", Slot::Write(1)))]
+        vec![Recipe::single("flat", flat(&BACKWARD_SHADER, &self.0, self.0.sizes()[1], caps).operands(&BACKWARD))]
     }
 
     fn flops(&self) -> u64 {
-        22 * self.cell().sizes()[1] as u64
+        22 * self.0.sizes()[1] as u64
     }
 
     fn label(&self) -> String {
-        format!("dh[{},{},{}]", self.n, self.hidden, self.positions)
+        format!("d{}", self.0.label())
     }
 }
 
 impl Checks for LstmCellGrad {
-    fn example(&self, _: Operand, len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
-        (0..len).map(|_| 6.0 * draw() - 3.0).collect()
+    fn example(&self, operand: Operand, len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
+        self.0.example(operand, len, draw)
     }
 
     /// Every factor may err by as much as a gate, and s by three of them.
     fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], _twin: &[&[f32]]) -> Vec<Vec<f32>> {
-        let [cells, all] = self.cell().sizes();
+        let [cells, all] = self.0.sizes();
         let most = |e: usize| reads[0][e].abs() + reads[1][e].abs();
         let errors: Vec<f32> = (0..all).map(|e| 6.0 * GATE_ERROR * most(e)).collect();
         let mut dpre = vec![0.0; 4 * all];
@@ -189,7 +169,7 @@ fn forward([n, hidden, positions]: [u32; 3]) -> Box<dyn Kernel> {
 }
 
 fn backward([n, hidden, positions]: [u32; 3]) -> Box<dyn Kernel> {
-    Box::new(LstmCellGrad { n, hidden, positions })
+    Box::new(LstmCellGrad(LstmCell { n, hidden, positions }))
 }
 
 /// Odd shapes of [`LstmCell`].

@@ -121,10 +121,7 @@ impl Pointwise {
                 stage = stage.constant(BS[k], s.b as u32);
             }
         }
-        for (k, name) in SIGNATURE.reads.iter().enumerate() {
-            stage = stage.bind(name, Slot::Read(k));
-        }
-        stage.bind("y", Slot::Write(0))
+        stage.operands(&SIGNATURE)
     }
 
     /// Runs the chain on one output element: the registers and, beside each, its error bound.

@@ -38,7 +38,7 @@ impl Kernel for Dropout {
     fn variants(&self, caps: &Caps) -> Vec<Recipe> {
         let items = (self.len as usize).div_ceil(4);
         let stage = flat(&SHADER, self, items, caps);
-        let stage = stage.bind("x", Slot::Read(0)).bind("clock", Slot::Read(1)).bind("y", Slot::Write(0));
+        let stage = stage.operands(self.signature());
         vec![Recipe::single("flat", stage)]
     }
 
@@ -53,10 +53,7 @@ impl Kernel for Dropout {
 
 impl Checks for Dropout {
     fn example(&self, operand: Operand, len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
-        match operand {
-            Operand::Read(1) => example_clock(len, draw),
-            _ => (0..len).map(|_| 2.0 * draw() - 1.0).collect(),
-        }
+        example_with_clock(1, operand, len, draw)
     }
 
     fn bounds(&self, _reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {

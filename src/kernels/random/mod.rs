@@ -68,10 +68,7 @@ impl Kernel for Random {
 
     fn variants(&self, caps: &Caps) -> Vec<Recipe> {
         let items = (self.len as usize).div_ceil(4);
-        vec![Recipe::single(
-            "flat",
-            flat(&RANDOM_SHADER, self, items, caps).bind("clock", Slot::Read(0)).bind("y", Slot::Write(0)),
-        )]
+        vec![Recipe::single("flat", flat(&RANDOM_SHADER, self, items, caps).operands(self.signature()))]
     }
 
     fn flops(&self) -> u64 {
@@ -127,13 +124,7 @@ impl Kernel for Bernoulli {
 
     fn variants(&self, caps: &Caps) -> Vec<Recipe> {
         let items = (self.len as usize).div_ceil(4);
-        vec![Recipe::single(
-            "flat",
-            flat(&BERNOULLI_SHADER, self, items, caps)
-                .bind("probability", Slot::Read(0))
-                .bind("clock", Slot::Read(1))
-                .bind("y", Slot::Write(0)),
-        )]
+        vec![Recipe::single("flat", flat(&BERNOULLI_SHADER, self, items, caps).operands(self.signature()))]
     }
 
     fn flops(&self) -> u64 {

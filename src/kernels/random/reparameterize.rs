@@ -16,20 +16,12 @@ params! {
     }
 }
 
-params! {
-    /// dz `[rows, d]`, dkl `[rows]`, mu, logvar `[rows, d]`, clock -> dmu, dlogvar `[rows, d]`.
-    pub struct ReparameterizeGrad {
-        /// Samples.
-        pub rows: u32,
-        /// Latent dimensions.
-        pub d: u32,
-        /// Which numbers it draws.
-        pub noise: philox::NoiseBlock,
-    }
-}
+/// dz `[rows, d]`, dkl `[rows]`, mu, logvar `[rows, d]`, clock -> dmu, dlogvar `[rows, d]`.
+#[derive(Clone, Copy, Debug)]
+pub struct ReparameterizeGrad(pub Reparameterize);
 
 static FORWARD_SHADER: Shader = shader!(Reparameterize, "reparameterize");
-static BACKWARD_SHADER: Shader = shader!(ReparameterizeGrad, "reparameterize_grad");
+static BACKWARD_SHADER: Shader = shader!(Reparameterize, "reparameterize_grad");
 
 static FORWARD: Signature = Signature {
     name: "reparameterize",
@@ -76,11 +68,7 @@ impl Kernel for Reparameterize {
         // Rows beyond the first 65536 are taken in turns.
         let stage = Stage::new(&FORWARD_SHADER, self, grid_1d(self.rows.min(1 << 16) as usize, caps))
             .constant("WG", wg)
-            .bind("mu", Slot::Read(0))
-            .bind("logvar", Slot::Read(1))
-            .bind("clock", Slot::Read(2))
-            .bind("z", Slot::Write(0))
-            .bind("kl", Slot::Write(1));
+            .operands(self.signature());
         vec![Recipe::single("rows", stage)]
     }
 
@@ -128,17 +116,17 @@ impl Kernel for ReparameterizeGrad {
     }
 
     fn lens(&self) -> Lens {
-        let (rows, len) = (self.rows as usize, self.rows as usize * self.d as usize);
+        let (rows, len) = (self.0.rows as usize, self.0.rows as usize * self.0.d as usize);
         Lens { reads: vec![len, rows, len, len, 1], writes: vec![len, len] }
     }
 
     fn cpu(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
         let &[dz, dkl, mu, logvar, clock] = reads else { return };
         let [dmu, dlogvar] = writes else { return };
-        let source = self.noise.at(step(clock));
+        let source = self.0.noise.at(step(clock));
         for i in 0..dz.len() {
             let [dz, m, v] = [dz[i], mu[i], logvar[i]].map(f64::from);
-            let dkl = f64::from(dkl[i / self.d as usize]);
+            let dkl = f64::from(dkl[i / self.0.d as usize]);
             dmu[i] = (dz + dkl * m) as f32;
             let noise = f64::from(source.normal(i));
             dlogvar[i] = ((dz * noise * (v / 2.0).exp() + dkl * v.exp_m1()) / 2.0) as f32;
@@ -146,26 +134,16 @@ impl Kernel for ReparameterizeGrad {
     }
 
     fn variants(&self, caps: &Caps) -> Vec<Recipe> {
-        let items = (self.rows as usize * self.d as usize).div_ceil(4);
-        vec![Recipe::single(
-            "flat",
-            flat(&BACKWARD_SHADER, self, items, caps)
-                .bind("dz", Slot::Read(0))
-                .bind("dkl", Slot::Read(1))
-                .bind("mu", Slot::Read(2))
-                .bind("logvar", Slot::Read(3))
-                .bind("clock", Slot::Read(4))
-                .bind("dmu", Slot::Write(0))
-                .bind("dlogvar", Slot::Write(1)),
-        )]
+        let items = (self.0.rows as usize * self.0.d as usize).div_ceil(4);
+        vec![Recipe::single("flat", flat(&BACKWARD_SHADER, &self.0, items, caps).operands(self.signature()))]
     }
 
     fn flops(&self) -> u64 {
-        9 * u64::from(self.rows) * u64::from(self.d)
+        9 * u64::from(self.0.rows) * u64::from(self.0.d)
     }
 
     fn label(&self) -> String {
-        format!("dz[{},{}]", self.rows, self.d)
+        format!("dz[{},{}]", self.0.rows, self.0.d)
     }
 }
 
@@ -179,7 +157,7 @@ impl Checks for ReparameterizeGrad {
 
     fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
         let &[dz, dkl, mu, logvar, clock] = reads else { return Vec::new() };
-        let (source, d) = (self.noise.at(step(clock)), self.d as usize);
+        let (source, d) = (self.0.noise.at(step(clock)), self.0.d as usize);
         let dmu = |i: usize| EPS * (2.0 * twin[0][i].abs() + (dkl[i / d] * mu[i]).abs()) + 1e-12;
         let dlogvar = |i: usize| {
             let (v, k, half) = (logvar[i], dkl[i / d].abs(), logvar[i] / 2.0);
@@ -204,7 +182,7 @@ fn forward(rows: u32, d: u32) -> Box<dyn Kernel> {
 }
 
 fn backward(rows: u32, d: u32) -> Box<dyn Kernel> {
-    Box::new(ReparameterizeGrad { rows, d, noise: philox::NoiseBlock::example(3) })
+    Box::new(ReparameterizeGrad(Reparameterize { rows, d, noise: philox::NoiseBlock::example(3) }))
 }
 
 /// Odd shapes of [`Reparameterize`]; one has more than 65535 rows.

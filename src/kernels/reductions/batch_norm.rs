@@ -195,12 +195,7 @@ impl Kernel for BatchNorm {
         let channel = Stage::new(pick(&CHANNEL, wide), &p, grid_1d(p.c as usize, caps))
             .constant("WG", lanes(caps))
             .constant("ACT", self.act.code)
-            .bind("x", Slot::Read(0))
-            .bind("gamma", Slot::Read(1))
-            .bind("beta", Slot::Read(2))
-            .bind("y", Slot::Write(0))
-            .bind("mean", Slot::Write(1))
-            .bind("variance", Slot::Write(2));
+            .operands(self.signature());
         let channel = Recipe::single("channel", channel);
         let (chunk, chunks) = split(p.n * p.hw, caps);
         let part = StatsStage { n: p.n, c: p.c, hw: p.hw, chunk, chunks };
@@ -216,12 +211,7 @@ impl Kernel for BatchNorm {
             .bind("variance", Slot::Write(2));
         let apply = flat(pick(&APPLY, wide), &p, (p.n * p.c * p.hw) as usize, caps)
             .constant("ACT", self.act.code)
-            .bind("x", Slot::Read(0))
-            .bind("gamma", Slot::Read(1))
-            .bind("beta", Slot::Read(2))
-            .bind("y", Slot::Write(0))
-            .bind("mean", Slot::Write(1))
-            .bind("variance", Slot::Write(2));
+            .operands(self.signature());
         let scratch = vec![2 * (p.c * chunks) as usize];
         let split = Recipe { name: "split", scratch, stages: vec![stats, combine, apply] };
         order(channel, split, chunks, caps)
@@ -296,16 +286,6 @@ impl Checks for BatchNorm {
     }
 }
 
-impl BatchNormGrad {
-    /// The bindings of the shaders that write dx.
-    fn operands(&self, stage: Stage) -> Stage {
-        let reads = ["dy", "x", "gamma", "mean", "variance"];
-        let stage = reads.iter().enumerate().fold(stage, |stage, (i, name)| stage.bind(name, Slot::Read(i)));
-        let writes = ["grad_x", "dgamma", "dbeta"];
-        writes.iter().enumerate().fold(stage, |stage, (i, name)| stage.bind(name, Slot::Write(i)))
-    }
-}
-
 impl Kernel for BatchNormGrad {
     fn signature(&self) -> &'static Signature {
         &BACKWARD
@@ -349,7 +329,7 @@ impl Kernel for BatchNormGrad {
         let wide = self.hw.is_multiple_of(4);
         let p = BatchNormGrad { hw: self.hw / if wide { 4 } else { 1 }, ..*self };
         let channel = Stage::new(pick(&GRAD_CHANNEL, wide), &p, grid_1d(p.c as usize, caps));
-        let channel = Recipe::single("channel", p.operands(channel.constant("WG", lanes(caps))));
+        let channel = Recipe::single("channel", channel.constant("WG", lanes(caps)).operands(&BACKWARD));
         let (chunk, chunks) = split(p.n * p.hw, caps);
         let part = GradSumsStage { n: p.n, c: p.c, hw: p.hw, chunk, chunks, eps: p.eps };
         let sums = Stage::new(pick(&GRAD_SUMS, wide), &part, grid_1d((p.c * chunks) as usize, caps))
@@ -363,7 +343,7 @@ impl Kernel for BatchNormGrad {
         let total = |from: usize, to: usize| {
             reduce::total(p.c, chunks, caps).bind("x", Slot::ScratchIn(from)).bind("y", Slot::Write(to))
         };
-        let apply = p.operands(flat(pick(&GRAD_APPLY, wide), &p, (p.n * p.c * p.hw) as usize, caps));
+        let apply = flat(pick(&GRAD_APPLY, wide), &p, (p.n * p.c * p.hw) as usize, caps).operands(&BACKWARD);
         let split = Recipe {
             name: "split",
             scratch: vec![(p.c * chunks) as usize; 2],

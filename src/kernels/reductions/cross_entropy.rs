@@ -16,21 +16,13 @@ params! {
     }
 }
 
-params! {
-    /// dloss `[n, positions]`, logits `[n, classes, positions]`, labels `[n, positions]`
-    /// -> dlogits `[n, classes, positions]` = (softmax - onehot) dloss.
-    pub struct CrossEntropyGrad {
-        /// Samples.
-        pub n: u32,
-        /// Classes.
-        pub classes: u32,
-        /// Positions of a sample.
-        pub positions: u32,
-    }
-}
+/// dloss `[n, positions]`, logits `[n, classes, positions]`, labels `[n, positions]`
+/// -> dlogits `[n, classes, positions]` = (softmax - onehot) dloss.
+#[derive(Clone, Copy, Debug)]
+pub struct CrossEntropyGrad(pub CrossEntropy);
 
 static FORWARD_SHADER: Shader = shader!(CrossEntropy, "cross_entropy");
-static BACKWARD_SHADER: Shader = shader!(CrossEntropyGrad, "cross_entropy_grad");
+static BACKWARD_SHADER: Shader = shader!(CrossEntropy, "cross_entropy_grad");
 
 static FORWARD: Signature =
     Signature { name: "cross_entropy", reads: &["logits", "labels"], writes: &[("loss", Access::Write)] };
@@ -70,13 +62,7 @@ impl Kernel for CrossEntropy {
 
     fn variants(&self, caps: &Caps) -> Vec<Recipe> {
         let items = self.lens().writes[0];
-        vec![Recipe::single(
-            "flat",
-            flat(&FORWARD_SHADER, self, items, caps)
-                .bind("logits", Slot::Read(0))
-                .bind("labels", Slot::Read(1))
-                .bind("loss", Slot::Write(0)),
-        )]
+        vec![Recipe::single("flat", flat(&FORWARD_SHADER, self, items, caps).operands(self.signature()))]
     }
 
     fn flops(&self) -> u64 {
@@ -118,14 +104,14 @@ impl Kernel for CrossEntropyGrad {
     }
 
     fn lens(&self) -> Lens {
-        let rows = self.n as usize * self.positions as usize;
-        let all = rows * self.classes as usize;
+        let rows = self.0.n as usize * self.0.positions as usize;
+        let all = rows * self.0.classes as usize;
         Lens { reads: vec![rows, all, rows], writes: vec![all] }
     }
 
     fn cpu(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
         let &[dloss, logits, target] = reads else { return };
-        let (classes, positions) = (self.classes as usize, self.positions as usize);
+        let (classes, positions) = (self.0.classes as usize, self.0.positions as usize);
         writes[0].par_chunks_mut(classes * positions).enumerate().for_each(|(i, dlogits)| {
             for at in 0..positions {
                 let row = i * positions + at;
@@ -141,37 +127,28 @@ impl Kernel for CrossEntropyGrad {
 
     fn variants(&self, caps: &Caps) -> Vec<Recipe> {
         let items = self.lens().reads[0];
-        vec![Recipe::single(
-            "flat",
-            flat(&BACKWARD_SHADER, self, items, caps)
-                .bind("dloss", Slot::Read(0))
-                .bind("logits", Slot::Read(1))
-                .bind("labels", Slot::Read(2))
-                .bind("dlogits", Slot::Write(0)),
-        )]
+        vec![Recipe::single("flat", flat(&BACKWARD_SHADER, &self.0, items, caps).operands(self.signature()))]
     }
 
     fn flops(&self) -> u64 {
-        6 * u64::from(self.n) * u64::from(self.classes) * u64::from(self.positions)
+        6 * u64::from(self.0.n) * u64::from(self.0.classes) * u64::from(self.0.positions)
     }
 
     fn label(&self) -> String {
-        format!("logits[{},{},{}]", self.n, self.classes, self.positions)
+        self.0.label()
     }
 }
 
 impl Checks for CrossEntropyGrad {
     fn example(&self, operand: Operand, len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
-        let classes = self.classes as f32;
         match operand {
-            Operand::Read(1) => (0..len).map(|_| 10.0 * draw() - 5.0).collect(),
-            Operand::Read(2) => (0..len).map(|_| (classes * draw()).floor().min(classes - 1.0)).collect(),
+            Operand::Read(k @ 1..) => self.0.example(Operand::Read(k - 1), len, draw),
             _ => (0..len).map(|_| 2.0 * draw() - 1.0).collect(),
         }
     }
 
     fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
-        let (classes, positions) = (self.classes as usize, self.positions as usize);
+        let (classes, positions) = (self.0.classes as usize, self.0.positions as usize);
         let mut bounds = vec![0.0; twin[0].len()];
         for row in 0..reads[0].len() {
             let first = row / positions * classes * positions + row % positions;
@@ -212,10 +189,14 @@ pub fn shapes() -> Vec<Box<dyn Kernel>> {
 
 /// Odd shapes of [`CrossEntropyGrad`].
 pub fn grad_cases() -> Vec<Box<dyn Kernel>> {
-    CASES.map(|[n, classes, positions]| Box::new(CrossEntropyGrad { n, classes, positions }) as Box<dyn Kernel>).into()
+    CASES
+        .map(|[n, classes, positions]| {
+            Box::new(CrossEntropyGrad(CrossEntropy { n, classes, positions })) as Box<dyn Kernel>
+        })
+        .into()
 }
 
 /// Shapes of the presets for [`CrossEntropyGrad`].
 pub fn grad_shapes() -> Vec<Box<dyn Kernel>> {
-    vec![Box::new(CrossEntropyGrad { n: 16, classes: 256, positions: 784 })]
+    vec![Box::new(CrossEntropyGrad(CrossEntropy { n: 16, classes: 256, positions: 784 }))]
 }

@@ -46,7 +46,7 @@ impl Kernel for Largest {
 
     fn variants(&self, caps: &Caps) -> Vec<Recipe> {
         let items = (self.outer * self.inner) as usize;
-        let stage = flat(&SHADER, self, items, caps).bind("x", Slot::Read(0)).bind("y", Slot::Write(0));
+        let stage = flat(&SHADER, self, items, caps).operands(self.signature());
         vec![Recipe::single("flat", stage)]
     }
 

@@ -121,7 +121,7 @@ fn rows(plan: &Reduce, caps: &Caps) -> Recipe {
     let chunks = terms.div_ceil(chunk);
     let grid = grid_1d(outputs * chunks, caps);
     if chunks == 1 {
-        let stage = wide.stage(shader, chunk, grid, wg).bind("x", Slot::Read(0)).bind("y", Slot::Write(0));
+        let stage = wide.stage(shader, chunk, grid, wg).operands(plan.signature());
         return Recipe::single("rows", stage);
     }
     let first = Reduce { scale: 1.0, ..wide }.stage(shader, chunk, grid, wg);
@@ -159,7 +159,7 @@ fn columns(plan: &Reduce, caps: &Caps) -> Recipe {
     };
     let (first_grid, second_grid) = (grid(outputs * chunks, chunk), grid(outputs, chunks));
     if chunks == 1 {
-        let stage = wide.stage(shader, chunk, first_grid, wg).bind("x", Slot::Read(0)).bind("y", Slot::Write(0));
+        let stage = wide.stage(shader, chunk, first_grid, wg).operands(plan.signature());
         return Recipe::single("columns", stage);
     }
     let first = Reduce { scale: 1.0, ..wide }.stage(shader, chunk, first_grid, wg);
