@@ -1,11 +1,11 @@
-// image[n, colour, t] of what turn r draws from outputs[n, .., t] by lib/head.wgsl, where keep[n, colour, t] = 0 and
-// clock = t·passes + r, with element or block (n·passes + r)·positions + t of the stream at step 0
+// image[n, colour, t] of what turn r draws from outputs[n, .., t] by lib/pixel_distribution.wgsl,
+// where keep[n, colour, t] = 0 and clock = t·passes + r, with element or block (n·passes +
+// r)·positions + t of the stream at step 0
 //
 // One invocation draws the pixel of every WG-th image of its workgroup's block.
 
 #import flat
-#import philox
-#import head
+#import pixel_distribution
 #params
 
 override WG: u32 = 64u;
@@ -20,32 +20,39 @@ fn logit(base: u32, k: u32) -> f32 {
   return outputs[base + k * p.positions];
 }
 
+// How many outputs a pixel has.
+fn channels(d: PixelDistribution) -> u32 {
+  let of_mixture = 1u + p.colours * select(3u, 2u, p.colours == 1u);
+  return select(p.colours, of_mixture, d.kind == LOGISTIC_MIXTURE) * d.size;
+}
+
+// How many draws a pixel takes.
+fn passes(d: PixelDistribution) -> u32 {
+  return select(p.colours, 1u, d.kind == LOGISTIC_MIXTURE);
+}
+
 @compute @workgroup_size(WG)
 fn main(
   @builtin(workgroup_id) wg: vec3<u32>,
   @builtin(num_workgroups) groups: vec3<u32>,
   @builtin(local_invocation_index) lane: u32,
 ) {
-  let head = Head(p.kind, p.size, p.colours);
-  let at_once = p.kind == MIXTURE;
-  let passes = select(p.colours, 1u, at_once);
+  let distribution = PixelDistribution(p.kind, p.size);
+  let passes = passes(distribution);
   let t = clock[0] / passes;
   let turn = clock[0] % passes;
   if (t >= p.positions) {
     return;
   }
-  let channels = channels(head);
+  let channels = channels(distribution);
   let r = flat_range(p.n, wg, groups, lane);
   for (var n = r.first; n < r.end; n += WG) {
-    let e = (n * passes + turn) * p.positions + t;
-    let first = select(turn, 0u, at_once);
-    let block = uniforms(philox(vec4(select(e / 4u, e, at_once), p.stream, 0u, p.domain), p.seed_lo, p.seed_hi));
-    let u = select(vec4(block[e % 4u]), block, at_once);
-    let drawn = draw_colours(head, n * channels * p.positions + t, turn, u);
-    for (var c = 0u; c < select(1u, p.colours, at_once); c++) {
-      let i = (n * p.colours + first + c) * p.positions + t;
+    let base = n * channels * p.positions + t;
+    let drawn = draw_pixel(distribution, base, turn, (n * passes + turn) * p.positions + t);
+    for (var c = 0u; c < drawn.count; c++) {
+      let i = (n * p.colours + drawn.first + c) * p.positions + t;
       if (keep[i] == 0.0) {
-        image[i] = drawn[c];
+        image[i] = drawn.values[c];
       }
     }
   }

@@ -277,7 +277,8 @@ fn what_cannot_be_drawn_pixel_by_pixel_says_why() {
 #[test]
 fn code_computes_what_the_graph_does() {
     use limn::kernels::Kernel;
-    use limn::kernels::draw_pixels::{DrawPixels, PixelBlock};
+    use limn::kernels::draw_pixels::DrawPixels;
+    use limn::kernels::philox::Stream;
     use limn::kernels::pixel_code::Instruction;
     use limn::program::{Options, Runner, Store, plan};
     type Net = fn(&Var) -> Var;
@@ -389,24 +390,8 @@ fn code_computes_what_the_graph_does() {
         let (mut canvas, mut columns) = (picture.clone(), vec![f32::NAN; 4 * code.columns as usize]);
         for step in 0..code.steps() {
             let (y, x) = (step / code.line(), (step % code.line()).wrapping_sub(code.lead()));
-            let block = PixelBlock {
-                n: 1,
-                h: 6,
-                w: 5,
-                colours: 1,
-                passes: 1,
-                columns: code.columns,
-                instructions: code.instructions.len() as u32,
-                lead: code.lead(),
-                offset: 0,
-                count: code.passes() * code.instructions.len() as u32,
-                first: 0,
-                seed_lo: 0,
-                seed_hi: 0,
-                stream: 0,
-                domain: 0,
-            };
-            let kernel = DrawPixels { block, code: code.clone() };
+            let run = 0..code.passes() * code.instructions.len() as u32;
+            let kernel = DrawPixels::new(code.clone(), 1, run, 0, &Stream::of([0; 2], 0, 0, 0));
             kernel.cpu(&[&[], &weights, &[1.0; 30], &[f32::from_bits(step)]], &mut [&mut canvas, &mut columns]);
             if x >= 5 {
                 continue;

@@ -22,6 +22,7 @@
 
 use std::fmt::Write;
 
+use super::library::{self, PIECES};
 use super::{Shader, params};
 
 /// Why the pieces of a shader do not make a module.
@@ -189,8 +190,10 @@ impl Order<'_> {
             if self.done.iter().any(|done| done.name == name) {
                 continue;
             }
-            let known = self.shader.pieces.iter().chain(super::library::PIECES).find(|(known, _)| *known == name);
-            let Some((name, text)) = known else { return Err(ComposeError::Unknown { by: by(), name }) };
+            let known = self.shader.pieces.iter().chain(PIECES).copied().find(|(known, _)| *known == name);
+            let Some((name, text)) = known.or_else(|| library::made(&name)) else {
+                return Err(ComposeError::Unknown { by: by(), name });
+            };
             self.open.push(name);
             self.add(Piece { name, text })?;
             self.open.pop();
@@ -323,8 +326,8 @@ mod tests {
             "top imports width$width, and the shader does not say what $width is"
         );
         assert_eq!(
-            told("#import head\nvar<private> logit: f32;\n", &[]),
-            "head expects `fn logit(base: u32, k: u32) -> f32`, which nothing in the module declares"
+            told("#import pixel_distribution\nvar<private> logit: f32;\n", &[]),
+            "pixel_distribution expects `fn logit(base: u32, k: u32) -> f32`, which nothing in the module declares"
         );
         assert_eq!(
             told("#include nan\n", &[]),

@@ -1,5 +1,6 @@
 //! The library of WGSL that shaders import by name, see [`super::compose`].
 
+use super::pixels;
 use super::pointwise::{ACTIVATE, APPLY};
 
 /// Pieces that are made of a table, and the named files of `shaders/lib/` with their text.
@@ -25,13 +26,13 @@ pub(super) static PIECES: &[(&str, &str)] = pieces! {
     "fragments_units"
     "gather"
     "gather_lanes"
-    "head"
     "lstm"
     "nan"
     "normal"
     "operand_f16"
     "operand_f32"
     "philox"
+    "pixel_distribution"
     "pointwise"
     "probe_emulated"
     "probe_units"
@@ -52,3 +53,12 @@ pub(super) static PIECES: &[(&str, &str)] = pieces! {
     "width4"
     "workgroup_sum"
 };
+
+/// A piece that is made of what Rust declares: its name and its text.
+pub(super) fn made(name: &str) -> Option<(&'static str, &'static str)> {
+    match name {
+        "distributions" => Some(("distributions", &pixels::pixel_distribution::WGSL)),
+        "instructions" => Some(("instructions", &pixels::instruction::WGSL)),
+        _ => None,
+    }
+}

@@ -66,7 +66,7 @@ pub use movement::{advance, concat, copy, decode_u8, fill, one_hot, pulse, ramp,
 pub use optimisers::{adam, clip, ema, rmsprop, sgd};
 pub use params::{Field, Layout, Params, Part, Word, words};
 #[doc(no_inline)]
-pub use pixels::{draw_pixels, head, pixel_code, sample_pixel, skew};
+pub use pixels::{at_pixel, draw_pixels, pixel_code, pixel_distribution, sample_pixel, skew};
 #[doc(no_inline)]
 pub use pointwise::{activation, lstm};
 #[doc(no_inline)]
@@ -179,7 +179,7 @@ pub trait Kernel: Checks + Debug + Send + Sync {
 
     /// What the kernel does at one position of an image, if it works on each alone or reads others at
     /// fixed distances; images can then be drawn pixel by pixel without computing anything twice.
-    fn at_pixel(&self) -> Option<pixel_code::AtPixel<'_>> {
+    fn at_pixel(&self) -> Option<at_pixel::AtPixel> {
         None
     }
 }

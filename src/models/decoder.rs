@@ -2,7 +2,7 @@
 
 use super::Likelihood;
 use crate::graph::Var;
-use crate::kernels::head;
+use crate::kernels::pixel_distribution;
 use serde::{Deserialize, Serialize};
 
 /// The distribution of each pixel, given z.
@@ -25,7 +25,7 @@ const LEAST_LOGVAR: f32 = -11.082_527;
 
 /// The least log-scale: that of PixelCNN++ for pixels from -1 to 1, here for pixels from 0 to 1. Less
 /// makes no difference, as then one grey level has all the mass.
-const LEAST_LOG_SCALE: f32 = head::LEAST_LOG_SCALE - std::f32::consts::LN_2;
+const LEAST_LOG_SCALE: f32 = pixel_distribution::LEAST_LOG_SCALE - std::f32::consts::LN_2;
 
 impl Decoder {
     /// Numbers the network gives for a pixel of one channel.

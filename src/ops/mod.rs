@@ -27,10 +27,9 @@ mod reduce;
 mod update;
 mod view;
 
-pub use crate::kernels::head::Head;
+pub use crate::kernels::pixel_distribution::PixelDistribution as Head;
 pub use conv::{ConvSpec, Mask};
 pub use norm::Normed;
-pub use pixels::PixelDraw;
 pub use random::Latent;
 pub use update::Average;
 

@@ -5,17 +5,16 @@ use super::pixels::{CLOCK, no_pixels};
 use crate::kernels::pixel_code::PixelCode;
 use crate::kernels::{Class, philox::Domain};
 use crate::models::{Batch, Family};
-use crate::ops::PixelDraw;
 use crate::program::{NotPerPixel, PixelProgram};
 use crate::train::{Session, SessionError};
 use std::sync::Arc;
 
-/// Turns of loops in a launch: Mesa's software GPU ends every loop of an invocation after 65,535 turns of all of
-/// them together, without a word. It is also some ten milliseconds on a slow core, little enough to be put into
-/// submissions of a bounded length.
+/// Turns of loops in a launch: Mesa's software GPU ends every loop of an invocation after 65,535
+/// turns of all of them together, without a word. It is also some ten milliseconds on a slow core,
+/// little enough to be put into submissions of a bounded length.
 const PER_LAUNCH: u64 = 50_000;
-/// Products that all images may cost in a run, which bounds how many launches are made ready for it. Some runs are on
-/// their way at once, and who stops drawing waits for them.
+/// Products that all images may cost in a run, which bounds how many launches are made ready for
+/// it. Some runs are on their way at once, and who stops drawing waits for them.
 const PER_RUN: u64 = 1 << 30;
 /// The same where products come slower.
 const PER_RUN_ON_PROCESSORS: u64 = 1 << 27;
@@ -53,8 +52,8 @@ fn program(session: &Session) -> Result<(Result<PixelProgram, NotPerPixel>, u32)
 }
 
 impl Cached {
-    /// Packs the model's present weights, and what it makes of images of `class` if it has classes; the inner
-    /// error is why it cannot be drawn this way.
+    /// Packs the model's present weights, and what it makes of images of `class` if it has classes;
+    /// the inner error is why it cannot be drawn this way.
     pub fn new(session: &mut Session, class: Option<u8>) -> Result<Result<Cached, NotPerPixel>, SessionError> {
         let (program, stream) = program(session)?;
         let program = match program {
@@ -91,7 +90,7 @@ impl Cached {
         let together = most.clamp(1, images.len() / size) * size;
         let mut all = Vec::with_capacity(images.len());
         for (k, (images, keep)) in std::iter::zip(images.chunks(together), keep.chunks(together)).enumerate() {
-            all.extend(self.draw_together(session, images, keep, seed, k * together / size)?);
+            all.extend(self.draw_together(session, images, keep, seed, (k * together / size) as u32)?);
         }
         Ok(all)
     }
@@ -103,7 +102,7 @@ impl Cached {
         images: &[f32],
         keep: &[f32],
         seed: u64,
-        first: usize,
+        first: u32,
     ) -> Result<Vec<f32>, SessionError> {
         let size = self.size();
         let n = images.len() / size;
@@ -121,9 +120,10 @@ impl Cached {
         let steps = (per_run / (products * n as u64)).clamp(1, all as u64) as usize;
         let mut offset = 0;
         for count in self.code.launches(steps, PER_LAUNCH) {
-            let draw = PixelDraw { offset, count, first, stream: self.stream };
-            graph.draw_pixels(&self.code, [&words, &weights, &known], [&canvas, &columns], &draw);
+            let run = offset..offset + count;
             offset += count;
+            let writes = [&canvas, &columns];
+            graph.draw_pixels(&self.code, [&words, &weights, &known], writes, run, [first, self.stream]);
         }
         let mut runner = session.runner(&graph)?;
         runner.write("code", &self.words)?;

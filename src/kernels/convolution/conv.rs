@@ -8,7 +8,9 @@
 use super::epilogue::EpilogueBlock;
 use super::gather::Role;
 use crate::kernels::activation::Activation;
+use crate::kernels::at_pixel::{AtPixel, Linked, PixelTap};
 use crate::kernels::params;
+use crate::kernels::pointwise::Code;
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -197,15 +199,35 @@ impl Conv {
         ((self.kh / 2) * self.kw + self.kw / 2) as usize
     }
 
-    /// Whether `w[co,ci,kh,kw]` takes part; `tap` is kh·KW + kw.
-    pub fn live(&self, tap: usize, ci: usize, co: usize) -> bool {
-        let groups = self.groups.max(1) as usize;
+    /// Which pairs of channels a tap links by the mask; `tap` is kh·KW + kw.
+    fn linked(&self, tap: usize) -> Linked {
+        let colours = self.groups.max(1);
         match (self.mask, tap.cmp(&self.centre())) {
-            (0, _) | (_, std::cmp::Ordering::Less) => true,
-            (_, std::cmp::Ordering::Greater) => false,
-            (1, _) => ci % groups < co % groups,
-            _ => ci % groups <= co % groups,
+            (0, _) | (_, std::cmp::Ordering::Less) => Linked::All,
+            (_, std::cmp::Ordering::Greater) => Linked::Nothing,
+            (1, _) => Linked::Earlier(colours),
+            _ => Linked::NotLater(colours),
         }
+    }
+
+    /// Whether `w[co,ci,kh,kw]` takes part.
+    pub fn live(&self, tap: usize, ci: usize, co: usize) -> bool {
+        self.linked(tap).links(ci, co)
+    }
+
+    /// What the convolution does at a position, if it has no gate.
+    pub(super) fn at_pixel(&self) -> Option<AtPixel> {
+        let away = |k: u32, dilation: u32, pad: u32| (k * dilation) as i32 - pad as i32;
+        let tap = |weight: usize| {
+            let (kh, kw) = (weight as u32 / self.kw, weight as u32 % self.kw);
+            let offset = [away(kh, self.dilation_h, self.pad_top), away(kw, self.dilation_w, self.pad_left)];
+            PixelTap { weight, offset, channels: self.linked(weight) }
+        };
+        let (ci, co) = (self.ci as usize, self.co as usize);
+        let lives = |tap: &PixelTap| (0..ci).any(|i| (0..co).any(|o| tap.channels.links(i, o)));
+        let taps = (0..self.taps()).map(tap).filter(lives);
+        let (stride, then) = ([self.stride_h, self.stride_w], Code::of(self.epilogue.act.activation()));
+        (self.epilogue.gate == 0).then(|| AtPixel::Conv { stride, taps: taps.collect(), then })
     }
 
     /// Live entries of w: what is multiplied at a pixel in the interior.

@@ -5,7 +5,7 @@ use super::conv_cases;
 use super::gather::{self, Role};
 use super::role::role;
 use super::tiles::Rounding;
-use crate::kernels::pixel_code::AtPixel;
+use crate::kernels::at_pixel::AtPixel;
 use crate::kernels::{Access, Caps, Checks, Epilogue, Fused, Kernel, Lens, Precision, Recipe, Signature};
 use std::sync::Arc;
 

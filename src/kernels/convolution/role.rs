@@ -82,8 +82,8 @@ macro_rules! role {
                 gather::variants(&self.0, $role, caps)
             }
 
-            fn at_pixel(&self) -> Option<AtPixel<'_>> {
-                ($role == Role::Conv && self.0.epilogue.gate == 0).then_some(AtPixel::Conv(&self.0))
+            fn at_pixel(&self) -> Option<AtPixel> {
+                self.0.at_pixel().filter(|_| $role == Role::Conv)
             }
 
             fn flops(&self) -> u64 {

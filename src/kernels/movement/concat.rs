@@ -1,6 +1,6 @@
 //! Concatenation of two tensors along an axis.
 
-use crate::kernels::pixel_code::AtPixel;
+use crate::kernels::at_pixel::AtPixel;
 use crate::kernels::*;
 
 params! {
@@ -45,8 +45,8 @@ impl Kernel for Concat {
         vec![Recipe::single("flat", flat(&SHADER, self, items, caps).operands(self.signature()))]
     }
 
-    fn at_pixel(&self) -> Option<AtPixel<'_>> {
-        Some(AtPixel::Concat(self))
+    fn at_pixel(&self) -> Option<AtPixel> {
+        Some(AtPixel::Join { start: 0, offset: [0, 0] })
     }
 
     fn flops(&self) -> u64 {

@@ -1,6 +1,6 @@
 //! A general gather: slice, pad, flip, expand, permute, subsample and dilate.
 
-use crate::kernels::pixel_code::AtPixel;
+use crate::kernels::at_pixel::AtPixel;
 use crate::kernels::*;
 use rayon::prelude::*;
 
@@ -179,8 +179,17 @@ impl Kernel for Strided {
         vec![Recipe::single("flat", stage)]
     }
 
-    fn at_pixel(&self) -> Option<AtPixel<'_>> {
-        Some(AtPixel::Strided(self))
+    /// A slice of channels whose rows and columns are moved.
+    fn at_pixel(&self) -> Option<AtPixel> {
+        let axes = self.axes();
+        let [image, channel, row, column] = axes;
+        let plain = axes.iter().all(|a| (a.mul == 1 && a.div == 1) || (a.out == 1 && a.size == 1));
+        let stride = |a: Axis, want: u32| a.size == 1 || a.stride == want;
+        let in_order = stride(column, 1) && stride(row, column.size) && stride(channel, row.size * column.size);
+        let start = u32::try_from(channel.add).ok()?;
+        let slice = start + channel.out <= channel.size && image.out == 1 && image.size == 1 && image.add == 0;
+        let alike = plain && in_order && slice && self.offset == 0;
+        alike.then_some(AtPixel::Join { start, offset: [row.add, column.add] })
     }
 
     fn flops(&self) -> u64 {

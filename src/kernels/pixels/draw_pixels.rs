@@ -1,19 +1,21 @@
 //! Many pixels of every image drawn in one launch, each by computing its own columns only.
 
-use super::head::Head;
-use super::pixel_code::{Home, Instruction, PixelCode, Placed, Turn, quads};
-use super::pixel_walk::{Arithmetic, Bounded, Exact, Image, Single};
+use super::interpreter::{Arithmetic, Bounded, Image};
+use super::pixel_code::{Columns, Instruction, PixelCode, Scheduled, Sweep, quads};
+use super::pixel_distribution::PixelDistribution;
 use crate::kernels::pointwise::Code;
 use crate::kernels::*;
 use rayon::prelude::*;
+use std::ops::Range;
 
 params! {
-    /// code, weights `[4 fours]`, keep `[n, colours, h·w]`, clock -> image `[n, colours, h·w]` and columns
-    /// `[n, 4 columns]` updated: a step s is all instructions of the code in order, once for each
-    /// pass, each at the row and column [`PixelCode::position`] has for it, if there is one; `count` of them run for every image, from number `offset` of step
-    /// clock on, through as many steps as that takes. Where keep is 0, image is
-    /// drawn as [`Head`] has it, with numbers of the stream at step 0: element or block
-    /// ((first + n)·passes + pass)·h·w + y·w + x.
+    /// code, weights `[4 fours]`, keep `[n, colours, h·w]`, clock -> image `[n, colours, h·w]` and
+    /// columns `[n, 4 columns]` updated: a step s is all instructions of the code in order, once
+    /// for each pass, each at the row and column [`PixelCode::position`] has for it, if there is
+    /// one; `count` of them run for every image, from number `offset` of step clock on, through as
+    /// many steps as that takes. Where keep is 0, image is drawn as [`PixelDistribution`] has it,
+    /// with numbers of the stream at step 0: element or block ((first + n)·passes + pass)·h·w + y·w
+    /// + x.
     pub struct PixelBlock {
         /// Images.
         pub n: u32,
@@ -48,8 +50,8 @@ params! {
     }
 }
 
-/// The kernel: a block and the code it interprets. Devices read the code from `code`, which must hold
-/// [`PixelCode::words`]; the host has it here.
+/// The kernel: a block and the code it interprets. Devices read the code from `code`, which must
+/// hold [`PixelCode::words`]; the host has it here.
 #[derive(Clone, Debug)]
 pub struct DrawPixels {
     /// Sizes, positions and the stream.
@@ -60,7 +62,6 @@ pub struct DrawPixels {
 
 static ONE: Shader = shader!(PixelBlock, "draw_pixels" as "draw_pixels_1"; "const G = 1u;");
 static FOUR: Shader = shader!(PixelBlock, "draw_pixels" as "draw_pixels_4"; "const G = 4u;");
-
 static EIGHT: Shader = shader!(PixelBlock, "draw_pixels" as "draw_pixels_8"; "const G = 8u;");
 
 static SIGNATURE: Signature = Signature {
@@ -70,22 +71,48 @@ static SIGNATURE: Signature = Signature {
 };
 
 impl DrawPixels {
-    /// Walks over every image; `image` and `columns` hold the arithmetic's numbers.
-    fn all<A: Arithmetic>(&self, reads: &[&[f32]], image: &mut [A::Value], columns: &mut [A::Value])
-    where
-        A::Value: Send,
-    {
+    /// The instructions `run` of a code, counted from the beginning of the clock's step on, for so
+    /// many images from number `first` of those that draw from `source`.
+    pub fn new(code: Arc<PixelCode>, images: u32, run: Range<u32>, first: u32, source: &philox::Stream) -> DrawPixels {
+        let block = PixelBlock {
+            n: images,
+            h: code.h,
+            w: code.w,
+            colours: code.colours,
+            passes: code.passes(),
+            columns: code.columns,
+            instructions: code.instructions.len() as u32,
+            lead: code.lead(),
+            offset: run.start,
+            count: run.end - run.start,
+            first,
+            seed_lo: source.seed as u32,
+            seed_hi: (source.seed >> 32) as u32,
+            stream: source.stream,
+            domain: source.domain,
+        };
+        DrawPixels { block, code }
+    }
+
+    /// Draws every image; `image` and `columns` hold the arithmetic's numbers.
+    fn all<A: Arithmetic>(&self, reads: &[&[f32]], image: &mut [A::Value], columns: &mut [A::Value]) {
         let &[_, weights, keep, clock] = reads else { return };
         let size = (self.block.colours * self.block.h * self.block.w) as usize;
         let parts = image.par_chunks_mut(size).zip(keep.par_chunks(size));
         let parts = parts.zip(columns.par_chunks_mut(4 * self.block.columns as usize)).enumerate();
         parts.for_each(|(n, ((pixels, keep), columns))| {
             let index = self.block.first as usize + n;
-            self.walk::<A>(weights, step(clock), &mut Image { pixels, keep, columns, index });
+            self.run_image::<A>(weights, step(clock), &mut Image { pixels, keep, columns, index });
         });
     }
 
-    fn recipe(&self, name: &'static str, shader: &'static Shader, images: u32, wg_log: u32, caps: &Caps) -> Recipe {
+    /// A variant in which a workgroup of 2^wg_log invocations draws so many images.
+    fn recipe(&self, images: u32, wg_log: u32, caps: &Caps) -> Recipe {
+        let (name, shader) = match images {
+            1 => ("images1", &ONE),
+            4 => ("images4", &FOUR),
+            _ => ("images8", &EIGHT),
+        };
         let groups = self.block.n.div_ceil(images) as usize;
         Recipe::single(
             name,
@@ -115,33 +142,28 @@ impl Kernel for DrawPixels {
 
     fn cpu(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
         if let [image, columns] = writes {
-            self.all::<Exact>(reads, image, columns);
+            self.all::<f64>(reads, image, columns);
         }
     }
 
     fn host(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
         if let [image, columns] = writes {
-            self.all::<Single>(reads, image, columns);
+            self.all::<f32>(reads, image, columns);
         }
     }
 
     fn variants(&self, caps: &Caps) -> Vec<Recipe> {
-        let one = |wg_log, name| self.recipe(name, &ONE, 1, wg_log, caps);
-        let four = |wg_log, name| self.recipe(name, &FOUR, 4, wg_log, caps);
-        match caps.class {
-            Class::Lanes => {
-                // A workgroup is one core's: weights are loaded once for all of its images.
-                let eight = self.recipe("images8", &EIGHT, 8, 3, caps);
-                match self.block.n {
-                    16.. => vec![eight, four(3, "images4"), one(3, "images1")],
-                    4.. => vec![four(3, "images4"), one(3, "images1"), eight],
-                    _ => vec![one(3, "images1"), four(3, "images4"), eight],
-                }
-            }
-            // Few images leave most of a GPU idle, so each has a workgroup until there are very many.
-            Class::Gpu if self.block.n >= 1024 => vec![four(7, "images4"), one(7, "images1")],
-            Class::Gpu => vec![one(7, "images1"), four(7, "images4")],
-        }
+        let (wg_log, images): (u32, &[u32]) = match (caps.class, self.block.n) {
+            // A workgroup is one core's: weights are loaded once for all of its images.
+            (Class::Lanes, 16..) => (3, &[8, 4, 1]),
+            (Class::Lanes, 4..) => (3, &[4, 1, 8]),
+            (Class::Lanes, _) => (3, &[1, 4, 8]),
+            // Few images leave most of a GPU idle, so each has a workgroup until there are very
+            // many.
+            (Class::Gpu, 1024..) => (7, &[4, 1]),
+            (Class::Gpu, _) => (7, &[1, 4]),
+        };
+        images.iter().map(|images| self.recipe(*images, wg_log, caps)).collect()
     }
 
     fn flops(&self) -> u64 {
@@ -184,75 +206,69 @@ impl Checks for DrawPixels {
     }
 }
 
-/// Puts code together for the cases below.
-struct Builder {
-    code: PixelCode,
+/// Puts code together for the cases below. What an instruction makes is read up to `back` rows
+/// above, or only where it is made.
+impl PixelCode {
+    fn push(&mut self, instruction: Instruction) {
+        self.instructions.push(Scheduled { sweep: Sweep::Ahead(0), instruction });
+    }
+
+    fn conv(&mut self, of: Layer, back: Option<u32>, taps: Vec<[i32; 2]>) -> Columns {
+        let to = self.room(of.channels[1], back);
+        self.conv_to(to, of, taps);
+        to
+    }
+
+    fn conv_to(&mut self, to: Columns, of: Layer, taps: Vec<[i32; 2]>) {
+        let Layer { source, channels: [inputs, channels], residual, then } = of;
+        let weights = self.take(taps.len() as u32 * 4 * quads(inputs) * quads(channels));
+        let (bias, then) = (self.take(quads(channels)), then.map(|code| (code, 0.2)));
+        self.push(Instruction::Conv { to, source, residual, inputs, channels, taps, weights, bias, then });
+    }
+
+    fn pointwise(&mut self, a: Columns, b: Option<Columns>, channels: u32, code: Code) -> Columns {
+        let to = self.room(channels, None);
+        self.push(Instruction::Pointwise { to, a, b, channels, operation: (code, 0.0) });
+        to
+    }
+
+    fn join(&mut self, a: (Columns, u32), b: Option<Columns>, channels: Range<u32>, offset: [i32; 2]) -> Columns {
+        let (start, channels, (a, a_channels)) = (channels.start, channels.len() as u32, a);
+        let to = self.room(channels, None);
+        self.push(Instruction::Join { to, a, b, a_channels, start, channels, offset });
+        to
+    }
+
+    /// Ends with the draw of a binary pixel, and makes a kernel of it as [`PixelCode::kernel`]
+    /// does.
+    fn drawn(mut self, image: Columns, logits: Columns, n: u32, steps: [u32; 2]) -> Box<dyn Kernel> {
+        self.push(Instruction::Draw { to: image, logits, distribution: PixelDistribution::Bernoulli });
+        self.kernel(n, steps)
+    }
+
+    /// The code's kernel for so many steps, from a number of them behind the clock on, and a part
+    /// of one more: launches may begin and end within a step.
+    fn kernel(self, n: u32, [offset, steps]: [u32; 2]) -> Box<dyn Kernel> {
+        let instructions = self.instructions.len() as u32;
+        let [start, count] = [offset, steps].map(|steps| steps * self.passes() * instructions);
+        let start = start + instructions / 2;
+        let run = start..start + count + instructions / 3;
+        Box::new(DrawPixels::new(Arc::new(self), n, run, 5, &philox::Stream::of([42, 1], 3, 2, 0)))
+    }
 }
 
-impl Builder {
-    fn new(h: u32, w: u32) -> Builder {
-        Builder { code: PixelCode { h, w, colours: 1, columns: 0, weights: 0, instructions: Vec::new() } }
-    }
+/// A convolution without its taps: what it reads, how many channels it reads and makes, what it
+/// adds and applies.
+#[derive(Clone, Copy)]
+struct Layer {
+    source: Columns,
+    channels: [u32; 2],
+    residual: Option<Columns>,
+    then: Option<Code>,
+}
 
-    /// Room for the columns of a value read up to `back` rows above, or only where it stands.
-    fn room(&mut self, channels: u32, back: Option<u32>) -> Home {
-        let rows = back.map_or(1, |rows| (rows + 1).next_power_of_two());
-        let (fours, base) = (quads(channels), self.code.columns);
-        let step = if back.is_some() { fours } else { 0 };
-        self.code.columns += fours * if back.is_some() { rows * self.code.w } else { 1 };
-        Home { fixed: false, base, step, mask: rows - 1 }
-    }
-
-    fn push(&mut self, instruction: Instruction) {
-        self.code.instructions.push(Placed { turn: Turn::Ahead(0), instruction });
-    }
-
-    fn weights(&mut self, fours: u32) -> u32 {
-        self.code.weights += fours;
-        self.code.weights - fours
-    }
-
-    fn conv(
-        &mut self,
-        to: Home,
-        from: Home,
-        [ci, co]: [u32; 2],
-        taps: &[[i32; 2]],
-        tail: (Option<Home>, Option<(Code, f32)>),
-    ) {
-        let weights = self.weights(taps.len() as u32 * 4 * quads(ci) * quads(co));
-        let bias = self.weights(quads(co));
-        let (residual, then) = tail;
-        let taps = taps.to_vec();
-        self.push(Instruction::Conv { to, from, ci, co, taps, weights, bias, residual, then });
-    }
-
-    /// The code's kernel for so many steps, from a number of them behind the clock on, and a part of one
-    /// more: launches may begin and end within a step.
-    fn kernel(self, n: u32, [offset, steps]: [u32; 2]) -> Box<dyn Kernel> {
-        let PixelCode { h, w, columns, .. } = self.code;
-        let instructions = self.code.instructions.len() as u32;
-        let (seed_lo, seed_hi, stream, domain, first) = (42, 1, 2, 3, 5);
-        let (lead, colours, passes) = (self.code.lead(), self.code.colours, self.code.passes());
-        let block = PixelBlock {
-            n,
-            h,
-            w,
-            colours,
-            passes,
-            columns,
-            instructions,
-            lead,
-            offset: offset * passes * instructions + instructions / 2,
-            count: steps * passes * instructions + instructions / 3,
-            first,
-            seed_lo,
-            seed_hi,
-            stream,
-            domain,
-        };
-        Box::new(DrawPixels { block, code: Arc::new(self.code) })
-    }
+fn layer(source: Columns, channels: [u32; 2], then: impl Into<Option<Code>>) -> Layer {
+    Layer { source, channels, residual: None, then: then.into() }
 }
 
 /// Taps of a square kernel before its centre in raster order, and the centre with mask B.
@@ -262,116 +278,81 @@ fn masked(kernel: i32, dilation: i32, centre: bool) -> Vec<[i32; 2]> {
 }
 
 /// A PixelCNN of `blocks` residual blocks with `hidden` channels inside, twice as many between.
-fn pixelcnn(n: u32, [h, w]: [u32; 2], hidden: u32, blocks: u32, pixels: [u32; 2]) -> Box<dyn Kernel> {
-    let mut b = Builder::new(h, w);
-    let relu = Some((Code::Relu, 0.0));
+fn pixelcnn(n: u32, size: [u32; 2], hidden: u32, blocks: u32, pixels: [u32; 2]) -> Box<dyn Kernel> {
+    let mut b = PixelCode::new(size, 1);
     let wide = 2 * hidden;
     let image = b.room(1, Some(3));
-    let mut x = b.room(wide, None);
-    b.conv(x, image, [1, wide], &masked(7, 1, false), (None, None));
+    let mut x = b.conv(layer(image, [1, wide], None), None, masked(7, 1, false));
     for _ in 0..blocks {
-        let [y, d] = [wide, hidden].map(|c| b.room(c, None));
-        let (u, z) = (b.room(hidden, Some(1)), b.room(wide, None));
-        let relu_x = Instruction::Pointwise { to: y, a: x, b: None, channels: wide, code: Code::Relu, c: 0.0 };
-        b.push(relu_x);
-        b.conv(u, y, [wide, hidden], &[[0, 0]], (None, relu));
-        b.conv(d, u, [hidden, hidden], &masked(3, 1, true), (None, relu));
-        b.conv(z, d, [hidden, wide], &[[0, 0]], (Some(x), None));
-        x = z;
+        let y = b.pointwise(x, None, wide, Code::Relu);
+        let u = b.conv(layer(y, [wide, hidden], Code::Relu), Some(1), vec![[0, 0]]);
+        let d = b.conv(layer(u, [hidden, hidden], Code::Relu), None, masked(3, 1, true));
+        x = b.conv(Layer { residual: Some(x), ..layer(d, [hidden, wide], None) }, None, vec![[0, 0]]);
     }
-    let logits = b.room(1, None);
-    b.conv(logits, x, [wide, 1], &[[0, 0]], (None, None));
-    b.push(Instruction::Draw { to: image, logits, head: Head::Bernoulli });
-    b.kernel(n, pixels)
+    let logits = b.conv(layer(x, [wide, 1], None), None, vec![[0, 0]]);
+    b.drawn(image, logits, n, pixels)
 }
 
-/// Every instruction and way to address: dilation, odd channels, gates of slices, shifts, concatenation,
-/// operands among the weights, and a value made of the pixel that was just drawn.
-fn mixture(n: u32, [h, w]: [u32; 2], channels: u32, pixels: [u32; 2]) -> Box<dyn Kernel> {
-    let mut b = Builder::new(h, w);
+/// Every instruction and way to address: dilation, odd channels, gates of slices, shifts,
+/// concatenation, operands among the weights, and a value made of the pixel that was just drawn.
+fn mixture(n: u32, size: [u32; 2], channels: u32, pixels: [u32; 2]) -> Box<dyn Kernel> {
+    let mut b = PixelCode::new(size, 1);
     let double = 2 * channels + 1;
-    let centred = b.room(1, Some(4));
-    let image = b.room(1, None);
-    let x = b.room(double, Some(1));
-    b.conv(x, centred, [1, double], &masked(5, 2, false), (None, Some((Code::LeakyRelu, 0.2))));
-    let [left, right, gated, above] = [0; 4].map(|_| b.room(channels, None));
-    let join = |to, a, a_channels, second, start, channels, shift| Instruction::Join {
-        to,
-        a,
-        a_channels,
-        b: second,
-        start,
-        channels,
-        shift,
-    };
-    b.push(join(left, x, double, None, 0, channels, [0, 0]));
-    b.push(join(right, x, double, None, channels + 1, channels, [0, 0]));
-    b.push(join(above, x, double, None, 1, channels, [-1, 1]));
-    let then = |to, a, second, code, c| Instruction::Pointwise { to, a, b: second, channels, code, c };
-    b.push(then(left, left, None, Code::Tanh, 0.0));
-    b.push(then(right, right, None, Code::Sigmoid, 0.0));
-    b.push(then(gated, left, Some(right), Code::Mul, 0.0));
-    let at = b.weights(quads(channels));
-    let scale = Home { fixed: true, base: at, step: 0, mask: 0 };
-    b.push(then(above, above, Some(scale), Code::Mul, 0.0));
-    let at = b.weights(quads(channels) * h * w);
-    let everywhere = Home { fixed: true, base: at, step: quads(channels), mask: u32::MAX };
-    b.push(then(above, above, Some(everywhere), Code::Add, 0.0));
-    let both = b.room(2 * channels, None);
-    b.push(join(both, gated, channels, Some(above), 0, 2 * channels, [0, 0]));
-    let logits = b.room(1, None);
-    b.conv(logits, both, [2 * channels, 1], &[[0, 0]], (None, None));
-    b.push(Instruction::Draw { to: image, logits, head: Head::Bernoulli });
-    let (to, a, c) = (centred, image, -0.5);
-    b.push(Instruction::Pointwise { to, a, b: None, channels: 1, code: Code::AddC, c });
+    let (centred, image) = (b.room(1, Some(4)), b.room(1, None));
+    let x = b.conv(layer(centred, [1, double], Code::LeakyRelu), Some(1), masked(5, 2, false));
+    let left = b.join((x, double), None, 0..channels, [0, 0]);
+    let right = b.join((x, double), None, channels + 1..double, [0, 0]);
+    let above = b.join((x, double), None, 1..channels + 1, [-1, 1]);
+    let left = b.pointwise(left, None, channels, Code::Tanh);
+    let right = b.pointwise(right, None, channels, Code::Sigmoid);
+    let gated = b.pointwise(left, Some(right), channels, Code::Mul);
+    let [scale, everywhere] = [false, true].map(|everywhere| b.constant(channels, everywhere));
+    let above = b.pointwise(above, Some(scale), channels, Code::Mul);
+    let above = b.pointwise(above, Some(everywhere), channels, Code::Add);
+    let both = b.join((gated, channels), Some(above), 0..2 * channels, [0, 0]);
+    let logits = b.conv(layer(both, [2 * channels, 1], None), None, vec![[0, 0]]);
+    b.push(Instruction::Draw { to: image, logits, distribution: PixelDistribution::Bernoulli });
+    let operation = (Code::AddC, -0.5);
+    b.push(Instruction::Pointwise { to: centred, a: image, b: None, channels: 1, operation });
     b.kernel(n, pixels)
 }
 
-/// A stack over the row above that is read to the right of the pixel, so that two instructions run ahead.
-fn stack(n: u32, [h, w]: [u32; 2], channels: u32, steps: [u32; 2]) -> Box<dyn Kernel> {
-    let mut b = Builder::new(h, w);
+/// A stack over the row above that is read to the right of the pixel, so that two instructions run
+/// ahead.
+fn stack(n: u32, size: [u32; 2], channels: u32, steps: [u32; 2]) -> Box<dyn Kernel> {
+    let mut b = PixelCode::new(size, 1);
     let image = b.room(1, Some(1));
-    let above = b.room(channels, Some(0));
-    let wide = b.room(channels, Some(0));
-    let logits = b.room(1, None);
-    b.conv(above, image, [1, channels], &[[-1, -1], [-1, 0], [-1, 1]], (None, None));
-    b.conv(wide, above, [channels, channels], &[[0, -2], [0, 0], [0, 2]], (None, Some((Code::Tanh, 0.0))));
-    b.conv(logits, wide, [channels, 1], &[[0, -1], [0, 0], [0, 1]], (None, None));
-    for (placed, ahead) in std::iter::zip(&mut b.code.instructions, [3, 1]) {
-        placed.turn = Turn::Ahead(ahead);
+    let above = b.conv(layer(image, [1, channels], None), Some(0), vec![[-1, -1], [-1, 0], [-1, 1]]);
+    let wide = b.conv(layer(above, [channels; 2], Code::Tanh), Some(0), vec![[0, -2], [0, 0], [0, 2]]);
+    let logits = b.conv(layer(wide, [channels, 1], None), None, vec![[0, -1], [0, 0], [0, 1]]);
+    for (scheduled, ahead) in std::iter::zip(&mut b.instructions, [3, 1]) {
+        scheduled.sweep = Sweep::Ahead(ahead);
     }
-    b.push(Instruction::Draw { to: image, logits, head: Head::Bernoulli });
-    b.kernel(n, steps)
+    b.drawn(image, logits, n, steps)
 }
 
-/// A memory that is told of what is to the right and above, and tells the next row; it runs back over the row above.
-fn swept(n: u32, [h, w]: [u32; 2], channels: u32, steps: [u32; 2]) -> Box<dyn Kernel> {
-    let mut b = Builder::new(h, w);
-    let image = b.room(1, Some(1));
-    let memory = b.room(channels, Some(1));
-    let told = b.room(channels, None);
-    let logits = b.room(1, None);
-    let tanh = Some((Code::Tanh, 0.0));
-    b.conv(told, image, [1, channels], &[[0, 0]], (None, None));
-    b.conv(memory, memory, [channels, channels], &[[-1, 0], [0, 1]], (Some(told), tanh));
-    b.code.instructions.iter_mut().for_each(|placed| placed.turn = Turn::Back);
-    b.conv(logits, memory, [channels, 1], &[[-1, -1], [-1, 0], [-1, 1]], (None, None));
-    b.push(Instruction::Draw { to: image, logits, head: Head::Bernoulli });
-    b.kernel(n, steps)
+/// A memory that is told of what is to the right and above, and tells the next row; it runs back
+/// over the row above.
+fn swept(n: u32, size: [u32; 2], channels: u32, steps: [u32; 2]) -> Box<dyn Kernel> {
+    let mut b = PixelCode::new(size, 1);
+    let (image, memory) = (b.room(1, Some(1)), b.room(channels, Some(1)));
+    let told = Some(b.conv(layer(image, [1, channels], None), None, vec![[0, 0]]));
+    let remember = Layer { residual: told, ..layer(memory, [channels; 2], Code::Tanh) };
+    b.conv_to(memory, remember, vec![[-1, 0], [0, 1]]);
+    b.instructions.iter_mut().for_each(|scheduled| scheduled.sweep = Sweep::Back);
+    let logits = b.conv(layer(memory, [channels, 1], None), None, vec![[-1, -1], [-1, 0], [-1, 1]]);
+    b.drawn(image, logits, n, steps)
 }
 
 /// A small network of pixels in colours, drawn one after the other or at once.
-fn coloured(n: u32, [h, w]: [u32; 2], colours: u32, head: Head, steps: [u32; 2]) -> Box<dyn Kernel> {
-    let mut b = Builder::new(h, w);
-    b.code.colours = colours;
-    let channels = head.channels(colours as usize) as u32;
+fn coloured(n: u32, size: [u32; 2], colours: u32, distribution: PixelDistribution, steps: [u32; 2]) -> Box<dyn Kernel> {
+    let mut b = PixelCode::new(size, colours);
+    let channels = distribution.channels(colours as usize) as u32;
     let image = b.room(colours, Some(1));
-    let x = b.room(6, Some(1));
-    let logits = b.room(channels, None);
-    let relu = Some((Code::Relu, 0.0));
-    b.conv(x, image, [colours, 6], &masked(3, 1, head.passes(colours as usize) > 1), (None, relu));
-    b.conv(logits, x, [6, channels], &masked(3, 1, true), (None, None));
-    b.push(Instruction::Draw { to: image, logits, head });
+    let own = distribution.passes(colours as usize) > 1;
+    let x = b.conv(layer(image, [colours, 6], Code::Relu), Some(1), masked(3, 1, own));
+    let logits = b.conv(layer(x, [6, channels], None), None, masked(3, 1, true));
+    b.push(Instruction::Draw { to: image, logits, distribution });
     b.kernel(n, steps)
 }
 
@@ -393,10 +374,10 @@ pub fn cases() -> Vec<Box<dyn Kernel>> {
         stack(5, [3, 7], 6, [0, 30]),
         swept(6, [4, 5], 5, [0, 40]),
         swept(2, [3, 2], 9, [1, 11]),
-        coloured(3, [4, 5], 1, Head::Categorical { levels: 256 }, [0, 20]),
-        coloured(9, [3, 4], 3, Head::Categorical { levels: 5 }, [1, 12]),
-        coloured(2, [3, 4], 1, Head::LogisticMixture { components: 3 }, [0, 12]),
-        coloured(5, [4, 4], 3, Head::LogisticMixture { components: 10 }, [0, 16]),
+        coloured(3, [4, 5], 1, PixelDistribution::Categorical { levels: 256 }, [0, 20]),
+        coloured(9, [3, 4], 3, PixelDistribution::Categorical { levels: 5 }, [1, 12]),
+        coloured(2, [3, 4], 1, PixelDistribution::LogisticMixture { components: 3 }, [0, 12]),
+        coloured(5, [4, 4], 3, PixelDistribution::LogisticMixture { components: 10 }, [0, 16]),
         // Narrower than the foremost instruction is ahead.
         stack(2, [4, 2], 3, [1, 19]),
     ]

@@ -1,155 +1,30 @@
 //! The code that draws an image pixel by pixel and computes only what a new pixel touches.
 //!
 //! Every value of a network has a *column* at each position (y, x): its channels there. An
-//! [`Instruction`] makes one value's column at the current position from columns at this and earlier
-//! positions. A value that hangs on earlier rows only may be read to the right of the current position:
-//! its instruction then runs so many columns ahead of the pixel that is drawn. Where a pixel takes several
-//! draws, all instructions run once for each. Columns are kept in fours of channels, those past the last one
-//! zero; a value that is read at earlier positions keeps as many rows of columns as reach back, in a ring.
+//! [`Instruction`] makes one value's column at the current position from columns at this and
+//! earlier positions. A value that hangs on earlier rows only may be read to the right of the
+//! current position: its instruction then runs so many columns ahead of the pixel that is drawn.
+//! Where a pixel takes several draws, all instructions run once for each. Columns are kept in fours
+//! of channels, those past the last one zero; a value that is read at earlier positions keeps as
+//! many rows of columns as reach back, in a ring.
 
-use super::head::Head;
-use crate::kernels::concat::Concat;
-use crate::kernels::conv::Conv;
-use crate::kernels::pointwise::Code;
-use crate::kernels::strided::Strided;
-use std::fmt::Debug;
-
-/// What a kernel does to the column at a position, for kernels that work on each position alone or
-/// read others at fixed distances; see [`crate::kernels::Kernel::at_pixel`].
-#[derive(Clone, Copy, Debug)]
-pub enum AtPixel<'a> {
-    /// A convolution.
-    Conv(&'a Conv),
-    /// One tensor behind another along an axis.
-    Concat(&'a Concat),
-    /// A gather: slices of channels, shifts of rows and columns.
-    Strided(&'a Strided),
-}
-
-/// Fours of channels that hold `channels`.
-pub fn quads(channels: u32) -> u32 {
-    channels.div_ceil(4)
-}
-
-/// Where the columns of a value lie: that of (y, x) is at four number
-/// base + ((y & mask)·w + x)·step of an image's columns, or of the weights.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Home {
-    /// Among the weights, the same for every image.
-    pub fixed: bool,
-    /// First four.
-    pub base: u32,
-    /// Fours from a column to its right neighbour; 0 where only the current one is kept.
-    pub step: u32,
-    /// Rows kept less one, where they are a power of two; all ones where every row is.
-    pub mask: u32,
-}
-
-impl Home {
-    /// The four where the column of (y, x) begins in images `w` wide.
-    pub fn at(&self, y: u32, x: u32, w: u32) -> usize {
-        self.base as usize + (((y & self.mask) * w + x) * self.step) as usize
-    }
-
-    fn words(&self) -> [u32; 3] {
-        [self.base | u32::from(self.fixed) << 31, self.step, self.mask]
-    }
-}
-
-/// One instruction: makes the column at the current position of the value that lives at `to`.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Instruction {
-    /// to = then(Σ over taps and ci of from\[y + dy, x + dx, ci\] · w\[tap, ci, co\] + bias\[co\] + residual);
-    /// outside of the image there are zeros.
-    Conv {
-        /// The result.
-        to: Home,
-        /// What is read through the taps.
-        from: Home,
-        /// Channels read.
-        ci: u32,
-        /// Channels made.
-        co: u32,
-        /// Rows and columns from the current position to each tap.
-        taps: Vec<[i32; 2]>,
-        /// The four where w \[taps, 4·quads(ci), 4·quads(co)\] begins.
-        weights: u32,
-        /// The four where bias \[4·quads(co)\] begins.
-        bias: u32,
-        /// What is added before `then`.
-        residual: Option<Home>,
-        /// A pointwise operation at the end, with its constant.
-        then: Option<(Code, f32)>,
-    },
-    /// to = code(a, b, c), channel by channel.
-    Pointwise {
-        /// The result.
-        to: Home,
-        /// First operand.
-        a: Home,
-        /// Second operand of a binary operation.
-        b: Option<Home>,
-        /// Channels.
-        channels: u32,
-        /// What is computed.
-        code: Code,
-        /// Its constant.
-        c: f32,
-    },
-    /// Channels start .. start + channels of a\[y + dy, x + dx\] followed by b\[y, x\].
-    Join {
-        /// The result.
-        to: Home,
-        /// What comes first.
-        a: Home,
-        /// Its channels.
-        a_channels: u32,
-        /// What follows.
-        b: Option<Home>,
-        /// The first channel taken.
-        start: u32,
-        /// Channels taken.
-        channels: u32,
-        /// Rows and columns from the current position to that read in a; zeros outside of the image.
-        shift: [i32; 2],
-    },
-    /// Draws the pixel from its logits where it is not known. What follows sees it.
-    Draw {
-        /// Where the image's own columns live.
-        to: Home,
-        /// The logits.
-        logits: Home,
-        /// The distribution.
-        head: Head,
-    },
-}
-
-/// When an instruction runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Turn {
-    /// With the pixel that is drawn, so many columns to the right of it.
-    Ahead(u32),
-    /// In a sweep from the last column to the first of the row above, before anything else of a row.
-    Back,
-}
-
-/// The word of [`Turn::Back`], where other instructions have how far ahead they are.
-const BACK: u32 = u32::MAX;
+pub use super::instruction::{Columns, Instruction, Sweep, quads};
+use std::fmt;
 
 /// An instruction and when it runs.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Placed {
+pub struct Scheduled {
     /// Which positions of a row it is at.
-    pub turn: Turn,
+    pub sweep: Sweep,
     /// What is done there, where that is inside of the image.
     pub instruction: Instruction,
 }
 
 /// Code for images of one size.
 ///
-/// A row takes w steps for its pixels, before them as many as the instruction furthest ahead is, and before
-/// those w steps back over the row above if any instruction takes them: step s draws pixel
-/// (s / line, s % line - lead), if there is one.
+/// A row takes w steps for its pixels, before them as many as the instruction furthest ahead is,
+/// and before those w steps back over the row above if any instruction takes them: step s draws
+/// pixel (s / line, s % line - lead), if there is one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PixelCode {
     /// Height of the images.
@@ -163,68 +38,53 @@ pub struct PixelCode {
     /// Fours of weights.
     pub weights: u32,
     /// What is done in each step, in order.
-    pub instructions: Vec<Placed>,
+    pub instructions: Vec<Scheduled>,
 }
 
-/// Fours of words an instruction takes.
-pub(super) const WORDS: usize = 5;
-/// The number that stands for no operation at the end of a convolution.
-const NOTHING: u32 = Code::NONE;
-
 impl PixelCode {
-    /// The code as devices read it: five fours of words for each instruction, then one for each tap.
-    pub fn words(&self) -> Vec<u32> {
-        let mut all = Vec::new();
-        let mut taps: Vec<u32> = Vec::new();
-        let none = [0; 3];
-        let home = |h: &Option<Home>| h.map_or(none, |h| h.words());
-        let mut row = |op: u32, turn: &Turn, to: &Home, a: [u32; 3], b: [u32; 3], rest: [u32; 9]| {
-            let ahead = match turn {
-                Turn::Ahead(columns) => columns,
-                Turn::Back => &BACK,
-            };
-            let [to0, to1, to2] = to.words();
-            let [ax, bx, tail @ ..] = rest;
-            all.extend([op, to0, to1, to2, a[0], a[1], a[2], ax, b[0], b[1], b[2], bx]);
-            all.extend(tail.iter().chain([ahead]));
+    /// Code without instructions, columns and weights.
+    pub fn new([h, w]: [u32; 2], colours: u32) -> PixelCode {
+        PixelCode { h, w, colours, columns: 0, weights: 0, instructions: Vec::new() }
+    }
+
+    /// Room for the columns of a value that is read up to `back` rows above, or only at the
+    /// position where it is made.
+    pub fn room(&mut self, channels: u32, back: Option<u32>) -> Columns {
+        let (fours, base) = (quads(channels), self.columns);
+        let Some(back) = back else {
+            self.columns += fours;
+            return Columns { fixed: false, base, step: 0, mask: 0 };
         };
-        let first = self.instructions.len() * WORDS;
-        for Placed { turn, instruction } in &self.instructions {
-            match instruction {
-                Instruction::Conv { to, from, ci, co, taps: own, weights, bias, residual, then } => {
-                    let (code, c) = then.map_or((NOTHING, 0.0), |(code, c)| (code as u32, c));
-                    let (at, count) = ((first + taps.len() / 4) as u32, own.len() as u32);
-                    let adds = u32::from(residual.is_some());
-                    let rest = [quads(*ci), adds, *co, *weights, at, count, *bias, code, c.to_bits()];
-                    row(0, turn, to, from.words(), home(residual), rest);
-                    taps.extend(own.iter().flat_map(|[dy, dx]| [*dy as u32, *dx as u32, 0, 0]));
-                }
-                Instruction::Pointwise { to, a, b, channels, code, c } => {
-                    let rest = [0, u32::from(b.is_some()), *channels, 0, 0, 0, 0, *code as u32, c.to_bits()];
-                    row(1, turn, to, a.words(), home(b), rest);
-                }
-                Instruction::Join { to, a, a_channels, b, start, channels, shift: [dy, dx] } => {
-                    let joins = u32::from(b.is_some());
-                    let rest = [*a_channels, joins, *channels, *start, *dy as u32, *dx as u32, 0, 0, 0];
-                    row(2, turn, to, a.words(), home(b), rest);
-                }
-                Instruction::Draw { to, logits, head } => {
-                    let [kind, size] = head.words();
-                    row(3, turn, to, logits.words(), none, [0, 0, self.colours, kind, size, 0, 0, 0, 0]);
-                }
-            }
-        }
-        all.extend(taps);
-        all
+        let rows = (back.min(self.h) + 1).next_power_of_two();
+        self.columns += fours * self.w * rows.min(self.h);
+        Columns { fixed: false, base, step: fours, mask: if rows < self.h { rows - 1 } else { u32::MAX } }
+    }
+
+    /// Room for a column among the weights, or for one at every position.
+    pub fn constant(&mut self, channels: u32, everywhere: bool) -> Columns {
+        let fours = quads(channels);
+        let (step, mask, positions) = if everywhere { (fours, u32::MAX, self.h * self.w) } else { (0, 0, 1) };
+        Columns { fixed: true, base: self.take(fours * positions), step, mask }
+    }
+
+    /// So many fours of the weights.
+    pub fn take(&mut self, fours: u32) -> u32 {
+        self.weights += fours;
+        self.weights - fours
+    }
+
+    /// The code as devices read it.
+    pub fn words(&self) -> Vec<u32> {
+        super::instruction::words(self.instructions.iter().map(|scheduled| (scheduled.sweep, &scheduled.instruction)))
     }
 
     /// Steps of a row before its first pixel is drawn.
     pub fn lead(&self) -> u32 {
-        let ahead = |placed: &Placed| match placed.turn {
-            Turn::Ahead(columns) => columns,
-            Turn::Back => 0,
+        let ahead = |scheduled: &Scheduled| match scheduled.sweep {
+            Sweep::Ahead(columns) => columns,
+            Sweep::Back => 0,
         };
-        let sweeps = self.instructions.iter().any(|placed| placed.turn == Turn::Back);
+        let sweeps = self.instructions.iter().any(|scheduled| scheduled.sweep == Sweep::Back);
         self.instructions.iter().map(ahead).max().unwrap_or(0) + if sweeps { self.w } else { 0 }
     }
 
@@ -234,11 +94,11 @@ impl PixelCode {
     }
 
     /// Where an instruction is in step `s`, row and column, if that is inside of the image.
-    pub fn position(&self, turn: Turn, s: u32) -> Option<[u32; 2]> {
+    pub fn position(&self, sweep: Sweep, s: u32) -> Option<[u32; 2]> {
         let (row, k) = (s / self.line(), s % self.line());
-        let at = match turn {
-            Turn::Ahead(columns) => [row, (k + columns).checked_sub(self.lead())?],
-            Turn::Back => [row.checked_sub(1)?, self.w.checked_sub(k + 1)?],
+        let at = match sweep {
+            Sweep::Ahead(columns) => [row, (k + columns).checked_sub(self.lead())?],
+            Sweep::Back => [row.checked_sub(1)?, self.w.checked_sub(k + 1)?],
         };
         (at[0] < self.h && at[1] < self.w).then_some(at)
     }
@@ -255,8 +115,8 @@ impl PixelCode {
 
     /// How often the instructions run at a pixel: once for each draw.
     pub fn passes(&self) -> u32 {
-        let of = |placed: &Placed| match &placed.instruction {
-            Instruction::Draw { head, .. } => Some(head.passes(self.colours as usize) as u32),
+        let of = |scheduled: &Scheduled| match &scheduled.instruction {
+            Instruction::Draw { distribution, .. } => Some(distribution.passes(self.colours as usize) as u32),
             _ => None,
         };
         self.instructions.iter().find_map(of).unwrap_or(1)
@@ -272,23 +132,25 @@ impl PixelCode {
         self.sum_of(offset, count, Instruction::products)
     }
 
-    /// Turns of loops of `count` instructions from number `offset` of a step on, as [`Instruction::turns`] counts.
+    /// Turns of loops of `count` instructions from number `offset` of a step on, as
+    /// [`Instruction::turns`] counts.
     pub fn turns_of(&self, offset: u32, count: u32) -> u64 {
         self.sum_of(offset, count, Instruction::turns)
     }
 
     fn sum_of(&self, offset: u32, count: u32, of: impl Fn(&Instruction) -> u64) -> u64 {
-        let own: Vec<u64> = self.instructions.iter().map(|placed| of(&placed.instruction)).collect();
+        let own: Vec<u64> = self.instructions.iter().map(|scheduled| of(&scheduled.instruction)).collect();
         let len = own.len().max(1);
         let whole = u64::from(count / len as u32) * own.iter().sum::<u64>();
         let rest = (0..count as usize % len).map(|k| own.get((offset as usize + k) % len).copied().unwrap_or(0));
         whole + rest.sum::<u64>()
     }
 
-    /// How many instructions each of a row of launches runs, so that together they make `steps` steps and no
-    /// launch has more than `most` turns of loops, which [`Instruction::turns`] counts, or one instruction.
+    /// How many instructions each of a row of launches runs, so that together they make `steps`
+    /// steps and no launch has more than `most` turns of loops, which [`Instruction::turns`]
+    /// counts, or one instruction.
     pub fn launches(&self, steps: usize, most: u64) -> Vec<u32> {
-        let turns: Vec<u64> = self.instructions.iter().map(|placed| placed.instruction.turns()).collect();
+        let turns: Vec<u64> = self.instructions.iter().map(|scheduled| scheduled.instruction.turns()).collect();
         let (mut counts, mut so_far) = (vec![0u32], 0);
         for own in turns.iter().cycle().take(steps * self.passes() as usize * turns.len()) {
             if so_far + own > most && counts.last() != Some(&0) {
@@ -304,48 +166,24 @@ impl PixelCode {
     }
 }
 
-impl Instruction {
-    /// Products for one image.
-    fn products(&self) -> u64 {
-        match self {
-            Instruction::Conv { ci, co, taps, .. } => u64::from(*ci) * u64::from(*co) * taps.len() as u64,
-            _ => 0,
+/// A listing: an instruction a line, with its number and, where it does not run with the pixel,
+/// when it does.
+impl fmt::Display for PixelCode {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let PixelCode { h, w, colours, columns, weights, .. } = self;
+        writeln!(
+            f,
+            "image {h}x{w}, colours {colours}, steps of a row {}, columns {columns}, weights {weights}",
+            self.line()
+        )?;
+        for (k, Scheduled { sweep, instruction }) in self.instructions.iter().enumerate() {
+            let when = match sweep {
+                Sweep::Ahead(0) => String::new(),
+                Sweep::Ahead(columns) => format!(", {columns} ahead"),
+                Sweep::Back => ", back over the row above".into(),
+            };
+            writeln!(f, "{k:>3}  {instruction:?}{when}")?;
         }
-    }
-
-    /// How often, at most, a lane of the smallest workgroup goes through a loop for it.
-    pub fn turns(&self) -> u64 {
-        const LANES: u32 = 8;
-        const IMAGES: u64 = 8;
-        let shared = |fours: u32| u64::from(fours.div_ceil(LANES));
-        let log2_up = |n: u32| n.next_power_of_two().ilog2();
-        let own = match self {
-            Instruction::Conv { ci, co, taps, .. } => {
-                let (fours, terms) = (quads(*co), quads(*ci));
-                let q = log2_up(fours).min(3);
-                let c = log2_up(terms).min(3 - q);
-                let taps = u64::from((taps.len() as u32).div_ceil(1 << (3 - q - c)));
-                let products = taps * (1 + u64::from(terms.div_ceil(1 << c)) * (1 + IMAGES));
-                let combine = u64::from((IMAGES as u32 * (1 << q)).div_ceil(LANES)) * (1 + (1 << (3 - q)));
-                shared(fours) * (1 + 2 * IMAGES + products) + combine
-            }
-            Instruction::Pointwise { channels, .. } => IMAGES * (1 + shared(quads(*channels))),
-            Instruction::Join { channels, .. } => IMAGES * (1 + 5 * shared(quads(*channels))),
-            Instruction::Draw { head: Head::Bernoulli, .. } => 4,
-            Instruction::Draw {
-                head: Head::Categorical { levels: n } | Head::LogisticMixture { components: n },
-                ..
-            } => 4 + 3 * u64::from(*n),
-        };
-        1 + own
-    }
-
-    /// Sets the weights to zero by which a convolution multiplies what stands past its last channel.
-    pub(super) fn clear_padding(&self, all: &mut [f32]) {
-        let Instruction::Conv { ci, co, taps, weights, .. } = self else { return };
-        let wide = 4 * quads(*co) as usize;
-        let rows = all[4 * *weights as usize..].chunks_exact_mut(wide).take(4 * quads(*ci) as usize * taps.len());
-        let past = rows.enumerate().filter(|(row, _)| row % (4 * quads(*ci) as usize) >= *ci as usize);
-        past.for_each(|(_, row)| row.fill(0.0));
+        Ok(())
     }
 }

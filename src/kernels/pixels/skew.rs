@@ -1,11 +1,11 @@
-//! Images by their diagonals (van den Oord, Kalchbrenner & Kavukcuoglu, "Pixel Recurrent Neural Networks",
-//! ICML 2016, §3.3).
+//! Images by their diagonals (van den Oord, Kalchbrenner & Kavukcuoglu, "Pixel Recurrent Neural
+//! Networks", ICML 2016, §3.3).
 
 use crate::kernels::*;
 
 params! {
-    /// x `[planes,h,w]` -> y `[planes,h+w-1,h]`: y\[d,i\] = x\[i,d-i\] where that is inside the image, else 0.
-    /// With back x `[planes,h+w-1,h]` -> y `[planes,h,w]`: y\[i,j\] = x\[i+j,i\].
+    /// x `[planes,h,w]` -> y `[planes,h+w-1,h]`: y\[d,i\] = x\[i,d-i\] where that is inside the
+    /// image, else 0. With back x `[planes,h+w-1,h]` -> y `[planes,h,w]`: y\[i,j\] = x\[i+j,i\].
     pub struct Skew {
         /// Images times channels.
         pub planes: u32,
