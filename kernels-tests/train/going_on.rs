@@ -123,7 +123,7 @@ fn settings_that_may_change_change_and_are_written_down() {
         ("optim.kind=sgd", "optim.kind = \"adam\" cannot become \"sgd\""),
         ("optim.beta2=0.9", "moments"),
         ("train.seed=5", "drawn from it"),
-        ("train.precision=mixed", "--precision"),
+        ("train.precision=mixed", "chosen anew where the run goes on"),
         ("data.source=mnist", "images it began with"),
         ("train.batch=5", "the next such place is step "),
         ("optim.lr=0", "optim.lr = 0 must be above 0"),

@@ -188,8 +188,7 @@ mod tests {
                 continue;
             }
             let text = std::fs::read_to_string(&path).expect("a source");
-            let code =
-                if name.ends_with("tests.rs") { "" } else { text.split("#[cfg(test)]\nmod ").next().unwrap_or("") };
+            let code = if name.ends_with("tests.rs") { "" } else { text.split("\nmod tests {").next().unwrap_or("") };
             for line in code.lines().filter(|line| !line.trim_start().starts_with("//")) {
                 let line = OF_OTHERS.iter().fold(line.to_string(), |line, other| line.replace(other, ""));
                 let flag = line.split("--").skip(1).any(|after| after.starts_with(|c: char| c.is_ascii_lowercase()));
