@@ -110,7 +110,7 @@ impl Call {
     }
 }
 
-struct Entry {
+struct Record {
     op: Rc<dyn Op>,
     inputs: Vec<Option<ValueId>>,
     outputs: Vec<ValueId>,
@@ -120,7 +120,7 @@ struct Entry {
 #[derive(Default)]
 struct Inner {
     source: Source,
-    entries: Vec<Entry>,
+    entries: Vec<Record>,
     error: Option<GraphError>,
     streams: u32,
     per_pixel: bool,
@@ -277,7 +277,7 @@ impl Graph {
         let mut inner = self.inner.borrow_mut();
         let scope = inner.scope.clone().unwrap_or_else(|| Arc::from("-"));
         inner.source.nodes.push(Node { body, reads: reads.clone(), writes: writes.clone(), scope: scope.clone() });
-        inner.entries.push(Entry { op: Rc::new(op), inputs: reads, outputs: writes, scope });
+        inner.entries.push(Record { op: Rc::new(op), inputs: reads, outputs: writes, scope });
         outputs
     }
 
@@ -291,7 +291,7 @@ impl Graph {
         let var = self.value(shape, Place::Alias(of.id));
         let mut inner = self.inner.borrow_mut();
         let scope = inner.scope.clone().unwrap_or_else(|| Arc::from("-"));
-        inner.entries.push(Entry { op: Rc::new(op), inputs: vec![Some(of.id)], outputs: vec![var.id], scope });
+        inner.entries.push(Record { op: Rc::new(op), inputs: vec![Some(of.id)], outputs: vec![var.id], scope });
         var
     }
 
@@ -302,7 +302,7 @@ impl Graph {
         let mut inner = self.inner.borrow_mut();
         let scope = inner.scope.clone().unwrap_or_else(|| Arc::from("-"));
         let inputs = inputs.iter().map(|i| Some(i.id)).collect();
-        inner.entries.push(Entry { op: Rc::new(op), inputs, outputs: vec![var.id], scope });
+        inner.entries.push(Record { op: Rc::new(op), inputs, outputs: vec![var.id], scope });
         var
     }
 

@@ -8,7 +8,7 @@
 
 use crate::support::{Rig, Tensors, graph, normals};
 use limn::graph::{Graph, Var, gradients};
-use limn::kernels::pointwise::{Code, Domain};
+use limn::kernels::pointwise::{Domain, Operation};
 use limn::program::{Device, Runner, Source};
 
 const STEP: f32 = 1.0 / 64.0;
@@ -40,7 +40,7 @@ pub fn off_grid(shape: &[usize]) -> Operand {
 
 /// Goes over all pointwise operations and a few constants of each, with operands they are smooth at.
 pub fn pointwise_operations(check: impl Fn(&[Operand], &dyn Fn(&[Var]) -> Vec<Var>)) {
-    for code in Code::ALL {
+    for code in Operation::ALL {
         println!("{code:?}");
         let first = Operand(vec![4, 9], if code.domain() == Domain::All { Draw::OffGrid } else { Draw::Positive });
         if code.is_binary() {

@@ -4,7 +4,7 @@
 use limn::check::{Example, Trial};
 use limn::gpu::Gpu;
 use limn::kernels::activation::ActivationBlock;
-use limn::kernels::pointwise::{Code, MAX_INPUTS, Pointwise, Spread, Step};
+use limn::kernels::pointwise::{Broadcast, ChainStep, MAX_INPUTS, Operation, Pointwise};
 use limn::kernels::{self, Caps, Class, Kernel, Precision};
 use std::sync::OnceLock;
 
@@ -77,9 +77,9 @@ fn same_kinds(kernel: &dyn Kernel, example: &Example, what: &str) -> Vec<Vec<f32
 }
 
 /// A step alone on two operands of these numbers.
-fn alone(code: Code, c: f32, a: &[f32], b: &[f32]) -> Vec<f32> {
-    let operand = Spread { inner: 1, period: a.len() as u32 };
-    let steps = vec![Step { code, a: 0, b: 1, c }];
+fn alone(code: Operation, c: f32, a: &[f32], b: &[f32]) -> Vec<f32> {
+    let operand = Broadcast { inner: 1, period: a.len() as u32 };
+    let steps = vec![ChainStep { code, a: 0, b: 1, c }];
     let kernel = Pointwise { len: a.len(), inputs: vec![operand; 2], steps };
     let mut example = Example::inputs(&kernel, 1, f32::NAN);
     (example.reads[0], example.reads[1]) = (a.to_vec(), b.to_vec());
@@ -88,14 +88,14 @@ fn alone(code: Code, c: f32, a: &[f32], b: &[f32]) -> Vec<f32> {
 
 #[test]
 fn nan_goes_through_every_pointwise_operation() {
-    let unary = Code::ALL.iter().filter(|code| !code.is_binary());
+    let unary = Operation::ALL.iter().filter(|code| !code.is_binary());
     for (code, c) in unary.flat_map(|code| [(*code, 0.2), (*code, -0.5)]) {
         let y = alone(code, c, &NUMBERS, &[1.0; NUMBERS.len()]);
         assert!(y[..2].iter().all(|y| y.is_nan()), "{}: {y:?}", code.name());
     }
     let pairs = || NUMBERS.into_iter().flat_map(|a| NUMBERS.map(|b| (a, b)));
     let (a, b): (Vec<f32>, Vec<f32>) = pairs().unzip();
-    for code in Code::ALL.iter().filter(|code| code.is_binary()) {
+    for code in Operation::ALL.iter().filter(|code| code.is_binary()) {
         let y = alone(*code, 0.0, &a, &b);
         for ((a, b), y) in pairs().zip(y) {
             assert!(y.is_nan() || !(a.is_nan() || b.is_nan()), "{} of {a} and {b} is {y}", code.name());
@@ -106,19 +106,19 @@ fn nan_goes_through_every_pointwise_operation() {
 #[test]
 fn infinities_go_through_as_pytorch_has_it() {
     let want = [
-        (Code::Exp, [INF, 0.0]),
-        (Code::Relu, [INF, 0.0]),
-        (Code::LeakyRelu, [INF, -INF]),
-        (Code::Elu, [INF, -1.0]),
-        (Code::Tanh, [1.0, -1.0]),
-        (Code::Sigmoid, [1.0, 0.0]),
-        (Code::Softplus, [INF, 0.0]),
-        (Code::Gate, [1.0, 0.2]),
-        (Code::Sign, [1.0, -1.0]),
-        (Code::MaxC, [INF, 0.2]),
-        (Code::MinC, [0.2, -INF]),
-        (Code::Abs, [INF, INF]),
-        (Code::Recip, [0.0, -0.0]),
+        (Operation::Exp, [INF, 0.0]),
+        (Operation::Relu, [INF, 0.0]),
+        (Operation::LeakyRelu, [INF, -INF]),
+        (Operation::Elu, [INF, -1.0]),
+        (Operation::Tanh, [1.0, -1.0]),
+        (Operation::Sigmoid, [1.0, 0.0]),
+        (Operation::Softplus, [INF, 0.0]),
+        (Operation::ReluMask, [1.0, 0.2]),
+        (Operation::Sign, [1.0, -1.0]),
+        (Operation::MaxC, [INF, 0.2]),
+        (Operation::MinC, [0.2, -INF]),
+        (Operation::Abs, [INF, INF]),
+        (Operation::Recip, [0.0, -0.0]),
     ];
     for (code, want) in want {
         assert_eq!(alone(code, 0.2, &[INF, -INF], &[0.0; 2]), want, "{}", code.name());
@@ -130,15 +130,15 @@ fn infinities_go_through_as_pytorch_has_it() {
 fn nan_goes_through_a_chain() {
     let n = NUMBERS.len();
     let r = MAX_INPUTS;
-    let step = |code, a, b, c| Step { code, a, b, c };
+    let step = |code, a, b, c| ChainStep { code, a, b, c };
     let steps = vec![
-        step(Code::Relu, 0, 0, 0.0),
-        step(Code::MaxC, r, 0, -1.0),
-        step(Code::MinC, r + 1, 0, 1.0),
-        step(Code::Tanh, r + 2, 0, 0.0),
-        step(Code::Max, r + 3, 1, 0.0),
+        step(Operation::Relu, 0, 0, 0.0),
+        step(Operation::MaxC, r, 0, -1.0),
+        step(Operation::MinC, r + 1, 0, 1.0),
+        step(Operation::Tanh, r + 2, 0, 0.0),
+        step(Operation::Max, r + 3, 1, 0.0),
     ];
-    let kernel = Pointwise { len: n, inputs: vec![Spread { inner: 1, period: n as u32 }; 2], steps };
+    let kernel = Pointwise { len: n, inputs: vec![Broadcast { inner: 1, period: n as u32 }; 2], steps };
     let mut example = Example::inputs(&kernel, 1, f32::NAN);
     example.reads[0] = NUMBERS.to_vec();
     let y = same_kinds(&kernel, &example, "chain").remove(0);

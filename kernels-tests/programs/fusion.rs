@@ -99,7 +99,7 @@ fn residuals_move_into_the_kernel_in_front_of_them() {
 
 /// y times the gate of another tensor `g`, as the gradient of a ReLU or leaky ReLU that made g.
 fn gated(g: &Graph, y: &Var, slope: f32) -> Var {
-    y * &g.input("g", y.shape()).gate(slope)
+    y * &g.input("g", y.shape()).relu_mask(slope)
 }
 
 #[test]
@@ -136,17 +136,17 @@ fn a_gate_stands_in_front_of_a_residual_and_of_an_activation() {
     // A gate that others read as well is made for them.
     let shared = source(|g| {
         let y = conv(g);
-        let gate = g.input("g", y.shape()).gate(0.2);
+        let gate = g.input("g", y.shape()).relu_mask(0.2);
         g.output("gate", &gate);
         &y * &gate
     });
     assert_fuses(&shared, &["conv2d", "pointwise"]);
     // Smaller ones broadcast, and a gate of the result itself is needed beside it.
-    let narrow = source(|g| &conv(g) * &g.input("g", &[4]).gate(0.2));
+    let narrow = source(|g| &conv(g) * &g.input("g", &[4]).relu_mask(0.2));
     assert_fuses(&narrow, &["conv2d", "pointwise", "pointwise"]);
     let own = source(|g| {
         let y = conv(g);
-        &y * &y.gate(0.2)
+        &y * &y.relu_mask(0.2)
     });
     assert_fuses(&own, &["conv2d", "pointwise"]);
 }
@@ -369,7 +369,7 @@ fn nothing_moves_past_an_update_of_what_it_reads() {
     // An activation reads nothing else and may go in front of the update.
     check(&around_an_update(product, |_, y, _| y.tanh()), &["matmul", "ema"]);
     // A gate of a state opens as the state did before the update.
-    let opened = around_an_update(|_, s| s.gate(0.2), |g, open, _| &product(g, &g.input("x", &[2, 3])) * open);
+    let opened = around_an_update(|_, s| s.relu_mask(0.2), |g, open, _| &product(g, &g.input("x", &[2, 3])) * open);
     check(&opened, &["pointwise", "ema", "matmul", "pointwise"]);
     // A kernel that does not read the state waits for it.
     let apart = around_an_update(|g, _| g.input("x", &[2, 3]).matmul(&g.input("w", &[3, 3])), |_, y, s| y + s);

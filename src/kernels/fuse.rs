@@ -13,7 +13,7 @@ pub enum Epilogue {
     Residual,
     /// It stays where an operand of its shape is above 0 and is multiplied by `slope` elsewhere, in front of a residual:
     /// the gradient of a (leaky) ReLU.
-    Gate {
+    ReluMask {
         /// What the gate leaves where it is not open.
         slope: f32,
     },

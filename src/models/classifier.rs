@@ -81,7 +81,7 @@ impl Classifier {
         let labels = batch.labels.clone().unwrap_or_else(|| batch.graph().constant(logits.shape(), 0.0));
         let own = (&logits * &labels).sum_axes(&[1]).reshape(&[n]);
         let all = logits.log_sum_exp(1).reshape(&[n]);
-        [&all - &own, (&logits.max_axis(1) - &own).gate(0.0)]
+        [&all - &own, (&logits.max_axis(1) - &own).relu_mask(0.0)]
     }
 }
 

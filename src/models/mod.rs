@@ -127,7 +127,7 @@ impl ImageSpec {
 
 /// A part of a model's training whose steps are one program.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stage {
+pub struct TrainingStage {
     /// What is trained, in words.
     pub name: String,
     /// The first step of the next stage, counted from 0; the last stage has no end.
@@ -164,7 +164,7 @@ pub trait Model {
     /// The stage of its training that this model is at, where training has several: [`Model::step`] is that
     /// of the stage, and images and figures are made as the model would at just this step. What comes
     /// later takes a model made by [`ModelConfig::at`].
-    fn stage(&self) -> Option<Stage> {
+    fn stage(&self) -> Option<TrainingStage> {
         None
     }
 

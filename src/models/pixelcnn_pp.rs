@@ -107,14 +107,14 @@ enum Form {
     Sizes(Mode),
     /// At that of the image alone, where neighbours at the present size are so many pixels apart: the same at every
     /// pixel, for those who draw one at a time. It is for networks that have been trained.
-    Spread(usize),
+    Broadcast(usize),
 }
 
 impl Form {
     fn apply(self, layer: &NormedConv, x: &Var) -> Var {
         match self {
             Form::Sizes(mode) => layer.forward(x, mode),
-            Form::Spread(distance) => layer.spread(x, distance),
+            Form::Broadcast(distance) => layer.spread(x, distance),
         }
     }
 
@@ -123,7 +123,7 @@ impl Form {
     fn apply_and(self, shift: fn(&Var) -> Var, layer: &NormedConv, x: &Var) -> Var {
         match self {
             Form::Sizes(_) => shift(&self.apply(layer, x)),
-            Form::Spread(_) => {
+            Form::Broadcast(_) => {
                 let inside = shift(&x.graph().constant(&[1, 1, x.shape()[2], x.shape()[3]], 1.0));
                 &self.apply(layer, &shift(x)) * &inside
             }
@@ -133,7 +133,7 @@ impl Form {
     /// Half the height and width, or twice.
     fn resize(self, layers: &[NormedConv; 2], [u, ul]: [&Var; 2], is_halved: bool) -> (Form, Var, Var) {
         let form = match self {
-            Form::Spread(distance) => Form::Spread(if is_halved { 2 * distance } else { distance / 2 }),
+            Form::Broadcast(distance) => Form::Broadcast(if is_halved { 2 * distance } else { distance / 2 }),
             Form::Sizes(_) => self,
         };
         (form, self.apply(&layers[0], u), self.apply(&layers[1], ul))
@@ -326,6 +326,6 @@ impl PixelModel for PixelCnnPp {
     }
 
     fn outputs_by_pixel(&self, batch: &Batch) -> Var {
-        self.forward(&batch.images, Form::Spread(1))
+        self.forward(&batch.images, Form::Broadcast(1))
     }
 }

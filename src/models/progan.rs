@@ -2,7 +2,7 @@
 //! Quality, Stability, and Variation" (ICLR 2018). Both networks begin with images of 4x4 pixels and get
 //! layers for twice the side time and again, each faded in.
 
-use super::{Adversarial, AdversarialModel, Architecture, Game, ImageSpec, Model, ModelError, Stage, positive};
+use super::{Adversarial, AdversarialModel, Architecture, Game, ImageSpec, Model, ModelError, TrainingStage, positive};
 use crate::graph::{Graph, Var};
 use crate::nn::{Mode, Network, NetworkBuilder, Numbering, Sequence, Sequential};
 use crate::ops::ConvSpec;
@@ -271,10 +271,10 @@ impl AdversarialModel for Progan {
         others.fold(x, |x, block| block.forward(&x, mode)).reshape(&[images.shape()[0]])
     }
 
-    fn stage(&self) -> Option<Stage> {
+    fn stage(&self) -> Option<TrainingStage> {
         let side = ProganConfig::side(self.growth.level);
         let how = if self.growth.fade.is_some() { ", fading in" } else { "" };
-        Some(Stage { name: format!("{side}x{side}{how}"), end: self.growth.end })
+        Some(TrainingStage { name: format!("{side}x{side}{how}"), end: self.growth.end })
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{FirstOrderOnly, launch, mismatch};
 use crate::graph::{Call, GraphError, Op, Var};
 use crate::kernels::cross_entropy::{CrossEntropy, CrossEntropyGrad};
-use crate::kernels::pointwise::Code;
+use crate::kernels::pointwise::Operation;
 
 #[derive(Debug)]
 struct Softmax(CrossEntropy);
@@ -61,7 +61,7 @@ impl Var {
     /// ln(1 + e^x) - x·t: the negative log-likelihood of target `t` in `[0,1]` under a Bernoulli
     /// variable with logit x, in nats.
     pub fn bce_with_logits(&self, target: &Var) -> Var {
-        self.binary(Code::Bce, target)
+        self.binary(Operation::Bce, target)
     }
 
     /// Negative log-density of target t under a normal with mean `self` and log-variance `logvar`, in
@@ -85,8 +85,8 @@ impl Var {
         let from_mean = target - self;
         let upper = &from_mean.add_scalar(HALF) * &scale;
         let lower = &from_mean.add_scalar(-HALF) * &scale;
-        let is_bounded_above = target.unary(Code::RsubC, 1.0 - HALF).gate(0.0);
-        let is_bounded_below = target.add_scalar(-HALF).gate(0.0);
+        let is_bounded_above = target.unary(Operation::RsubC, 1.0 - HALF).relu_mask(0.0);
+        let is_bounded_below = target.add_scalar(-HALF).relu_mask(0.0);
         // 1 - e^(b-a) = 2t / (1 + t) with t = tanh((a - b) / 2).
         let t = scale.mul_scalar(HALF).tanh();
         let width = &t.mul_scalar(2.0).ln() - &t.add_scalar(1.0).ln();

@@ -4,13 +4,13 @@
 
 use super::mismatch;
 use crate::graph::{Call, GraphError, Op, Var};
-use crate::kernels::pointwise::{Code, Term};
+use crate::kernels::pointwise::{Operation, Term};
 use crate::program::{Body, is_run};
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
 #[derive(Debug)]
 struct Pointwise {
-    code: Code,
+    code: Operation,
     c: f32,
 }
 
@@ -58,13 +58,13 @@ pub(super) fn broadcast(a: &[usize], b: &[usize]) -> Option<Vec<usize>> {
 
 impl Var {
     /// A unary operation of the table, with its constant.
-    pub fn unary(&self, code: Code, c: f32) -> Var {
+    pub fn unary(&self, code: Operation, c: f32) -> Var {
         let op = Pointwise { code, c };
         self.graph().apply1(op, Body::Pointwise(code, c), &[Some(self)], self.shape())
     }
 
     /// A binary operation of the table, with broadcasting.
-    pub fn binary(&self, code: Code, other: &Var) -> Var {
+    pub fn binary(&self, code: Operation, other: &Var) -> Var {
         let Some(shape) = broadcast(self.shape(), other.shape()) else {
             let error = mismatch(code.name(), &[self.shape(), other.shape()], "these do not broadcast");
             return self.graph().fail(error, self.shape());
@@ -81,58 +81,58 @@ impl Var {
         if !is_run(self.shape(), shape) {
             return self.gather_expand(shape).mul_scalar(c);
         }
-        let op = Pointwise { code: Code::MulC, c };
-        self.graph().apply1(op, Body::Pointwise(Code::MulC, c), &[Some(self)], shape)
+        let op = Pointwise { code: Operation::MulC, c };
+        self.graph().apply1(op, Body::Pointwise(Operation::MulC, c), &[Some(self)], shape)
     }
 
     /// max(x, c)
     pub fn at_least(&self, c: f32) -> Var {
-        self.unary(Code::MaxC, c)
+        self.unary(Operation::MaxC, c)
     }
 
     /// x + c
     pub fn add_scalar(&self, c: f32) -> Var {
-        self.unary(Code::AddC, c)
+        self.unary(Operation::AddC, c)
     }
 
     /// c·x
     pub fn mul_scalar(&self, c: f32) -> Var {
-        self.unary(Code::MulC, c)
+        self.unary(Operation::MulC, c)
     }
 
     /// e^x
     pub fn exp(&self) -> Var {
-        self.unary(Code::Exp, 0.0)
+        self.unary(Operation::Exp, 0.0)
     }
 
     /// ln x
     pub fn ln(&self) -> Var {
-        self.unary(Code::Ln, 0.0)
+        self.unary(Operation::Ln, 0.0)
     }
 
     /// √x
     pub fn sqrt(&self) -> Var {
-        self.unary(Code::Sqrt, 0.0)
+        self.unary(Operation::Sqrt, 0.0)
     }
 
     /// |x|
     pub fn abs(&self) -> Var {
-        self.unary(Code::Abs, 0.0)
+        self.unary(Operation::Abs, 0.0)
     }
 
     /// 1 where x > 0 and `slope` elsewhere: the derivative of a leaky ReLU, itself flat.
-    pub fn gate(&self, slope: f32) -> Var {
-        self.unary(Code::Gate, slope)
+    pub fn relu_mask(&self, slope: f32) -> Var {
+        self.unary(Operation::ReluMask, slope)
     }
 
     /// -1, 0 or 1
     pub fn sign(&self) -> Var {
-        self.unary(Code::Sign, 0.0)
+        self.unary(Operation::Sign, 0.0)
     }
 
     /// 1/x
     pub fn recip(&self) -> Var {
-        self.unary(Code::Recip, 0.0)
+        self.unary(Operation::Recip, 0.0)
     }
 
     /// x²
@@ -142,47 +142,47 @@ impl Var {
 
     /// max(x, 0)
     pub fn relu(&self) -> Var {
-        self.unary(Code::Relu, 0.0)
+        self.unary(Operation::Relu, 0.0)
     }
 
     /// x where x > 0, slope·x elsewhere
     pub fn leaky_relu(&self, slope: f32) -> Var {
-        self.unary(Code::LeakyRelu, slope)
+        self.unary(Operation::LeakyRelu, slope)
     }
 
     /// x where x > 0, e^x - 1 elsewhere
     pub fn elu(&self) -> Var {
-        self.unary(Code::Elu, 0.0)
+        self.unary(Operation::Elu, 0.0)
     }
 
     /// tanh x
     pub fn tanh(&self) -> Var {
-        self.unary(Code::Tanh, 0.0)
+        self.unary(Operation::Tanh, 0.0)
     }
 
     /// 1 / (1 + e^-x)
     pub fn sigmoid(&self) -> Var {
-        self.unary(Code::Sigmoid, 0.0)
+        self.unary(Operation::Sigmoid, 0.0)
     }
 
     /// ln(1 + e^x)
     pub fn softplus(&self) -> Var {
-        self.unary(Code::Softplus, 0.0)
+        self.unary(Operation::Softplus, 0.0)
     }
 
     /// max(x, y), elementwise
     pub fn maximum(&self, other: &Var) -> Var {
-        self.binary(Code::Max, other)
+        self.binary(Operation::Max, other)
     }
 
     /// min(x, y), elementwise
     pub fn minimum(&self, other: &Var) -> Var {
-        self.binary(Code::Min, other)
+        self.binary(Operation::Min, other)
     }
 
     /// max(x, low) and min(x, high)
     pub fn clamp(&self, low: f32, high: f32) -> Var {
-        self.unary(Code::MaxC, low).unary(Code::MinC, high)
+        self.unary(Operation::MaxC, low).unary(Operation::MinC, high)
     }
 }
 
@@ -191,7 +191,7 @@ macro_rules! operator {
         impl $trait for &Var {
             type Output = Var;
             fn $method(self, other: &Var) -> Var {
-                self.binary(Code::$code, other)
+                self.binary(Operation::$code, other)
             }
         }
     };

@@ -24,7 +24,7 @@ impl Op for Reshape {
 
 /// A strided gather; the variants say how to undo it.
 #[derive(Debug)]
-enum Gather {
+enum GatherOp {
     Slice { axis: usize, start: usize },
     Pad { axis: usize, before: usize },
     Shift { axis: usize, by: isize },
@@ -35,31 +35,31 @@ enum Gather {
     Dilate { axis: usize, step: usize },
 }
 
-impl Op for Gather {
+impl Op for GatherOp {
     fn name(&self) -> &'static str {
         match self {
-            Gather::Slice { .. } => "slice",
-            Gather::Pad { .. } => "pad",
-            Gather::Shift { .. } => "shift",
-            Gather::Flip { .. } => "flip",
-            Gather::Permute { .. } => "permute",
-            Gather::Expand => "expand",
-            Gather::Subsample { .. } => "subsample",
-            Gather::Dilate { .. } => "dilate",
+            GatherOp::Slice { .. } => "slice",
+            GatherOp::Pad { .. } => "pad",
+            GatherOp::Shift { .. } => "shift",
+            GatherOp::Flip { .. } => "flip",
+            GatherOp::Permute { .. } => "permute",
+            GatherOp::Expand => "expand",
+            GatherOp::Subsample { .. } => "subsample",
+            GatherOp::Dilate { .. } => "dilate",
         }
     }
 
     fn gradient(&self, call: &Call) -> Result<Vec<Option<Var>>, GraphError> {
         let (dy, x) = (call.dy(), call.input(0));
         Ok(vec![Some(match self {
-            Gather::Slice { axis, start } => dy.pad(*axis, *start, x.shape()[*axis] - start - dy.shape()[*axis]),
-            Gather::Pad { axis, before } => dy.slice(*axis, *before, x.shape()[*axis]),
-            Gather::Shift { axis, by } => dy.shift(*axis, -by),
-            Gather::Flip { axis } => dy.flip(*axis),
-            Gather::Permute { inverse } => dy.permute(inverse),
-            Gather::Expand => dy.sum_to(x.shape()),
-            Gather::Subsample { axis, step } => dy.dilate(*axis, *step, x.shape()[*axis]),
-            Gather::Dilate { axis, step } => {
+            GatherOp::Slice { axis, start } => dy.pad(*axis, *start, x.shape()[*axis] - start - dy.shape()[*axis]),
+            GatherOp::Pad { axis, before } => dy.slice(*axis, *before, x.shape()[*axis]),
+            GatherOp::Shift { axis, by } => dy.shift(*axis, -by),
+            GatherOp::Flip { axis } => dy.flip(*axis),
+            GatherOp::Permute { inverse } => dy.permute(inverse),
+            GatherOp::Expand => dy.sum_to(x.shape()),
+            GatherOp::Subsample { axis, step } => dy.dilate(*axis, *step, x.shape()[*axis]),
+            GatherOp::Dilate { axis, step } => {
                 // The result may end before the last element or go on behind it.
                 let (seen, n) = (dy.subsample(*axis, *step), x.shape()[*axis]);
                 let m = seen.shape()[*axis];
@@ -140,7 +140,7 @@ impl Var {
     }
 
     /// A gather over up to four axes; tensors of higher rank would need theirs merged first.
-    fn gather(&self, op: Gather, axes: &[Axis], shape: &[usize]) -> Var {
+    fn gather(&self, op: GatherOp, axes: &[Axis], shape: &[usize]) -> Var {
         if axes.len() > 4 {
             let error = mismatch(op.name(), &[self.shape()], "at most four axes");
             return self.graph().fail(error, shape);
@@ -152,7 +152,7 @@ impl Var {
     }
 
     /// A gather that changes one axis.
-    fn gather_axis(&self, op: Gather, axis: usize, change: impl Fn(Axis) -> Axis) -> Var {
+    fn gather_axis(&self, op: GatherOp, axis: usize, change: impl Fn(Axis) -> Axis) -> Var {
         if axis >= self.shape().len() {
             let error = mismatch(op.name(), &[self.shape()], format!("there is no axis {axis}"));
             return self.graph().fail(error, self.shape());
@@ -172,23 +172,23 @@ impl Var {
             return self.graph().fail(mismatch("slice", &[self.shape()], why), self.shape());
         }
         let change = |a: Axis| Axis { out: len as u32, add: start as i32, ..a };
-        self.gather_axis(Gather::Slice { axis, start }, axis, change)
+        self.gather_axis(GatherOp::Slice { axis, start }, axis, change)
     }
 
     /// Zeros before and after `axis`.
     pub fn pad(&self, axis: usize, before: usize, after: usize) -> Var {
         let change = |a: Axis| Axis { out: a.size + (before + after) as u32, add: -(before as i32), ..a };
-        self.gather_axis(Gather::Pad { axis, before }, axis, change)
+        self.gather_axis(GatherOp::Pad { axis, before }, axis, change)
     }
 
     /// `axis` moved by `by` elements, of which some fall out at one end; zeros take their places at the other.
     pub fn shift(&self, axis: usize, by: isize) -> Var {
-        self.gather_axis(Gather::Shift { axis, by }, axis, |a| Axis { add: -by as i32, ..a })
+        self.gather_axis(GatherOp::Shift { axis, by }, axis, |a| Axis { add: -by as i32, ..a })
     }
 
     /// `axis` from its last element to its first.
     pub fn flip(&self, axis: usize) -> Var {
-        self.gather_axis(Gather::Flip { axis }, axis, |a| Axis { mul: -1, add: a.size as i32 - 1, ..a })
+        self.gather_axis(GatherOp::Flip { axis }, axis, |a| Axis { mul: -1, add: a.size as i32 - 1, ..a })
     }
 
     /// Every `step`-th element of `axis`, from the first.
@@ -198,7 +198,7 @@ impl Var {
             return self.graph().fail(error, self.shape());
         }
         let change = |a: Axis| Axis { out: a.size.div_ceil(step as u32), mul: step as i32, ..a };
-        self.gather_axis(Gather::Subsample { axis, step }, axis, change)
+        self.gather_axis(GatherOp::Subsample { axis, step }, axis, change)
     }
 
     /// `axis` spread out to `size` elements, `step` apart, zeros in between.
@@ -208,7 +208,7 @@ impl Var {
             return self.graph().fail(error, self.shape());
         }
         let change = |a: Axis| Axis { out: size as u32, div: step as u32, ..a };
-        self.gather_axis(Gather::Dilate { axis, step }, axis, change)
+        self.gather_axis(GatherOp::Dilate { axis, step }, axis, change)
     }
 
     /// Axes in another order: axis `k` of the result is axis `order[k]`.
@@ -226,7 +226,7 @@ impl Var {
         let strides = strides(self.shape());
         let axes: Vec<Axis> = order.iter().map(|&k| Axis::whole(self.shape()[k] as u32, strides[k] as u32)).collect();
         let shape: Vec<usize> = order.iter().map(|&k| self.shape()[k]).collect();
-        self.gather(Gather::Permute { inverse }, &axes, &shape)
+        self.gather(GatherOp::Permute { inverse }, &axes, &shape)
     }
 
     /// All rows of [n, ...] so many times, one copy after the other: row i is row i % n.
@@ -269,7 +269,7 @@ impl Var {
             first[start..=last].copy_from_slice(&shape[start..=last]);
             return self.gather_expand(&first).gather_expand(shape);
         }
-        self.gather(Gather::Expand, &merged, shape)
+        self.gather(GatherOp::Expand, &merged, shape)
     }
 
     /// `self` and then `other` along `axis`.

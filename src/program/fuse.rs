@@ -5,7 +5,7 @@
 //! is read is updated in between.
 
 use super::{Body, Node, Place, Source, Value, ValueId};
-use crate::kernels::pointwise::{Code, MAX_INPUTS, MAX_STEPS, Pointwise, Spread, Step};
+use crate::kernels::pointwise::{Broadcast, ChainStep, MAX_INPUTS, MAX_STEPS, Operation, Pointwise};
 use crate::kernels::{Epilogue, Fused};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -143,12 +143,12 @@ fn absorb(source: &Source, uses: &Uses, nodes: &[Option<Node>], at: usize) -> Op
     let mut other = *others.next().filter(|r| len(**r) == len(result))?;
     let mut gate = None;
     let epilogue = match code {
-        Code::Add => Epilogue::Residual,
-        Code::Mul => {
+        Operation::Add => Epilogue::Residual,
+        Operation::Mul => {
             let opening = opening(source, uses, nodes, other)?;
             gate = (uses.only_reader(source, other) == Some(reader)).then_some(opening.node);
             other = opening.of;
-            Epilogue::Gate { slope: opening.slope }
+            Epilogue::ReluMask { slope: opening.slope }
         }
         _ => return None,
     };
@@ -182,7 +182,7 @@ struct Opening {
 fn opening(source: &Source, uses: &Uses, nodes: &[Option<Node>], value: ValueId) -> Option<Opening> {
     let at = *uses.writer.get(&source.root(value))?;
     let node = nodes[at].as_ref()?;
-    let (Body::Pointwise(Code::Gate, slope), Some(of)) = (&node.body, node.reads[0]) else { return None };
+    let (Body::Pointwise(Operation::ReluMask, slope), Some(of)) = (&node.body, node.reads[0]) else { return None };
     let stays = uses.unchanged(source, of, at, nodes.len());
     stays.then_some(Opening { node: at, of, slope: *slope })
 }
@@ -191,8 +191,8 @@ fn opening(source: &Source, uses: &Uses, nodes: &[Option<Node>], value: ValueId)
 /// read or an earlier step.
 #[derive(Clone)]
 struct Chain {
-    reads: Vec<(ValueId, Spread)>,
-    steps: Vec<Step>,
+    reads: Vec<(ValueId, Broadcast)>,
+    steps: Vec<ChainStep>,
 }
 
 /// Turns pointwise nodes into pointwise kernels; with `fuse`, a node whose only reader is another
@@ -216,7 +216,7 @@ pub(super) fn chains(source: &Source, nodes: Vec<Node>, fuse: bool) -> Vec<Node>
                 fuse && chains.contains_key(&p)
                     && source.values[root].len() == len
                     && (uses.only_reader(source, root) == Some(at) || copies && chains[&p].steps.len() == 1)
-                    && !operands.iter().any(|o| matches!(o, Operand::Step(_, r) if *r == root))
+                    && !operands.iter().any(|o| matches!(o, Operand::ChainStep(_, r) if *r == root))
                     && chains[&p].reads.iter().all(|(r, _)| uses.unchanged(source, *r, p, at))
             });
             let merged = producer.and_then(|p| {
@@ -233,11 +233,11 @@ pub(super) fn chains(source: &Source, nodes: Vec<Node>, fuse: bool) -> Vec<Node>
             });
             if let Some(joined) = merged {
                 chain = joined;
-                operands.push(Operand::Step(chain.steps.len() - 1, root));
-            } else if let Some(Operand::Step(step, _)) =
-                operands.iter().find(|o| matches!(o, Operand::Step(_, r) if *r == root))
+                operands.push(Operand::ChainStep(chain.steps.len() - 1, root));
+            } else if let Some(Operand::ChainStep(step, _)) =
+                operands.iter().find(|o| matches!(o, Operand::ChainStep(_, r) if *r == root))
             {
-                operands.push(Operand::Step(*step, root));
+                operands.push(Operand::ChainStep(*step, root));
             } else {
                 let spread = spread(&source.values[*read].shape, shape, len);
                 operands.push(Operand::Read(register(source, &mut chain.reads, (*read, spread))));
@@ -245,11 +245,11 @@ pub(super) fn chains(source: &Source, nodes: Vec<Node>, fuse: bool) -> Vec<Node>
         }
         let register = |o: &Operand| match o {
             Operand::Read(k) => *k,
-            Operand::Step(k, _) => MAX_INPUTS + k,
+            Operand::ChainStep(k, _) => MAX_INPUTS + k,
         };
         let a = operands.first().map_or(0, register);
         let b = operands.get(1).map_or(a, register);
-        chain.steps.push(Step { code: *code, a, b, c: *c });
+        chain.steps.push(ChainStep { code: *code, a, b, c: *c });
         chains.insert(at, chain);
     }
     let mut out = Vec::new();
@@ -279,7 +279,9 @@ fn repeats(source: &Source, uses: &Uses, nodes: &[Option<Node>], value: ValueId)
         _ => false,
     };
     let maker = uses.writer.get(&value).and_then(|at| nodes[*at].as_ref());
-    let Some(Node { body: Body::Pointwise(Code::AddC | Code::MulC | Code::RsubC, _), reads, .. }) = maker else {
+    let Some(Node { body: Body::Pointwise(Operation::AddC | Operation::MulC | Operation::RsubC, _), reads, .. }) =
+        maker
+    else {
         return false;
     };
     reads.iter().flatten().all(as_long)
@@ -290,12 +292,12 @@ fn repeats(source: &Source, uses: &Uses, nodes: &[Option<Node>], value: ValueId)
 enum Operand {
     Read(usize),
     /// A step of the chain, and the value it computes.
-    Step(usize, ValueId),
+    ChainStep(usize, ValueId),
 }
 
 /// The register of a read, shared with an earlier one of the same value that lies the same way.
-fn register(source: &Source, reads: &mut Vec<(ValueId, Spread)>, read: (ValueId, Spread)) -> usize {
-    let same = |r: &(ValueId, Spread)| source.root(r.0) == source.root(read.0) && r.1 == read.1;
+fn register(source: &Source, reads: &mut Vec<(ValueId, Broadcast)>, read: (ValueId, Broadcast)) -> usize {
+    let same = |r: &(ValueId, Broadcast)| source.root(r.0) == source.root(read.0) && r.1 == read.1;
     reads.iter().position(same).unwrap_or_else(|| {
         reads.push(read);
         reads.len() - 1
@@ -308,21 +310,21 @@ fn join(source: &Source, chain: &Chain, other: &Chain) -> Option<Chain> {
     let base = chain.steps.len();
     let map: Vec<usize> = other.reads.iter().map(|r| register(source, &mut joined.reads, *r)).collect();
     let shift = |r: usize| if r < MAX_INPUTS { map[r] } else { r + base };
-    joined.steps.extend(other.steps.iter().map(|s| Step { a: shift(s.a), b: shift(s.b), ..*s }));
+    joined.steps.extend(other.steps.iter().map(|s| ChainStep { a: shift(s.a), b: shift(s.b), ..*s }));
     (joined.reads.len() < MAX_INPUTS && joined.steps.len() < MAX_STEPS).then_some(joined)
 }
 
 /// How an operand of shape `from` lies over an output of shape `to`: its extents equal the
 /// output's along one run of axes and are 1 elsewhere, or it has as many elements.
-pub(crate) fn spread(from: &[usize], to: &[usize], len: usize) -> Spread {
+pub(crate) fn spread(from: &[usize], to: &[usize], len: usize) -> Broadcast {
     if from.iter().product::<usize>() == len {
-        return Spread { inner: 1, period: len as u32 };
+        return Broadcast { inner: 1, period: len as u32 };
     }
     let pad = to.len() - from.len();
     let own = |axis: usize| axis >= pad && from[axis - pad] != 1;
     let last = (0..to.len()).rev().find(|a| own(*a));
     let inner: usize = last.map_or(len, |a| to[a + 1..].iter().product());
-    Spread { inner: inner as u32, period: from.iter().product::<usize>() as u32 }
+    Broadcast { inner: inner as u32, period: from.iter().product::<usize>() as u32 }
 }
 
 /// Whether [`spread`] can express this broadcast.

@@ -5,7 +5,7 @@
 use super::{Body, Node, Place, Purpose, Source, Value, ValueId};
 use crate::kernels::advance::{Advance, MAX_COUNTERS};
 use crate::kernels::ema::{Ema, MAX_RANGES, Range};
-use crate::kernels::pointwise::Code;
+use crate::kernels::pointwise::Operation;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -153,7 +153,8 @@ impl Sums<'_> {
     fn terms(&self, source: &Source, value: ValueId) -> Option<(usize, [ValueId; 2])> {
         let root = source.root(value);
         let at = *self.makers.get(&root).filter(|_| self.uses.get(&root) == Some(&1))?;
-        let (Body::Pointwise(Code::Add, _), &[Some(a), Some(b)]) = (&self.nodes[at].body, &self.nodes[at].reads[..])
+        let (Body::Pointwise(Operation::Add, _), &[Some(a), Some(b)]) =
+            (&self.nodes[at].body, &self.nodes[at].reads[..])
         else {
             return None;
         };
@@ -192,7 +193,7 @@ impl Sums<'_> {
         let flat = |body, reads, whole| Node { body, reads, writes: vec![whole], scope: node.scope.clone() };
         let first = flat(Body::Flatten(offsets.clone(), purpose.clone()), first, wholes[0]);
         let second = flat(Body::Flatten(places, Purpose::Temp), second, wholes[1]);
-        let sum = Node { body: Body::Pointwise(Code::Add, 0.0), reads: wholes.map(Some).into(), ..node.clone() };
+        let sum = Node { body: Body::Pointwise(Operation::Add, 0.0), reads: wholes.map(Some).into(), ..node.clone() };
         let mut out = self.split(source, first);
         out.extend(self.split(source, second));
         out.push(sum);
@@ -216,24 +217,24 @@ pub(super) fn constants(source: &Source, nodes: Vec<Node>, fold: bool) -> Vec<No
                 }
                 Node { body: Body::Kernel(kernel.clone()), ..node }
             }
-            Body::Pointwise(code @ (Code::AddC | Code::MulC | Code::RsubC), c) => {
+            Body::Pointwise(code @ (Operation::AddC | Operation::MulC | Operation::RsubC), c) => {
                 if let Some(a) = a {
                     known.insert(written, code.apply(a, a, c));
                 }
                 node
             }
-            Body::Pointwise(code @ (Code::Add | Code::Sub | Code::Mul), _) => {
+            Body::Pointwise(code @ (Operation::Add | Operation::Sub | Operation::Mul), _) => {
                 let (code, c, of) = match (code, a, b) {
                     (_, Some(a), Some(b)) => {
                         known.insert(written, code.apply(a, b, 0.0));
                         return node;
                     }
-                    (Code::Mul, Some(c), _) => (Code::MulC, c, 1),
-                    (Code::Mul, _, Some(c)) => (Code::MulC, c, 0),
-                    (Code::Add, Some(c), _) => (Code::AddC, c, 1),
-                    (Code::Add, _, Some(c)) => (Code::AddC, c, 0),
-                    (Code::Sub, Some(c), _) => (Code::RsubC, c, 1),
-                    (Code::Sub, _, Some(c)) => (Code::AddC, -c, 0),
+                    (Operation::Mul, Some(c), _) => (Operation::MulC, c, 1),
+                    (Operation::Mul, _, Some(c)) => (Operation::MulC, c, 0),
+                    (Operation::Add, Some(c), _) => (Operation::AddC, c, 1),
+                    (Operation::Add, _, Some(c)) => (Operation::AddC, c, 0),
+                    (Operation::Sub, Some(c), _) => (Operation::RsubC, c, 1),
+                    (Operation::Sub, _, Some(c)) => (Operation::AddC, -c, 0),
                     _ => return node,
                 };
                 Node { body: Body::Pointwise(code, c), reads: vec![node.reads[of]], ..node }

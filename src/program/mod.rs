@@ -54,7 +54,7 @@ pub use store::Store;
 
 pub(crate) use fuse::is_run;
 
-use crate::kernels::pointwise::Code;
+use crate::kernels::pointwise::Operation;
 use crate::kernels::{Kernel, Recipe};
 use std::sync::Arc;
 
@@ -106,7 +106,7 @@ pub enum Body {
     /// One kernel launch.
     Kernel(Arc<dyn Kernel>),
     /// A pointwise operation on one or two reads, waiting to be fused: y = code(a, b, c).
-    Pointwise(Code, f32),
+    Pointwise(Operation, f32),
     /// Lays its reads side by side in one flat buffer, read `k` at element `offsets[k]`; the
     /// planner has the producers write there directly where it can. What lies between the reads is zero;
     /// the buffer may be one of [`Purpose::Temp`] where nothing does.

@@ -10,7 +10,7 @@ use super::gather::Role;
 use crate::kernels::activation::Activation;
 use crate::kernels::at_pixel::{AtPixel, Linked, PixelTap};
 use crate::kernels::params;
-use crate::kernels::pointwise::Code;
+use crate::kernels::pointwise::Operation;
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -226,7 +226,7 @@ impl Conv {
         let (ci, co) = (self.ci as usize, self.co as usize);
         let lives = |tap: &PixelTap| (0..ci).any(|i| (0..co).any(|o| tap.channels.links(i, o)));
         let taps = (0..self.taps()).map(tap).filter(lives);
-        let (stride, then) = ([self.stride_h, self.stride_w], Code::of(self.epilogue.act.activation()));
+        let (stride, then) = ([self.stride_h, self.stride_w], Operation::of(self.epilogue.act.activation()));
         (self.epilogue.gate == 0).then(|| AtPixel::Conv { stride, taps: taps.collect(), then })
     }
 

@@ -40,7 +40,7 @@ impl EpilogueBlock {
         match epilogue {
             Epilogue::Activation(activation) if !act => Some(EpilogueBlock { act: activation.into(), ..self }),
             Epilogue::Residual if !(act || residual) => Some(EpilogueBlock { residual: 1, ..self }),
-            Epilogue::Gate { slope } if !(act || residual || gate) => {
+            Epilogue::ReluMask { slope } if !(act || residual || gate) => {
                 Some(EpilogueBlock { gate: 1, gate_slope: slope, ..self })
             }
             _ => None,
@@ -84,7 +84,7 @@ impl Epilogue {
         match self {
             Epilogue::Activation(_) => None,
             Epilogue::Residual => Some(bias + 1),
-            Epilogue::Gate { .. } => Some(bias + 2),
+            Epilogue::ReluMask { .. } => Some(bias + 2),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What a kernel does at one position of an image, told in plain numbers.
 
-use crate::kernels::pointwise::Code;
+use crate::kernels::pointwise::Operation;
 
 /// What a kernel does at each position of an image, where it works on every position alone or reads
 /// others at fixed distances: what [`Kernel::at_pixel`](crate::kernels::Kernel::at_pixel) returns.
@@ -17,10 +17,10 @@ pub enum AtPixel {
         /// The taps that take part.
         taps: Vec<PixelTap>,
         /// A pointwise operation at the end, with its constant.
-        then: Option<(Code, f32)>,
+        then: Option<(Operation, f32)>,
     },
     /// The operation with its constant, of one read or two, channel by channel.
-    Pointwise(Code, f32),
+    Pointwise(Operation, f32),
     /// Channels `start` and following of the first read at a distance, followed by those of the
     /// second if there is one.
     Join {

@@ -3,7 +3,7 @@
 use super::interpreter::{Arithmetic, Bounded, Image};
 use super::pixel_code::{Columns, Instruction, PixelCode, Scheduled, Sweep, quads};
 use super::pixel_distribution::PixelDistribution;
-use crate::kernels::pointwise::Code;
+use crate::kernels::pointwise::Operation;
 use crate::kernels::*;
 use rayon::prelude::*;
 use std::ops::Range;
@@ -226,7 +226,7 @@ impl PixelCode {
         self.push(Instruction::Conv { to, source, residual, inputs, channels, taps, weights, bias, then });
     }
 
-    fn pointwise(&mut self, a: Columns, b: Option<Columns>, channels: u32, code: Code) -> Columns {
+    fn pointwise(&mut self, a: Columns, b: Option<Columns>, channels: u32, code: Operation) -> Columns {
         let to = self.room(channels, None);
         self.push(Instruction::Pointwise { to, a, b, channels, operation: (code, 0.0) });
         to
@@ -264,10 +264,10 @@ struct Layer {
     source: Columns,
     channels: [u32; 2],
     residual: Option<Columns>,
-    then: Option<Code>,
+    then: Option<Operation>,
 }
 
-fn layer(source: Columns, channels: [u32; 2], then: impl Into<Option<Code>>) -> Layer {
+fn layer(source: Columns, channels: [u32; 2], then: impl Into<Option<Operation>>) -> Layer {
     Layer { source, channels, residual: None, then: then.into() }
 }
 
@@ -284,9 +284,9 @@ fn pixelcnn(n: u32, size: [u32; 2], hidden: u32, blocks: u32, pixels: [u32; 2]) 
     let image = b.room(1, Some(3));
     let mut x = b.conv(layer(image, [1, wide], None), None, masked(7, 1, false));
     for _ in 0..blocks {
-        let y = b.pointwise(x, None, wide, Code::Relu);
-        let u = b.conv(layer(y, [wide, hidden], Code::Relu), Some(1), vec![[0, 0]]);
-        let d = b.conv(layer(u, [hidden, hidden], Code::Relu), None, masked(3, 1, true));
+        let y = b.pointwise(x, None, wide, Operation::Relu);
+        let u = b.conv(layer(y, [wide, hidden], Operation::Relu), Some(1), vec![[0, 0]]);
+        let d = b.conv(layer(u, [hidden, hidden], Operation::Relu), None, masked(3, 1, true));
         x = b.conv(Layer { residual: Some(x), ..layer(d, [hidden, wide], None) }, None, vec![[0, 0]]);
     }
     let logits = b.conv(layer(x, [wide, 1], None), None, vec![[0, 0]]);
@@ -299,20 +299,20 @@ fn mixture(n: u32, size: [u32; 2], channels: u32, pixels: [u32; 2]) -> Box<dyn K
     let mut b = PixelCode::new(size, 1);
     let double = 2 * channels + 1;
     let (centred, image) = (b.room(1, Some(4)), b.room(1, None));
-    let x = b.conv(layer(centred, [1, double], Code::LeakyRelu), Some(1), masked(5, 2, false));
+    let x = b.conv(layer(centred, [1, double], Operation::LeakyRelu), Some(1), masked(5, 2, false));
     let left = b.join((x, double), None, 0..channels, [0, 0]);
     let right = b.join((x, double), None, channels + 1..double, [0, 0]);
     let above = b.join((x, double), None, 1..channels + 1, [-1, 1]);
-    let left = b.pointwise(left, None, channels, Code::Tanh);
-    let right = b.pointwise(right, None, channels, Code::Sigmoid);
-    let gated = b.pointwise(left, Some(right), channels, Code::Mul);
+    let left = b.pointwise(left, None, channels, Operation::Tanh);
+    let right = b.pointwise(right, None, channels, Operation::Sigmoid);
+    let gated = b.pointwise(left, Some(right), channels, Operation::Mul);
     let [scale, everywhere] = [false, true].map(|everywhere| b.constant(channels, everywhere));
-    let above = b.pointwise(above, Some(scale), channels, Code::Mul);
-    let above = b.pointwise(above, Some(everywhere), channels, Code::Add);
+    let above = b.pointwise(above, Some(scale), channels, Operation::Mul);
+    let above = b.pointwise(above, Some(everywhere), channels, Operation::Add);
     let both = b.join((gated, channels), Some(above), 0..2 * channels, [0, 0]);
     let logits = b.conv(layer(both, [2 * channels, 1], None), None, vec![[0, 0]]);
     b.push(Instruction::Draw { to: image, logits, distribution: PixelDistribution::Bernoulli });
-    let operation = (Code::AddC, -0.5);
+    let operation = (Operation::AddC, -0.5);
     b.push(Instruction::Pointwise { to: centred, a: image, b: None, channels: 1, operation });
     b.kernel(n, pixels)
 }
@@ -323,7 +323,7 @@ fn stack(n: u32, size: [u32; 2], channels: u32, steps: [u32; 2]) -> Box<dyn Kern
     let mut b = PixelCode::new(size, 1);
     let image = b.room(1, Some(1));
     let above = b.conv(layer(image, [1, channels], None), Some(0), vec![[-1, -1], [-1, 0], [-1, 1]]);
-    let wide = b.conv(layer(above, [channels; 2], Code::Tanh), Some(0), vec![[0, -2], [0, 0], [0, 2]]);
+    let wide = b.conv(layer(above, [channels; 2], Operation::Tanh), Some(0), vec![[0, -2], [0, 0], [0, 2]]);
     let logits = b.conv(layer(wide, [channels, 1], None), None, vec![[0, -1], [0, 0], [0, 1]]);
     for (scheduled, ahead) in std::iter::zip(&mut b.instructions, [3, 1]) {
         scheduled.sweep = Sweep::Ahead(ahead);
@@ -337,7 +337,7 @@ fn swept(n: u32, size: [u32; 2], channels: u32, steps: [u32; 2]) -> Box<dyn Kern
     let mut b = PixelCode::new(size, 1);
     let (image, memory) = (b.room(1, Some(1)), b.room(channels, Some(1)));
     let told = Some(b.conv(layer(image, [1, channels], None), None, vec![[0, 0]]));
-    let remember = Layer { residual: told, ..layer(memory, [channels; 2], Code::Tanh) };
+    let remember = Layer { residual: told, ..layer(memory, [channels; 2], Operation::Tanh) };
     b.conv_to(memory, remember, vec![[-1, 0], [0, 1]]);
     b.instructions.iter_mut().for_each(|scheduled| scheduled.sweep = Sweep::Back);
     let logits = b.conv(layer(memory, [channels, 1], None), None, vec![[-1, -1], [-1, 0], [-1, 1]]);
@@ -350,7 +350,7 @@ fn coloured(n: u32, size: [u32; 2], colours: u32, distribution: PixelDistributio
     let channels = distribution.channels(colours as usize) as u32;
     let image = b.room(colours, Some(1));
     let own = distribution.passes(colours as usize) > 1;
-    let x = b.conv(layer(image, [colours, 6], Code::Relu), Some(1), masked(3, 1, own));
+    let x = b.conv(layer(image, [colours, 6], Operation::Relu), Some(1), masked(3, 1, own));
     let logits = b.conv(layer(x, [6, channels], None), None, masked(3, 1, true));
     b.push(Instruction::Draw { to: image, logits, distribution });
     b.kernel(n, steps)

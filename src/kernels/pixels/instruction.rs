@@ -7,7 +7,7 @@
 //! when it runs, and the fields in order.
 
 use super::pixel_distribution::PixelDistribution;
-use crate::kernels::pointwise::Code;
+use crate::kernels::pointwise::Operation;
 use std::fmt;
 use std::sync::LazyLock;
 
@@ -100,7 +100,7 @@ fields! {
     u32: "u32" { "": "u32" }, |n, _taps| [*n];
     Columns: "Columns" { "base": "u32", "step": "u32", "mask": "u32" },
         |c, _taps| [c.base | if c.fixed { FIXED } else { 0 }, c.step, c.mask];
-    (Code, f32): "Operation" { "code": "u32", "c": "f32" }, |o, _taps| [o.0 as u32, o.1.to_bits()];
+    (Operation, f32): "Operation" { "code": "u32", "c": "f32" }, |o, _taps| [o.0 as u32, o.1.to_bits()];
     // Differences to the left and above are large numbers, which wrap.
     [i32; 2]: "Offset" { "y": "u32", "x": "u32" }, |o, _taps| o.map(|d| d as u32);
     Vec<[i32; 2]>: "Taps" { "first": "u32", "count": "u32" }, |all, taps| {
@@ -169,7 +169,7 @@ instructions! {
             /// The four where bias \[4·quads(channels)\] begins.
             bias: u32,
             /// A pointwise operation at the end, with its constant.
-            then: Option<(Code, f32)>,
+            then: Option<(Operation, f32)>,
         }
         /// to = operation(a, b), channel by channel.
         Pointwise {
@@ -182,7 +182,7 @@ instructions! {
             /// Channels.
             channels: u32,
             /// What is computed, and its constant.
-            operation: (Code, f32),
+            operation: (Operation, f32),
         }
         /// Channels start .. start + channels of a\[y + dy, x + dx\] followed by b\[y, x\].
         Join {

@@ -5,7 +5,7 @@
 use super::draw_pixels::DrawPixels;
 use super::pixel_code::{Columns, Instruction, PixelCode, Scheduled, quads};
 use super::pixel_distribution::PixelDistribution;
-use crate::kernels::pointwise::Code;
+use crate::kernels::pointwise::Operation;
 use crate::kernels::{philox, sum_bound};
 
 /// How numbers are added and applied.
@@ -24,7 +24,7 @@ pub(super) trait Arithmetic {
     /// round(sum + bias) + residual.
     fn total(sum: Self::Sum, bias: f32, residual: Self::Value) -> Self::Value;
     /// A pointwise operation.
-    fn apply(code: Code, a: Self::Value, b: Self::Value, c: f32) -> Self::Value;
+    fn apply(code: Operation, a: Self::Value, b: Self::Value, c: f32) -> Self::Value;
 }
 
 /// Values in f32 and sums in this type: f64 for the twin, which rounds once; f32 throughout for the
@@ -51,7 +51,7 @@ macro_rules! sums_in {
                 (sum + <$sum>::from(bias)) as f32 + residual
             }
 
-            fn apply(code: Code, a: f32, b: f32, c: f32) -> f32 {
+            fn apply(code: Operation, a: f32, b: f32, c: f32) -> f32 {
                 code.apply(a, b, c)
             }
         }
@@ -99,7 +99,7 @@ impl Arithmetic for Bounded {
         (f64::total(s.sum, bias, residual.0), error)
     }
 
-    fn apply(code: Code, a: (f32, f32), b: (f32, f32), c: f32) -> (f32, f32) {
+    fn apply(code: Operation, a: (f32, f32), b: (f32, f32), c: f32) -> (f32, f32) {
         let y = code.apply(a.0, b.0, c);
         (y, code.error(a, b, c, y))
     }

@@ -1,6 +1,6 @@
 //! Activation functions: the pointwise operations that epilogues know.
 
-use super::Code;
+use super::Operation;
 use crate::kernels::scales_exactly;
 use crate::params;
 
@@ -44,15 +44,16 @@ impl ActivationBlock {
         if self.code == 0 {
             return Activation::Identity;
         }
-        let found = Code::ALL.iter().find(|operation| operation.kind() == Some(self.code));
+        let found = Operation::ALL.iter().find(|operation| operation.kind() == Some(self.code));
         found.and_then(|operation| operation.activation(self.slope)).expect("the code of an activation")
     }
 }
 
 impl From<Activation> for ActivationBlock {
     fn from(activation: Activation) -> ActivationBlock {
-        let block = |(operation, slope): (Code, f32)| ActivationBlock { code: operation.kind().unwrap_or(0), slope };
-        Code::of(activation).map_or(ActivationBlock::IDENTITY, block)
+        let block =
+            |(operation, slope): (Operation, f32)| ActivationBlock { code: operation.kind().unwrap_or(0), slope };
+        Operation::of(activation).map_or(ActivationBlock::IDENTITY, block)
     }
 }
 
@@ -69,6 +70,6 @@ impl Activation {
     /// The function itself, its transcendental functions by way of f64.
     #[inline]
     pub fn apply(self, x: f32) -> f32 {
-        Code::of(self).map_or(x, |(code, c)| code.apply(x, 0.0, c))
+        Operation::of(self).map_or(x, |(code, c)| code.apply(x, 0.0, c))
     }
 }

@@ -1,6 +1,6 @@
 //! Derivatives of pointwise operations, written in such operations: data, of which the ops make graphs.
 
-use super::Code;
+use super::Operation;
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
 /// A term of a derivative.
@@ -13,7 +13,7 @@ pub enum Term {
     /// The first operand, or the second.
     Operand(usize),
     /// An operation on as many terms as it has operands, and its constant.
-    Operation(Code, f32, Vec<Term>),
+    Operation(Operation, f32, Vec<Term>),
 }
 
 pub(super) const DY: Term = Term::Upstream;
@@ -21,7 +21,7 @@ pub(super) const Y: Term = Term::Result;
 pub(super) const A: Term = Term::Operand(0);
 pub(super) const B: Term = Term::Operand(1);
 
-impl Code {
+impl Operation {
     /// This operation on a term.
     pub(super) fn on(self, a: Term, c: f32) -> Term {
         Term::Operation(self, c, vec![a])
@@ -38,21 +38,21 @@ impl Neg for Term {
 impl Mul<Term> for f32 {
     type Output = Term;
     fn mul(self, a: Term) -> Term {
-        Code::MulC.on(a, self)
+        Operation::MulC.on(a, self)
     }
 }
 
 impl Sub<Term> for f32 {
     type Output = Term;
     fn sub(self, a: Term) -> Term {
-        Code::RsubC.on(a, self)
+        Operation::RsubC.on(a, self)
     }
 }
 
 impl Sub<f32> for Term {
     type Output = Term;
     fn sub(self, c: f32) -> Term {
-        Code::AddC.on(self, -c)
+        Operation::AddC.on(self, -c)
     }
 }
 
@@ -61,7 +61,7 @@ macro_rules! binary {
         $(impl $trait for Term {
             type Output = Term;
             fn $method(self, b: Term) -> Term {
-                Term::Operation(Code::$trait, 0.0, vec![self, b])
+                Term::Operation(Operation::$trait, 0.0, vec![self, b])
             }
         })*
     };

@@ -13,7 +13,7 @@ mod operations;
 
 pub use derivative::Term;
 pub(super) use operations::{ACTIVATE, APPLY, gate, larger};
-pub use operations::{Code, Domain};
+pub use operations::{Domain, Operation};
 
 use crate::kernels::*;
 use rayon::prelude::*;
@@ -27,7 +27,7 @@ const BLOCK: usize = 256;
 
 /// How an operand of a chain is laid over the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Spread {
+pub struct Broadcast {
     /// Output elements that share one operand element.
     pub inner: u32,
     /// Operand elements before they repeat.
@@ -36,9 +36,9 @@ pub struct Spread {
 
 /// One operation of a chain; `a` and `b` are registers.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Step {
+pub struct ChainStep {
     /// What is computed.
-    pub code: Code,
+    pub code: Operation,
     /// First operand.
     pub a: usize,
     /// Second operand; ignored by unary operations.
@@ -53,9 +53,9 @@ pub struct Pointwise {
     /// Output elements.
     pub len: usize,
     /// Operand `k` is element `(i / inner) % period` of read `k`.
-    pub inputs: Vec<Spread>,
+    pub inputs: Vec<Broadcast>,
     /// The operations, in order.
-    pub steps: Vec<Step>,
+    pub steps: Vec<ChainStep>,
 }
 
 params! {
@@ -88,7 +88,7 @@ impl Pointwise {
     }
 
     fn params(&self) -> PointwiseParams {
-        let of = |k: usize, what: fn(&Spread) -> u32| self.inputs.get(k).map_or(1, what);
+        let of = |k: usize, what: fn(&Broadcast) -> u32| self.inputs.get(k).map_or(1, what);
         PointwiseParams {
             len: self.len as u32,
             inner: std::array::from_fn(|k| of(k, |spread| spread.inner)),
@@ -99,7 +99,7 @@ impl Pointwise {
 
     /// How the vec4 shader may load an operand: 1 four neighbours, 2 one element for all four,
     /// 3 four neighbours of a repeating row; 0 not at all.
-    fn vec4_kind(&self, s: Spread) -> u32 {
+    fn vec4_kind(&self, s: Broadcast) -> u32 {
         let full = s.inner == 1 && s.period as usize == self.len;
         match s {
             _ if full => 1,
@@ -208,7 +208,7 @@ impl Kernel for Pointwise {
 
     fn label(&self) -> String {
         let steps: Vec<&str> = self.steps.iter().map(|s| s.code.name()).collect();
-        let spread = |s: &Spread| match (s.inner, s.period) {
+        let spread = |s: &Broadcast| match (s.inner, s.period) {
             (1, p) if p as usize == self.len => "full".to_string(),
             (_, 1) => "scalar".to_string(),
             (inner, period) => format!("{period}x{inner}"),
@@ -240,23 +240,23 @@ impl Checks for Pointwise {
     }
 }
 
-fn chain(len: usize, inputs: &[(u32, u32)], steps: &[(Code, usize, usize, f32)]) -> Box<dyn Kernel> {
+fn chain(len: usize, inputs: &[(u32, u32)], steps: &[(Operation, usize, usize, f32)]) -> Box<dyn Kernel> {
     Box::new(Pointwise {
         len,
-        inputs: inputs.iter().map(|&(inner, period)| Spread { inner, period }).collect(),
-        steps: steps.iter().map(|&(code, a, b, c)| Step { code, a, b, c }).collect(),
+        inputs: inputs.iter().map(|&(inner, period)| Broadcast { inner, period }).collect(),
+        steps: steps.iter().map(|&(code, a, b, c)| ChainStep { code, a, b, c }).collect(),
     })
 }
 
 /// Every operation alone, long chains, every way to broadcast, tails, and more than 65535 groups.
 pub fn cases() -> Vec<Box<dyn Kernel>> {
-    use Code::*;
+    use Operation::*;
     let r = MAX_INPUTS;
-    let alone = |&code: &Code| match code.is_binary() {
+    let alone = |&code: &Operation| match code.is_binary() {
         true => chain(64, &[(1, 64), (1, 64)], &[(code, 0, 1, code.example())]),
         false => chain(131, &[(1, 131)], &[(code, 0, 0, code.example())]),
     };
-    let mut all: Vec<_> = Code::ALL.iter().map(alone).collect();
+    let mut all: Vec<_> = Operation::ALL.iter().map(alone).collect();
     all.push(chain(1, &[(1, 1)], &[(Tanh, 0, 0, 0.0)]));
     // Broadcasts of [2, 3, 4, 5]: per channel, per sample, a row, a scalar; and their vec4 kin.
     all.push(chain(120, &[(1, 120), (20, 3)], &[(Mul, 0, 1, 0.0)]));
@@ -285,12 +285,12 @@ pub fn cases() -> Vec<Box<dyn Kernel>> {
 
 /// Shapes of the presets.
 pub fn shapes() -> Vec<Box<dyn Kernel>> {
-    use Code::*;
+    use Operation::*;
     let r = MAX_INPUTS;
     let n = 64 * 64 * 14 * 14;
     vec![
         chain(n, &[(1, n as u32)], &[(LeakyRelu, 0, 0, 0.2)]),
-        chain(n, &[(1, n as u32), (1, n as u32)], &[(Gate, 1, 0, 0.2), (Mul, 0, r, 0.0)]),
+        chain(n, &[(1, n as u32), (1, n as u32)], &[(ReluMask, 1, 0, 0.2), (Mul, 0, r, 0.0)]),
         chain(n, &[(1, n as u32), (196, 64)], &[(Mul, 0, 1, 0.0)]),
         chain(128 * 784, &[(1, 128 * 784); 2], &[(Softplus, 0, 0, 0.0), (Mul, 0, 1, 0.0), (Sub, r, r + 1, 0.0)]),
     ]

@@ -1,4 +1,4 @@
-//! The table of pointwise operations. A row is all that an operation is: [`Code`], the host's arithmetic, the error
+//! The table of pointwise operations. A row is all that an operation is: [`Operation`], the host's arithmetic, the error
 //! that is permitted to it, the shaders' switch and the rule of its gradient come from it.
 
 use super::derivative::{A, B, DY, Term, Y};
@@ -62,7 +62,7 @@ macro_rules! domain {
     };
 }
 
-/// Makes of the rows what [`Code`] is. `epilogue` is the number under which convolutions and products know an operation
+/// Makes of the rows what [`Operation`] is. `epilogue` is the number under which convolutions and products know an operation
 /// as an activation, and the activation.
 macro_rules! operations {
     (
@@ -82,63 +82,63 @@ macro_rules! operations {
         /// A pointwise operation on `a`, `b` (binary ones) and the constant `c`.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[repr(u32)]
-        pub enum Code {
+        pub enum Operation {
             $(#[doc = $doc] $code = $number,)*
         }
 
-        impl Code {
+        impl Operation {
             /// Every operation.
-            pub const ALL: &[Code] = &[$(Code::$code),*];
+            pub const ALL: &[Operation] = &[$(Operation::$code),*];
 
             /// What shaders are given in place of a number where there is no operation.
             pub const NONE: u32 = $none;
 
             /// Lower-case name for listings.
             pub fn name(self) -> &'static str {
-                match self { $(Code::$code => $name,)* }
+                match self { $(Operation::$code => $name,)* }
             }
 
             /// Whether the operation has a second operand.
             pub fn is_binary(self) -> bool {
-                match self { $(Code::$code => !stringify!($($b)?).is_empty(),)* }
+                match self { $(Operation::$code => !stringify!($($b)?).is_empty(),)* }
             }
 
             /// The operands it is for.
             pub fn domain(self) -> Domain {
-                match self { $(Code::$code => domain!($($domain)?),)* }
+                match self { $(Operation::$code => domain!($($domain)?),)* }
             }
 
             /// A constant to try it with: 0 where it has none.
             pub fn example(self) -> f32 {
-                match self { $(Code::$code => 0.0 $(+ $example)?,)* }
+                match self { $(Operation::$code => 0.0 $(+ $example)?,)* }
             }
 
             /// The number under which epilogues know it, if they do.
             pub(super) fn kind(self) -> Option<u32> {
-                match self { $(Code::$code => [$($kind)?].first().copied(),)* }
+                match self { $(Operation::$code => [$($kind)?].first().copied(),)* }
             }
 
             /// The activation of an epilogue that computes the same, if there is one.
             pub fn activation(self, $z: f32) -> Option<Activation> {
                 match self {
-                    $($(Code::$code => Some(Activation::$act $(($slope))?),)?)*
+                    $($(Operation::$code => Some(Activation::$act $(($slope))?),)?)*
                     _ => None,
                 }
             }
 
             /// The operation that computes the same as an activation and its constant; none for the identity.
-            pub fn of(activation: Activation) -> Option<(Code, f32)> {
+            pub fn of(activation: Activation) -> Option<(Operation, f32)> {
                 let $z = 0.0;
                 match activation {
                     Activation::Identity => None,
-                    $($(Activation::$act $(($slope))? => Some((Code::$code, $z)),)?)*
+                    $($(Activation::$act $(($slope))? => Some((Operation::$code, $z)),)?)*
                 }
             }
 
             /// The operation in f32, its transcendental functions by way of f64. What is made of NaN is NaN.
             #[inline]
             pub fn apply(self, $x: f32, $y: f32, $z: f32) -> f32 {
-                match self { $(Code::$code => $host,)* }
+                match self { $(Operation::$code => $host,)* }
             }
 
             /// Error of the result given the value and error of the operands: a few units of the last place for the
@@ -146,12 +146,12 @@ macro_rules! operations {
             pub(in crate::kernels) fn error(
                 self, ($x, $ex): (f32, f32), ($y, $ey): (f32, f32), $z: f32, $r: f32,
             ) -> f32 {
-                match self { $(Code::$code => $error,)* }
+                match self { $(Operation::$code => $error,)* }
             }
 
             /// The gradient by each operand; none where the operation is flat almost everywhere.
             pub fn gradient(self, $z: f32) -> Vec<Term> {
-                match self { $(Code::$code => vec![$($gradient),*],)* }
+                match self { $(Operation::$code => vec![$($gradient),*],)* }
             }
         }
 
@@ -211,14 +211,14 @@ operations! {
         wgsl: "larger(a, b)";
         host: larger(a, b);
         error: units(2.0, y) + (ea + eb);
-        gradient: [DY * Code::Gate.on(A - B, 0.0), DY * (1.0 - Code::Gate.on(A - B, 0.0))];
+        gradient: [DY * Operation::ReluMask.on(A - B, 0.0), DY * (1.0 - Operation::ReluMask.on(A - B, 0.0))];
     }
     /// min(a, b)
     5 Min "min" (a, b) {
         wgsl: "smaller(a, b)";
         host: smaller(a, b);
         error: units(2.0, y) + (ea + eb);
-        gradient: [DY * Code::Gate.on(B - A, 0.0), DY * (1.0 - Code::Gate.on(B - A, 0.0))];
+        gradient: [DY * Operation::ReluMask.on(B - A, 0.0), DY * (1.0 - Operation::ReluMask.on(B - A, 0.0))];
     }
     /// a + c
     6 AddC "add_const" (a; c = 0.7) {
@@ -268,7 +268,7 @@ operations! {
         wgsl: "abs(a)";
         host: a.abs();
         error: units(2.0, y) + ea;
-        gradient: [DY * Code::Sign.on(A, 0.0)];
+        gradient: [DY * Operation::Sign.on(A, 0.0)];
     }
     /// 1 / a
     13 Recip "recip" (a) where a != 0 {
@@ -283,7 +283,7 @@ operations! {
         wgsl: "relu(a)";
         host: if a <= 0.0 { 0.0 } else { a };
         error: units(2.0, y) + ea;
-        gradient: [DY * Code::Gate.on(Y, 0.0)];
+        gradient: [DY * Operation::ReluMask.on(Y, 0.0)];
     }
     /// a where a > 0, c·a elsewhere
     15 LeakyRelu "leaky_relu" (a; c = 0.2) {
@@ -292,7 +292,7 @@ operations! {
         host: if a > 0.0 { a } else { c * a };
         error: units(2.0, y) + ea * c.abs().max(1.0);
         // Where the slope is negative, y is positive on both sides.
-        gradient: [DY * Code::Gate.on(if c < 0.0 { A } else { Y }, c)];
+        gradient: [DY * Operation::ReluMask.on(if c < 0.0 { A } else { Y }, c)];
     }
     /// a where a > 0, e^a - 1 elsewhere
     16 Elu "elu" (a) {
@@ -300,7 +300,7 @@ operations! {
         wgsl: "elu(a)";
         host: if a > 0.0 { a } else { f64::from(a).exp_m1() as f32 };
         error: units(32.0, y) + 4.0 * EPS + ea;
-        gradient: [DY * Code::EluGate.on(Y, 0.0)];
+        gradient: [DY * Operation::EluSlope.on(Y, 0.0)];
     }
     /// tanh a
     17 Tanh "tanh" (a) {
@@ -323,22 +323,22 @@ operations! {
         wgsl: "softplus(a)";
         host: softplus(f64::from(a)) as f32;
         error: units(16.0, y) + (3.0 + 2.0 * a.abs()) * 2.0 * EPS + ea;
-        gradient: [DY * Code::Sigmoid.on(A, 0.0)];
+        gradient: [DY * Operation::Sigmoid.on(A, 0.0)];
     }
     /// 1 where a > 0, c elsewhere: the slope of (leaky) ReLU, from its input or its output
-    20 Gate "gate" (a; c = 0.2) {
+    20 ReluMask "relu_mask" (a; c = 0.2) {
         wgsl: "gate_of(a, c)";
         host: gate(a, c);
         error: units(2.0, y) + step_error(a, ea, 1.0 - c);
         gradient: [];
     }
     /// 1 where a > 0, a + 1 elsewhere: the slope of ELU from its output
-    21 EluGate "elu_gate" (a) {
+    21 EluSlope "elu_slope" (a) {
         wgsl: "select(a + 1.0, 1.0, a > 0.0)";
         host: if a > 0.0 { 1.0 } else { a + 1.0 };
         error: units(2.0, y) + ea;
         // It changes with the output of ELU where that is negative.
-        gradient: [DY * Code::Gate.on(-A, 0.0)];
+        gradient: [DY * Operation::ReluMask.on(-A, 0.0)];
     }
     /// -1, 0 or 1
     22 Sign "sign" (a) {
@@ -352,14 +352,14 @@ operations! {
         wgsl: "larger(a, c)";
         host: larger(a, c);
         error: units(2.0, y) + ea;
-        gradient: [DY * Code::Gate.on(A - c, 0.0)];
+        gradient: [DY * Operation::ReluMask.on(A - c, 0.0)];
     }
     /// min(a, c)
     24 MinC "min_const" (a; c = 0.3) {
         wgsl: "smaller(a, c)";
         host: smaller(a, c);
         error: units(2.0, y) + ea;
-        gradient: [DY * Code::Gate.on(c - A, 0.0)];
+        gradient: [DY * Operation::ReluMask.on(c - A, 0.0)];
     }
     /// ln(1 + e^a) - a·b: binary cross-entropy of a logit a and a target b
     25 Bce "bce_with_logits" (a, b) {
@@ -367,7 +367,7 @@ operations! {
         host: (f64::from(a).max(0.0) - f64::from(a) * f64::from(b) + (-f64::from(a).abs()).exp().ln_1p()) as f32;
         // Both terms grow with |a| while their difference need not.
         error: 16.0 * EPS * (1.0 + a.abs() * (2.0 + b.abs())) + (ea * (1.0 + b.abs() + eb) + eb * a.abs());
-        gradient: [DY * (Code::Sigmoid.on(A, 0.0) - B), -(DY * A)];
+        gradient: [DY * (Operation::Sigmoid.on(A, 0.0) - B), -(DY * A)];
     }
 }
 
@@ -378,11 +378,11 @@ mod tests {
 
     #[test]
     fn activations_and_their_operations_are_one() {
-        for code in Code::ALL {
+        for code in Operation::ALL {
             let act = code.activation(0.2);
             assert_eq!(act.is_some(), code.kind().is_some(), "{code:?}");
             if let Some(act) = act {
-                assert_eq!(Code::of(act).map(|(code, _)| code), Some(*code));
+                assert_eq!(Operation::of(act).map(|(code, _)| code), Some(*code));
                 assert_eq!(ActivationBlock::from(act).activation(), act);
             }
         }
@@ -390,8 +390,8 @@ mod tests {
 
     #[test]
     fn names_are_told_apart() {
-        let names: std::collections::BTreeSet<_> = Code::ALL.iter().map(|code| code.name()).collect();
-        assert_eq!(names.len(), Code::ALL.len());
-        assert!(Code::ALL.iter().all(|code| *code as u32 != Code::NONE));
+        let names: std::collections::BTreeSet<_> = Operation::ALL.iter().map(|code| code.name()).collect();
+        assert_eq!(names.len(), Operation::ALL.len());
+        assert!(Operation::ALL.iter().all(|code| *code as u32 != Operation::NONE));
     }
 }

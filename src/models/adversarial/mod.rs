@@ -9,7 +9,7 @@ pub use augment::Augmentation;
 pub use loss::AdversarialLoss;
 pub use penalty::{Judged, Penalty};
 
-use super::{Batch, Family, ImageSpec, LatentModel, Metric, Model, ModelError, Prior, Stage, finite, positive};
+use super::{Batch, Family, ImageSpec, LatentModel, Metric, Model, ModelError, Prior, TrainingStage, finite, positive};
 use crate::graph::{Graph, Var};
 use crate::nn::{Mode, Network, Optimizer};
 use serde::{Deserialize, Serialize};
@@ -110,7 +110,7 @@ pub trait AdversarialModel {
     fn constrain(&self, _: &Graph) {}
 
     /// See [`Model::stage`].
-    fn stage(&self) -> Option<Stage> {
+    fn stage(&self) -> Option<TrainingStage> {
         None
     }
 
@@ -150,7 +150,7 @@ impl<M: AdversarialModel> Model for Adversarial<M> {
         self.0.game().discriminator_steps
     }
 
-    fn stage(&self) -> Option<Stage> {
+    fn stage(&self) -> Option<TrainingStage> {
         self.0.stage()
     }
 
