@@ -1,4 +1,5 @@
-//! A kernel of one's own: a shader, the reference it is held against, a gradient, and a model that trains with it.
+//! A kernel of one's own: a shader, the reference it is held against, a gradient, and a model that
+//! trains with it.
 //!
 //!     cargo run --release --example custom_kernel
 
@@ -12,14 +13,16 @@ use limn::program::{Body, Device, Options, Runner, Store, plan};
 use std::sync::Arc;
 
 limn::params! {
-    /// x `[len]` -> y `[len]`: y = x / (1 + |x|). In the shader this is `struct Params`, in the place of `#params`.
+    /// x `[len]` -> y `[len]`: y = x / (1 + |x|). In the shader this is `struct Params`, in the
+    /// place of `#params`.
     pub struct Softsign {
         /// Elements.
         pub len: u32,
     }
 }
 
-/// `flat` is a piece of limn's that gives each workgroup a range. Names of buffers are those of the signature.
+/// `flat` is a piece of limn's that gives each workgroup a range. Names of buffers are those of the
+/// signature.
 static SHADER: Shader = Shader::new(
     "softsign",
     "
@@ -90,7 +93,8 @@ fn softsign(x: &Var) -> Var {
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    // Every variant against the reference, in odd sizes too, on a GPU where there is any, a software one included.
+    // Every variant against the reference, in odd sizes too, on a GPU where there is any, a
+    // software one included.
     let device = Gpu::open(None).map_or(Device::Cpu, |gpu| Device::Gpu(Arc::new(gpu)));
     for len in [1, 63, 1024, 100_003] {
         let kernel = Softsign { len };

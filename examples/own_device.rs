@@ -35,7 +35,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     queue.write_buffer(&on_a, 0, bytemuck::cast_slice(&a));
     queue.write_buffer(&on_b, 0, bytemuck::cast_slice(&b));
 
-    // The first variant is limn's best guess for the device. There is no bias, gate or residual, so those are absent.
+    // The first variant is limn's best guess for the device. There is no bias, gate or residual, so
+    // those are absent.
     let recipe = &kernel.variants(gpu.caps())[0];
     let absent = &gpu.dummies()?[0];
     let mut reads = vec![Span::of(&on_a), Span::of(&on_b)];

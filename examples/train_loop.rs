@@ -1,4 +1,5 @@
-//! A training loop by hand: no model, no run folder, only a graph of variables, planned once and replayed.
+//! A training loop by hand: no model, no run folder, only a graph of variables, planned once and
+//! replayed.
 //!
 //!     cargo run --release --example train_loop
 
@@ -26,7 +27,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     graph.output("loss", &loss);
     graph.advance(&graph.clock());
 
-    // Buffers that outlive the program, the parameters first among them, and the program on its device.
+    // Buffers that outlive the program, the parameters first among them, and the program on its
+    // device.
     let mut store = Store::new(Device::best());
     store.write(&net.params_state(), &net.initial(0).0)?;
     let program = plan(&graph.finish()?, &Options::new(store.device().caps()))?;

@@ -1,5 +1,5 @@
-//! Which variant of each kernel a program takes on a device: what a tuner finds out, a planner reads
-//! and a run keeps.
+//! Which variant of each kernel a program takes on a device: what a tuner finds out, a planner
+//! reads and a run keeps.
 
 use crate::files;
 use crate::gpu::AdapterDesc;
@@ -18,8 +18,8 @@ pub struct Choice {
     pub variant: String,
     /// Fingerprint of the variants it was chosen among.
     pub among: String,
-    /// Milliseconds of each variant that was measured, and why others were refused. Nothing where the first was
-    /// taken unmeasured, which a run writes down so that it goes on with it.
+    /// Milliseconds of each variant that was measured, and why others were refused. Nothing where
+    /// the first was taken unmeasured, which a run writes down so that it goes on with it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub measured: BTreeMap<String, Verdict>,
 }
@@ -74,14 +74,16 @@ impl Choices {
         files::replace(path, |file| writeln!(file, "{text}"))
     }
 
-    /// The chosen variant among a kernel's `recipes`, the first where nothing was chosen among these.
+    /// The chosen variant among a kernel's `recipes`, the first where nothing was chosen among
+    /// these.
     pub fn pick(&self, kernel: &dyn Kernel, recipes: Vec<Recipe>) -> Option<Recipe> {
         let wanted = self.of(kernel, &recipes).map(|choice| choice.variant.clone());
         let at = recipes.iter().position(|r| Some(r.name) == wanted.as_deref());
         recipes.into_iter().nth(at.unwrap_or(0))
     }
 
-    /// What a program takes for each of these kernels that has several variants on such a device, chosen or not.
+    /// What a program takes for each of these kernels that has several variants on such a device,
+    /// chosen or not.
     pub fn taken(&self, kernels: &[Arc<dyn Kernel>], caps: &Caps) -> Choices {
         let mut taken = Choices { device: self.device.clone(), kernels: BTreeMap::new() };
         for kernel in kernels.iter().map(Arc::as_ref) {

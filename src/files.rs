@@ -49,7 +49,8 @@ impl Target {
         for _ in 0..LINKS {
             match fs::symlink_metadata(&path).map(|m| m.file_type()) {
                 Ok(kind) if kind.is_symlink() => {
-                    // A link of the system's own, such as /dev/stdout, may lead to what has no path.
+                    // A link of the system's own, such as /dev/stdout, may lead to what has no
+                    // path.
                     if fs::metadata(&path).is_ok_and(|there| !there.is_file() && !there.is_dir()) {
                         return Ok(Target::Stream(path));
                     }
@@ -70,9 +71,10 @@ impl Target {
         Err(io::Error::new(ErrorKind::InvalidInput, "its links go in circles"))
     }
 
-    /// Writes what `write` does: into a device or pipe as it comes; a file to a temporary name beside it, synced,
-    /// renamed, the folder synced. On any error the temporary is removed and the old file is as it was; whenever
-    /// the machine stops, either the old or the new file is there, whole.
+    /// Writes what `write` does: into a device or pipe as it comes; a file to a temporary name
+    /// beside it, synced, renamed, the folder synced. On any error the temporary is removed and the
+    /// old file is as it was; whenever the machine stops, either the old or the new file is there,
+    /// whole.
     pub fn write(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
         let path = match self {
             Target::Stream(path) => return write(&mut OpenOptions::new().write(true).open(path)?),
@@ -81,7 +83,8 @@ impl Target {
         sweep(folder_of(path));
         let (temporary, mut file) = temporary(path)?;
         let written = write(&mut file).and_then(|()| file.sync_all()).and_then(|()| {
-            // Windows renames no file that is open; elsewhere it stays locked until it has its name.
+            // Windows renames no file that is open; elsewhere it stays locked until it has its
+            // name.
             if cfg!(windows) {
                 drop(file);
                 fs::rename(&temporary, path)
@@ -123,7 +126,8 @@ pub(crate) fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Res
 /// Writes a new file at `path`, whole or not at all, and leaves what is there already.
 ///
 /// # Errors
-/// [`ErrorKind::AlreadyExists`] where the name is taken, also by somebody who was faster; what the system said.
+/// [`ErrorKind::AlreadyExists`] where the name is taken, also by somebody who was faster; what the
+/// system said.
 #[cfg(feature = "media")]
 pub(crate) fn create(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     sweep(folder_of(path));
@@ -171,8 +175,8 @@ fn temporary(path: &Path) -> io::Result<(PathBuf, File)> {
     Err(last)
 }
 
-/// Removes temporaries that processes left behind which were killed: they are locked no more. Looks into a folder
-/// once in the life of a process.
+/// Removes temporaries that processes left behind which were killed: they are locked no more. Looks
+/// into a folder once in the life of a process.
 fn sweep(folder: &Path) {
     static SEEN: Mutex<Option<HashSet<PathBuf>>> = Mutex::new(None);
     let mut seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner);

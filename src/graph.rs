@@ -295,8 +295,8 @@ impl Graph {
         var
     }
 
-    /// What `of` is, as the result of `op` on `inputs`: the gradient of the result goes to the inputs by `op`, and
-    /// not through what `of` was made by.
+    /// What `of` is, as the result of `op` on `inputs`: the gradient of the result goes to the
+    /// inputs by `op`, and not through what `of` was made by.
     pub fn stand_for(&self, op: impl Op + 'static, of: &Var, inputs: &[&Var]) -> Var {
         let var = self.value(of.shape(), Place::Alias(of.id));
         let mut inner = self.inner.borrow_mut();
@@ -306,8 +306,9 @@ impl Graph {
         var
     }
 
-    /// Says that the graph is for [`crate::program::PixelProgram`], which computes one pixel at a time: values
-    /// that hang on themselves at earlier pixels are then told so by [`Graph::earlier`].
+    /// Says that the graph is for [`crate::program::PixelProgram`], which computes one pixel at a
+    /// time: values that hang on themselves at earlier pixels are then told so by
+    /// [`Graph::earlier`].
     pub fn per_pixel(self) -> Graph {
         self.inner.borrow_mut().per_pixel = true;
         self

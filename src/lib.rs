@@ -1,7 +1,8 @@
-//! limn trains generative models on any GPU that speaks Vulkan, Metal or DX12: kernels in WGSL, a thin host on wgpu.
+//! limn trains generative models on any GPU that speaks Vulkan, Metal or DX12: kernels in WGSL, a
+//! thin host on wgpu.
 //!
-//! This is the library under the `limn` command. A variational autoencoder, as Kingma & Welling (ICLR 2014) have it,
-//! trained for a few steps by hand on the images that limn brings:
+//! This is the library under the `limn` command. A variational autoencoder, as Kingma & Welling
+//! (ICLR 2014) have it, trained for a few steps by hand on the images that limn brings:
 //!
 //! ```
 //! use limn::graph::{Graph, Noise};
@@ -38,13 +39,17 @@
 //! # }
 //! ```
 //!
-//! - Somebody's own model: [`models::Architecture`], and [`train::train`] has it trained, kept and resumed.
-//! - Images from somewhere else: [`data::Dataset::new`], and [`data::register`] for runs to find them by a name.
-//! - Somebody's own kernel: [`kernels::Kernel`], and [`check::check`] holds its variants against its reference.
+//! - Somebody's own model: [`models::Architecture`], and [`train::train`] has it trained, kept and
+//!   resumed.
+//! - Images from somewhere else: [`data::Dataset::new`], and [`data::register`] for runs to find
+//!   them by a name.
+//! - Somebody's own kernel: [`kernels::Kernel`], and [`check::check`] holds its variants against
+//!   its reference.
 //! - A kernel on somebody's own wgpu device: [`gpu::Gpu::adopt`].
 //!
-//! `examples/` has a program for each. Without default features limn is the library alone: `cli` is the command, `fetch`
-//! fetches known sets of images, and `media` reads files of pictures, films and sounds.
+//! `examples/` has a program for each. Without default features limn is the library alone: `cli` is
+//! the command, `fetch` fetches known sets of images, and `media` reads files of pictures, films
+//! and sounds.
 
 pub mod bench;
 pub mod check;

@@ -2,8 +2,8 @@
 
 use sysinfo::{MemoryRefreshKind, System};
 
-/// Bytes of memory that are free, or left of the limit this process lives under; `u64::MAX` where the system does not
-/// tell.
+/// Bytes of memory that are free, or left of the limit this process lives under; `u64::MAX` where
+/// the system does not tell.
 pub(crate) fn memory_available() -> u64 {
     let mut system = System::new();
     system.refresh_memory_specifics(MemoryRefreshKind::nothing().with_ram());

@@ -1,10 +1,11 @@
 //! The tuner: which variant of a kernel is fastest on this device, by measuring.
 //!
-//! It is given the kernels of a program, and for each one that has several variants it runs the first
-//! few: one that disagrees with the CPU twin, or differs between two runs, is refused; the fastest of
-//! the rest is the choice. Choices are kept in a file for each device and driver, with a fingerprint
-//! of the variants they were made among, so that new shaders are measured anew. A kernel for which no time
-//! was left has no choice there: the next program that has it finds it unknown.
+//! It is given the kernels of a program, and for each one that has several variants it runs the
+//! first few: one that disagrees with the CPU reference, or differs between two runs, is refused;
+//! the fastest of the rest is the choice. Choices are kept in a file for each device and driver,
+//! with a fingerprint of the variants they were made among, so that new shaders are measured anew.
+//! A kernel for which no time was left has no choice there: the next program that has it finds it
+//! unknown.
 //!
 //! ```
 //! use limn::kernels::matmul::MatMul;
@@ -39,25 +40,29 @@ const GAIN: f64 = 0.93;
 const TURNS: usize = 3;
 const PART: f64 = 0.001;
 
-/// How long a program's kernels may be measured. A kernel is measured as a whole: the last one may take longer.
+/// How long a program's kernels may be measured. A kernel is measured as a whole: the last one may
+/// take longer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Budget {
     /// Until all are.
     All,
     /// So long.
     Time(Duration),
-    /// A share of the time that so many runs of the program will take, by what measuring finds out on its way.
+    /// A share of the time that so many runs of the program will take, by what measuring finds out
+    /// on its way.
     Runs(u64),
 }
 
-/// The share of a training that measuring may take: it saves more than that wherever the best guesses are not the best.
+/// The share of a training that measuring may take: it saves more than that wherever the best
+/// guesses are not the best.
 const SHARE: f64 = 0.03;
 /// What even the shortest training is worth, and the longest.
 const SHORTEST: Duration = Duration::from_secs(2);
 const LONGEST: Duration = Duration::from_secs(120);
 
 impl Budget {
-    /// The same for each of so many programs that follow one another in a training and are measured at once.
+    /// The same for each of so many programs that follow one another in a training and are measured
+    /// at once.
     pub fn over(self, programs: usize) -> Budget {
         match self {
             Budget::Runs(runs) => Budget::Runs(runs / programs.max(1) as u64),
@@ -65,7 +70,8 @@ impl Budget {
         }
     }
 
-    /// Whether it is used up after so much time, where a run takes `run` seconds as far as is known.
+    /// Whether it is used up after so much time, where a run takes `run` seconds as far as is
+    /// known.
     fn spent(self, elapsed: Duration, run: f64) -> bool {
         match self {
             Budget::All => false,
@@ -84,7 +90,7 @@ pub enum TuneError {
     /// The device's words.
     #[error("{0}")]
     Gpu(#[from] GpuError),
-    /// Every variant computes something else than the twin.
+    /// Every variant computes something else than the reference.
     #[error("no variant of {kernel} {label} agrees with the CPU on this device ({fault}); update its driver")]
     AllWrong {
         /// Kernel name.
@@ -192,12 +198,12 @@ impl Tuner {
         &self.choices
     }
 
-    /// Chooses a variant for each of `kernels`, which may name one many times, those that matter most first and
-    /// as many as `budget` allows, and saves the choices.
+    /// Chooses a variant for each of `kernels`, which may name one many times, those that matter
+    /// most first and as many as `budget` allows, and saves the choices.
     ///
     /// # Errors
-    /// [`TuneError::AllWrong`], or that the device is gone. A file that cannot be written is no error: the
-    /// same will be measured again.
+    /// [`TuneError::AllWrong`], or that the device is gone. A file that cannot be written is no
+    /// error: the same will be measured again.
     pub fn tune(
         &mut self,
         kernels: &[Arc<dyn Kernel>],
@@ -208,8 +214,9 @@ impl Tuner {
         let work = self.unknown(kernels);
         let mut report = Report::default();
         let count = work.len();
-        // Of the kernels measured so far: seconds in a run of the program, and their part of its weight. What is
-        // not measured, because it is known or has one variant, is taken to be as heavy as it looks.
+        // Of the kernels measured so far: seconds in a run of the program, and their part of its
+        // weight. What is not measured, because it is known or has one variant, is taken to be as
+        // heavy as it looks.
         let all: u64 = kernels.iter().map(|kernel| weight(kernel.as_ref())).sum();
         let (mut seconds, mut weighed) = (0.0, 0);
         for (done, Work { key, kernel, recipes, times, weight }) in work.into_iter().enumerate() {
@@ -263,13 +270,14 @@ impl Tuner {
         all
     }
 
-    /// The fastest right variant of a kernel, and what each of those tried did; nothing where the rest is to be left.
+    /// The fastest right variant of a kernel, and what each of those tried did; nothing where the
+    /// rest is to be left.
     fn measure(&self, kernel: &dyn Kernel, recipes: &[Recipe]) -> Result<Option<Measured>, TuneError> {
-        // A software device compiles for a second or two what it then runs; its models of work order the
-        // variants well, and the first is nearly always the fastest.
+        // A software device compiles for a second or two what it then runs; its models of work
+        // order the variants well, and the first is nearly always the fastest.
         let most = if self.gpu.caps().class == Class::Lanes { 4 } else { 9 };
         let by = bench::clock(&self.gpu)?;
-        let example = Example::spots(kernel, 3);
+        let example = Example::sampled(kernel, 3);
         let mut verdicts = BTreeMap::new();
         let mut best: Option<(&'static str, f64, Trial)> = None;
         let mut fault = String::new();
@@ -313,8 +321,8 @@ impl Tuner {
         Timer::new(Stages { gpu: &self.gpu, stages: trial.stages() }, by, PART)
     }
 
-    /// Milliseconds of a launch of each of two variants, by samples taken in turns: what else the machine does
-    /// comes and goes.
+    /// Milliseconds of a launch of each of two variants, by samples taken in turns: what else the
+    /// machine does comes and goes.
     fn race(&self, by: Clock, one: &Trial, other: &Trial) -> Result<[f64; 2], GpuError> {
         let mut timers = [self.timer(by, one)?, self.timer(by, other)?];
         let mut samples = [Vec::new(), Vec::new()];
@@ -332,8 +340,8 @@ impl Tuner {
     }
 }
 
-/// Milliseconds of a launch by samples in seconds. What else the machine does only ever adds to most of them; what
-/// a difference of two lengths is off by may lie on either side.
+/// Milliseconds of a launch by samples in seconds. What else the machine does only ever adds to
+/// most of them; what a difference of two lengths is off by may lie on either side.
 fn typical(mut samples: Vec<f64>) -> f64 {
     1e3 * quantile(&mut samples, 0.25)
 }
@@ -344,8 +352,8 @@ fn weight(kernel: &dyn Kernel) -> u64 {
     cost.flops + 8 * cost.bytes
 }
 
-/// Variants in the order they are tried: the first of each kind, then the second of each, and so on. The best of
-/// matrix units, of operands in f16 and of f32 are then all among the first few.
+/// Variants in the order they are tried: the first of each kind, then the second of each, and so
+/// on. The best of matrix units, of operands in f16 and of f32 are then all among the first few.
 fn by_kinds(recipes: &[Recipe]) -> Vec<&Recipe> {
     let mut kinds: Vec<((bool, Arithmetic), VecDeque<&Recipe>)> = Vec::new();
     for recipe in recipes {
@@ -399,7 +407,8 @@ mod tests {
         // An hour of steps of 10 ms is worth 108 seconds.
         let hour = Budget::Runs(360_000);
         assert!(!hour.spent(107 * second, 10.0 * ms) && hour.spent(109 * second, 10.0 * ms));
-        // What is known of no step yet is worth the least there is, and a week no more than the most.
+        // What is known of no step yet is worth the least there is, and a week no more than the
+        // most.
         assert!(!hour.spent(second, 0.0) && hour.spent(2 * second, 0.0));
         assert!(!Budget::Runs(1).spent(second, ms) && Budget::Runs(1).spent(2 * second, ms));
         assert!(Budget::Runs(u64::MAX).spent(120 * second, 1.0) && !Budget::Runs(u64::MAX).spent(119 * second, 1.0));

@@ -1,5 +1,6 @@
-//! Words for people: names of files as part of a command that can be pasted, and without the characters that steer a
-//! terminal; durations and sizes; the names most like one that is not known.
+//! Words for people: names of files as part of a command that can be pasted, and without the
+//! characters that steer a terminal; durations and sizes; the names most like one that is not
+//! known.
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
@@ -30,8 +31,8 @@ pub(crate) fn word(argument: impl AsRef<OsStr>) -> String {
     }
 }
 
-/// `$'...'`, in which bash, zsh, ksh and the shells of POSIX 2024 read escapes: for names with characters that
-/// cannot be printed, or that are no text at all.
+/// `$'...'`, in which bash, zsh, ksh and the shells of POSIX 2024 read escapes: for names with
+/// characters that cannot be printed, or that are no text at all.
 fn dollar(bytes: &[u8]) -> String {
     let byte = |b: &u8| format!("\\{b:03o}");
     let mut out = String::from("$'");
@@ -48,8 +49,8 @@ fn dollar(bytes: &[u8]) -> String {
     out + "'"
 }
 
-/// Whether a character does something to a terminal instead of being shown: control characters, and those
-/// that turn the direction of what follows or make a line of it.
+/// Whether a character does something to a terminal instead of being shown: control characters, and
+/// those that turn the direction of what follows or make a line of it.
 fn steers(c: char) -> bool {
     c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
@@ -69,8 +70,8 @@ pub(crate) fn shown(name: &str) -> Cow<'_, str> {
     escaped(name, steers)
 }
 
-/// The end of a sentence about a name that is not known: "did you mean a or b?" with the most similar of `names`, else
-/// all of them.
+/// The end of a sentence about a name that is not known: "did you mean a or b?" with the most
+/// similar of `names`, else all of them.
 pub(crate) fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> String {
     nearest_or(wanted, names, "there are ")
 }

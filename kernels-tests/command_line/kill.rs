@@ -28,7 +28,8 @@ fn start(folder: &Path, dir: &Path) -> Command {
     command
 }
 
-/// Has everything measured that a run would measure: one run may not get to all, and then the next takes others.
+/// Has everything measured that a run would measure: one run may not get to all, and then the next
+/// takes others.
 fn measured(folder: &Path) {
     let mut before = String::new();
     for i in 0..40 {

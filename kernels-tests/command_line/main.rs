@@ -119,7 +119,7 @@ fn devices_lists_adapters_and_the_cpu() {
         assert!(row["max_binding_bytes"].as_u64() > Some(0) && row["features"].is_array(), "{row}");
     }
     let words = limn(&["devices"]).good().out;
-    assert!(words.contains("twins") && words.matches("(default: ").count() == 1, "{words}");
+    assert!(words.contains("reference") && words.matches("(default: ").count() == 1, "{words}");
 }
 
 #[test]
@@ -184,7 +184,7 @@ fn check_shows_the_worst_error_beside_its_bound() {
 #[test]
 fn check_refuses_what_it_cannot_do() {
     limn(&["check", "conv3d"]).bad(&["conv3d", "conv2d"]);
-    limn(&["check", "conv2d", "--device", "twins"]).bad(&["twins", "cpu"]);
+    limn(&["check", "conv2d", "--device", "reference"]).bad(&["reference", "cpu"]);
     assert!(limn(&["check", "copy", "--device", "cpu"]).good().out.contains("checks on cpu"));
 }
 

@@ -46,7 +46,7 @@ fn a_resumed_run_keeps_its_precision_and_its_bits() {
 
 #[test]
 fn mixed_precision_is_refused_where_there_is_no_f16() {
-    for device in ["cpu", "twins", "CPU"] {
+    for device in ["cpu", "reference", "CPU"] {
         let name = format!("--device {device}");
         let words = ["mixed precision needs a GPU's f16", name.as_str()];
         for command in ["train vae", "bench matmul", "bench step vae", "profile vae", "check matmul", "plan vae"] {

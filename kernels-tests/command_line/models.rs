@@ -197,7 +197,7 @@ fn pixelcnn_completes_what_is_hidden_and_keeps_what_is_known() {
 fn a_batch_that_does_not_fit_is_refused_with_the_largest_that_does() {
     let place = Place::new();
     let out = place.path("run");
-    for device in ["cpu", "twins", "0"] {
+    for device in ["cpu", "reference", "0"] {
         let refused = |command: &[&str], batch: &str| {
             let words = [&format!("batch {batch} does not fit"), "the largest batch that fits is"];
             limn(&[command, &["--batch", batch, "--device", device]].concat()).bad(&words);

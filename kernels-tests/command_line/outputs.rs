@@ -75,7 +75,8 @@ fn masks_hide_what_is_dark_or_can_be_seen_through() {
     mask.save(&clear).expect("a mask");
     complete(&clear).good();
     let made = image::open(place.path("completed.png")).expect("a picture").into_rgb8();
-    // What is kept stands in the second column; the grey of hidden pixels is on its right half only.
+    // What is kept stands in the second column; the grey of hidden pixels is on its right half
+    // only.
     let grey = (0.35f32 * 255.0).round() as u8;
     let hidden = |x: u32| (4..50).all(|y| made.get_pixel(60 + x, y)[0] == grey);
     assert!(hidden(40) && !hidden(4));

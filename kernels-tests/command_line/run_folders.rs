@@ -1,4 +1,5 @@
-//! Folders of new runs: where `--out` leads, who gets it, and what a start that fails leaves behind.
+//! Folders of new runs: where `--out` leads, who gets it, and what a start that fails leaves
+//! behind.
 
 use crate::support::runs::{bytes, run, start, vae};
 use limn::train::RunDir;
@@ -90,15 +91,18 @@ fn a_resumed_run_takes_its_own_device_unless_told_another() {
     };
     let path = out.to_str().expect("UTF-8");
     let small = ["--batch", "4", "--set", "model.hidden=4", "--set", "train.sample_every=0", "--out", path];
-    let said = limn(&[&["train", "vae", "--steps", "2", "--device", "twins"][..], &small[..]].concat());
-    // No machine takes the twins unasked, so what is to be tried next names them.
-    assert!(said.contains(" --device twins"), "{said}");
+    let said = limn(&[&["train", "vae", "--steps", "2", "--device", "reference"][..], &small[..]].concat());
+    // No machine takes the reference unasked, so what is to be tried next names them.
+    assert!(said.contains(" --device reference"), "{said}");
     let next = said.lines().find(|line| line.trim_start().starts_with("limn sample")).expect("a hint").trim();
     limn(&next.split(' ').skip(1).collect::<Vec<_>>());
     let said = limn(&["train", "--resume", path, "--steps", "3"]);
-    assert!(said.contains("on twins") && !said.contains("bits"), "{said}");
+    assert!(said.contains("on reference") && !said.contains("bits"), "{said}");
     let said = limn(&["train", "--resume", path, "--steps", "4", "--device", "cpu"]);
-    assert!(said.contains("it was made on twins and now runs on cpu: from step 4 on its bits will differ"), "{said}");
+    assert!(
+        said.contains("it was made on reference and now runs on cpu: from step 4 on its bits will differ"),
+        "{said}"
+    );
     let said = limn(&["train", "--resume", path, "--steps", "5"]);
     assert!(said.contains("on cpu") && !said.contains("bits"), "{said}");
 }

@@ -1,4 +1,5 @@
-//! What ends a training from outside, and what it leaves: Ctrl-C at every stage of it, twice, and hang-ups.
+//! What ends a training from outside, and what it leaves: Ctrl-C at every stage of it, twice, and
+//! hang-ups.
 
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -109,7 +110,7 @@ fn a_second_signal_ends_a_long_step_at_once() {
 fn a_picture_that_is_being_drawn_is_left() {
     let device = crate::support::device_flag();
     let devices = ["cpu".to_string()].into_iter().chain(device.get(1).cloned());
-    for device in devices.filter(|device| device != "twins") {
+    for device in devices.filter(|device| device != "reference") {
         let folder = tempfile::tempdir().expect("a folder");
         // A picture of some minutes after the first step.
         let args = ["pixelcnn", "--batch", "4", "--steps", "3", "--tune", "off", "--device", &device, "--set"];
@@ -139,7 +140,7 @@ fn listens(pid: u32) -> bool {
 #[test]
 fn measuring_is_left_and_nothing_is_made() {
     let device = crate::support::device_flag();
-    if device.is_empty() || ["cpu", "twins"].contains(&device[1].as_str()) {
+    if device.is_empty() || ["cpu", "reference"].contains(&device[1].as_str()) {
         // Nothing is measured without a driver.
         return;
     }

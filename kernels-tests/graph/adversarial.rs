@@ -1,5 +1,5 @@
-//! Adversarial training: losses against their formulae, penalties and spectral norm against PyTorch,
-//! dropout, and what the settings do to a training step.
+//! Adversarial training: losses against their formulae, penalties and spectral norm against
+//! PyTorch, dropout, and what the settings do to a training step.
 
 use crate::support::fixtures::{fixture, fixture_graph, fixture_normals, numbers};
 use crate::support::{Rig, Tensors, assert_close, assert_same_everywhere, gpu, graph, normals, random_values};
@@ -36,7 +36,7 @@ fn losses_are_those_of_the_papers() {
         g.output("d", &loss.discriminator(&x, &z));
         g.output("g", &loss.generator(&z));
         let values = Tensors::from([("real".into(), real.clone()), ("fake".into(), fake.clone())]);
-        let got = Rig::on(&g.finish().expect("a graph"), &Device::Twins, &values).outputs();
+        let got = Rig::on(&g.finish().expect("a graph"), &Device::Reference, &values).outputs();
         let want = mean(&real, on_real) + mean(&fake, on_fake);
         assert_close(&got["d"], &[want as f32], 1e-6, &format!("{loss:?} of the discriminator"));
         assert_close(&got["g"], &[mean(&fake, on_generated) as f32], 1e-6, &format!("{loss:?} of the generator"));
@@ -86,7 +86,7 @@ fn gradients_of_penalties_agree_with_pytorch() {
             }
         }
         let source = g.finish().expect("a graph");
-        for device in [Device::Twins, Device::Cpu, gpu()] {
+        for device in [Device::Reference, Device::Cpu, gpu()] {
             let got = Rig::on(&source, &device, &values).outputs();
             let want = &fixture[name];
             assert_close(&got["value"], &[want["value"].as_f64().expect("a number") as f32], 1e-5, name);
@@ -113,7 +113,7 @@ fn a_penalty_of_a_discriminator_that_is_flat_is_finite() {
         g.output("value", &value);
         g.output("grad", &gradients(&value, std::slice::from_ref(&w)).remove(0).expect("a gradient"));
         let values = Tensors::from([("x".into(), normals(1, 6)), ("w".into(), vec![0.0; 3])]);
-        let got = Rig::on(&g.finish().expect("a graph"), &Device::Twins, &values).outputs();
+        let got = Rig::on(&g.finish().expect("a graph"), &Device::Reference, &values).outputs();
         assert_close(&got["value"], &[want], 1e-5, "the value");
         assert!(got["grad"].iter().all(|v| *v == 0.0), "{penalty:?} {:?}", got["grad"]);
     }
@@ -122,7 +122,7 @@ fn a_penalty_of_a_discriminator_that_is_flat_is_finite() {
 #[test]
 fn spectral_norm_follows_pytorch() {
     let fixture = fixture("spectral_norm");
-    for device in [Device::Twins, Device::Cpu, gpu()] {
+    for device in [Device::Reference, Device::Cpu, gpu()] {
         let mut net = NetworkBuilder::new("d", &Numbering::default());
         let layers = net.sequence("").spectral_norm().conv(2, 4, 4, ConvSpec::new(2, 1), true).leaky_relu(0.2);
         let layers = layers.flatten().linear(64, 1, true).build();
@@ -167,7 +167,7 @@ fn a_spectral_norm_is_the_largest_singular_value_after_some_iterations() {
     let (mut params, stats) = net.initial(0);
     params[..4].copy_from_slice(&[3.0, 0.0, 4.0, 5.0]);
     let values = Tensors::from([(net.params_state(), params), (net.stats_state(), stats)]);
-    let mut rig = Rig::on(&g.finish().expect("a graph"), &Device::Twins, &values);
+    let mut rig = Rig::on(&g.finish().expect("a graph"), &Device::Reference, &values);
     (0..20).for_each(|_| drop(rig.outputs()));
     let sigma = 45.0f32.sqrt();
     assert_close(&rig.outputs()["y"], &[3.0 / sigma, 9.0 / sigma], 1e-6, "W x / σ");
@@ -183,7 +183,7 @@ fn dropout_draws_the_same_mask_backward_and_another_one_at_each_step() {
     g.advance(&g.clock());
     let source = g.finish().expect("a graph");
     let ones = Tensors::from([("x".into(), vec![1.0; 1000])]);
-    for device in [Device::Twins, gpu()] {
+    for device in [Device::Reference, gpu()] {
         let mut rig = Rig::on(&source, &device, &ones);
         let [first, second] = [(); 2].map(|()| rig.outputs());
         assert_eq!(first["y"], first["dx"]);
@@ -202,7 +202,7 @@ fn a_ramp_arrives_and_stays() {
     g.output("y", &g.ramp(0.5, 0.0, 4));
     g.advance(&g.clock());
     let source = g.finish().expect("a graph");
-    for device in [Device::Twins, gpu()] {
+    for device in [Device::Reference, gpu()] {
         let mut rig = Rig::on(&source, &device, &Tensors::new());
         let values: Vec<f32> = (0..6).map(|_| rig.outputs()["y"][0]).collect();
         assert_eq!(values, [0.5, 0.375, 0.25, 0.125, 0.0, 0.0]);

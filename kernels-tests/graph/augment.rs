@@ -1,5 +1,5 @@
-//! Differentiable augmentation: what it does to images, its gradients against differences, and the same
-//! numbers on every device.
+//! Differentiable augmentation: what it does to images, its gradients against differences, and the
+//! same numbers on every device.
 
 use crate::derivatives::{check_first, check_second, off_grid};
 use crate::support::{Rig, Tensors, assert_close, assert_same_everywhere, gpu, graph, normals, random_values};
@@ -8,13 +8,13 @@ use limn::program::Device;
 
 const ALL: [Augmentation; 3] = [Augmentation::Color, Augmentation::Translation, Augmentation::Cutout];
 
-/// What `augmentation` makes of images of this shape at each of two steps, on the twins.
+/// What `augmentation` makes of images of this shape at each of two steps, on the reference.
 fn changed(augmentation: Augmentation, shape: [usize; 4], images: &[f32]) -> [Vec<f32>; 2] {
     let g = graph();
     g.output("y", &augmentation.apply(&g.input("x", &shape)));
     g.advance(&g.clock());
     let values = Tensors::from([("x".into(), images.to_vec())]);
-    let mut rig = Rig::on(&g.finish().expect("a graph"), &Device::Twins, &values);
+    let mut rig = Rig::on(&g.finish().expect("a graph"), &Device::Reference, &values);
     [(); 2].map(|()| rig.outputs().remove("y").expect("images"))
 }
 

@@ -17,7 +17,7 @@ fn follows_pytorch(
     layer: impl Fn(&mut NetworkBuilder) -> Box<dyn Fn(&Graph, &[Var]) -> Var>,
 ) {
     let fixture = &fixture("biggan")[part];
-    for device in [Device::Twins, Device::Cpu, gpu()] {
+    for device in [Device::Reference, Device::Cpu, gpu()] {
         let mut net = NetworkBuilder::new("net", &Numbering::default());
         let forward = layer(&mut net);
         let net = net.build();
@@ -94,7 +94,7 @@ fn shares_of_large_numbers_are_finite_and_add_up() {
     let g = fixture_graph();
     g.output("y", &g.input("x", &[2, 3]).softmax());
     let values = Tensors::from([("x".into(), vec![1000.0, 1000.0, -1000.0, 0.0, 2f32.ln(), 3f32.ln()])]);
-    let got = Rig::on(&g.finish().expect("a graph"), &Device::Twins, &values).outputs();
+    let got = Rig::on(&g.finish().expect("a graph"), &Device::Reference, &values).outputs();
     assert_close(&got["y"], &[0.5, 0.5, 0.0, 1.0 / 6.0, 1.0 / 3.0, 0.5], 1e-6, "shares");
 }
 
@@ -114,10 +114,10 @@ fn upload() -> Vec<f32> {
 }
 
 #[test]
-fn a_small_step_on_the_gpu_follows_the_twins_also_where_it_is_differentiated_twice() {
+fn a_small_step_on_the_gpu_follows_the_reference_also_where_it_is_differentiated_twice() {
     for settings in [&[][..], &["model.penalty=r1"], &["model.discriminator_steps=2"]] {
         let states = ["history", "generator.momentum", "discriminator.momentum", "generator.stats"];
-        let [got, want] = [gpu(), Device::Twins].map(|device| {
+        let [got, want] = [gpu(), Device::Reference].map(|device| {
             let mut session = session(device, settings);
             let batch = 6 / session.model.batches_per_step();
             let mut train = session.train_step(batch).expect("a program");
@@ -153,7 +153,8 @@ fn parameters_are_counted_as_the_paper_has_them() {
         let model = Config::preset(name).expect("a preset").model.build().expect("a model");
         model.networks().iter().map(|net| net.count()).collect()
     };
-    // Four parts of 32 latent dimensions; all planes have 256 channels; both networks attend to 16x16.
+    // Four parts of 32 latent dimensions; all planes have 256 channels; both networks attend to
+    // 16x16.
     let (wide, known) = (256, 128 + 32);
     let attention = 2 * wide * wide / 8 + 2 * wide * wide / 2 + 1;
     let up = 2 * 2 * known * wide + 2 * conv(wide, wide, 3) + conv(wide, wide, 1);

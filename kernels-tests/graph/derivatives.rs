@@ -38,7 +38,8 @@ pub fn off_grid(shape: &[usize]) -> Operand {
     Operand(shape.to_vec(), Draw::OffGrid)
 }
 
-/// Goes over all pointwise operations and a few constants of each, with operands they are smooth at.
+/// Goes over all pointwise operations and a few constants of each, with operands they are smooth
+/// at.
 pub fn pointwise_operations(check: impl Fn(&[Operand], &dyn Fn(&[Var]) -> Vec<Var>)) {
     for code in Operation::ALL {
         println!("{code:?}");
@@ -149,7 +150,7 @@ impl Probed {
         };
         let mut values = named("x", &data);
         values.extend(named("r", &probes));
-        let outputs = Rig::on(&source, &Device::Twins, &values).outputs();
+        let outputs = Rig::on(&source, &Device::Reference, &values).outputs();
         let grads = (0..operands.len()).map(|k| outputs.get(&format!("g{k}")).cloned()).collect();
         Probed { data, probes, grads, forward }
     }
@@ -162,7 +163,7 @@ impl Probed {
     /// Compares the gradient by operand `k`, element by element; none at all stands for zeros.
     fn check(&self, k: usize) {
         let values: Tensors = self.data.iter().enumerate().map(|(k, d)| (format!("x{k}"), d.clone())).collect();
-        let mut rig = Rig::on(&self.forward, &Device::Twins, &values);
+        let mut rig = Rig::on(&self.forward, &Device::Reference, &values);
         let name = format!("x{k}");
         if rig.runner.program().inputs.iter().all(|(n, _)| *n != name) {
             assert!(self.grads[k].is_none(), "the results do not depend on operand {k}");

@@ -1,4 +1,5 @@
-//! PixelCNN++: its normalised weights, its mixture and its losses against PyTorch, and what a pixel sees.
+//! PixelCNN++: its normalised weights, its mixture and its losses against PyTorch, and what a pixel
+//! sees.
 
 use crate::support::fixtures::{fixture, fixture_graph, fixture_normals, numbers};
 use crate::support::{Rig, Tensors, assert_close, gpu, graph, normals};
@@ -12,7 +13,7 @@ use limn::sample::{self, Drawing};
 use limn::train::{Config, Session, Setting};
 
 fn devices() -> [Device; 3] {
-    [Device::Twins, Device::Cpu, gpu()]
+    [Device::Reference, Device::Cpu, gpu()]
 }
 
 /// A strided convolution that ends at the pixel's row, ELU, and its transposed relative.
@@ -141,8 +142,9 @@ fn a_pixel_sees_those_before_it_and_no_other_wherever_it_lies() {
             let pixel = k % (SIDE * SIDE);
             let what = format!("row {y}, column {x}: pixel {pixel}, colour {}", k / (SIDE * SIDE));
             assert!(*g == 0.0 || pixel < here, "{what} leaks");
-            // The row above is told along by the largest size alone: the first layer, two of the block on the way down,
-            // one of that block's mate on the way up, and two of the last. Four rows up the smallest size takes part.
+            // The row above is told along by the largest size alone: the first layer, two of the
+            // block on the way down, one of that block's mate on the way up, and two of the last.
+            // Four rows up the smallest size takes part.
             let (up, aside) = (y.saturating_sub(pixel / SIDE), (pixel % SIDE).abs_diff(x));
             assert!(*g != 0.0 || pixel >= here || (up < 4 && aside > 6), "{what} is not seen");
         }
@@ -180,7 +182,7 @@ fn moved(config: &Config, device: Device) -> Session {
 #[test]
 fn without_strides_the_network_is_the_same() {
     let config = small(&["model.height=12"]);
-    for device in [Device::Twins, gpu()] {
+    for device in [Device::Reference, gpu()] {
         let mut session = moved(&config, device);
         let g = session.graph(Domain::Sample, 0, "clock");
         let two = Batch::given(&g, session.model.as_ref(), 2);

@@ -13,7 +13,7 @@ use std::f32::consts::SQRT_2;
 #[test]
 fn its_layers_follow_pytorch() {
     let fixture = fixture("progan");
-    for device in [Device::Twins, Device::Cpu, gpu()] {
+    for device in [Device::Reference, Device::Cpu, gpu()] {
         let mut net = NetworkBuilder::new("d", &Numbering::default());
         let layers = net
             .sequence("")
@@ -70,10 +70,10 @@ fn images(session: &mut Session) -> Vec<f32> {
 }
 
 #[test]
-fn a_step_of_every_stage_on_the_gpu_follows_the_twins() {
+fn a_step_of_every_stage_on_the_gpu_follows_the_reference() {
     let states = ["history", "generator.momentum", "discriminator.momentum"];
     for (step, name) in [(0, "4x4"), (4, "8x8, fading in"), (6, "8x8, fading in"), (8, "8x8")] {
-        let [got, want] = [gpu(), Device::Twins].map(|device| {
+        let [got, want] = [gpu(), Device::Reference].map(|device| {
             let mut session = session(device, step);
             assert_eq!(session.model.stage().expect("a stage").name, name);
             let mut train = session.train_step(4).expect("a program");
@@ -118,7 +118,7 @@ fn a_minibatch_that_does_not_vary_has_no_deviation() {
     g.output("pairs", &x.minibatch_stddev(2));
     // Images 0 and 2 are one group, 1 and 3 the other.
     let values = Tensors::from([("x".into(), vec![1.0, 2.0, 5.0, 5.0, 1.0, 2.0, 9.0, 3.0])]);
-    let got = Rig::on(&g.finish().expect("a graph"), &Device::Twins, &values).outputs();
+    let got = Rig::on(&g.finish().expect("a graph"), &Device::Reference, &values).outputs();
     let plane = |name: &str, i: usize| got[name][4 * i + 2..4 * i + 4].to_vec();
     assert!((0..4).all(|i| plane("alone", i) == [1e-4; 2]));
     assert_eq!([plane("pairs", 0), plane("pairs", 2)], [[1e-4; 2]; 2]);
@@ -130,7 +130,8 @@ fn a_minibatch_that_does_not_vary_has_no_deviation() {
 #[test]
 fn parameters_are_counted_as_the_paper_has_them() {
     let conv = |inputs: usize, outputs: usize, kernel: usize| inputs * outputs * kernel * kernel + outputs;
-    // The convolutions of each side's two layers and the one to or from an image, those of 4x4 first.
+    // The convolutions of each side's two layers and the one to or from an image, those of 4x4
+    // first.
     let networks = |widths: &[usize]| {
         let first = widths[0];
         let mut g = conv(512, first, 4) + conv(first, first, 3);

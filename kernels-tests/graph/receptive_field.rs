@@ -86,8 +86,8 @@ fn a_row_lstm_sees_a_triangle_and_a_diagonal_one_all_that_came_before() {
         for (pixel, g) in seen.iter().enumerate() {
             let (dy, dx) = (Y as isize - (pixel / SIDE) as isize, (pixel % SIDE) as isize - X as isize);
             assert!(*g == 0.0 || dy > 0 || (dy == 0 && dx < 0), "{name}: {dy} up and {dx} across leaks");
-            // Each row up the state widens by one pixel to both sides; at the top a 7x7 mask A looks three pixels
-            // farther, and the gates one to the left.
+            // Each row up the state widens by one pixel to both sides; at the top a 7x7 mask A
+            // looks three pixels farther, and the gates one to the left.
             let row = if dy == 0 { (-4..0).contains(&dx) } else { (-dy - 4..=dy + 2).contains(&dx) };
             let within = diagonal || row;
             assert!(*g == 0.0 || within, "{name}: {dy} up and {dx} across");

@@ -1,8 +1,9 @@
-//! Barriers: what one invocation leaves in workgroup memory for another is behind a barrier, on every way
-//! through every shader, and no barrier is there that could as well be missing.
+//! Barriers: what one invocation leaves in workgroup memory for another is behind a barrier, on
+//! every way through every shader, and no barrier is there that could as well be missing.
 //!
-//! Whether a missing barrier shows when a shader runs is up to the driver: lavapipe runs the invocations of a
-//! workgroup in lockstep, eight at a time. So the shaders are not run but read, as naga's code.
+//! Whether a missing barrier shows when a shader runs is up to the driver: lavapipe runs the
+//! invocations of a workgroup in lockstep, eight at a time. So the shaders are not run but read, as
+//! naga's code.
 
 use crate::translate::{DEVICES, extensions, stages};
 use limn::kernels::Stage;
@@ -70,8 +71,9 @@ impl Reader<'_> {
         open.insert((deed, variable));
     }
 
-    /// The expressions of a block that an update of a variable by itself is made of, `v[i] = f(v[i], v[j])`:
-    /// where sums are halved no invocation reads what another writes, and what it reads counts with its store.
+    /// The expressions of a block that an update of a variable by itself is made of,
+    /// `v[i] = f(v[i], v[j])`: where sums are halved no invocation reads what another writes, and
+    /// what it reads counts with its store.
     fn updates(&self, function: &Function, block: &Block) -> BTreeMap<Handle<Expression>, Handle<GlobalVariable>> {
         let mut found = BTreeMap::new();
         for statement in block.iter() {
@@ -196,7 +198,8 @@ impl Reader<'_> {
                     ways.again = join(ways.again.take(), Some(open));
                     return ways;
                 }
-                // Out of a callee; a return within its loops counts as leaving them, which opens no less.
+                // Out of a callee; a return within its loops counts as leaving them, which opens no
+                // less.
                 Statement::Return { .. } => {
                     ways.out = join(ways.out.take(), Some(open));
                     return ways;
@@ -253,7 +256,8 @@ fn what_invocations_leave_one_another_is_behind_a_barrier() {
 
 #[test]
 fn every_barrier_that_is_deleted_is_missed() {
-    // By the piece of text it stands in and its place among that piece's: whether deleting it was noticed.
+    // By the piece of text it stands in and its place among that piece's: whether deleting it was
+    // noticed.
     let mut noticed: HashMap<(&'static str, usize), bool> = HashMap::new();
     for stage in sharing() {
         // The module's barriers are those of its files, one after the other.

@@ -75,8 +75,8 @@ impl Kernel for Blend {
 }
 
 impl Checks for Blend {
-    fn bounds(&self, _reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
-        exact(twin)
+    fn bounds(&self, _reads: &[&[f32]], _old: &[&[f32]], reference: &[&[f32]]) -> Vec<Vec<f32>> {
+        exact(reference)
     }
 }
 
@@ -84,7 +84,7 @@ impl Checks for Blend {
 const BLEND: Blend = Blend { len: 1003, mix: Mix { weights: [2.0, 1.0], first: 0 } };
 
 #[test]
-fn a_kernel_of_another_crate_is_held_against_its_twin() {
+fn a_kernel_of_another_crate_is_held_against_its_reference() {
     let outcomes = check::check(&device(), "blend", &BLEND, 1);
     assert_eq!(outcomes.len(), 1);
     assert_eq!(outcomes[0].failure, None);

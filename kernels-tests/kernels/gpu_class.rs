@@ -25,7 +25,8 @@ fn meaning(recipe: &Recipe) -> String {
     format!("{:?} {:?}", recipe.scratch, recipe.stages.iter().map(stage).collect::<Vec<_>>())
 }
 
-/// The variants of a GPU that a software device does not have just so, and that round to f16 or do not.
+/// The variants of a GPU that a software device does not have just so, and that round to f16 or do
+/// not.
 fn own(kernel: &dyn Kernel, caps: &Caps, mixed: bool) -> Vec<Recipe> {
     let lanes = kernel.variants(&Caps { class: Class::Lanes, ..*caps });
     let known: BTreeSet<String> = lanes.iter().map(meaning).collect();
@@ -34,7 +35,8 @@ fn own(kernel: &dyn Kernel, caps: &Caps, mixed: bool) -> Vec<Recipe> {
     all
 }
 
-/// Outputs above which one f16 variant of a kernel is as good as all: what they differ in, small cases show.
+/// Outputs above which one f16 variant of a kernel is as good as all: what they differ in, small
+/// cases show.
 const MANY: usize = 20_000;
 
 /// Checks the variants of a GPU in every case, and counts them.
@@ -58,13 +60,13 @@ fn every_own_variant(precision: Precision) -> usize {
 }
 
 #[test]
-fn every_variant_of_a_gpu_agrees_with_its_twin() {
+fn every_variant_of_a_gpu_agrees_with_its_reference() {
     let checked = every_own_variant(Precision::Full);
     assert!(checked > 0, "a GPU has variants of its own");
 }
 
 #[test]
-fn every_mixed_variant_of_a_gpu_agrees_with_its_twin() {
+fn every_mixed_variant_of_a_gpu_agrees_with_its_reference() {
     let checked = every_own_variant(Precision::Mixed);
     assert!(checked > 0, "a GPU has variants of its own");
 }

@@ -15,9 +15,9 @@ use limn::kernels::{Caps, Checks, Field, Kernel, Layout, Lens, Operand, Recipe, 
 #[derive(Debug)]
 struct Broken {
     inner: Box<dyn Kernel>,
-    /// Elements the twin believes in, if not what the inner kernel says.
+    /// Elements the reference believes in, if not what the inner kernel says.
     lens: Option<Lens>,
-    /// Added to the middle element of the twin's first output.
+    /// Added to the middle element of the reference's first output.
     nudge: f32,
 }
 
@@ -54,8 +54,8 @@ impl Checks for Broken {
         self.inner.example(operand, len, draw)
     }
 
-    fn bounds(&self, reads: &[&[f32]], old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
-        self.inner.bounds(reads, old, twin)
+    fn bounds(&self, reads: &[&[f32]], old: &[&[f32]], reference: &[&[f32]]) -> Vec<Vec<f32>> {
+        self.inner.bounds(reads, old, reference)
     }
 }
 
@@ -82,7 +82,7 @@ fn a_wrong_element_is_found() {
         let broken = Broken { inner, lens: None, nudge: 1.5 };
         for outcome in check::check(&gpu, name, &broken, 1) {
             let why = outcome.failure.unwrap_or_else(|| panic!("{name} {label}: a wrong element went unseen"));
-            assert!(why.contains("where the twin has"), "{why}");
+            assert!(why.contains("where the reference has"), "{why}");
             assert!(outcome.ratio > 1.0);
         }
     }
@@ -90,7 +90,7 @@ fn a_wrong_element_is_found() {
 
 #[test]
 fn an_untouched_output_is_found() {
-    // The twin computes seven elements, the launch one: the rest stays NaN.
+    // The reference computes seven elements, the launch one: the rest stays NaN.
     let gpu = device();
     let kernel = Copy { len: 7 };
     let example = Example::new(&kernel, 1);
@@ -103,16 +103,16 @@ fn an_untouched_output_is_found() {
 fn a_twin_of_nans_is_found() {
     // NaN on both sides is agreement about nothing.
     let broken = Broken { inner: Box::new(Copy { len: 7 }), lens: None, nudge: f32::NAN };
-    assert!(failure(&device(), &broken).contains("where the twin has NaN"));
+    assert!(failure(&device(), &broken).contains("where the reference has NaN"));
     let gpu = device();
     let kernel = Copy { len: 7 };
     let mut example = Example::new(&kernel, 1);
     example.reads[0][3] = f32::NAN;
-    let Reference::Twin(twin, _) = &mut example.reference else { panic!("the twin ran") };
-    twin[0][3] = f32::NAN;
+    let Reference::All(reference, _) = &mut example.reference else { panic!("the reference ran") };
+    reference[0][3] = f32::NAN;
     let recipe = kernel.variants(gpu.caps()).remove(0);
     let outcome = check::check_variant(&gpu, "copy", &kernel, &recipe, &example);
-    assert!(outcome.failure.expect("a failure").contains("y[3]: NaN where the twin has NaN"));
+    assert!(outcome.failure.expect("a failure").contains("y[3]: NaN where the reference has NaN"));
 }
 
 #[test]
@@ -153,7 +153,8 @@ fn a_write_behind_the_end_is_found() {
 
 #[test]
 fn a_write_behind_scratch_is_found() {
-    // Each is given a word less than it writes. The second stage finds what it wants all the same, behind the end.
+    // Each is given a word less than it writes. The second stage finds what it wants all the same,
+    // behind the end.
     let gpu = device();
     let kernels: [Box<dyn Kernel>; 2] = [
         Box::new(Reduce { a: 1, r1: 40_000, b: 1, r2: 1, c: 10, scale: 1.0 }),
@@ -207,8 +208,8 @@ impl<K: Kernel> Kernel for Launched<K> {
 }
 
 impl<K: Kernel> Checks for Launched<K> {
-    fn bounds(&self, reads: &[&[f32]], old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
-        self.0.bounds(reads, old, twin)
+    fn bounds(&self, reads: &[&[f32]], old: &[&[f32]], reference: &[&[f32]]) -> Vec<Vec<f32>> {
+        self.0.bounds(reads, old, reference)
     }
 
     fn sums(&self) -> bool {
@@ -246,7 +247,7 @@ fn swapped_operands_are_found() {
     recipe.stages[0].bind[0].1 = Slot::Read(1);
     recipe.stages[0].bind[1].1 = Slot::Read(0);
     let outcome = check::check_variant(&gpu, "concat", &kernel, &recipe, &Example::new(&kernel, 1));
-    assert!(outcome.failure.expect("a failure").contains("where the twin has"));
+    assert!(outcome.failure.expect("a failure").contains("where the reference has"));
 }
 
 #[test]

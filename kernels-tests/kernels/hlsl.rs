@@ -1,5 +1,6 @@
-//! What Microsoft's compilers refuse of what naga makes of WGSL for DX12. They do not run here, so what they were
-//! found to refuse is looked for in every shader; ARCHITECTURE.md says what works instead.
+//! What Microsoft's compilers refuse of what naga makes of WGSL for DX12. They do not run here, so
+//! what they were found to refuse is looked for in every shader; ARCHITECTURE.md says what works
+//! instead.
 
 use crate::translate::{DEVICES, extensions, specialised, stages};
 use naga::valid::{Capabilities, FunctionInfo, ModuleInfo, ValidationFlags, Validator};

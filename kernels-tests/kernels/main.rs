@@ -1,5 +1,5 @@
-//! Kernels: every variant in every case against its reference, shaders as other compilers take them, the check
-//! itself, and the times and choices of variants.
+//! Kernels: every variant in every case against its reference, shaders as other compilers take
+//! them, the check itself, and the times and choices of variants.
 
 mod barriers;
 mod custom_kernel;

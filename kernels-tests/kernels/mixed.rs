@@ -1,5 +1,5 @@
-//! Mixed precision: every variant that rounds operands to f16 against its twin, matrix units among them
-//! by way of invocations that stand in for them,.
+//! Mixed precision: every variant that rounds operands to f16 against its reference, matrix units
+//! among them by way of invocations that stand in for them,.
 
 use crate::references::{every_case, wanted};
 use limn::check::{self, Example, Trial};
@@ -30,7 +30,7 @@ fn cooperative(kernel: &dyn Kernel, caps: &Caps) -> Vec<Recipe> {
 }
 
 #[test]
-fn every_mixed_variant_agrees_with_its_twin() {
+fn every_mixed_variant_agrees_with_its_reference() {
     let gpu = device();
     let mut names = BTreeSet::new();
     every_case(|name, kernel| {
@@ -50,9 +50,10 @@ fn every_mixed_variant_agrees_with_its_twin() {
 }
 
 #[test]
-fn the_index_arithmetic_of_matrix_units_agrees_with_the_twins() {
+fn the_index_arithmetic_of_matrix_units_agrees_with_the_reference() {
     let gpu = device();
-    // Subgroups of the expected size; twice as large, so that blocks take two passes; half as large.
+    // Subgroups of the expected size; twice as large, so that blocks take two passes; half as
+    // large.
     for (edge, lanes) in [(16, 32), (8, 32), (16, 64), (8, 16)] {
         let caps = emulated(&gpu, edge, lanes);
         let mut sizes = BTreeSet::new();
@@ -97,7 +98,7 @@ fn matrix_units_that_do_not_work_are_found_out() {
     assert_eq!(check::distrust(&gpu, &emulated(&gpu, 16, 32)), None);
     // Subgroups that are not as large as their fragments' shares add up to: sums go missing.
     let why = check::distrust(&gpu, &emulated(&gpu, 16, 48)).expect("wrong sums");
-    assert!(why.contains("coop_f16_") && why.contains("where the twin has"), "{why}");
+    assert!(why.contains("coop_f16_") && why.contains("where the reference has"), "{why}");
     if !gpu.desc().features.contains(&"cooperative_matrix") {
         let why = check::distrust(&gpu, &emulated(&gpu, 16, 0)).expect("a refused pipeline");
         assert!(why.contains("coop_f16_") && why.contains("coop_16_gather"), "{why}");
@@ -144,12 +145,12 @@ impl<K: Kernel> Checks for Scaled<K> {
         self.0.example(operand, len, draw).iter().map(|v| v * scale).collect()
     }
 
-    fn bounds(&self, reads: &[&[f32]], old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
-        self.0.bounds(reads, old, twin)
+    fn bounds(&self, reads: &[&[f32]], old: &[&[f32]], reference: &[&[f32]]) -> Vec<Vec<f32>> {
+        self.0.bounds(reads, old, reference)
     }
 
-    fn mixed_bounds(&self, reads: &[&[f32]], old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
-        self.0.mixed_bounds(reads, old, twin)
+    fn mixed_bounds(&self, reads: &[&[f32]], old: &[&[f32]], reference: &[&[f32]]) -> Vec<Vec<f32>> {
+        self.0.mixed_bounds(reads, old, reference)
     }
 }
 

@@ -1,5 +1,5 @@
-//! What is not finite is seen: NaN and infinities through every pointwise operation and every epilogue, on the
-//! twins, on the processor and on the variants of both classes of devices.
+//! What is not finite is seen: NaN and infinities through every pointwise operation and every
+//! epilogue, on the references, on the processor and on the variants of both classes of devices.
 
 use limn::check::{Example, Trial};
 use limn::gpu::Gpu;
@@ -40,7 +40,7 @@ fn devices() -> &'static [Gpu; 2] {
 /// What makes writes of reads.
 type Work<'a> = dyn Fn(&[&[f32]], &mut [&mut [f32]]) + 'a;
 
-/// What a kernel writes from an example: by its twin, by the processor, and by every variant.
+/// What a kernel writes from an example: by its reference, by the processor, and by every variant.
 fn everywhere(kernel: &dyn Kernel, example: &Example) -> Vec<(String, Vec<Vec<f32>>)> {
     let reads: Vec<&[f32]> = example.reads.iter().map(Vec::as_slice).collect();
     let run = |work: &Work| {
@@ -49,7 +49,7 @@ fn everywhere(kernel: &dyn Kernel, example: &Example) -> Vec<(String, Vec<Vec<f3
         writes
     };
     let mut all = vec![
-        ("twin".to_string(), run(&|reads, writes| kernel.cpu(reads, writes))),
+        ("reference".to_string(), run(&|reads, writes| kernel.cpu(reads, writes))),
         ("cpu".to_string(), run(&|reads, writes| kernel.host(reads, writes))),
     ];
     for gpu in devices() {
@@ -62,18 +62,19 @@ fn everywhere(kernel: &dyn Kernel, example: &Example) -> Vec<(String, Vec<Vec<f3
     all
 }
 
-/// Fails with the first element whose kind is not the twin's, and gives the twin's writes.
+/// Fails with the first element whose kind is not the reference's, and gives the reference's
+/// writes.
 fn same_kinds(kernel: &dyn Kernel, example: &Example, what: &str) -> Vec<Vec<f32>> {
     let mut all = everywhere(kernel, example).into_iter();
-    let (_, twin) = all.next().expect("the twin");
+    let (_, reference) = all.next().expect("the reference");
     for (who, writes) in all {
-        for (w, (got, want)) in std::iter::zip(&writes, &twin).enumerate() {
+        for (w, (got, want)) in std::iter::zip(&writes, &reference).enumerate() {
             for (i, (got, want)) in std::iter::zip(got, want).enumerate() {
-                assert_eq!(kind(*got), kind(*want), "{what}, {who}: write {w}[{i}] is {got}, the twin's {want}");
+                assert_eq!(kind(*got), kind(*want), "{what}, {who}: write {w}[{i}] is {got}, the reference's {want}");
             }
         }
     }
-    twin
+    reference
 }
 
 /// A step alone on two operands of these numbers.
@@ -158,7 +159,8 @@ fn nan_and_infinities_go_through_every_epilogue() {
             ["bias", "elu", "tanh", "sigmoid", "gated", "residual"].iter().any(|word| label.contains(word))
         };
         let cases = (entry.cases)();
-        // Every second: what an epilogue does does not hang on the shape, and pipelines take their time.
+        // Every second: what an epilogue does does not hang on the shape, and pipelines take their
+        // time.
         for kernel in cases.iter().filter(|kernel| has_epilogue(kernel.as_ref()) && kernel.flops() < 1 << 20).step_by(2)
         {
             for (k, read) in kernel.signature().reads.iter().enumerate() {
@@ -168,12 +170,13 @@ fn nan_and_infinities_go_through_every_epilogue() {
                 if example.reads[k].is_empty() || k == 1 {
                     continue;
                 }
-                // Of products whole operands, since a variant may multiply what lies beside an image by zero.
+                // Of products whole operands, since a variant may multiply what lies beside an
+                // image by zero.
                 let numbers = if behind { &NUMBERS[..] } else { &NUMBERS[..1] };
                 example.reads[k].iter_mut().enumerate().for_each(|(i, x)| *x = numbers[i % numbers.len()]);
                 let what = format!("{name} {} of {read}", kernel.label());
-                let twin = same_kinds(kernel.as_ref(), &example, &what);
-                if twin[0].iter().any(|y| y.is_nan()) {
+                let reference = same_kinds(kernel.as_ref(), &example, &what);
+                if reference[0].iter().any(|y| y.is_nan()) {
                     *seen.entry((name, k)).or_insert(0) += 1;
                 }
             }
@@ -218,9 +221,9 @@ fn nan_goes_through_all_that_compares() {
                 _ => &mut example.reads[0],
             };
             first.iter_mut().step_by(7).for_each(|x| *x = f32::NAN);
-            let twin = same_kinds(kernel.as_ref(), &example, &format!("{name} {}", kernel.label()));
+            let reference = same_kinds(kernel.as_ref(), &example, &format!("{name} {}", kernel.label()));
             let one_of = |y: f32| if name == "largest" { y == 1.0 } else { y.is_nan() };
-            seen += usize::from(twin.iter().flatten().any(|y| one_of(*y)));
+            seen += usize::from(reference.iter().flatten().any(|y| one_of(*y)));
         }
         assert!(seen > 0, "{name}");
     }

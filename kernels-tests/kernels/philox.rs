@@ -80,7 +80,7 @@ fn graphs_draw_what_the_fixture_holds(device: &Device) {
 
 #[test]
 fn graphs_draw_what_the_fixture_holds_on_the_cpu() {
-    graphs_draw_what_the_fixture_holds(&Device::Twins);
+    graphs_draw_what_the_fixture_holds(&Device::Reference);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Every variant of every kernel in every case against its CPU twin.
+//! Every variant of every kernel in every case against its CPU reference.
 
 use crate::support::device;
 use limn::check::{self, Example, Outcome};
@@ -29,7 +29,7 @@ pub fn every_case(run: impl Fn(&'static str, &dyn Kernel) -> Vec<Outcome>) {
 }
 
 #[test]
-fn every_variant_agrees_with_its_twin() {
+fn every_variant_agrees_with_its_reference() {
     let gpu = device();
     every_case(|name, kernel| check::check(&gpu, name, kernel, 1));
 }

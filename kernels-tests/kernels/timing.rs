@@ -25,7 +25,8 @@ fn prepared(gpu: &Gpu, kernel: &dyn Kernel) -> Trial {
     trial
 }
 
-/// Whether `holds` does within a few attempts: another program may take the device's time from any one.
+/// Whether `holds` does within a few attempts: another program may take the device's time from any
+/// one.
 fn soon(holds: impl Fn() -> Result<(), String>) {
     let mut said = Vec::new();
     for _ in 0..60 {

@@ -27,8 +27,8 @@ const fn mixed(edge: u32, emulated: u32) -> Caps {
     Caps { precision: Precision::Mixed, f16: true, coop, ..LARGE }
 }
 
-/// Devices whose variants are translated: WebGPU's defaults, software rasterisers, a large GPU, mixed
-/// precision.
+/// Devices whose variants are translated: WebGPU's defaults, software rasterisers, a large GPU,
+/// mixed precision.
 pub(crate) const DEVICES: [Caps; 9] = [
     Caps::WEBGPU,
     LANES,
@@ -101,7 +101,8 @@ fn translate(module: &naga::Module, info: &ModuleInfo, uses: Capabilities) -> Re
     Ok(())
 }
 
-/// Everything the list of kernels can launch, and what devices with matrix units are asked, each shader and set of constants once.
+/// Everything the list of kernels can launch, and what devices with matrix units are asked, each
+/// shader and set of constants once.
 pub(crate) fn stages(devices: &[Caps]) -> Vec<Stage> {
     let mut found = BTreeMap::new();
     let mut add = |stage: Stage| {

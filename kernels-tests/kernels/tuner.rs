@@ -53,12 +53,12 @@ impl Kernel for Offered {
 }
 
 impl Checks for Offered {
-    fn bounds(&self, reads: &[&[f32]], old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
-        right().bounds(reads, old, twin)
+    fn bounds(&self, reads: &[&[f32]], old: &[&[f32]], reference: &[&[f32]]) -> Vec<Vec<f32>> {
+        right().bounds(reads, old, reference)
     }
 
-    fn spots(&self, reads: &[&[f32]], at: &[usize], precision: Precision) -> Option<Vec<[f32; 2]>> {
-        right().spots(reads, at, precision)
+    fn sampled(&self, reads: &[&[f32]], at: &[usize], precision: Precision) -> Option<Vec<[f32; 2]>> {
+        right().sampled(reads, at, precision)
     }
 }
 
@@ -96,7 +96,7 @@ fn a_wrong_variant_is_refused_and_a_right_one_taken() {
     let report = tuner.tune(std::slice::from_ref(&kernel), Budget::All, &mut |_, _, _| {}).expect("a choice");
     assert_eq!((report.measured, report.changed, report.refused.len()), (1, 1, 1));
     assert!(report.refused[0].contains("[wrong]"), "{:?}", report.refused);
-    assert!(report.refused[0].contains("where the twin has"), "{:?}", report.refused);
+    assert!(report.refused[0].contains("where the reference has"), "{:?}", report.refused);
     let choice = &tuner.choices().kernels[&key(kernel.as_ref())];
     assert_eq!(choice.variant, "right");
     assert!(matches!(choice.measured["right"], Verdict::Ms(ms) if ms > 0.0));
@@ -121,7 +121,8 @@ fn choices_are_remembered_until_the_variants_change() {
     };
     assert_eq!(tune(&kernel, &mut tuner(Some(folder.path()))), 1);
     assert_eq!(tune(&kernel, &mut tuner(Some(folder.path()))), 0);
-    // The same kernel and shape with other variants is another question, and old answers do not count.
+    // The same kernel and shape with other variants is another question, and old answers do not
+    // count.
     let other = offered(&[("right", right()), ("wrong", wrong())]);
     assert_eq!(planned(&other, tuner(Some(folder.path())).choices()), "right");
     let renamed = offered(&[("first", right()), ("right", right())]);

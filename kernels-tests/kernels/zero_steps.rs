@@ -1,9 +1,11 @@
-//! Tiles whose invocations could not share out what they load: a step of none is a loop without an end.
+//! Tiles whose invocations could not share out what they load: a step of none is a loop without an
+//! end.
 
 use limn::kernels::{self, Caps, Class, Coop, Precision, Stage};
 use std::collections::BTreeSet;
 
-/// What the tile shaders know of a block: invocations, lines, columns and terms, by the constants of a stage.
+/// What the tile shaders know of a block: invocations, lines, columns and terms, by the constants
+/// of a stage.
 #[derive(Debug)]
 struct Block {
     threads: u32,

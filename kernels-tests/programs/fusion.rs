@@ -21,7 +21,7 @@ fn source(build: impl Fn(&Graph) -> Var) -> Source {
 /// Holds the launches of the fused plan against `want`, and its results against those of others.
 fn assert_fuses(source: &Source, want: &[&str]) {
     assert_eq!(launches(source, &FUSED), want);
-    assert_same_under_every_plan(source, &random_values(source), &Device::Twins, 1);
+    assert_same_under_every_plan(source, &random_values(source), &Device::Reference, 1);
 }
 
 type Act = fn(&Var) -> Var;
@@ -252,7 +252,7 @@ fn what_the_backward_pass_needs_is_not_swallowed() {
             gradients(&loss, &[g.input("x", &shape_of(g))]).remove(0).expect("dx")
         });
         assert!(launches(&needed, &FUSED).contains(&kernel));
-        assert_same_under_every_plan(&needed, &random_values(&needed), &Device::Twins, 2);
+        assert_same_under_every_plan(&needed, &random_values(&needed), &Device::Reference, 2);
         // tanh's own gradient needs only what tanh made.
         let swallowed = source(|g| {
             let loss = build(g).tanh().square().sum();
@@ -263,7 +263,7 @@ fn what_the_backward_pass_needs_is_not_swallowed() {
         let (together, apart) = (launches(&swallowed, &FUSED), launches(&swallowed, &APART));
         assert!(together.len() < apart.len());
         assert_eq!(together[0], kernel);
-        assert_same_under_every_plan(&swallowed, &random_values(&swallowed), &Device::Twins, 2);
+        assert_same_under_every_plan(&swallowed, &random_values(&swallowed), &Device::Reference, 2);
     }
 }
 
@@ -313,7 +313,7 @@ fn chains_end_where_a_launch_is_full() {
         let four = |k: usize| &pair(2 * k) - &pair(2 * k + 1);
         four(0).maximum(&four(1))
     });
-    assert_same_under_every_plan(&tree, &random_values(&tree), &Device::Twins, 1);
+    assert_same_under_every_plan(&tree, &random_values(&tree), &Device::Reference, 1);
 }
 
 #[test]
@@ -333,7 +333,7 @@ fn an_operand_keeps_its_broadcast_when_the_chain_goes_on_under_another_shape() {
         let first = &g.input("x", &[4, 6]) + &b;
         &first.reshape(&[2, 2, 6]) * &b.reshape(&[6, 1]).reshape(&[2, 3]).flatten().sum_axes(&[1]).reshape(&[2, 1, 1])
     });
-    assert_same_under_every_plan(&same_operand, &random_values(&same_operand), &Device::Twins, 1);
+    assert_same_under_every_plan(&same_operand, &random_values(&same_operand), &Device::Reference, 1);
 }
 
 /// y = f(state) made before the state moves by one half towards x, and used behind that.
@@ -356,7 +356,7 @@ fn nothing_moves_past_an_update_of_what_it_reads() {
     ]);
     let check = |source: &Source, want: &[&str]| {
         assert_eq!(launches(source, &FUSED), want);
-        assert_same_under_every_plan(source, &values, &Device::Twins, 2);
+        assert_same_under_every_plan(source, &values, &Device::Reference, 2);
     };
     // A pointwise producer.
     let doubled = around_an_update(|_, s| s.mul_scalar(2.0), |g, y, _| y + &g.input("x", &[2, 3]));

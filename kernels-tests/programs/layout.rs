@@ -32,7 +32,7 @@ fn values_that_are_never_alive_together_share_a_buffer() {
     assert_eq!((temporaries(&shared), temporaries(&apart)), (2, 16));
     assert_eq!(shared.totals().temporary, 2 * 4 * 256);
     assert_eq!(shared.totals().unshared, apart.totals().temporary);
-    assert_same_under_every_plan(&source, &random_values(&source), &Device::Twins, 2);
+    assert_same_under_every_plan(&source, &random_values(&source), &Device::Reference, 2);
 }
 
 /// The most words of temporaries alive at one launch: no reuse can take less.
@@ -102,7 +102,7 @@ fn the_largest_value_decides_the_size_of_what_is_shared() {
     let program = planned(&source, &CPU);
     assert_eq!(temporaries(&program), 2);
     assert!(program.totals().temporary < program.totals().unshared);
-    assert_same_under_every_plan(&source, &random_values(&source), &Device::Twins, 2);
+    assert_same_under_every_plan(&source, &random_values(&source), &Device::Reference, 2);
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn outputs_keep_their_buffers_to_the_end() {
     g.output("late", &late);
     g.output("input", &x);
     let source = g.finish().expect("a graph");
-    assert_same_under_every_plan(&source, &random_values(&source), &Device::Twins, 2);
+    assert_same_under_every_plan(&source, &random_values(&source), &Device::Reference, 2);
 }
 
 #[test]
@@ -163,7 +163,7 @@ impl Flat {
     /// Every piece at its offset, zeros in the gaps, after two runs on every device and plan.
     fn check(&self) {
         let values = random_values(&self.source);
-        for device in [Device::Twins, gpu()] {
+        for device in [Device::Reference, gpu()] {
             let got = assert_same_under_every_plan(&self.source, &values, &device, 2);
             let mut want = vec![0.0; self.len];
             for (offset, name) in &self.pieces {
@@ -262,7 +262,7 @@ fn a_flat_buffer_goes_straight_into_an_optimiser() {
     let values = Tensors::from([("x".into(), normals(1, 24)), ("net.params".into(), normals(2, 192))]);
     assert_same_everywhere(&source, &values, &gpu(), 3);
     // What lies between the parameters has no gradient and must not move.
-    let after = assert_same_under_every_plan(&source, &values, &Device::Twins, 3);
+    let after = assert_same_under_every_plan(&source, &values, &Device::Reference, 3);
     for i in (0..64).chain(84..128).chain(133..192) {
         assert_eq!(after["net.params"][i], values["net.params"][i], "element {i}");
     }

@@ -1,5 +1,5 @@
-//! The step of every preset as it is planned within WebGPU's default limits, held against what it was: three
-//! listings in full, and of each other preset what it costs and a hash of its listing.
+//! The step of every preset as it is planned within WebGPU's default limits, held against what it
+//! was: three listings in full, and of each other preset what it costs and a hash of its listing.
 
 use crate::support::step_of;
 use limn::kernels::Caps;

@@ -30,7 +30,7 @@ fn random_graphs_recomputed_are_the_same() {
     let mut more = 0;
     for seed in 0..200 {
         let source = random(seed, 4 + seed as usize % 40);
-        let [plain, recomputing] = assert_same(&source, &random_values(&source), &Device::Twins);
+        let [plain, recomputing] = assert_same(&source, &random_values(&source), &Device::Reference);
         more += recomputing - plain;
     }
     assert!(more > 50, "only {more} launches were repeated: these graphs test nothing");
@@ -60,7 +60,7 @@ fn waiting(between: impl FnOnce(&limn::graph::Graph)) -> Source {
 #[test]
 fn nothing_is_repeated_across_an_update_of_what_it_reads() {
     let values = Tensors::from([("s".into(), normals(1, 8)), ("x".into(), normals(2, 64 * 16))]);
-    for device in [Device::Twins, gpu()] {
+    for device in [Device::Reference, gpu()] {
         let draws = |source: &Source| {
             let program = recomputed(source, &device);
             program.launches.iter().filter(|l| l.kernel.signature().name == "random").count()
@@ -109,7 +109,8 @@ fn training_that_recomputes_is_bitwise_the_same() {
         for name in ["vae", "vae-conv-small", "dcgan-28-small", "pixelcnn-small"] {
             let (launches, want) = trained(name, &device, false);
             let (more, got) = trained(name, &device, true);
-            // On software devices its peak is a copy that a weight gradient makes, which nothing can move.
+            // On software devices its peak is a copy that a weight gradient makes, which nothing
+            // can move.
             let bound = name == "vae-conv-small" && device.gpu().is_some();
             assert!(more > launches || bound, "{name}: nothing was repeated");
             assert_same_bits(&got, &want, &format!("{name} on {}", device.name()));

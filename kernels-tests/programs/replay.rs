@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 fn devices() -> [Device; 2] {
-    [Device::Twins, gpu()]
+    [Device::Reference, gpu()]
 }
 
 fn product() -> Source {
@@ -55,7 +55,7 @@ fn data_of_the_wrong_length_is_refused_and_changes_nothing() {
 
 #[test]
 fn a_state_of_another_size_is_refused() {
-    let mut store = Store::new(Device::Twins);
+    let mut store = Store::new(Device::Reference);
     store.write("w", &[0.0; 11]).expect("a new state");
     let program = planned(&product(), &Options::new(None));
     let error = Runner::new(program, &mut store).err().expect("a state of another size");
@@ -84,7 +84,7 @@ fn inputs_of_one_name_are_one_input() {
     let sum = &g.input("x", &[3]) + &g.input("x", &[3]);
     g.output("y", &sum);
     let given = Tensors::from([("x".into(), vec![1.0, 2.0, 3.0])]);
-    assert_eq!(Rig::on(&g.finish().expect("a graph"), &Device::Twins, &given).outputs()["y"], [2.0, 4.0, 6.0]);
+    assert_eq!(Rig::on(&g.finish().expect("a graph"), &Device::Reference, &given).outputs()["y"], [2.0, 4.0, 6.0]);
     g.input("x", &[4]);
     assert!(matches!(g.finish(), Err(GraphError::Shape { op: "input", .. })));
 }
@@ -343,7 +343,7 @@ fn a_ring_reads_in_order_and_makes_no_more_buffers_than_are_on_their_way() {
     let g = graph();
     g.advance(&g.clock());
     let source = g.finish().expect("a graph");
-    for device in [Device::Twins, Device::Cpu, gpu()] {
+    for device in [Device::Reference, Device::Cpu, gpu()] {
         let mut rig = Rig::on(&source, &device, &Tensors::new());
         let mut ring = rig.store.ring("clock").expect("a state");
         let mut under_way = VecDeque::new();

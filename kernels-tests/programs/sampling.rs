@@ -13,7 +13,7 @@ use limn::sample::{self, Drawing};
 use limn::train::{Config, Session};
 
 fn devices() -> [Device; 3] {
-    [Device::Twins, Device::Cpu, gpu()]
+    [Device::Reference, Device::Cpu, gpu()]
 }
 
 /// A PixelCNN without a list of last layers, of black and white images.
@@ -272,8 +272,8 @@ fn what_cannot_be_drawn_pixel_by_pixel_says_why() {
     refused(&|x| conv(&(&a(x) * &conv(&a(x), "c", 1, 1, Mask::B)), "b", 1, 1, Mask::B), "lays channels over others");
 }
 
-/// Graphs with slices, shifts, gates, concatenation, constants and dilation: the code's logits at every
-/// pixel are those of the graph.
+/// Graphs with slices, shifts, gates, concatenation, constants and dilation: the code's logits at
+/// every pixel are those of the graph.
 #[test]
 fn code_computes_what_the_graph_does() {
     use limn::kernels::Kernel;
@@ -296,7 +296,8 @@ fn code_computes_what_the_graph_does() {
             conv(&(&z.elu() + &z), "e", 1, 1, Mask::None)
         },
         |x| {
-            // The rows above by a kernel that sees none but them, and a row more of the same moved down.
+            // The rows above by a kernel that sees none but them, and a row more of the same moved
+            // down.
             let above = ConvSpec { padding: [2, 1, 0, 1], ..ConvSpec::default() };
             let w = x.graph().state("v", 4 * 2 * 3, 0, &[4, 1, 2, 3]);
             let seen = x.conv2d(&w, None, &above).slice(2, 0, 6);
@@ -312,7 +313,8 @@ fn code_computes_what_the_graph_does() {
             conv(&(&conv(&z.relu(), "c", 6, 3, Mask::B) + &y), "e", 1, 1, Mask::None)
         },
         |x| {
-            // A stack over the rows above that looks left and right, dilated once, beside one along the row.
+            // A stack over the rows above that looks left and right, dilated once, beside one along
+            // the row.
             let rows = |dilation: usize| ConvSpec {
                 dilation: [dilation; 2],
                 padding: [dilation, dilation, 0, dilation],
@@ -358,7 +360,7 @@ fn code_computes_what_the_graph_does() {
         let logits = net(&image);
         g.output("logits", &logits);
         let source = g.finish().expect("a graph");
-        let mut store = Store::new(Device::Twins);
+        let mut store = Store::new(Device::Reference);
         for (i, state) in source.states.iter().enumerate() {
             store.write(&state.name, &normals(70 + i as u32, state.len)).expect("a state");
         }

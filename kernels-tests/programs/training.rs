@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 const GRADS: [[f32; 2]; 3] = [[0.5, -1.0], [0.25, 3.0], [-1.0, 0.125]];
 
-/// Parameters 1 and -2 (and the state of an optimiser) after each of three steps with [`GRADS`] under
-/// `update`.
+/// Parameters 1 and -2 (and the state of an optimiser) after each of three steps with [`GRADS`]
+/// under `update`.
 fn steps(device: &Device, update: impl Fn(&Graph, &Var, &Var)) -> Vec<Vec<f32>> {
     let g = graph();
     let p = g.state("p", 2, 0, &[2]);
@@ -31,7 +31,7 @@ fn steps(device: &Device, update: impl Fn(&Graph, &Var, &Var)) -> Vec<Vec<f32>> 
 }
 
 fn assert_steps(update: impl Fn(&Graph, &Var, &Var), want: [[f64; 2]; 3]) {
-    for device in [Device::Twins, gpu()] {
+    for device in [Device::Reference, gpu()] {
         for (i, (got, want)) in std::iter::zip(steps(&device, &update), want).enumerate() {
             assert_close(&got, &want.map(|v| v as f32), 1e-6, &format!("{} step {i}", device.name()));
         }
@@ -85,7 +85,7 @@ fn by_hand(mut step: impl FnMut(usize, &mut [f64; 4], f64) -> f64) -> [[f64; 2];
 fn rmsprop_steps_as_pytorch_does() {
     let o = RmspropRule { lr: 0.1, alpha: 0.75, eps: 0.01, ..RmspropRule::default() };
     // The first step is 0.1 g / (√(0.25 g²) + 0.01): 0.05 / 0.26 and -0.1 / 0.51.
-    let first = steps(&Device::Twins, by(o)).remove(0);
+    let first = steps(&Device::Reference, by(o)).remove(0);
     assert_close(&first, &[0.807_692_3, -1.803_921_6], 1e-6, "the first step");
     for (momentum, centered) in [(0.0, false), (0.9, false), (0.0, true), (0.9, true)] {
         let want = by_hand(|_, [square, mean, momentum_buffer, _], g| {
@@ -103,7 +103,7 @@ fn rmsprop_steps_as_pytorch_does() {
 fn adam_steps_as_pytorch_does() {
     let o = AdamRule { lr: 0.1, decay: 1.0, beta1: 0.5, beta2: 0.75, eps: 0.01 };
     // The first step is lr g / (|g| + eps), whatever the decays: 0.05 / 0.51 and -0.1 / 1.01.
-    let first = steps(&Device::Twins, by(o)).remove(0);
+    let first = steps(&Device::Reference, by(o)).remove(0);
     assert_close(&first, &[0.901_960_8, -1.900_990_1], 1e-6, "the first step");
     for (beta1, beta2, decay) in [(0.5, 0.75, 1.0), (0.0, 0.75, 1.0), (0.5, 0.75, 0.5), (0.9, 0.999, 1.0)] {
         let want = by_hand(|t, [m, v, ..], g| {
@@ -126,7 +126,7 @@ fn every_optimiser_averages_its_parameters_in_its_own_launch() {
     ];
     for (name, rule) in all {
         let update = |g: &Graph, grad: &Var, p: &Var, average: Option<&Average>| descend(rule, g, grad, p, average);
-        for device in [Device::Twins, Device::Cpu, gpu()] {
+        for device in [Device::Reference, Device::Cpu, gpu()] {
             let plain = steps(&device, |g, grad, p| update(g, grad, p, None));
             let g = graph();
             let average = Average { state: moment(&g, "average"), rate: 0.25, warms_up: false };
@@ -203,19 +203,20 @@ pub fn network() -> (Source, Tensors) {
 #[test]
 fn five_training_steps_are_the_same_under_every_plan() {
     let (source, given) = network();
-    for device in [Device::Twins, gpu()] {
+    for device in [Device::Reference, gpu()] {
         assert_same_under_every_plan(&source, &given, &device, 5);
     }
 }
 
 #[test]
-fn five_training_steps_on_the_gpu_follow_the_twins() {
+fn five_training_steps_on_the_gpu_follow_the_reference() {
     let (source, given) = network();
     let [first, fifth] = [1, 5].map(|steps| Rig::on(&source, &gpu(), &given).after(steps));
-    let [first_twin, fifth_twin] = [1, 5].map(|steps| Rig::on(&source, &Device::Twins, &given).after(steps));
-    assert_all_close(&first, &first_twin, 2e-5);
-    assert_all_close(&fifth, &fifth_twin, 2e-4);
-    assert!(fifth_twin["loss"][0] < first_twin["loss"][0], "the loss falls");
+    let [first_reference, fifth_reference] =
+        [1, 5].map(|steps| Rig::on(&source, &Device::Reference, &given).after(steps));
+    assert_all_close(&first, &first_reference, 2e-5);
+    assert_all_close(&fifth, &fifth_reference, 2e-4);
+    assert!(fifth_reference["loss"][0] < first_reference["loss"][0], "the loss falls");
 }
 
 /// The quotient of the norms of a difference and of what should be.

@@ -35,7 +35,8 @@ pub fn device() -> Gpu {
     Gpu::open(std::env::var("LIMN_DEVICE").ok().as_deref()).expect("a device")
 }
 
-/// `--device` with the same for the command line, which by itself would take the processor where there is no GPU.
+/// `--device` with the same for the command line, which by itself would take the processor where
+/// there is no GPU.
 pub fn device_flag() -> Vec<String> {
     let best = || gpu::preferred(&gpu::adapters()).map(|(adapter, _)| adapter.index.to_string());
     std::env::var("LIMN_DEVICE").ok().or_else(best).map_or(Vec::new(), |device| vec!["--device".into(), device])
@@ -210,10 +211,10 @@ pub fn assert_same_under_every_plan(source: &Source, values: &Tensors, device: &
     want
 }
 
-/// The same on a GPU, whose results are close to those of the twins as well.
+/// The same on a GPU, whose results are close to those of the reference as well.
 pub fn assert_same_everywhere(source: &Source, values: &Tensors, gpu: &Device, steps: usize) {
     let got = assert_same_under_every_plan(source, values, gpu, steps);
-    let want = Rig::on(source, &Device::Twins, values).after(steps);
+    let want = Rig::on(source, &Device::Reference, values).after(steps);
     assert_all_close(&got, &want, 2e-5);
 }
 

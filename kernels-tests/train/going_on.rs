@@ -1,5 +1,5 @@
-//! Runs that go on: the device and the settings they go on with, checkpoints that are checked and kept, and rows of
-//! `metrics.csv` that stay.
+//! Runs that go on: the device and the settings they go on with, checkpoints that are checked and
+//! kept, and rows of `metrics.csv` that stay.
 
 use crate::support::runs::{bytes, losses, run, run_until, start, vae};
 use limn::program::Device;
@@ -113,8 +113,8 @@ fn settings_edited_by_hand_meet_the_checkpoint() {
 #[test]
 fn settings_that_may_change_change_and_are_written_down() {
     let dir = tempfile::tempdir().expect("a folder");
-    let [plain, slow, twin] = ["plain", "slow", "twin"].map(|name| dir.path().join(name));
-    for out in [&plain, &slow, &twin] {
+    let [plain, slow, reference] = ["plain", "slow", "reference"].map(|name| dir.path().join(name));
+    for out in [&plain, &slow, &reference] {
         run(start(&vae(&[]), out)).expect("a run");
     }
     let settings = read(slow.join("config.toml"));
@@ -136,10 +136,10 @@ fn settings_that_may_change_change_and_are_written_down() {
     }
     go_on(&plain, 12, &[], None).expect("more steps");
     let set = ["optim.lr=1e-5", "train.log_every=2", "train.samples=4"];
-    for out in [&slow, &twin] {
+    for out in [&slow, &reference] {
         go_on(out, 12, &set, None).expect("more steps");
     }
-    assert!(bytes(&slow) == bytes(&twin) && bytes(&slow) != bytes(&plain));
+    assert!(bytes(&slow) == bytes(&reference) && bytes(&slow) != bytes(&plain));
     let config = RunDir::open(&slow).expect("a run").config;
     assert_eq!((config.train.log_every, config.train.samples, config.train.steps), (2, 4, Some(12)));
     assert!(read(slow.join("config.toml")).contains("lr = 0.00001"));

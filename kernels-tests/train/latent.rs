@@ -23,11 +23,12 @@ fn the_discretised_logistic_and_its_gradient_agree_with_pytorch() {
         g.output(name, &grad.expect("a gradient"));
     }
     let source = g.finish().expect("a graph");
-    for device in [Device::Twins, Device::Cpu, gpu()] {
+    for device in [Device::Reference, Device::Cpu, gpu()] {
         let outputs = Rig::on(&source, &device, &given).outputs();
         for key in ["nll", "dmean", "dlog_scale"] {
             for (got, want) in std::iter::zip(&outputs[key], numbers(&fixture, key)) {
-                // A distance from the mean is rounded by 3e-8, which is 5e-5 of the smallest scale here.
+                // A distance from the mean is rounded by 3e-8, which is 5e-5 of the smallest scale
+                // here.
                 let tolerance = 2e-4 * want.abs().max(1.0);
                 assert!((got - want).abs() < tolerance, "{}: {key} {got:e}, PyTorch has {want:e}", device.name());
             }
@@ -51,7 +52,7 @@ fn the_probabilities_of_all_grey_levels_add_up_to_one() {
             ("log_scale".into(), spreads.to_vec()),
             ("target".into(), (0..256).map(|k| k as f32 / 255.0).collect()),
         ]);
-        let sum = &Rig::on(&source, &Device::Twins, &given).outputs()["sum"];
+        let sum = &Rig::on(&source, &Device::Reference, &given).outputs()["sum"];
         assert_close(sum, &[1.0; 5], 2e-4, &format!("mean {mean}"));
     }
 }
@@ -62,7 +63,7 @@ fn log_sum_exp_overflows_nowhere() {
     g.output("y", &g.input("x", &[3, 3]).log_sum_exp(0));
     let source = g.finish().expect("a graph");
     let x = vec![1000.0, -1000.0, -3.0, 990.0, -1000.0, -200.0, -1000.0, -1001.0, 0.5];
-    for device in [Device::Twins, Device::Cpu, gpu()] {
+    for device in [Device::Reference, Device::Cpu, gpu()] {
         let y = &Rig::on(&source, &device, &Tensors::from([("x".into(), x.clone())])).outputs()["y"];
         let want = [1000.0 + (-10.0f32).exp(), -1000.0 + (2.0 + (-1.0f32).exp()).ln(), 0.5 + (-3.5f32).exp().ln_1p()];
         std::iter::zip(y, want).for_each(|(y, want)| assert!((y - want).abs() < 2e-4, "{y} {want}"));
@@ -118,8 +119,8 @@ fn more_draws_give_a_higher_bound_and_log_p_the_highest() {
         let one = value(&one, "iwae_1");
         assert!(one < five && five < fifty && fifty < best, "{one} {five} {fifty} {best}");
         if same_images {
-            // Dynamic binarisation draws other images in the one pass than it does for the draws of z. A single draw
-            // of z varies by some nats an image.
+            // Dynamic binarisation draws other images in the one pass than it does for the draws of
+            // z. A single draw of z varies by some nats an image.
             assert!(elbo < five && (one - elbo).abs() < 6.0, "{elbo} {one} {five}");
         }
         assert!(value(&log_p, "nll") == -best && value(&log_p, "bits_per_dim") > 0.0);

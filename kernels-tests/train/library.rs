@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::process::Command;
 
-/// An example as somebody runs it; where this program of tests is built alone, cargo builds it first.
+/// An example as somebody runs it; where this program of tests is built alone, cargo builds it
+/// first.
 fn example(name: &str, args: &[&Path]) -> String {
     let tests = std::env::current_exe().expect("a path");
     let target = tests.ancestors().nth(3).expect("a folder");
@@ -19,7 +20,8 @@ fn example(name: &str, args: &[&Path]) -> String {
     cargo.args(["run", "--quiet", "--example", name, "--target-dir"]).arg(target);
     cargo.args((!cfg!(debug_assertions)).then_some("--release"));
     cargo.args((!cfg!(feature = "cli")).then_some("--no-default-features"));
-    // What cargo tells a test is not for the cargo that a test calls: build scripts watch it, and would run again.
+    // What cargo tells a test is not for the cargo that a test calls: build scripts watch it, and
+    // would run again.
     let told = std::env::vars_os().map(|(name, _)| name).filter(|name| {
         let name = name.to_string_lossy();
         ["CARGO_PKG_", "CARGO_MANIFEST_", "OUT_DIR"].iter().any(|start| name.starts_with(start))

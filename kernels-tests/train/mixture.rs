@@ -1,4 +1,5 @@
-//! Mixtures of Gaussians: expectation-maximisation against its formulas, its bound, and what is drawn.
+//! Mixtures of Gaussians: expectation-maximisation against its formulas, its bound, and what is
+//! drawn.
 
 use crate::latent::{trained, value};
 use crate::support::{assert_close, gpu, normals};
@@ -72,7 +73,7 @@ fn passes_of_batches_are_iterations_over_all_images() {
     let (batch, batches) = (10, 3);
     let bytes = blurs(batch * batches);
     let images: Vec<Vec<f64>> = bytes.chunks(D).map(|x| x.iter().map(|b| f64::from(*b) / 255.0).collect()).collect();
-    for device in [Device::Twins, Device::Cpu, gpu()] {
+    for device in [Device::Reference, Device::Cpu, gpu()] {
         let mut direct = Direct {
             weights: [1.0 / K as f64; K],
             means: std::array::from_fn(|j| std::array::from_fn(|i| images[j][i])),

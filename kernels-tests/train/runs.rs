@@ -46,12 +46,12 @@ fn resumed_and_repeated_runs_are_bitwise_equal() {
     ];
     for config in models {
         let dir = tempfile::tempdir().expect("a folder");
-        let [whole, twin, parts] = ["whole", "twin", "parts"].map(|name| dir.path().join(name));
+        let [whole, reference, parts] = ["whole", "reference", "parts"].map(|name| dir.path().join(name));
         let outcome = run(start(&config, &whole)).expect("a run");
         assert_eq!((outcome.step, outcome.total), (7, 7));
-        run(start(&config, &twin)).expect("a run");
-        assert!(bytes(&whole) == bytes(&twin), "{}: two runs differ", config.name);
-        assert_eq!(losses(&whole), losses(&twin));
+        run(start(&config, &reference)).expect("a run");
+        assert!(bytes(&whole) == bytes(&reference), "{}: two runs differ", config.name);
+        assert_eq!(losses(&whole), losses(&reference));
 
         assert_eq!(run_until(start(&config, &parts), 3).step, 3);
         assert_eq!(losses(&parts).len(), 1 + 3);

@@ -1,4 +1,4 @@
-//! Whole training steps: against PyTorch's losses and against the CPU twins.
+//! Whole training steps: against PyTorch's losses and against the CPU reference.
 
 use crate::support::fixtures::fixture;
 use crate::support::gpu;
@@ -41,8 +41,8 @@ fn follows_pytorch(name: &str, batch: usize, floor: f64) {
     follows(&preset(name), &fixture("losses")[name], batch, floor);
 }
 
-/// Holds the fixture's losses against PyTorch's in f64. The tolerance at step t is `floor`, or four times
-/// the worst that f32 rounding alone did to PyTorch's own losses up to then.
+/// Holds the fixture's losses against PyTorch's in f64. The tolerance at step t is `floor`, or four
+/// times the worst that f32 rounding alone did to PyTorch's own losses up to then.
 pub fn follows(config: &Config, fixture: &serde_json::Value, batch: usize, floor: f64) {
     let name = &config.name;
     let number = |kind: &str, loss: &str, t: usize| fixture[kind][loss][t].as_f64().expect("a number");
@@ -94,7 +94,8 @@ fn pixelcnn_follows_pytorch() {
 
 #[test]
 fn the_gated_pixelcnn_follows_pytorch() {
-    // Its loss nearly halves within the ten steps, which magnifies what the device's tanh and exp differ by.
+    // Its loss nearly halves within the ten steps, which magnifies what the device's tanh and exp
+    // differ by.
     follows_pytorch("pixelcnn-gated", 2, 2e-5);
 }
 
@@ -128,8 +129,8 @@ fn distance(a: &[f32], b: &[f32]) -> f64 {
     difference / norm(&mut b.iter().map(|y| f64::from(*y))).max(f64::MIN_POSITIVE)
 }
 
-/// One step of a preset on the GPU and on the twins: the worst distance of the losses and of each
-/// network's gradient.
+/// One step of a preset on the GPU and on the reference: the worst distance of the losses and of
+/// each network's gradient.
 fn apart(config: Config, seed: u64) -> (f64, f64) {
     let name = config.name.clone();
     // Adam's first step has every gradient's sign and nothing of its size, so an update of the
@@ -148,7 +149,7 @@ fn apart(config: Config, seed: u64) -> (f64, f64) {
         // A third step of the critic is like the second.
         config.set("model.discriminator_steps=2".parse().expect("a setting")).expect("a setting");
     }
-    // In their full size the twins would take minutes.
+    // In their full size the reference would take minutes.
     let smaller: &[&str] = match name.as_str() {
         "biggan" => &["model.width=24", "model.widest=32"],
         "pixelcnn-cifar" => &["model.blocks=2"],
@@ -159,7 +160,7 @@ fn apart(config: Config, seed: u64) -> (f64, f64) {
     config.train.seed = seed;
     let batch = if name == "dcgan" { 2 } else { 3 };
     let (on_gpu, losses) = train(&config, gpu(), batch, 1);
-    let (on_cpu, want) = train(&config, Device::Twins, batch, 1);
+    let (on_cpu, want) = train(&config, Device::Reference, batch, 1);
     let gradients = on_cpu.model.networks().into_iter().map(|net| {
         let state = if descends { format!("{}.momentum", net.name) } else { net.params_state() };
         let read = |session: &Session| session.store.read(&state).expect("a moment");
@@ -171,7 +172,7 @@ fn apart(config: Config, seed: u64) -> (f64, f64) {
 }
 
 /// Steps of the presets of a kind, which are tests of their own so that they run side by side.
-fn presets_follow_the_twins(kind: &str) {
+fn presets_follow_the_reference(kind: &str) {
     let mut configs: Vec<Config> = presets().iter().map(|(name, _)| preset(name)).collect();
     configs.retain(|config| match config.model.build().expect("a model").family() {
         Family::Pixels(_) => kind == "pixels",
@@ -179,26 +180,26 @@ fn presets_follow_the_twins(kind: &str) {
         _ => kind == "others",
     });
     assert!(!configs.is_empty());
-    configs.iter().for_each(follows_the_twins);
+    configs.iter().for_each(follows_the_reference);
 }
 
 #[test]
-fn a_step_of_every_preset_that_draws_pixel_by_pixel_on_the_gpu_follows_the_twins() {
-    presets_follow_the_twins("pixels");
+fn a_step_of_every_preset_that_draws_pixel_by_pixel_on_the_gpu_follows_the_reference() {
+    presets_follow_the_reference("pixels");
 }
 
 #[test]
-fn a_step_of_every_preset_with_a_generator_on_the_gpu_follows_the_twins() {
-    presets_follow_the_twins("generators");
+fn a_step_of_every_preset_with_a_generator_on_the_gpu_follows_the_reference() {
+    presets_follow_the_reference("generators");
 }
 
 #[test]
-fn a_step_of_every_other_preset_on_the_gpu_follows_the_twins() {
-    presets_follow_the_twins("others");
+fn a_step_of_every_other_preset_on_the_gpu_follows_the_reference() {
+    presets_follow_the_reference("others");
 }
 
 #[test]
-fn a_step_of_adversarial_settings_on_the_gpu_follows_the_twins() {
+fn a_step_of_adversarial_settings_on_the_gpu_follows_the_reference() {
     let adversarial: [(&str, &[&str]); 4] = [
         ("dcgan-28-small", &["model.loss=hinge", "model.discriminator_norm=spectral"]),
         ("dcgan-28-small", &["model.penalty=r1", "model.discriminator_norm=spectral", "model.instance_noise=0.1"]),
@@ -208,22 +209,22 @@ fn a_step_of_adversarial_settings_on_the_gpu_follows_the_twins() {
     for (name, settings) in adversarial {
         let mut config = preset(name);
         config.set_all(&Setting::all(settings).expect("settings")).expect("settings");
-        follows_the_twins(&config);
+        follows_the_reference(&config);
     }
 }
 
 #[test]
-fn a_step_with_every_decoder_on_the_gpu_follows_the_twins() {
+fn a_step_with_every_decoder_on_the_gpu_follows_the_reference() {
     for decoder in ["gaussian", "discretised-logistic"] {
         let mut config = preset("vae-conv-small");
         config
             .set_all(&Setting::all(&[&format!("model.decoder={decoder}"), "model.beta=0.5"]).expect("settings"))
             .expect("settings");
-        follows_the_twins(&config);
+        follows_the_reference(&config);
     }
 }
 
-fn follows_the_twins(config: &Config) {
+fn follows_the_reference(config: &Config) {
     let name = &config.name;
     // A unit within rounding of its kink may fall either way and move a gradient by a
     // thousandth; that does not happen to two draws of the parameters alike.
@@ -234,7 +235,7 @@ fn follows_the_twins(config: &Config) {
 }
 
 #[test]
-fn averages_of_a_whole_step_follow_its_parameters_and_the_twins() {
+fn averages_of_a_whole_step_follow_its_parameters_and_the_reference() {
     for (name, averaged, judge) in [
         ("vae", "vae", None),
         ("dcgan-28-small", "generator", Some("discriminator")),
@@ -266,18 +267,21 @@ fn averages_of_a_whole_step_follow_its_parameters_and_the_twins() {
             assert_eq!(bits(&losses.concat()), bits(&same.concat()));
             assert_eq!(bits(&trained), bits(&read(&without, &params)));
         }
-        let [on_gpu, on_twins] = [gpu(), Device::Twins].map(|device| read(&train(&config, device, 2, 1).0, &average));
-        // Adam's first step has every gradient's sign: one within rounding of zero may go either way.
-        assert!(distance(&on_gpu, &on_twins) < 1e-3, "{name}: {:e}", distance(&on_gpu, &on_twins));
+        let [on_gpu, on_reference] =
+            [gpu(), Device::Reference].map(|device| read(&train(&config, device, 2, 1).0, &average));
+        // Adam's first step has every gradient's sign: one within rounding of zero may go either
+        // way.
+        assert!(distance(&on_gpu, &on_reference) < 1e-3, "{name}: {:e}", distance(&on_gpu, &on_reference));
     }
 }
 
-/// The decay of a young average is (1 + t) / (10 + t), so that it follows what is learnt and not what it began as.
+/// The decay of a young average is (1 + t) / (10 + t), so that it follows what is learnt and not
+/// what it began as.
 #[test]
 fn averages_warm_up() {
     let mut config = preset("vae");
     config.set_all(&Setting::all(&["train.ema=0.75", "train.ema_warm_up=true"]).expect("settings")).expect("settings");
-    for device in [Device::Twins, Device::Cpu, gpu()] {
+    for device in [Device::Reference, Device::Cpu, gpu()] {
         let read = |steps: usize, state: &str| {
             let session = train(&config, device.clone(), 2, steps).0;
             session.store.read(state).expect("a state")

@@ -8,7 +8,7 @@
 #expects const THREADS
 #expects fn product(index: u32, tid: u32, subgroup: u32, subgroups: u32)
 
-// Fragments without matrix units, so that coop.wgsl can be held against the twins anywhere: LANES
+// Fragments without matrix units, so that coop.wgsl can be held against the reference anywhere: LANES
 // invocations stand for a subgroup. Fragments of a tile are where they begin in it; each invocation
 // holds the sums e, e + LANES, ... of a fragment c, in row-major order.
 override LANES: u32 = 32;

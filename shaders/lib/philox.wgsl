@@ -1,4 +1,4 @@
-// Philox-4x32-10 (Salmon et al. 2011), the twin of src/kernels/philox.rs. Element i of a draw is
+// Philox-4x32-10 (Salmon et al. 2011), the reference of src/kernels/philox.rs. Element i of a draw is
 // word i % 4 of block i / 4; the counter is (block, stream, step, domain), the key the seed.
 
 // (upper, lower) half of a 32x32-bit product, from 16-bit pieces.

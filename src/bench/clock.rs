@@ -1,8 +1,9 @@
-//! How the time of a launch is found: by the device's timestamps, or by the difference of two lengths.
+//! How the time of a launch is found: by the device's timestamps, or by the difference of two
+//! lengths.
 //!
-//! Handing work over and waiting for its end costs a GPU's host a tenth of a millisecond, more than most kernels
-//! take. So the host's clock around some launches says little about them, but the difference between so many
-//! launches and twice as many does.
+//! Handing work over and waiting for its end costs a GPU's host a tenth of a millisecond, more than
+//! most kernels take. So the host's clock around some launches says little about them, but the
+//! difference between so many launches and twice as many does.
 
 use crate::check::{Example, Trial};
 use crate::gpu::{Gpu, GpuError, Ready};
@@ -68,7 +69,8 @@ pub struct Timer<L> {
 }
 
 impl<L: Launches> Timer<L> {
-    /// Looks for how many launches take `part` seconds, or are told apart from what a submission costs.
+    /// Looks for how many launches take `part` seconds, or are told apart from what a submission
+    /// costs.
     ///
     /// # Errors
     /// That the device is gone.
@@ -119,7 +121,8 @@ impl<L: Launches> Timer<L> {
             let parts = self.launches.stamped(warm, count, parts)?;
             return Ok(parts.into_iter().map(|seconds| seconds / count as f64).collect());
         }
-        // What else the machine does only ever adds to either length: so the least of a few of each.
+        // What else the machine does only ever adds to either length: so the least of a few of
+        // each.
         let (mut short, mut long) = (f64::INFINITY, f64::INFINITY);
         for _ in 0..3 {
             short = self.launches.waited(count)?.min(short);
@@ -151,8 +154,8 @@ pub fn quantile(samples: &mut [f64], share: f64) -> f64 {
     samples.get((share * samples.len() as f64) as usize).or(samples.last()).copied().unwrap_or(0.0)
 }
 
-/// What times on this device are taken by: its timestamps, if a run of known lengths has shown that they measure
-/// what they should.
+/// What times on this device are taken by: its timestamps, if a run of known lengths has shown that
+/// they measure what they should.
 ///
 /// # Errors
 /// That the device is gone.
@@ -165,8 +168,8 @@ const LONG: f64 = 0.01;
 /// Work that nothing else can hide.
 const LONGEST: f64 = 0.1;
 
-/// Whether timestamps around a stretch of work and around twice as much are one to two, and agree with the host's
-/// clock. The work grows until it outweighs what a submission costs.
+/// Whether timestamps around a stretch of work and around twice as much are one to two, and agree
+/// with the host's clock. The work grows until it outweighs what a submission costs.
 fn hold(gpu: &Gpu) -> Result<bool, GpuError> {
     let len = if gpu.caps().class == Class::Lanes { 4096 } else { 1 << 18 };
     for turns in (2..=16).step_by(2).map(|power| 1 << power) {
@@ -192,7 +195,8 @@ fn hold(gpu: &Gpu) -> Result<bool, GpuError> {
     Ok(false)
 }
 
-/// Whether these times of one, one and two units of work may be true, if the host waited so long for all.
+/// Whether these times of one, one and two units of work may be true, if the host waited so long
+/// for all.
 fn plausible(times: &[f64], waited: f64) -> bool {
     let &[warm, one, two] = times else { return false };
     let near = |a: f64, b: f64, factor: f64| a > 0.0 && a < factor * b && b < factor * a;

@@ -34,7 +34,8 @@ pub struct Timing {
     pub runs: usize,
 }
 
-/// Operations of a launch above which a shape is for GPUs: the CPU and software devices take seconds for it.
+/// Operations of a launch above which a shape is for GPUs: the CPU and software devices take
+/// seconds for it.
 const LARGE: u64 = 3_000_000_000;
 
 /// Whether a shape is worth timing on the CPU or on a software device.
@@ -45,8 +46,8 @@ pub fn for_software(kernel: &dyn Kernel) -> bool {
 /// Seconds of a sample, which holds as many launches as it takes.
 const PART: f64 = 0.004;
 
-/// Times `recipe` for about `seconds`; the median of the samples is taken, of which there are few where launches are
-/// long. The first submission, which compiles, is not counted.
+/// Times `recipe` for about `seconds`; the median of the samples is taken, of which there are few
+/// where launches are long. The first submission, which compiles, is not counted.
 ///
 /// # Errors
 /// What the device says of the recipe, or that it is gone.
@@ -76,7 +77,8 @@ pub fn time_call(kernel: &dyn Kernel, seconds: f64, run: impl Fn(&[&[f32]], &mut
     })
 }
 
-/// What `take` makes of calls on the CPU after a warm-up, each of which says how many seconds it took.
+/// What `take` makes of calls on the CPU after a warm-up, each of which says how many seconds it
+/// took.
 fn calls<T>(
     kernel: &dyn Kernel,
     run: impl Fn(&[&[f32]], &mut [&mut [f32]]),

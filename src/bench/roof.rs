@@ -29,14 +29,15 @@ const LIMIT: Duration = Duration::from_millis(1500);
 /// Seconds of a sample, and of a launch.
 const PART: f64 = 0.004;
 
-/// A ceiling holds still when so many rounds in turn come near the best of all, and so many are behind it.
+/// A ceiling holds still when so many rounds in turn come near the best of all, and so many are
+/// behind it.
 const STEADY: usize = 4;
 const ROUNDS: usize = 6;
 const NEAR: f64 = 0.97;
 
 impl Roof {
-    /// Measures a GPU with `multiply_add`, its variants for f16 and matrix units, and a copy of 64 MiB; on the CPU,
-    /// without one, a product of the matrix library takes the place of the former.
+    /// Measures a GPU with `multiply_add`, its variants for f16 and matrix units, and a copy of 64
+    /// MiB; on the CPU, without one, a product of the matrix library takes the place of the former.
     ///
     /// # Errors
     /// That the device is gone.
@@ -64,8 +65,8 @@ impl Roof {
         Ok(Roof { gflops: f32, f16_gflops: f16, matrix_gflops: matrix, gbps })
     }
 
-    /// The ceiling of what computes this way, in 10⁹ operations a second. Where it was not measured it is that of
-    /// f32.
+    /// The ceiling of what computes this way, in 10⁹ operations a second. Where it was not measured
+    /// it is that of f32.
     pub fn of(&self, arithmetic: Arithmetic) -> f64 {
         let own = match arithmetic {
             Arithmetic::F32 => None,
@@ -75,16 +76,17 @@ impl Roof {
         own.unwrap_or(self.gflops)
     }
 
-    /// The share of the nearer ceiling that a launch reaches which takes `ms` milliseconds: that of what computes
-    /// it, or that of copying.
+    /// The share of the nearer ceiling that a launch reaches which takes `ms` milliseconds: that of
+    /// what computes it, or that of copying.
     pub fn share(&self, cost: Cost, arithmetic: Arithmetic, ms: f64) -> f64 {
         let least = (cost.flops as f64 / self.of(arithmetic)).max(cost.bytes as f64 / self.gbps) / 1e6;
         least / ms.max(1e-9)
     }
 }
 
-/// 10⁹ operations a second, or bytes where there are none, of the kernel's variant that computes this way; `None`
-/// where it has none. The kernel is given as many turns as last for a few milliseconds.
+/// 10⁹ operations a second, or bytes where there are none, of the kernel's variant that computes
+/// this way; `None` where it has none. The kernel is given as many turns as last for a few
+/// milliseconds.
 fn ceiling(
     gpu: &Gpu,
     caps: &Caps,
@@ -118,8 +120,8 @@ fn ceiling(
     }
 }
 
-/// The best of what `round` gives, which is asked until it holds still: another program's work lowers a ceiling, and
-/// so does a device that has not raised its clock yet; nothing raises it.
+/// The best of what `round` gives, which is asked until it holds still: another program's work
+/// lowers a ceiling, and so does a device that has not raised its clock yet; nothing raises it.
 fn steady(limit: Duration, mut round: impl FnMut() -> Result<f64, GpuError>) -> Result<f64, GpuError> {
     let begun = Instant::now();
     let (mut all, mut best) = (Vec::new(), 0.0f64);

@@ -1,9 +1,9 @@
-//! Seeded inputs of a kernel, and what its twin makes of them.
+//! Seeded inputs of a kernel, and what its reference makes of them.
 
 use crate::kernels::{Access, Kernel, Lens, Operand, Precision, philox};
 use std::cell::OnceCell;
 
-/// Seeded inputs of a kernel and what its twin makes of them.
+/// Seeded inputs of a kernel and what its reference makes of them.
 pub struct Example {
     /// Each read.
     pub reads: Vec<Vec<f32>>,
@@ -12,7 +12,8 @@ pub struct Example {
     /// What the launch is held against.
     pub reference: Reference,
     seed: u64,
-    /// Whether all reads are whole numbers, and what a kernel that sums makes of them must be the twin's.
+    /// Whether all reads are whole numbers, and what a kernel that sums makes of them must be the
+    /// reference's.
     pub(super) whole: bool,
     /// The reference of variants that round operands to f16, once one is checked.
     mixed: OnceCell<Reference>,
@@ -22,18 +23,18 @@ pub struct Example {
 
 /// What a launch is held against.
 pub enum Reference {
-    /// Each write after the twin ran, and the permitted error of each of its elements.
-    Twin(Vec<Vec<f32>>, Vec<Vec<f32>>),
-    /// Some elements of the first write, the twin's values there and the permitted errors.
-    Spots(Vec<usize>, Vec<[f32; 2]>),
+    /// Each write after the reference ran, and the permitted error of each of its elements.
+    All(Vec<Vec<f32>>, Vec<Vec<f32>>),
+    /// Some elements of the first write, the reference's values there and the permitted errors.
+    Sampled(Vec<usize>, Vec<[f32; 2]>),
     /// Nothing: it is only timed.
     Nothing,
 }
 
-/// Draws after which the inputs repeat, so that large ones cost no time: a prime, so that no mistake in an
-/// index falls on an equal number.
+/// Draws after which the inputs repeat, so that large ones cost no time: a prime, so that no
+/// mistake in an index falls on an equal number.
 const PERIOD: usize = 65_521;
-/// Elements looked at where the twin is not asked for all.
+/// Elements looked at where the reference is not asked for all.
 const SPOTS: usize = 300;
 
 /// So many elements of an operand, of numbers in [0, 1).
@@ -73,24 +74,27 @@ impl Example {
         Example { reads, old, reference: Reference::Nothing, seed, whole: false, mixed, wholes }
     }
 
-    /// Draws inputs and runs the twin.
+    /// Draws inputs and runs the reference.
     pub fn new(kernel: &dyn Kernel, seed: u64) -> Example {
-        Example::inputs(kernel, seed, f32::NAN).with_twin(kernel)
+        Example::inputs(kernel, seed, f32::NAN).with_reference(kernel)
     }
 
-    /// Draws inputs and asks the twin for some elements, or for all if it cannot give single ones.
-    pub fn spots(kernel: &dyn Kernel, seed: u64) -> Example {
+    /// Draws inputs and asks the reference for some elements, or for all if it cannot give single
+    /// ones.
+    pub fn sampled(kernel: &dyn Kernel, seed: u64) -> Example {
         Example::inputs(kernel, seed, f32::NAN).with_spots(kernel)
     }
 
-    /// For a kernel that [sums](crate::kernels::Checks::sums): draws small whole numbers, none of them zero, and runs the twin.
-    /// Sums of their products are exact in f32 while magnitudes add up to less than 2^24, and so are the numbers
-    /// themselves in f16, so that results must be equal.
+    /// For a kernel that [sums](crate::kernels::Checks::sums): draws small whole numbers, none of
+    /// them zero, and runs the reference. Sums of their products are exact in f32 while magnitudes
+    /// add up to less than 2^24, and so are the numbers themselves in f16, so that results must be
+    /// equal.
     pub fn whole(kernel: &dyn Kernel, seed: u64) -> Example {
-        Example::wholes(kernel, seed).with_twin(kernel)
+        Example::wholes(kernel, seed).with_reference(kernel)
     }
 
-    /// The same, and asks the twin for some elements, or for all if it cannot give single ones.
+    /// The same, and asks the reference for some elements, or for all if it cannot give single
+    /// ones.
     pub fn whole_spots(kernel: &dyn Kernel, seed: u64) -> Example {
         Example::wholes(kernel, seed).with_spots(kernel)
     }
@@ -101,14 +105,14 @@ impl Example {
         Example { whole: true, ..example }
     }
 
-    fn with_twin(mut self, kernel: &dyn Kernel) -> Example {
-        let mut twin = self.old.clone();
-        kernel.cpu(&slices(&self.reads), &mut twin.iter_mut().map(Vec::as_mut_slice).collect::<Vec<_>>());
+    fn with_reference(mut self, kernel: &dyn Kernel) -> Example {
+        let mut reference = self.old.clone();
+        kernel.cpu(&slices(&self.reads), &mut reference.iter_mut().map(Vec::as_mut_slice).collect::<Vec<_>>());
         let bounds = match self.whole {
-            true => twin.iter().map(|write| vec![0.0; write.len()]).collect(),
-            false => kernel.bounds(&slices(&self.reads), &slices(&self.old), &slices(&twin)),
+            true => reference.iter().map(|write| vec![0.0; write.len()]).collect(),
+            false => kernel.bounds(&slices(&self.reads), &slices(&self.old), &slices(&reference)),
         };
-        self.reference = Reference::Twin(twin, bounds);
+        self.reference = Reference::All(reference, bounds);
         self
     }
 
@@ -118,20 +122,21 @@ impl Example {
         let anywhere = (0..SPOTS).map(|i| ((draws.uniform(i) * len as f32) as usize).min(len - 1));
         let ends = [0, len / 2, len - 1];
         let at: Vec<usize> = ends.into_iter().chain(anywhere).collect();
-        match kernel.spots(&slices(&self.reads), &at, Precision::Full) {
-            Some(spots) => {
-                self.reference = Reference::Spots(at, spots);
+        match kernel.sampled(&slices(&self.reads), &at, Precision::Full) {
+            Some(sampled) => {
+                self.reference = Reference::Sampled(at, sampled);
                 self
             }
-            None => self.with_twin(kernel),
+            None => self.with_reference(kernel),
         }
     }
 
-    /// An example of whole numbers beside this one, with as much of a reference, if the kernel sums.
+    /// An example of whole numbers beside this one, with as much of a reference, if the kernel
+    /// sums.
     pub(super) fn beside(&self, kernel: &dyn Kernel) -> Option<&Example> {
         let make = || match &self.reference {
-            Reference::Spots(..) => Box::new(Example::whole_spots(kernel, self.seed)),
-            Reference::Twin(..) | Reference::Nothing => Box::new(Example::whole(kernel, self.seed)),
+            Reference::Sampled(..) => Box::new(Example::whole_spots(kernel, self.seed)),
+            Reference::All(..) | Reference::Nothing => Box::new(Example::whole(kernel, self.seed)),
         };
         kernel.sums().then(|| &**self.wholes.get_or_init(make))
     }
@@ -144,13 +149,13 @@ impl Example {
         self.mixed.get_or_init(|| {
             let reads = slices(&self.reads);
             match &self.reference {
-                Reference::Twin(twin, _) => {
-                    let bounds = kernel.mixed_bounds(&reads, &slices(&self.old), &slices(twin));
-                    Reference::Twin(twin.clone(), bounds)
+                Reference::All(reference, _) => {
+                    let bounds = kernel.mixed_bounds(&reads, &slices(&self.old), &slices(reference));
+                    Reference::All(reference.clone(), bounds)
                 }
-                Reference::Spots(at, _) => {
-                    let spots = kernel.spots(&reads, at, Precision::Mixed).unwrap_or_default();
-                    Reference::Spots(at.clone(), spots)
+                Reference::Sampled(at, _) => {
+                    let sampled = kernel.sampled(&reads, at, Precision::Mixed).unwrap_or_default();
+                    Reference::Sampled(at.clone(), sampled)
                 }
                 Reference::Nothing => Reference::Nothing,
             }

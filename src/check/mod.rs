@@ -1,9 +1,10 @@
-//! Every variant of a kernel held against its CPU twin.
+//! Every variant of a kernel held against its CPU reference.
 //!
-//! Inputs are seeded and never zero, outputs start as NaN, canaries stand behind every operand,
-//! the permitted error comes from the error bound of the sum, and two runs must agree bitwise. That bound
-//! grows with the number of terms until one that is lost or counted twice hides in it: kernels that sum are run
-//! on small whole numbers as well, where nothing is rounded and results must be equal.
+//! Inputs are seeded and never zero, outputs start as NaN, canaries stand behind every operand, the
+//! permitted error comes from the error bound of the sum, and two runs must agree bitwise. That
+//! bound grows with the number of terms until one that is lost or counted twice hides in it:
+//! kernels that sum are run on small whole numbers as well, where nothing is rounded and results
+//! must be equal.
 //!
 //! ```
 //! use limn::{check, gpu::Gpu, kernels::matmul::MatMul};
@@ -42,7 +43,7 @@ pub struct Outcome {
     pub mixed: bool,
     /// The case, as the kernel labels it.
     pub case: String,
-    /// The largest |GPU - twin| over all writes.
+    /// The largest |GPU - reference| over all writes.
     pub worst: f32,
     /// The bound at that element.
     pub bound: f32,
@@ -60,8 +61,8 @@ impl Outcome {
     }
 }
 
-/// Checks every variant that is legal on this device, or with mixed precision those that round operands
-/// to f16. A variant the device refuses is a failure.
+/// Checks every variant that is legal on this device, or with mixed precision those that round
+/// operands to f16. A variant the device refuses is a failure.
 pub fn check(gpu: &Gpu, name: &'static str, kernel: &dyn Kernel, seed: u64) -> Vec<Outcome> {
     let mixed = gpu.caps().precision == Precision::Mixed;
     let mut variants = kernel.variants(gpu.caps());
@@ -74,8 +75,8 @@ pub fn check(gpu: &Gpu, name: &'static str, kernel: &dyn Kernel, seed: u64) -> V
     variants.iter().map(|recipe| check_variant(gpu, name, kernel, recipe, &example)).collect()
 }
 
-/// Makes the pipelines of some variants side by side, since drivers take their time. What one of them refuses is
-/// told when the variant is run.
+/// Makes the pipelines of some variants side by side, since drivers take their time. What one of
+/// them refuses is told when the variant is run.
 fn compile<'a>(gpu: &Gpu, variants: impl IntoIterator<Item = &'a Recipe>, checks: bool) {
     let stages: Vec<&Stage> = variants.into_iter().flat_map(|recipe| &recipe.stages).collect();
     let _ = gpu.pipelines(&stages, checks);
@@ -107,7 +108,8 @@ fn check_as(
     )
 }
 
-/// Runs a variant once, as training does without checks in its shaders, and holds it against the example.
+/// Runs a variant once, as training does without checks in its shaders, and holds it against the
+/// example.
 pub fn once(gpu: &Gpu, name: &'static str, kernel: &dyn Kernel, recipe: &Recipe, example: &Example) -> Outcome {
     let mut outcome = outcome(name, kernel, recipe);
     match Trial::new(gpu, example, recipe, false).and_then(|trial| trial.run(gpu)) {
@@ -142,7 +144,8 @@ fn judged(
     Ok((trial, outcome))
 }
 
-/// A variant ready to run, with the checks in its shaders off, if two runs of it agree with the twin.
+/// A variant ready to run, with the checks in its shaders off, if two runs of it agree with the
+/// reference.
 ///
 /// # Errors
 /// Why it must not be used, or what the device said.
@@ -188,7 +191,7 @@ pub fn check_host(name: &'static str, kernel: &dyn Kernel, seed: u64) -> Outcome
     outcome
 }
 
-/// Holds the first of two runs against the twin, and the second against the first.
+/// Holds the first of two runs against the reference, and the second against the first.
 fn judge(kernel: &dyn Kernel, example: &Example, first: &Ran, second: &Ran, outcome: &mut Outcome) {
     compare(kernel, example, first, outcome);
     let bits = |run: &Ran| -> Vec<u32> { run.writes.iter().flatten().map(|v| v.to_bits()).collect() };
@@ -206,16 +209,16 @@ pub fn compare(kernel: &dyn Kernel, example: &Example, ran: &Ran, outcome: &mut 
     for (w, got) in ran.writes.iter().enumerate() {
         let name = kernel.signature().writes[w].0;
         match reference {
-            Reference::Twin(twin, bounds) => {
+            Reference::All(reference, bounds) => {
                 for i in 0..got.len() {
-                    outcome.element((name, i), got[i], [twin[w][i], bounds[w][i]], example.whole);
+                    outcome.element((name, i), got[i], [reference[w][i], bounds[w][i]], example.whole);
                 }
             }
-            Reference::Spots(at, spots) => {
+            Reference::Sampled(at, sampled) => {
                 if let Some(i) = got.iter().position(|v| v.is_nan()) {
                     outcome.failure.get_or_insert(format!("{name}[{i}] was not written"));
                 }
-                let first = std::iter::zip(at, spots).filter(|_| w == 0);
+                let first = std::iter::zip(at, sampled).filter(|_| w == 0);
                 first.for_each(|(i, spot)| outcome.element((name, *i), got[*i], *spot, example.whole));
             }
             Reference::Nothing => {}
@@ -224,12 +227,12 @@ pub fn compare(kernel: &dyn Kernel, example: &Example, ran: &Ran, outcome: &mut 
 }
 
 impl Outcome {
-    /// Holds one element against what the twin has there, and the error it permits, or, where terms were whole
-    /// numbers, none.
+    /// Holds one element against what the reference has there, and the error it permits, or, where
+    /// terms were whole numbers, none.
     fn element(&mut self, (name, i): (&str, usize), got: f32, [want, bound]: [f32; 2], whole: bool) {
         if whole {
             if got != want {
-                let is = format!("whole numbers: {name}[{i}] is {got} where the twin has {want}");
+                let is = format!("whole numbers: {name}[{i}] is {got} where the reference has {want}");
                 self.failure.get_or_insert_with(|| is + ": a term is lost or counted twice");
             }
             return;
@@ -242,7 +245,7 @@ impl Outcome {
         let ratio = error / bound;
         if ratio.is_nan() || ratio > 1.0 {
             self.failure.get_or_insert_with(|| {
-                format!("{name}[{i}]: {got} where the twin has {want} (permitted error {bound:e})")
+                format!("{name}[{i}]: {got} where the reference has {want} (permitted error {bound:e})")
             });
         }
         // NaN counts as the worst there is.

@@ -6,8 +6,8 @@ use crate::kernels::{Recipe, Slot};
 
 /// Words behind every operand.
 pub(super) const GUARD: usize = 64;
-/// What stands behind the first: a NaN, which shows in whatever is made of it, and whose bits no kernel makes.
-/// Behind the others are the next numbers, so that one guard cannot pass for another.
+/// What stands behind the first: a NaN, which shows in whatever is made of it, and whose bits no
+/// kernel makes. Behind the others are the next numbers, so that one guard cannot pass for another.
 pub(super) const CANARY: u32 = 0x7fc0_1a00;
 
 /// A kernel's operands on a device, with one variant ready to run.
@@ -119,7 +119,8 @@ impl Trial {
         Some(format!("stage {} of {stages} ({shader}) wrote behind the end of {operand}", i + 1))
     }
 
-    /// Puts an example's reads and old contents in their places, so that a run starts as if it were the first.
+    /// Puts an example's reads and old contents in their places, so that a run starts as if it were
+    /// the first.
     pub fn reset(&self, gpu: &Gpu, example: &Example) {
         let reads = std::iter::zip(&self.reads, &example.reads);
         for (operand, data) in reads.chain(std::iter::zip(&self.writes, &example.old)) {

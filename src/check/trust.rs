@@ -11,9 +11,9 @@ use crate::kernels::matmul::MatMul;
 use crate::kernels::{Caps, Kernel, Recipe};
 use std::path::Path;
 
-/// Opens an adapter, as [`Gpu::open`] does, for mixed precision. Its matrix units are used only if the
-/// variants that need them compile there and agree with their twins; the string says why they are not.
-/// Compiled pipelines are kept in the folder `pipelines`, these too.
+/// Opens an adapter, as [`Gpu::open`] does, for mixed precision. Its matrix units are used only if
+/// the variants that need them compile there and agree with their references; the string says why
+/// they are not. Compiled pipelines are kept in the folder `pipelines`, these too.
 ///
 /// # Errors
 /// Those of [`Gpu::open_mixed`].

@@ -176,7 +176,8 @@ mod tests {
     /// Flags of other programs that the library calls.
     const OF_OTHERS: [&str; 2] = ["--loglevel=", "--ignore-scripts"];
 
-    /// The lines of a folder's files, but for comments and tests, that name a flag or a command of limn's.
+    /// The lines of a folder's files, but for comments and tests, that name a flag or a command of
+    /// limn's.
     fn speaking(folder: &Path, found: &mut Vec<String>) {
         for entry in std::fs::read_dir(folder).expect("a folder") {
             let path = entry.expect("an entry").path();

@@ -21,8 +21,8 @@ pub struct BenchArgs {
     /// Choose variants anew, by measuring, for the presets named; for all without any
     #[arg(long)]
     tune: bool,
-    /// Device: `cpu`, `twins`, or a number or a part of a name from `limn devices`; without one the fastest,
-    /// which is a GPU, or else `cpu`
+    /// Device: `cpu`, `reference`, or a number or a part of a name from `limn devices`; without one
+    /// the fastest, which is a GPU, or else `cpu`
     #[arg(long, value_name = "D", global = true)]
     device: Option<String>,
     /// One JSON object per kernel, shape and variant, or per preset
@@ -40,11 +40,12 @@ enum Command {
     Sample(SampleArgs),
     /// What the device can multiply and add, and copy, at most
     ///
-    /// Multiplying and adding is measured in f32; in f16 where the device has it; and by matrix units, of f16 added
-    /// in f32, where it has some that agree with the CPU. The shares of a ceiling that `bench` and `profile` print
-    /// are those of the nearer one, copying or arithmetic: the matrix units' for variants that use them, f32 for
-    /// all others, for they add in f32 even where mixed precision rounds what they multiply to f16. Only
-    /// multiply_add itself has a variant that adds in f16.
+    /// Multiplying and adding is measured in f32; in f16 where the device has it; and by matrix
+    /// units, of f16 added in f32, where it has some that agree with the CPU. The shares of a
+    /// ceiling that `bench` and `profile` print are those of the nearer one, copying or arithmetic:
+    /// the matrix units' for variants that use them, f32 for all others, for they add in f32 even
+    /// where mixed precision rounds what they multiply to f16. Only multiply_add itself has a
+    /// variant that adds in f16.
     Roof,
 }
 
@@ -229,7 +230,7 @@ fn kernels(args: &BenchArgs) -> Result<(), Error> {
     let roof = Roof::measure(device.gpu())?;
     let mut progress = term::Progress::new();
     let mut rows = vec![["kernel", "shape", "variant", "ms", "GFLOP/s", "GB/s", "ceiling"].map(String::from).to_vec()];
-    // The twins and software devices would take minutes for the largest.
+    // The reference and software devices would take minutes for the largest.
     let software = device.caps().is_none_or(|caps| caps.class == Class::Lanes);
     let mut left = 0;
     for entry in &entries {
@@ -274,8 +275,8 @@ fn time_all(device: &Device, kernel: &dyn Kernel) -> Result<Vec<(Variant, f64)>,
         Device::Cpu => {
             return on_host("cpu", bench::time_call(kernel, SECONDS, |reads, writes| kernel.host(reads, writes)));
         }
-        Device::Twins => {
-            return on_host("twin", bench::time_call(kernel, SECONDS, |reads, writes| kernel.cpu(reads, writes)));
+        Device::Reference => {
+            return on_host("reference", bench::time_call(kernel, SECONDS, |reads, writes| kernel.cpu(reads, writes)));
         }
     };
     let time = |recipe: &Recipe| {

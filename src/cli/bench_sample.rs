@@ -60,7 +60,8 @@ pub fn bench(args: &SampleArgs, device: Option<&str>, json: bool) -> Result<(), 
     time(&one, Drawing::Naive)?;
     let mut cached: Vec<f64> = Vec::new();
     let mut naive: Vec<f64> = Vec::new();
-    // The two in turn, so that another program's work meets both; preparing is left out of the naive time.
+    // The two in turn, so that another program's work meets both; preparing is left out of the
+    // naive time.
     for round in 1..=ROUNDS {
         progress.show(format!("round {round} of {ROUNDS}"));
         cached.push(time(&everything, Drawing::Cached)?);

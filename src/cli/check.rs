@@ -1,4 +1,4 @@
-//! `limn check`: kernels held against their CPU twins.
+//! `limn check`: kernels held against their CPU reference.
 
 use super::{DeviceArg, Error, PrecisionArg, device, kernels_named, term};
 use crate::check::{self, Outcome};
@@ -28,7 +28,8 @@ const SEED: u64 = 1;
 /// Checks every case and variant; false if any falls short.
 pub fn check(args: &CheckArgs) -> Result<bool, Error> {
     let mut entries = kernels_named(&args.names)?;
-    // Without a name it is an adapter or nothing: nobody should take the processor's kernels for a GPU's.
+    // Without a name it is an adapter or nothing: nobody should take the processor's kernels for a
+    // GPU's.
     let mixed = args.precision.precision == Some(Precision::Mixed);
     let device = match args.device.device.as_deref() {
         wanted if mixed => device::open_for(wanted, Precision::Mixed)?,
@@ -38,8 +39,8 @@ pub fn check(args: &CheckArgs) -> Result<bool, Error> {
         },
         wanted => device::open(wanted)?,
     };
-    if matches!(device, Device::Twins) {
-        return Err(Error::new("the twins are what kernels are checked against; check an adapter, or `cpu`"));
+    if matches!(device, Device::Reference) {
+        return Err(Error::new("the reference is what kernels are checked against; check an adapter, or `cpu`"));
     }
     if let Some(caps) = device.caps().filter(|_| mixed) {
         entries.retain(|entry| (entry.cases)().iter().any(|case| case.variants(&caps).iter().any(Recipe::mixed)));

@@ -20,18 +20,19 @@ pub struct CompleteArgs {
     /// Image to complete, or `test` for images of the run's test set
     #[arg(long, value_name = "FILE|test")]
     images: String,
-    /// What is kept: upper-half, left-half, box (all but a box in the middle), or a mask, of which what is
-    /// white is kept, and what is black or transparent hidden
+    /// What is kept: upper-half, left-half, box (all but a box in the middle), or a mask, of which
+    /// what is white is kept, and what is black or transparent hidden
     #[arg(long, value_name = "upper-half|left-half|box|MASK.png", default_value = "upper-half")]
     keep: String,
-    /// Complete as images of this class, where the model has classes; test images have their own by default
+    /// Complete as images of this class, where the model has classes; test images have their own by
+    /// default
     #[arg(long, value_name = "K|NAME")]
     class: Option<String>,
     /// Seed of the noise
     #[arg(long, default_value_t = 0, value_name = "N")]
     seed: u64,
-    /// Picture to write, in the format of its extension, or a folder that gets each image in a file of its own; by
-    /// default completed.png in the run folder
+    /// Picture to write, in the format of its extension, or a folder that gets each image in a file
+    /// of its own; by default completed.png in the run folder
     #[arg(long, value_name = "FILE|DIR/")]
     out: Option<PathBuf>,
     /// Run the whole network on the whole image for every pixel, as a check: slow, the same images
@@ -88,8 +89,8 @@ const IMAGES: usize = 10;
 /// The grey that stands for hidden pixels.
 const HIDDEN: f32 = 0.35;
 
-/// The images to complete [n,c,h,w], made binary or rounded to levels where the model knows them so, and their labels
-/// if it has classes.
+/// The images to complete [n,c,h,w], made binary or rounded to levels where the model knows them
+/// so, and their labels if it has classes.
 fn originals(args: &CompleteArgs, run: &RunDir, model: &dyn Model) -> Result<(Vec<f32>, Vec<u8>), Error> {
     let [c, h, w] = model.geometry();
     let (grey, mut labels) = if args.images == "test" {

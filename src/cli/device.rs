@@ -14,7 +14,8 @@ use std::sync::Arc;
 pub const NO_ADAPTER: &str =
     "no Vulkan, Metal or DX12 adapter was found; on Debian or Ubuntu `apt-get install mesa-vulkan-drivers` gives one";
 
-/// What is known of a card that has a driver but shows itself to no program that computes with Vulkan.
+/// What is known of a card that has a driver but shows itself to no program that computes with
+/// Vulkan.
 const CONTAINER: &str = "the NVIDIA card here has no Vulkan driver in this container, which gets it with \
                          NVIDIA_DRIVER_CAPABILITIES=graphics (or all)";
 
@@ -47,8 +48,8 @@ fn no_gpu(adapters: &[AdapterDesc], hint: Option<&str>) -> String {
     line
 }
 
-/// Opens the device that `--device` names. Without a name it is the fastest there is; where that is no GPU, a
-/// remark says so.
+/// Opens the device that `--device` names. Without a name it is the fastest there is; where that is
+/// no GPU, a remark says so.
 ///
 /// # Errors
 /// A name that fits no device, an adapter that lacks a limit or does not open.
@@ -129,7 +130,8 @@ fn pipelines() -> Option<PathBuf> {
 fn built_in(wanted: &str) -> Option<Device> {
     match wanted.to_ascii_lowercase().as_str() {
         "cpu" => Some(Device::Cpu),
-        "twins" => Some(Device::Twins),
+        // What it was called in limn 0.1, by which runs of then know it.
+        "reference" | "twins" => Some(Device::Reference),
         _ => None,
     }
 }

@@ -39,7 +39,7 @@ pub fn devices(args: &DevicesArgs) -> Result<(), Error> {
         };
         term::say(format!("cpu  the processor{mark}"))?;
         term::say(format!("     built in, {threads} threads, always there"))?;
-        term::say("     `twins` instead of `cpu` runs the reference every kernel is checked against, slowly")?;
+        term::say("     `reference` instead of `cpu` runs the reference every kernel is checked against, slowly")?;
     }
     match device::container_hint(&adapters) {
         Some(hint) => term::note(hint),

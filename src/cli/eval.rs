@@ -17,14 +17,15 @@ pub struct EvalArgs {
     of: ImagesArg,
     #[arg(long, value_name = "M", help = eval::in_words())]
     metric: Option<String>,
-    /// The network by whose features samples are compared: the run folder of a classifier (`limn train classifier`), or a
-    /// safetensors file with torchvision's MobileNetV2
+    /// The network by whose features samples are compared: the run folder of a classifier
+    /// (`limn train classifier`), or a safetensors file with torchvision's MobileNetV2
     #[arg(long, value_name = "DIR|FILE")]
     features: Option<PathBuf>,
     /// How many test images, evenly spread; by default all
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     images: Option<u32>,
-    /// How many samples a figure of samples draws; by default 10,000 for `parzen`, and as many as test images otherwise
+    /// How many samples a figure of samples draws; by default 10,000 for `parzen`, and as many as
+    /// test images otherwise
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     samples: Option<u32>,
     /// Seed of those samples

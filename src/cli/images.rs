@@ -38,7 +38,8 @@ pub fn open_run(run: &RunDir, model: &dyn Model, moved: Option<&str>, changed: &
     reading(None, |options| Ok(run.images(model, moved, changed.accept_changed_data, options)?))
 }
 
-/// Calls `read` with what reading images may use: the cache, a flag that stops it, and a line of progress.
+/// Calls `read` with what reading images may use: the cache, a flag that stops it, and a line of
+/// progress.
 pub fn reading<T>(stop: Option<&AtomicBool>, read: impl FnOnce(&Options) -> T) -> T {
     let line = Mutex::new((term::Progress::new(), Instant::now()));
     let progress = |done: usize, all: usize| {

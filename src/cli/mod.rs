@@ -58,15 +58,18 @@ enum Command {
     Sample(sample::SampleArgs),
     /// Complete images of which a part is hidden
     Complete(complete::CompleteArgs),
-    /// Look at a model's latent space: manifold, traversals, interpolations, reconstructions, arithmetic
+    /// Look at a model's latent space: manifold, traversals, interpolations, reconstructions,
+    /// arithmetic
     Latent(latent::LatentArgs),
     /// Test loss with its parts and units: nats/image, bits/dim, ELBO, log p
     Eval(eval::EvalArgs),
-    /// Write a page about a run, or about several beside each other: curves, pictures, settings, data, devices
+    /// Write a page about a run, or about several beside each other: curves, pictures, settings,
+    /// data, devices
     Report(report::ReportArgs),
-    /// Train a linear classifier on what a discriminator makes of images: its accuracy on the test set
+    /// Train a linear classifier on what a discriminator makes of images: its accuracy on the test
+    /// set
     Probe(probe::ProbeArgs),
-    /// Hold every kernel and case against its CPU twin; exit code 1 if any falls short
+    /// Hold every kernel and case against its CPU reference; exit code 1 if any falls short
     Check(check::CheckArgs),
     /// Run one operation on tensors of your own, to hold it against PyTorch
     Run(run::RunArgs),
@@ -85,8 +88,8 @@ enum Command {
 /// Where to run.
 #[derive(Args, Clone, Debug)]
 struct DeviceArg {
-    /// Device: `cpu`, `twins`, or a number or a part of a name from `limn devices`; without one the fastest,
-    /// which is a GPU, or else `cpu`
+    /// Device: `cpu`, `reference`, or a number or a part of a name from `limn devices`; without one
+    /// the fastest, which is a GPU, or else `cpu`
     #[arg(long, value_name = "D")]
     device: Option<String>,
 }
@@ -126,8 +129,9 @@ fn variant<T: FromStr + VariantNames>(text: &str) -> Result<T, String> {
 /// Whether variants are chosen by measuring.
 #[derive(Args, Clone, Copy, Debug)]
 struct TuneArg {
-    /// Choose the fastest variant of each kernel by measuring, once for each device and shape; before a training
-    /// that takes up to 3% of it, from 2 to 120 seconds, and what it does not get to is measured the next time
+    /// Choose the fastest variant of each kernel by measuring, once for each device and shape;
+    /// before a training that takes up to 3% of it, from 2 to 120 seconds, and what it does not get
+    /// to is measured the next time
     #[arg(long, value_enum, default_value_t = Switch::On, value_name = "on|off")]
     tune: Switch,
 }
@@ -231,7 +235,8 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// The exit code of a command that did its work: 0, 1 where the verdict is bad, 130 where it was interrupted.
+/// The exit code of a command that did its work: 0, 1 where the verdict is bad, 130 where it was
+/// interrupted.
 fn dispatch(command: Command) -> Result<u8, Error> {
     match command {
         Command::Devices(args) => devices::devices(&args)?,

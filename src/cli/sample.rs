@@ -20,23 +20,27 @@ pub struct SampleArgs {
     /// How many images; by default 64, or 10 with --neighbours
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     n: Option<u32>,
-    /// Draw images of this class only, where the model has classes; by default every column is a class
+    /// Draw images of this class only, where the model has classes; by default every column is a
+    /// class
     #[arg(long, value_name = "K|NAME")]
     class: Option<String>,
-    /// Draw each latent number again until it is within T of the mean: fewer kinds of images, of better quality
+    /// Draw each latent number again until it is within T of the mean: fewer kinds of images, of
+    /// better quality
     #[arg(long, value_name = "T", value_parser = bound)]
     truncation: Option<f32>,
     /// Seed of the noise
     #[arg(long, default_value_t = 0, value_name = "N")]
     seed: u64,
-    /// Picture to write, in the format of its extension, or a folder (with a / at its end, if it is new) that gets each
-    /// image in a file of its own; by default samples.png, or neighbours.png, in the run folder
+    /// Picture to write, in the format of its extension, or a folder (with a / at its end, if it is
+    /// new) that gets each image in a file of its own; by default samples.png, or neighbours.png,
+    /// in the run folder
     #[arg(long, value_name = "FILE|DIR/")]
     out: Option<PathBuf>,
     /// Run the whole network on the whole image for every pixel, as a check: slow, the same images
     #[arg(long)]
     naive: bool,
-    /// Show beside each image the K training images that are nearest to it, as a check that it is new
+    /// Show beside each image the K training images that are nearest to it, as a check that it is
+    /// new
     #[arg(long, value_name = "K", num_args = 0..=1, default_missing_value = "5",
           value_parser = clap::value_parser!(u32).range(1..=100))]
     neighbours: Option<u32>,
@@ -90,8 +94,8 @@ fn images(
     Ok(sample::decode(session, &z, &labels)?)
 }
 
-/// Each image and then its nearest training images in a row, and how near they are. Where they are much nearer than
-/// those of test images, the model has learnt images by heart.
+/// Each image and then its nearest training images in a row, and how near they are. Where they are
+/// much nearer than those of test images, the model has learnt images by heart.
 fn neighbours(data: &Dataset, session: &mut Session, images: &[f32], k: usize, place: &Output) -> Result<(), Error> {
     let (geometry, size) = (session.model.geometry(), data.geometry().elements());
     let k = k.min(data.train.len());

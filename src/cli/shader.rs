@@ -9,7 +9,8 @@ use crate::kernels::{self, Caps, Kernel, Precision, Recipe, Slot, Stage};
 pub struct ShaderArgs {
     /// Kernel, by its name in `limn check`
     kernel: String,
-    /// Variant, by its name in `limn check`; without one the first that the device has, which is the best guess
+    /// Variant, by its name in `limn check`; without one the first that the device has, which is
+    /// the best guess
     #[arg(long, value_name = "V")]
     variant: Option<String>,
     /// Only this stage of the variant, counted from 1
@@ -21,7 +22,8 @@ pub struct ShaderArgs {
     precision: PrecisionArg,
 }
 
-/// Prints every stage's module, behind a comment with its entry point, constants, bindings and grid.
+/// Prints every stage's module, behind a comment with its entry point, constants, bindings and
+/// grid.
 pub fn shader(args: &ShaderArgs) -> Result<(), Error> {
     let entries = kernels::all();
     let names: Vec<&str> = entries.iter().map(|entry| entry.name).collect();

@@ -9,7 +9,8 @@ use std::time::Duration;
 /// The exit code of a command that was interrupted, as shells have it.
 pub const INTERRUPTED: u8 = 130;
 
-/// A signal this soon after the first is the same one, sent to the process and to its group as well.
+/// A signal this soon after the first is the same one, sent to the process and to its group as
+/// well.
 const ECHO: Duration = Duration::from_millis(500);
 
 /// How long what comes before the first step has to end of itself. Nothing is lost with it.
@@ -18,8 +19,9 @@ const PATIENCE: Duration = Duration::from_millis(300);
 /// What a training is at, for whoever interrupts it.
 pub static PHASE: AtomicU8 = AtomicU8::new(Phase::Preparing as u8);
 
-/// From now on the first signal to end sets `stop` and says what that does; the second ends the process at once. A
-/// signal that was ignored when the program began, as `nohup` has it, stays ignored.
+/// From now on the first signal to end sets `stop` and says what that does; the second ends the
+/// process at once. A signal that was ignored when the program began, as `nohup` has it, stays
+/// ignored.
 ///
 /// # Errors
 /// What the system said; then a signal ends the process.
@@ -69,8 +71,8 @@ mod system {
     use std::sync::Arc;
     use std::sync::atomic::AtomicBool;
 
-    /// Calls `first` at the first signal; one that comes once `last` is true ends the process, in the signal's own
-    /// handler, whatever the threads are at.
+    /// Calls `first` at the first signal; one that comes once `last` is true ends the process, in
+    /// the signal's own handler, whatever the threads are at.
     pub fn on_signal(last: &Arc<AtomicBool>, first: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
         let heard: Vec<i32> = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| !ignored(*signal)).collect();
         for signal in &heard {
@@ -92,8 +94,8 @@ mod system {
 
     fn ignored(signal: i32) -> bool {
         let mut action = MaybeUninit::<libc::sigaction>::zeroed();
-        // SAFETY: without a new action nothing is changed, and the one in force is written to memory of its size, which
-        // is valid for zeros as well.
+        // SAFETY: without a new action nothing is changed, and the one in force is written to
+        // memory of its size, which is valid for zeros as well.
         unsafe {
             libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) == 0
                 && action.assume_init().sa_sigaction == libc::SIG_IGN

@@ -9,8 +9,8 @@ use std::fmt::Display;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 
 /// Prints one line on stdout. A reader that has gone away (`limn devices | head -1`) is no error:
-/// the command finishes, and the rest of its words are lost. Names in it cannot steer the terminal, or make lines of
-/// their own.
+/// the command finishes, and the rest of its words are lost. Names in it cannot steer the terminal,
+/// or make lines of their own.
 pub fn say(line: impl Display) -> Result<(), Error> {
     match writeln!(io::stdout().lock(), "{}", shown(&line.to_string())) {
         Err(e) if e.kind() != ErrorKind::BrokenPipe => Err(Error::new(format!("cannot write to the output: {e}"))),
@@ -38,8 +38,8 @@ pub fn written(place: &Output, words: impl Display) -> Result<(), Error> {
     say(words)
 }
 
-/// Prints one line on stderr. What follows the end of a line in it, as a driver's words or a name may have one, cannot
-/// be taken for another.
+/// Prints one line on stderr. What follows the end of a line in it, as a driver's words or a name
+/// may have one, cannot be taken for another.
 pub fn note(words: impl Display) {
     // Where stderr is closed there is nobody to tell.
     let _ = writeln!(io::stderr().lock(), "limn: {}", hanging(&words.to_string()));
@@ -87,13 +87,14 @@ impl Drop for Progress {
 /// What the lines of a row begin with that follow its first.
 const HANGING: &str = "    ";
 
-/// Lines of aligned columns, numbers to the right. Where stdout is a terminal that is too narrow, what does not fit
-/// goes on in further lines, in the same places for every row.
+/// Lines of aligned columns, numbers to the right. Where stdout is a terminal that is too narrow,
+/// what does not fit goes on in further lines, in the same places for every row.
 pub fn table(rows: &[Vec<String>]) -> Vec<String> {
     table_within(rows, width())
 }
 
-/// A sentence, in lines where stdout is a terminal. Not for what holds a command: it could not be pasted any more.
+/// A sentence, in lines where stdout is a terminal. Not for what holds a command: it could not be
+/// pasted any more.
 pub fn sentence(words: &str) -> Vec<String> {
     fold(words, width())
 }
@@ -165,8 +166,8 @@ pub fn columns() -> Option<usize> {
     columns_of(io::stderr())
 }
 
-/// Columns of the terminal that a stream is, if it is one. Its rows, which terminals in a script do not tell, do not
-/// matter.
+/// Columns of the terminal that a stream is, if it is one. Its rows, which terminals in a script do
+/// not tell, do not matter.
 #[cfg(unix)]
 fn columns_of(stream: impl std::os::fd::AsFd) -> Option<usize> {
     let size = rustix::termios::tcgetwinsize(stream).ok()?;
@@ -180,8 +181,8 @@ fn columns_of(stream: impl std::os::windows::io::AsHandle) -> Option<usize> {
     Some(usize::from(width.0)).filter(|width| *width > 0)
 }
 
-/// A line cut so that a terminal of so many columns does not break it: what is written over it later would leave
-/// the rest.
+/// A line cut so that a terminal of so many columns does not break it: what is written over it
+/// later would leave the rest.
 pub fn cut(line: &str, columns: Option<usize>) -> Cow<'_, str> {
     match columns {
         Some(most) if line.chars().count() >= most => {

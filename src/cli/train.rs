@@ -19,11 +19,12 @@ pub struct TrainArgs {
     /// Preset (see assets/presets) or a TOML file
     #[arg(value_name = "PRESET|FILE.toml", required_unless_present = "resume")]
     what: Option<String>,
-    /// Go on with the run in this folder, where it stopped and on the device it was made on; with --set its rate
-    /// (optim.lr), its intervals and some other settings may change
+    /// Go on with the run in this folder, where it stopped and on the device it was made on; with
+    /// --set its rate (optim.lr), its intervals and some other settings may change
     #[arg(long, value_name = "DIR", conflicts_with_all = ["what", "seed", "out"])]
     resume: Option<PathBuf>,
-    /// Go on from the checkpoint of this step, of those a run with train.keep=N keeps; what came after is set aside
+    /// Go on from the checkpoint of this step, of those a run with train.keep=N keeps; what came
+    /// after is set aside
     #[arg(long, value_name = "STEP", requires = "resume", conflicts_with = "what")]
     from: Option<u64>,
     #[arg(long, value_name = "D", help = format!("Dataset: {}; with --resume where the images of the run are now", data::in_words()))]

@@ -32,16 +32,16 @@ impl std::fmt::Display for Binarisation {
 }
 
 impl Dataset {
-    /// The set with every image drawn to be binary, bytes 0 and 255, once and for all: the draw depends
-    /// on the split and on the image's number in it, and on nothing else.
+    /// The set with every image drawn to be binary, bytes 0 and 255, once and for all: the draw
+    /// depends on the split and on the image's number in it, and on nothing else.
     pub fn binarised(mut self) -> Dataset {
         self.train.toned(Tones::Drawn(draw, *b"limn train"));
         self.test.toned(Tones::Drawn(draw, *b"limn test "));
         self
     }
 
-    /// The set with every pixel the nearest of `levels` (2 to 256) that are as far from each other, black and white
-    /// among them.
+    /// The set with every pixel the nearest of `levels` (2 to 256) that are as far from each other,
+    /// black and white among them.
     pub fn in_levels(mut self, levels: usize) -> Dataset {
         let last = levels.clamp(2, 256) - 1;
         let nearest = |pixel: usize| (pixel * last + 127) / 255;

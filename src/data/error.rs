@@ -382,8 +382,9 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether it is about the disk or the person and not about what a file holds: a set is then not read any further,
-    /// where a damaged file would be left out. A file that one may not read is left out too.
+    /// Whether it is about the disk or the person and not about what a file holds: a set is then
+    /// not read any further, where a damaged file would be left out. A file that one may not read
+    /// is left out too.
     #[cfg(feature = "media")]
     pub(super) fn ends_reading(&self) -> bool {
         match self {

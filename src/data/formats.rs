@@ -1,4 +1,5 @@
-//! What a path may lead to: one table, by which readers are found, and which help and errors are read from.
+//! What a path may lead to: one table, by which readers are found, and which help and errors are
+//! read from.
 
 use super::media::{films, folder, pictures, sounds};
 use super::{Error, Geometry, Medium, Opened, Options, Source, cifar, idx, sets};
@@ -110,7 +111,8 @@ pub(super) fn names(medium: Medium) -> String {
     either(&names)
 }
 
-/// Reads what a path leads to. Where no `geometry` is given, pictures keep their own; films and sounds have none.
+/// Reads what a path leads to. Where no `geometry` is given, pictures keep their own; films and
+/// sounds have none.
 pub(super) fn read(spec: &str, geometry: Option<Geometry>, medium: Medium, options: &Options) -> Result<Opened, Error> {
     let path = Path::new(spec);
     if !path.exists() {

@@ -34,14 +34,16 @@ impl Geometry {
         self.channels.saturating_mul(self.height).saturating_mul(self.width)
     }
 
-    /// Refuses channels other than 1 and 3, and sides of 0 or over 4096 (65536 for a single row) ([`Error::BadGeometry`]).
+    /// Refuses channels other than 1 and 3, and sides of 0 or over 4096 (65536 for a single row)
+    /// ([`Error::BadGeometry`]).
     pub fn check(self) -> Result<Self, Error> {
         let (sides, widest) = (1..=MAX_SIDE, if self.height == 1 { MAX_ROW } else { MAX_SIDE });
         let fine = matches!(self.channels, 1 | 3) && sides.contains(&self.height) && (1..=widest).contains(&self.width);
         if fine { Ok(self) } else { Err(Error::BadGeometry(self)) }
     }
 
-    /// How images of this geometry become ones of another, for people; nothing where they are the same.
+    /// How images of this geometry become ones of another, for people; nothing where they are the
+    /// same.
     pub fn made(self, other: Geometry) -> Option<String> {
         let [w, h] = kept([self.width, self.height], [other.width, other.height]);
         let cropped = match [w, h] == [self.width, self.height] {

@@ -10,8 +10,8 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// What changes when one of some files does: a digest of their paths, sizes and times; none where one cannot be looked
-/// at.
+/// What changes when one of some files does: a digest of their paths, sizes and times; none where
+/// one cannot be looked at.
 pub(super) fn stamp(files: &[PathBuf]) -> Option<String> {
     let mut hasher = Sha256::new();
     for file in files {
@@ -50,8 +50,8 @@ pub(super) fn digest(path: &Path) -> Result<String, Error> {
     }
 }
 
-/// What makes a set the same set, wherever it lies: how many images it has, of what geometry, of which classes, and a
-/// digest of them all in their order.
+/// What makes a set the same set, wherever it lies: how many images it has, of what geometry, of
+/// which classes, and a digest of them all in their order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Identity {
     /// Images to train on.
@@ -65,7 +65,8 @@ pub struct Identity {
     pub classes: Vec<String>,
     /// SHA-256, in hexadecimal digits.
     pub digest: String,
-    /// The smallest and the largest value of the files, where these were stretched to black and white.
+    /// The smallest and the largest value of the files, where these were stretched to black and
+    /// white.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stretched: Option<Levels>,
 }

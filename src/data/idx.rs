@@ -74,8 +74,8 @@ fn unzip<'a>(mut file: impl Read + 'a, size: u64, path: &Path) -> Result<(Box<dy
     })
 }
 
-/// What the members of a gzip hold. Behind them there may be something else, zeros of a tape for example, which gzip
-/// itself passes over.
+/// What the members of a gzip hold. Behind them there may be something else, zeros of a tape for
+/// example, which gzip itself passes over.
 struct Members<R>(Option<GzDecoder<R>>);
 
 impl<R: BufRead> Read for Members<R> {
@@ -312,7 +312,8 @@ mod tests {
     #[test]
     fn corrupted_gzip_is_an_error() {
         let zipped = gz(&good());
-        // The ten bytes of the header have no checksum, and the last bits of the data may mean nothing.
+        // The ten bytes of the header have no checksum, and the last bits of the data may mean
+        // nothing.
         for at in 10..zipped.len() {
             for bit in 0..8 {
                 let mut broken = zipped.clone();

@@ -6,11 +6,12 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Range {
-    /// What the format says: 0 is black, its largest number white, and full scale the loudest sound.
+    /// What the format says: 0 is black, its largest number white, and full scale the loudest
+    /// sound.
     #[default]
     Full,
-    /// The smallest value of the whole set becomes black and the largest white; the loudest sample of a set of sounds
-    /// becomes full scale.
+    /// The smallest value of the whole set becomes black and the largest white; the loudest sample
+    /// of a set of sounds becomes full scale.
     Auto,
 }
 
@@ -50,8 +51,8 @@ impl Levels {
         }
     }
 
-    /// A value as a byte, `low` as 0 and `high` as 255. Where there is one value only nothing can be told apart, and it
-    /// stays what it is.
+    /// A value as a byte, `low` as 0 and `high` as 255. Where there is one value only nothing can
+    /// be told apart, and it stays what it is.
     pub fn stretch(self, value: f32) -> u8 {
         let share = if self.high > self.low { (value - self.low) / (self.high - self.low) } else { value };
         (255.0 * share.clamp(0.0, 1.0)).round() as u8
@@ -63,8 +64,8 @@ impl Levels {
         bytes.iter_mut().for_each(|b| *b = table[usize::from(*b)]);
     }
 
-    /// One sentence where the values of the pictures of a whole set cannot be meant: where they use a quarter of the range
-    /// or less, or go beyond it.
+    /// One sentence where the values of the pictures of a whole set cannot be meant: where they use
+    /// a quarter of the range or less, or go beyond it.
     pub fn warning(self, name: &str) -> Option<String> {
         // Three digits: 12 bits in 16 reach 0.0625.
         let (low, high) = (self.low, self.high);

@@ -2,8 +2,8 @@
 
 use super::{Dataset, Error, Geometry, Options, formats, own, sets, sets::Set, split, synthetic};
 
-/// What a model takes its images for. Films and sounds are images to everything that trains on them: frames lie one
-/// below the other, and a sound is an image one pixel high.
+/// What a model takes its images for. Films and sounds are images to everything that trains on
+/// them: frames lie one below the other, and a sound is an image one pixel high.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Medium {
     /// Pictures.
@@ -48,8 +48,8 @@ pub(super) fn frame(film: Geometry, frames: usize) -> Geometry {
 /// μ of the companding of telephones (ITU-T G.711) and of WaveNet.
 const MU: f32 = 255.0;
 
-/// An amplitude in [-1, 1] as it is stored, in [0, 1]: ½ + ½ sign(v) ln(1 + μ|v|) / ln(1 + μ). Quiet sounds keep more of
-/// the eight bits than their share.
+/// An amplitude in [-1, 1] as it is stored, in [0, 1]: ½ + ½ sign(v) ln(1 + μ|v|) / ln(1 + μ).
+/// Quiet sounds keep more of the eight bits than their share.
 pub fn companded(v: f32) -> f32 {
     let v = v.clamp(-1.0, 1.0);
     0.5 + 0.5 * ((MU * v.abs()).ln_1p() / MU.ln_1p()).copysign(v)
@@ -82,9 +82,10 @@ pub(super) fn fits(set: &Set, medium: Medium) -> Result<(), Error> {
     Err(Error::WrongMedium { name: set.name, holds: set.medium.plural(), wants: medium.plural(), hint })
 }
 
-/// Opens a dataset for a model of this medium and geometry. Pictures: see [`super::open`]. Films: `bouncing`, which
-/// limn draws itself, or a folder of animated GIFs or of sub-folders with numbered frames; each is cut into clips.
-/// Sounds: `drums`, which limn makes itself, or a folder of sounds, each cut into pieces.
+/// Opens a dataset for a model of this medium and geometry. Pictures: see [`super::open`]. Films:
+/// `bouncing`, which limn draws itself, or a folder of animated GIFs or of sub-folders with
+/// numbered frames; each is cut into clips. Sounds: `drums`, which limn makes itself, or a folder
+/// of sounds, each cut into pieces.
 ///
 /// # Errors
 /// Whatever is wrong with the name, the files or what they hold, in one sentence: see [`Error`].

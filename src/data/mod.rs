@@ -66,7 +66,8 @@ pub struct Dataset {
     pub train: Split,
     /// Images to test on; at least 1, none of them in `train`.
     pub test: Split,
-    /// The names of the classes, in the order of the labels; empty where the set does not name them.
+    /// The names of the classes, in the order of the labels; empty where the set does not name
+    /// them.
     pub classes: Vec<String>,
     /// What makes it this set.
     pub identity: Identity,
@@ -80,7 +81,8 @@ impl Dataset {
         self.train.geometry
     }
 
-    /// How many classes there are: as many as the set names, or as its labels count; `None` without labels.
+    /// How many classes there are: as many as the set names, or as its labels count; `None` without
+    /// labels.
     pub fn class_count(&self) -> Option<usize> {
         if !self.classes.is_empty() {
             return Some(self.classes.len());
@@ -157,7 +159,8 @@ impl Source {
     }
 }
 
-/// A set as its reader leaves it, before images are held out of one without a test split and sizes are fitted.
+/// A set as its reader leaves it, before images are held out of one without a test split and sizes
+/// are fitted.
 #[derive(Debug)]
 struct Opened {
     native: Geometry,

@@ -7,7 +7,8 @@ use std::sync::atomic::AtomicBool;
 /// What opening a set may use, asks, and tells.
 #[derive(Clone, Default)]
 pub struct Options<'a> {
-    /// The cache folder that decoded sets are kept in; without one they are decoded into memory every time.
+    /// The cache folder that decoded sets are kept in; without one they are decoded into memory
+    /// every time.
     pub cache: Option<PathBuf>,
     /// Becomes true when reading shall end, with [`super::Error::Stopped`].
     pub stop: Option<&'a AtomicBool>,

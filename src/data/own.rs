@@ -9,9 +9,10 @@ type Open = dyn Fn(Geometry, Medium) -> Result<Dataset, Error> + Send + Sync;
 /// The sources that this program has added, by their names.
 static ADDED: RwLock<Vec<(String, Arc<Open>)>> = RwLock::new(Vec::new());
 
-/// Makes a source of images known to this program: wherever settings say `data.source = "NAME"`, a run's images are what
-/// `open` makes. It is told the geometry and the medium that the model takes, and what it makes is held against the
-/// identity of the images that a run was trained on like any other set. A name that is known already is another one's.
+/// Makes a source of images known to this program: wherever settings say `data.source = "NAME"`, a
+/// run's images are what `open` makes. It is told the geometry and the medium that the model takes,
+/// and what it makes is held against the identity of the images that a run was trained on like any
+/// other set. A name that is known already is another one's.
 ///
 /// # Errors
 /// [`Error::Own`]: the name is taken.
@@ -36,15 +37,17 @@ pub(super) fn open(name: &str, wanted: Geometry, medium: Medium) -> Option<Resul
     Some(open(wanted, medium).and_then(|set| set.require(wanted).map(|()| set)))
 }
 
-/// Whether a name is that of a set, and not a path: one that limn knows, or one that this program has added.
+/// Whether a name is that of a set, and not a path: one that limn knows, or one that this program
+/// has added.
 pub fn is_known(name: &str) -> bool {
     let added = ADDED.read().unwrap_or_else(PoisonError::into_inner);
     super::sets::find(name).is_some() || added.iter().any(|(known, _)| known == name)
 }
 
 impl Dataset {
-    /// Images that are in memory, each `[c,h,w]` in bytes, with the class of each if they have classes. Without images to
-    /// test on, the last tenth of those to train on (at most 1000) is held out.
+    /// Images that are in memory, each `[c,h,w]` in bytes, with the class of each if they have
+    /// classes. Without images to test on, the last tenth of those to train on (at most 1000) is
+    /// held out.
     ///
     /// # Errors
     /// [`Error::Own`] where bytes or labels are of another number than images, [`Error::TooFew`].

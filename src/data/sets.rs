@@ -274,8 +274,8 @@ fn load_cached(set: &'static Set, remote: &Remote, folder: &Path) -> Result<Sour
     }
 }
 
-/// Refuses files that are not those of the set: noise under its name would be trained on. What has been looked at is
-/// looked at again when a file's size or time changes.
+/// Refuses files that are not those of the set: noise under its name would be trained on. What has
+/// been looked at is looked at again when a file's size or time changes.
 fn verify(set: &'static Set, remote: &Remote, folder: &Path) -> Result<(), Error> {
     let files: Vec<PathBuf> = remote
         .files

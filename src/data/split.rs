@@ -6,7 +6,8 @@ use std::borrow::Cow;
 use std::ops::{Deref, Range};
 use std::sync::Arc;
 
-/// The bytes of images, one image after the other: in memory, or in a file that the system reads as they are needed.
+/// The bytes of images, one image after the other: in memory, or in a file that the system reads as
+/// they are needed.
 #[derive(Clone, Debug)]
 pub struct Pixels(Arc<Storage>);
 
@@ -131,7 +132,8 @@ impl Split {
     /// Image `i`, planar: [channels, height, width].
     ///
     /// # Panics
-    /// If `i` is not below [`Split::len`]; the indices of an [`Order`](super::Order) of that length are.
+    /// If `i` is not below [`Split::len`]; the indices of an [`Order`](super::Order) of that length
+    /// are.
     pub fn image(&self, i: usize) -> Cow<'_, [u8]> {
         let stored = self.stored(i);
         if self.tones.is_empty() {
@@ -166,9 +168,9 @@ impl Split {
         }
     }
 
-    /// The images at `indices` as a program takes them: the bytes of all, and where it is `labelled`
-    /// behind them the label of each. An image without a label counts as one of class 0; see
-    /// [`Dataset::require_labels`](super::Dataset::require_labels).
+    /// The images at `indices` as a program takes them: the bytes of all, and where it is
+    /// `labelled` behind them the label of each. An image without a label counts as one of class 0;
+    /// see [`Dataset::require_labels`](super::Dataset::require_labels).
     ///
     /// # Panics
     /// As [`Split::image`].
@@ -233,8 +235,8 @@ impl Split {
     }
 }
 
-/// `count` numbers below `all`, all of them if there are no more, evenly spread from 0 on: the first images of a folder
-/// may all be of one class.
+/// `count` numbers below `all`, all of them if there are no more, evenly spread from 0 on: the
+/// first images of a folder may all be of one class.
 pub fn spread(count: usize, all: usize) -> Vec<usize> {
     let count = count.min(all);
     (0..count).map(|k| spread_at(k, count, all)).collect()

@@ -1,5 +1,5 @@
-//! Sets that limn makes itself, so that films and sounds can be trained on with nothing at hand. Item k of a split is
-//! drawn by ChaCha8 keyed by split and k, and by nothing else.
+//! Sets that limn makes itself, so that films and sounds can be trained on with nothing at hand.
+//! Item k of a split is drawn by ChaCha8 keyed by split and k, and by nothing else.
 
 use super::{
     Error, Geometry, Source,
@@ -44,7 +44,8 @@ fn source(name: &str, geometry: Geometry, draw: impl Fn(&mut Draws, &mut [u8]) -
     Ok(source)
 }
 
-/// A bright disc, square or ring that moves straight on and bounces off the walls. The class is the shape.
+/// A bright disc, square or ring that moves straight on and bounces off the walls. The class is the
+/// shape.
 pub(super) fn bouncing(film: Geometry, frames: usize) -> Result<Source, Error> {
     let one = frame(film, frames);
     let (high, wide) = (one.height as f32, one.width as f32);
@@ -79,8 +80,8 @@ pub(super) fn bouncing(film: Geometry, frames: usize) -> Result<Source, Error> {
     })
 }
 
-/// Kick, snare or hi-hat: a sine whose pitch falls, a tone under noise, and bright noise, each dying away. The class is
-/// the drum.
+/// Kick, snare or hi-hat: a sine whose pitch falls, a tone under noise, and bright noise, each
+/// dying away. The class is the drum.
 pub(super) fn drums(sound: Geometry, rate: u32) -> Result<Source, Error> {
     source("drums", sound, |draws, item| {
         let drum = draws.within(0.0, 3.0) as u8;

@@ -58,8 +58,9 @@ pub(super) fn pixels(split: &Split, range: Range<usize>) -> Vec<f32> {
     split.gather(&indices, 0.0, 1.0)
 }
 
-/// The Parzen window's log-likelihood of the test images, its standard error, and the width that was chosen on some
-/// training images: see [`parzen`]. `progress` hears how many samples have been drawn.
+/// The Parzen window's log-likelihood of the test images, its standard error, and the width that
+/// was chosen on some training images: see [`parzen`]. `progress` hears how many samples have been
+/// drawn.
 ///
 /// # Errors
 /// All that can be wrong with a device.

@@ -1,4 +1,5 @@
-//! Figures of samples by what a network makes of them: distances between features of samples and of test images.
+//! Figures of samples by what a network makes of them: distances between features of samples and of
+//! test images.
 
 use super::distance::Features;
 use super::drawn::pixels;
@@ -36,7 +37,8 @@ pub struct FeatureNet {
 }
 
 impl FeatureNet {
-    /// The hidden layer of a classifier that limn has trained: the run, its model and its training steps.
+    /// The hidden layer of a classifier that limn has trained: the run, its model and its training
+    /// steps.
     ///
     /// # Errors
     /// A run of a model that is no classifier, and all that can be wrong with a device.
@@ -64,8 +66,8 @@ impl FeatureNet {
         })
     }
 
-    /// The last 1,280 channels of a MobileNetV2 on `session`'s device, for images scaled to `side` (224 as it was made
-    /// for), with torchvision's weights in a safetensors file.
+    /// The last 1,280 channels of a MobileNetV2 on `session`'s device, for images scaled to `side`
+    /// (224 as it was made for), with torchvision's weights in a safetensors file.
     ///
     /// # Errors
     /// A file that does not hold them, and all that can be wrong with a device.
@@ -142,7 +144,8 @@ impl Compared<'_> {
     }
 }
 
-/// How samples compare with test images by the features of `net`. `progress` hears how many samples have been drawn.
+/// How samples compare with test images by the features of `net`. `progress` hears how many samples
+/// have been drawn.
 ///
 /// # Errors
 /// A network for images of another size, and all that can be wrong with a device.

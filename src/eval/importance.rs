@@ -9,8 +9,8 @@ use crate::train::{Session, SessionError};
 /// Images that are weighed together, where the device has room for them.
 const IMAGES: usize = 16;
 
-/// Draws for each of them that a program makes at once. Memory goes with their product, and not with the
-/// number of draws asked for.
+/// Draws for each of them that a program makes at once. Memory goes with their product, and not
+/// with the number of draws asked for.
 const DRAWS: u32 = 64;
 
 /// Counts the runs of the program that draws.
@@ -22,7 +22,8 @@ pub(super) static IWAE: NamedMetric =
 pub(super) static LOG_P: NamedMetric =
     NamedMetric { name: "log-p", what: "log p by importance sampling", how: How::Densities(|_| Measure::LogP) };
 
-/// The program that makes images what the model's likelihood speaks of, and the one that draws for them.
+/// The program that makes images what the model's likelihood speaks of, and the one that draws for
+/// them.
 struct Estimator {
     observe: Runner,
     weigh: Runner,
@@ -34,8 +35,8 @@ struct Estimator {
 
 impl Estimator {
     fn new(session: &mut Session, images: usize, draws: u32) -> Result<Estimator, SessionError> {
-        // Images are made binary once, and not anew for every program run that draws for them; the two
-        // programs have domains of their own, for else they would draw the same numbers.
+        // Images are made binary once, and not anew for every program run that draws for them; the
+        // two programs have domains of their own, for else they would draw the same numbers.
         let graph = session.graph(Domain::Eval, session.seed, CLOCK);
         let x = session.model.observe(&Batch::uploaded(&graph, session.model.as_ref(), images));
         graph.output("images", &x.images);

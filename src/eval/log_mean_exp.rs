@@ -1,7 +1,7 @@
 //! Logarithms of means of exponentials.
 
-/// log of the mean of exponentials that come one after the other, without overflow: the largest so far, and
-/// the sum of the exponentials of what the others are above it.
+/// log of the mean of exponentials that come one after the other, without overflow: the largest so
+/// far, and the sum of the exponentials of what the others are above it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LogMeanExp {
     largest: f64,

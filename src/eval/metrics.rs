@@ -1,5 +1,5 @@
-//! The figures that people ask for by name: one list, which names, help and errors are read from. A row stands beside
-//! what measures it.
+//! The figures that people ask for by name: one list, which names, help and errors are read from. A
+//! row stands beside what measures it.
 
 use super::distance::{frechet, kernel, neighbourhood};
 use super::{Compared, Drawn, Figure, FigureError, LOG_P_SAMPLES, MOST_SAMPLES, Measure, PARZEN_SAMPLES};
@@ -24,7 +24,8 @@ pub type BySamples = fn(&mut Session, &Drawn, &mut dyn FnMut(usize)) -> Result<V
 /// How a figure is measured.
 #[derive(Clone, Copy)]
 pub enum How {
-    /// On test images, under densities of images and latent vectors, which the model has to give: by so many draws.
+    /// On test images, under densities of images and latent vectors, which the model has to give:
+    /// by so many draws.
     Densities(fn(draws: u32) -> Measure),
     /// By samples, beside images.
     Samples(BySamples),

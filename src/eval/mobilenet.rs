@@ -1,5 +1,6 @@
-//! MobileNetV2 (Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", CVPR 2018) with weights the
-//! user has, as torchvision names them: the mean of its last convolution's 1,280 channels are features of an image.
+//! MobileNetV2 (Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", CVPR
+//! 2018) with weights the user has, as torchvision names them: the mean of its last convolution's
+//! 1,280 channels are features of an image.
 
 use super::FigureError;
 use crate::files::read_in_memory;
@@ -16,7 +17,8 @@ pub(super) const FEATURES: usize = 1280;
 /// Side of the images that MobileNetV2 was made for.
 pub const SIDE: usize = 224;
 
-/// Mean and standard deviation of ImageNet's colours, which torchvision's weights expect to be taken out.
+/// Mean and standard deviation of ImageNet's colours, which torchvision's weights expect to be
+/// taken out.
 const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
 const DEVIATION: [f32; 3] = [0.229, 0.224, 0.225];
 
@@ -43,11 +45,12 @@ enum Conv {
     Pointwise,
 }
 
-/// Adds the network to a graph: features [n,1280] of images [n,3,h,w] prepared by [`prepare`], and the start of the
-/// file's SHA-256.
+/// Adds the network to a graph: features [n,1280] of images [n,3,h,w] prepared by [`prepare`], and
+/// the start of the file's SHA-256.
 ///
 /// # Errors
-/// A sentence about a file that cannot be read, or in which a tensor is missing or has another shape.
+/// A sentence about a file that cannot be read, or in which a tensor is missing or has another
+/// shape.
 pub(super) fn features(
     session: &mut Session,
     graph: &Graph,
@@ -81,8 +84,8 @@ fn relu6(x: &Var) -> Var {
 }
 
 impl Builder<'_> {
-    /// An inverted residual: wider by a 1x1 convolution, unless it is as wide already; 3x3 channel by channel; narrower
-    /// again, without activation.
+    /// An inverted residual: wider by a 1x1 convolution, unless it is as wide already; 3x3 channel
+    /// by channel; narrower again, without activation.
     fn block(
         &mut self,
         x: &Var,
@@ -104,7 +107,8 @@ impl Builder<'_> {
         self.conv(&x, &conv, &norm, [hidden, co], Conv::Pointwise)
     }
 
-    /// A convolution without bias and the batch norm behind it, whose given statistics make them one convolution.
+    /// A convolution without bias and the batch norm behind it, whose given statistics make them
+    /// one convolution.
     fn conv(&mut self, x: &Var, conv: &str, norm: &str, [ci, co]: [usize; 2], kind: Conv) -> Result<Var, FigureError> {
         let shape = match kind {
             Conv::Full { .. } => [co, ci, 3, 3],
@@ -153,8 +157,8 @@ impl Builder<'_> {
     }
 }
 
-/// One image [c,h,w] in [0, 1] as the network takes it, [3,side,side]: scaled through a triangle filter, grey repeated,
-/// ImageNet's colours taken out.
+/// One image [c,h,w] in [0, 1] as the network takes it, [3,side,side]: scaled through a triangle
+/// filter, grey repeated, ImageNet's colours taken out.
 pub(super) fn prepare(image: &[f32], [c, h, w]: [usize; 3], side: usize) -> Vec<f32> {
     let plane = |k: usize| -> Vec<f32> {
         let values = image[k * h * w..(k + 1) * h * w].to_vec();

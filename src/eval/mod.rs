@@ -80,8 +80,8 @@ impl Figure {
 pub enum Measure {
     /// What the model's own metrics are, in one pass over the images.
     Own,
-    /// The mean over images of log (1/k) Σ p(x,z)/q(z|x) over k draws of z from q(z|x): the bound of
-    /// Burda et al. (2016).
+    /// The mean over images of log (1/k) Σ p(x,z)/q(z|x) over k draws of z from q(z|x): the bound
+    /// of Burda et al. (2016).
     Bound(u32),
     /// The same with [`LOG_P_SAMPLES`] draws, by which papers estimate log p(x).
     LogP,
@@ -105,8 +105,8 @@ pub struct Sample<'a> {
 }
 
 impl Sample<'_> {
-    /// The bytes of `batch` images from `first` on as a program of `session` takes them, as words; behind the
-    /// last, the first of them again, which are not to be counted.
+    /// The bytes of `batch` images from `first` on as a program of `session` takes them, as words;
+    /// behind the last, the first of them again, which are not to be counted.
     fn words(&self, session: &Session, first: usize, batch: usize) -> Vec<f32> {
         let which = |k: usize| spread_at(k, self.count, self.test.len());
         let index = |k: usize| which(if first + k < self.count { first + k } else { first });
@@ -171,7 +171,8 @@ impl Meaning {
     }
 }
 
-/// Refuses figures that are not finite: a model that has broken is no worse than others, it is none.
+/// Refuses figures that are not finite: a model that has broken is no worse than others, it is
+/// none.
 fn finite(figures: Vec<Figure>) -> Result<Vec<Figure>, SessionError> {
     match figures.iter().find(|figure| !figure.value.is_finite()) {
         Some(Figure { name, value, .. }) => Err(SessionError::Config(format!(
@@ -219,8 +220,8 @@ pub fn evaluate(
     }?)?)
 }
 
-/// The figures by which a training is followed, the one that it makes less first; none of models whose figures of
-/// test images tell nothing of progress, as a discriminator's.
+/// The figures by which a training is followed, the one that it makes less first; none of models
+/// whose figures of test images tell nothing of progress, as a discriminator's.
 ///
 /// # Errors
 /// Those of [`evaluate`].

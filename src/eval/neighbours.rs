@@ -1,4 +1,5 @@
-//! The nearest training images of what a model draws: a model that has learnt images by heart shows itself there.
+//! The nearest training images of what a model draws: a model that has learnt images by heart shows
+//! itself there.
 
 use super::{CLOCK, drawn::pixels};
 use crate::data::Split;
@@ -12,7 +13,8 @@ const ELEMENTS: usize = 1 << 22;
 /// Images whose neighbours are looked for together.
 const TOGETHER: usize = 64;
 
-/// How many more than are wanted the device puts forward: its sums are rounded, and their order may be.
+/// How many more than are wanted the device puts forward: its sums are rounded, and their order may
+/// be.
 const SPARE: usize = 8;
 
 /// An image of a split, and how far it is.
@@ -24,8 +26,9 @@ pub struct Neighbour {
     pub distance: f64,
 }
 
-/// For each of `images` `[n,c,h,w]` in [0, 1] the `k` nearest images of `among`, the nearest first; all of them where
-/// there are fewer. The device takes the split in pieces, each in one matrix product: ‖x - t‖² = ‖x‖² - 2 x·t + ‖t‖².
+/// For each of `images` `[n,c,h,w]` in [0, 1] the `k` nearest images of `among`, the nearest first;
+/// all of them where there are fewer. The device takes the split in pieces, each in one matrix
+/// product: ‖x - t‖² = ‖x‖² - 2 x·t + ‖t‖².
 ///
 /// # Errors
 /// All that can be wrong with a device.

@@ -1,11 +1,12 @@
-//! The Parzen window of Goodfellow et al., "Generative Adversarial Nets" (NIPS 2014, §5), after Breuleux, Bengio
-//! & Vincent (2011): a Gaussian around each of many samples of a model, whose width is chosen on validation images,
-//! and the mean log-likelihood of the test images under their mixture.
+//! The Parzen window of Goodfellow et al., "Generative Adversarial Nets" (NIPS 2014, §5), after
+//! Breuleux, Bengio & Vincent (2011): a Gaussian around each of many samples of a model, whose
+//! width is chosen on validation images, and the mean log-likelihood of the test images under their
+//! mixture.
 //!
 //! log p(x) = log Σᵢ exp(-‖x - sᵢ‖² / 2σ²) - log n - d/2 · log 2πσ²
 //!
-//! It is a figure to compare with those of its time: it prefers a model that has learnt the training images by
-//! heart to one that has understood them (Theis, van den Oord & Bethge 2016).
+//! It is a figure to compare with those of its time: it prefers a model that has learnt the
+//! training images by heart to one that has understood them (Theis, van den Oord & Bethge 2016).
 
 use super::LogMeanExp;
 use crate::kernels::matrix::{Matrix, product};
@@ -17,7 +18,8 @@ const BLOCK: usize = 64;
 /// The number of widths that are tried.
 const WIDTHS: usize = 10;
 
-/// Images under a window that samples are added to: memory goes with the images, not with the samples.
+/// Images under a window that samples are added to: memory goes with the images, not with the
+/// samples.
 pub struct Parzen<'a> {
     /// [m,d].
     images: &'a [f32],
@@ -42,8 +44,8 @@ pub fn widths() -> [f64; WIDTHS] {
     std::array::from_fn(|k| 10f64.powf(k as f64 / (WIDTHS - 1) as f64 - 1.0))
 }
 
-/// The protocol's end: chooses the best of [`widths`] on `validation` and takes the figure of `test` with it. Both
-/// have seen the same samples, one at least.
+/// The protocol's end: chooses the best of [`widths`] on `validation` and takes the figure of
+/// `test` with it. Both have seen the same samples, one at least.
 pub fn parzen(validation: &Parzen, test: &Parzen) -> ParzenFigure {
     let widths = widths();
     let held_out: Vec<f64> = (0..WIDTHS).map(|width| mean(&validation.log_likelihoods(width))).collect();

@@ -1,5 +1,6 @@
-//! What a discriminator has learnt without labels: Radford et al. (2016), §5.1. The activations of all its
-//! convolutions, max-pooled to 4x4, flattened and concatenated, are the features of a linear classifier.
+//! What a discriminator has learnt without labels: Radford et al. (2016), §5.1. The activations of
+//! all its convolutions, max-pooled to 4x4, flattened and concatenated, are the features of a
+//! linear classifier.
 
 use super::{CLOCK, Figure, Labelled, Svm, finite, finite_features};
 use crate::data::{Dataset, Split, spread};
@@ -25,12 +26,13 @@ fn refuse(why: String) -> SessionError {
     SessionError::Config(why)
 }
 
-/// Trains the classifier on `images` training images, evenly spread, and tests it on all test images. The constant is the
-/// best of some on a share of those, which the final classifier sees too. `progress` hears what is under way.
+/// Trains the classifier on `images` training images, evenly spread, and tests it on all test
+/// images. The constant is the best of some on a share of those, which the final classifier sees
+/// too. `progress` hears what is under way.
 ///
 /// # Errors
-/// A model without a discriminator that convolves, images without labels, more features than there is memory for, and
-/// all that can be wrong with a device.
+/// A model without a discriminator that convolves, images without labels, more features than there
+/// is memory for, and all that can be wrong with a device.
 pub fn probe(
     session: &mut Session,
     data: &Dataset,
@@ -99,7 +101,8 @@ pub fn probe(
     ])
 }
 
-/// The numbers of `images` of `all` images, evenly spread, of which `held_out`, evenly spread as well, come last.
+/// The numbers of `images` of `all` images, evenly spread, of which `held_out`, evenly spread as
+/// well, come last.
 fn held_out_last(images: usize, held_out: usize, all: usize) -> Vec<usize> {
     let which = spread(images, all);
     let held = spread(held_out, which.len());
@@ -107,8 +110,8 @@ fn held_out_last(images: usize, held_out: usize, all: usize) -> Vec<usize> {
     rest.chain(held.iter().copied()).map(|k| which[k]).collect()
 }
 
-/// Divides features so that their squared length is 1 on average, or by what is given, and says by what. The last
-/// of each row becomes 1, for a bias.
+/// Divides features so that their squared length is 1 on average, or by what is given, and says by
+/// what. The last of each row becomes 1, for a bias.
 fn normalise(rows: &mut [f32], dimensions: usize, scale: Option<f64>) -> f64 {
     let squares: f64 = rows.iter().map(|v| f64::from(*v) * f64::from(*v)).sum();
     let scale = scale.unwrap_or((squares / (rows.len() / dimensions) as f64).sqrt().max(f64::MIN_POSITIVE));

@@ -1,11 +1,12 @@
-//! Linear classifiers by squared hinge losses, one for each class against the rest (Tang 2013, "Deep Learning using
-//! Linear Support Vector Machines"):
+//! Linear classifiers by squared hinge losses, one for each class against the rest (Tang 2013,
+//! "Deep Learning using Linear Support Vector Machines"):
 //!
 //! minimise ½‖w‖² + C Σᵢ max(0, 1 - yᵢ w·xᵢ)², yᵢ = 1 for the class and -1 for the others
 //!
-//! The objective is strictly convex and once differentiable, so that any descent finds the one minimum. It is found by
-//! L-BFGS (Nocedal & Wright 2006, algorithm 7.5), for all classes in step, which share each product with the features;
-//! along a direction the objective is a piecewise quadratic, whose minimum is searched for exactly.
+//! The objective is strictly convex and once differentiable, so that any descent finds the one
+//! minimum. It is found by L-BFGS (Nocedal & Wright 2006, algorithm 7.5), for all classes in step,
+//! which share each product with the features; along a direction the objective is a piecewise
+//! quadratic, whose minimum is searched for exactly.
 
 use crate::kernels::matrix::{Matrix, product};
 use rayon::prelude::*;
@@ -20,11 +21,12 @@ const STEPS: usize = 300;
 /// Pairs of steps and changes of gradient that are remembered.
 const MEMORY: usize = 10;
 
-/// Rows that are multiplied together, and whose gradients are added up first: the order of sums does not depend on
-/// the number of processors.
+/// Rows that are multiplied together, and whose gradients are added up first: the order of sums
+/// does not depend on the number of processors.
 const ROWS: usize = 512;
 
-/// Images with labels: rows of `dimensions` features, the last of which is 1 where a bias is wanted.
+/// Images with labels: rows of `dimensions` features, the last of which is 1 where a bias is
+/// wanted.
 #[derive(Clone, Copy, Debug)]
 pub struct Labelled<'a> {
     /// `[n,dimensions]`.
@@ -129,7 +131,8 @@ impl Labelled<'_> {
         (0..k).map(|k0| blocks.iter().flat_map(|b| b.iter().skip(k0).step_by(k).copied()).collect()).collect()
     }
 
-    /// Gradients of C Σ max(0, 1 - y s)² with respect to the weights of `classes`, whose scores these are.
+    /// Gradients of C Σ max(0, 1 - y s)² with respect to the weights of `classes`, whose scores
+    /// these are.
     fn gradients(&self, scores: &[Vec<f32>], c: f64, classes: &[usize]) -> Vec<Vec<f64>> {
         let (k, d) = (classes.len(), self.dimensions);
         let blocks: Vec<Vec<f32>> = self
@@ -161,8 +164,8 @@ impl Labelled<'_> {
         if usize::from(self.labels[row]) == class { 1.0 } else { -1.0 }
     }
 
-    /// Where the objective is least along a direction, whose scores are `slopes`: the root of its derivative, which
-    /// rises all the way, by Newton's method between bounds that close in.
+    /// Where the objective is least along a direction, whose scores are `slopes`: the root of its
+    /// derivative, which rises all the way, by Newton's method between bounds that close in.
     fn reach(&self, at: &Descent, direction: &[f64], slopes: &[f32], c: f64, class: usize) -> f64 {
         let (linear, square) = (dot(&at.w, direction), dot(direction, direction));
         let derivatives = |t: f64| {

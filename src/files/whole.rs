@@ -20,8 +20,9 @@ pub(crate) enum Unread {
     Stopped,
 }
 
-/// The bytes of a regular file that has at most `most` of them; `stop` ends reading between two pieces. Devices and
-/// pipes are refused before they are opened: they may have no end, or nobody at the other one.
+/// The bytes of a regular file that has at most `most` of them; `stop` ends reading between two
+/// pieces. Devices and pipes are refused before they are opened: they may have no end, or nobody at
+/// the other one.
 pub(crate) fn read_whole(path: &Path, most: u64, stop: &AtomicBool) -> Result<Vec<u8>, Unread> {
     let large =
         |len: u64| Unread::Kind(format!("it has {len} bytes or more, and limn reads at most {most} of such a file"));

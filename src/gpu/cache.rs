@@ -14,16 +14,17 @@ pub(super) struct PipelineCache {
 }
 
 impl Gpu {
-    /// Keeps compiled pipelines in `folder`, and takes what an earlier run left there. Does nothing on
-    /// devices without such a cache; a file that cannot be read or written only costs time.
+    /// Keeps compiled pipelines in `folder`, and takes what an earlier run left there. Does nothing
+    /// on devices without such a cache; a file that cannot be read or written only costs time.
     pub fn keep_pipelines(&self, folder: &Path) {
         let Some(name) = self.cache_name.as_deref() else { return };
         let file = folder.join(name);
         let data = files::read_in_memory(&file).ok();
         let desc = wgpu::PipelineCacheDescriptor { label: Some("limn"), data: data.as_deref(), fallback: true };
         let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
-        // SAFETY: the file holds what `get_data` gave for an adapter of this key, and is replaced whole or
-        // not at all; wgpu and the driver look at its header and start afresh if it is not theirs.
+        // SAFETY: the file holds what `get_data` gave for an adapter of this key, and is replaced
+        // whole or not at all; wgpu and the driver look at its header and start afresh if it is not
+        // theirs.
         let raw = unsafe { self.device.create_pipeline_cache(&desc) };
         if pollster::block_on(scope.pop()).is_none() {
             let _ = self.cache.set(PipelineCache { raw, file, grown: AtomicBool::new(false) });

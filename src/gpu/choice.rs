@@ -21,22 +21,22 @@ impl AdapterDesc {
     }
 }
 
-/// The adapter to take where nobody names one, and why: the one that the environment asks for, or else the
-/// first of the fastest kind: discrete, integrated, virtual, then software.
+/// The adapter to take where nobody names one, and why: the one that the environment asks for, or
+/// else the first of the fastest kind: discrete, integrated, virtual, then software.
 pub fn preferred(adapters: &[AdapterDesc]) -> Option<(&AdapterDesc, Reason)> {
     best(adapters, &|name| std::env::var(name).ok())
 }
 
-/// The adapter to run on where nobody names a device, and why. `None` where the processor itself is faster, which a
-/// software driver is only taken before if the environment asks for it.
+/// The adapter to run on where nobody names a device, and why. `None` where the processor itself is
+/// faster, which a software driver is only taken before if the environment asks for it.
 pub fn fastest(adapters: &[AdapterDesc]) -> Option<(&AdapterDesc, Reason)> {
     preferred(adapters).filter(|(adapter, reason)| !adapter.is_software() || *reason != Reason::Kind)
 }
 
 /// The same as [`preferred`] with the environment that `var` knows.
 ///
-/// `WGPU_ADAPTER_NAME` is a part of a name, `MESA_VK_DEVICE_SELECT` a vendor's and a device's number as
-/// `10de:2330`, with a `!` behind them or not. One that fits no adapter asks for nothing.
+/// `WGPU_ADAPTER_NAME` is a part of a name, `MESA_VK_DEVICE_SELECT` a vendor's and a device's
+/// number as `10de:2330`, with a `!` behind them or not. One that fits no adapter asks for nothing.
 /// `WGPU_POWER_PREF=low` puts integrated adapters first.
 fn best<'a>(adapters: &'a [AdapterDesc], var: &dyn Fn(&str) -> Option<String>) -> Option<(&'a AdapterDesc, Reason)> {
     let named = |name: &'static str, fits: &dyn Fn(&str, &AdapterDesc) -> bool| {

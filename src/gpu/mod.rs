@@ -150,7 +150,8 @@ pub struct Gpu {
     pipelines: Mutex<HashMap<pipeline::Key, Arc<Pipeline>>>,
     modules: Mutex<HashMap<(usize, bool), wgpu::ShaderModule>>,
     dummies: OnceLock<[Span; 2]>,
-    /// The name of the file compiled pipelines can be kept in, where the driver lets a program have them.
+    /// The name of the file compiled pipelines can be kept in, where the driver lets a program have
+    /// them.
     cache_name: Option<String>,
     cache: OnceLock<cache::PipelineCache>,
     fault: Arc<Mutex<Option<GpuError>>>,
@@ -159,7 +160,8 @@ pub struct Gpu {
 /// Times of single launches.
 const TIMING: wgpu::Features = wgpu::Features::TIMESTAMP_QUERY.union(wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES);
 
-/// Refuses limits below those of WebGPU's defaults, which at least one variant of every kernel needs.
+/// Refuses limits below those of WebGPU's defaults, which at least one variant of every kernel
+/// needs.
 fn enough(limits: &wgpu::Limits, adapter: &str) -> Result<(), GpuError> {
     let needs: [(&'static str, u64, u64); 4] = [
         ("max_storage_buffers_per_shader_stage", u64::from(limits.max_storage_buffers_per_shader_stage), 8),
@@ -183,9 +185,9 @@ const FEATURES: [(wgpu::Features, &str); 6] = [
     (wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX, "cooperative_matrix"),
 ];
 
-/// What all devices come from. It lives as long as the process: with the last instance its drivers' libraries are
-/// unloaded, and were a thread to let go of it last, while the process ends, their own exit handlers would be
-/// running in memory that is no longer there.
+/// What all devices come from. It lives as long as the process: with the last instance its drivers'
+/// libraries are unloaded, and were a thread to let go of it last, while the process ends, their
+/// own exit handlers would be running in memory that is no longer there.
 fn instance() -> &'static wgpu::Instance {
     static INSTANCE: OnceLock<wgpu::Instance> = OnceLock::new();
     INSTANCE.get_or_init(|| {
@@ -237,7 +239,8 @@ impl Gpu {
         Self::open_as(wanted, Precision::Full, false, None)
     }
 
-    /// The same for mixed precision: with the adapter's matrix units if `coop` and it has fitting ones.
+    /// The same for mixed precision: with the adapter's matrix units if `coop` and it has fitting
+    /// ones.
     ///
     /// # Errors
     /// [`GpuError::NoF16`] or [`GpuError::NoDxc`], and those of [`Gpu::open`].
@@ -245,9 +248,9 @@ impl Gpu {
         Self::open_as(wanted, Precision::Mixed, coop, None)
     }
 
-    /// Opens an adapter, without its matrix units, as a device of `class`, whatever its kind: tests run the
-    /// variants that a GPU gets where the only adapter is a software rasteriser. No user is offered it, since
-    /// the variants of the other class are slow there.
+    /// Opens an adapter, without its matrix units, as a device of `class`, whatever its kind: tests
+    /// run the variants that a GPU gets where the only adapter is a software rasteriser. No user is
+    /// offered it, since the variants of the other class are slow there.
     ///
     /// # Errors
     /// Those of [`Gpu::open`], and with [`Precision::Mixed`] those of [`Gpu::open_mixed`].
@@ -286,8 +289,8 @@ impl Gpu {
         let mut experimental_features = wgpu::ExperimentalFeatures::disabled();
         if coop.is_some() {
             features |= wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX;
-            // SAFETY: the feature is used by shaders of limn's own, and only where `check::open_mixed`
-            // has found that they do on this device what they say.
+            // SAFETY: the feature is used by shaders of limn's own, and only where
+            // `check::open_mixed` has found that they do on this device what they say.
             experimental_features = unsafe { wgpu::ExperimentalFeatures::enabled() };
         }
         let open = adapter.request_device(&wgpu::DeviceDescriptor {
@@ -321,9 +324,9 @@ impl Gpu {
         Ok(gpu)
     }
 
-    /// A device that somebody else opened, with the features and limits it was opened with; limn's kernels then run on
-    /// its queue and on its buffers (see [`Gpu::bind`] and [`Span::of`]). Errors that nobody catches go where they went
-    /// before.
+    /// A device that somebody else opened, with the features and limits it was opened with; limn's
+    /// kernels then run on its queue and on its buffers (see [`Gpu::bind`] and [`Span::of`]).
+    /// Errors that nobody catches go where they went before.
     ///
     /// # Errors
     /// [`GpuError::Limit`]: a limit below WebGPU's defaults.
@@ -398,8 +401,9 @@ impl Gpu {
     }
 }
 
-/// Why an adapter has no f16: through DX12 it may be for want of a compiler that wgpu looks for beside the program.
-/// With that compiler an adapter of its shader models has subgroups, and one with them lacks f16 itself.
+/// Why an adapter has no f16: through DX12 it may be for want of a compiler that wgpu looks for
+/// beside the program. With that compiler an adapter of its shader models has subgroups, and one
+/// with them lacks f16 itself.
 fn no_f16(desc: &AdapterDesc) -> GpuError {
     let adapter = desc.name.clone();
     let compiled_by_fxc = desc.backend == "dx12" && !desc.features.contains(&"subgroup");

@@ -118,14 +118,16 @@ impl Gpu {
             if checks {
                 return self.device.create_shader_module(desc);
             }
-            // SAFETY: who wrote the shader vouches for its indices and loops, see `Shader::unchecked`.
+            // SAFETY: who wrote the shader vouches for its indices and loops, see
+            // `Shader::unchecked`.
             unsafe { self.device.create_shader_module_trusted(desc, wgpu::ShaderRuntimeChecks::unchecked()) }
         };
         modules.entry((address(stage.shader), checks)).or_insert_with(make).clone()
     }
 
-    /// Binds all stages of a recipe to the operands of its kernel, in the order of the signature: what is returned is to
-    /// be recorded in this order, in one pass or several. Scratch is made here, and lives as long as what is returned.
+    /// Binds all stages of a recipe to the operands of its kernel, in the order of the signature:
+    /// what is returned is to be recorded in this order, in one pass or several. Scratch is made
+    /// here, and lives as long as what is returned.
     ///
     /// # Errors
     /// Operands of another number than the recipe refers to, and whatever the device refuses.

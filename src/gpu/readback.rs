@@ -14,8 +14,8 @@ pub struct Readback {
     free: Option<Free>,
 }
 
-/// A span that is copied to the host time and again: a copy that has been read leaves its buffer to a later
-/// one, so that there are only ever as many as were on their way at once.
+/// A span that is copied to the host time and again: a copy that has been read leaves its buffer to
+/// a later one, so that there are only ever as many as were on their way at once.
 pub struct ReadbackRing {
     span: Span,
     free: Free,

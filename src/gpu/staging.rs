@@ -42,7 +42,8 @@ impl Gpu {
     }
 
     /// Calls `done` when everything submitted so far has let go of `staging` and the host may fill
-    /// it again. That is found out when somebody waits for the device or looks after a copy from it.
+    /// it again. That is found out when somebody waits for the device or looks after a copy from
+    /// it.
     pub fn recall(&self, staging: Staging, done: impl FnOnce(Staging) + Send + 'static) {
         let buffer = staging.0.clone();
         buffer.slice(..).map_async(wgpu::MapMode::Write, move |result| {

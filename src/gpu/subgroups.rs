@@ -4,8 +4,8 @@ use super::{Gpu, GpuError};
 use crate::kernels::{Coop, subgroups};
 
 impl Gpu {
-    /// Matrix units with the size of subgroups that the driver really compiles their shaders for, where a device has
-    /// several.
+    /// Matrix units with the size of subgroups that the driver really compiles their shaders for,
+    /// where a device has several.
     pub(super) fn with_subgroups(&self, coop: Coop) -> Coop {
         let (least, most) = self.desc().subgroup;
         if least == most {

@@ -29,9 +29,9 @@ impl Gpu {
         }
     }
 
-    /// Nanoseconds of each of `stretches`, recorded in one pass with a timestamp between every two of them, and
-    /// waited for. A timestamp is written when what was recorded before it has ended; dispatches that share no
-    /// buffer may overlap it. Only where [`Gpu::has_timestamps`].
+    /// Nanoseconds of each of `stretches`, recorded in one pass with a timestamp between every two
+    /// of them, and waited for. A timestamp is written when what was recorded before it has ended;
+    /// dispatches that share no buffer may overlap it. Only where [`Gpu::has_timestamps`].
     pub fn time_stretches(&self, stretches: &[Stretch]) -> Result<Vec<f64>, GpuError> {
         let mut times = Vec::with_capacity(stretches.len());
         for chunk in stretches.chunks(QUERIES - 1) {

@@ -61,7 +61,7 @@ pub struct Coop {
     /// Invocations a subgroup is expected to have; any number gives right results.
     pub subgroup: u32,
     /// 0 for matrix units. Otherwise ordinary invocations stand in for them, so many to a subgroup:
-    /// tests hold the shaders' index arithmetic against the twins where there are none.
+    /// tests hold the shaders' index arithmetic against the reference where there are none.
     pub emulated: u32,
 }
 

@@ -4,7 +4,8 @@ use super::Precision;
 #[cfg(doc)]
 use super::{Access, Kernel};
 
-/// How a kernel is held against its twin: with which operands, and how far each element may be off.
+/// How a kernel is held against its reference: with which operands, and how far each element may be
+/// off.
 pub trait Checks {
     /// What `limn check` feeds operand `operand` with: by default uniform in [-1, 1), never zeros.
     /// Kernels whose operands mean something else (class indices, variances, counters, packed
@@ -14,29 +15,30 @@ pub trait Checks {
         (0..len).map(|_| 2.0 * draw() - 1.0).collect()
     }
 
-    /// The largest permitted |GPU - twin| for every element of every write, given the reads, the
-    /// old contents of the writes, and what the twin made of them. Sums use [`sum_bound`] with the
-    /// sum of the magnitudes of their terms; the default suits short pointwise formulas.
-    fn bounds(&self, reads: &[&[f32]], old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
+    /// The largest permitted |GPU - reference| for every element of every write, given the reads,
+    /// the old contents of the writes, and what the reference made of them. Sums use [`sum_bound`]
+    /// with the sum of the magnitudes of their terms; the default suits short pointwise formulas.
+    fn bounds(&self, reads: &[&[f32]], old: &[&[f32]], reference: &[&[f32]]) -> Vec<Vec<f32>> {
         let _ = (reads, old);
-        twin.iter().map(|y| y.iter().map(|v| 1e-6 + 8e-6 * v.abs()).collect()).collect()
+        reference.iter().map(|y| y.iter().map(|v| 1e-6 + 8e-6 * v.abs()).collect()).collect()
     }
 
     /// The same for variants that round operands to f16; those of other kernels do not.
-    fn mixed_bounds(&self, reads: &[&[f32]], old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
-        self.bounds(reads, old, twin)
+    fn mixed_bounds(&self, reads: &[&[f32]], old: &[&[f32]], reference: &[&[f32]]) -> Vec<Vec<f32>> {
+        self.bounds(reads, old, reference)
     }
 
-    /// Whether every write is a sum of products of its reads, or of its reads alone, times powers of two at most: of
-    /// whole numbers it then makes such without rounding, in whatever order it adds them, and a term that is left
-    /// out or counted twice shows.
+    /// Whether every write is a sum of products of its reads, or of its reads alone, times powers
+    /// of two at most: of whole numbers it then makes such without rounding, in whatever order it
+    /// adds them, and a term that is left out or counted twice shows.
     fn sums(&self) -> bool {
         false
     }
 
-    /// Elements `at` of the first write as the twin would have them, and their permitted errors in this
-    /// precision, without the rest: for kernels whose twin takes seconds at the sizes people train with.
-    fn spots(&self, reads: &[&[f32]], at: &[usize], precision: Precision) -> Option<Vec<[f32; 2]>> {
+    /// Elements `at` of the first write as the reference would have them, and their permitted
+    /// errors in this precision, without the rest: for kernels whose reference takes seconds at the
+    /// sizes people train with.
+    fn sampled(&self, reads: &[&[f32]], at: &[usize], precision: Precision) -> Option<Vec<[f32; 2]>> {
         let _ = (reads, at, precision);
         None
     }
@@ -56,7 +58,7 @@ pub const EPS: f32 = f32::EPSILON / 2.0;
 
 /// Error bound of an f32 sum of `terms` products in any order whose magnitudes sum to `magnitude`:
 /// γ_n = n·u / (1 - n·u) applied to Σ|terms| (Higham, Accuracy and Stability, §4.2), plus one unit
-/// for the final rounding of the twin. Real sums stay far below it; a dropped term does not.
+/// for the final rounding of the reference. Real sums stay far below it; a dropped term does not.
 pub fn sum_bound(terms: usize, magnitude: f32) -> f32 {
     let n = (terms + 2) as f32 * EPS;
     (n / (1.0 - n.min(0.5))) * magnitude + f32::MIN_POSITIVE

@@ -2,13 +2,16 @@
 //!
 //! WGSL has no include. So the head of a file says what it stands on, in lines of its own:
 //!
-//! - `#import philox` puts the library's piece `philox` in front, once, behind what it imports itself.
-//! - `#import width$width` leaves a part of the name to the [`Shader`]: the same file with `width` = `4`
-//!   is another shader. See [`Shader::with`].
-//! - `#expects fn logit(base: u32, k: u32) -> f32` says what a piece uses and leaves to whoever imports it.
-//!   The first word is `fn`, `const` (or an override), `type` (an alias or a struct) or `var`, the second the name;
-//!   what follows is for people. A module in which nobody declares it is refused.
-//! - `#params` stands for `struct Params`, the kernel's parameter block as [`Shader::params`] has it.
+//! - `#import philox` puts the library's piece `philox` in front, once, behind what it imports
+//!   itself.
+//! - `#import width$width` leaves a part of the name to the [`Shader`]: the same file with `width`
+//!   = `4` is another shader. See [`Shader::with`].
+//! - `#expects fn logit(base: u32, k: u32) -> f32` says what a piece uses and leaves to whoever
+//!   imports it. The first word is `fn`, `const` (or an override), `type` (an alias or a struct) or
+//!   `var`, the second the name; what follows is for people. A module in which nobody declares it
+//!   is refused.
+//! - `#params` stands for `struct Params`, the kernel's parameter block as [`Shader::params`] has
+//!   it.
 //! - `enable f16;` may stand in any piece, and comes to stand once, at the top of the module.
 //!
 //! ```
@@ -387,7 +390,8 @@ mod tests {
         found
     }
 
-    /// Names that a text uses outside of its own functions' variables, of those that any shader declares.
+    /// Names that a text uses outside of its own functions' variables, of those that any shader
+    /// declares.
     fn used<'a>(tokens: &[&'a str], known: &BTreeSet<&str>) -> BTreeSet<&'a str> {
         let mut found = BTreeSet::new();
         let mut locals = BTreeSet::new();
@@ -410,7 +414,8 @@ mod tests {
         found
     }
 
-    /// What a piece declares, and what it imports does, with the open parts filled in as in `shader`.
+    /// What a piece declares, and what it imports does, with the open parts filled in as in
+    /// `shader`.
     fn in_reach(piece: &Piece, shader: &Shader, pieces: &[Piece]) -> BTreeSet<&'static str> {
         let mut found: BTreeSet<_> = declarations(&tokens(piece.text)).into_iter().map(|(_, name)| name).collect();
         if piece.text.lines().any(|line| line == PARAMS) {

@@ -11,8 +11,8 @@ pub enum Epilogue {
     Activation(Activation),
     /// An operand of its shape is added, in front of an activation.
     Residual,
-    /// It stays where an operand of its shape is above 0 and is multiplied by `slope` elsewhere, in front of a residual:
-    /// the gradient of a (leaky) ReLU.
+    /// It stays where an operand of its shape is above 0 and is multiplied by `slope` elsewhere, in
+    /// front of a residual: the gradient of a (leaky) ReLU.
     ReluMask {
         /// What the gate leaves where it is not open.
         slope: f32,

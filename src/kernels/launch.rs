@@ -12,7 +12,8 @@ pub fn example_clock(len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
     (0..len).map(|_| f32::from_bits((draw() * 1000.0) as u32)).collect()
 }
 
-/// The operands of a kernel of which read `clock` is the clock, and the others are uniform in [-1, 1).
+/// The operands of a kernel of which read `clock` is the clock, and the others are uniform in
+/// [-1, 1).
 pub fn example_with_clock(clock: usize, operand: Operand, len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
     if operand == Operand::Read(clock) {
         return example_clock(len, draw);
@@ -35,8 +36,8 @@ pub fn grid_1d(groups: usize, caps: &Caps) -> [u32; 3] {
     [groups.div_ceil(y) as u32, y as u32, 1]
 }
 
-/// A stage of a shader that walks over `items` independent items with `flat_range`. Software devices
-/// get few workgroups with long blocks, because each costs them overhead; GPUs get many.
+/// A stage of a shader that walks over `items` independent items with `flat_range`. Software
+/// devices get few workgroups with long blocks, because each costs them overhead; GPUs get many.
 pub fn flat<P: Params>(shader: &'static Shader, params: &P, items: usize, caps: &Caps) -> Stage {
     let (wg, groups) = match caps.class {
         Class::Lanes => (8, (items / 512).clamp(1, 512)),
@@ -59,8 +60,8 @@ pub fn normal_error(source: &philox::Stream, i: usize) -> f32 {
 }
 
 /// Bounds of zero: every element must agree bitwise.
-pub fn exact(twin: &[&[f32]]) -> Vec<Vec<f32>> {
-    twin.iter().map(|y| vec![0.0; y.len()]).collect()
+pub fn exact(reference: &[&[f32]]) -> Vec<Vec<f32>> {
+    reference.iter().map(|y| vec![0.0; y.len()]).collect()
 }
 
 /// Whether nothing that is multiplied by `factor` is rounded: zero and the powers of two.

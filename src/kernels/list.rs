@@ -72,8 +72,9 @@ mod tests {
     use super::*;
     use std::collections::{BTreeMap, BTreeSet};
 
-    /// A shader calls an operand what its kernel's signature calls it. Those whose parameter block serves several
-    /// kernels have names of their own, as has an operand that is scratch in other variants.
+    /// A shader calls an operand what its kernel's signature calls it. Those whose parameter block
+    /// serves several kernels have names of their own, as has an operand that is scratch in other
+    /// variants.
     #[test]
     fn names_in_wgsl_are_those_of_the_signature() {
         let lanes = Caps { class: Class::Lanes, max_workgroup_bytes: 32768, subgroup: 8, ..Caps::WEBGPU };

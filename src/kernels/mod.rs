@@ -1,12 +1,14 @@
-//! Kernels: parameter struct, CPU twin, cases, cost and variants, one file each, in modules by kind.
+//! Kernels: parameter struct, CPU reference, cases, cost and variants, one file each, in modules by
+//! kind.
 //!
-//! A *kernel* is what is computed: named reads and writes, a parameter block, and a CPU twin that
-//! is the plain textbook loop nest with f64 accumulation. A *variant* is how a device computes it:
-//! a [`Recipe`] of one or more [`Stage`]s, each one `.wgsl` entry point with its override
-//! constants, bindings and grid. Every variant of a kernel is held against the same twin.
+//! A *kernel* is what is computed: named reads and writes, a parameter block, and a CPU reference
+//! that is the plain textbook loop nest with f64 accumulation. A *variant* is how a device computes
+//! it: a [`Recipe`] of one or more [`Stage`]s, each one `.wgsl` entry point with its override
+//! constants, bindings and grid. Every variant of a kernel is held against the same reference.
 //!
-//! A kernel may stand in any crate: [`params!`](crate::params) declares its block, [`Shader::new`] takes its WGSL, which
-//! imports limn's pieces as [`compose`] says, and [`flat`] launches it. [`crate::check::check`] holds it against its twin.
+//! A kernel may stand in any crate: [`params!`](crate::params) declares its block, [`Shader::new`]
+//! takes its WGSL, which imports limn's pieces as [`compose`] says, and [`flat`] launches it.
+//! [`crate::check::check`] holds it against its reference.
 //!
 //! Nothing in this module or below it knows about a GPU API.
 //!
@@ -127,12 +129,12 @@ pub trait Kernel: Checks + Debug + Send + Sync {
     /// Element counts of every read and write for these parameters.
     fn lens(&self) -> Lens;
 
-    /// The CPU twin. `reads` and `writes` have the lengths of [`Kernel::lens`]. Every element of an
-    /// [`Access::Write`] is overwritten.
+    /// The CPU reference. `reads` and `writes` have the lengths of [`Kernel::lens`]. Every element
+    /// of an [`Access::Write`] is overwritten.
     fn cpu(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]);
 
-    /// The kernel on the CPU as a device, from the same to the same: in f32 by a matrix library where
-    /// that pays, the twin elsewhere. Every run gives the same bits.
+    /// The kernel on the CPU as a device, from the same to the same: in f32 by a matrix library
+    /// where that pays, the reference elsewhere. Every run gives the same bits.
     fn host(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
         self.cpu(reads, writes);
     }
@@ -155,8 +157,8 @@ pub trait Kernel: Checks + Debug + Send + Sync {
         Cost { flops: self.flops(), bytes: 4 * words as u64 }
     }
 
-    /// Turns of loops that an invocation goes through at most, where so few of them work that this, not the
-    /// arithmetic of all, says how long a launch takes; 0 elsewhere.
+    /// Turns of loops that an invocation goes through at most, where so few of them work that this,
+    /// not the arithmetic of all, says how long a launch takes; 0 elsewhere.
     fn turns(&self) -> u64 {
         0
     }
@@ -170,15 +172,17 @@ pub trait Kernel: Checks + Debug + Send + Sync {
         None
     }
 
-    /// The same on `len` elements of each long operand, if it does the same to every element: a device whose
-    /// bindings do not take the whole of it can then do it piece by piece. Its recipes have no scratch.
+    /// The same on `len` elements of each long operand, if it does the same to every element: a
+    /// device whose bindings do not take the whole of it can then do it piece by piece. Its recipes
+    /// have no scratch.
     fn part(&self, len: u32) -> Option<Arc<dyn Kernel>> {
         let _ = len;
         None
     }
 
-    /// What the kernel does at one position of an image, if it works on each alone or reads others at
-    /// fixed distances; images can then be drawn pixel by pixel without computing anything twice.
+    /// What the kernel does at one position of an image, if it works on each alone or reads others
+    /// at fixed distances; images can then be drawn pixel by pixel without computing anything
+    /// twice.
     fn at_pixel(&self) -> Option<at_pixel::AtPixel> {
         None
     }

@@ -10,7 +10,8 @@ pub enum Layout {
     Word(&'static str),
     /// So many of the same, which WGSL sees as fields with a number behind their name: `c0`, `c1`.
     Array(&'static Layout, usize),
-    /// A block of its own, whose fields WGSL sees with this one's name in front: `noise_seed`, `noise_stream`.
+    /// A block of its own, whose fields WGSL sees with this one's name in front: `noise_seed`,
+    /// `noise_stream`.
     Block(&'static [Field]),
 }
 
@@ -50,8 +51,8 @@ where
     const LAYOUT: Layout = Layout::Array(&T::LAYOUT, N);
 }
 
-/// A `#[repr(C)]` struct of 32-bit words that a shader sees as `var<uniform> p: Params`; [`params!`](crate::params)
-/// declares one.
+/// A `#[repr(C)]` struct of 32-bit words that a shader sees as `var<uniform> p: Params`;
+/// [`params!`](crate::params) declares one.
 pub trait Params: Pod {
     /// Its fields in order.
     const FIELDS: &'static [Field];
@@ -103,8 +104,9 @@ pub(super) fn wgsl(fields: &[Field]) -> String {
     text + "}\n"
 }
 
-/// Declares a parameter block: a `repr(C)` struct of words, arrays and other blocks, which a shader gets as
-/// `struct Params` by the line `#params` at its head, and which is held against that struct when a pipeline is made.
+/// Declares a parameter block: a `repr(C)` struct of words, arrays and other blocks, which a shader
+/// gets as `struct Params` by the line `#params` at its head, and which is held against that struct
+/// when a pipeline is made.
 ///
 /// ```
 /// limn::params! {
@@ -141,7 +143,8 @@ macro_rules! params {
             $(is_part::<$ty>();)*
             assert!(0 $(+ ::std::mem::size_of::<$ty>())* == ::std::mem::size_of::<$name>());
         };
-        // SAFETY: the fields are plain old data, which `Part` asks for, and there is nothing between them.
+        // SAFETY: the fields are plain old data, which `Part` asks for, and there is nothing
+        // between them.
         unsafe impl $crate::kernels::bytemuck::Zeroable for $name {}
         // SAFETY: as above, and the struct is `repr(C)`.
         unsafe impl $crate::kernels::bytemuck::Pod for $name {}

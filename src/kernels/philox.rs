@@ -1,5 +1,5 @@
 //! Philox-4x32-10, the counter-based generator of Salmon et al., "Parallel Random Numbers: As Easy
-//! as 1, 2, 3" (SC 2011). `shaders/lib/philox.wgsl` is its twin.
+//! as 1, 2, 3" (SC 2011). `shaders/lib/philox.wgsl` is its reference.
 //!
 //! Element `i` of a draw is word `i % 4` of block `i / 4`, so any element can be drawn again from
 //! its index alone: a backward pass redraws its noise and a resumed run continues its own.
@@ -32,7 +32,8 @@ pub enum Domain {
 }
 
 params! {
-    /// The numbers that a kernel draws, as a block inside of its own: shaders have `p.noise_seed_lo` and so on.
+    /// The numbers that a kernel draws, as a block inside of its own: shaders have
+    /// `p.noise_seed_lo` and so on.
     pub struct NoiseBlock {
         /// Lower half of the run's seed.
         pub seed_lo: u32,

@@ -93,8 +93,8 @@ impl Recipe {
         Recipe { name, scratch: Vec::new(), stages: vec![stage] }
     }
 
-    /// The variants of a stage for `len` elements: in fours where that divides them, and one by one. It is made for
-    /// as many elements at a time.
+    /// The variants of a stage for `len` elements: in fours where that divides them, and one by
+    /// one. It is made for as many elements at a time.
     pub fn in_fours(len: u32, stage: impl Fn(u32) -> Stage) -> Vec<Recipe> {
         let fours = len.is_multiple_of(4).then(|| Recipe::single("vec4", stage(4)));
         fours.into_iter().chain([Recipe::single("scalar", stage(1))]).collect()

@@ -5,8 +5,8 @@ use std::sync::OnceLock;
 use super::compose::{self, ComposeError};
 use super::params::{Field, Params};
 
-/// A WGSL source file, whose head may import pieces of limn's library; [`compose`](crate::kernels::compose) tells what
-/// a head may say.
+/// A WGSL source file, whose head may import pieces of limn's library;
+/// [`compose`](crate::kernels::compose) tells what a head may say.
 ///
 /// ```
 /// use limn::kernels::Shader;
@@ -26,7 +26,8 @@ use super::params::{Field, Params};
 /// ```
 #[derive(Debug)]
 pub struct Shader {
-    /// A name for messages and tools: that of the file, or another where it is used in several ways.
+    /// A name for messages and tools: that of the file, or another where it is used in several
+    /// ways.
     pub name: &'static str,
     pub(super) file: &'static str,
     /// Text in front of everything else.
@@ -56,30 +57,32 @@ impl Shader {
         }
     }
 
-    /// Fills in the open parts of names of imports: with `("width", "4")`, `#import width$width` is an
-    /// import of `width4`.
+    /// Fills in the open parts of names of imports: with `("width", "4")`, `#import width$width` is
+    /// an import of `width4`.
     #[must_use]
     pub const fn with(mut self, choices: &'static [(&'static str, &'static str)]) -> Shader {
         self.choices = choices;
         self
     }
 
-    /// Puts a text in front, such as the value of a constant that has no override because it is the length of an
-    /// array.
+    /// Puts a text in front, such as the value of a constant that has no override because it is the
+    /// length of an array.
     #[must_use]
     pub const fn front(mut self, text: &'static str) -> Shader {
         self.front = text;
         self
     }
 
-    /// Adds pieces that it may import, as names and texts. They come before those of limn of the same name.
+    /// Adds pieces that it may import, as names and texts. They come before those of limn of the
+    /// same name.
     #[must_use]
     pub const fn library(mut self, pieces: &'static [(&'static str, &'static str)]) -> Shader {
         self.pieces = pieces;
         self
     }
 
-    /// Gives it the parameter block that the line `#params` at its head declares as `struct Params`.
+    /// Gives it the parameter block that the line `#params` at its head declares as
+    /// `struct Params`.
     #[must_use]
     pub const fn params<P: Params>(mut self) -> Shader {
         self.fields = P::FIELDS;
@@ -89,8 +92,9 @@ impl Shader {
     /// Compiles it without the checks of indices and loops that a shader has otherwise.
     ///
     /// # Safety
-    /// With every parameter block that its kernel makes, all indices are inside of their buffers and all loops
-    /// end. `limn check` runs a kernel's cases with the checks on and with canaries behind every operand.
+    /// With every parameter block that its kernel makes, all indices are inside of their buffers
+    /// and all loops end. `limn check` runs a kernel's cases with the checks on and with canaries
+    /// behind every operand.
     #[must_use]
     pub const unsafe fn unchecked(mut self) -> Shader {
         self.unchecked = true;
@@ -128,9 +132,10 @@ impl Shader {
     }
 }
 
-/// Names a shader of `shaders/` by its parameter block and its file: `shader!(Sgd, "sgd", width = "1")`. The same
-/// file with other pieces behind the open parts of its imports is another shader: `shader!(Sgd, "sgd" as "sgd4",
-/// width = "4")`. Text in front comes last: `shader!(PixelBlock, "draw_pixels" as "draw_pixels_4"; "const G = 4u;")`.
+/// Names a shader of `shaders/` by its parameter block and its file:
+/// `shader!(Sgd, "sgd", width = "1")`. The same file with other pieces behind the open parts of its
+/// imports is another shader: `shader!(Sgd, "sgd" as "sgd4", width = "4")`. Text in front comes
+/// last: `shader!(PixelBlock, "draw_pixels" as "draw_pixels_4"; "const G = 4u;")`.
 macro_rules! shader {
     ($block:ty, $file:literal $(, $slot:ident = $value:expr)* $(; $text:expr)?) => {
         $crate::kernels::shader!($block, $file as $file $(, $slot = $value)* $(; $text)?)
@@ -143,8 +148,8 @@ macro_rules! shader {
         .params::<$block>()
         .with(&[$((stringify!($slot), $value)),*])
         $(.front($text))?;
-        // SAFETY: every loop in limn's shaders is bounded by its parameter block, and `limn check` runs each one
-        // with the checks on and with canaries behind every operand.
+        // SAFETY: every loop in limn's shaders is bounded by its parameter block, and `limn check`
+        // runs each one with the checks on and with canaries behind every operand.
         unsafe { shader.unchecked() }
     }};
 }

@@ -14,20 +14,21 @@ use std::fmt::Debug;
 use std::sync::{Arc, PoisonError, RwLock};
 use toml::{Table, Value};
 
-/// The description of a model: what its kind is called, its settings, which serde reads from the table `[model]` and
-/// writes to it, and how a model is made of them.
+/// The description of a model: what its kind is called, its settings, which serde reads from the
+/// table `[model]` and writes to it, and how a model is made of them.
 pub trait Architecture: Clone + Debug + PartialEq + Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The kind as settings name it, in small letters.
     const KIND: &'static str;
 
-    /// The model that `step` training steps have been taken of; see [`Model::stage`]. Its networks are always the same.
+    /// The model that `step` training steps have been taken of; see [`Model::stage`]. Its networks
+    /// are always the same.
     ///
     /// # Errors
     /// Settings that make no sense.
     fn build_at(&self, step: u64) -> Result<Box<dyn Model>, ModelError>;
 
-    /// Refuses a way of training that the model cannot be trained in. Expectation-maximisation is for models that
-    /// say so here.
+    /// Refuses a way of training that the model cannot be trained in. Expectation-maximisation is
+    /// for models that say so here.
     ///
     /// # Errors
     /// What cannot be, and what to set instead.
@@ -211,8 +212,8 @@ static BUILT_IN: &[Kind] = &[
 /// The kinds that this program has added.
 static ADDED: RwLock<Vec<Kind>> = RwLock::new(Vec::new());
 
-/// Makes a kind of model known to this program, so that settings, run folders and checkpoints of it can be read. To
-/// train a new run nothing has to be known.
+/// Makes a kind of model known to this program, so that settings, run folders and checkpoints of it
+/// can be read. To train a new run nothing has to be known.
 ///
 /// # Errors
 /// Another kind of that name.

@@ -1,5 +1,5 @@
-//! An autoencoder (Hinton & Salakhutdinov, "Reducing the Dimensionality of Data with Neural Networks",
-//! Science 2006): a code, and images again, by least squares.
+//! An autoencoder (Hinton & Salakhutdinov, "Reducing the Dimensionality of Data with Neural
+//! Networks", Science 2006): a code, and images again, by least squares.
 
 use super::{Architecture, Batch, Encoder, Family, ImageSpec, LatentModel, Metric, Model, ModelError, positive};
 use crate::graph::Var;
@@ -36,8 +36,8 @@ impl Architecture for AutoencoderConfig {
     }
 }
 
-/// Encoder and decoder. It has no prior: a Gaussian stands in, with the running mean and variance of
-/// the codes it was trained on, and latent vectors are codes in its units.
+/// Encoder and decoder. It has no prior: a Gaussian stands in, with the running mean and variance
+/// of the codes it was trained on, and latent vectors are codes in its units.
 pub struct Autoencoder {
     config: AutoencoderConfig,
     net: Network,

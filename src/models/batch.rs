@@ -21,14 +21,15 @@ impl Batch {
         Batch { images: graph.input("images", &[n, c, h, w]), labels: Batch::given_labels(graph, model, n) }
     }
 
-    /// The classes of `n` images from the input `labels` `[n,classes]`, for models that have classes.
+    /// The classes of `n` images from the input `labels` `[n,classes]`, for models that have
+    /// classes.
     pub fn given_labels(graph: &Graph, model: &dyn Model, n: usize) -> Option<Var> {
         let classes = model.classes();
         (classes > 0).then(|| graph.input("labels", &[n, classes]))
     }
 
-    /// `n` images as they are uploaded in the input `images`, four bytes to a word: the pixels of all,
-    /// and behind them for models with classes a byte for the class of each. See
+    /// `n` images as they are uploaded in the input `images`, four bytes to a word: the pixels of
+    /// all, and behind them for models with classes a byte for the class of each. See
     /// [`crate::data::Split::upload`].
     pub fn uploaded(graph: &Graph, model: &dyn Model, n: usize) -> Batch {
         let ([c, h, w], classes) = (model.geometry(), model.classes());

@@ -1,7 +1,8 @@
-//! BigGAN: Brock, Donahue & Simonyan, "Large Scale GAN Training for High Fidelity Natural Image Synthesis"
-//! (ICLR 2019), with the networks its authors have for 32x32 pixels: residual blocks; a class and a part of
-//! the latent vector in every normalisation; a discriminator that compares features with the class
-//! (Miyato & Koyama 2018); attention at one side; weights of both divided by their spectral norm.
+//! BigGAN: Brock, Donahue & Simonyan, "Large Scale GAN Training for High Fidelity Natural Image
+//! Synthesis" (ICLR 2019), with the networks its authors have for 32x32 pixels: residual blocks; a
+//! class and a part of the latent vector in every normalisation; a discriminator that compares
+//! features with the class (Miyato & Koyama 2018); attention at one side; weights of both divided
+//! by their spectral norm.
 
 use super::{Adversarial, AdversarialModel, Architecture, Game, ImageSpec, Model, ModelError, few_classes, positive};
 use crate::graph::{Graph, Var};
@@ -125,8 +126,8 @@ struct Generator {
     last: Sequential,
 }
 
-/// Twice the side: normalise, ReLU, enlarge, convolve, normalise, ReLU, convolve; beside it a 1x1 convolution
-/// of the enlarged plane.
+/// Twice the side: normalise, ReLU, enlarge, convolve, normalise, ReLU, convolve; beside it a 1x1
+/// convolution of the enlarged plane.
 struct Up {
     norms: [ConditionalBatchNorm; 2],
     convs: [Sequential; 2],
@@ -197,16 +198,16 @@ impl Up {
     }
 }
 
-/// Down block by block to features, whose sum over the plane is scored by itself and by its product with the
-/// class.
+/// Down block by block to features, whose sum over the plane is scored by itself and by its product
+/// with the class.
 struct Discriminator {
     blocks: Vec<Down>,
     score: Sequential,
     class: Sequential,
 }
 
-/// ReLU, convolve, ReLU, convolve, and perhaps halve; beside it a 1x1 convolution where anything changes. The
-/// first block has an image to begin with, and no ReLU.
+/// ReLU, convolve, ReLU, convolve, and perhaps halve; beside it a 1x1 convolution where anything
+/// changes. The first block has an image to begin with, and no ReLU.
 struct Down {
     convs: [Sequential; 2],
     skip: Option<Sequential>,

@@ -1,5 +1,5 @@
-//! A small convolutional classifier. It makes no images: the activations of its last hidden layer are features by which
-//! the images of other models are compared with real ones.
+//! A small convolutional classifier. It makes no images: the activations of its last hidden layer
+//! are features by which the images of other models are compared with real ones.
 
 use super::{Architecture, Batch, Family, FeatureModel, ImageSpec, Metric, Model, ModelError, positive};
 use crate::graph::Var;
@@ -73,8 +73,8 @@ impl Classifier {
         Ok(Classifier { config: c.clone(), net: net.build(), body, head })
     }
 
-    /// Negative log-likelihood of each image's class under a softmax of the logits, and whether another class has a
-    /// larger one, both [n].
+    /// Negative log-likelihood of each image's class under a softmax of the logits, and whether
+    /// another class has a larger one, both [n].
     fn judge(&self, batch: &Batch, mode: Mode) -> [Var; 2] {
         let logits = self.head.forward(&self.body.forward(&batch.images, mode), mode);
         let n = batch.len();

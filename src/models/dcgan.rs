@@ -1,6 +1,6 @@
 //! Deep convolutional GANs: Radford, Metz & Chintala, "Unsupervised Representation Learning with
-//! Deep Convolutional Generative Adversarial Networks" (ICLR 2016). With classes, both networks are told
-//! them: Mirza & Osindero, "Conditional Generative Adversarial Nets" (2014).
+//! Deep Convolutional Generative Adversarial Networks" (ICLR 2016). With classes, both networks are
+//! told them: Mirza & Osindero, "Conditional Generative Adversarial Nets" (2014).
 
 use super::{
     Adversarial, AdversarialModel, Architecture, Game, ImageSpec, Model, ModelError, Penalty, few_classes, positive,
@@ -31,7 +31,8 @@ pub enum Norm {
 pub struct DcganConfig {
     /// Side of the images: 4, 5 or 7 times a power of two, from 16 to 256.
     pub image: usize,
-    /// Height, where it is not the side: another such number, with the same power of two; 0 where it is.
+    /// Height, where it is not the side: another such number, with the same power of two; 0 where
+    /// it is.
     #[serde(default)]
     pub image_height: usize,
     /// Width, likewise.
@@ -39,15 +40,17 @@ pub struct DcganConfig {
     pub image_width: usize,
     /// Channels of the images.
     pub channels: usize,
-    /// Frames of a film, which are channels to the networks; 1 for pictures. A film's frames lie one below the other.
+    /// Frames of a film, which are channels to the networks; 1 for pictures. A film's frames lie
+    /// one below the other.
     #[serde(default = "super::one")]
     pub frames: usize,
-    /// Channels of the discriminator's first layer; every stage doubles them, up to eight times as many.
+    /// Channels of the discriminator's first layer; every stage doubles them, up to eight times as
+    /// many.
     pub width: usize,
     /// Latent dimensions.
     pub latent: usize,
-    /// Kinds of images, which join z in the generator and the channels of the image in the discriminator; 0
-    /// for a model that does not ask.
+    /// Kinds of images, which join z in the generator and the channels of the image in the
+    /// discriminator; 0 for a model that does not ask.
     #[serde(default)]
     pub classes: usize,
     /// How the discriminator is normalised.
@@ -121,8 +124,8 @@ impl DcganConfig {
 /// Sides that images may have.
 const SIDES: [usize; 2] = [16, 256];
 
-/// Stages from which on the networks begin and end in convolutions, as the paper's do; smaller ones have linear
-/// layers there.
+/// Stages from which on the networks begin and end in convolutions, as the paper's do; smaller ones
+/// have linear layers there.
 const DEEP: usize = 4;
 
 /// How often an image is halved, and to what.
@@ -187,8 +190,8 @@ fn stage() -> ConvSpec {
     ConvSpec::new(2, 1)
 }
 
-/// 100 -> 8c x 4x4 -> 4c x 8x8 -> 2c x 16x16 -> c x 32x32 -> 64x64 (figure 1 of the paper), and more stages for
-/// larger images.
+/// 100 -> 8c x 4x4 -> 4c x 8x8 -> 2c x 16x16 -> c x 32x32 -> 64x64 (figure 1 of the paper), and
+/// more stages for larger images.
 fn generator_deep(net: &mut NetworkBuilder, cfg: &DcganConfig, plan: &Plan) -> Sequential {
     let (z, most, [h, w]) = (cfg.latent + cfg.classes, plan.most(), plan.smallest);
     let mut layers = net.sequence("generator");
@@ -216,8 +219,8 @@ fn start<'a>(net: &'a mut NetworkBuilder, cfg: &DcganConfig) -> Sequence<'a> {
     if cfg.discriminator_norm == Norm::Spectral { layers.spectral_norm() } else { layers }
 }
 
-/// A stage of the discriminator, from `narrow` channels to `wide`. A convolution has a bias where no batch norm
-/// behind it has one.
+/// A stage of the discriminator, from `narrow` channels to `wide`. A convolution has a bias where
+/// no batch norm behind it has one.
 fn narrower<'a>(layers: Sequence<'a>, cfg: &DcganConfig, narrow: usize, wide: usize) -> Sequence<'a> {
     let layers = match cfg.discriminator_norm {
         Norm::Batch => layers.conv(narrow, wide, 4, stage(), false).batch_norm(wide),

@@ -23,8 +23,8 @@ pub enum Decoder {
 /// image would have an infinite density otherwise.
 const LEAST_LOGVAR: f32 = -11.082_527;
 
-/// The least log-scale: that of PixelCNN++ for pixels from -1 to 1, here for pixels from 0 to 1. Less
-/// makes no difference, as then one grey level has all the mass.
+/// The least log-scale: that of PixelCNN++ for pixels from -1 to 1, here for pixels from 0 to 1.
+/// Less makes no difference, as then one grey level has all the mass.
 const LEAST_LOG_SCALE: f32 = pixel_distribution::LEAST_LOG_SCALE - std::f32::consts::LN_2;
 
 impl Decoder {
@@ -50,8 +50,8 @@ impl Decoder {
         }
     }
 
-    /// -log p(x|z) of every row in nats, [k·n], from outputs [k·n,...] for k draws of z for each of the
-    /// images x `[n,c,h,w]`; row i of the outputs belongs to image i % n.
+    /// -log p(x|z) of every row in nats, [k·n], from outputs [k·n,...] for k draws of z for each of
+    /// the images x `[n,c,h,w]`; row i of the outputs belongs to image i % n.
     pub fn nll(self, outputs: &Var, x: &Var) -> Var {
         let (rows, pixels) = (outputs.shape()[0], x.len() / x.shape()[0]);
         let lay = |v: &Var| v.reshape(&[rows / x.shape()[0], x.len()]);
@@ -79,8 +79,8 @@ impl Decoder {
     }
 }
 
-/// The mean and the logarithm of the spread, which `least` bounds from below without a kink: beyond a
-/// sharp bound no gradient would lead back.
+/// The mean and the logarithm of the spread, which `least` bounds from below without a kink: beyond
+/// a sharp bound no gradient would lead back.
 fn halves(outputs: &Var, least: f32) -> (Var, Var) {
     let half = outputs.shape()[1] / 2;
     let spread = outputs.slice(1, half, half).add_scalar(-least).softplus().add_scalar(least);

@@ -22,7 +22,8 @@ pub struct GanConfig {
     pub units: usize,
     /// Linear pieces of a maxout unit.
     pub pieces: usize,
-    /// The largest length of the weights of each piece, and of the discriminator's last unit; 0 for any.
+    /// The largest length of the weights of each piece, and of the discriminator's last unit; 0 for
+    /// any.
     pub max_norm: f64,
     /// How they play.
     #[serde(flatten)]

@@ -1,5 +1,5 @@
-//! A mixture of Gaussians with diagonal covariances, by expectation-maximisation: Dempster, Laird & Rubin,
-//! "Maximum Likelihood from Incomplete Data via the EM Algorithm" (JRSS B, 1977).
+//! A mixture of Gaussians with diagonal covariances, by expectation-maximisation: Dempster, Laird &
+//! Rubin, "Maximum Likelihood from Incomplete Data via the EM Algorithm" (JRSS B, 1977).
 
 use super::{
     Architecture, Batch, Family, ImageSpec, Likelihood, Metric, MixtureModel, Model, ModelError, Training, positive,
@@ -59,13 +59,15 @@ pub struct Gmm {
     log_weights: Param,
     means: Param,
     variances: Param,
-    /// What a pass over the data has added up so far, of the responsibilities r_j(x): Σ r, Σ r x and Σ r x².
+    /// What a pass over the data has added up so far, of the responsibilities r_j(x): Σ r, Σ r x
+    /// and Σ r x².
     counts: Param,
     sums: Param,
     squares: Param,
 }
 
-/// Under the sum of a component's responsibilities, so that one which lost all of them stays a number.
+/// Under the sum of a component's responsibilities, so that one which lost all of them stays a
+/// number.
 const LEAST_COUNT: f32 = 1e-30;
 
 /// The parameters in a graph, for k components of d dimensions.
@@ -127,8 +129,8 @@ impl Gmm {
         }
     }
 
-    /// The mixture that a step begins with: at the very first, its means are the first images of the batch,
-    /// which are drawn at random, and it has equal weights and unit variances.
+    /// The mixture that a step begins with: at the very first, its means are the first images of
+    /// the batch, which are drawn at random, and it has equal weights and unit variances.
     fn begun(&self, x: &Var) -> Mixture {
         let graph = x.graph();
         graph.scope("initialisation");
@@ -137,7 +139,8 @@ impl Gmm {
         Mixture { means: choose(&begun, &stored.means, &x.slice(0, 0, self.config.components)), ..stored }
     }
 
-    /// The mixture that these sums over a pass make most likely, each variance with `floor` added to it.
+    /// The mixture that these sums over a pass make most likely, each variance with `floor` added
+    /// to it.
     fn maximise(counts: &Var, sums: &Var, squares: &Var, floor: f32) -> Mixture {
         let counts = counts.add_scalar(LEAST_COUNT);
         let share = counts.recip();
@@ -169,7 +172,8 @@ impl Model for Gmm {
         &["nll"]
     }
 
-    /// Every batch of a pass is held against the same mixture; the last one's step ends with the next.
+    /// Every batch of a pass is held against the same mixture; the last one's step ends with the
+    /// next.
     fn step(&self, batch: &Batch, optim: &Optimizer) -> Vec<Var> {
         let (graph, x) = (batch.graph(), batch.images.flatten());
         let refuse = |why| vec![graph.fail(GraphError::Rule(why), &[1])];

@@ -1,6 +1,7 @@
 //! What the numbers of a training mean.
 
-/// What a loss or a figure of this name is, and how a healthy one looks; none for those of somebody's own models.
+/// What a loss or a figure of this name is, and how a healthy one looks; none for those of
+/// somebody's own models.
 pub fn meaning(name: &str) -> Option<&'static str> {
     Some(match name {
         "loss" => {

@@ -78,7 +78,8 @@ pub struct Metric {
     pub values: Var,
     /// Of what it is the negative log-likelihood in nats, or a bound on it.
     pub likelihood: Likelihood,
-    /// The figure that it is the negative of and that people know by a name of its own, such as `elbo`.
+    /// The figure that it is the negative of and that people know by a name of its own, such as
+    /// `elbo`.
     pub negative_of: Option<&'static str>,
 }
 
@@ -109,12 +110,14 @@ pub struct ImageSpec {
     pub geometry: [usize; 3],
     /// Pictures, films or sounds.
     pub medium: Medium,
-    /// How many classes they have, which the model is told of each; 0 for a model that does not ask.
+    /// How many classes they have, which the model is told of each; 0 for a model that does not
+    /// ask.
     pub classes: usize,
-    /// Levels that a colour of a pixel has; [`crate::train::images`] rounds those of the data to them.
+    /// Levels that a colour of a pixel has; [`crate::train::images`] rounds those of the data to
+    /// them.
     pub levels: usize,
-    /// How grey levels are made binary, in training and for figures alike. A static one is that of the data, which
-    /// [`crate::train::images`] opens; a dynamic one is the model's own.
+    /// How grey levels are made binary, in training and for figures alike. A static one is that of
+    /// the data, which [`crate::train::images`] opens; a dynamic one is the model's own.
     pub binarisation: Binarisation,
 }
 
@@ -155,20 +158,21 @@ pub trait Model {
         1
     }
 
-    /// Adds what sets the parameters that start from data by a first batch; whether there are any. It runs before
-    /// the first training step.
+    /// Adds what sets the parameters that start from data by a first batch; whether there are any.
+    /// It runs before the first training step.
     fn initialise(&self, _batch: &Batch) -> bool {
         false
     }
 
-    /// The stage of its training that this model is at, where training has several: [`Model::step`] is that
-    /// of the stage, and images and figures are made as the model would at just this step. What comes
-    /// later takes a model made by [`ModelConfig::at`].
+    /// The stage of its training that this model is at, where training has several: [`Model::step`]
+    /// is that of the stage, and images and figures are made as the model would at just this step.
+    /// What comes later takes a model made by [`ModelConfig::at`].
     fn stage(&self) -> Option<TrainingStage> {
         None
     }
 
-    /// One training step, optimiser included: its losses, scalars in the order of [`Model::losses`].
+    /// One training step, optimiser included: its losses, scalars in the order of
+    /// [`Model::losses`].
     fn step(&self, batch: &Batch, optim: &Optimizer) -> Vec<Var>;
 
     /// What people call that which [`Model::evaluate`] measures first.
@@ -190,8 +194,8 @@ pub trait Model {
         }
     }
 
-    /// Activations `[n,c,h,w]` of every convolution of a discriminator, for images `[n,c,h,w]` in [0, 1]; none for models
-    /// without such a network.
+    /// Activations `[n,c,h,w]` of every convolution of a discriminator, for images `[n,c,h,w]` in
+    /// [0, 1]; none for models without such a network.
     fn discriminator_activations(&self, _images: &Var) -> Vec<Var> {
         Vec::new()
     }
@@ -264,7 +268,8 @@ pub trait LatentModel {
         Prior::Normal
     }
 
-    /// Images `[n,c,h,w]` in [0, 1] from z `[n,latent]`, and the labels of a [`Batch`] where there are classes.
+    /// Images `[n,c,h,w]` in [0, 1] from z `[n,latent]`, and the labels of a [`Batch`] where there
+    /// are classes.
     fn decode(&self, z: &Var, labels: Option<&Var>) -> Var;
 
     /// Its way back from images, if it has one.
@@ -289,10 +294,11 @@ pub trait Encoder {
     fn encode(&self, batch: &Batch) -> Var;
 }
 
-/// A model with a density of images and latent vectors, p(x,z), and one of latent vectors given an image, q(z|x).
+/// A model with a density of images and latent vectors, p(x,z), and one of latent vectors given an
+/// image, q(z|x).
 pub trait Densities {
-    /// log p(x,z) - log q(z|x) in nats of `samples` draws of z from q(z|x) for each image, `[samples,n]`; images come
-    /// from [`Model::observe`].
+    /// log p(x,z) - log q(z|x) in nats of `samples` draws of z from q(z|x) for each image,
+    /// `[samples,n]`; images come from [`Model::observe`].
     fn log_weights(&self, batch: &Batch, samples: usize) -> Var;
 }
 

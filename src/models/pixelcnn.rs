@@ -19,7 +19,8 @@ pub struct PixelCnnConfig {
     pub height: usize,
     /// Width of the images.
     pub width: usize,
-    /// Levels of a colour: 2 is black and white, which is drawn anew at every step, 256 is every grey.
+    /// Levels of a colour: 2 is black and white, which is drawn anew at every step, 256 is every
+    /// grey.
     #[serde(default = "two")]
     pub levels: usize,
     /// h of the paper: blocks work on 2h channels and squeeze to h.

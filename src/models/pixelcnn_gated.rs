@@ -1,8 +1,9 @@
-//! Gated PixelCNN: van den Oord, Kalchbrenner, Vinyals, Espeholt, Graves & Kavukcuoglu, "Conditional Image
-//! Generation with PixelCNN Decoders" (NeurIPS 2016), §2.1 to 2.3, with dilated convolutions.
+//! Gated PixelCNN: van den Oord, Kalchbrenner, Vinyals, Espeholt, Graves & Kavukcuoglu,
+//! "Conditional Image Generation with PixelCNN Decoders" (NeurIPS 2016), §2.1 to 2.3, with dilated
+//! convolutions.
 //!
-//! A vertical stack sees all rows above, a horizontal one the row so far and, through 1x1 convolutions, what
-//! the vertical one sees: there is no blind spot.
+//! A vertical stack sees all rows above, a horizontal one the row so far and, through 1x1
+//! convolutions, what the vertical one sees: there is no blind spot.
 
 use super::pixels::{centred, check_levels, head};
 use super::{Architecture, Autoregressive, Batch, Model, ModelError, PixelModel, each_positive, few_classes, positive};
@@ -94,7 +95,8 @@ impl PixelCnnGated {
     }
 }
 
-/// tanh of the first half of the channels times sigmoid of the second (equation 2), where a class adds to both.
+/// tanh of the first half of the channels times sigmoid of the second (equation 2), where a class
+/// adds to both.
 fn gate(x: &Var, class: Option<Var>) -> Var {
     let x = class.map_or(x.clone(), |class| x + &class.reshape(&[x.shape()[0], x.shape()[1], 1, 1]));
     let half = x.shape()[1] / 2;

@@ -1,10 +1,11 @@
-//! PixelCNN++: Salimans, Karpathy, Chen & Kingma, "PixelCNN++: Improving the PixelCNN with Discretized Logistic
-//! Mixture Likelihood and Other Modifications" (ICLR 2017).
+//! PixelCNN++: Salimans, Karpathy, Chen & Kingma, "PixelCNN++: Improving the PixelCNN with
+//! Discretized Logistic Mixture Likelihood and Other Modifications" (ICLR 2017).
 //!
-//! Two streams go through the network. What is called `u` sees the rows above a pixel, `ul` these and the
-//! row so far; `ul` sees `u` through 1x1 convolutions, so there is no blind spot. Both go down to a quarter
-//! of the height and width and up again (§2.3), and what was made on the way down is added on the way up (§2.4). No
-//! colour of a pixel is seen: the head lets colours depend on one another (§2.2).
+//! Two streams go through the network. What is called `u` sees the rows above a pixel, `ul` these
+//! and the row so far; `ul` sees `u` through 1x1 convolutions, so there is no blind spot. Both go
+//! down to a quarter of the height and width and up again (§2.3), and what was made on the way down
+//! is added on the way up (§2.4). No colour of a pixel is seen: the head lets colours depend on one
+//! another (§2.2).
 
 use super::pixels::centred;
 use super::{Architecture, Autoregressive, Batch, Model, ModelError, PixelModel, positive};
@@ -25,8 +26,8 @@ pub struct PixelCnnPpConfig {
     pub width: usize,
     /// Channels of a stream.
     pub filters: usize,
-    /// Residual blocks of each stream at each of the three sizes on the way down; on the way up there is one more
-    /// at the two larger ones.
+    /// Residual blocks of each stream at each of the three sizes on the way down; on the way up
+    /// there is one more at the two larger ones.
     pub blocks: usize,
     /// Logistic variables of the mixture of a pixel.
     pub components: usize,
@@ -68,8 +69,9 @@ impl Stream {
         }
     }
 
-    /// A transposed convolution of this stream to twice the height and width. A pixel takes from the row of
-    /// half the number, in `ul` from the column as well, so that it sees no more than the pixel which that was made at.
+    /// A transposed convolution of this stream to twice the height and width. A pixel takes from
+    /// the row of half the number, in `ul` from the column as well, so that it sees no more than
+    /// the pixel which that was made at.
     fn deconv(self, net: &mut NetworkBuilder, name: &str, channels: usize) -> NormedConv {
         let (kernel, padding) = match self {
             Stream::U => ([2, 3], [0, 1, 0, 0]),
@@ -105,8 +107,9 @@ fn right_shift(x: &Var) -> Var {
 enum Form {
     /// At three sizes.
     Sizes(Mode),
-    /// At that of the image alone, where neighbours at the present size are so many pixels apart: the same at every
-    /// pixel, for those who draw one at a time. It is for networks that have been trained.
+    /// At that of the image alone, where neighbours at the present size are so many pixels apart:
+    /// the same at every pixel, for those who draw one at a time. It is for networks that have been
+    /// trained.
     Broadcast(usize),
 }
 
@@ -118,8 +121,8 @@ impl Form {
         }
     }
 
-    /// What `layer` makes of x, moved by `shift`. A spread network moves x instead, so that nothing is computed
-    /// from pixels which are not drawn yet.
+    /// What `layer` makes of x, moved by `shift`. A spread network moves x instead, so that nothing
+    /// is computed from pixels which are not drawn yet.
     fn apply_and(self, shift: fn(&Var) -> Var, layer: &NormedConv, x: &Var) -> Var {
         match self {
             Form::Sizes(_) => shift(&self.apply(layer, x)),
@@ -176,7 +179,8 @@ impl Block {
     }
 }
 
-/// A part of the network at one size, for both streams: blocks, and before them what leads to this size.
+/// A part of the network at one size, for both streams: blocks, and before them what leads to this
+/// size.
 struct Level {
     resize: Option<[NormedConv; 2]>,
     blocks: Vec<[Block; 2]>,
@@ -238,8 +242,8 @@ impl PixelCnnPp {
         let above = NormedConv::new(net_mut, "u_init", [seen, f], [2, 3], down_shifted([2, 3], 1));
         let row_above = NormedConv::new(net_mut, "ul_init.0", [seen, f], [1, 3], down_shifted([1, 3], 1));
         let left = NormedConv::new(net_mut, "ul_init.1", [seen, f], [2, 1], down_right_shifted([2, 1], 1));
-        // Channels that a block of each stream sees beside its own: on the way down `ul` sees `u`; on the way up `u`
-        // sees what it was on the way down, and `ul` both `u` and that.
+        // Channels that a block of each stream sees beside its own: on the way down `ul` sees `u`;
+        // on the way up `u` sees what it was on the way down, and `ul` both `u` and that.
         let blocks = |net: &mut NetworkBuilder, way: &str, size: usize, count: usize, beside: [usize; 2]| {
             let block = |k: usize| {
                 [(Stream::U, "u", beside[0]), (Stream::Ul, "ul", beside[1])].map(|(stream, part, beside)| {

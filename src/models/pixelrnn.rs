@@ -1,5 +1,5 @@
-//! PixelRNN: van den Oord, Kalchbrenner & Kavukcuoglu, "Pixel Recurrent Neural Networks" (ICML 2016), §3.2, 3.3,
-//! 3.5 and table 1: Row LSTM and Diagonal BiLSTM.
+//! PixelRNN: van den Oord, Kalchbrenner & Kavukcuoglu, "Pixel Recurrent Neural Networks" (ICML
+//! 2016), §3.2, 3.3, 3.5 and table 1: Row LSTM and Diagonal BiLSTM.
 
 use super::pixels::{centred, check_levels, head};
 use super::{Architecture, Autoregressive, Model, ModelError, PixelModel, each_positive, one, positive, two};
@@ -30,7 +30,8 @@ pub struct PixelRnnConfig {
     pub height: usize,
     /// Width of the images.
     pub width: usize,
-    /// Levels of a colour: 2 is black and white, which is drawn anew at every step, 256 is every grey.
+    /// Levels of a colour: 2 is black and white, which is drawn anew at every step, 256 is every
+    /// grey.
     #[serde(default = "two")]
     pub levels: usize,
     /// `row` or `diagonal`.
@@ -52,7 +53,8 @@ struct Direction {
     state: Param,
 }
 
-/// One recurrent layer (figure 5): its directions are summed, widened to 2h and added to the layer's input.
+/// One recurrent layer (figure 5): its directions are summed, widened to 2h and added to the
+/// layer's input.
 struct Layer {
     directions: Vec<Direction>,
     out: Sequential,
@@ -99,7 +101,8 @@ impl PixelRnn {
         let mut net = NetworkBuilder::new("pixelrnn", &Numbering::default());
         let masked = |mask, kernel: [usize; 2]| ConvSpec::masked(mask, kernel, colours);
         let first = net.conv("first", [colours, 2 * h], [7, 7], masked(Mask::A, [7, 7]));
-        // Input to state: 3x1 along the row, or the pixel alone; state to state: three pixels above, or two beside.
+        // Input to state: 3x1 along the row, or the pixel alone; state to state: three pixels
+        // above, or two beside.
         let (kernel, taps, ways) = match c.recurrence {
             Recurrence::Row => ([1, 3], 3, &["row"][..]),
             Recurrence::Diagonal => ([1, 1], 2, &["left", "right"][..]),
@@ -122,7 +125,8 @@ impl PixelRnn {
         Ok(PixelRnn { config: c.clone(), net: net.build(), first, layers, last })
     }
 
-    /// What a layer's directions hold at every pixel, from what they are given: all of it comes before the pixel.
+    /// What a layer's directions hold at every pixel, from what they are given: all of it comes
+    /// before the pixel.
     fn memory(&self, layer: &Layer, x: &Var, mode: Mode) -> Var {
         let given = |m: &Direction| (m.gates.forward(x, mode), m.state.var(x.graph()));
         let (gates, state) = given(&layer.directions[0]);
@@ -130,7 +134,8 @@ impl PixelRnn {
             Recurrence::Row => gates.row_lstm(&state),
             Recurrence::Diagonal => {
                 let (mirrored, other) = given(&layer.directions[1]);
-                // At the end of a row the mirrored memory has seen all of it, so it speaks to the next row.
+                // At the end of a row the mirrored memory has seen all of it, so it speaks to the
+                // next row.
                 &gates.diagonal_lstm(&state, false) + &mirrored.diagonal_lstm(&other, true).shift(2, 1)
             }
         }

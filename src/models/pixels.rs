@@ -1,4 +1,5 @@
-//! Models that draw pixels in raster order, each given those before it: p(x) = Π p(x_i | x_1 .. x_{i-1}).
+//! Models that draw pixels in raster order, each given those before it: p(x) = Π p(x_i | x_1 ..
+//! x_{i-1}).
 
 use super::{Batch, Family, ImageSpec, Likelihood, Metric, Model, ModelError};
 use crate::data::Binarisation;
@@ -6,8 +7,8 @@ use crate::graph::Var;
 use crate::nn::{Mode, Network, Optimizer};
 use crate::ops::Head;
 
-/// A model that draws pixels in raster order, which [`Autoregressive`] makes a [`Model`] of. All it has to say is its
-/// network; how it is trained and measured follows.
+/// A model that draws pixels in raster order, which [`Autoregressive`] makes a [`Model`] of. All it
+/// has to say is its network; how it is trained and measured follows.
 pub trait PixelModel {
     /// Its network.
     fn network(&self) -> &Network;
@@ -33,8 +34,8 @@ pub trait PixelModel {
     /// What the head draws each pixel from, `[n,channels,h,w]`, given the pixels before it.
     fn outputs(&self, batch: &Batch, mode: Mode) -> Var;
 
-    /// The same of a trained network in a form that does the same at every pixel, without strides, so that it can be
-    /// computed one pixel at a time.
+    /// The same of a trained network in a form that does the same at every pixel, without strides,
+    /// so that it can be computed one pixel at a time.
     fn outputs_by_pixel(&self, batch: &Batch) -> Var {
         self.outputs(batch, Mode::Eval)
     }

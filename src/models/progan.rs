@@ -1,6 +1,6 @@
 //! Progressive growing: Karras, Aila, Laine & Lehtinen, "Progressive Growing of GANs for Improved
-//! Quality, Stability, and Variation" (ICLR 2018). Both networks begin with images of 4x4 pixels and get
-//! layers for twice the side time and again, each faded in.
+//! Quality, Stability, and Variation" (ICLR 2018). Both networks begin with images of 4x4 pixels
+//! and get layers for twice the side time and again, each faded in.
 
 use super::{Adversarial, AdversarialModel, Architecture, Game, ImageSpec, Model, ModelError, TrainingStage, positive};
 use crate::graph::{Graph, Var};
@@ -88,7 +88,8 @@ struct Fade {
 }
 
 impl Growth {
-    /// After `step` steps: 4x4 until it is stable, then each further side fades in and becomes stable.
+    /// After `step` steps: 4x4 until it is stable, then each further side fades in and becomes
+    /// stable.
     fn at(c: &ProganConfig, step: u64) -> Growth {
         let (fade, stable) = (c.fade_steps as u64, c.stable_steps as u64);
         let last = c.levels() - 1;
@@ -105,7 +106,8 @@ impl Growth {
         Growth { level, fade: None, end: (level < last).then_some(first + fade + stable) }
     }
 
-    /// What the new layers count for: as the clock has it in training, and at the model's own step elsewhere.
+    /// What the new layers count for: as the clock has it in training, and at the model's own step
+    /// elsewhere.
     fn share(&self, graph: &Graph, fade: &Fade, mode: Mode) -> Var {
         if mode == Mode::Eval {
             return graph.constant(&[1], fade.share);
@@ -181,8 +183,8 @@ fn same() -> ConvSpec {
     ConvSpec::new(1, 1)
 }
 
-/// A level's layers of the generator: two convolutions, of which the first spreads the latent vector over
-/// 4x4 pixels, and after which every pixel is brought to one length.
+/// A level's layers of the generator: two convolutions, of which the first spreads the latent
+/// vector over 4x4 pixels, and after which every pixel is brought to one length.
 fn grow(net: &mut NetworkBuilder, c: &ProganConfig, level: usize) -> Sequential {
     let wide = c.width_at(level);
     let side = ProganConfig::side(level);
@@ -199,8 +201,9 @@ fn judge<'a>(layers: Sequence<'a>, inputs: usize, outputs: usize, kernel: usize,
     layers.conv(inputs, outputs, kernel, spec, true).leaky_relu(SLOPE)
 }
 
-/// A level's layers of the discriminator, the generator's mirror: two convolutions, of which that of 4x4
-/// takes all pixels at once and is followed by the score. The images of a group are compared first.
+/// A level's layers of the discriminator, the generator's mirror: two convolutions, of which that
+/// of 4x4 takes all pixels at once and is followed by the score. The images of a group are compared
+/// first.
 fn shrink(net: &mut NetworkBuilder, c: &ProganConfig, level: usize) -> Sequential {
     let wide = c.width_at(level);
     let side = ProganConfig::side(level);
@@ -230,8 +233,8 @@ impl AdversarialModel for Progan {
         self.config.latent
     }
 
-    /// Images of the data as the generator makes them: while a side fades in, half of it is what the
-    /// side before it could show.
+    /// Images of the data as the generator makes them: while a side fades in, half of it is what
+    /// the side before it could show.
     fn prepare(&self, images: &Var, mode: Mode) -> Var {
         let images = self.reduced(&images.mul_scalar(2.0).add_scalar(-1.0));
         match &self.growth.fade {

@@ -1,9 +1,10 @@
 //! The variational autoencoder of Kingma & Welling, "Auto-Encoding Variational Bayes" (ICLR 2014),
 //! fully connected: in the shape of the well-known example, 784-400-(20, 20)-400-784, in the deeper
-//! one of Burda, Grosse & Salakhutdinov, "Importance Weighted Autoencoders" (ICLR 2016), and others. With
-//! classes it is the conditional one of Sohn, Lee & Yan, "Learning Structured Output Representation using
-//! Deep Conditional Generative Models" (NIPS 2015), the label being given, as in the model M2 of Kingma et
-//! al., "Semi-supervised Learning with Deep Generative Models" (NIPS 2014).
+//! one of Burda, Grosse & Salakhutdinov, "Importance Weighted Autoencoders" (ICLR 2016), and
+//! others. With classes it is the conditional one of Sohn, Lee & Yan, "Learning Structured Output
+//! Representation using Deep Conditional Generative Models" (NIPS 2015), the label being given, as
+//! in the model M2 of Kingma et al., "Semi-supervised Learning with Deep Generative Models" (NIPS
+//! 2014).
 
 use super::{
     Architecture, Batch, Decoder, ImageSpec, Model, ModelError, Objective, Variational, VariationalModel, few_classes,

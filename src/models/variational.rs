@@ -9,8 +9,8 @@ use crate::graph::Var;
 use crate::nn::{Network, Optimizer};
 use crate::ops::Latent;
 
-/// An encoder q(z|x) = N(μ, exp logvar) and a decoder p(x|z), under the prior N(0, 1), which [`Variational`] makes a
-/// [`Model`] of.
+/// An encoder q(z|x) = N(μ, exp logvar) and a decoder p(x|z), under the prior N(0, 1), which
+/// [`Variational`] makes a [`Model`] of.
 pub trait VariationalModel {
     /// Its network.
     fn network(&self) -> &Network;
@@ -30,8 +30,8 @@ pub trait VariationalModel {
     /// μ and logvar of q(z|x), each `[n,latent]`, from images as the model sees them.
     fn posterior(&self, x: &Batch) -> (Var, Var);
 
-    /// What the decoder makes of z `[m,latent]` and of the labels `[m,classes]` of a model with classes:
-    /// the parameters of p(x|z), [m,...].
+    /// What the decoder makes of z `[m,latent]` and of the labels `[m,classes]` of a model with
+    /// classes: the parameters of p(x|z), [m,...].
     fn outputs(&self, z: &Var, labels: Option<&Var>) -> Var;
 }
 
@@ -63,8 +63,8 @@ impl Objective {
         Ok(())
     }
 
-    /// The loss of images as the model sees them, the mean reconstruction -log p(x|z), and the mean divergence of
-    /// q(z|x) from the prior, which with several draws is their estimate.
+    /// The loss of images as the model sees them, the mean reconstruction -log p(x|z), and the mean
+    /// divergence of q(z|x) from the prior, which with several draws is their estimate.
     fn losses(&self, model: &dyn VariationalModel, x: &Batch) -> [Var; 3] {
         if self.samples > 1 {
             let Draws { nll, divergence } = draws(model, x, self.samples);
@@ -87,8 +87,8 @@ impl Objective {
     }
 }
 
-/// The two parts of -ELBO for every image, each [n] in nats: reconstruction, from one draw of z, and
-/// divergence in closed form.
+/// The two parts of -ELBO for every image, each [n] in nats: reconstruction, from one draw of z,
+/// and divergence in closed form.
 fn parts(model: &dyn VariationalModel, x: &Batch) -> (Var, Var) {
     let (mu, logvar) = model.posterior(x);
     let Latent { z, kl, .. } = mu.reparameterize(&logvar);
@@ -114,8 +114,8 @@ fn draws(model: &dyn VariationalModel, x: &Batch, samples: usize) -> Draws {
     let labels = x.labels.as_ref().map(|labels| labels.repeat(samples));
     let outputs = model.outputs(&z.reshape(&[samples * n, latent]), labels.as_ref());
     x.graph().scope("loss");
-    // With z = μ + σε both densities have the same constant: twice the difference of their logarithms
-    // is Σ z² - ε² - log σ².
+    // With z = μ + σε both densities have the same constant: twice the difference of their
+    // logarithms is Σ z² - ε² - log σ².
     let twice = &(&z.square() - &noise.square()) - &logvar;
     let divergence = twice.sum_axes(&[2]).mul_scalar(0.5).reshape(&[samples, n]);
     Draws { nll: model.decoder().nll(&outputs, &x.images).reshape(&[samples, n]), divergence }

@@ -1,6 +1,7 @@
-//! WaveGAN: Donahue, McAuley & Puckette, "Adversarial Audio Synthesis" (ICLR 2019): the DCGAN's networks for waveforms,
-//! convolutions of 25 taps at stride 4 in the place of 5x5 ones at stride 2. A waveform is an image one pixel high.
-//! Phase shuffle (§3.3), an option in the paper, is left out.
+//! WaveGAN: Donahue, McAuley & Puckette, "Adversarial Audio Synthesis" (ICLR 2019): the DCGAN's
+//! networks for waveforms, convolutions of 25 taps at stride 4 in the place of 5x5 ones at stride
+//! 2. A waveform is an image one pixel high. Phase shuffle (§3.3), an option in the paper, is left
+//! out.
 
 use super::{Adversarial, AdversarialModel, Architecture, Game, ImageSpec, Model, ModelError, positive};
 use crate::data::Medium;
@@ -110,7 +111,8 @@ impl AdversarialModel for WaveGan {
         self.config.latent
     }
 
-    /// Amplitudes in [-1, 1] of companded ones in [0, 1]: sign(y) ((1 + μ)^|y| - 1) / μ, y = 2x - 1.
+    /// Amplitudes in [-1, 1] of companded ones in [0, 1]: sign(y) ((1 + μ)^|y| - 1) / μ, y = 2x -
+    /// 1.
     fn prepare(&self, images: &Var, _: Mode) -> Var {
         let y = images.mul_scalar(2.0).add_scalar(-1.0);
         let size = y.abs().mul_scalar(LN_1_MU).exp().add_scalar(-1.0).mul_scalar(1.0 / MU);

@@ -1,7 +1,7 @@
-//! Layers that are told something of each image: batch normalisation whose scale and shift depend on it
-//! (de Vries et al. 2017; Brock, Donahue & Simonyan, "Large Scale GAN Training for High Fidelity Natural
-//! Image Synthesis", ICLR 2019, appendix B), and attention (Zhang, Goodfellow, Metaxas & Odena,
-//! "Self-Attention Generative Adversarial Networks", ICML 2019, §3).
+//! Layers that are told something of each image: batch normalisation whose scale and shift depend
+//! on it (de Vries et al. 2017; Brock, Donahue & Simonyan, "Large Scale GAN Training for High
+//! Fidelity Natural Image Synthesis", ICLR 2019, appendix B), and attention (Zhang, Goodfellow,
+//! Metaxas & Odena, "Self-Attention Generative Adversarial Networks", ICML 2019, §3).
 
 use super::layers::{Mode, Sequential, batch_norm};
 use super::network::{Init, NetworkBuilder, Param};
@@ -18,7 +18,8 @@ pub struct ConditionalBatchNorm {
 }
 
 impl ConditionalBatchNorm {
-    /// Over `channels`, with vectors of `inputs` elements; A and B have their spectral norm divided out.
+    /// Over `channels`, with vectors of `inputs` elements; A and B have their spectral norm divided
+    /// out.
     pub fn new(net: &mut NetworkBuilder, name: &str, channels: usize, inputs: usize) -> ConditionalBatchNorm {
         let mut matrix = |what: &str| {
             net.sequence(&format!("{name}.{what}")).spectral_norm().linear(inputs, channels, false).build()
@@ -44,8 +45,8 @@ impl ConditionalBatchNorm {
     }
 }
 
-/// x plus γ times what every position takes from all others; γ starts at 0. Keys and values are those of
-/// half the height and width.
+/// x plus γ times what every position takes from all others; γ starts at 0. Keys and values are
+/// those of half the height and width.
 #[derive(Clone, Debug)]
 pub struct Attention {
     query: Sequential,
@@ -56,8 +57,8 @@ pub struct Attention {
 }
 
 impl Attention {
-    /// Over `channels`: an eighth of them are compared and a half taken, by 1x1 convolutions without bias whose
-    /// spectral norm is divided out.
+    /// Over `channels`: an eighth of them are compared and a half taken, by 1x1 convolutions
+    /// without bias whose spectral norm is divided out.
     pub fn new(net: &mut NetworkBuilder, name: &str, channels: usize) -> Attention {
         let (compared, taken) = ((channels / 8).max(1), (channels / 2).max(1));
         let mut conv = |what: &str, inputs, outputs| {

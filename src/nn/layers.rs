@@ -101,8 +101,8 @@ impl Sequential {
         self.each_weight(graph, &|w| w.iterate(graph));
     }
 
-    /// Makes the weights of every unit, its row of a linear layer or convolution, no longer than `bound`:
-    /// to be called after an update.
+    /// Makes the weights of every unit, its row of a linear layer or convolution, no longer than
+    /// `bound`: to be called after an update.
     pub fn max_norm(&self, graph: &Graph, bound: f32) {
         self.each_weight(graph, &|w| w.max_norm(graph, bound));
     }
@@ -122,7 +122,8 @@ impl Sequential {
     }
 }
 
-/// Batch normalisation by the statistics of the batch, which move the running mean and variance, or by these.
+/// Batch normalisation by the statistics of the batch, which move the running mean and variance, or
+/// by these.
 pub(super) fn batch_norm(x: &Var, gamma: &Var, beta: &Var, running: [&Param; 2], mode: Mode) -> Var {
     let g = x.graph();
     let [mean, var] = running.map(|p| p.var(g));
@@ -232,8 +233,8 @@ impl NetworkBuilder {
         self.conv(name, [inputs, outputs], [1, 1], ConvSpec::default())
     }
 
-    /// A convolution with bias that keeps the size and sees rows above only, and with mask B the row itself:
-    /// the upper rows of a square kernel, whose lower ones are stored and never used.
+    /// A convolution with bias that keeps the size and sees rows above only, and with mask B the
+    /// row itself: the upper rows of a square kernel, whose lower ones are stored and never used.
     pub fn conv_above(
         &mut self,
         name: &str,
@@ -246,8 +247,8 @@ impl NetworkBuilder {
         Sequential { layers: vec![(name.into(), Layer::ConvAbove { w, b, dilation, mask })] }
     }
 
-    /// A convolution with bias along the row that keeps the size and sees what is to the left, and with mask B
-    /// the pixel itself.
+    /// A convolution with bias along the row that keeps the size and sees what is to the left, and
+    /// with mask B the pixel itself.
     pub fn conv_left(
         &mut self,
         name: &str,
@@ -294,15 +295,15 @@ impl Sequence<'_> {
         self
     }
 
-    /// Weights [outputs, ...] of the linear layers and convolutions that follow are divided by their
-    /// largest singular values, which [`Sequential::power_iteration`] keeps up with.
+    /// Weights [outputs, ...] of the linear layers and convolutions that follow are divided by
+    /// their largest singular values, which [`Sequential::power_iteration`] keeps up with.
     pub fn spectral_norm(self) -> Self {
         Sequence { normalised: Normalised::Spectral, ..self }
     }
 
-    /// Weights of the linear layers and convolutions that follow are stored as N(0, 1) and used times
-    /// gain / √fan_in, the scale that He et al. 2015 start with: an optimiser that takes steps of one size
-    /// then moves all layers at one rate.
+    /// Weights of the linear layers and convolutions that follow are stored as N(0, 1) and used
+    /// times gain / √fan_in, the scale that He et al. 2015 start with: an optimiser that takes
+    /// steps of one size then moves all layers at one rate.
     pub fn equalised_lr(self, gain: f32) -> Self {
         Sequence { normalised: Normalised::Equalised { gain }, ..self }
     }
@@ -329,8 +330,8 @@ impl Sequence<'_> {
         self.push(Layer::Linear { w, b })
     }
 
-    /// Maxout (Goodfellow et al. 2013): each unit is the largest of `pieces` linear ones, with biases.
-    /// Row k·units + i of the weight is piece k of unit i.
+    /// Maxout (Goodfellow et al. 2013): each unit is the largest of `pieces` linear ones, with
+    /// biases. Row k·units + i of the weight is piece k of unit i.
     pub fn maxout(mut self, inputs: usize, units: usize, pieces: usize) -> Self {
         let outputs = units * pieces;
         let (w, b) = self.weights(&[outputs, inputs], [inputs, outputs], true);

@@ -67,8 +67,8 @@ pub struct ParamInfo {
     pub offset: usize,
     /// How it starts.
     pub init: Init,
-    /// Its place in the order of creation over the whole model: the stream its values come from. Running
-    /// statistics that start as constants have none.
+    /// Its place in the order of creation over the whole model: the stream its values come from.
+    /// Running statistics that start as constants have none.
     pub index: u32,
 }
 
@@ -113,8 +113,8 @@ impl Param {
 /// Parameters and running statistics that are trained together.
 #[derive(Clone, Debug)]
 pub struct Network {
-    /// Name of the network; its states are `NAME.params`, `NAME.stats`, `NAME.average`, `NAME.updates`
-    /// and the optimiser's.
+    /// Name of the network; its states are `NAME.params`, `NAME.stats`, `NAME.average`,
+    /// `NAME.updates` and the optimiser's.
     pub name: String,
     /// The parameters, in the order of creation.
     pub params: Vec<ParamInfo>,

@@ -10,19 +10,21 @@ use strum::VariantNames;
 /// Declares the `[optim]` table: a kind for each of the optimisers, and expectation-maximisation.
 macro_rules! config {
     ($($(#[$doc:meta])* $kind:ident: $module:ident $rule:ident;)*) => {
-        /// The `[optim]` table. What it does not say has the defaults that PyTorch gives these optimisers, but that SGD
-        /// has a rate and momentum.
+        /// The `[optim]` table. What it does not say has the defaults that PyTorch gives these
+        /// optimisers, but that SGD has a rate and momentum.
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, VariantNames)]
         #[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
         #[strum(serialize_all = "lowercase")]
         pub enum OptimConfig {
             $($(#[$doc])* $kind(optimisers::$module::$rule),)*
-            /// Expectation-maximisation, for mixtures: no descent, but a new mixture after each pass over the data.
+            /// Expectation-maximisation, for mixtures: no descent, but a new mixture after each
+            /// pass over the data.
             Em {
                 /// Added to every variance.
                 #[serde(default = "floor")]
                 floor: f64,
-                /// Batches of a pass; with 0 a run takes those of one pass over its images, and writes down how many.
+                /// Batches of a pass; with 0 a run takes those of one pass over its images, and
+                /// writes down how many.
                 #[serde(default)]
                 batches: u32,
             },
@@ -76,7 +78,8 @@ impl OptimConfig {
         self.rule().map(Rule::moments).unwrap_or_default()
     }
 
-    /// Settles how many batches a pass has, where the settings leave that to the images: `steps` of them.
+    /// Settles how many batches a pass has, where the settings leave that to the images: `steps` of
+    /// them.
     pub fn settle(&mut self, steps: u64) {
         if let OptimConfig::Em { batches: batches @ 0, .. } = self {
             *batches = u32::try_from(steps).unwrap_or(u32::MAX);
@@ -99,12 +102,12 @@ impl OptimConfig {
 pub struct Optimizer {
     /// The rule of an update.
     pub rule: OptimConfig,
-    /// Decay of the moving average, or 0 for none: average ← ema·average + (1 - ema)·p once p is updated. It starts
-    /// as a copy of the initial parameters. Networks that make images have one; their running statistics stay
-    /// those of training.
+    /// Decay of the moving average, or 0 for none: average ← ema·average + (1 - ema)·p once p is
+    /// updated. It starts as a copy of the initial parameters. Networks that make images have one;
+    /// their running statistics stay those of training.
     pub ema: f64,
-    /// Whether that decay warms up: after t updates it is at most (1 + t) / (10 + t). Without, the initial
-    /// parameters weigh ema^t.
+    /// Whether that decay warms up: after t updates it is at most (1 + t) / (10 + t). Without, the
+    /// initial parameters weigh ema^t.
     pub ema_warm_up: bool,
 }
 

@@ -1,7 +1,7 @@
-//! A layer's weight: as it is stored; divided by its largest singular value (Miyato, Kataoka, Koyama &
-//! Yoshida, "Spectral Normalization for Generative Adversarial Networks", ICLR 2018); or times a constant,
-//! so that all layers learn at one rate (Karras, Aila, Laine & Lehtinen, "Progressive Growing of GANs for
-//! Improved Quality, Stability, and Variation", ICLR 2018, §4.1).
+//! A layer's weight: as it is stored; divided by its largest singular value (Miyato, Kataoka,
+//! Koyama & Yoshida, "Spectral Normalization for Generative Adversarial Networks", ICLR 2018); or
+//! times a constant, so that all layers learn at one rate (Karras, Aila, Laine & Lehtinen,
+//! "Progressive Growing of GANs for Improved Quality, Stability, and Variation", ICLR 2018, §4.1).
 
 use super::network::{Init, NetworkBuilder, Param};
 use crate::graph::{Graph, Var};
@@ -21,8 +21,9 @@ pub(super) struct Weight {
 enum Used {
     /// As it is stored.
     Plain,
-    /// Divided by its largest singular value, from estimates of the first singular vectors, u [outputs]
-    /// and v [everything else]. They are running statistics: saved, and no gradient goes through them.
+    /// Divided by its largest singular value, from estimates of the first singular vectors, u
+    /// [outputs] and v [everything else]. They are running statistics: saved, and no gradient goes
+    /// through them.
     Spectral([Param; 2]),
     /// Times a constant.
     Scaled(f32),
@@ -74,7 +75,8 @@ impl Weight {
         graph.assign(&left.reshape(u.shape()), &u);
     }
 
-    /// Makes every row of W no longer than `bound` (Hinton et al. 2012): W ← W min(1, bound / ‖row‖).
+    /// Makes every row of W no longer than `bound` (Hinton et al. 2012): W ← W min(1, bound /
+    /// ‖row‖).
     pub(super) fn max_norm(&self, graph: &Graph, bound: f32) {
         let stored = self.stored.var(graph);
         let w = matrix(&stored);

@@ -1,5 +1,5 @@
-//! Convolutions with normalised weights: Salimans & Kingma, "Weight Normalization: A Simple Reparameterization
-//! to Accelerate Training of Deep Neural Networks" (NeurIPS 2016).
+//! Convolutions with normalised weights: Salimans & Kingma, "Weight Normalization: A Simple
+//! Reparameterization to Accelerate Training of Deep Neural Networks" (NeurIPS 2016).
 
 use super::layers::Mode;
 use super::network::{Init, NetworkBuilder, Param};
@@ -11,9 +11,9 @@ const DIRECTION_STD: f32 = 0.05;
 /// Added to the variance that the first outputs are divided by.
 const EPS: f32 = 1e-10;
 
-/// A convolution with bias whose weight is w = g v / ‖v‖ for every output (§2): its length g and its direction v are
-/// learned apart. With [`Mode::Initialise`] g and the bias start such that over this batch every output has mean 0
-/// and a standard deviation that the layer is told (§3).
+/// A convolution with bias whose weight is w = g v / ‖v‖ for every output (§2): its length g and
+/// its direction v are learned apart. With [`Mode::Initialise`] g and the bias start such that over
+/// this batch every output has mean 0 and a standard deviation that the layer is told (§3).
 #[derive(Clone, Debug)]
 pub struct NormedConv {
     name: String,
@@ -94,10 +94,11 @@ impl NormedConv {
         }
     }
 
-    /// The outputs without a stride, for a network whose sizes are all laid over one: at rows and columns that are
-    /// multiples of `distance` x `[n,inputs,h,w]` holds the neighbours that [`NormedConv::forward`] sees, and so do
-    /// the outputs, at `distance` times the stride or, if transposed, at `distance` divided by it. At
-    /// other positions are values that none of these depends on.
+    /// The outputs without a stride, for a network whose sizes are all laid over one: at rows and
+    /// columns that are multiples of `distance` x `[n,inputs,h,w]` holds the neighbours that
+    /// [`NormedConv::forward`] sees, and so do the outputs, at `distance` times the stride or, if
+    /// transposed, at `distance` divided by it. At other positions are values that none of these
+    /// depends on.
     pub fn spread(&self, x: &Var, distance: usize) -> Var {
         let graph = x.graph();
         graph.scope(&self.name);
@@ -110,15 +111,16 @@ impl NormedConv {
         x.conv2d(&w, Some(&b), &spec)
     }
 
-    /// A transposed convolution of stride s is s·s convolutions with a part of its taps each, whose outputs take turns.
+    /// A transposed convolution of stride s is s·s convolutions with a part of its taps each, whose
+    /// outputs take turns.
     fn spread_transposed(&self, x: &Var, w: &Var, distance: usize) -> Var {
         let [stride, pad] = [self.spec.stride, [self.spec.padding[0], self.spec.padding[1]]];
         let to = [0, 1].map(|axis| distance / stride[axis]);
         let turn = |turn: [usize; 2]| {
             let (mut taps, mut spec) = (w.permute(&[1, 0, 2, 3]), ConvSpec::default());
             for axis in [0, 1] {
-                // Output y takes from input i by tap k where y = stride·i + k - pad: by every stride-th one, of which
-                // the last looks furthest to the left.
+                // Output y takes from input i by tap k where y = stride·i + k - pad: by every
+                // stride-th one, of which the last looks furthest to the left.
                 let (first, extent) = ((turn[axis] + pad[axis]) % stride[axis], taps.shape()[2 + axis]);
                 taps = taps.slice(2 + axis, first, extent - first).subsample(2 + axis, stride[axis]).flip(2 + axis);
                 let last = first + stride[axis] * (taps.shape()[2 + axis] - 1);

@@ -28,8 +28,8 @@ impl Var {
         rows.reshape(&[n * c * h / 2 * w / 2, 2]).max_axis(1).reshape(&[n, c, h / 2, w / 2])
     }
 
-    /// What each position takes from others: Σ_q softmax_q(query_p · key_q) value_q, for queries `self`
-    /// `[n,k,p]`, keys `[n,k,q]` and values `[n,v,q]`; the result is `[n,v,p]`.
+    /// What each position takes from others: Σ_q softmax_q(query_p · key_q) value_q, for queries
+    /// `self` `[n,k,p]`, keys `[n,k,q]` and values `[n,v,q]`; the result is `[n,v,p]`.
     pub fn attend(&self, keys: &Var, values: &Var) -> Var {
         let shares = self.matmul_t(keys, true, false).softmax();
         values.matmul_t(&shares, false, true)

@@ -142,7 +142,8 @@ fn weight_grad(x: &Var, y: &Var, block: Conv) -> Var {
     x.graph().apply1(WeightGrad(block), launch(Conv2dWeightGrad(block)), &[Some(x), Some(y)], &w_shape(&block))
 }
 
-/// ∂S/∂w as in [`weight_grad`], and the gradient of a bias behind the convolution, in one pass over y.
+/// ∂S/∂w as in [`weight_grad`], and the gradient of a bias behind the convolution, in one pass over
+/// y.
 fn weight_and_bias_grad(x: &Var, y: &Var, block: Conv) -> [Var; 2] {
     let block = block.bare(true);
     let (inputs, shapes) = ([Some(x), Some(y)], [&w_shape(&block)[..], &[block.co as usize]]);
@@ -238,8 +239,8 @@ impl Var {
         forward(self, w, b, spec.block([n, ci, h, wide], w.shape(), [oh, ow], b.is_some()))
     }
 
-    /// Transposed convolution of y `[n,in,h,w]` with w `[in,out,kh,kw]`, bias b `[out]`; `output_padding`
-    /// makes the result larger at bottom and right.
+    /// Transposed convolution of y `[n,in,h,w]` with w `[in,out,kh,kw]`, bias b `[out]`;
+    /// `output_padding` makes the result larger at bottom and right.
     pub fn conv_transpose2d(&self, w: &Var, b: Option<&Var>, spec: &ConvSpec, output_padding: [usize; 2]) -> Var {
         const OP: &str = "conv_transpose2d";
         let (&[n, c, oh, ow], &[wi, out, kh, kw]) = (self.shape(), w.shape()) else {

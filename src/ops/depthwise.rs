@@ -18,8 +18,8 @@ impl Op for Forward {
 }
 
 impl Var {
-    /// Convolution of x `[n,c,h,w]`, each channel with its own kernel of w `[c,1,kh,kw]`, bias b `[c]`; the same stride and
-    /// as many zeros on every side, at most the kernel's extent.
+    /// Convolution of x `[n,c,h,w]`, each channel with its own kernel of w `[c,1,kh,kw]`, bias b
+    /// `[c]`; the same stride and as many zeros on every side, at most the kernel's extent.
     pub fn depthwise_conv2d(&self, w: &Var, b: &Var, stride: usize, padding: usize) -> Var {
         const OP: &str = "depthwise_conv2d";
         let fits = match (self.shape(), w.shape()) {

@@ -64,21 +64,22 @@ impl Var {
         self.binary(Operation::Bce, target)
     }
 
-    /// Negative log-density of target t under a normal with mean `self` and log-variance `logvar`, in
-    /// nats: (ln 2π + logvar + (t - μ)² / e^logvar) / 2.
+    /// Negative log-density of target t under a normal with mean `self` and log-variance `logvar`,
+    /// in nats: (ln 2π + logvar + (t - μ)² / e^logvar) / 2.
     pub fn gaussian_nll(&self, logvar: &Var, target: &Var) -> Var {
         let distance = &(target - self).square() * &(-logvar).exp();
         (&distance + logvar).add_scalar(std::f32::consts::TAU.ln()).mul_scalar(0.5)
     }
 
-    /// Negative log-probability in nats of target t, one of the 256 grey levels k/255, under a logistic
-    /// variable with mean `self` and log-scale `log_scale` that falls into the bin of t (Salimans et al.
-    /// 2017, §2.1). Bins reach half a level to both sides, those of 0 and 1 without end.
+    /// Negative log-probability in nats of target t, one of the 256 grey levels k/255, under a
+    /// logistic variable with mean `self` and log-scale `log_scale` that falls into the bin of t
+    /// (Salimans et al. 2017, §2.1). Bins reach half a level to both sides, those of 0 and 1
+    /// without end.
     ///
-    /// With a and b at the upper and lower end of the bin, in units of the scale from the mean, and σ the
-    /// logistic function, σ(a) - σ(b) = σ(a)·σ(-b)·(1 - e^(b-a)): each factor has a logarithm without
-    /// cancellation, however far out the bin lies. An end that is open has the factor 1, and so has the
-    /// last one of such a bin.
+    /// With a and b at the upper and lower end of the bin, in units of the scale from the mean, and
+    /// σ the logistic function, σ(a) - σ(b) = σ(a)·σ(-b)·(1 - e^(b-a)): each factor has a logarithm
+    /// without cancellation, however far out the bin lies. An end that is open has the factor 1,
+    /// and so has the last one of such a bin.
     pub fn discretised_logistic_nll(&self, log_scale: &Var, target: &Var) -> Var {
         const HALF: f32 = 1.0 / 510.0;
         let scale = (-log_scale).exp();

@@ -50,8 +50,8 @@ fn mismatch(op: &'static str, shapes: &[&[usize]], why: impl Into<String>) -> Gr
 }
 
 impl Var {
-    /// The four extents of images or planes; a failure of the graph that stands in for the result of `op` where there are
-    /// not four.
+    /// The four extents of images or planes; a failure of the graph that stands in for the result
+    /// of `op` where there are not four.
     fn four(&self, op: &'static str) -> Result<[usize; 4], Var> {
         <[usize; 4]>::try_from(self.shape())
             .map_err(|_| self.graph().fail(mismatch(op, &[self.shape()], "there must be four axes"), self.shape()))

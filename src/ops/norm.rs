@@ -1,4 +1,5 @@
-//! Batch normalisation (Ioffe & Szegedy 2015), and what progressive growing has instead (Karras et al. 2018).
+//! Batch normalisation (Ioffe & Szegedy 2015), and what progressive growing has instead (Karras et
+//! al. 2018).
 
 use super::{FirstOrderOnly, launch, mismatch};
 use crate::graph::{Call, GraphError, Op, Var};
@@ -83,7 +84,8 @@ impl Var {
         &(self * &scale.reshape(&channels)) + &shift.reshape(&channels)
     }
 
-    /// x / √(mean x² + 1e-8) over the channels, axis 1 of `[n,c]` or `[n,c,h,w]` (Karras et al. 2018, §4.2).
+    /// x / √(mean x² + 1e-8) over the channels, axis 1 of `[n,c]` or `[n,c,h,w]` (Karras et al.
+    /// 2018, §4.2).
     pub fn pixel_norm(&self) -> Var {
         if !matches!(self.shape().len(), 2 | 4) {
             let error = mismatch("pixel_norm", &[self.shape()], "x must be [n,c] or [n,c,h,w]");
@@ -92,10 +94,10 @@ impl Var {
         self / &self.square().mean_axes(&[1]).add_scalar(NORM_EPS).sqrt()
     }
 
-    /// x `[n,c,h,w]` with one channel more, which tells how unlike one another the images of a group are
-    /// (Karras et al. 2018, §3): the standard deviation of each element over the group, averaged over all
-    /// of them. Images k, k + n/group, k + 2n/group, ... are a group; its size is the largest that is at
-    /// most `group` and divides n.
+    /// x `[n,c,h,w]` with one channel more, which tells how unlike one another the images of a
+    /// group are (Karras et al. 2018, §3): the standard deviation of each element over the group,
+    /// averaged over all of them. Images k, k + n/group, k + 2n/group, ... are a group; its size is
+    /// the largest that is at most `group` and divides n.
     pub fn minibatch_stddev(&self, group: usize) -> Var {
         let &[n, c, h, w] = self.shape() else {
             let error = mismatch("minibatch_stddev", &[self.shape()], "x must be [n,c,h,w]");

@@ -1,5 +1,5 @@
-//! What changes from step to step by the device's clock: random tensors, of which each use has a stream
-//! of its own, ramps and pulses.
+//! What changes from step to step by the device's clock: random tensors, of which each use has a
+//! stream of its own, ramps and pulses.
 
 use super::{FirstOrderOnly, Leaf, launch, mismatch};
 use crate::graph::{Call, Graph, GraphError, Op, Var};
@@ -40,8 +40,8 @@ impl Graph {
         self.apply1(Leaf("decode_u8"), launch(kernel), &[Some(words)], shape)
     }
 
-    /// Labels uploaded as packed bytes, from byte `first` on, as rows with a one in the label's column:
-    /// `[n,classes]`.
+    /// Labels uploaded as packed bytes, from byte `first` on, as rows with a one in the label's
+    /// column: `[n,classes]`.
     pub fn one_hot(&self, words: &Var, first: usize, [n, classes]: [usize; 2]) -> Var {
         if (first + n).div_ceil(4) > words.len() {
             let error = mismatch("one_hot", &[words.shape(), &[first, n]], "too few words");
@@ -62,13 +62,15 @@ impl Graph {
         self.draw("uniform", 0, shape, [low, high - low], self.next_stream())
     }
 
-    /// A number `[1]` that goes from `start` to `end` in `steps` steps of the clock, and then stays.
+    /// A number `[1]` that goes from `start` to `end` in `steps` steps of the clock, and then
+    /// stays.
     pub fn ramp(&self, start: f32, end: f32, steps: usize) -> Var {
         let kernel = Ramp { start, end, per_step: 1.0 / steps.max(1) as f32 };
         self.apply1(Leaf("ramp"), launch(kernel), &[Some(&self.clock())], &[1])
     }
 
-    /// A number `[1]` that is 1 at step `phase` of every `period` steps of the clock, and 0 at the others.
+    /// A number `[1]` that is 1 at step `phase` of every `period` steps of the clock, and 0 at the
+    /// others.
     pub fn pulse(&self, period: u32, phase: u32) -> Var {
         let kernel = Pulse { period: period.max(1), phase };
         self.apply1(Leaf("pulse"), launch(kernel), &[Some(&self.clock())], &[1])
@@ -118,8 +120,8 @@ impl Op for Dropped {
     }
 }
 
-/// x with each image moved as its stream draws again whenever it is asked: linear, and what moves back is
-/// its transpose.
+/// x with each image moved as its stream draws again whenever it is asked: linear, and what moves
+/// back is its transpose.
 #[derive(Debug)]
 struct Translated(Translate);
 
@@ -166,14 +168,15 @@ impl Var {
         self.graph().apply1(Leaf("bernoulli"), launch(kernel), &[Some(self), Some(&clock)], self.shape())
     }
 
-    /// Dropout (Hinton et al. 2012): each element stays with probability `keep`, divided by it, and is 0
-    /// otherwise; new at every step. The backward pass draws the mask again instead of storing it.
+    /// Dropout (Hinton et al. 2012): each element stays with probability `keep`, divided by it, and
+    /// is 0 otherwise; new at every step. The backward pass draws the mask again instead of storing
+    /// it.
     pub fn dropout(&self, keep: f32) -> Var {
         Dropped(Dropout { len: self.len() as u32, keep, noise: self.graph().next_noise() }).apply(self)
     }
 
-    /// Each image of `[n,c,h,w]` moved by whole pixels, up to `most` up or down and left or right, all distances
-    /// as likely; new at every step. What moves in is 0.
+    /// Each image of `[n,c,h,w]` moved by whole pixels, up to `most` up or down and left or right,
+    /// all distances as likely; new at every step. What moves in is 0.
     pub fn translate(&self, most: [usize; 2]) -> Var {
         let &[n, c, h, w] = self.shape() else {
             return self.graph().fail(mismatch("translate", &[self.shape()], "x must be [n,c,h,w]"), self.shape());

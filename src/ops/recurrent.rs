@@ -1,8 +1,9 @@
-//! Long short-term memories over the rows and the diagonals of images (van den Oord, Kalchbrenner & Kavukcuoglu,
-//! "Pixel Recurrent Neural Networks", ICML 2016, §3.1 to 3.3).
+//! Long short-term memories over the rows and the diagonals of images (van den Oord, Kalchbrenner &
+//! Kavukcuoglu, "Pixel Recurrent Neural Networks", ICML 2016, §3.1 to 3.3).
 //!
-//! A step of the memory is a convolution of the row before and a cell. All steps of an image are part of the
-//! program; their gradient goes back through them once more, and the weight's is one convolution's over all.
+//! A step of the memory is a convolution of the row before and a cell. All steps of an image are
+//! part of the program; their gradient goes back through them once more, and the weight's is one
+//! convolution's over all.
 
 use super::{ConvSpec, FirstOrderOnly, launch, mismatch};
 use crate::graph::{Call, GraphError, Op, Var};
@@ -28,8 +29,8 @@ fn skewed(x: &Var, skew: Skew) -> Var {
     x.graph().apply1(Skewed(skew), launch(skew), &[Some(x)], &[x.shape()[0], x.shape()[1], rows, columns])
 }
 
-/// What the gates are given, x, and the states so far: the inputs of an LSTM over rows are x, w, a row of zeros, and
-/// then what went into the gates of each row and its cells' states.
+/// What the gates are given, x, and the states so far: the inputs of an LSTM over rows are x, w, a
+/// row of zeros, and then what went into the gates of each row and its cells' states.
 #[derive(Debug)]
 struct Rows(ConvSpec);
 
@@ -96,8 +97,9 @@ fn joined(rows: &[Var]) -> Var {
     }
 }
 
-/// h and c at every pixel, from what the gates are given there and from the states at pixels before: `state` makes,
-/// of the earlier h, what is added to the gates, and `cell` moves the earlier c to the pixel that it is kept for.
+/// h and c at every pixel, from what the gates are given there and from the states at pixels
+/// before: `state` makes, of the earlier h, what is added to the gates, and `cell` moves the
+/// earlier c to the pixel that it is kept for.
 fn tied(x: &Var, state: impl Fn(&Var) -> Var, moved: impl Fn(&Var) -> Var) -> Var {
     let graph = x.graph();
     let [n, gates, rows, w] = match x.four("lstm") {
@@ -117,7 +119,8 @@ fn tied(x: &Var, state: impl Fn(&Var) -> Var, moved: impl Fn(&Var) -> Var) -> Va
 }
 
 impl Var {
-    /// `[n,c,h,w]` by its diagonals, [n,c,h+w-1,h]: row d holds pixels (i, d - i), and zeros where there are none.
+    /// `[n,c,h,w]` by its diagonals, [n,c,h+w-1,h]: row d holds pixels (i, d - i), and zeros where
+    /// there are none.
     pub fn skew(&self) -> Var {
         let [n, c, h, w] = match self.four("skew") {
             Ok(extents) => extents,
@@ -138,10 +141,10 @@ impl Var {
         skewed(self, Skew { planes: (n * c) as u32, h: h as u32, w: (d + 1 - h) as u32, back: 1 })
     }
 
-    /// A memory that goes through the rows of x [n,4 hidden,h,w] from the first to the last: the gates of row t are
-    /// given x\[t\] + the convolution of row t - 1 of the result [n,hidden,h,w] with w [4 hidden,hidden,1,k], where
-    /// `left` zeros stand before the row and k - 1 - left behind it. Channels of x are those of the gates out,
-    /// forget, in and of the candidate.
+    /// A memory that goes through the rows of x [n,4 hidden,h,w] from the first to the last: the
+    /// gates of row t are given x\[t\] + the convolution of row t - 1 of the result [n,hidden,h,w]
+    /// with w [4 hidden,hidden,1,k], where `left` zeros stand before the row and k - 1 - left
+    /// behind it. Channels of x are those of the gates out, forget, in and of the candidate.
     fn lstm(&self, w: &Var, left: usize) -> Var {
         let graph = self.graph();
         let (Ok([n, _, steps, wide]), Ok([_, hidden, _, k])) = (self.four("lstm"), w.four("lstm")) else {
@@ -176,8 +179,8 @@ impl Var {
         (!fits).then(|| self.graph().fail(mismatch("lstm", &[self.shape(), w.shape()], why), self.shape()))
     }
 
-    /// Row LSTM (§3.2): the gates of a pixel are given x [n,4 hidden,h,w] there, and the convolution with
-    /// w [4 hidden,hidden,1,3] of the row above. The result is `[n,hidden,h,w]`.
+    /// Row LSTM (§3.2): the gates of a pixel are given x [n,4 hidden,h,w] there, and the
+    /// convolution with w [4 hidden,hidden,1,3] of the row above. The result is `[n,hidden,h,w]`.
     pub fn row_lstm(&self, w: &Var) -> Var {
         if let Some(failed) = self.lstm_fault(w, 3) {
             return failed;
@@ -190,8 +193,8 @@ impl Var {
     }
 
     /// Diagonal LSTM (§3.3): the gates of a pixel are given x [n,4 hidden,h,w] there, and by w
-    /// [4 hidden,hidden,1,2] the states above and to the left; with `mirrored` above and to the right. Beyond the
-    /// image states are zero. The result is `[n,hidden,h,w]`.
+    /// [4 hidden,hidden,1,2] the states above and to the left; with `mirrored` above and to the
+    /// right. Beyond the image states are zero. The result is `[n,hidden,h,w]`.
     pub fn diagonal_lstm(&self, w: &Var, mirrored: bool) -> Var {
         if let Some(failed) = self.lstm_fault(w, 2) {
             return failed;

@@ -93,8 +93,9 @@ impl Var {
         self.total(1.0 / self.rows("mean_per_image") as f32)
     }
 
-    /// The largest along `axis`, which is left out. It is the sum of x times a mask that is flat almost
-    /// everywhere, so it can be differentiated any number of times; of equals the first is taken.
+    /// The largest along `axis`, which is left out. It is the sum of x times a mask that is flat
+    /// almost everywhere, so it can be differentiated any number of times; of equals the first is
+    /// taken.
     pub fn max_axis(&self, axis: usize) -> Var {
         let mask = self.largest(axis);
         let mut left = self.shape().to_vec();
@@ -104,8 +105,8 @@ impl Var {
         (self * &mask).sum_axes(&[axis]).reshape(&left)
     }
 
-    /// 1 where an element is the largest along `axis`, of equals the first, and 0 elsewhere; without a
-    /// gradient.
+    /// 1 where an element is the largest along `axis`, of equals the first, and 0 elsewhere;
+    /// without a gradient.
     pub fn largest(&self, axis: usize) -> Var {
         let shape = self.shape();
         if shape.get(axis).is_none_or(|n| *n == 0) {
@@ -118,8 +119,9 @@ impl Var {
         self.graph().apply1(Leaf("largest"), launch(kernel), &[Some(self)], shape)
     }
 
-    /// The largest in each of `to` windows along height and width of x `[n,c,h,w]`, which cover it evenly: window k of an
-    /// extent e goes from ⌊k·e/to⌋ to ⌈(k+1)·e/to⌉, as PyTorch's adaptive pooling has it.
+    /// The largest in each of `to` windows along height and width of x `[n,c,h,w]`, which cover it
+    /// evenly: window k of an extent e goes from ⌊k·e/to⌋ to ⌈(k+1)·e/to⌉, as PyTorch's adaptive
+    /// pooling has it.
     pub fn adaptive_max_pool(&self, to: [usize; 2]) -> Var {
         let shape = self.shape();
         if shape.len() != 4 || to.contains(&0) || shape[2] < to[0] || shape[3] < to[1] {

@@ -16,14 +16,14 @@ pub struct Average {
     pub state: Var,
     /// 1 - decay, above 0.
     pub rate: f32,
-    /// Whether the decay is at most (1 + t) / (10 + t) after t updates, so that the initial parameters are soon
-    /// forgotten.
+    /// Whether the decay is at most (1 + t) / (10 + t) after t updates, so that the initial
+    /// parameters are soon forgotten.
     pub warms_up: bool,
 }
 
 impl Graph {
-    /// One dispatch of an optimiser: updates `w`, its `moments` and the average from the gradient `g`; `updates` counts
-    /// those made so far.
+    /// One dispatch of an optimiser: updates `w`, its `moments` and the average from the gradient
+    /// `g`; `updates` counts those made so far.
     pub fn descend(&self, rule: &dyn Rule, [g, updates, w]: [&Var; 3], moments: &[Var], average: Option<&Average>) {
         let warm = |average: &Average| if average.warms_up { 9.0 } else { 0.0 };
         let kept = |average: &Average| AverageBlock { rate: average.rate, warm: warm(average) };

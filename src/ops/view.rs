@@ -181,7 +181,8 @@ impl Var {
         self.gather_axis(GatherOp::Pad { axis, before }, axis, change)
     }
 
-    /// `axis` moved by `by` elements, of which some fall out at one end; zeros take their places at the other.
+    /// `axis` moved by `by` elements, of which some fall out at one end; zeros take their places at
+    /// the other.
     pub fn shift(&self, axis: usize, by: isize) -> Var {
         self.gather_axis(GatherOp::Shift { axis, by }, axis, |a| Axis { add: -by as i32, ..a })
     }

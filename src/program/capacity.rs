@@ -116,7 +116,8 @@ pub struct NoRoom {
     pub has: u64,
 }
 
-/// Refuses to allocate what is more than is free; `what` begins the sentence, and `then` says what to do.
+/// Refuses to allocate what is more than is free; `what` begins the sentence, and `then` says what
+/// to do.
 ///
 /// # Errors
 /// [`NoRoom`].

@@ -10,8 +10,8 @@ use std::sync::Arc;
 pub enum Device {
     /// The CPU, as fast as it can be without a GPU.
     Cpu,
-    /// The CPU twins: the reference, slow.
-    Twins,
+    /// The CPU reference: the reference, slow.
+    Reference,
     /// A GPU.
     Gpu(Arc<Gpu>),
 }
@@ -52,8 +52,8 @@ pub enum DeviceError {
 }
 
 impl Device {
-    /// The fastest device there is: a GPU, or else the CPU. One that is there and does not open is passed over; whoever
-    /// wants to know why opens it by [`Gpu::open`].
+    /// The fastest device there is: a GPU, or else the CPU. One that is there and does not open is
+    /// passed over; whoever wants to know why opens it by [`Gpu::open`].
     pub fn best() -> Device {
         let adapters = gpu::adapters();
         let fastest = gpu::fastest(&adapters).map(|(adapter, _)| adapter.index.to_string());
@@ -66,7 +66,7 @@ impl Device {
     /// Capabilities to plan for; `None` means the CPU.
     pub fn caps(&self) -> Option<Caps> {
         match self {
-            Device::Cpu | Device::Twins => None,
+            Device::Cpu | Device::Reference => None,
             Device::Gpu(gpu) => Some(*gpu.caps()),
         }
     }
@@ -88,7 +88,7 @@ impl Device {
     pub fn name(&self) -> String {
         match self {
             Device::Cpu => "cpu".into(),
-            Device::Twins => "twins".into(),
+            Device::Reference => "reference".into(),
             Device::Gpu(gpu) => gpu.desc().name.clone(),
         }
     }

@@ -1,5 +1,5 @@
-//! Fusion: activations, their gradients and residuals into the kernels that produce their operand, and
-//! pointwise operations into chains.
+//! Fusion: activations, their gradients and residuals into the kernels that produce their operand,
+//! and pointwise operations into chains.
 //!
 //! Two nodes become one where the first stands or where the second does, and only if no state that
 //! is read is updated in between.
@@ -269,8 +269,8 @@ pub(super) fn chains(source: &Source, nodes: Vec<Node>, fuse: bool) -> Vec<Node>
     out
 }
 
-/// Whether `value` is made by so little arithmetic that each of its readers, all pointwise and of its length,
-/// may as well repeat it.
+/// Whether `value` is made by so little arithmetic that each of its readers, all pointwise and of
+/// its length, may as well repeat it.
 fn repeats(source: &Source, uses: &Uses, nodes: &[Option<Node>], value: ValueId) -> bool {
     let len = |id: ValueId| source.values[id].len();
     let as_long = |id: &ValueId| len(*id) == len(value);

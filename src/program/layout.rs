@@ -76,8 +76,8 @@ pub(super) fn place(source: &Source, nodes: Vec<Node>, options: &Options) -> Res
 /// A kernel with what it reads and writes.
 type Piece = (Arc<dyn Kernel>, Vec<Option<View>>, Vec<View>);
 
-/// A launch on operands that the device cannot bind whole, piece by piece; `None` where it can, or where the kernel has
-/// no parts.
+/// A launch on operands that the device cannot bind whole, piece by piece; `None` where it can, or
+/// where the kernel has no parts.
 fn pieces(kernel: &dyn Kernel, reads: &[Option<View>], writes: &[View], options: &Options) -> Option<Vec<Piece>> {
     let whole = writes.iter().map(|view| view.len).max()?;
     // Bindings start at multiples of 64 words.
@@ -159,8 +159,8 @@ impl Layout {
             };
             let whole = source.root(node.writes[0]);
             let len = source.values[whole].len();
-            // A buffer that others use in between would bring something else than zeros into gaps, unless
-            // theirs are the same.
+            // A buffer that others use in between would bring something else than zeros into gaps,
+            // unless theirs are the same.
             let filled: usize = node.reads.iter().flatten().map(|r| source.values[*r].len()).sum();
             let flat = match purpose {
                 Purpose::Temp if filled < len => {

@@ -30,7 +30,7 @@ pub(super) type OnHost = Rc<RefCell<Vec<f32>>>;
 
 /// The processor as a device: by the kernels' references, or by what is fast.
 pub(super) struct Host {
-    pub twins: bool,
+    pub reference: bool,
 }
 
 impl Memory for OnHost {

@@ -1,6 +1,6 @@
-//! Merging: constants become part of what they are operands of, counters advance together, and updates that do
-//! the same to neighbouring ranges of a state, and sums that end up in one flat buffer, become one launch each
-//! over a flat buffer that the producers of their operands fill.
+//! Merging: constants become part of what they are operands of, counters advance together, and
+//! updates that do the same to neighbouring ranges of a state, and sums that end up in one flat
+//! buffer, become one launch each over a flat buffer that the producers of their operands fill.
 
 use super::{Body, Node, Place, Purpose, Source, Value, ValueId};
 use crate::kernels::advance::{Advance, MAX_COUNTERS};
@@ -9,8 +9,8 @@ use crate::kernels::pointwise::Operation;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-/// Words between the starts of neighbours in a state: 256 bytes, the offset alignment every GPU takes. What
-/// lies between them is padding.
+/// Words between the starts of neighbours in a state: 256 bytes, the offset alignment every GPU
+/// takes. What lies between them is padding.
 const ALIGN: usize = 64;
 
 /// A running average that waits for its neighbours.
@@ -86,7 +86,8 @@ pub(super) fn averages(source: &mut Source, nodes: Vec<Node>, merge: bool) -> Ve
     out
 }
 
-/// The launch that updates neighbouring ranges, behind the flat buffer it reads where there are several.
+/// The launch that updates neighbouring ranges, behind the flat buffer it reads where there are
+/// several.
 fn average(source: &mut Source, nodes: &[Node], rate: f32, run: &[Part]) -> Vec<Node> {
     let (first, last) = (&run[0], &run[run.len() - 1]);
     let (start, len) = (first.offset, last.offset + last.len - first.offset);
@@ -116,8 +117,8 @@ fn add(source: &mut Source, len: usize, place: Place) -> ValueId {
     source.values.len() - 1
 }
 
-/// Turns flat buffers of sums, such as the gradients of a loss that runs through a network twice, into sums
-/// of flat buffers.
+/// Turns flat buffers of sums, such as the gradients of a loss that runs through a network twice,
+/// into sums of flat buffers.
 pub(super) fn sums(source: &mut Source, nodes: Vec<Node>) -> Vec<Node> {
     let mut sums = Sums { nodes: &nodes, makers: HashMap::new(), uses: HashMap::new(), gone: HashSet::new() };
     for (at, node) in nodes.iter().enumerate() {
@@ -158,7 +159,8 @@ impl Sums<'_> {
         else {
             return None;
         };
-        // What a chain would take up, or somebody else reads, gains nothing from a place in a flat buffer.
+        // What a chain would take up, or somebody else reads, gains nothing from a place in a flat
+        // buffer.
         let term = |id: ValueId| {
             let of = source.root(id);
             let maker = self.makers.get(&of).map(|at| &self.nodes[*at].body);
@@ -170,7 +172,8 @@ impl Sums<'_> {
         (term(a) && term(b)).then_some((at, [a, b]))
     }
 
-    /// A flatten node; where most of it are sums, one of the first terms, one of the second and their sum.
+    /// A flatten node; where most of it are sums, one of the first terms, one of the second and
+    /// their sum.
     fn split(&mut self, source: &mut Source, node: Node) -> Vec<Node> {
         let Body::Flatten(offsets, purpose) = &node.body else { return vec![node] };
         let mut first = node.reads.clone();
@@ -245,7 +248,8 @@ pub(super) fn constants(source: &Source, nodes: Vec<Node>, fold: bool) -> Vec<No
     nodes.into_iter().map(fold_node).collect()
 }
 
-/// Makes kernels of counters that advance: those that nothing touches until another does, together with it.
+/// Makes kernels of counters that advance: those that nothing touches until another does, together
+/// with it.
 pub(super) fn counters(source: &Source, nodes: Vec<Node>, merge: bool) -> Vec<Node> {
     let state = |id: &ValueId| match source.values[source.root(*id)].place {
         Place::State { state, .. } => Some(state),

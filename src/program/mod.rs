@@ -3,7 +3,7 @@
 //! [`Source`] is what a graph hands over: values and nodes in the order they run. [`plan`] removes
 //! what nobody needs, fuses pointwise chains and epilogues, picks each kernel's variant and lays
 //! values out in buffers; the result is a [`Program`]. A [`Runner`] holds a program ready on a
-//! device, which may be a GPU or the CPU twins.
+//! device, which may be a GPU or the CPU reference.
 //!
 //! ```
 //! use limn::graph::{Graph, Noise};
@@ -108,15 +108,16 @@ pub enum Body {
     /// A pointwise operation on one or two reads, waiting to be fused: y = code(a, b, c).
     Pointwise(Operation, f32),
     /// Lays its reads side by side in one flat buffer, read `k` at element `offsets[k]`; the
-    /// planner has the producers write there directly where it can. What lies between the reads is zero;
-    /// the buffer may be one of [`Purpose::Temp`] where nothing does.
+    /// planner has the producers write there directly where it can. What lies between the reads is
+    /// zero; the buffer may be one of [`Purpose::Temp`] where nothing does.
     Flatten(Vec<usize>, Purpose),
-    /// A tensor of one number, and the kernel that fills one with it where somebody reads it as a tensor.
+    /// A tensor of one number, and the kernel that fills one with it where somebody reads it as a
+    /// tensor.
     Constant(f32, Arc<dyn Kernel>),
     /// Adds one to a counter, waiting for others.
     Advance,
-    /// A running average, waiting for its neighbours: write ← write + rate·(scale·read - write), with the
-    /// rate and the scale.
+    /// A running average, waiting for its neighbours: write ← write + rate·(scale·read - write),
+    /// with the rate and the scale.
     Average(f32, f32),
 }
 

@@ -60,7 +60,8 @@ impl GpuRun {
         Ok(Staged::Gpu { staging: self.gpu.staging(words)?, words })
     }
 
-    /// Submits a run, behind an upload if there is one, waiting first where too many are on their way.
+    /// Submits a run, behind an upload if there is one, waiting first where too many are on their
+    /// way.
     pub(super) fn run(&mut self, mut upload: Option<Copy>) -> Result<(), DeviceError> {
         let GpuRun { gpu, memory, recorder, pace, in_flight, host } = self;
         let start = Instant::now();

@@ -7,24 +7,24 @@ use std::time::Instant;
 /// The buffers of a program in the host's memory.
 pub(super) struct HostRun {
     pub memory: Vec<OnHost>,
-    twins: bool,
+    reference: bool,
 }
 
 impl HostRun {
     pub(super) fn new(program: &Program, states: &mut States<OnHost>) -> Result<HostRun, DeviceError> {
-        Ok(HostRun { memory: states.buffers(program)?, twins: states.home.twins })
+        Ok(HostRun { memory: states.buffers(program)?, reference: states.home.reference })
     }
 
     /// Runs every launch in turn.
     pub(super) fn run(&self, program: &Program) {
-        program.launches.iter().for_each(|launch| run(launch, &self.memory, self.twins));
+        program.launches.iter().for_each(|launch| run(launch, &self.memory, self.reference));
     }
 
     /// The same, and the nanoseconds of each.
     pub(super) fn profile(&self, program: &Program) -> Vec<f64> {
         let time = |launch: &Launch| {
             let start = Instant::now();
-            run(launch, &self.memory, self.twins);
+            run(launch, &self.memory, self.reference);
             start.elapsed().as_nanos() as f64
         };
         program.launches.iter().map(time).collect()
@@ -32,7 +32,7 @@ impl HostRun {
 }
 
 /// Runs a launch. Layout never lets one read a buffer that it writes.
-fn run(launch: &Launch, memory: &[OnHost], twins: bool) {
+fn run(launch: &Launch, memory: &[OnHost], reference: bool) {
     let mut order: Vec<usize> = (0..launch.writes.len()).collect();
     order.sort_by_key(|&i| (launch.writes[i].buffer, launch.writes[i].offset));
     let mut buffers: Vec<usize> = order.iter().map(|&i| launch.writes[i].buffer).collect();
@@ -62,7 +62,7 @@ fn run(launch: &Launch, memory: &[OnHost], twins: bool) {
                 next.next();
             }
         }
-        if twins {
+        if reference {
             launch.kernel.cpu(&reads, &mut writes);
         } else {
             launch.kernel.host(&reads, &mut writes);

@@ -1,9 +1,10 @@
-//! Submissions: a run is given to the device in pieces that are expected to take about half a second at most,
-//! because systems end what keeps a GPU busy for seconds, and a desktop on the same GPU stands still meanwhile.
+//! Submissions: a run is given to the device in pieces that are expected to take about half a
+//! second at most, because systems end what keeps a GPU busy for seconds, and a desktop on the same
+//! GPU stands still meanwhile.
 //!
-//! What a launch takes is a cautious guess by its arithmetic and traffic until it is measured. The first runs, and all
-//! that take several submissions, are waited for piece by piece and timed; a run that one submission suffices for
-//! goes to the device behind others as before.
+//! What a launch takes is a cautious guess by its arithmetic and traffic until it is measured. The
+//! first runs, and all that take several submissions, are waited for piece by piece and timed; a
+//! run that one submission suffices for goes to the device behind others as before.
 
 use super::Program;
 use crate::kernels::{Class, Kernel};
@@ -34,8 +35,8 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// For a device of this class. A software driver is no GPU that a system would watch, and what it runs is cut
-    /// nowhere.
+    /// For a device of this class. A software driver is no GPU that a system would watch, and what
+    /// it runs is cut nowhere.
     pub fn new(program: &Program, class: Class) -> Pace {
         let expected = program.launches.iter().map(|launch| guess(launch.kernel.as_ref())).collect();
         Pace { expected, most: (class == Class::Gpu).then_some(MOST), open: TIMED }
@@ -67,8 +68,9 @@ impl Pace {
         self.open = self.open.saturating_sub(1);
     }
 
-    /// Takes note of the time from a run's submission to its end was seen, when it was one of at most `together` on
-    /// their way: one that may have been too long is followed by one that is timed.
+    /// Takes note of the time from a run's submission to its end was seen, when it was one of at
+    /// most `together` on their way: one that may have been too long is followed by one that is
+    /// timed.
     pub fn seen(&mut self, time: Duration, together: usize) {
         if self.most.is_some_and(|most| time > most * together as u32) {
             self.open = self.open.max(1);
@@ -82,8 +84,8 @@ fn guess(kernel: &dyn Kernel) -> f64 {
     LAUNCH + cost.flops as f64 / FLOPS + cost.bytes as f64 / BYTES + kernel.turns() as f64 * TURN
 }
 
-/// Cuts launches of these costs into rows of at most `most`, one after the other; a launch that costs more is alone.
-/// There is at least one, and none is empty unless there are no launches.
+/// Cuts launches of these costs into rows of at most `most`, one after the other; a launch that
+/// costs more is alone. There is at least one, and none is empty unless there are no launches.
 fn cut(costs: &[f64], most: f64) -> Vec<Range<usize>> {
     let (mut pieces, mut start, mut sum) = (Vec::new(), 0, 0.0);
     for (i, cost) in costs.iter().enumerate() {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 /// How to plan.
 #[derive(Clone, Copy, Debug)]
 pub struct Options<'a> {
-    /// The device's capabilities; `None` plans for the CPU twins.
+    /// The device's capabilities; `None` plans for the CPU reference.
     pub caps: Option<Caps>,
     /// Variants that were measured to be the fastest; without, each kernel's best guess is taken.
     pub choices: Option<&'a Choices>,
@@ -37,7 +37,8 @@ pub enum PlanError {
         /// Its shapes.
         label: String,
     },
-    /// A launch would read a buffer it writes, such as two parts of one state, which GPU APIs refuse.
+    /// A launch would read a buffer it writes, such as two parts of one state, which GPU APIs
+    /// refuse.
     #[error("{kernel} {label} would read and write one buffer; keep its operands in states of their own")]
     Aliased {
         /// Kernel name.

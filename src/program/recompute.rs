@@ -252,8 +252,8 @@ struct Held {
     updates: HashMap<usize, Vec<usize>>,
     /// What is made before the turn, wanted after it, and could be made again there.
     waiting: Vec<ValueId>,
-    /// For every node before the turn: how much of what waits is made before it, and how much goes from before it to
-    /// others before the turn.
+    /// For every node before the turn: how much of what waits is made before it, and how much goes
+    /// from before it to others before the turn.
     sizes: Vec<(usize, usize)>,
 }
 
@@ -284,8 +284,8 @@ impl Held {
         Held { turn, lives, updates, waiting, sizes }
     }
 
-    /// Where segments begin and end, so that each makes about as much of what waits, and little goes
-    /// from one to the next.
+    /// Where segments begin and end, so that each makes about as much of what waits, and little
+    /// goes from one to the next.
     fn cuts(&self, segments: usize) -> Vec<usize> {
         let total: usize = self.waiting.iter().map(|id| self.lives[id].len).sum();
         let mut cuts = vec![0];

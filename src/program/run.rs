@@ -27,7 +27,8 @@ impl Runner {
     /// Makes buffers, pipelines and bind groups; states come from `store`.
     ///
     /// # Errors
-    /// [`DeviceError::Exceeded`] where the device does not hold it, before anything is made; what a driver says.
+    /// [`DeviceError::Exceeded`] where the device does not hold it, before anything is made; what a
+    /// driver says.
     pub fn new(program: Program, store: &mut Store) -> Result<Runner, DeviceError> {
         Self::with_checks(program, store, false)
     }
@@ -53,8 +54,9 @@ impl Runner {
         &self.program
     }
 
-    /// Cuts the runs to come into submissions that are expected to take no longer than `most`, where that can be:
-    /// a launch is never cut. Without this a GPU has half a second, and a software driver takes whole runs.
+    /// Cuts the runs to come into submissions that are expected to take no longer than `most`,
+    /// where that can be: a launch is never cut. Without this a GPU has half a second, and a
+    /// software driver takes whole runs.
     pub fn limit_submissions(&mut self, most: Duration) {
         if let Engine::Gpu(run) = &mut self.engine {
             run.limit_submissions(most);
@@ -189,9 +191,9 @@ impl Runner {
         })
     }
 
-    /// Runs the program once and returns the nanoseconds of each launch and what they were taken by. A device
-    /// whose timestamps cannot be believed runs each launch some times in turn, and the states are then not those of
-    /// one run.
+    /// Runs the program once and returns the nanoseconds of each launch and what they were taken
+    /// by. A device whose timestamps cannot be believed runs each launch some times in turn, and
+    /// the states are then not those of one run.
     ///
     /// # Errors
     /// A device that is lost.

@@ -29,8 +29,8 @@ impl Store {
     /// No states yet.
     pub fn new(device: Device) -> Store {
         let states = match &device {
-            Device::Cpu => Kept::Host(States::new(Host { twins: false })),
-            Device::Twins => Kept::Host(States::new(Host { twins: true })),
+            Device::Cpu => Kept::Host(States::new(Host { reference: false })),
+            Device::Reference => Kept::Host(States::new(Host { reference: true })),
             Device::Gpu(gpu) => Kept::Gpu(States::new(gpu.clone())),
         };
         Store { device, states }
@@ -85,7 +85,8 @@ impl Store {
         })
     }
 
-    /// Lets two states of one length trade names. Programs that are ready keep to the memory they have.
+    /// Lets two states of one length trade names. Programs that are ready keep to the memory they
+    /// have.
     pub fn exchange(&mut self, one: &str, other: &str) {
         states!(&mut self.states, states => states.exchange(one, other));
     }

@@ -1,8 +1,8 @@
-//! A page about one run or several: curves, pictures, settings, data and devices in a single HTML file that opens
-//! without a network.
+//! A page about one run or several: curves, pictures, settings, data and devices in a single HTML
+//! file that opens without a network.
 //!
-//! [`page`] reads run folders and nothing else, so that a page can be made while a run goes on, and of runs from
-//! elsewhere.
+//! [`page`] reads run folders and nothing else, so that a page can be made while a run goes on, and
+//! of runs from elsewhere.
 
 mod curves;
 mod pictures;

@@ -22,7 +22,8 @@ pub(super) struct Picture {
     src: String,
 }
 
-/// Pictures of samples on the way of training, the earliest first: evenly spread ones, where there are many.
+/// Pictures of samples on the way of training, the earliest first: evenly spread ones, where there
+/// are many.
 pub(super) fn of_training(folder: &Path) -> Vec<Picture> {
     let step = |path: &PathBuf| path.file_stem()?.to_str()?.strip_prefix("step-")?.parse::<u64>().ok();
     let mut all: Vec<(u64, PathBuf)> =

@@ -3,8 +3,8 @@
 use crate::models::Model;
 use crate::train::{Session, SessionError};
 
-/// The class of each of `n` images: `class`, or without one all of the model's in turn. Empty for models
-/// without classes.
+/// The class of each of `n` images: `class`, or without one all of the model's in turn. Empty for
+/// models without classes.
 ///
 /// # Errors
 /// A class that the model does not have.
@@ -47,8 +47,9 @@ pub(super) fn fit(model: &dyn Model, labels: &[u8], n: usize) -> Result<(), Sess
     }
 }
 
-/// What `draw` makes of some images of one class, for images [n,...] of all classes: class by class, in the
-/// order they came. `rows` are [n,...] each, of which `draw` gets those of the class and a seed of its own.
+/// What `draw` makes of some images of one class, for images [n,...] of all classes: class by
+/// class, in the order they came. `rows` are [n,...] each, of which `draw` gets those of the class
+/// and a seed of its own.
 pub(super) fn by_class(
     session: &mut Session,
     rows: [&[f32]; 2],

@@ -68,7 +68,8 @@ impl Grid<'_> {
         picture
     }
 
-    /// Images of one row are sounds: each a bar from the least to the greatest amplitude for every column of its cell.
+    /// Images of one row are sounds: each a bar from the least to the greatest amplitude for every
+    /// column of its cell.
     fn waveforms(&self) -> RgbImage {
         let len = self.geometry[2];
         let n = self.images.len() / len;
@@ -94,7 +95,8 @@ impl Grid<'_> {
         picture
     }
 
-    /// Saves the grid in the format of the file's extension, whole or not at all, so that a viewer never sees half.
+    /// Saves the grid in the format of the file's extension, whole or not at all, so that a viewer
+    /// never sees half.
     pub fn save(&self, path: &Path) -> Result<(), PictureError> {
         let format = match Target::of(path) {
             Ok(Target::Stream(_)) => format_of(path).unwrap_or(ImageFormat::Png),

@@ -29,9 +29,9 @@ pub(super) fn prior_from(prior: Prior, range: Range<usize>, latent: usize, seed:
     (range.start * latent..range.end * latent).map(|i| prior.element(&stream, i)).collect()
 }
 
-/// `n` draws from the prior, `[n,latent]`, in which every number farther than `bound` from the mean is drawn again
-/// until it is not (Brock et al. 2019, §3.1); the others are those of [`prior`]. A bound takes about 1 / bound
-/// draws where it is small.
+/// `n` draws from the prior, `[n,latent]`, in which every number farther than `bound` from the mean
+/// is drawn again until it is not (Brock et al. 2019, §3.1); the others are those of [`prior`]. A
+/// bound takes about 1 / bound draws where it is small.
 pub fn truncated(prior: Prior, n: usize, latent: usize, bound: f32, seed: u64) -> Vec<f32> {
     let near = |i: usize| {
         let draw = |step| prior.element(&Stream { seed, domain: Domain::Sample as u32, stream: 0, step }, i);
@@ -52,7 +52,8 @@ pub fn decode(session: &mut Session, z: &[f32], labels: &[u8]) -> Result<Vec<f32
     chunked(session, &graph, ("z", latent, z), labels, n)
 }
 
-/// Posterior means `[n,latent]` of images `[n,c,h,w]` in [0, 1], of these labels if the model has classes.
+/// Posterior means `[n,latent]` of images `[n,c,h,w]` in [0, 1], of these labels if the model has
+/// classes.
 pub fn encode(session: &mut Session, images: &[f32], labels: &[u8]) -> Result<Vec<f32>, SessionError> {
     let size = session.model.geometry().iter().product::<usize>();
     fit(session.model.as_ref(), labels, images.len() / size)?;
@@ -65,8 +66,8 @@ pub fn encode(session: &mut Session, images: &[f32], labels: &[u8]) -> Result<Ve
     chunked(session, &graph, ("images", size, images), labels, n)
 }
 
-/// Runs a program of `n` rows over any number of them: `input` has a name, the width of a row, and all rows.
-/// The last chunk is filled up with zeros. Returns the rows of the output `made`.
+/// Runs a program of `n` rows over any number of them: `input` has a name, the width of a row, and
+/// all rows. The last chunk is filled up with zeros. Returns the rows of the output `made`.
 fn chunked(
     session: &mut Session,
     graph: &Graph,
@@ -107,8 +108,8 @@ pub fn manifold(prior: Prior, latent: usize, side: usize) -> Vec<f32> {
     z
 }
 
-/// Latent vectors [shares.len()·steps, latent] along circles in the plane of the first two dimensions, each
-/// around a share of the prior on both axes; the others stay at its mean.
+/// Latent vectors [shares.len()·steps, latent] along circles in the plane of the first two
+/// dimensions, each around a share of the prior on both axes; the others stay at its mean.
 pub fn circles(prior: Prior, latent: usize, shares: &[f64], steps: usize) -> Vec<f32> {
     let mut z = vec![0.0; shares.len() * steps * latent];
     for (k, row) in z.chunks_exact_mut(latent).enumerate() {
@@ -128,8 +129,8 @@ pub fn mean(z: &[f32], latent: usize) -> Vec<f32> {
     (0..latent).map(|k| (sum(k) / n) as f32).collect()
 }
 
-/// Latent vectors [n·columns, latent]: each of z `[n,latent]` as it is, and on its way along `direction` to
-/// where all of that is added.
+/// Latent vectors [n·columns, latent]: each of z `[n,latent]` as it is, and on its way along
+/// `direction` to where all of that is added.
 pub fn moved(z: &[f32], direction: &[f32], columns: usize) -> Vec<f32> {
     let mut all = Vec::with_capacity(z.len() * columns);
     for row in z.chunks_exact(direction.len()) {
@@ -156,8 +157,8 @@ pub fn traverse(prior: Prior, centre: &[f32], rows: usize, columns: usize) -> Ve
 }
 
 /// Latent vectors [columns, latent] from `a` to `b` along a great circle (White 2016), which keeps
-/// to lengths a normal prior knows; along the straight line, which stays within a uniform one, where it
-/// is that or the two point the same way.
+/// to lengths a normal prior knows; along the straight line, which stays within a uniform one,
+/// where it is that or the two point the same way.
 pub fn interpolate(prior: Prior, a: &[f32], b: &[f32], columns: usize) -> Vec<f32> {
     let dot = |x: &[f32], y: &[f32]| std::iter::zip(x, y).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum::<f64>();
     let lengths = (dot(a, a) * dot(b, b)).sqrt();

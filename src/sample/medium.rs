@@ -13,8 +13,8 @@ const FRAME_MS: u32 = 100;
 const PAUSE: f32 = 0.25;
 
 impl Grid<'_> {
-    /// Saves the picture, and beside it, under the same name, what moves (`.gif`) or can be heard (`.wav`, all sounds
-    /// one after the other). Says where the latter is.
+    /// Saves the picture, and beside it, under the same name, what moves (`.gif`) or can be heard
+    /// (`.wav`, all sounds one after the other). Says where the latter is.
     pub fn save_medium(&self, medium: Medium, path: &Path) -> Result<Option<PathBuf>, PictureError> {
         self.save(path)?;
         let Some((extension, bytes)) = self.medium(medium, path)? else { return Ok(None) };
@@ -23,7 +23,8 @@ impl Grid<'_> {
         Ok(Some(beside))
     }
 
-    /// What moves or can be heard, and the extension of its files; nothing of pictures. `path` is for errors.
+    /// What moves or can be heard, and the extension of its files; nothing of pictures. `path` is
+    /// for errors.
     pub(super) fn medium(&self, medium: Medium, path: &Path) -> Result<Option<(&'static str, Vec<u8>)>, PictureError> {
         Ok(Some(match medium {
             Medium::Pictures => return Ok(None),

@@ -32,7 +32,8 @@ pub(super) fn draw(session: &mut Session, range: Range<usize>, seed: u64) -> Res
     finite(images)
 }
 
-/// The mean images `[k,c,h,w]` of a mixture's components, the most probable first, and their probabilities.
+/// The mean images `[k,c,h,w]` of a mixture's components, the most probable first, and their
+/// probabilities.
 pub fn components(session: &mut Session) -> Result<(Vec<f32>, Vec<f32>), SessionError> {
     let size = session.model.geometry().iter().product::<usize>();
     let graph = session.graph(Domain::Sample, 0, CLOCK);

@@ -63,8 +63,9 @@ fn finite(made: Vec<f32>) -> Result<Vec<f32>, SessionError> {
 /// Images a program makes at once.
 const CHUNK: usize = 64;
 
-/// `n` new images `[n,c,h,w]` in [0, 1], of the [`labels`] of `class` if the model has classes. The same seed gives
-/// the same images on every device, up to rounding; `drawing` is for models that draw pixel by pixel.
+/// `n` new images `[n,c,h,w]` in [0, 1], of the [`labels`] of `class` if the model has classes. The
+/// same seed gives the same images on every device, up to rounding; `drawing` is for models that
+/// draw pixel by pixel.
 pub fn samples(
     session: &mut Session,
     n: usize,
@@ -76,7 +77,8 @@ pub fn samples(
     numbered(session, 0..n, class, seed, drawing)
 }
 
-/// Refuses a number of images for which there is no memory, with their latent vectors and the picture of them.
+/// Refuses a number of images for which there is no memory, with their latent vectors and the
+/// picture of them.
 ///
 /// # Errors
 /// A sentence with what is needed and what is free.
@@ -92,8 +94,8 @@ pub fn roomy(session: &Session, n: usize) -> Result<(), SessionError> {
     Ok(room((n as u64).saturating_mul(bytes), &format!("{n} images"), "ask for fewer")?)
 }
 
-/// Shows `see` the images of [`samples`], of all classes in turn, a piece at a time, so that memory does not go with
-/// their number: how many came before, and the piece.
+/// Shows `see` the images of [`samples`], of all classes in turn, a piece at a time, so that memory
+/// does not go with their number: how many came before, and the piece.
 ///
 /// # Errors
 /// What `see` says, and all that can be wrong with a device.
@@ -119,7 +121,8 @@ pub fn in_pieces(
 /// Images that [`in_pieces`] makes at once, of a model without classes: a multiple of [`CHUNK`].
 const PIECE: usize = 8 * CHUNK;
 
-/// The images of these numbers among all that the seed gives; the first is at the beginning of a piece.
+/// The images of these numbers among all that the seed gives; the first is at the beginning of a
+/// piece.
 fn numbered(
     session: &mut Session,
     range: Range<usize>,

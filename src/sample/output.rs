@@ -1,5 +1,5 @@
-//! Where pictures go that somebody asked for: a file in the format of its extension, a device, or a folder that gets
-//! each image in a file of its own.
+//! Where pictures go that somebody asked for: a file in the format of its extension, a device, or a
+//! folder that gets each image in a file of its own.
 
 use super::film::Film;
 use super::grid::{Grid, PictureError, encoded, format_of, level};
@@ -52,8 +52,8 @@ impl Output {
         matches!(&self.kind, Kind::File(path) if is_stream(path))
     }
 
-    /// Saves a grid of images, and beside a picture of them what moves (`.gif`) or can be heard (`.wav`): in a place that
-    /// somebody named, under a name that is free.
+    /// Saves a grid of images, and beside a picture of them what moves (`.gif`) or can be heard
+    /// (`.wav`): in a place that somebody named, under a name that is free.
     pub fn save(&self, grid: &Grid, medium: Medium) -> Result<Written, PictureError> {
         match &self.kind {
             Kind::Folder(folder, stem) => each(grid, medium, folder, stem),
@@ -77,7 +77,8 @@ impl Output {
         }
     }
 
-    /// Refuses a place for a film that is no medium of the model, such as a walk through a latent space.
+    /// Refuses a place for a film that is no medium of the model, such as a walk through a latent
+    /// space.
     ///
     /// # Errors
     /// An extension other than that of a film.
@@ -194,7 +195,8 @@ fn single(image: &[f32], [c, h, w]: [usize; 3]) -> RgbImage {
     })
 }
 
-/// Writes a new file at the first path that is free, and returns that; of several who do so at once each gets one.
+/// Writes a new file at the first path that is free, and returns that; of several who do so at once
+/// each gets one.
 fn write_free(mut paths: impl Iterator<Item = PathBuf>, bytes: &[u8]) -> Result<PathBuf, PictureError> {
     loop {
         let path = paths.next().unwrap_or_default();

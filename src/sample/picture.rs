@@ -15,8 +15,9 @@ pub enum DrawError {
     Picture(#[from] PictureError),
 }
 
-/// Saves a picture of `n` samples, the same noise every time, so that pictures can be compared: of one class, or without
-/// one of each class a column, if the model has classes. Says where films or sounds are beside it.
+/// Saves a picture of `n` samples, the same noise every time, so that pictures can be compared: of
+/// one class, or without one of each class a column, if the model has classes. Says where films or
+/// sounds are beside it.
 ///
 /// # Errors
 /// All that can be wrong with a model, a device or a disk.
@@ -33,7 +34,8 @@ pub fn picture(
 }
 
 impl<'a> Grid<'a> {
-    /// Images of a session's model in a square, or with a class in each column where there are several.
+    /// Images of a session's model in a square, or with a class in each column where there are
+    /// several.
     pub fn of(session: &Session, images: &'a [f32], class: Option<usize>) -> Grid<'a> {
         let geometry = session.model.geometry();
         let n = images.len() / geometry.iter().product::<usize>();

@@ -11,8 +11,8 @@ use crate::train::{Session, SessionError};
 /// Counts pixels while an image is drawn.
 pub(super) const CLOCK: &str = "sample.pixel";
 
-/// How pixels are drawn. Both ways draw from the same random numbers, so the images are the same but
-/// where a draw falls within rounding of its probability.
+/// How pixels are drawn. Both ways draw from the same random numbers, so the images are the same
+/// but where a draw falls within rounding of its probability.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Drawing {
     /// For each pixel, compute what it touches; what earlier pixels gave is kept. Networks that

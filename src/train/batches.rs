@@ -42,13 +42,13 @@ impl Images {
     }
 }
 
-/// The images of each training step, in order, as the program's input `images` takes them, and their labels
-/// where it is told of them.
+/// The images of each training step, in order, as the program's input `images` takes them, and
+/// their labels where it is told of them.
 pub(super) struct Batches(Receiver<Result<Upload, DeviceError>>);
 
 impl Batches {
-    /// Prepares those of `steps` as `feed` has room for them. The thread ends when all are taken, when one could
-    /// not be put where the device takes it, or when this is dropped.
+    /// Prepares those of `steps` as `feed` has room for them. The thread ends when all are taken,
+    /// when one could not be put where the device takes it, or when this is dropped.
     pub(super) fn start(feed: StagingRing, images: Images, steps: Range<u64>) -> io::Result<Batches> {
         let (send, receive) = channel();
         std::thread::Builder::new().name("batches".into()).spawn(move || {

@@ -60,7 +60,8 @@ pub enum ChangeError {
 /// What becomes of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Rule {
-    /// It is made: the next step is taken by the new value, and nothing that is kept contradicts it.
+    /// It is made: the next step is taken by the new value, and nothing that is kept contradicts
+    /// it.
     Free,
     /// It is made where a pass over the images ends with both sizes.
     Batch,
@@ -68,7 +69,8 @@ enum Rule {
     Fixed(&'static str),
 }
 
-/// The rule of a setting. Free is what only the steps to come depend on, and what no bit depends on.
+/// The rule of a setting. Free is what only the steps to come depend on, and what no bit depends
+/// on.
 fn rule(key: &str) -> Rule {
     match key {
         "optim.lr" | "optim.weight_decay" | "optim.eps" | "optim.momentum" | "optim.momentum_end" | "optim.floor" => {
@@ -149,8 +151,8 @@ pub(super) fn refused(changes: &[Change]) -> Option<(&Change, &'static str)> {
     })
 }
 
-/// What differs between the settings of a run and those it is to go on with. How long it is to be is told elsewhere, and
-/// so is the precision, which the device decides.
+/// What differs between the settings of a run and those it is to go on with. How long it is to be
+/// is told elsewhere, and so is the precision, which the device decides.
 ///
 /// # Errors
 /// [`ChangeError::Fixed`].
@@ -165,8 +167,9 @@ pub(super) fn between(was: &Config, now: &Config) -> Result<Vec<Change>, ChangeE
     }
 }
 
-/// Refuses batches of another size where the order of the images does not allow it: an order is a function of the size,
-/// and both have to begin a pass after `batches` batches, of which a step takes `per_step`.
+/// Refuses batches of another size where the order of the images does not allow it: an order is a
+/// function of the size, and both have to begin a pass after `batches` batches, of which a step
+/// takes `per_step`.
 ///
 /// # Errors
 /// [`ChangeError::Batch`], [`ChangeError::Fixed`].

@@ -163,7 +163,8 @@ impl Item {
     }
 }
 
-/// Items of some tensors of a network, named with `prefix`, that lie in one state of `state_len` elements.
+/// Items of some tensors of a network, named with `prefix`, that lie in one state of `state_len`
+/// elements.
 fn parts(prefix: &'static str, infos: &[ParamInfo], state: String, state_len: usize) -> impl Iterator<Item = Item> {
     infos.iter().map(move |info| Item {
         tensor: format!("{prefix}{}", info.name),
@@ -175,8 +176,8 @@ fn parts(prefix: &'static str, infos: &[ParamInfo], state: String, state_len: us
     })
 }
 
-/// Parameters and running statistics: what a trained model is. Averaged parameters take the place of
-/// the trained ones in networks that make images.
+/// Parameters and running statistics: what a trained model is. Averaged parameters take the place
+/// of the trained ones in networks that make images.
 fn weights(session: &Session, weights: Weights) -> Vec<Item> {
     let mut items = Vec::new();
     for net in session.model.networks() {
@@ -244,8 +245,8 @@ fn first_not_finite<'a>(items: &'a [Item], states: &BTreeMap<String, Vec<f32>>) 
     items.iter().find(bad).map(|item| item.tensor.as_str())
 }
 
-/// Saves everything that resuming after `step` training steps of `batch` images needs. An error leaves a checkpoint
-/// that was there before as it was.
+/// Saves everything that resuming after `step` training steps of `batch` images needs. An error
+/// leaves a checkpoint that was there before as it was.
 ///
 /// # Errors
 /// [`CheckpointError::NotFinite`] before anything is written, [`CheckpointError::Io`].
@@ -287,8 +288,8 @@ pub fn load(path: &Path, session: &mut Session) -> Result<CheckpointInfo, Checkp
     load_items(path, session, &items, true)
 }
 
-/// Loads the running statistics and these of the parameters only, for a session that will not train.
-/// Returns what the checkpoint says of itself. Errors as [`load`].
+/// Loads the running statistics and these of the parameters only, for a session that will not
+/// train. Returns what the checkpoint says of itself. Errors as [`load`].
 pub fn load_weights(path: &Path, session: &mut Session, which: Weights) -> Result<CheckpointInfo, CheckpointError> {
     let items = weights(session, which);
     let info = load_items(path, session, &items, false)?;
@@ -296,8 +297,8 @@ pub fn load_weights(path: &Path, session: &mut Session, which: Weights) -> Resul
     Ok(info)
 }
 
-/// Refuses a checkpoint of another model, and for a run that goes on one of another seed or optimiser; what may change
-/// where a run goes on may differ.
+/// Refuses a checkpoint of another model, and for a run that goes on one of another seed or
+/// optimiser; what may change where a run goes on may differ.
 fn agree(path: &Path, info: &CheckpointInfo, session: &Session, resume: bool) -> Result<(), CheckpointError> {
     let (mut was, mut now) = (info.settings(), flat("model", &session.config));
     now.extend(flat("train.seed", &session.seed));

@@ -5,7 +5,8 @@ use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
 use sha2::{Digest, Sha256};
 
-/// What stands before the checksum in the metadata, which is the text of a JSON object, and behind it.
+/// What stands before the checksum in the metadata, which is the text of a JSON object, and behind
+/// it.
 const OPEN: &str = "{\"checksum\":\"";
 const CLOSE: &str = "\",";
 
@@ -35,15 +36,16 @@ impl Sealed {
     }
 }
 
-/// The metadata `info`, the text of a JSON object that is not empty, with the checksum of it and the tensors as its first key.
+/// The metadata `info`, the text of a JSON object that is not empty, with the checksum of it and
+/// the tensors as its first key.
 pub(super) fn seal(info: &str, tensors: &[(&str, TensorView)]) -> String {
     let rest = info.strip_prefix('{').unwrap_or(info);
     let mut named: Vec<(&str, &TensorView)> = tensors.iter().map(|(name, view)| (*name, view)).collect();
     format!("{OPEN}{}{CLOSE}{rest}", sum(rest, &mut named))
 }
 
-/// SHA-256 over the rest of the metadata and, in the order of their names, each tensor's name, type, shape and the
-/// digests of its pieces.
+/// SHA-256 over the rest of the metadata and, in the order of their names, each tensor's name,
+/// type, shape and the digests of its pieces.
 fn sum(rest: &str, tensors: &mut [(&str, &TensorView)]) -> String {
     tensors.sort_by_key(|(name, _)| *name);
     let mut hash = Sha256::new();

@@ -8,8 +8,8 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-/// A folder that this process has locked, and that holds nothing yet. Unless it is kept, everything that was made
-/// for it is taken away again.
+/// A folder that this process has locked, and that holds nothing yet. Unless it is kept, everything
+/// that was made for it is taken away again.
 pub(super) struct Claim {
     path: PathBuf,
     lock: Option<File>,
@@ -23,11 +23,12 @@ pub(super) struct Claim {
 }
 
 impl Claim {
-    /// Claims the folder at `path`, which [`resolve`] has given; it is made where it is not there. Whether it is empty
-    /// is looked at under its lock, so that of two who want it one gets it.
+    /// Claims the folder at `path`, which [`resolve`] has given; it is made where it is not there.
+    /// Whether it is empty is looked at under its lock, so that of two who want it one gets it.
     ///
     /// # Errors
-    /// [`RunError::Locked`], [`RunError::InUse`], or what the system said; then nothing has changed.
+    /// [`RunError::Locked`], [`RunError::InUse`], or what the system said; then nothing has
+    /// changed.
     pub(super) fn of(path: &Path) -> Result<Claim, RunError> {
         let mut claim =
             Claim { path: near(path), lock: None, made: Vec::new(), made_lock: false, empty: false, kept: false };
@@ -86,7 +87,8 @@ impl Claim {
 
     fn lock(&mut self) -> Result<(), RunError> {
         let file = self.path.join(LOCK);
-        // A start that fails takes its file away, and whoever waited for that has the lock of a file that is gone.
+        // A start that fails takes its file away, and whoever waited for that has the lock of a
+        // file that is gone.
         for _ in 0..TRIES {
             let new = OpenOptions::new().write(true).create_new(true).open(&file);
             self.made_lock = new.is_ok();
@@ -148,8 +150,8 @@ impl Drop for Claim {
     }
 }
 
-/// Refuses a folder that is in use already, before anything is done for a run that it will not take. Whether it is
-/// free is decided by [`Claim::of`].
+/// Refuses a folder that is in use already, before anything is done for a run that it will not
+/// take. Whether it is free is decided by [`Claim::of`].
 pub(super) fn look(path: &Path) -> Result<(), RunError> {
     let file = path.join(LOCK);
     let held = File::open(&file).is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)));
@@ -167,7 +169,8 @@ pub(super) fn look(path: &Path) -> Result<(), RunError> {
     }
 }
 
-/// Takes the lock that keeps other processes from training in a folder, for as long as the file lives.
+/// Takes the lock that keeps other processes from training in a folder, for as long as the file
+/// lives.
 pub(super) fn lock(path: &Path) -> Result<File, RunError> {
     let file = path.join(LOCK);
     let lock = OpenOptions::new().write(true).create(true).truncate(false).open(&file);
@@ -184,7 +187,8 @@ fn in_use(path: &Path) -> RunError {
     RunError::InUse { path: path.into(), run: path.join(CONFIG).is_file() }
 }
 
-/// Whether a folder holds something that is not left from a start that was killed before its run was one.
+/// Whether a folder holds something that is not left from a start that was killed before its run
+/// was one.
 fn occupied(path: &Path) -> io::Result<bool> {
     for entry in fs::read_dir(path)? {
         if !left_over(&entry?.file_name()) {
@@ -194,7 +198,8 @@ fn occupied(path: &Path) -> io::Result<bool> {
     Ok(false)
 }
 
-/// Whether a name is that of a file which a start writes before its run is one, or of its temporary.
+/// Whether a name is that of a file which a start writes before its run is one, or of its
+/// temporary.
 fn left_over(name: &OsStr) -> bool {
     [LOCK, CHOICES, PROVENANCE].iter().any(|known| name == *known || is_temporary_of(name, known))
 }
@@ -227,8 +232,9 @@ fn near(path: &Path) -> PathBuf {
 #[cfg(unix)]
 const LINKS: usize = 40;
 
-/// Where a path leads, absolute and without `..`: links are followed as far as there is something, and from there
-/// on `..` takes a name away. So nothing needs to be made to find out, as the system would want for `nowhere/../run`.
+/// Where a path leads, absolute and without `..`: links are followed as far as there is something,
+/// and from there on `..` takes a name away. So nothing needs to be made to find out, as the system
+/// would want for `nowhere/../run`.
 #[cfg(unix)]
 pub(super) fn resolve(path: &Path) -> io::Result<PathBuf> {
     use std::path::Component;

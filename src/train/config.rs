@@ -83,12 +83,14 @@ pub struct Config {
     pub optim: OptimConfig,
     /// The loop.
     pub train: TrainConfig,
-    /// Whether somebody said how many classes there are, or a preset did, which the data may know better.
+    /// Whether somebody said how many classes there are, or a preset did, which the data may know
+    /// better.
     #[serde(skip)]
     pub classes_given: Given,
 }
 
-/// Whether somebody gave a setting. That is no part of what a run is: settings are equal whoever gave them.
+/// Whether somebody gave a setting. That is no part of what a run is: settings are equal whoever
+/// gave them.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Given(pub bool);
 
@@ -107,8 +109,8 @@ pub struct DataConfig {
     /// What the values of the images are taken for.
     #[serde(default, skip_serializing_if = "is_format")]
     pub range: Range,
-    /// The names of the classes, in the order of their numbers, where the data name them. Written by
-    /// [`super::train`].
+    /// The names of the classes, in the order of their numbers, where the data name them. Written
+    /// by [`super::train`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub classes: Vec<String>,
 }
@@ -132,8 +134,8 @@ pub struct TrainConfig {
     pub sample_every: u64,
     /// Steps between two checkpoints; 0 for one at the end only.
     pub checkpoint_every: u64,
-    /// Steps between two measurements on test images; 0 for none. Without it a run is measured some ten times, in at
-    /// most a twentieth of its time.
+    /// Steps between two measurements on test images; 0 for none. Without it a run is measured some
+    /// ten times, in at most a twentieth of its time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub eval_every: Option<u64>,
     /// Images in a picture of samples.
@@ -141,16 +143,17 @@ pub struct TrainConfig {
     /// Checkpoints that are kept, the last one among them.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub keep: usize,
-    /// Compute activations again in the backward pass rather than hold them: less memory, more time,
-    /// and the same bits.
+    /// Compute activations again in the backward pass rather than hold them: less memory, more
+    /// time, and the same bits.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub recompute: bool,
-    /// Decay of a moving average of the weights, which samples and figures are then made with; 0 for
-    /// none. See [`Optimizer::ema`].
+    /// Decay of a moving average of the weights, which samples and figures are then made with; 0
+    /// for none. See [`Optimizer::ema`].
     #[serde(default)]
     pub ema: f64,
-    /// Whether that decay warms up, see [`Optimizer::ema_warm_up`]. A new run has it unless it says otherwise;
-    /// a run that does not say was made before there was the setting, and goes on without.
+    /// Whether that decay warms up, see [`Optimizer::ema_warm_up`]. A new run has it unless it says
+    /// otherwise; a run that does not say was made before there was the setting, and goes on
+    /// without.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ema_warm_up: Option<bool>,
     /// How products are computed. [`super::train`] writes down what its device was opened for.
@@ -175,7 +178,8 @@ fn is_full(precision: &Precision) -> bool {
 }
 
 impl Config {
-    /// Settings for training a model of any kind: Adam at 0.001, a batch of 64, one pass over the built-in images.
+    /// Settings for training a model of any kind: Adam at 0.001, a batch of 64, one pass over the
+    /// built-in images.
     pub fn of(model: ModelConfig) -> Config {
         Config {
             name: String::new(),
@@ -262,8 +266,8 @@ impl Config {
         Ok(())
     }
 
-    /// Takes as many classes as the data have, where the model is told of classes, of which it `has` some, and nobody
-    /// said how many. Returns the model of the new settings.
+    /// Takes as many classes as the data have, where the model is told of classes, of which it
+    /// `has` some, and nobody said how many. Returns the model of the new settings.
     ///
     /// # Errors
     /// More than the model can have.
@@ -329,7 +333,8 @@ impl Config {
         self.float_fault().or_else(|| self.optim_fault())
     }
 
-    /// Devices compute in 32 bits, in which what is very small is 0 and what is very large infinite.
+    /// Devices compute in 32 bits, in which what is very small is 0 and what is very large
+    /// infinite.
     fn float_fault(&self) -> Option<String> {
         let sections = [
             ("model", toml::Table::try_from(&self.model)),

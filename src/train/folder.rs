@@ -160,9 +160,9 @@ impl RunDir {
         Ok(RunDir { path: path.into(), config })
     }
 
-    /// Makes a run in the folder that was claimed for it. Writes the choices, if there are any, and then `config.toml`,
-    /// which makes it a run: whenever it is killed, it goes on with the variants it began with. On an error the
-    /// folder is as it was.
+    /// Makes a run in the folder that was claimed for it. Writes the choices, if there are any, and
+    /// then `config.toml`, which makes it a run: whenever it is killed, it goes on with the
+    /// variants it began with. On an error the folder is as it was.
     pub(super) fn create(
         config: Config,
         claim: Claim,
@@ -188,8 +188,8 @@ impl RunDir {
         self.path.join("checkpoint.safetensors")
     }
 
-    /// The variants chosen when the run began, if that was on this device: a run that goes on takes the same,
-    /// for other variants add up in another order.
+    /// The variants chosen when the run began, if that was on this device: a run that goes on takes
+    /// the same, for other variants add up in another order.
     ///
     /// # Errors
     /// A file that is there and cannot be read.
@@ -235,11 +235,12 @@ impl RunDir {
         self.path.join("log.txt")
     }
 
-    /// The trained model on a device, and the training steps it has seen. It has these `weights`; where
-    /// they are not said, averaged ones if the run keeps them. Moments stay in the file.
+    /// The trained model on a device, and the training steps it has seen. It has these `weights`;
+    /// where they are not said, averaged ones if the run keeps them. Moments stay in the file.
     ///
     /// # Errors
-    /// [`RunError::NoCheckpoint`], [`RunError::NoAverages`], or what is wrong with the checkpoint or the device.
+    /// [`RunError::NoCheckpoint`], [`RunError::NoAverages`], or what is wrong with the checkpoint
+    /// or the device.
     pub fn session(&self, device: Device, weights: Option<Weights>) -> Result<(Session, u64), RunError> {
         if !self.checkpoint().is_file() {
             return Err(RunError::NoCheckpoint { path: self.path.clone() });
@@ -266,7 +267,8 @@ impl RunDir {
             None if kept => Weights::Averaged,
             None => Weights::Trained,
         };
-        // Averages that are loaded are the parameters of a model that is not trained, and need none.
+        // Averages that are loaded are the parameters of a model that is not trained, and need
+        // none.
         let optim = Optimizer { ema: 0.0, ..c.optimizer() };
         let mut session = Session::new(&c.model, &optim, c.train.seed, device)?;
         session.choices = self.load_choices(session.store.device())?;

@@ -1,4 +1,5 @@
-//! Going on with a run: from which checkpoint, with which settings, and what is then other than before.
+//! Going on with a run: from which checkpoint, with which settings, and what is then other than
+//! before.
 
 use super::change::{self, Change, ChangeError};
 use super::checkpoint::{self, CheckpointError};
@@ -49,8 +50,8 @@ impl GoingOn {
         Ok((config, model))
     }
 
-    /// Loads the checkpoint, if there is one, and returns the steps done. Settings that were changed in `config.toml` since it was
-    /// written count as those that are changed now.
+    /// Loads the checkpoint, if there is one, and returns the steps done. Settings that were
+    /// changed in `config.toml` since it was written count as those that are changed now.
     ///
     /// # Errors
     /// A checkpoint that cannot be used, or of other settings than a run can go on from.

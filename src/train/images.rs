@@ -8,8 +8,8 @@ use crate::models::Model;
 /// The file that keeps what the images of a run are.
 const IDENTITY: &str = "data.json";
 
-/// The images at `source` as `model` takes them: of its geometry, binary where that is drawn once, in its levels, and
-/// with labels where it has classes.
+/// The images at `source` as `model` takes them: of its geometry, binary where that is drawn once,
+/// in its levels, and with labels where it has classes.
 ///
 /// # Errors
 /// Those of [`data::open_medium`]; labels that are missing or that the model does not know.
@@ -37,8 +37,8 @@ pub(super) fn of_any_classes(source: &str, model: &dyn Model, options: &Options)
 }
 
 impl RunDir {
-    /// The images of the run, where `moved` says that they are now, or else where they were. They must be the same ones
-    /// unless `changed` ones are accepted.
+    /// The images of the run, where `moved` says that they are now, or else where they were. They
+    /// must be the same ones unless `changed` ones are accepted.
     ///
     /// # Errors
     /// Those of [`images`], and [`data::Error::Changed`].

@@ -1,8 +1,8 @@
 //! Earlier checkpoints of a run, in the folder `checkpoints/`, and going back to one of them.
 //!
-//! The last checkpoint is always `checkpoint.safetensors`. Before the next takes its place it gets a second name,
-//! `checkpoints/step-N.safetensors`: the file itself is written once, and whenever the machine stops, every name that is
-//! there is that of a whole file.
+//! The last checkpoint is always `checkpoint.safetensors`. Before the next takes its place it gets
+//! a second name, `checkpoints/step-N.safetensors`: the file itself is written once, and whenever
+//! the machine stops, every name that is there is that of a whole file.
 
 use super::checkpoint;
 use super::folder::{RunDir, RunError};
@@ -73,8 +73,8 @@ impl RunDir {
         Err(RunError::NoStep { path: self.path.clone(), step, known })
     }
 
-    /// Makes the kept checkpoint of this step the last one. Checkpoints and pictures after it and the losses so far are set
-    /// aside in a folder of their own, whose path is returned.
+    /// Makes the kept checkpoint of this step the last one. Checkpoints and pictures after it and
+    /// the losses so far are set aside in a folder of their own, whose path is returned.
     pub(super) fn go_back(&self, step: u64) -> Result<PathBuf, RunError> {
         let aside = self.new_folder("left-at-step", step)?;
         let metrics = self.metrics();

@@ -55,8 +55,8 @@ pub trait Watch {
     fn finish(&mut self) {}
 }
 
-/// `log.txt`, and whoever watches. Losing a line of it is no reason to lose a run, so errors are not told here: a full
-/// disk shows at the next checkpoint.
+/// `log.txt`, and whoever watches. Losing a line of it is no reason to lose a run, so errors are
+/// not told here: a full disk shows at the next checkpoint.
 pub(super) struct Log<'a> {
     file: File,
     watch: Option<&'a mut dyn Watch>,

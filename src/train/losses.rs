@@ -1,5 +1,5 @@
-//! Losses on their way from the device: it remembers those of its last steps, and is asked for them now and then
-//! without being waited for.
+//! Losses on their way from the device: it remembers those of its last steps, and is asked for them
+//! now and then without being waited for.
 
 use super::HISTORY_ROWS;
 use super::stopwatch::Tick;
@@ -48,7 +48,8 @@ impl Arrived {
 }
 
 impl Losses {
-    /// Those of the steps behind `step`, `count` each, which the state `history` is going to remember.
+    /// Those of the steps behind `step`, `count` each, which the state `history` is going to
+    /// remember.
     pub(super) fn new(history: ReadbackRing, count: usize, step: u64, now: Tick) -> Losses {
         let (blocks, ticks) = (VecDeque::new(), VecDeque::new());
         Losses { history, count, blocks, queued: step, asked: step, ticks, before: now }
@@ -69,8 +70,9 @@ impl Losses {
         }
     }
 
-    /// The next that have arrived, or with `wait` the next that were asked for. `now` is asked for the end of the last
-    /// ones that are waited for: a step's tick is when it was queued, and its end is known of an idle device only.
+    /// The next that have arrived, or with `wait` the next that were asked for. `now` is asked for
+    /// the end of the last ones that are waited for: a step's tick is when it was queued, and its
+    /// end is known of an idle device only.
     ///
     /// # Errors
     /// A device that is lost.

@@ -20,15 +20,16 @@ pub struct StepTiming {
     pub device: String,
     /// Median wall time of a step in milliseconds, each to its end on the device.
     pub median_ms: f64,
-    /// Wall time of many steps over their number, in milliseconds: nobody waits for one of them, as in training.
+    /// Wall time of many steps over their number, in milliseconds: nobody waits for one of them, as
+    /// in training.
     pub pipelined_ms: f64,
     /// Images trained on in a second, by `median_ms`.
     pub images_per_s: f64,
-    /// Time on the device in milliseconds: by timestamps where they can be believed, else the wall time less
-    /// the host's.
+    /// Time on the device in milliseconds: by timestamps where they can be believed, else the wall
+    /// time less the host's.
     pub gpu_ms: f64,
-    /// Median time the host spends on handing over a step, outside waiting; threads of their own fill
-    /// the uploads and record the commands meanwhile.
+    /// Median time the host spends on handing over a step, outside waiting; threads of their own
+    /// fill the uploads and record the commands meanwhile.
     pub host_ms: f64,
     /// Arithmetic of a step in 10⁹ operations; dead taps and padding do not count.
     pub gflop_per_step: f64,
@@ -90,11 +91,13 @@ fn images(session: &Session, batch: usize) -> Vec<u8> {
     bytes
 }
 
-/// Steps that are timed while nobody waits for one of them: for about so many seconds, within these numbers.
+/// Steps that are timed while nobody waits for one of them: for about so many seconds, within these
+/// numbers.
 const PIPELINED: (f64, f64, f64) = (0.5, 3.0, 200.0);
 
 /// Times at least `steps` whole steps after `warm` untimed ones, each to the end of its work on the
-/// device, and then many in a row. As in training, the images are put where the device takes them meanwhile.
+/// device, and then many in a row. As in training, the images are put where the device takes them
+/// meanwhile.
 pub fn time_steps(
     session: &mut Session,
     preset: &str,
@@ -149,11 +152,12 @@ pub fn time_steps(
     })
 }
 
-/// Milliseconds of a step when so many are handed over one after the other, their images by a thread of its own.
+/// Milliseconds of a step when so many are handed over one after the other, their images by a
+/// thread of its own.
 fn pipelined(step: &mut Runner, feed: StagingRing, images: Vec<u8>, steps: u32) -> Result<f64, SessionError> {
     let (send, uploads) = channel();
-    // It ends when it has filled all, or with the runner, and nobody waits for it: a device that is lost gives no
-    // room back.
+    // It ends when it has filled all, or with the runner, and nobody waits for it: a device that is
+    // lost gives no room back.
     std::thread::spawn(move || {
         for _ in 0..steps {
             let Some(mut upload) = feed.next() else { return };

@@ -33,7 +33,8 @@ impl StepSpec<'_> {
     /// The step's program, if the device holds it.
     ///
     /// # Errors
-    /// [`SessionError::TooLarge`] with the largest batch that fits, or what is wrong with the model.
+    /// [`SessionError::TooLarge`] with the largest batch that fits, or what is wrong with the
+    /// model.
     pub fn fitting(&self, batch: usize, device: &Device) -> Result<Program, SessionError> {
         let planned = self.program(batch, device.caps()).and_then(|program| {
             Capacity::of(device).check(&program).map_err(DeviceError::from)?;

@@ -46,9 +46,10 @@ pub(super) struct Metrics {
 }
 
 impl Metrics {
-    /// Opens the file for the steps after `step`. Rows after it go: those steps will be done again. Every row up to it
-    /// stays, wherever others are missing or broken. Where lines cannot be read, or a run begins again, the file as it
-    /// was is set aside. Returns a remark if rows are missing.
+    /// Opens the file for the steps after `step`. Rows after it go: those steps will be done again.
+    /// Every row up to it stays, wherever others are missing or broken. Where lines cannot be read,
+    /// or a run begins again, the file as it was is set aside. Returns a remark if rows are
+    /// missing.
     pub(super) fn open(path: &Path, losses: &[&str], step: u64) -> Result<(Metrics, Option<String>), RunError> {
         let fail = |e| RunError::io("write", path)(e);
         let old = match read_in_memory(path) {
@@ -125,7 +126,8 @@ fn set_aside(path: &Path, bytes: &[u8], step: u64) -> io::Result<PathBuf> {
 struct Kept {
     text: String,
     rows: u64,
-    /// Whether there are lines besides the first that are rows of no step, or rows where nothing is kept.
+    /// Whether there are lines besides the first that are rows of no step, or rows where nothing is
+    /// kept.
     unread: bool,
     /// Of the last row.
     seconds: f64,
@@ -247,7 +249,8 @@ mod tests {
             left.sort();
             left
         };
-        // A program that writes semicolons, a remark of somebody's own, another column; rows that begin again.
+        // A program that writes semicolons, a remark of somebody's own, another column; rows that
+        // begin again.
         let noted = whole.replacen("3,1,", "# the rate was too high here\n3,1,", 1);
         let remarks = [
             (whole.replace(',', ";"), 5, "lacks the rows of 5 of the first 5 steps; the file as it was is"),
@@ -264,7 +267,8 @@ mod tests {
             assert_eq!((new.len(), left().len()), (1, n + 1));
             assert_eq!(&std::fs::read_to_string(&new[0]).unwrap(), text);
         }
-        // Nothing is lost with a row that will come again, a line's end of Windows, or the half of a row.
+        // Nothing is lost with a row that will come again, a line's end of Windows, or the half of
+        // a row.
         let halved = &whole[..whole.len() - 3];
         for (text, step) in [(whole.as_str(), 3), (&whole.replace('\n', "\r\n"), 5), (halved, 5), ("", 0)] {
             std::fs::write(&path, text).unwrap();
@@ -291,7 +295,8 @@ mod tests {
             steps
         };
         let joined = |rows: &[&str]| format!("{}\n", rows.join("\n"));
-        // A row taken out, the header taken out, a row broken off in the middle with the next in the same line.
+        // A row taken out, the header taken out, a row broken off in the middle with the next in
+        // the same line.
         assert_eq!(opened(joined(&[&rows[..2], &rows[3..]].concat()).as_bytes(), 5), [1, 3, 4, 5]);
         assert_eq!(opened(joined(&rows[1..]).as_bytes(), 5), [1, 2, 3, 4, 5]);
         assert_eq!(opened(whole.replace("2.000\n3,", "2.0003,").as_bytes(), 5), [1, 4, 5]);

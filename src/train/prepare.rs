@@ -1,4 +1,5 @@
-//! All that is done before a run's first step: nothing is made or changed until it is known that there will be one.
+//! All that is done before a run's first step: nothing is made or changed until it is known that
+//! there will be one.
 
 use super::batches::Images;
 use super::claim::{self, Claim};
@@ -183,8 +184,8 @@ fn going(hooks: &Hooks) -> Result<(), TrainError> {
     if hooks.stop.load(Ordering::Relaxed) { Err(TrainError::Interrupted) } else { Ok(()) }
 }
 
-/// Chooses the variants of a session's kernels: those of the run that goes on, where it is on the same device,
-/// else by measuring, if that is wanted.
+/// Chooses the variants of a session's kernels: those of the run that goes on, where it is on the
+/// same device, else by measuring, if that is wanted.
 fn choose(
     session: &mut Session,
     batch: usize,
@@ -207,8 +208,8 @@ fn choose(
     }
 }
 
-/// Opens the images, and makes a path absolute so that `config.toml` works from any folder. A model that is told of
-/// classes becomes one of as many as there are, unless somebody said how many.
+/// Opens the images, and makes a path absolute so that `config.toml` works from any folder. A model
+/// that is told of classes becomes one of as many as there are, unless somebody said how many.
 fn open_data(config: &mut Config, model: &mut Box<dyn Model>, hooks: &Hooks) -> Result<Dataset, TrainError> {
     let options = data::Options { range: config.data.range, ..hooks.reading.options.clone() };
     let dataset = of_any_classes(&config.data.source, model.as_ref(), &options)?;

@@ -23,7 +23,8 @@ static SORTED: LazyLock<Vec<(&'static str, &'static str)>> = LazyLock::new(|| {
     all
 });
 
-/// The presets and their TOML: those of one kind of model side by side, in the order of the kinds and then of the names.
+/// The presets and their TOML: those of one kind of model side by side, in the order of the kinds
+/// and then of the names.
 pub fn presets() -> &'static [(&'static str, &'static str)] {
     &SORTED
 }

@@ -19,12 +19,12 @@ pub(super) const PROVENANCE: &str = "provenance.json";
 /// A device that training ran on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Machine {
-    /// The adapter's name, or that of a built-in device: `cpu` or `twins`.
+    /// The adapter's name, or that of a built-in device: `cpu` or `reference`.
     pub name: String,
     /// `vulkan`, `metal` or `dx12`; `cpu` of a built-in device.
     pub backend: String,
-    /// Driver and its version; the processor of a built-in device, whose widest vectors decide in which order
-    /// it adds up.
+    /// Driver and its version; the processor of a built-in device, whose widest vectors decide in
+    /// which order it adds up.
     pub driver: String,
     /// `discrete`, `integrated`, `virtual`, `cpu` or `other`.
     pub kind: String,
@@ -46,7 +46,8 @@ impl Machine {
         Machine { name: name.clone(), backend: backend.clone(), driver: driver.clone(), kind: (*kind).into() }
     }
 
-    /// The machine that choices were made on, which are kept under adapter, backend and driver in one line.
+    /// The machine that choices were made on, which are kept under adapter, backend and driver in
+    /// one line.
     fn of_choices(choices: &Choices) -> Option<Machine> {
         let split = |backend: &&str| choices.device.split_once(&format!(", {backend}, "));
         let backend = ["vulkan", "metal", "dx12"].into_iter().find(|backend| split(backend).is_some())?;
@@ -120,8 +121,8 @@ impl Sitting {
         }
     }
 
-    /// A sentence about what makes the bits of the steps after `earlier` others than if the run had never stopped, if
-    /// there is something.
+    /// A sentence about what makes the bits of the steps after `earlier` others than if the run had
+    /// never stopped, if there is something.
     pub(super) fn differs(&self, earlier: &Sitting) -> Option<String> {
         let (a, b) = (&earlier.device, &self.device);
         let mut why = Vec::new();

@@ -44,21 +44,23 @@ pub struct Resume {
 /// Draws this many samples of the session's model into the picture at this path.
 pub type Sampler<'a> = dyn FnMut(&mut Session, usize, &Path) -> Result<(), Box<dyn std::error::Error>> + 'a;
 
-/// Figures of the session's model on so many of these test images, which are called so; none for models that have no
-/// figure which tells of progress. Of the first one less is better.
+/// Figures of the session's model on so many of these test images, which are called so; none for
+/// models that have no figure which tells of progress. Of the first one less is better.
 pub type Evaluator<'a> =
     dyn FnMut(&mut Session, &Split, &str, usize) -> Result<Vec<Tested>, Box<dyn std::error::Error>> + 'a;
 
 /// Makes a page about the run in this folder, as far as it has come.
 pub type Reporter<'a> = dyn FnMut(&RunDir) -> Result<(), Box<dyn std::error::Error>> + 'a;
 
-/// Chooses the variants of the kernels of a session's training steps, for this batch and up to this step.
+/// Chooses the variants of the kernels of a session's training steps, for this batch and up to this
+/// step.
 pub type Tune<'a> = dyn FnMut(&mut Session, usize, u64) -> Result<tune::Report, SessionError> + 'a;
 
 /// What training is at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// What comes before the first step: reading data, measuring variants. Nothing has been made or changed.
+    /// What comes before the first step: reading data, measuring variants. Nothing has been made or
+    /// changed.
     Preparing,
     /// Steps, and saving.
     Training,
@@ -72,9 +74,11 @@ pub struct Hooks<'a> {
     pub tune: Option<&'a mut Tune<'a>>,
     /// Draws pictures of samples; `sample::picture` is one of them.
     pub sampler: Option<&'a mut Sampler<'a>>,
-    /// Measures it on test images, as often as `train.eval_every` says; see [`crate::eval::followed`].
+    /// Measures it on test images, as often as `train.eval_every` says; see
+    /// [`crate::eval::followed`].
     pub evaluate: Option<&'a mut Evaluator<'a>>,
-    /// Tells of the run whenever a picture was drawn or a checkpoint saved; see [`crate::report::write`].
+    /// Tells of the run whenever a picture was drawn or a checkpoint saved; see
+    /// [`crate::report::write`].
     pub report: Option<&'a mut Reporter<'a>>,
     /// Becomes true when the run shall stop after the step it is at, or before the first.
     pub stop: &'a AtomicBool,

@@ -199,7 +199,8 @@ impl Session {
         if self.stop.is_some_and(|stop| stop()) { Err(SessionError::Stopped) } else { Ok(()) }
     }
 
-    /// Makes the model that of `step` training steps done, which its programs may depend on. States stay.
+    /// Makes the model that of `step` training steps done, which its programs may depend on. States
+    /// stay.
     pub fn go_to(&mut self, step: u64) -> Result<(), SessionError> {
         if step != self.step {
             self.model = self.config.at(step)?;
@@ -219,8 +220,8 @@ impl Session {
         Ok(models)
     }
 
-    /// Holds the programs of the stages behind this one, up to training step `end`, against the device, so
-    /// that what will not fit then is refused before it costs hours.
+    /// Holds the programs of the stages behind this one, up to training step `end`, against the
+    /// device, so that what will not fit then is refused before it costs hours.
     ///
     /// # Errors
     /// Those of [`Session::train_step`].
@@ -243,8 +244,8 @@ impl Session {
     /// The training step, ready to run.
     ///
     /// # Errors
-    /// [`SessionError::TooLarge`] with the largest batch that fits, and all that can be wrong with a
-    /// model or a device.
+    /// [`SessionError::TooLarge`] with the largest batch that fits, and all that can be wrong with
+    /// a model or a device.
     pub fn train_step(&mut self, batch: usize) -> Result<Runner, SessionError> {
         let step = self.step_of(self.model.as_ref());
         let program = step.program(batch, self.store.device().caps());
@@ -252,8 +253,9 @@ impl Session {
         tried.map_err(|error| self.step_of(self.model.as_ref()).refusal(error, batch, self.store.device()))
     }
 
-    /// Sets the parameters that start from data, if there are any, by `images`, the first that a training step is
-    /// given; averages start as copies of them. To be called before the first step.
+    /// Sets the parameters that start from data, if there are any, by `images`, the first that a
+    /// training step is given; averages start as copies of them. To be called before the first
+    /// step.
     ///
     /// # Errors
     /// Those of [`Session::train_step`], before anything is done.
@@ -270,8 +272,8 @@ impl Session {
         Ok(())
     }
 
-    /// Lets `look` see averages in the place of the trained parameters, where they are kept. A training
-    /// step made before goes on with what it had.
+    /// Lets `look` see averages in the place of the trained parameters, where they are kept. A
+    /// training step made before goes on with what it had.
     pub fn with_averages<T>(&mut self, look: impl FnOnce(&mut Session) -> T) -> T {
         let averaged = self.model.networks().into_iter().filter(|net| self.optim.averages(net));
         let states: Vec<[String; 2]> = averaged.map(|net| [net.params_state(), net.average_state()]).collect();
@@ -292,8 +294,8 @@ impl Session {
         Ok(Runner::new(program, &mut self.store)?)
     }
 
-    /// Has `tuner` choose the variants of the kernels of all stages up to training step `end`, as far as `budget`
-    /// allows; what it did not get to keeps its first variant.
+    /// Has `tuner` choose the variants of the kernels of all stages up to training step `end`, as
+    /// far as `budget` allows; what it did not get to keeps its first variant.
     ///
     /// # Errors
     /// Those of [`Session::train_step`], and of the tuner.

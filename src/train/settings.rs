@@ -314,7 +314,8 @@ fn owned(value: Spanned<DeValue<'_>>) -> Result<Value, String> {
     Value::deserialize(ValueDeserializer::from(value)).map_err(|e| first_line(e.message()))
 }
 
-/// Some complete settings for a model of this kind, which the table `model` describes where there is no preset of it.
+/// Some complete settings for a model of this kind, which the table `model` describes where there
+/// is no preset of it.
 fn template(kind: &str, model: Table) -> Result<Config, String> {
     let mut presets = presets().iter().filter_map(|(name, _)| Config::preset(name).ok());
     if let Some(preset) = presets.find(|c| c.model.kind() == kind) {

@@ -12,7 +12,8 @@ pub const HISTORY_ROWS: usize = 256;
 /// One training step of `model`: decodes the uploaded bytes, runs the model's step, records its
 /// losses in row `step % HISTORY_ROWS` of the state `history`, and advances the state `clock`.
 ///
-/// The input `images` holds `batch · batches_per_step` images and their labels, see [`Batch::uploaded`].
+/// The input `images` holds `batch · batches_per_step` images and their labels, see
+/// [`Batch::uploaded`].
 pub fn train_source(model: &dyn Model, optim: &Optimizer, batch: usize, seed: u64) -> Result<Source, GraphError> {
     let g = Graph::new(Noise { seed, domain: Domain::Train as u32, clock: "clock".into() });
     g.scope("data");
@@ -25,8 +26,8 @@ pub fn train_source(model: &dyn Model, optim: &Optimizer, batch: usize, seed: u6
     g.finish()
 }
 
-/// What sets the parameters of `model` that start from data, from an input `images` as of a training step; `None`
-/// where there are none. Its noise is that of the first step.
+/// What sets the parameters of `model` that start from data, from an input `images` as of a
+/// training step; `None` where there are none. Its noise is that of the first step.
 pub fn initialise_source(model: &dyn Model, batch: usize, seed: u64) -> Result<Option<Source>, GraphError> {
     let g = Graph::new(Noise { seed, domain: Domain::Train as u32, clock: "clock".into() });
     g.scope("data");

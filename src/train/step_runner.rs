@@ -25,8 +25,8 @@ impl StepRunner {
         Ok(StepRunner { runner, batches, end })
     }
 
-    /// Hands the next step to the device, and with `wait` waits for it. Returns the time the host spent on
-    /// handing over, or what failed, in words.
+    /// Hands the next step to the device, and with `wait` waits for it. Returns the time the host
+    /// spent on handing over, or what failed, in words.
     pub(super) fn step(&mut self, wait: bool) -> Result<Duration, String> {
         let images = self.batches.next().map_err(|e| e.to_string())?;
         let images = images.ok_or("the thread that prepares batches ended early")?;

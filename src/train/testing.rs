@@ -14,8 +14,8 @@ use std::time::Duration;
 const TIMES: u64 = 10;
 /// Test images of a measurement, at most.
 const IMAGES: u64 = 1000;
-/// Images that are trained on for each one that is measured in all: as measuring takes a third of training, some two
-/// hundredths of the time.
+/// Images that are trained on for each one that is measured in all: as measuring takes a third of
+/// training, some two hundredths of the time.
 const TRAINED_FOR_ONE: u64 = 70;
 /// The share of a run's time that measuring takes at most.
 const SHARE: f64 = 0.05;
@@ -46,8 +46,8 @@ pub(super) struct Testing {
 }
 
 impl Testing {
-    /// For a run that takes `total` steps of so many images and has done `step` of them; `every` is the setting
-    /// `train.eval_every`. Rows after `step` go: those steps will be taken again.
+    /// For a run that takes `total` steps of so many images and has done `step` of them; `every` is
+    /// the setting `train.eval_every`. Rows after `step` go: those steps will be taken again.
     pub(super) fn new(
         run: &RunDir,
         (split, data): (Split, String),
@@ -65,7 +65,8 @@ impl Testing {
                 .fold(String::new(), |text, line| text + line + "\n");
             replace(&file, |file| file.write_all(text.as_bytes())).map_err(RunError::io("write", &file))?;
         }
-        // Where the checkpoint of the best row is not there, the next to be measured is the best there is.
+        // Where the checkpoint of the best row is not there, the next to be measured is the best
+        // there is.
         let held = checkpoint::info(&run.best()).ok().map(|info| info.step);
         let least = kept.iter().map(|row| (row.1, row.0)).min_by(|a, b| a.0.total_cmp(&b.0));
         let best = least.filter(|(_, step)| held == Some(*step)).map(|(least, _)| least);
@@ -73,7 +74,8 @@ impl Testing {
         Ok(Testing { split, data, images, every, file, best, spent: Duration::ZERO })
     }
 
-    /// Whether the run is measured after `step` of `total` steps, `active` seconds after it began or went on.
+    /// Whether the run is measured after `step` of `total` steps, `active` seconds after it began
+    /// or went on.
     pub(super) fn due(&self, step: u64, total: u64, active: f64) -> bool {
         let turn = self.every > 0 && (step.is_multiple_of(self.every) || step == total);
         turn && self.spent.as_secs_f64() <= SHARE * active

@@ -116,7 +116,8 @@ impl Loop<'_> {
             earlier => self.next_stage(earlier)?,
         };
         let stage = self.stage.insert(stage);
-        // Asked for losses, a software device would wait all the same, and that count as the host's time.
+        // Asked for losses, a software device would wait all the same, and that count as the host's
+        // time.
         let caps = self.session.store.device().caps();
         let software = caps.is_some_and(|caps| caps.class == Class::Lanes);
         let wait = software && (self.step + 1).is_multiple_of(log_every);
@@ -235,8 +236,8 @@ impl Loop<'_> {
         self.testing.as_ref().is_some_and(|testing| testing.due(self.step, self.total, active))
     }
 
-    /// Measures the model on test images, and keeps the checkpoint that does best. Figures that cannot be had are no
-    /// reason to stop, and told of once.
+    /// Measures the model on test images, and keeps the checkpoint that does best. Figures that
+    /// cannot be had are no reason to stop, and told of once.
     fn measure(&mut self) -> Result<(), TrainError> {
         let (Some(evaluate), Some(mut testing)) = (&mut self.hooks.evaluate, self.testing.take()) else {
             return Ok(());

@@ -1,5 +1,5 @@
-//! Arithmetic with codes, as with words: what makes an image one thing and not another is a direction
-//! (Radford et al. 2016, §6.3.2).
+//! Arithmetic with codes, as with words: what makes an image one thing and not another is a
+//! direction (Radford et al. 2016, §6.3.2).
 
 use super::space::{ROWS, Space, encodes};
 use super::{Error, Images, Shown};
@@ -21,8 +21,8 @@ pub struct ArithmeticArgs {
     /// Arithmetic: the class of the images that are moved; by default that of --from
     #[arg(long, value_name = "K|NAME")]
     plus: Option<String>,
-    /// Arithmetic without an encoder: z of A - B + C, each one number or several to be averaged, as in 3+7+12,5,9:
-    /// those of the pictures that `limn sample` draws with this --seed, from 0
+    /// Arithmetic without an encoder: z of A - B + C, each one number or several to be averaged, as
+    /// in 3+7+12,5,9: those of the pictures that `limn sample` draws with this --seed, from 0
     #[arg(long, value_name = "A,B,C")]
     z: Option<String>,
 }
@@ -31,7 +31,8 @@ pub struct ArithmeticArgs {
 const MOST: usize = 500;
 /// The largest number of a picture.
 const LAST: usize = 65_535;
-/// Results beside the one without noise, and the noise: uniform within this distance (Radford et al. 2016, figure 7).
+/// Results beside the one without noise, and the noise: uniform within this distance (Radford et
+/// al. 2016, figure 7).
 const NEIGHBOURS: usize = 7;
 const NOISE: f32 = 0.25;
 
@@ -48,8 +49,8 @@ impl ArithmeticArgs {
 }
 
 impl Space {
-    /// Test images of one class, and how they change as the difference of two classes' mean codes is added;
-    /// with `--z`, the sum of draws from the prior.
+    /// Test images of one class, and how they change as the difference of two classes' mean codes
+    /// is added; with `--z`, the sum of draws from the prior.
     pub fn arithmetic(
         &self,
         session: &mut Session,
@@ -75,7 +76,8 @@ impl Space {
         }
     }
 
-    /// In each row a test image and decoded codes, from its own to that moved by the whole difference.
+    /// In each row a test image and decoded codes, from its own to that moved by the whole
+    /// difference.
     fn difference(&self, session: &mut Session, images: &Images, classes: [u8; 3]) -> Result<Shown, Error> {
         if session.model.classes() > 0 {
             return Err(Error::new(

@@ -33,8 +33,8 @@ pub struct LatentArgs {
     /// A GIF that moves and goes on for ever, of a manifold, traverse, interpolate or arithmetic
     #[arg(long)]
     gif: bool,
-    /// Picture to write, in the format of its extension, or a folder that gets each image in a file of its own; by
-    /// default named after the view, in the run folder
+    /// Picture to write, in the format of its extension, or a folder that gets each image in a file
+    /// of its own; by default named after the view, in the run folder
     #[arg(long, value_name = "FILE|DIR/")]
     out: Option<PathBuf>,
 }

@@ -34,7 +34,8 @@ impl Space {
         if self.gif { FRAMES } else { COLUMNS }
     }
 
-    /// The labels of so many rows of images, each of one class: the given one, or the model's in turn.
+    /// The labels of so many rows of images, each of one class: the given one, or the model's in
+    /// turn.
     pub fn labels(&self, session: &Session, rows: usize, columns: usize) -> Result<Vec<u8>, Error> {
         let labels = sample::labels(session.model.as_ref(), rows, self.class)?;
         Ok(labels.iter().flat_map(|label| vec![*label; columns]).collect())
@@ -105,8 +106,8 @@ pub(super) fn encodes(session: &Session) -> bool {
     session.model.family().encoder().is_some()
 }
 
-/// `n` test images in [0, 1], evenly spread, from the start again where there are fewer, and their labels if the model
-/// has classes.
+/// `n` test images in [0, 1], evenly spread, from the start again where there are fewer, and their
+/// labels if the model has classes.
 fn some_images(session: &Session, images: &Images, n: usize) -> Result<(Vec<f32>, Vec<u8>), Error> {
     let test = images(session)?.test.spread(n);
     let indices: Vec<u32> = (0..n).map(|k| (k % test.len()) as u32).collect();

@@ -1,4 +1,5 @@
-//! What the folders of a set say: which pictures are for training and which for testing, and what class each is of.
+//! What the folders of a set say: which pictures are for training and which for testing, and what
+//! class each is of.
 
 use super::labels::Table;
 use super::walk::LeftOut;
@@ -24,8 +25,8 @@ pub(super) enum Part {
 }
 
 impl Part {
-    /// What `Train`, `test_set`, `val-images` and `train2017` say; none where a folder may be called so for another
-    /// reason.
+    /// What `Train`, `test_set`, `val-images` and `train2017` say; none where a folder may be
+    /// called so for another reason.
     fn of(folder: &str) -> Option<Part> {
         let lower = folder.to_lowercase();
         let words = lower.split(|c: char| !c.is_alphanumeric()).map(|word| word.trim_end_matches(char::is_numeric));
@@ -61,10 +62,11 @@ pub(super) struct Arranged {
     pub(super) remarks: Vec<String>,
 }
 
-/// Arranges files below `root`. Folders called train, test and val are these splits, at the top, or deeper if every file
-/// lies in one; a `val` is the test split where there is no `test`, and left out where there is. Above or below the
-/// splits, or at the top where there are none, a folder for each class makes labels, if every file lies in one and there
-/// are at least two. A table of labels wins over folders.
+/// Arranges files below `root`. Folders called train, test and val are these splits, at the top, or
+/// deeper if every file lies in one; a `val` is the test split where there is no `test`, and left
+/// out where there is. Above or below the splits, or at the top where there are none, a folder for
+/// each class makes labels, if every file lies in one and there are at least two. A table of labels
+/// wins over folders.
 pub(super) fn arrange(root: &Path, files: Vec<PathBuf>, table: Option<&Table>, left_out: &mut LeftOut) -> Arranged {
     let mut arranged = Arranged::default();
     let above: Vec<Vec<String>> = files.iter().map(|file| folders(root, file)).collect();
@@ -116,7 +118,8 @@ fn is_split(above: &[Vec<String>], depth: usize) -> bool {
     has(|part| part == Part::Train) && has(|part| part != Part::Train)
 }
 
-/// How deep the folders lie that are splits: those at the top, unless there are none, and others that all files lie in.
+/// How deep the folders lie that are splits: those at the top, unless there are none, and others
+/// that all files lie in.
 fn split_depth(above: &[Vec<String>]) -> usize {
     let part = |names: &Vec<String>, depth: usize| Part::of(names.get(depth)?);
     if above.iter().any(|names| part(names, 0) == Some(Part::Train)) {
@@ -138,7 +141,8 @@ impl Arranged {
         }
     }
 
-    /// The class is what the table says; files that it does not name are left out. False where it says nothing of them.
+    /// The class is what the table says; files that it does not name are left out. False where it
+    /// says nothing of them.
     fn label_by_table(&mut self, root: &Path, table: &Table, left_out: &mut LeftOut) -> bool {
         let found: Vec<Option<(&str, &str)>> = self.files.iter().map(|file| table.label(root, file)).collect();
         let labels: Vec<String> = found.iter().flatten().map(|(_, label)| (*label).into()).collect();

@@ -1,10 +1,12 @@
-//! Decoded sets, kept so that a second start need not decode again and sets may be larger than memory.
+//! Decoded sets, kept so that a second start need not decode again and sets may be larger than
+//! memory.
 //!
-//! A set is two files in `decoded/` of the cache folder: `KEY.pixels`, its images one after the other, and `KEY.json`,
-//! what is known of the files they were made of. The key is a digest of the names, sizes and times of these files and
-//! of how they were decoded. Files are written under other names and renamed when they are whole, and never changed
-//! after. Together they take at most half of what the disk would have free without them; the sets that were not used
-//! for longest go first.
+//! A set is two files in `decoded/` of the cache folder: `KEY.pixels`, its images one after the
+//! other, and `KEY.json`, what is known of the files they were made of. The key is a digest of the
+//! names, sizes and times of these files and of how they were decoded. Files are written under
+//! other names and renamed when they are whole, and never changed after. Together they take at most
+//! half of what the disk would have free without them; the sets that were not used for longest go
+//! first.
 
 use super::gather::{Gathered, Unit, Way};
 use super::identity::stamp;
@@ -106,7 +108,8 @@ impl Cache {
         }
     }
 
-    /// Makes room for `needs` bytes more, with `free` bytes on the disk; the error is the room that there can be.
+    /// Makes room for `needs` bytes more, with `free` bytes on the disk; the error is the room that
+    /// there can be.
     fn make_room(&self, needs: u64, free: u64) -> Result<(), u64> {
         let kept = self.kept();
         let mut used: u64 = kept.iter().map(|(_, _, bytes)| bytes).sum();
@@ -163,7 +166,8 @@ impl<'a> CacheEntry<'a> {
         Some(Gathered { pixels, digest, levels: levels.unwrap_or(Levels::NONE), stretched, counts, remarks })
     }
 
-    /// Begins to write the set, of `needs` bytes as far as is known; the error is the room that there is.
+    /// Begins to write the set, of `needs` bytes as far as is known; the error is the room that
+    /// there is.
     pub(super) fn writer(self, needs: u64) -> Result<Writer<'a>, u64> {
         let folder = &self.cache.folder;
         let free = fs::create_dir_all(folder).and_then(|()| fs4::available_space(folder)).map_err(|_| 0u64)?;
@@ -194,8 +198,8 @@ impl Writer<'_> {
         flushed.map_err(Error::io("write", &self.entry.pixels()))
     }
 
-    /// What was written, read back into memory, where the disk took no more than that; `None` where memory has no room
-    /// for it either.
+    /// What was written, read back into memory, where the disk took no more than that; `None` where
+    /// memory has no room for it either.
     pub(super) fn rescue(self) -> Option<Vec<u8>> {
         if self.bytes > crate::machine::memory_available() / 4 * 3 {
             return None;
@@ -210,12 +214,14 @@ impl Writer<'_> {
         (all.len() as u64 == self.bytes).then_some(all)
     }
 
-    /// Keeps the set, which [`Writer::flush`] has brought to the disk, and returns it with the images that were written.
+    /// Keeps the set, which [`Writer::flush`] has brought to the disk, and returns it with the
+    /// images that were written.
     pub(super) fn finish(self, gathered: Gathered) -> Result<Gathered, Error> {
         let (pixels, notes) = (self.entry.pixels(), self.entry.notes());
         let failed = |e: io::Error| Error::io("write", &pixels)(e);
         let part = self.file.into_inner().map_err(|e| failed(e.into_error()))?;
-        // Where another process keeps the same set, and the system will not replace what it reads, that one is as good.
+        // Where another process keeps the same set, and the system will not replace what it reads,
+        // that one is as good.
         if let Err(error) = part.persist(&pixels)
             && fs::metadata(&pixels).map(|meta| meta.len()).ok() != Some(self.bytes)
         {
@@ -246,8 +252,8 @@ fn map(path: &Path) -> Option<Pixels> {
     if file.metadata().ok()?.len() == 0 {
         return Some(Vec::new().into());
     }
-    // SAFETY: limn never changes a file of its cache that has this name: it is renamed to it when it is whole, and
-    // removed as a whole, which leaves what is mapped as it is.
+    // SAFETY: limn never changes a file of its cache that has this name: it is renamed to it when
+    // it is whole, and removed as a whole, which leaves what is mapped as it is.
     let map = unsafe { memmap2::Mmap::map(&file) }.ok()?;
     // Training asks for images in no order.
     #[cfg(unix)]

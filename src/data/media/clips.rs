@@ -8,8 +8,8 @@ use super::{Error, Levels, Opened, Options};
 use std::collections::HashSet;
 use std::path::Path;
 
-/// Reads the images of every unit by `read`, one after the other, none where it has too little. Folders that are named
-/// so are splits and classes, as with pictures.
+/// Reads the images of every unit by `read`, one after the other, none where it has too little.
+/// Folders that are named so are splits and classes, as with pictures.
 pub(super) fn load(
     folder: &Path,
     units: Vec<Unit>,

@@ -7,7 +7,8 @@ use super::walk::LeftOut;
 use super::{Error, Geometry, Opened, Split, held_out};
 use std::path::Path;
 
-/// Files of which something is to be said and that are named one by one; the others are only counted.
+/// Files of which something is to be said and that are named one by one; the others are only
+/// counted.
 const NAMED: usize = 20;
 
 /// What was found in a folder and decoded.
@@ -29,8 +30,8 @@ pub(super) struct FromFiles<'a> {
 }
 
 impl FromFiles<'_> {
-    /// The set. Without folders for training and testing a tenth of the files (at most 1000) is for testing, or of the
-    /// images where there is one file only.
+    /// The set. Without folders for training and testing a tenth of the files (at most 1000) is for
+    /// testing, or of the images where there is one file only.
     pub(super) fn opened(self) -> Result<Opened, Error> {
         let FromFiles { folder, geometry, native, arranged, gathered, mut left_out, noun } = self;
         let good: Vec<usize> = (0..gathered.counts.len()).filter(|i| gathered.counts[*i] > 0).collect();
@@ -96,8 +97,9 @@ impl FromFiles<'_> {
     }
 }
 
-/// Splits the usable files into those to train on and those to test on. A tenth (at most 1000) is held out, taken
-/// evenly from all of them: the last files of a folder sorted by name are often all of one class.
+/// Splits the usable files into those to train on and those to test on. A tenth (at most 1000) is
+/// held out, taken evenly from all of them: the last files of a folder sorted by name are often all
+/// of one class.
 fn spread(good: &[usize]) -> (Vec<usize>, Vec<usize>) {
     let (n, held) = (good.len(), held_out(good.len()));
     // File k is held out where floor(k * held / n) steps up.

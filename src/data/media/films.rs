@@ -27,9 +27,10 @@ const TRAILER: u8 = 0x3b;
 /// Bytes that decoding one frame may take.
 const MAX_DECODED: u64 = 256 << 20;
 
-/// Cuts every film of `folder` into clips of `frames` frames, one below the other. A film is an animated GIF in it or in
-/// a direct sub-folder, or a sub-folder of pictures, or the folder itself where it has pictures; these are put in order
-/// by their names, numbers in them by their values, so that 10 comes after 9. What is left of a film is left out.
+/// Cuts every film of `folder` into clips of `frames` frames, one below the other. A film is an
+/// animated GIF in it or in a direct sub-folder, or a sub-folder of pictures, or the folder itself
+/// where it has pictures; these are put in order by their names, numbers in them by their values,
+/// so that 10 comes after 9. What is left of a film is left out.
 pub(in crate::data) fn load(
     folder: &Path,
     wanted: Geometry,
@@ -70,7 +71,8 @@ pub(in crate::data) fn load(
 /// A frame in the wanted size, and the values it had.
 type Fitted = (Vec<u8>, Levels);
 
-/// The frames of a GIF, and what is to be said of it: one without its trailer may be whole or cut between two frames.
+/// The frames of a GIF, and what is to be said of it: one without its trailer may be whole or cut
+/// between two frames.
 fn gif(
     path: &Path,
     frame: Geometry,
@@ -162,8 +164,8 @@ fn numbered(
     frames.iter().map(read).collect()
 }
 
-/// A name as what stands before each number in it, the number's digits without zeros before them, shorter ones first,
-/// and with them.
+/// A name as what stands before each number in it, the number's digits without zeros before them,
+/// shorter ones first, and with them.
 fn in_words(name: &str) -> Vec<(&str, usize, &str, usize)> {
     let mut words = Vec::new();
     let mut rest = name;

@@ -10,8 +10,9 @@ use super::pictures::{self, Picture, read_picture};
 use super::walk::{self, Found};
 use super::{Error, Geometry, Opened, Options};
 
-/// Reads all images of `folder`, at any depth, in the order of their paths. Folders that are named so are splits and
-/// classes: see [`arrange`]. Those that cannot be read are left out and named in the warnings.
+/// Reads all images of `folder`, at any depth, in the order of their paths. Folders that are named
+/// so are splits and classes: see [`arrange`]. Those that cannot be read are left out and named in
+/// the warnings.
 pub(in crate::data) fn load(folder: &Path, wanted: Option<Geometry>, options: &Options) -> Result<Opened, Error> {
     let Found { files, mut left_out } = walk::find(folder, pictures::EXTENSIONS)?;
     if files.is_empty() {
@@ -40,7 +41,8 @@ pub(in crate::data) fn load(folder: &Path, wanted: Option<Geometry>, options: &O
     set.opened()
 }
 
-/// The geometry to bring all images to, and that of the first image that can be read, or why none can.
+/// The geometry to bring all images to, and that of the first image that can be read, or why none
+/// can.
 fn first_readable(
     paths: &[PathBuf],
     wanted: Option<Geometry>,

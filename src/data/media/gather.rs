@@ -39,7 +39,8 @@ pub(super) struct Gathered {
     pub(super) levels: Levels,
     /// Whether these were made black and white.
     pub(super) stretched: bool,
-    /// What is to be said of units, by their numbers: why one cannot be used, or what one lacks that is used.
+    /// What is to be said of units, by their numbers: why one cannot be used, or what one lacks
+    /// that is used.
     pub(super) remarks: Vec<(usize, String)>,
 }
 
@@ -66,8 +67,9 @@ pub(super) struct Way<'a> {
     pub(super) each: Option<usize>,
 }
 
-/// Decodes the units side by side. Those that fail are left out, but a disk that cannot be read ends it. Where the range
-/// is automatic, all are decoded once before to find the levels that are then stretched.
+/// Decodes the units side by side. Those that fail are left out, but a disk that cannot be read
+/// ends it. Where the range is automatic, all are decoded once before to find the levels that are
+/// then stretched.
 pub(super) fn gather(
     units: &[Unit],
     way: Way,
@@ -181,7 +183,8 @@ enum To<'a> {
 }
 
 impl<'a> Sink<'a> {
-    /// Into the cache where there is one with room for `needs` bytes, else into memory, if it has the room.
+    /// Into the cache where there is one with room for `needs` bytes, else into memory, if it has
+    /// the room.
     fn new(entry: Option<CacheEntry<'a>>, needs: Option<u64>, way: Way<'a>) -> Result<Sink<'a>, Error> {
         let hasher = Sha256::new();
         let room = match entry {

@@ -1,5 +1,6 @@
-//! Grey TIFFs as microscopes, scanners and measuring programs write them: numbers with a decimal point, of 32 bits and
-//! more, or with a sign. The library for all pictures takes none of these, the one below it does.
+//! Grey TIFFs as microscopes, scanners and measuring programs write them: numbers with a decimal
+//! point, of 32 bits and more, or with a sign. The library for all pictures takes none of these,
+//! the one below it does.
 
 use super::reading::MOST;
 use image::{DynamicImage, ImageBuffer, Rgb, metadata::Orientation};
@@ -11,13 +12,15 @@ use tiff::tags::Tag;
 /// Bytes that a pixel takes.
 const PIXEL: u64 = 12;
 
-/// Whether a file begins as a TIFF of more than four gigabytes may, which smaller ones can do as well.
+/// Whether a file begins as a TIFF of more than four gigabytes may, which smaller ones can do as
+/// well.
 pub(super) fn is_big(start: &[u8]) -> bool {
     start.starts_with(b"II\x2b\0\x08\0") || start.starts_with(b"MM\0\x2b\0\x08")
 }
 
-/// The first page, where it is grey and its values are such numbers; `None` for other TIFFs, and the error is what is
-/// wrong with it. Numbers with a decimal point are as they are, of the others 1 is the largest.
+/// The first page, where it is grey and its values are such numbers; `None` for other TIFFs, and
+/// the error is what is wrong with it. Numbers with a decimal point are as they are, of the others
+/// 1 is the largest.
 pub(super) fn decode(bytes: &[u8]) -> Option<Result<DynamicImage, String>> {
     let mut decoder = Decoder::new(Cursor::new(bytes)).ok()?;
     let Gray(bits) = decoder.colortype().ok()? else { return None };

@@ -1,5 +1,5 @@
-//! Sounds that lie one behind the other in a file: MP3s that were put together with `cat`, and Ogg streams that are
-//! chained, as a radio station's are.
+//! Sounds that lie one behind the other in a file: MP3s that were put together with `cat`, and Ogg
+//! streams that are chained, as a radio station's are.
 
 use std::ops::Range;
 
@@ -11,10 +11,12 @@ pub(super) fn parts(bytes: &[u8]) -> Result<Vec<Range<usize>>, &'static str> {
     }
 }
 
-/// The links of a chain of Ogg streams: a link begins with pages that begin streams, behind others that do not.
+/// The links of a chain of Ogg streams: a link begins with pages that begin streams, behind others
+/// that do not.
 ///
 /// # Errors
-/// A page that is cut or whose checksum is another, or a chain of which the last page does not say that it is.
+/// A page that is cut or whose checksum is another, or a chain of which the last page does not say
+/// that it is.
 fn chained(bytes: &[u8]) -> Result<Vec<Range<usize>>, &'static str> {
     const SHORT: &str = "it is cut short";
     let (mut at, mut from, mut ended, mut begun) = (0, 0, false, true);
@@ -53,7 +55,8 @@ fn checksum(page: &[u8]) -> [u8; 4] {
     summed.fold(0, step).to_le_bytes()
 }
 
-/// The MP3s that say how long they are, each up to where it says, and what is behind them; all other files are one part.
+/// The MP3s that say how long they are, each up to where it says, and what is behind them; all
+/// other files are one part.
 fn songs(bytes: &[u8]) -> Vec<Range<usize>> {
     let (mut songs, mut from) = (Vec::new(), 0);
     while let Some(end) = said_end(&bytes[from..]).map(|end| from + end) {

@@ -1,5 +1,6 @@
-//! Whether a JPEG is whole. Decoders fill what is missing with grey and say nothing, so the codes of every scan are
-//! counted here, without making a picture of them: sequential and progressive, with Huffman's codes.
+//! Whether a JPEG is whole. Decoders fill what is missing with grey and say nothing, so the codes
+//! of every scan are counted here, without making a picture of them: sequential and progressive,
+//! with Huffman's codes.
 
 /// The coefficients of a block that a scan may bring, in zigzag order, one bit each.
 type Mask = u64;
@@ -42,7 +43,8 @@ struct Scan {
 struct Table {
     /// For eight bits: the code's length, 0 where it is longer, and its symbol.
     short: Vec<(u8, u8)>,
-    /// For each length of 1 to 16: the first code beyond, with as many zeros behind it as make 16 bits.
+    /// For each length of 1 to 16: the first code beyond, with as many zeros behind it as make 16
+    /// bits.
     beyond: [u32; 17],
     /// For each length: what is added to a code for the index of its symbol.
     offset: [i32; 17],
@@ -53,8 +55,9 @@ const SHORT: &str = "it is cut short";
 const EARLY: &str = "the data of its picture end too early";
 const WRONG: &str = "the data of its picture are damaged";
 
-/// Refuses a JPEG of which a part is missing or damaged. What lies behind its end does not matter, and a missing mark of
-/// the end only where something else is missing too. Kinds of JPEG that limn's decoder does not know pass.
+/// Refuses a JPEG of which a part is missing or damaged. What lies behind its end does not matter,
+/// and a missing mark of the end only where something else is missing too. Kinds of JPEG that
+/// limn's decoder does not know pass.
 pub(super) fn check(data: &[u8]) -> Result<(), &'static str> {
     let mut at = 2;
     let mut frame: Option<Frame> = None;

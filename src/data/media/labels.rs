@@ -6,7 +6,8 @@ use crate::files::NEVER;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-/// What the table of a folder may be called, in the order of preference; another single .csv file will do.
+/// What the table of a folder may be called, in the order of preference; another single .csv file
+/// will do.
 const NAMES: [&str; 2] = ["labels.csv", "metadata.csv"];
 
 /// What the column of names may be called.
@@ -73,7 +74,8 @@ impl Table {
         }
     }
 
-    /// Reads a table: a name and a class in every row, in the columns that its head names so, or in the first two.
+    /// Reads a table: a name and a class in every row, in the columns that its head names so, or in
+    /// the first two.
     ///
     /// # Errors
     /// What is wrong with the file, and in which line.
@@ -147,8 +149,8 @@ impl Table {
         self.labels.len()
     }
 
-    /// The class of a file below `root`, by its path, its name, or its name without the extension; and which of these
-    /// the table has.
+    /// The class of a file below `root`, by its path, its name, or its name without the extension;
+    /// and which of these the table has.
     pub(super) fn label(&self, root: &Path, file: &Path) -> Option<(&str, &str)> {
         let inside = file.strip_prefix(root).unwrap_or(file);
         let words = |path: &Path| path.to_string_lossy().replace('\\', "/");
@@ -159,7 +161,8 @@ impl Table {
     }
 }
 
-/// What stands between the columns: a comma, or what programs write where that is the decimal mark, or a tabulator.
+/// What stands between the columns: a comma, or what programs write where that is the decimal mark,
+/// or a tabulator.
 fn delimiter(text: &str) -> u8 {
     let head = text.lines().next().unwrap_or_default();
     let count = |delimiter: u8| head.bytes().filter(|b| *b == delimiter).count();

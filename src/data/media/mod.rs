@@ -1,4 +1,5 @@
-//! Sets of files that people have: folders of pictures, films and sounds, decoded side by side and kept in the cache.
+//! Sets of files that people have: folders of pictures, films and sounds, decoded side by side and
+//! kept in the cache.
 
 mod arrange;
 mod cache;

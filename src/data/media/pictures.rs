@@ -36,13 +36,13 @@ pub struct Picture {
     pub levels: Levels,
 }
 
-/// Decodes one picture file and brings it to `wanted` (`None`: its own size, grey or RGB). With `stretch` those levels
-/// become black and white; without, values are what the format says. Transparency is laid on white, and pictures that
-/// say which side is up are turned.
+/// Decodes one picture file and brings it to `wanted` (`None`: its own size, grey or RGB). With
+/// `stretch` those levels become black and white; without, values are what the format says.
+/// Transparency is laid on white, and pictures that say which side is up are turned.
 ///
 /// # Errors
-/// [`Error::BadImage`] or [`Error::Damaged`] where the file is at fault, [`Error::Io`] where the disk is,
-/// [`Error::Stopped`] once `stop` is set, [`Error::BadGeometry`].
+/// [`Error::BadImage`] or [`Error::Damaged`] where the file is at fault, [`Error::Io`] where the
+/// disk is, [`Error::Stopped`] once `stop` is set, [`Error::BadGeometry`].
 pub fn read_picture(
     path: &Path,
     wanted: Option<Geometry>,
@@ -63,7 +63,8 @@ pub fn read_picture(
     Ok(Picture { bytes: geometry::fit(image, wanted), geometry: wanted, native, levels })
 }
 
-/// [`read_picture`] as the format says, which nothing stops: the bytes, the geometry they have, and that of the file.
+/// [`read_picture`] as the format says, which nothing stops: the bytes, the geometry they have, and
+/// that of the file.
 ///
 /// # Errors
 /// As [`read_picture`].
@@ -71,7 +72,8 @@ pub fn read_image(path: &Path, wanted: Option<Geometry>) -> Result<(Vec<u8>, Geo
     read_picture(path, wanted, None, &NEVER).map(|p| (p.bytes, p.geometry, p.native))
 }
 
-/// Reads a mask: 1 where a pixel is light and opaque, and 0 where it is dark or can be seen through; and its size.
+/// Reads a mask: 1 where a pixel is light and opaque, and 0 where it is dark or can be seen
+/// through; and its size.
 ///
 /// # Errors
 /// [`Error::BadImage`], [`Error::Io`].

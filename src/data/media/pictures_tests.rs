@@ -14,7 +14,8 @@ const JPEGS: [(&str, &[u8]); 5] = [
     ("cmyk.jpg", include_bytes!("../../../assets/fixtures/media/cmyk.jpg")),
 ];
 
-/// TIFFs that Pillow 12 wrote: numbers with a decimal point, with a sign, and colours in a file that could be huge.
+/// TIFFs that Pillow 12 wrote: numbers with a decimal point, with a sign, and colours in a file
+/// that could be huge.
 const TIFFS: [(&str, &[u8]); 3] = [
     ("float.tif", include_bytes!("../../../assets/fixtures/media/float.tif")),
     ("int.tif", include_bytes!("../../../assets/fixtures/media/int.tif")),
@@ -93,7 +94,8 @@ fn a_jpeg_needs_no_mark_of_its_end_but_all_of_its_scans() {
         let whole = read(&path, bytes).unwrap().bytes;
         assert_eq!(bytes[bytes.len() - 2..], [0xff, 0xd9]);
         assert!(read(&path, &bytes[..bytes.len() - 2]).is_ok_and(|p| p.bytes == whole), "{name}");
-        // With a mark where it is cut, or with a part missing in its middle, it is damaged all the same.
+        // With a mark where it is cut, or with a part missing in its middle, it is damaged all the
+        // same.
         let cut = [&bytes[..bytes.len() - 60], &bytes[bytes.len() - 2..]].concat();
         assert!(read(&path, &cut).is_err(), "{name}");
         // Behind the first segment.
@@ -188,7 +190,8 @@ fn a_webp_is_not_refused_for_its_wrapping() {
     let path = dir.path().join("x.webp");
     let plain = pictures().into_iter().find(|(name, _)| name.ends_with(".webp")).unwrap().1;
     let whole = read(&path, &plain).unwrap().bytes;
-    // A header that promises a profile, a note of the camera and one of the program, and none of them is there.
+    // A header that promises a profile, a note of the camera and one of the program, and none of
+    // them is there.
     let mut extended = plain[..12].to_vec();
     extended.extend(b"VP8X\x0a\0\0\0\x2c\0\0\0");
     extended.extend([22, 0, 0, 18, 0, 0]);

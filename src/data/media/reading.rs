@@ -5,8 +5,8 @@ use crate::files;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Bytes that one file may have, and that may be made of it, a picture's or a sound's. A small file can promise a huge
-/// picture, and several are decoded at once.
+/// Bytes that one file may have, and that may be made of it, a picture's or a sound's. A small file
+/// can promise a huge picture, and several are decoded at once.
 pub(super) const MOST: u64 = 512 << 20;
 
 /// A file, by which errors are named, with the flag that stops reading it.
@@ -21,7 +21,8 @@ impl<'a> Reading<'a> {
         Reading { path, stop }
     }
 
-    /// [`Error::Stopped`] once the flag is set; to be asked between pieces of work of a fraction of a second.
+    /// [`Error::Stopped`] once the flag is set; to be asked between pieces of work of a fraction of
+    /// a second.
     pub(super) fn go_on(&self) -> Result<(), Error> {
         match self.stop.load(Ordering::Relaxed) {
             true => Err(Error::Stopped { path: self.path.into() }),
@@ -29,7 +30,8 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// All bytes of the file. What the system refuses is [`Error::Io`], a file that is too large or empty is damaged.
+    /// All bytes of the file. What the system refuses is [`Error::Io`], a file that is too large or
+    /// empty is damaged.
     pub(super) fn bytes(&self) -> Result<Vec<u8>, Error> {
         let bytes = files::read_whole(self.path, MOST, self.stop).map_err(|e| match e {
             files::Unread::Io(source) => Error::Io { doing: "read", path: self.path.into(), source },

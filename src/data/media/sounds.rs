@@ -8,8 +8,9 @@ use super::{Error, Geometry, Levels, Opened, Options, clips, medium::stored};
 use image::{ImageBuffer, Luma, imageops};
 use std::path::Path;
 
-/// Cuts every sound of `folder` and its direct sub-folders into sounds [1,1,width] at `rate`, channels mixed. What is
-/// left of a file counts, padded with silence, if it fills half a sound or the file is shorter.
+/// Cuts every sound of `folder` and its direct sub-folders into sounds [1,1,width] at `rate`,
+/// channels mixed. What is left of a file counts, padded with silence, if it fills half a sound or
+/// the file is shorter.
 pub(in crate::data) fn load(folder: &Path, wanted: Geometry, rate: u32, options: &Options) -> Result<Opened, Error> {
     let Found { files, left_out } = walk::find(folder, waves::EXTENSIONS)?;
     if files.is_empty() {
@@ -48,8 +49,8 @@ pub(in crate::data) fn load(folder: &Path, wanted: Geometry, rate: u32, options:
     })
 }
 
-/// The same sound at another rate, through the triangle filter that pictures are scaled with. The filter's numbers are
-/// grey levels from 0 to 1.
+/// The same sound at another rate, through the triangle filter that pictures are scaled with. The
+/// filter's numbers are grey levels from 0 to 1.
 fn at_rate(reading: &Reading, (sound, from): Sound, to: u32) -> Result<Vec<f32>, Error> {
     let len = sound.len() as u64 * u64::from(to) / u64::from(from);
     if from == to || sound.is_empty() || len == 0 {
@@ -94,7 +95,8 @@ mod tests {
         for (name, rate, channels, bits) in
             [("a.wav", 8000, 1, 16), ("b.WAV", 16000, 2, 24), ("sub/c.wav", 44100, 1, 32), ("d.wav", 8000, 2, 8)]
         {
-            // A fifth of a second and a bit: three pieces of 512 samples at 8,000 Hz, the last three quarters full.
+            // A fifth of a second and a bit: three pieces of 512 samples at 8,000 Hz, the last
+            // three quarters full.
             write(&dir.path().join(name), rate, channels, bits, &tone((rate / 50 * 9 + 100) as usize, rate, 200.0));
         }
         let wanted = Geometry::new(1, 1, 512);
@@ -107,7 +109,8 @@ mod tests {
         for sound in train.chunks(3 * 512).chain([&test[..]]) {
             for (i, want) in want.iter().enumerate().take(1000).skip(10) {
                 let got = expanded(f32::from(sound[i]) / 255.0);
-                // A filter for pictures takes a sample for a pixel and looks at its middle: half a sample off at most.
+                // A filter for pictures takes a sample for a pixel and looks at its middle: half a
+                // sample off at most.
                 assert!((got - want).abs() < 0.06, "{i}: {got} {want}");
             }
         }

@@ -3,8 +3,8 @@
 use super::Levels;
 use image::{DynamicImage, GrayImage, ImageBuffer, Luma, Pixel, Rgb, RgbImage};
 
-/// The loudest sample of a set of sounds as a sentence, where it cannot be meant: beyond full scale, or so quiet that the
-/// whole set is near silence.
+/// The loudest sample of a set of sounds as a sentence, where it cannot be meant: beyond full
+/// scale, or so quiet that the whole set is near silence.
 pub(super) fn peak_warning(peak: f32, name: &str) -> Option<String> {
     let what = match peak {
         p if p > 1.01 => "beyond full scale, and is cut off there",
@@ -37,7 +37,8 @@ macro_rules! with_pixels {
     };
 }
 
-/// The levels of a decoded picture, what is transparent laid on white. `None` where it holds numbers that are not finite.
+/// The levels of a decoded picture, what is transparent laid on white. `None` where it holds
+/// numbers that are not finite.
 pub(super) fn of_image(image: &DynamicImage) -> Option<Levels> {
     match image {
         DynamicImage::ImageLuma8(grey) => Some(Levels::of_bytes(grey)),

@@ -30,7 +30,8 @@ impl LeftOut {
         }
     }
 
-    /// What is there instead of what was looked for, to go on a sentence with; nothing where there is nothing.
+    /// What is there instead of what was looked for, to go on a sentence with; nothing where there
+    /// is nothing.
     pub(super) fn instead(&self) -> String {
         self.words().map_or(String::new(), |words| format!(", only {words}"))
     }
@@ -60,9 +61,9 @@ pub(super) struct Found {
     pub(super) left_out: LeftOut,
 }
 
-/// Looks for files with one of these extensions in a folder, at any depth. Links are followed, but nothing is found
-/// twice, and never in circles. Hidden names are left out (macOS leaves a `._x.png` that is no image), and so is what
-/// may not be looked into.
+/// Looks for files with one of these extensions in a folder, at any depth. Links are followed, but
+/// nothing is found twice, and never in circles. Hidden names are left out (macOS leaves a
+/// `._x.png` that is no image), and so is what may not be looked into.
 ///
 /// # Errors
 /// The folder itself cannot be read, or the disk fails.

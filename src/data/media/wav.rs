@@ -1,4 +1,5 @@
-//! WAV files as other programs write them: pipes, padding, and chunks of all kinds around the samples.
+//! WAV files as other programs write them: pipes, padding, and chunks of all kinds around the
+//! samples.
 
 /// From here on a size stands for one that was not known when it was written.
 const UNKNOWN: u64 = 0x7fff_0000;
@@ -14,7 +15,8 @@ pub(super) struct Plain {
 /// The file with nothing in it but its format and its samples, and the sizes of what there is.
 ///
 /// # Errors
-/// A sentence about a file that is shorter than it says, holds no samples, or has them in a form limn does not take.
+/// A sentence about a file that is shorter than it says, holds no samples, or has them in a form
+/// limn does not take.
 pub(super) fn plain(bytes: &[u8]) -> Result<Plain, String> {
     let number = |at: usize| bytes.get(at..at + 4).and_then(|b| b.first_chunk()).map(|b| u32::from_le_bytes(*b));
     if bytes.get(8..12) != Some(b"WAVE") {
@@ -73,7 +75,8 @@ fn written(format: &[u8], samples: &[u8]) -> Result<Plain, String> {
         return Err(format!("its samples are compressed (format {kind:#06x}); write it again as PCM"));
     }
     let rate = &format[4..8];
-    // Samples of 12 or 20 bits fill the high bits of their bytes, and so do 24 bits that are valid of 32.
+    // Samples of 12 or 20 bits fill the high bits of their bytes, and so do 24 bits that are valid
+    // of 32.
     let bytes = bits.div_ceil(8);
     let frame = usize::from(channels) * usize::from(bytes);
     if rate == [0; 4] || frame == 0 || bytes > 8 {

@@ -33,8 +33,8 @@ pub(super) fn read(reading: &Reading) -> Result<Vec<Sound>, Error> {
     }
 }
 
-/// Decodes a sound of one channel, or of as many as it says, or of so many that lie in one; `made` samples were decoded
-/// of the same file before.
+/// Decodes a sound of one channel, or of as many as it says, or of so many that lie in one; `made`
+/// samples were decoded of the same file before.
 fn decode(reading: &Reading, bytes: &[u8], channels: Option<usize>, made: usize) -> Result<Sound, Error> {
     const UNKNOWN: &str = "it is of no format that limn knows; write it again as WAV, FLAC, MP3 or Ogg Vorbis";
     let damaged = |why: String| reading.damaged(why);
@@ -198,7 +198,8 @@ mod tests {
     fn a_changed_byte_is_named_or_changes_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let mut rng = ChaCha8Rng::seed_from_u64(7);
-        // FLAC has checksums of its frames and of its sound, an Ogg has one of each page; an MP3 has none.
+        // FLAC has checksums of its frames and of its sound, an Ogg has one of each page; an MP3
+        // has none.
         for (name, whole, has_checksums) in [("a.flac", FLAC, true), ("a.ogg", OGG, true), ("a.mp3", MP3, false)] {
             let path = dir.path().join(name);
             let right = sounds(&path, whole).unwrap();

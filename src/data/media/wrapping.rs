@@ -1,10 +1,11 @@
-//! What other programs wrap pictures in that their decoder does not take, or takes where it should not.
+//! What other programs wrap pictures in that their decoder does not take, or takes where it should
+//! not.
 
 /// Chunks of a WebP that its header may promise, with the flag.
 const PROMISED: [(&[u8; 4], u8); 2] = [(b"EXIF", 0x08), (b"XMP ", 0x04)];
 
-/// A WebP, without the flags of chunks that are not there. One that is shorter than it says is refused; where it does not
-/// say, because it was written to a pipe, its chunks decide.
+/// A WebP, without the flags of chunks that are not there. One that is shorter than it says is
+/// refused; where it does not say, because it was written to a pipe, its chunks decide.
 pub(super) fn webp(mut bytes: Vec<u8>) -> Result<Vec<u8>, &'static str> {
     const SHORT: &str = "it is cut short";
     let number = |at: usize| bytes.get(at..at + 4).and_then(|b| b.first_chunk()).map(|b| u32::from_le_bytes(*b));
@@ -38,13 +39,15 @@ pub(super) fn webp(mut bytes: Vec<u8>) -> Result<Vec<u8>, &'static str> {
     Ok(bytes)
 }
 
-/// Chunks of a PNG that change nothing about its pixels, or of which the decoder holds the checksum against the data.
+/// Chunks of a PNG that change nothing about its pixels, or of which the decoder holds the checksum
+/// against the data.
 const HARMLESS: [&[u8; 4]; 13] = [
     b"IDAT", b"fdAT", b"tEXt", b"zTXt", b"iTXt", b"tIME", b"pHYs", b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"bKGD", b"sBIT",
 ];
 
-/// Refuses a PNG with a chunk that is not the one its checksum is of, where that may change the picture: decoders leave out
-/// damaged chunks that say which pixels are transparent, or which side is up. What is cut they find.
+/// Refuses a PNG with a chunk that is not the one its checksum is of, where that may change the
+/// picture: decoders leave out damaged chunks that say which pixels are transparent, or which side
+/// is up. What is cut they find.
 pub(super) fn png(bytes: &[u8]) -> Result<(), &'static str> {
     let mut at = 8;
     while let Some([l3, l2, l1, l0, kind @ ..]) = bytes.get(at..at + 8).and_then(|b| b.first_chunk::<8>()) {
@@ -65,8 +68,8 @@ pub(super) fn png(bytes: &[u8]) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Refuses a picture in decimal digits of which the last one may be missing: where the file ends with a number to which
-/// another digit could be added.
+/// Refuses a picture in decimal digits of which the last one may be missing: where the file ends
+/// with a number to which another digit could be added.
 pub(super) fn pnm(bytes: &[u8]) -> Result<(), &'static str> {
     if !matches!(bytes, [b'P', b'2' | b'3', ..]) {
         return Ok(());

@@ -1,5 +1,6 @@
-//! The Fréchet distance of Heusel et al., "GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash
-//! Equilibrium" (NIPS 2017): between the normal distributions that have the means and covariances of two sets.
+//! The Fréchet distance of Heusel et al., "GANs Trained by a Two Time-Scale Update Rule Converge to
+//! a Local Nash Equilibrium" (NIPS 2017): between the normal distributions that have the means and
+//! covariances of two sets.
 //!
 //! d² = ‖μ₁ - μ₂‖² + tr(Σ₁ + Σ₂ - 2 (Σ₁ Σ₂)^½)
 
@@ -33,8 +34,8 @@ fn moments(features: &Features) -> (Vec<f64>, DMatrix<f64>) {
 
 /// d² of the two sets, which have the same dimensions and two images at least.
 ///
-/// The trace of (Σ₁ Σ₂)^½ is that of (Σ₁^½ Σ₂ Σ₁^½)^½, which is symmetric: the roots of its eigenvalues, with those
-/// that rounding has made negative at 0.
+/// The trace of (Σ₁ Σ₂)^½ is that of (Σ₁^½ Σ₂ Σ₁^½)^½, which is symmetric: the roots of its
+/// eigenvalues, with those that rounding has made negative at 0.
 pub fn frechet(one: &Features, other: &Features) -> f64 {
     let ((mean_1, cov_1), (mean_2, cov_2)) = (moments(one), moments(other));
     let between: f64 = std::iter::zip(&mean_1, &mean_2).map(|(a, b)| (a - b) * (a - b)).sum();

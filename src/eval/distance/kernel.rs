@@ -1,5 +1,6 @@
-//! The kernel distance of Bińkowski et al., "Demystifying MMD GANs" (ICLR 2018): the squared maximum mean discrepancy
-//! of two sets under k(x,y) = (x·y / d + 1)³, without bias, of many subsets.
+//! The kernel distance of Bińkowski et al., "Demystifying MMD GANs" (ICLR 2018): the squared
+//! maximum mean discrepancy of two sets under k(x,y) = (x·y / d + 1)³, without bias, of many
+//! subsets.
 
 use super::{Features, products};
 use crate::eval::{How, NamedMetric};
@@ -37,7 +38,8 @@ pub struct KernelDistance {
     pub size: usize,
 }
 
-/// The distance of two sets of the same dimensions and two images at least; `seed` draws the subsets.
+/// The distance of two sets of the same dimensions and two images at least; `seed` draws the
+/// subsets.
 pub fn kernel_distance(one: &Features, other: &Features, seed: u64) -> KernelDistance {
     let size = SUBSET_SIZE.min(one.len()).min(other.len());
     let all: Vec<f64> = (0..SUBSETS)
@@ -68,7 +70,8 @@ fn chosen(n: usize, count: usize, words: &mut ChaCha8Rng) -> Vec<usize> {
     all
 }
 
-/// The mean of k over pairs of different images of each set, less twice its mean over pairs of both.
+/// The mean of k over pairs of different images of each set, less twice its mean over pairs of
+/// both.
 pub(super) fn squared_discrepancy(one: &Features, other: &Features) -> f64 {
     let kernel = |dot: &f64| (dot / one.dimensions() as f64 + 1.0).powi(3);
     let within = |set: &Features| {

@@ -1,5 +1,5 @@
-//! Distances between two sets of images, by what a network makes of them: rows of features. Nothing here knows the
-//! network, so nothing here has a name that speaks of one.
+//! Distances between two sets of images, by what a network makes of them: rows of features. Nothing
+//! here knows the network, so nothing here has a name that speaks of one.
 //!
 //! ```
 //! use limn::eval::distance::{Features, frechet};

@@ -1,6 +1,7 @@
-//! Precision and recall by the balls that reach to each image's k-th nearest neighbour in its own set (Kynkäänniemi
-//! et al. 2019, "Improved Precision and Recall NamedMetric for Assessing Generative Models"), and density and coverage,
-//! which outliers disturb less (Naeem et al. 2020, "Reliable Fidelity and Diversity Metrics for Generative Models").
+//! Precision and recall by the balls that reach to each image's k-th nearest neighbour in its own
+//! set (Kynkäänniemi et al. 2019, "Improved Precision and Recall NamedMetric for Assessing
+//! Generative Models"), and density and coverage, which outliers disturb less (Naeem et al. 2020,
+//! "Reliable Fidelity and Diversity Metrics for Generative Models").
 
 use super::{Features, products};
 use crate::eval::{How, NamedMetric};
@@ -44,12 +45,12 @@ pub struct Neighbourhoods {
     pub coverage: f64,
 }
 
-/// What the balls of [`NEAREST`] say of real images and samples, of the same dimensions. Of k images or fewer, a ball
-/// reaches to the farthest.
+/// What the balls of [`NEAREST`] say of real images and samples, of the same dimensions. Of k
+/// images or fewer, a ball reaches to the farthest.
 pub fn neighbourhoods(real: &Features, samples: &Features) -> Neighbourhoods {
     let (real_balls, sample_balls) = (radii(real), radii(samples));
-    // For each real image: balls of samples it lies in, samples in its own ball; and in how many balls each sample
-    // lies. Counts, so that no order of sums matters.
+    // For each real image: balls of samples it lies in, samples in its own ball; and in how many
+    // balls each sample lies. Counts, so that no order of sums matters.
     let found: Vec<(bool, bool, Vec<usize>)> = blocks(real, samples, |i, distances| {
         let inside: Vec<usize> = (0..distances.len()).filter(|j| distances[*j] < real_balls[i]).collect();
         (std::iter::zip(distances, &sample_balls).any(|(d, r)| d < r), !inside.is_empty(), inside)
@@ -78,7 +79,8 @@ fn radii(set: &Features) -> Vec<f64> {
     })
 }
 
-/// What `look` says of the number of each of `rows` and of its squared distances to all of `others`, in order.
+/// What `look` says of the number of each of `rows` and of its squared distances to all of
+/// `others`, in order.
 fn blocks<T: Send>(rows: &Features, others: &Features, look: impl Fn(usize, &[f64]) -> T + Sync) -> Vec<T> {
     let squares = others.squares();
     let block = |(block, rows): (usize, &[f64])| -> Vec<T> {

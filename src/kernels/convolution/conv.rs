@@ -1,9 +1,9 @@
 //! What the three convolutions share: the parameter block, its geometry, and the loop nests of the
-//! CPU twins.
+//! CPU reference.
 //!
-//! S(x, w, y) = Σ y · conv(x, w) is linear in each of its three operands. `conv2d` is its derivative
-//! by y, `conv_transpose2d` by x, `conv2d_weight_grad` by w, so one parameter block describes all
-//! three, always in the direction of the convolution.
+//! S(x, w, y) = Σ y · conv(x, w) is linear in each of its three operands. `conv2d` is its
+//! derivative by y, `conv_transpose2d` by x, `conv2d_weight_grad` by w, so one parameter block
+//! describes all three, always in the direction of the convolution.
 
 use super::epilogue::EpilogueBlock;
 use super::gather::Role;
@@ -76,8 +76,8 @@ pub(super) struct End {
 }
 
 impl Conv {
-    /// A convolution of stride 1 without padding, mask or epilogue; y is `[n,co,oh,ow]` with the sizes
-    /// that follow. Change fields, then call [`Conv::fit`].
+    /// A convolution of stride 1 without padding, mask or epilogue; y is `[n,co,oh,ow]` with the
+    /// sizes that follow. Change fields, then call [`Conv::fit`].
     pub fn new(x: [u32; 4], co: u32, kernel: [u32; 2]) -> Conv {
         let [n, ci, h, w] = x;
         let [kh, kw] = kernel;
@@ -146,7 +146,8 @@ impl Conv {
         Conv { epilogue: EpilogueBlock::of_bias(bias), ..self }
     }
 
-    /// Whether y is one pixel that sees all of x, each element by a weight of its own: a matrix product.
+    /// Whether y is one pixel that sees all of x, each element by a weight of its own: a matrix
+    /// product.
     pub(super) fn is_product(&self) -> bool {
         let near = |dilation: u32, k: u32| dilation == 1 || k == 1;
         self.mask == 0

@@ -10,11 +10,12 @@ use crate::kernels::{Access, Caps, Checks, Epilogue, Fused, Kernel, Lens, Precis
 use std::sync::Arc;
 
 role! {
-    /// `y[n,co,oy,ox]` = act((Σ x[n,ci,oy·stride - pad + kh·dilation, …] · `w[co,ci,kh,kw]` + `b[co]`) · gate(g) + r),
-    /// where a gate is 1 where g > 0 and a slope elsewhere: the gradient of a ReLU in front of x's.
+    /// `y[n,co,oy,ox]` = act((Σ x[n,ci,oy·stride - pad + kh·dilation, …] · `w[co,ci,kh,kw]` +
+    /// `b[co]`) · gate(g) + r), where a gate is 1 where g > 0 and a slope elsewhere: the gradient
+    /// of a ReLU in front of x's.
     ///
-    /// Reads x `[n,ci,h,w]`, w `[co,ci,kh,kw]`, b `[co]`, r and g `[n,co,oh,ow]` (the last three absent, of length 0,
-    /// unless the block says otherwise); writes y `[n,co,oh,ow]`.
+    /// Reads x `[n,ci,h,w]`, w `[co,ci,kh,kw]`, b `[co]`, r and g `[n,co,oh,ow]` (the last three
+    /// absent, of length 0, unless the block says otherwise); writes y `[n,co,oh,ow]`.
     Conv2d, Role::Conv, "conv2d", "x" => "y"
 }
 

@@ -7,12 +7,12 @@ use super::weight_grad;
 use crate::kernels::{Access, Caps, Checks, Kernel, Lens, Precision, Recipe, Signature, sum_bound};
 use rayon::prelude::*;
 
-/// `dw[co,ci,kh,kw]` = Σ `dy[n,co,oy,ox]` · x[n,ci,oy·stride - pad + kh·dilation, …] over n, oy, ox, and where the
-/// block has a bias its gradient, `db[co]` = Σ `dy[n,co,oy,ox]` over n, oy, ox.
+/// `dw[co,ci,kh,kw]` = Σ `dy[n,co,oy,ox]` · x[n,ci,oy·stride - pad + kh·dilation, …] over n, oy,
+/// ox, and where the block has a bias its gradient, `db[co]` = Σ `dy[n,co,oy,ox]` over n, oy, ox.
 ///
-/// Reads x `[n,ci,h,w]` and dy `[n,co,oh,ow]`; writes dw `[co,ci,kh,kw]` and db `[co]` (absent, of length 0, without a
-/// bias). Entries that a mask makes dead are written as 0 and never computed. Residual, gate and activation of
-/// the block are ignored.
+/// Reads x `[n,ci,h,w]` and dy `[n,co,oh,ow]`; writes dw `[co,ci,kh,kw]` and db `[co]` (absent, of
+/// length 0, without a bias). Entries that a mask makes dead are written as 0 and never computed.
+/// Residual, gate and activation of the block are ignored.
 #[derive(Clone, Copy, Debug)]
 pub struct Conv2dWeightGrad(pub Conv);
 
@@ -47,7 +47,8 @@ impl Conv2dWeightGrad {
         self.0.epilogue.bias as usize * self.0.co as usize
     }
 
-    /// The permitted errors of sums of products, and of the bias's sums, which are products with ones.
+    /// The permitted errors of sums of products, and of the bias's sums, which are products with
+    /// ones.
     fn permitted(&self, reads: &[&[f32]], products: Rounding, elements: Rounding) -> Vec<Vec<f32>> {
         let dy = abs(reads[1]);
         let sums = [self.0.sum_w(&abs(reads[0]), &dy), self.bias_sums(&dy)];
@@ -93,11 +94,11 @@ impl Kernel for Conv2dWeightGrad {
 }
 
 impl Checks for Conv2dWeightGrad {
-    fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], _twin: &[&[f32]]) -> Vec<Vec<f32>> {
+    fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], _reference: &[&[f32]]) -> Vec<Vec<f32>> {
         self.permitted(reads, Rounding::default(), Rounding::default())
     }
 
-    fn mixed_bounds(&self, reads: &[&[f32]], _old: &[&[f32]], _twin: &[&[f32]]) -> Vec<Vec<f32>> {
+    fn mixed_bounds(&self, reads: &[&[f32]], _old: &[&[f32]], _reference: &[&[f32]]) -> Vec<Vec<f32>> {
         let elements = Rounding::mixed(self.terms(), &[1.0], reads[1]);
         self.permitted(reads, Rounding::mixed(self.terms(), reads[0], reads[1]), elements)
     }
@@ -106,7 +107,7 @@ impl Checks for Conv2dWeightGrad {
         true
     }
 
-    fn spots(&self, reads: &[&[f32]], at: &[usize], precision: Precision) -> Option<Vec<[f32; 2]>> {
+    fn sampled(&self, reads: &[&[f32]], at: &[usize], precision: Precision) -> Option<Vec<[f32; 2]>> {
         let terms = self.terms();
         let rounding = Rounding::of_factors(precision, terms, reads[0], reads[1]);
         let spot = |at: &usize| {
@@ -141,7 +142,8 @@ pub fn shapes() -> Vec<Box<dyn Kernel>> {
     boxed(conv_cases::preset_layers(), false)
 }
 
-/// Odd shapes with masks. Where a mask leaves a channel nothing to see, its bias still has a gradient.
+/// Odd shapes with masks. Where a mask leaves a channel nothing to see, its bias still has a
+/// gradient.
 pub fn masked_cases() -> Vec<Box<dyn Kernel>> {
     boxed(conv_cases::masked(), true)
 }

@@ -42,7 +42,8 @@ pub(super) fn plain() -> Vec<Conv> {
         Conv::new([3, 9, 6, 10], 37, [1, 1]).epilogue(Relu, true, true),
         Conv::new([2, 70, 2, 6], 33, [1, 1]).epilogue(LeakyRelu(0.2), false, true),
         Conv::new([7, 1, 2, 2], 3, [1, 1]).epilogue(Tanh, true, false),
-        // Kernels three wide that keep the size: taller than wide, off centre, more channels than a workgroup takes.
+        // Kernels three wide that keep the size: taller than wide, off centre, more channels than a
+        // workgroup takes.
         Conv::new([2, 9, 6, 8], 37, [3, 3]).with(same(1), same(1), [1; 4]).epilogue(Relu, true, true),
         Conv::new([3, 20, 5, 4], 3, [5, 3]).with(same(1), same(1), [2, 1, 2, 1]),
         Conv::new([2, 33, 7, 12], 17, [2, 3]).with(same(1), same(1), [1, 1, 0, 1]).epilogue(Tanh, false, true),

@@ -4,8 +4,8 @@ use crate::kernels::*;
 use rayon::prelude::*;
 
 params! {
-    /// x `[n,c,h,w]`, w `[c,kh,kw]`, b `[c]` -> y `[n,c,oh,ow]`:
-    /// `y[n,c,i,j]` = `b[c]` + Σ `w[c,r,s]` · x[n,c, i·stride - pad + r, j·stride - pad + s], 0 outside x.
+    /// x `[n,c,h,w]`, w `[c,kh,kw]`, b `[c]` -> y `[n,c,oh,ow]`: `y[n,c,i,j]` = `b[c]` + Σ
+    /// `w[c,r,s]` · x[n,c, i·stride - pad + r, j·stride - pad + s], 0 outside x.
     pub struct Depthwise {
         /// Images.
         pub n: u32,
@@ -93,8 +93,8 @@ impl Kernel for Depthwise {
 }
 
 impl Checks for Depthwise {
-    fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
-        let mut bounds = vec![0.0; twin[0].len()];
+    fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], reference: &[&[f32]]) -> Vec<Vec<f32>> {
+        let mut bounds = vec![0.0; reference[0].len()];
         let terms = (self.kh * self.kw) as usize + 1;
         self.each(reads, &mut bounds, |c, all| {
             sum_bound(terms, (f64::from(reads[2][c].abs()) + all.map(f64::abs).sum::<f64>()) as f32)

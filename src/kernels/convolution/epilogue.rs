@@ -1,6 +1,6 @@
 //! What the convolutions and the matrix product do with a finished sum.
 
-use super::spots::Spot;
+use super::sampled::Sample;
 use super::tiles::Rounding;
 use crate::kernels::activation::{Activation, ActivationBlock};
 use crate::kernels::pointwise::gate;
@@ -8,8 +8,8 @@ use crate::kernels::{EPS, Epilogue, params, scales_exactly, sum_bound};
 use rayon::prelude::*;
 
 params! {
-    /// act((sum + bias) · gate(g) + r), where a gate is 1 where g > 0 and a slope elsewhere, as a block inside of a
-    /// kernel's: shaders have `p.epilogue_bias` and so on.
+    /// act((sum + bias) · gate(g) + r), where a gate is 1 where g > 0 and a slope elsewhere, as a
+    /// block inside of a kernel's: shaders have `p.epilogue_bias` and so on.
     pub struct EpilogueBlock {
         /// 1 if a bias is added.
         pub bias: u32,
@@ -89,8 +89,8 @@ impl Epilogue {
     }
 }
 
-/// act(round(sum + bias) · gate + residual): the epilogue of every twin. Element i of `sums` belongs
-/// to channel `i / plane % channels`.
+/// act(round(sum + bias) · gate + residual): the epilogue of every reference. Element i of `sums`
+/// belongs to channel `i / plane % channels`.
 pub(super) struct Tail<'a> {
     pub activation: Activation,
     /// `[channels]` or empty.
@@ -130,7 +130,7 @@ impl Tail<'_> {
     }
 
     /// Element `i` of the output and its permitted error.
-    pub(super) fn spot(&self, terms: usize, spot: Spot, rounding: Rounding, i: usize) -> [f32; 2] {
+    pub(super) fn spot(&self, terms: usize, spot: Sample, rounding: Rounding, i: usize) -> [f32; 2] {
         let y = self.value(i, spot.sum);
         [y, self.bound(terms, spot.magnitude, rounding, i, y)]
     }
@@ -153,8 +153,8 @@ impl Tail<'_> {
         });
     }
 
-    /// The permitted error where `magnitudes` are the sums of the terms' absolute values, whose factors
-    /// have been through `rounding`.
+    /// The permitted error where `magnitudes` are the sums of the terms' absolute values, whose
+    /// factors have been through `rounding`.
     pub(super) fn bounds(&self, terms: usize, magnitudes: &[f64], rounding: Rounding, y: &[f32]) -> Vec<f32> {
         magnitudes.iter().enumerate().map(|(i, m)| self.bound(terms, *m, rounding, i, y[i])).collect()
     }

@@ -172,8 +172,8 @@ impl Gather {
         }
     }
 
-    /// The same as a matrix product where y is one pixel that sees all of x: the channels of x are then those
-    /// of its pixels as well.
+    /// The same as a matrix product where y is one pixel that sees all of x: the channels of x are
+    /// then those of its pixels as well.
     pub(super) fn product(c: &Conv, role: Role) -> Gather {
         let conv = Gather::conv(c, role);
         if !c.is_product() {
@@ -186,8 +186,8 @@ impl Gather {
         Gather { transposed: 0, bias_plane, ..Gather::conv(&flat, role) }
     }
 
-    /// The gradient of such a product by its weights: rows are elements of x, columns channels of y, terms
-    /// images.
+    /// The gradient of such a product by its weights: rows are elements of x, columns channels of
+    /// y, terms images.
     pub(super) fn product_weights(c: &Conv) -> Gather {
         let row = c.ci * c.kh * c.kw;
         let conv = Conv::new([row, c.n, 1, 1], c.co, [1, 1]);
@@ -224,8 +224,8 @@ impl Gather {
         }
     }
 
-    /// A matrix product with rows and columns exchanged, source and weights with them; of a product without
-    /// batch and bias.
+    /// A matrix product with rows and columns exchanged, source and weights with them; of a product
+    /// without batch and bias.
     fn exchanged(&self) -> Gather {
         Gather {
             rows: self.dc,
@@ -256,9 +256,10 @@ impl Gather {
         self.sc * taps_h * taps_w
     }
 
-    /// The same with its terms split so that `blocks` workgroups become enough for a GPU, into parts of a
-    /// multiple of `step` terms that are no shorter than [`LEAST`]. A quarter of what is wanted is a workgroup for
-    /// nearly every multiprocessor there is: from there on a second stage costs a middling GPU more than it brings.
+    /// The same with its terms split so that `blocks` workgroups become enough for a GPU, into
+    /// parts of a multiple of `step` terms that are no shorter than [`LEAST`]. A quarter of what is
+    /// wanted is a workgroup for nearly every multiprocessor there is: from there on a second stage
+    /// costs a middling GPU more than it brings.
     fn split(self, blocks: usize, step: u32) -> Gather {
         let (terms, blocks, wanted) = (self.terms(), blocks.max(1), WANTED as usize);
         let splits =
@@ -343,7 +344,8 @@ pub(super) fn matmul(m: &MatMul, caps: &Caps) -> Vec<Recipe> {
     recipes(software, &form, Operands::USUAL, caps)
 }
 
-/// Every variant, the best guess first: those for software devices, which somebody else made, and those of `form`.
+/// Every variant, the best guess first: those for software devices, which somebody else made, and
+/// those of `form`.
 pub(super) fn recipes(software: Vec<Recipe>, form: &Gather, operands: Operands, caps: &Caps) -> Vec<Recipe> {
     // What a tile computes for nothing counts as what is wanted does.
     let [(ph, uh), (pw, uw)] = form.phases();

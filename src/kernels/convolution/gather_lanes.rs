@@ -49,8 +49,8 @@ fn work(size: &Size, form: &Gather) -> u64 {
     blocks * u64::from(fours * four + size.blocks * (400 + 280 * size.width) + 1500)
 }
 
-/// Turns of loops an invocation may make in all: Mesa's software rasteriser leaves every loop after so many, and what
-/// is still to be added is lost.
+/// Turns of loops an invocation may make in all: Mesa's software rasteriser leaves every loop after
+/// so many, and what is still to be added is lost.
 const TURNS: u64 = 65_535;
 
 /// Whether sums of this form in blocks of `size` take no more turns than there may be.
@@ -122,8 +122,8 @@ fn recipe(form: &Gather, source: &Source, caps: &Caps, size: &'static Size) -> R
     recipe
 }
 
-/// A transposed convolution to few channels: the products of every source pixel with every weight, a
-/// matrix product with enough columns for the lanes, then a gather of the taps of each output.
+/// A transposed convolution to few channels: the products of every source pixel with every weight,
+/// a matrix product with enough columns for the lanes, then a gather of the taps of each output.
 fn by_columns(form: &Gather, caps: &Caps) -> Option<Recipe> {
     let taps = form.kh * form.kw;
     if form.transposed == 0 || form.mask != 0 || form.dc * taps > 256 || taps == 1 {
@@ -162,8 +162,8 @@ fn by_columns(form: &Gather, caps: &Caps) -> Option<Recipe> {
 }
 
 impl Gather {
-    /// The block of a main stage. A leaky ReLU of slope 0 is a ReLU (of which the shader makes 0, not -0), one
-    /// of slope 1 the identity; curved ones come behind.
+    /// The block of a main stage. A leaky ReLU of slope 0 is a ReLU (of which the shader makes 0,
+    /// not -0), one of slope 1 the identity; curved ones come behind.
     fn straight(&self) -> Gather {
         let ActivationBlock { code, slope } = self.epilogue.act;
         let slope = [1.0, 0.0, slope].get(code as usize).copied().unwrap_or(1.0);
@@ -198,8 +198,8 @@ impl Recipe {
         let [(ph, uh), (pw, uw)] = form.phases();
         let columns = form.pack_dst.div_ceil(size.columns()) * form.groups * form.batch;
         let outputs = (form.rows as usize * uh * uw).div_ceil(size.rows() as usize);
-        // Rows of a workgroup share their pixel, and the next workgroup takes the next pixel, so that
-        // the cache lines both touch are still there.
+        // Rows of a workgroup share their pixel, and the next workgroup takes the next pixel, so
+        // that the cache lines both touch are still there.
         let most = size.rows().min(form.rows);
         let inner = (1..=most).rev().find(|inner| form.rows.is_multiple_of(*inner)).unwrap_or(1);
         let grid = grid_1d(outputs * ph * pw * columns as usize, caps);

@@ -1,5 +1,5 @@
-//! Convolutions and products for the CPU as a device: f32, by a matrix library, parallel over images
-//! in pieces that do not depend on how many threads there are.
+//! Convolutions and products for the CPU as a device: f32, by a matrix library, parallel over
+//! images in pieces that do not depend on how many threads there are.
 
 use super::conv::{Conv, Tap};
 use super::matmul::MatMul;

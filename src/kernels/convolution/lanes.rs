@@ -1,5 +1,5 @@
-//! What the variants for subgroups of 8 SIMD lanes of a CPU core share: their sizes, and sources with
-//! channels in fours.
+//! What the variants for subgroups of 8 SIMD lanes of a CPU core share: their sizes, and sources
+//! with channels in fours.
 
 use super::gather::Gather;
 use crate::kernels::{Caps, Recipe, Shader, Slot, Stage, grid_1d, shader};
@@ -54,7 +54,8 @@ impl Size {
     }
 }
 
-/// Whether a convolution is a product of planes that can be read four pixels at a time: one tap, no mask.
+/// Whether a convolution is a product of planes that can be read four pixels at a time: one tap, no
+/// mask.
 pub(super) fn in_fours(form: &Gather) -> bool {
     let one = [form.kh, form.kw, form.stride_h, form.stride_w, form.groups, form.batch].iter().all(|v| *v == 1);
     let plane = form.sh * form.sw;
@@ -62,8 +63,8 @@ pub(super) fn in_fours(form: &Gather) -> bool {
     one && form.mask == 0 && form.pad_top + form.pad_left == 0 && as_they_lie && plane.is_multiple_of(4)
 }
 
-/// Whether a convolution keeps the size of planes that can be read four pixels of a row at a time, with a kernel
-/// three wide whose taps are their neighbours.
+/// Whether a convolution keeps the size of planes that can be read four pixels of a row at a time,
+/// with a kernel three wide whose taps are their neighbours.
 pub(super) fn in_rows(form: &Gather) -> bool {
     let one = [form.stride_h, form.stride_w, form.dilation_h, form.dilation_w, form.groups, form.batch];
     let same = form.sh == form.dh && form.sw == form.dw;
@@ -149,7 +150,8 @@ impl Source {
         }
     }
 
-    /// Whether the device can bind the packed source: strides may leave a sea of zeros between two outputs.
+    /// Whether the device can bind the packed source: strides may leave a sea of zeros between two
+    /// outputs.
     pub(super) fn fits(&self, caps: &Caps) -> bool {
         let form = &self.form;
         let sizes = [form.batch, form.rows, form.full_h, form.full_w, form.quads, STEP];
@@ -165,7 +167,8 @@ impl Source {
         }
     }
 
-    /// Adds the stage that packs read `read`, the source of `form`, and says where the packed one is.
+    /// Adds the stage that packs read `read`, the source of `form`, and says where the packed one
+    /// is.
     pub(super) fn pack(&self, form: &Gather, caps: &Caps, recipe: &mut Recipe, read: usize) -> Slot {
         let to = &self.form;
         let pixels = to.batch * to.rows * to.full_h * to.full_w;

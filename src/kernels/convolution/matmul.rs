@@ -3,7 +3,7 @@
 use super::conv::abs;
 use super::epilogue::{EpilogueBlock, Tail};
 use super::gather;
-use super::spots::Spot;
+use super::sampled::Sample;
 use super::tiles::Rounding;
 use crate::kernels::activation::Activation;
 use crate::kernels::{Access, Caps, Checks, Epilogue, Fused, Kernel, Lens, Precision, Recipe, Signature, params};
@@ -11,11 +11,12 @@ use rayon::prelude::*;
 use std::sync::Arc;
 
 params! {
-    /// c `[batch,m,n]` = act((a·b + bias) · gate(g) + r), where a gate is 1 where g > 0 and a slope elsewhere.
+    /// c `[batch,m,n]` = act((a·b + bias) · gate(g) + r), where a gate is 1 where g > 0 and a slope
+    /// elsewhere.
     ///
-    /// Reads a (`[batch,m,k]`, or `[batch,k,m]` if `trans_a`), b (`[batch,k,n]`, or `[batch,n,k]` if
-    /// `trans_b`), bias `[n]`, r and g `[batch,m,n]` (the last three absent, of length 0, unless the
-    /// block says otherwise); writes c.
+    /// Reads a (`[batch,m,k]`, or `[batch,k,m]` if `trans_a`), b (`[batch,k,n]`, or `[batch,n,k]`
+    /// if `trans_b`), bias `[n]`, r and g `[batch,m,n]` (the last three absent, of length 0, unless
+    /// the block says otherwise); writes c.
     pub struct MatMul {
         /// Independent products.
         pub batch: u32,
@@ -82,9 +83,9 @@ impl MatMul {
         c
     }
 
-    fn permitted(&self, reads: &[&[f32]], twin: &[&[f32]], rounding: Rounding) -> Vec<Vec<f32>> {
+    fn permitted(&self, reads: &[&[f32]], reference: &[&[f32]], rounding: Rounding) -> Vec<Vec<f32>> {
         let sums = self.sum(&abs(reads[0]), &abs(reads[1]));
-        vec![self.tail(reads).bounds(self.k as usize, &sums, rounding, twin[0])]
+        vec![self.tail(reads).bounds(self.k as usize, &sums, rounding, reference[0])]
     }
 }
 
@@ -135,19 +136,19 @@ impl Kernel for MatMul {
 }
 
 impl Checks for MatMul {
-    fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
-        self.permitted(reads, twin, Rounding::default())
+    fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], reference: &[&[f32]]) -> Vec<Vec<f32>> {
+        self.permitted(reads, reference, Rounding::default())
     }
 
-    fn mixed_bounds(&self, reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
-        self.permitted(reads, twin, Rounding::mixed(self.k as usize, reads[0], reads[1]))
+    fn mixed_bounds(&self, reads: &[&[f32]], _old: &[&[f32]], reference: &[&[f32]]) -> Vec<Vec<f32>> {
+        self.permitted(reads, reference, Rounding::mixed(self.k as usize, reads[0], reads[1]))
     }
 
     fn sums(&self) -> bool {
         self.epilogue.keeps_whole()
     }
 
-    fn spots(&self, reads: &[&[f32]], at: &[usize], precision: Precision) -> Option<Vec<[f32; 2]>> {
+    fn sampled(&self, reads: &[&[f32]], at: &[usize], precision: Precision) -> Option<Vec<[f32; 2]>> {
         let [m, k, n] = [self.m, self.k, self.n].map(|v| v as usize);
         let tail = self.tail(reads);
         let rounding = Rounding::of_factors(precision, k, reads[0], reads[1]);
@@ -156,7 +157,7 @@ impl Checks for MatMul {
             let (product, row) = (row / m, row % m);
             let a = |l: usize| product * m * k + if self.trans_a != 0 { l * m + row } else { row * k + l };
             let b = |l: usize| product * k * n + if self.trans_b != 0 { col * k + l } else { l * n + col };
-            let mut spot = Spot::default();
+            let mut spot = Sample::default();
             (0..k).for_each(|l| spot.add(reads[0][a(l)], reads[1][b(l)]));
             tail.spot(k, spot, rounding, *at)
         };

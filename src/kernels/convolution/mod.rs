@@ -1,4 +1,5 @@
-//! Convolutions and matrix products, one implicit product with its variants for each class of device.
+//! Convolutions and matrix products, one implicit product with its variants for each class of
+//! device.
 //!
 //! ```
 //! use limn::kernels::{Kernel, activation::Activation, matmul::MatMul};
@@ -23,7 +24,7 @@ mod lanes;
 pub mod matmul;
 pub(crate) mod matrix;
 mod role;
-mod spots;
+mod sampled;
 pub(crate) mod tiles;
 mod weight_grad;
 mod weight_grad_lanes;

@@ -40,7 +40,7 @@ impl Conv {
         vec![self.tail(role, reads).bounds(self.terms(role), &sums, rounding, to)]
     }
 
-    pub(super) fn spots(&self, role: Role, reads: &[&[f32]], at: &[usize], precision: Precision) -> Vec<[f32; 2]> {
+    pub(super) fn sampled(&self, role: Role, reads: &[&[f32]], at: &[usize], precision: Precision) -> Vec<[f32; 2]> {
         let (terms, tail) = (self.terms(role), self.tail(role, reads));
         let rounding = Rounding::of_factors(precision, terms, reads[0], reads[1]);
         let spot = |at: &usize| {
@@ -54,7 +54,8 @@ impl Conv {
     }
 }
 
-/// Makes a kernel of a role: its struct with its documentation, its name, and what it calls its source and its result.
+/// Makes a kernel of a role: its struct with its documentation, its name, and what it calls its
+/// source and its result.
 macro_rules! role {
     ($(#[$doc:meta])* $kernel:ident, $role:expr, $name:literal, $from:literal => $to:literal) => {
         $(#[$doc])*
@@ -101,21 +102,21 @@ macro_rules! role {
         }
 
         impl Checks for $kernel {
-            fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
-                self.0.permitted($role, reads, twin[0], Rounding::default())
+            fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], reference: &[&[f32]]) -> Vec<Vec<f32>> {
+                self.0.permitted($role, reads, reference[0], Rounding::default())
             }
 
-            fn mixed_bounds(&self, reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
+            fn mixed_bounds(&self, reads: &[&[f32]], _old: &[&[f32]], reference: &[&[f32]]) -> Vec<Vec<f32>> {
                 let rounding = Rounding::mixed(self.0.terms($role), reads[0], reads[1]);
-                self.0.permitted($role, reads, twin[0], rounding)
+                self.0.permitted($role, reads, reference[0], rounding)
             }
 
             fn sums(&self) -> bool {
                 self.0.epilogue.keeps_whole()
             }
 
-            fn spots(&self, reads: &[&[f32]], at: &[usize], precision: Precision) -> Option<Vec<[f32; 2]>> {
-                Some(self.0.spots($role, reads, at, precision))
+            fn sampled(&self, reads: &[&[f32]], at: &[usize], precision: Precision) -> Option<Vec<[f32; 2]>> {
+                Some(self.0.sampled($role, reads, at, precision))
             }
         }
 

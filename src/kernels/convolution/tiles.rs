@@ -20,8 +20,8 @@ params! {
     }
 }
 
-/// Workgroups that a product with few blocks is split up to: three for each multiprocessor of a large GPU, and
-/// enough for a small one.
+/// Workgroups that a product with few blocks is split up to: three for each multiprocessor of a
+/// large GPU, and enough for a small one.
 pub(super) const WANTED: u32 = 384;
 
 /// PARTS of `shaders/operand_peaks.wgsl`.
@@ -95,7 +95,8 @@ pub(super) use shaders;
 /// Every tile variant a device can run, those of the asked precision first; of each kind the one of
 /// least `waste(lines, columns)` first.
 pub(super) fn tiles(caps: &Caps, waste: impl Fn(u32, u32) -> f64) -> Vec<Tile> {
-    // Those of 8 x 8 sums wait for a tuner: where registers are few, or products small, they are slow.
+    // Those of 8 x 8 sums wait for a tuner: where registers are few, or products small, they are
+    // slow.
     let registers = |names: [&'static str; 6], unit| {
         let sizes =
             [(64, 64, 16, 4), (128, 32, 16, 4), (256, 16, 8, 4), (128, 128, 8, 8), (128, 64, 16, 8), (64, 128, 8, 8)];
@@ -179,8 +180,9 @@ impl Tile {
         rows * columns * coop.subgroup
     }
 
-    /// Whether it fits the device, and its invocations share out lines, columns and terms evenly: they are loaded in
-    /// steps of as many invocations as there are of each, which otherwise were none.
+    /// Whether it fits the device, and its invocations share out lines, columns and terms evenly:
+    /// they are loaded in steps of as many invocations as there are of each, which otherwise were
+    /// none.
     fn fits(&self, caps: &Caps) -> bool {
         // Terms or lines that are noted, and alignment.
         let noted = 16 * self.terms.max(self.lines) + 128;
@@ -234,10 +236,10 @@ pub(crate) struct Rounding {
 impl Rounding {
     /// The permitted rounding of sums of `terms` products of elements of `a` and `b`.
     ///
-    /// Scaled to a largest value A of at least 2^14, an element of a is off by its own 2^-11, f16's unit
-    /// round-off, or by 2^-14 if it falls below f16's normal numbers and the device takes those for
-    /// zero: 2^-28 A. Matrix units may add without rounding to nearest, which the f32 part is
-    /// doubled twice for.
+    /// Scaled to a largest value A of at least 2^14, an element of a is off by its own 2^-11, f16's
+    /// unit round-off, or by 2^-14 if it falls below f16's normal numbers and the device takes
+    /// those for zero: 2^-28 A. Matrix units may add without rounding to nearest, which the f32
+    /// part is doubled twice for.
     pub fn mixed(terms: usize, a: &[f32], b: &[f32]) -> Rounding {
         let largest = |data: &[f32]| data.iter().filter(|v| v.is_finite()).fold(0.0, |m, v| f64::from(v.abs()).max(m));
         let (unit, lost) = (2f64.powi(-11), 2f64.powi(-28));

@@ -75,8 +75,8 @@ params! {
 }
 
 impl WeightGrad {
-    /// The product of `c` with channels of x padded to a multiple of `lines` per colour, and those of
-    /// dy to a multiple of `columns`.
+    /// The product of `c` with channels of x padded to a multiple of `lines` per colour, and those
+    /// of dy to a multiple of `columns`.
     pub(super) fn new(c: &Conv, lines: u32, columns: u32) -> WeightGrad {
         let groups = if c.mask == 0 { 1 } else { c.groups.max(1) };
         let dense = if c.mask == 0 { c.taps() as u32 } else { c.centre() as u32 };
@@ -138,7 +138,8 @@ impl WeightGrad {
         (self.splits * self.columns) as usize
     }
 
-    /// The stage that adds up partial sums held in scratch buffer `scratch`, those of a bias among them if `bias` is 1.
+    /// The stage that adds up partial sums held in scratch buffer `scratch`, those of a bias among
+    /// them if `bias` is 1.
     pub(super) fn reduce(&self, scratch: usize, bias: u32, caps: &Caps) -> Stage {
         let entries = self.co * (self.ci * self.kh * self.kw + bias);
         // Few entries of many splits would leave most of a GPU idle.

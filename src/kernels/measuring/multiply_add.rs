@@ -1,5 +1,5 @@
-//! Multiplications and additions in registers and nothing else: a device's ceiling for the arithmetic of
-//! invocations.
+//! Multiplications and additions in registers and nothing else: a device's ceiling for the
+//! arithmetic of invocations.
 
 use crate::kernels::*;
 
@@ -31,9 +31,9 @@ impl MultiplyAdd {
         MultiplyAdd { len, turns, factor: 0.875 }
     }
 
-    /// The errors permitted to y if a rounding is off by `unit`: a step rounds its product and its sum, unless
-    /// the device does both at once, and x is rounded before.
-    fn permitted(&self, reads: &[&[f32]], twin: &[&[f32]], unit: f64) -> Vec<Vec<f32>> {
+    /// The errors permitted to y if a rounding is off by `unit`: a step rounds its product and its
+    /// sum, unless the device does both at once, and x is rounded before.
+    fn permitted(&self, reads: &[&[f32]], reference: &[&[f32]], unit: f64) -> Vec<Vec<f32>> {
         let (factor, eps) = (f64::from(self.factor), f64::from(EPS));
         let error = |x: f64, j: u32| {
             let mut a = x + f64::from(j);
@@ -52,10 +52,10 @@ impl MultiplyAdd {
         };
         let most = |(x, y): (&f32, &f32)| {
             let errors: f64 = (0..NUMBERS).map(|j| error(f64::from(*x), j)).sum();
-            // The twin's last rounding is no device's.
+            // The reference's last rounding is no device's.
             (1.001 * errors + eps * f64::from(y.abs())) as f32
         };
-        vec![std::iter::zip(reads[0], twin[0]).map(most).collect()]
+        vec![std::iter::zip(reads[0], reference[0]).map(most).collect()]
     }
 }
 
@@ -99,13 +99,13 @@ impl Kernel for MultiplyAdd {
 }
 
 impl Checks for MultiplyAdd {
-    fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
-        self.permitted(reads, twin, f64::from(EPS))
+    fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], reference: &[&[f32]]) -> Vec<Vec<f32>> {
+        self.permitted(reads, reference, f64::from(EPS))
     }
 
     /// Devices may round f16 towards zero, which errs by twice as much as to the nearest.
-    fn mixed_bounds(&self, reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
-        self.permitted(reads, twin, 2f64.powi(-10))
+    fn mixed_bounds(&self, reads: &[&[f32]], _old: &[&[f32]], reference: &[&[f32]]) -> Vec<Vec<f32>> {
+        self.permitted(reads, reference, 2f64.powi(-10))
     }
 }
 

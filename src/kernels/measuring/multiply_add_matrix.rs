@@ -1,11 +1,12 @@
-//! Products of small matrices, added up in registers and nothing else: the ceiling of a device's matrix units.
+//! Products of small matrices, added up in registers and nothing else: the ceiling of a device's
+//! matrix units.
 
 use crate::kernels::convolution::tiles::Rounding;
 use crate::kernels::*;
 
 params! {
-    /// a `[2E, E]`, b `[E, 4E]` -> c `[subgroups, 2E, 4E]`: turns · a·b, by as many additions, once for each
-    /// subgroup.
+    /// a `[2E, E]`, b `[E, 4E]` -> c `[subgroups, 2E, 4E]`: turns · a·b, by as many additions, once
+    /// for each subgroup.
     pub struct MultiplyAddMatrix {
         /// E, the edge of the fragments that matrix units are to be given.
         pub edge: u32,
@@ -120,12 +121,12 @@ impl Kernel for MultiplyAddMatrix {
 }
 
 impl Checks for MultiplyAddMatrix {
-    fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], _twin: &[&[f32]]) -> Vec<Vec<f32>> {
+    fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], _reference: &[&[f32]]) -> Vec<Vec<f32>> {
         self.permitted(reads, |magnitude| sum_bound(self.terms(), magnitude as f32))
     }
 
     /// Operands are not scaled, so that what f16 has no normal number for is off by 2^-14 at most.
-    fn mixed_bounds(&self, reads: &[&[f32]], _old: &[&[f32]], _twin: &[&[f32]]) -> Vec<Vec<f32>> {
+    fn mixed_bounds(&self, reads: &[&[f32]], _old: &[&[f32]], _reference: &[&[f32]]) -> Vec<Vec<f32>> {
         let rounding = Rounding::mixed(self.terms(), reads[0], reads[1]);
         // Devices may round towards zero, which errs by twice as much as to the nearest.
         let small = self.terms() as f64 * 2f64.powi(-13);

@@ -16,7 +16,8 @@ static UNITS: [Shader; 2] = [
 ];
 static EMULATED: Shader = shader!(Subgroups, "subgroups" as "subgroups_emulated", units = "emulated", edge = "16");
 
-/// What [`asked`] writes: subgroups, the size of one, and the bits of a number that shows that matrix units work.
+/// What [`asked`] writes: subgroups, the size of one, and the bits of a number that shows that
+/// matrix units work.
 pub const WORDS: usize = 3;
 
 /// The stage that asks, in a workgroup of `threads`, which writes [`WORDS`] words.
@@ -28,8 +29,8 @@ pub fn asked(coop: Coop, threads: u32) -> Stage {
     Stage::new(shader, &Subgroups { pad: 0 }, [1, 1, 1]).bind("seen", Slot::Write(0)).constant("THREADS", threads)
 }
 
-/// The size of subgroups that those words tell of, if they are an answer: an emulated device, or a driver that fails,
-/// leaves anything there. `least` and `most` are the sizes the device has.
+/// The size of subgroups that those words tell of, if they are an answer: an emulated device, or a
+/// driver that fails, leaves anything there. `least` and `most` are the sizes the device has.
 pub fn answer(words: [u32; WORDS], coop: Coop, threads: u32, [least, most]: [u32; 2]) -> Option<u32> {
     let [subgroups, size, made] = words;
     let edge = if coop.emulated == 0 { coop.edge } else { 16 };
@@ -38,8 +39,9 @@ pub fn answer(words: [u32; WORDS], coop: Coop, threads: u32, [least, most]: [u32
     (whole && f32::from_bits(made) == edge as f32).then_some(size)
 }
 
-/// The size of subgroups to count on, given what `ask` finds out for workgroups of some size: the one that workgroups
-/// made for it have. What was assumed stays where there is no answer, or the size changes with the workgroup's.
+/// The size of subgroups to count on, given what `ask` finds out for workgroups of some size: the
+/// one that workgroups made for it have. What was assumed stays where there is no answer, or the
+/// size changes with the workgroup's.
 pub fn settled(assumed: u32, ask: impl Fn(u32) -> Option<u32>) -> u32 {
     match ask(FEWEST * assumed) {
         Some(size) if size != assumed && ask(FEWEST * size) == Some(size) => size,

@@ -49,8 +49,8 @@ impl Kernel for Copy {
 }
 
 impl Checks for Copy {
-    fn bounds(&self, _reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
-        exact(twin)
+    fn bounds(&self, _reads: &[&[f32]], _old: &[&[f32]], reference: &[&[f32]]) -> Vec<Vec<f32>> {
+        exact(reference)
     }
 }
 

@@ -57,9 +57,9 @@ impl Checks for DecodeU8 {
         (0..len).map(|_| f32::from_bits(u32::from_le_bytes([byte(), byte(), byte(), byte()]))).collect()
     }
 
-    fn bounds(&self, _reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
+    fn bounds(&self, _reads: &[&[f32]], _old: &[&[f32]], reference: &[&[f32]]) -> Vec<Vec<f32>> {
         let bound = |y: &f32| EPS * (8.0 * (y - self.shift).abs() + 2.0 * y.abs()) + f32::MIN_POSITIVE;
-        vec![twin[0].iter().map(bound).collect()]
+        vec![reference[0].iter().map(bound).collect()]
     }
 }
 

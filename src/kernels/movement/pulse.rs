@@ -1,4 +1,5 @@
-//! A number that is 1 once in so many steps of the clock, and 0 between: what is done at the ends of passes.
+//! A number that is 1 once in so many steps of the clock, and 0 between: what is done at the ends
+//! of passes.
 
 use crate::kernels::*;
 
@@ -48,8 +49,8 @@ impl Checks for Pulse {
         example_clock(len, draw)
     }
 
-    fn bounds(&self, _reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
-        exact(twin)
+    fn bounds(&self, _reads: &[&[f32]], _old: &[&[f32]], reference: &[&[f32]]) -> Vec<Vec<f32>> {
+        exact(reference)
     }
 }
 

@@ -18,7 +18,8 @@ static SHADER: Shader = shader!(Ramp, "ramp");
 
 static SIGNATURE: Signature = Signature { name: "ramp", reads: &["clock"], writes: &[("y", Access::Write)] };
 
-/// The value at the clock's step of a line from `start` that arrives at `end` after 1 / `per_step` steps.
+/// The value at the clock's step of a line from `start` that arrives at `end` after 1 / `per_step`
+/// steps.
 pub(crate) fn ramp([start, end]: [f32; 2], per_step: f32, clock: &[f32]) -> f64 {
     let way = (f64::from(step(clock)) * f64::from(per_step)).min(1.0);
     f64::from(start) + (f64::from(end) - f64::from(start)) * way
@@ -61,7 +62,7 @@ impl Checks for Ramp {
         example_clock(len, draw)
     }
 
-    fn bounds(&self, _reads: &[&[f32]], _old: &[&[f32]], _twin: &[&[f32]]) -> Vec<Vec<f32>> {
+    fn bounds(&self, _reads: &[&[f32]], _old: &[&[f32]], _reference: &[&[f32]]) -> Vec<Vec<f32>> {
         vec![vec![ramp_error([self.start, self.end], self.per_step) + f32::MIN_POSITIVE]]
     }
 }

@@ -64,8 +64,8 @@ impl Checks for Record {
         example_with_clock(0, operand, len, draw)
     }
 
-    fn bounds(&self, _reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
-        exact(twin)
+    fn bounds(&self, _reads: &[&[f32]], _old: &[&[f32]], reference: &[&[f32]]) -> Vec<Vec<f32>> {
+        exact(reference)
     }
 }
 

@@ -80,8 +80,8 @@ impl Kernel for Upsample {
 }
 
 impl Checks for Upsample {
-    fn bounds(&self, _reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
-        exact(twin)
+    fn bounds(&self, _reads: &[&[f32]], _old: &[&[f32]], reference: &[&[f32]]) -> Vec<Vec<f32>> {
+        exact(reference)
     }
 }
 
@@ -129,8 +129,8 @@ impl Kernel for AvgPool {
 }
 
 impl Checks for AvgPool {
-    fn bounds(&self, reads: &[&[f32]], old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
-        self.sum().bounds(reads, old, twin)
+    fn bounds(&self, reads: &[&[f32]], old: &[&[f32]], reference: &[&[f32]]) -> Vec<Vec<f32>> {
+        self.sum().bounds(reads, old, reference)
     }
 
     fn sums(&self) -> bool {

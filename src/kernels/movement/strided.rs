@@ -204,8 +204,8 @@ impl Kernel for Strided {
 }
 
 impl Checks for Strided {
-    fn bounds(&self, _reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
-        exact(twin)
+    fn bounds(&self, _reads: &[&[f32]], _old: &[&[f32]], reference: &[&[f32]]) -> Vec<Vec<f32>> {
+        exact(reference)
     }
 }
 

@@ -84,7 +84,7 @@ impl Descent for Adam {
         }
     }
 
-    fn permitted(&self, reads: &[&[f32]], old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
+    fn permitted(&self, reads: &[&[f32]], old: &[&[f32]], reference: &[&[f32]]) -> Vec<Vec<f32>> {
         let t = step(reads[1]) as f32 + 1.0;
         // 1 - beta^t by expm1, whose error is that of the exponential where it is not a series.
         let correction = |ln_beta: f32| -> (f32, f32) {
@@ -98,10 +98,10 @@ impl Descent for Adam {
         let mut bounds = vec![Vec::new(); 3];
         for (i, g) in reads[0].iter().enumerate() {
             let d_m = 3.0 * EPS * ((self.beta1 * old[1][i]).abs() + ((1.0 - self.beta1) * g).abs()) + f32::MIN_POSITIVE;
-            let d_v = 5.0 * EPS * twin[2][i] + f32::MIN_POSITIVE;
-            let below = twin[2][i].sqrt() / two.sqrt() + self.eps;
-            let update = step * (d_m + relative * twin[1][i].abs()) / below;
-            bounds[0].push(update + 2.0 * EPS * twin[0][i].abs() + f32::MIN_POSITIVE);
+            let d_v = 5.0 * EPS * reference[2][i] + f32::MIN_POSITIVE;
+            let below = reference[2][i].sqrt() / two.sqrt() + self.eps;
+            let update = step * (d_m + relative * reference[1][i].abs()) / below;
+            bounds[0].push(update + 2.0 * EPS * reference[0][i].abs() + f32::MIN_POSITIVE);
             bounds[1].push(d_m);
             bounds[2].push(d_v);
         }

@@ -1,5 +1,5 @@
-//! What the kernels of optimisers share: the learning rate, the launch, and the moving average of the parameters that
-//! is kept in the same launch.
+//! What the kernels of optimisers share: the learning rate, the launch, and the moving average of
+//! the parameters that is kept in the same launch.
 
 use super::ema::Ema;
 use crate::kernels::*;
@@ -33,14 +33,14 @@ impl RateBlock {
 }
 
 params! {
-    /// The moving average of the parameters that an optimiser keeps in its own launch, as a block inside of its own:
-    /// average += rate (w - average) once w is updated, with rate = 1 - decay.
+    /// The moving average of the parameters that an optimiser keeps in its own launch, as a block
+    /// inside of its own: average += rate (w - average) once w is updated, with rate = 1 - decay.
     pub struct AverageBlock {
         /// How much of the new parameters enters their average; 0 keeps none.
         pub rate: f32,
-        /// By w / (w + 1 + clock), where that is more than the rate, the average of few parameters follows
-        /// them; 0 for an average whose rate is the same from the start. With w = 9 the decay is the usual
-        /// min(decay, (1 + t) / (10 + t)).
+        /// By w / (w + 1 + clock), where that is more than the rate, the average of few parameters
+        /// follows them; 0 for an average whose rate is the same from the start. With w = 9 the
+        /// decay is the usual min(decay, (1 + t) / (10 + t)).
         pub warm: f32,
     }
 }
@@ -64,7 +64,8 @@ impl AverageBlock {
         Ema::new(len as u32, self.at(clock), 1.0)
     }
 
-    /// The permitted error of each element of the average, from the twin's `w` and its permitted error.
+    /// The permitted error of each element of the average, from the reference's `w` and its
+    /// permitted error.
     fn bounds(&self, clock: &[f32], w: &[f32], d_w: &[f32], old: &[f32]) -> Vec<f32> {
         let rate = self.at(clock);
         let own = self.ema(w.len(), clock).bounds(&[w], &[old], &[]).remove(0);
@@ -114,9 +115,9 @@ macro_rules! optimizer_shaders {
 }
 pub(super) use optimizer_shaders;
 
-/// The block of an optimiser's kernel. The kernel reads the gradient g `[len]` and the clock, which is the number of
-/// updates so far; it updates the parameters w, the optimiser's moments, all `[len]`, and the average of w, which is
-/// absent where none is kept.
+/// The block of an optimiser's kernel. The kernel reads the gradient g `[len]` and the clock, which
+/// is the number of updates so far; it updates the parameters w, the optimiser's moments, all
+/// `[len]`, and the average of w, which is absent where none is kept.
 pub trait Descent: Params + std::fmt::Debug + Send + Sync {
     /// g and the clock; w, the moments, and the average.
     const SIGNATURE: &'static Signature;
@@ -133,11 +134,11 @@ pub trait Descent: Params + std::fmt::Debug + Send + Sync {
     /// The average that it keeps.
     fn average(&self) -> AverageBlock;
 
-    /// The twin's update of w and the moments.
+    /// The reference's update of w and the moments.
     fn update(&self, g: &[f32], clock: &[f32], w: &mut [f32], moments: &mut [&mut [f32]]);
 
     /// The permitted errors of w and the moments.
-    fn permitted(&self, reads: &[&[f32]], old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>>;
+    fn permitted(&self, reads: &[&[f32]], old: &[&[f32]], reference: &[&[f32]]) -> Vec<Vec<f32>>;
 
     /// What `limn check` feeds moment `k` with.
     fn moment(&self, k: usize, draw: f32) -> f32 {
@@ -208,9 +209,9 @@ impl<D: Descent> Checks for D {
         }
     }
 
-    fn bounds(&self, reads: &[&[f32]], old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
-        let mut bounds = self.permitted(reads, old, twin);
-        bounds.push(self.average().bounds(reads[1], twin[0], &bounds[0], old[old.len() - 1]));
+    fn bounds(&self, reads: &[&[f32]], old: &[&[f32]], reference: &[&[f32]]) -> Vec<Vec<f32>> {
+        let mut bounds = self.permitted(reads, old, reference);
+        bounds.push(self.average().bounds(reads[1], reference[0], &bounds[0], old[old.len() - 1]));
         bounds
     }
 }

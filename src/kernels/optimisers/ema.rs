@@ -32,7 +32,8 @@ params! {
         pub len: u32,
         /// Of the average.
         pub rate: f32,
-        /// Where each range ends and the next begins; those that are not there behind the last element.
+        /// Where each range ends and the next begins; those that are not there behind the last
+        /// element.
         pub end: [u32; MAX_RANGES - 1],
         /// The factor of each range.
         pub scale: [f32; MAX_RANGES],
@@ -116,7 +117,7 @@ impl Kernel for Ema {
 }
 
 impl Checks for Ema {
-    fn bounds(&self, reads: &[&[f32]], old: &[&[f32]], _twin: &[&[f32]]) -> Vec<Vec<f32>> {
+    fn bounds(&self, reads: &[&[f32]], old: &[&[f32]], _reference: &[&[f32]]) -> Vec<Vec<f32>> {
         let bound = |((x, s), scale): ((&f32, &f32), f32)| {
             let (x, s) = ((scale * x).abs(), s.abs());
             EPS * (2.0 * s + self.rate.abs() * (5.0 * x + 4.0 * s)) + f32::MIN_POSITIVE

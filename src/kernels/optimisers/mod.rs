@@ -18,8 +18,8 @@ pub mod sgd;
 
 use crate::kernels::Entry;
 
-/// Calls a macro with every optimiser: what it is, its kind, its module, and the [`Rule`](rule::Rule) there that settings
-/// give it.
+/// Calls a macro with every optimiser: what it is, its kind, its module, and the
+/// [`Rule`](rule::Rule) there that settings give it.
 macro_rules! optimisers {
     ($with:ident) => {
         $with! {

@@ -6,9 +6,10 @@ use crate::kernels::*;
 use serde::{Deserialize, Serialize};
 
 params! {
-    /// g `[len]`, clock -> w, square, mean, v `[len]` updated: square = alpha square + (1 - alpha) g²; centred:
-    /// mean = alpha mean + (1 - alpha) g and s = square - mean², else s = square; u = g / (sqrt(s) + eps);
-    /// v = momentum v + u; w -= lr_t v, with lr_t the [`RateBlock`]'s; then the average of w follows.
+    /// g `[len]`, clock -> w, square, mean, v `[len]` updated: square = alpha square + (1 - alpha)
+    /// g²; centred: mean = alpha mean + (1 - alpha) g and s = square - mean², else s = square; u =
+    /// g / (sqrt(s) + eps); v = momentum v + u; w -= lr_t v, with lr_t the [`RateBlock`]'s; then
+    /// the average of w follows.
     pub struct RmsProp {
         /// Elements.
         pub len: u32,
@@ -82,12 +83,12 @@ impl Descent for RmsProp {
         }
     }
 
-    fn permitted(&self, reads: &[&[f32]], old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
+    fn permitted(&self, reads: &[&[f32]], old: &[&[f32]], reference: &[&[f32]]) -> Vec<Vec<f32>> {
         let lr = self.lr.at(reads[1]) as f32;
         let relative = self.lr.error(reads[1]) + 3.0 * EPS;
         let mut bounds = vec![Vec::new(); 4];
         for (i, g) in reads[0].iter().enumerate() {
-            let (sq, mean) = (twin[1][i], twin[2][i]);
+            let (sq, mean) = (reference[1][i], reference[2][i]);
             let d_sq = 6.0 * EPS * sq + f32::MIN_POSITIVE;
             let centered = self.centered as f32;
             let d_mean = centered * 4.0 * EPS * (self.alpha * old[2][i].abs() + (1.0 - self.alpha) * g.abs());
@@ -99,8 +100,9 @@ impl Descent for RmsProp {
             let below = root + self.eps;
             let d_unit = g.abs() / below * (d_root / (below - d_root).max(self.eps) + 8.0 * EPS);
             let d_buf = d_unit + 3.0 * EPS * ((self.momentum * old[3][i]).abs() + g.abs() / below) + f32::MIN_POSITIVE;
-            bounds[0]
-                .push(lr * (d_buf + relative * twin[3][i].abs()) + 2.0 * EPS * twin[0][i].abs() + f32::MIN_POSITIVE);
+            bounds[0].push(
+                lr * (d_buf + relative * reference[3][i].abs()) + 2.0 * EPS * reference[0][i].abs() + f32::MIN_POSITIVE,
+            );
             bounds[1].push(d_sq);
             bounds[2].push(d_mean);
             bounds[3].push(d_buf);

@@ -10,14 +10,15 @@ pub trait Rule: Debug {
     /// The learning rate of the first step.
     fn lr(&self) -> f64;
 
-    /// A sentence about a value that makes no sense, if there is one. It begins with the setting's name.
+    /// A sentence about a value that makes no sense, if there is one. It begins with the setting's
+    /// name.
     fn fault(&self) -> Option<String>;
 
     /// The update of `len` parameters: see [`Descent`](super::descent::Descent).
     fn kernel(&self, len: u32, average: AverageBlock) -> Arc<dyn Kernel>;
 
-    /// What the optimiser keeps beside the parameters, in tensors of their size: what its kernel updates between the
-    /// parameters and their average.
+    /// What the optimiser keeps beside the parameters, in tensors of their size: what its kernel
+    /// updates between the parameters and their average.
     fn moments(&self) -> Vec<&'static str> {
         let writes = self.kernel(0, AverageBlock::NONE).signature().writes;
         let inner = &writes[1..writes.len() - 1];

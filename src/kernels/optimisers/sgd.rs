@@ -72,7 +72,7 @@ impl Descent for Sgd {
         }
     }
 
-    fn permitted(&self, reads: &[&[f32]], old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
+    fn permitted(&self, reads: &[&[f32]], old: &[&[f32]], reference: &[&[f32]]) -> Vec<Vec<f32>> {
         let lr = self.lr.at(reads[1]) as f32;
         let momentum = ramp(self.momenta(), self.momentum_step, reads[1]) as f32;
         let d_momentum = ramp_error(self.momenta(), self.momentum_step);
@@ -83,7 +83,9 @@ impl Descent for Sgd {
             })
             .collect();
         let relative = self.lr.error(reads[1]) + 3.0 * EPS;
-        let w = |i: usize| lr * (v[i] + relative * twin[1][i].abs()) + 2.0 * EPS * twin[0][i].abs() + f32::MIN_POSITIVE;
+        let w = |i: usize| {
+            lr * (v[i] + relative * reference[1][i].abs()) + 2.0 * EPS * reference[0][i].abs() + f32::MIN_POSITIVE
+        };
         vec![(0..v.len()).map(w).collect(), v]
     }
 

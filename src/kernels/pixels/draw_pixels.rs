@@ -198,7 +198,7 @@ impl Checks for DrawPixels {
         }
     }
 
-    fn bounds(&self, reads: &[&[f32]], old: &[&[f32]], _twin: &[&[f32]]) -> Vec<Vec<f32>> {
+    fn bounds(&self, reads: &[&[f32]], old: &[&[f32]], _reference: &[&[f32]]) -> Vec<Vec<f32>> {
         let mut writes = [old[0], old[1]].map(|w| w.iter().map(|v| (*v, 0.0)).collect::<Vec<_>>());
         let [image, columns] = &mut writes;
         self.all::<Bounded>(reads, image, columns);

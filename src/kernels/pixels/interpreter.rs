@@ -1,6 +1,6 @@
-//! The interpreter of the code on the host: in the arithmetic of the twin, in f32 as `--device cpu`
-//! computes, and with an error bound beside every number. `shaders/draw_pixels.wgsl` is the one on
-//! devices.
+//! The interpreter of the code on the host: in the arithmetic of the reference, in f32 as
+//! `--device cpu` computes, and with an error bound beside every number. `shaders/draw_pixels.wgsl`
+//! is the one on devices.
 
 use super::draw_pixels::DrawPixels;
 use super::pixel_code::{Columns, Instruction, PixelCode, Scheduled, quads};
@@ -27,8 +27,8 @@ pub(super) trait Arithmetic {
     fn apply(code: Operation, a: Self::Value, b: Self::Value, c: f32) -> Self::Value;
 }
 
-/// Values in f32 and sums in this type: f64 for the twin, which rounds once; f32 throughout for the
-/// CPU as a device.
+/// Values in f32 and sums in this type: f64 for the reference, which rounds once; f32 throughout
+/// for the CPU as a device.
 macro_rules! sums_in {
     ($sum:ty) => {
         impl Arithmetic for $sum {

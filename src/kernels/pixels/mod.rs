@@ -3,7 +3,7 @@
 //!
 //! | part | where |
 //! |---|---|
-//! | what the network says of a pixel, and how it is drawn | [`pixel_distribution`], its twin `shaders/lib/pixel_distribution.wgsl`; the likelihood is made of ops: `PixelDistribution::nll` in `src/ops/pixels.rs` |
+//! | what the network says of a pixel, and how it is drawn | [`pixel_distribution`], its reference `shaders/lib/pixel_distribution.wgsl`; the likelihood is made of ops: `PixelDistribution::nll` in `src/ops/pixels.rs` |
 //! | what a kernel does at one position | [`at_pixel`], which each kernel tells by [`Kernel::at_pixel`](super::Kernel::at_pixel) |
 //! | from a graph to code | `src/program/pixel.rs`: an instruction for each node that depends on the image; packing of the weights |
 //! | the schedule: what comes before the draw, after it, ahead of it, or back over the row above | `src/program/pixel/schedule.rs` |

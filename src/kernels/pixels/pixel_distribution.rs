@@ -1,6 +1,6 @@
 //! The distribution of a pixel: what a network's outputs say of it, and how it is drawn from them.
-//! `shaders/lib/pixel_distribution.wgsl` is the twin of the draw; the likelihood is made of ops, in
-//! `src/ops/pixels.rs`.
+//! `shaders/lib/pixel_distribution.wgsl` is the reference of the draw; the likelihood is made of
+//! ops, in `src/ops/pixels.rs`.
 
 use crate::kernels::philox::{Stream, unit_block};
 use crate::kernels::pointwise::larger;

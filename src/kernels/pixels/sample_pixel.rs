@@ -124,8 +124,8 @@ impl Checks for SamplePixel {
         }
     }
 
-    fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
-        let mut errors = vec![0.0; twin[0].len()];
+    fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], reference: &[&[f32]]) -> Vec<Vec<f32>> {
+        let mut errors = vec![0.0; reference[0].len()];
         self.each(reads, &mut |at, _, error| errors[at] = error);
         vec![errors]
     }

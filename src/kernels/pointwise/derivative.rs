@@ -1,4 +1,5 @@
-//! Derivatives of pointwise operations, written in such operations: data, of which the ops make graphs.
+//! Derivatives of pointwise operations, written in such operations: data, of which the ops make
+//! graphs.
 
 use super::Operation;
 use std::ops::{Add, Div, Mul, Neg, Sub};

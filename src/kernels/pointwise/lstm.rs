@@ -1,12 +1,13 @@
-//! One step of a long short-term memory (Hochreiter & Schmidhuber, "Long Short-Term Memory", Neural Computation
-//! 1997) behind what activates its gates, as equation 3 of "Pixel Recurrent Neural Networks" (van den Oord,
-//! Kalchbrenner & Kavukcuoglu, ICML 2016) has it, and its gradient.
+//! One step of a long short-term memory (Hochreiter & Schmidhuber, "Long Short-Term Memory", Neural
+//! Computation 1997) behind what activates its gates, as equation 3 of "Pixel Recurrent Neural
+//! Networks" (van den Oord, Kalchbrenner & Kavukcuoglu, ICML 2016) has it, and its gradient.
 
 use crate::kernels::*;
 
 params! {
-    /// pre `[n, 4 hidden, positions]`, before `[n, hidden, positions]` -> h, c `[n, hidden, positions]`:
-    /// c = f·before + i·g, h = o·tanh(c), where channels of pre are those of o, f, i (by sigmoid) and g (by tanh).
+    /// pre `[n, 4 hidden, positions]`, before `[n, hidden, positions]` -> h, c
+    /// `[n, hidden, positions]`: c = f·before + i·g, h = o·tanh(c), where channels of pre are those
+    /// of o, f, i (by sigmoid) and g (by tanh).
     pub struct LstmCell {
         /// Images.
         pub n: u32,
@@ -17,8 +18,9 @@ params! {
     }
 }
 
-/// dh, dc `[n, hidden, positions]`, pre `[n, 4 hidden, positions]`, before, c `[n, hidden, positions]`
-/// -> dpre `[n, 4 hidden, positions]`, dbefore `[n, hidden, positions]` of the cell.
+/// dh, dc `[n, hidden, positions]`, pre `[n, 4 hidden, positions]`, before, c
+/// `[n, hidden, positions]` -> dpre `[n, 4 hidden, positions]`, dbefore `[n, hidden, positions]` of
+/// the cell.
 #[derive(Clone, Copy, Debug)]
 pub struct LstmCellGrad(pub LstmCell);
 
@@ -93,8 +95,8 @@ impl Checks for LstmCell {
         (0..len).map(|_| 6.0 * draw() - 3.0).collect()
     }
 
-    fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
-        let c = |e: usize| GATE_ERROR * (reads[1][e].abs() + 2.0) + 2.0 * EPS * twin[1][e].abs();
+    fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], reference: &[&[f32]]) -> Vec<Vec<f32>> {
+        let c = |e: usize| GATE_ERROR * (reads[1][e].abs() + 2.0) + 2.0 * EPS * reference[1][e].abs();
         let h = |e: usize| 2.0 * GATE_ERROR + c(e);
         let all = 0..self.sizes()[1];
         vec![all.clone().map(h).collect(), all.map(c).collect()]
@@ -148,7 +150,7 @@ impl Checks for LstmCellGrad {
     }
 
     /// Every factor may err by as much as a gate, and s by three of them.
-    fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], _twin: &[&[f32]]) -> Vec<Vec<f32>> {
+    fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], _reference: &[&[f32]]) -> Vec<Vec<f32>> {
         let [cells, all] = self.0.sizes();
         let most = |e: usize| reads[0][e].abs() + reads[1][e].abs();
         let errors: Vec<f32> = (0..all).map(|e| 6.0 * GATE_ERROR * most(e)).collect();

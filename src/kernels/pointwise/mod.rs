@@ -235,8 +235,8 @@ impl Checks for Pointwise {
         (0..len).map(|_| map(draw())).collect()
     }
 
-    fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
-        vec![(0..twin[0].len()).map(|i| self.evaluate(i, reads).1 + f32::MIN_POSITIVE).collect()]
+    fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], reference: &[&[f32]]) -> Vec<Vec<f32>> {
+        vec![(0..reference[0].len()).map(|i| self.evaluate(i, reads).1 + f32::MIN_POSITIVE).collect()]
     }
 }
 

@@ -1,5 +1,6 @@
-//! The table of pointwise operations. A row is all that an operation is: [`Operation`], the host's arithmetic, the error
-//! that is permitted to it, the shaders' switch and the rule of its gradient come from it.
+//! The table of pointwise operations. A row is all that an operation is: [`Operation`], the host's
+//! arithmetic, the error that is permitted to it, the shaders' switch and the rule of its gradient
+//! come from it.
 
 use super::derivative::{A, B, DY, Term, Y};
 use crate::kernels::EPS;
@@ -62,8 +63,8 @@ macro_rules! domain {
     };
 }
 
-/// Makes of the rows what [`Operation`] is. `epilogue` is the number under which convolutions and products know an operation
-/// as an activation, and the activation.
+/// Makes of the rows what [`Operation`] is. `epilogue` is the number under which convolutions and
+/// products know an operation as an activation, and the activation.
 macro_rules! operations {
     (
         values $x:ident $y:ident $z:ident, result $r:ident, errors $ex:ident $ey:ident; none $none:literal;
@@ -126,7 +127,8 @@ macro_rules! operations {
                 }
             }
 
-            /// The operation that computes the same as an activation and its constant; none for the identity.
+            /// The operation that computes the same as an activation and its constant; none for the
+            /// identity.
             pub fn of(activation: Activation) -> Option<(Operation, f32)> {
                 let $z = 0.0;
                 match activation {
@@ -135,14 +137,15 @@ macro_rules! operations {
                 }
             }
 
-            /// The operation in f32, its transcendental functions by way of f64. What is made of NaN is NaN.
+            /// The operation in f32, its transcendental functions by way of f64. What is made of
+            /// NaN is NaN.
             #[inline]
             pub fn apply(self, $x: f32, $y: f32, $z: f32) -> f32 {
                 match self { $(Operation::$code => $host,)* }
             }
 
-            /// Error of the result given the value and error of the operands: a few units of the last place for the
-            /// operation itself, and |∂f/∂a|·ea + |∂f/∂b|·eb.
+            /// Error of the result given the value and error of the operands: a few units of the
+            /// last place for the operation itself, and |∂f/∂a|·ea + |∂f/∂b|·eb.
             pub(in crate::kernels) fn error(
                 self, ($x, $ex): (f32, f32), ($y, $ey): (f32, f32), $z: f32, $r: f32,
             ) -> f32 {

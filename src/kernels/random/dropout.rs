@@ -56,9 +56,9 @@ impl Checks for Dropout {
         example_with_clock(1, operand, len, draw)
     }
 
-    fn bounds(&self, _reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
+    fn bounds(&self, _reads: &[&[f32]], _old: &[&[f32]], reference: &[&[f32]]) -> Vec<Vec<f32>> {
         // Vulkan's quotients are off by up to 2.5 units in the last place; what is dropped is 0.
-        vec![twin[0].iter().map(|y| 6.0 * EPS * y.abs()).collect()]
+        vec![reference[0].iter().map(|y| 6.0 * EPS * y.abs()).collect()]
     }
 }
 

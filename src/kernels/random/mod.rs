@@ -89,16 +89,16 @@ impl Checks for Random {
         }
     }
 
-    fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
+    fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], reference: &[&[f32]]) -> Vec<Vec<f32>> {
         if self.kind == 0 && (self.offset, self.scale) == (0.0, 1.0) {
-            return exact(twin);
+            return exact(reference);
         }
         let source = self.noise.at(step(reads[0]));
         let bound = |(i, y): (usize, &f32)| {
             let draw = if self.kind == 0 { 0.0 } else { normal_error(&source, i) };
             self.scale.abs() * draw + 2.0 * EPS * ((y - self.offset).abs() + y.abs())
         };
-        vec![twin[0].iter().enumerate().map(bound).collect()]
+        vec![reference[0].iter().enumerate().map(bound).collect()]
     }
 }
 
@@ -144,8 +144,8 @@ impl Checks for Bernoulli {
         }
     }
 
-    fn bounds(&self, _reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
-        exact(twin)
+    fn bounds(&self, _reads: &[&[f32]], _old: &[&[f32]], reference: &[&[f32]]) -> Vec<Vec<f32>> {
+        exact(reference)
     }
 }
 

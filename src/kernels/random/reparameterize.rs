@@ -89,12 +89,12 @@ impl Checks for Reparameterize {
         }
     }
 
-    fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
+    fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], reference: &[&[f32]]) -> Vec<Vec<f32>> {
         let &[mu, logvar, clock] = reads else { return Vec::new() };
         let (source, d) = (self.noise.at(step(clock)), self.d as usize);
         let z = |i: usize| {
             let noise = (logvar[i] / 2.0).exp() * noise_error(&source, i, logvar[i] / 2.0);
-            noise + 2.0 * EPS * ((twin[0][i] - mu[i]).abs() + twin[0][i].abs())
+            noise + 2.0 * EPS * ((reference[0][i] - mu[i]).abs() + reference[0][i].abs())
         };
         let kl = |row: usize| {
             let (mut magnitude, mut error) = (0.0, 0.0);
@@ -155,15 +155,17 @@ impl Checks for ReparameterizeGrad {
         }
     }
 
-    fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
+    fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], reference: &[&[f32]]) -> Vec<Vec<f32>> {
         let &[dz, dkl, mu, logvar, clock] = reads else { return Vec::new() };
         let (source, d) = (self.0.noise.at(step(clock)), self.0.d as usize);
-        let dmu = |i: usize| EPS * (2.0 * twin[0][i].abs() + (dkl[i / d] * mu[i]).abs()) + 1e-12;
+        let dmu = |i: usize| EPS * (2.0 * reference[0][i].abs() + (dkl[i / d] * mu[i]).abs()) + 1e-12;
         let dlogvar = |i: usize| {
             let (v, k, half) = (logvar[i], dkl[i / d].abs(), logvar[i] / 2.0);
             let noise =
                 (dz[i] * half.exp()).abs() * (noise_error(&source, i, half) + 3.0 * EPS * source.normal(i).abs());
-            (noise + k * (expm1_error(v) + 3.0 * EPS * v.exp_m1().abs())) / 2.0 + 2.0 * EPS * twin[1][i].abs() + 1e-9
+            (noise + k * (expm1_error(v) + 3.0 * EPS * v.exp_m1().abs())) / 2.0
+                + 2.0 * EPS * reference[1][i].abs()
+                + 1e-9
         };
         vec![(0..dz.len()).map(dmu).collect(), (0..dz.len()).map(dlogvar).collect()]
     }

@@ -3,8 +3,9 @@
 use crate::kernels::*;
 
 params! {
-    /// x `[n,c,h,w]`, clock -> y `[n,c,h,w]`: image i of x moved down and to the right by (v, u), which
-    /// words 0 and 1 of its block draw from -most_v..=most_v and -most_u..=most_u; 0 where nothing moves in.
+    /// x `[n,c,h,w]`, clock -> y `[n,c,h,w]`: image i of x moved down and to the right by (v, u),
+    /// which words 0 and 1 of its block draw from -most_v..=most_v and -most_u..=most_u; 0 where
+    /// nothing moves in.
     pub struct Translate {
         /// Images.
         pub n: u32,
@@ -87,8 +88,8 @@ impl Checks for Translate {
         example_with_clock(1, operand, len, draw)
     }
 
-    fn bounds(&self, _reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
-        exact(twin)
+    fn bounds(&self, _reads: &[&[f32]], _old: &[&[f32]], reference: &[&[f32]]) -> Vec<Vec<f32>> {
+        exact(reference)
     }
 }
 

@@ -6,8 +6,8 @@ use crate::kernels::*;
 use rayon::prelude::*;
 
 params! {
-    /// x `[n, c, hw]`, gamma `[c]`, beta `[c]` -> y `[n, c, hw]`, mean `[c]`, variance `[c]` (biased):
-    /// y = act(gamma (x - mean) / sqrt(variance + eps) + beta).
+    /// x `[n, c, hw]`, gamma `[c]`, beta `[c]` -> y `[n, c, hw]`, mean `[c]`, variance `[c]`
+    /// (biased): y = act(gamma (x - mean) / sqrt(variance + eps) + beta).
     pub struct BatchNorm {
         /// Samples.
         pub n: u32,
@@ -23,8 +23,8 @@ params! {
 }
 
 params! {
-    /// dy `[n, c, hw]` (the gradient in front of the activation), x `[n, c, hw]`, gamma, mean, variance
-    /// `[c]` -> dx `[n, c, hw]`, dgamma `[c]`, dbeta `[c]`.
+    /// dy `[n, c, hw]` (the gradient in front of the activation), x `[n, c, hw]`, gamma, mean,
+    /// variance `[c]` -> dx `[n, c, hw]`, dgamma `[c]`, dbeta `[c]`.
     pub struct BatchNormGrad {
         /// Samples.
         pub n: u32,
@@ -130,8 +130,8 @@ fn split(count: u32, caps: &Caps) -> (u32, u32) {
     (chunk, count.div_ceil(chunk))
 }
 
-/// A channel to a workgroup needs one dispatch and keeps the channel in cache, but leaves a GPU idle
-/// when channels are few and long.
+/// A channel to a workgroup needs one dispatch and keeps the channel in cache, but leaves a GPU
+/// idle when channels are few and long.
 fn order(channel: Recipe, split: Recipe, chunks: u32, caps: &Caps) -> Vec<Recipe> {
     match caps.class {
         Class::Gpu if chunks > 2 => vec![split, channel],
@@ -237,13 +237,13 @@ impl Kernel for BatchNorm {
 }
 
 impl Checks for BatchNorm {
-    fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
+    fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], reference: &[&[f32]]) -> Vec<Vec<f32>> {
         let &[x, gamma, beta] = reads else { return Vec::new() };
         let (c, hw, terms) = (self.c as usize, self.hw as usize, (self.n * self.hw) as f32);
         let share = |magnitude: f32| sum_bound(depth(self.n * self.hw), magnitude / terms);
         let moments: Vec<(f32, f32)> = (0..c)
             .map(|ic| {
-                let (mean, var) = (twin[1][ic], twin[2][ic]);
+                let (mean, var) = (reference[1][ic], reference[2][ic]);
                 let elements = || channel(self.n, self.c, self.hw, ic).map(|i| x[i]);
                 // What the first pass may be off; the second is taken around it and corrects it.
                 let rough = share(elements().map(f32::abs).sum());
@@ -258,9 +258,9 @@ impl Checks for BatchNorm {
         let y = |(i, y): (usize, &f32)| {
             let ic = i / hw % c;
             let (d_mean, d_var) = moments[ic];
-            let inside = twin[2][ic] + self.eps;
+            let inside = reference[2][ic] + self.eps;
             let rstd = 1.0 / inside.sqrt();
-            let hat = (x[i] - twin[1][ic]).abs() * rstd;
+            let hat = (x[i] - reference[1][ic]).abs() * rstd;
             let d_hat = rstd * d_mean + (hat + rstd * d_mean) * (d_var / inside + 8.0 * EPS);
             let inner = gamma[ic].abs() * d_hat + 3.0 * EPS * (gamma[ic].abs() * hat + beta[ic].abs());
             let outer = match act {
@@ -271,7 +271,7 @@ impl Checks for BatchNorm {
             steepest * inner + outer + f32::MIN_POSITIVE
         };
         vec![
-            twin[0].iter().enumerate().map(y).collect(),
+            reference[0].iter().enumerate().map(y).collect(),
             moments.iter().map(|m| m.0).collect(),
             moments.iter().map(|m| m.1 + f32::MIN_POSITIVE).collect(),
         ]
@@ -363,7 +363,7 @@ impl Kernel for BatchNormGrad {
 }
 
 impl Checks for BatchNormGrad {
-    fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
+    fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], reference: &[&[f32]]) -> Vec<Vec<f32>> {
         let &[dy, x, gamma, mean, var] = reads else { return Vec::new() };
         let (c, hw, terms) = (self.c as usize, self.hw as usize, (self.n * self.hw) as f32);
         let rstd = |ic: usize| 1.0 / (var[ic] + self.eps).sqrt();
@@ -377,13 +377,13 @@ impl Checks for BatchNormGrad {
         let sums: Vec<(f32, f32)> = (0..c).map(sums).collect();
         let dx = |(i, dx): (usize, &f32)| {
             let ic = i / hw % c;
-            let (along, plain) = (hat(i, ic) * twin[1][ic].abs() / terms, twin[2][ic].abs() / terms);
+            let (along, plain) = (hat(i, ic) * reference[1][ic].abs() / terms, reference[2][ic].abs() / terms);
             let inner =
                 (sums[ic].1 + hat(i, ic) * sums[ic].0) / terms + EPS * (4.0 * dy[i].abs() + 8.0 * plain + 16.0 * along);
             (gamma[ic] * rstd(ic)).abs() * inner + 10.0 * EPS * dx.abs() + f32::MIN_POSITIVE
         };
         vec![
-            twin[0].iter().enumerate().map(dx).collect(),
+            reference[0].iter().enumerate().map(dx).collect(),
             sums.iter().map(|s| s.0).collect(),
             sums.iter().map(|s| s.1).collect(),
         ]

@@ -84,7 +84,7 @@ impl Checks for CrossEntropy {
         }
     }
 
-    fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
+    fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], reference: &[&[f32]]) -> Vec<Vec<f32>> {
         let (classes, positions) = (self.classes as usize, self.positions as usize);
         let bound = |(row, loss): (usize, &f32)| {
             let first = row / positions * classes * positions + row % positions;
@@ -94,7 +94,7 @@ impl Checks for CrossEntropy {
             let d_sum = sum_error(reads[0], first, classes, positions);
             d_sum + 4.0 * EPS * ((max as f32 - chosen).abs() + sum.ln() as f32 + loss.abs()) + 1e-9
         };
-        vec![twin[0].iter().enumerate().map(bound).collect()]
+        vec![reference[0].iter().enumerate().map(bound).collect()]
     }
 }
 
@@ -147,9 +147,9 @@ impl Checks for CrossEntropyGrad {
         }
     }
 
-    fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
+    fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], reference: &[&[f32]]) -> Vec<Vec<f32>> {
         let (classes, positions) = (self.0.classes as usize, self.0.positions as usize);
-        let mut bounds = vec![0.0; twin[0].len()];
+        let mut bounds = vec![0.0; reference[0].len()];
         for row in 0..reads[0].len() {
             let first = row / positions * classes * positions + row % positions;
             let (max, sum) = softmax_parts(reads[1], first, classes, positions);
@@ -158,7 +158,8 @@ impl Checks for CrossEntropyGrad {
                 let away = reads[1][at] - max as f32;
                 let share = away.exp() / sum as f32;
                 let d_share = share * (exp_error(away) + away.abs() * EPS + d_sum + 6.0 * EPS);
-                bounds[at] = reads[0][row].abs() * (d_share + EPS) + 2.0 * EPS * twin[0][at].abs() + f32::MIN_POSITIVE;
+                bounds[at] =
+                    reads[0][row].abs() * (d_share + EPS) + 2.0 * EPS * reference[0][at].abs() + f32::MIN_POSITIVE;
             }
         }
         vec![bounds]

@@ -3,8 +3,8 @@
 use crate::kernels::*;
 
 params! {
-    /// x `[outer, pieces, inner]` -> y of that shape: 1 where x is the first largest among its pieces,
-    /// or the first that is NaN, else 0.
+    /// x `[outer, pieces, inner]` -> y of that shape: 1 where x is the first largest among its
+    /// pieces, or the first that is NaN, else 0.
     pub struct Largest {
         /// Product of the axes in front.
         pub outer: u32,
@@ -60,8 +60,8 @@ impl Kernel for Largest {
 }
 
 impl Checks for Largest {
-    fn bounds(&self, _reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
-        exact(twin)
+    fn bounds(&self, _reads: &[&[f32]], _old: &[&[f32]], reference: &[&[f32]]) -> Vec<Vec<f32>> {
+        exact(reference)
     }
 }
 

@@ -209,11 +209,11 @@ impl Kernel for Reduce {
 }
 
 impl Checks for Reduce {
-    fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], twin: &[&[f32]]) -> Vec<Vec<f32>> {
+    fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], reference: &[&[f32]]) -> Vec<Vec<f32>> {
         let magnitudes = self.sums(reads[0], |x| f64::from(x.abs()));
         let depth = depth(self.terms());
         let bound = |(y, m): (&f32, f64)| sum_bound(depth, self.scale.abs() * m as f32) + 2.0 * EPS * y.abs();
-        vec![std::iter::zip(twin[0], magnitudes).map(bound).collect()]
+        vec![std::iter::zip(reference[0], magnitudes).map(bound).collect()]
     }
 
     fn sums(&self) -> bool {

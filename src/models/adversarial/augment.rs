@@ -1,13 +1,13 @@
 //! Differentiable augmentation: Zhao, Liu, Lin, Zhu & Han, "Differentiable Augmentation for
-//! Data-Efficient GAN Training" (NeurIPS 2020). The discriminator sees images of the data and generated
-//! ones only after the same random changes, through which the generator's gradient flows, so that it
-//! cannot learn few images by heart and the generator does not learn the changes.
+//! Data-Efficient GAN Training" (NeurIPS 2020). The discriminator sees images of the data and
+//! generated ones only after the same random changes, through which the generator's gradient flows,
+//! so that it cannot learn few images by heart and the generator does not learn the changes.
 
 use crate::graph::Var;
 use serde::{Deserialize, Serialize};
 
-/// A random change of images `[n,c,h,w]`, new for each image and at every step. Amounts are the paper's,
-/// whose images are in [-1, 1].
+/// A random change of images `[n,c,h,w]`, new for each image and at every step. Amounts are the
+/// paper's, whose images are in [-1, 1].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Augmentation {

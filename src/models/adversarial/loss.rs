@@ -16,8 +16,8 @@ pub enum AdversarialLoss {
     NonSaturating,
     /// D: E[(c(x) - 1)²]/2 + E[c(G(z))²]/2; G: E[(c(G(z)) - 1)²]/2 (Mao et al. 2017, equation 9).
     LeastSquares,
-    /// D: E[max(0, 1 - c(x))] + E[max(0, 1 + c(G(z)))]; G: -E[c(G(z))] (Lim & Ye 2017; Miyato et al.
-    /// 2018, equations 16 and 17).
+    /// D: E[max(0, 1 - c(x))] + E[max(0, 1 + c(G(z)))]; G: -E[c(G(z))] (Lim & Ye 2017; Miyato et
+    /// al. 2018, equations 16 and 17).
     Hinge,
     /// D: E[c(G(z))] - E[c(x)], the negative of an estimate of the earth mover's distance where the
     /// critic's slope is bounded; G: -E[c(G(z))] (Arjovsky, Chintala & Bottou 2017).
@@ -46,7 +46,8 @@ impl AdversarialLoss {
         }
     }
 
-    /// The discriminator's loss, from its scores of images of the data and of generated ones, `[n]` each.
+    /// The discriminator's loss, from its scores of images of the data and of generated ones, `[n]`
+    /// each.
     pub fn discriminator(self, real: &Var, fake: &Var) -> Var {
         &self.real(real).mean() + &self.fake(fake).mean()
     }
@@ -69,9 +70,9 @@ impl AdversarialLoss {
         }
     }
 
-    /// What is measured on test images, from the scores of as many real and generated ones: the value
-    /// of the game, E[log D(x)] + E[log(1 - D(G(z)))], which is -ln 4 at equilibrium, and the mean
-    /// verdicts; where scores are no logits, the discriminator's loss and the mean scores.
+    /// What is measured on test images, from the scores of as many real and generated ones: the
+    /// value of the game, E[log D(x)] + E[log(1 - D(G(z)))], which is -ln 4 at equilibrium, and the
+    /// mean verdicts; where scores are no logits, the discriminator's loss and the mean scores.
     pub(super) fn metrics(self, real: &Var, fake: &Var) -> Vec<Metric> {
         let loss = &self.real(real) + &self.fake(fake);
         match self {

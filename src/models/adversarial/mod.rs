@@ -30,8 +30,8 @@ pub struct Game {
     /// Factor of the penalty in the discriminator's loss.
     #[serde(default = "ten")]
     pub penalty_weight: f64,
-    /// Factor of E[D(x)²] in the discriminator's loss, which keeps a score that only differences matter of
-    /// from drifting away (Karras et al. 2018, appendix A.1).
+    /// Factor of E[D(x)²] in the discriminator's loss, which keeps a score that only differences
+    /// matter of from drifting away (Karras et al. 2018, appendix A.1).
     #[serde(default)]
     pub drift: f64,
     /// The discriminator's parameters are put back into [-clip, clip] after each of its steps
@@ -94,10 +94,12 @@ pub trait AdversarialModel {
     /// Images `[n,c,h,w]` in [0, 1] as the discriminator sees them.
     fn prepare(&self, images: &Var, mode: Mode) -> Var;
 
-    /// G(z), `[n,c,h,w]`, as the discriminator sees them, of the labels of a [`Batch`] where there are classes.
+    /// G(z), `[n,c,h,w]`, as the discriminator sees them, of the labels of a [`Batch`] where there
+    /// are classes.
     fn generate(&self, z: &Var, labels: Option<&Var>, mode: Mode) -> Var;
 
-    /// Images `[n,c,h,w]` in [0, 1] of those [`AdversarialModel::generate`] makes in [`Mode::Eval`].
+    /// Images `[n,c,h,w]` in [0, 1] of those [`AdversarialModel::generate`] makes in
+    /// [`Mode::Eval`].
     fn finish(&self, generated: &Var) -> Var;
 
     /// The discriminator's scores of images it sees, `[n]`.
@@ -155,8 +157,8 @@ impl<M: AdversarialModel> Model for Adversarial<M> {
     }
 
     /// Algorithm 1: k times, ascend the discriminator's gradient on a batch of images and a batch
-    /// of noise; then descend the generator's on a fresh batch of noise. Generated images are of the classes of
-    /// the images of the data that were looked at last.
+    /// of noise; then descend the generator's on a fresh batch of noise. Generated images are of
+    /// the classes of the images of the data that were looked at last.
     fn step(&self, data: &Batch, optim: &Optimizer) -> Vec<Var> {
         let model = &self.0;
         let (game, graph, [g, d]) = (model.game(), data.graph(), model.networks());
@@ -238,7 +240,8 @@ impl<M: AdversarialModel> LatentModel for Adversarial<M> {
     }
 }
 
-/// Images as the discriminator is shown them in training: augmented, and with the instance noise of the step.
+/// Images as the discriminator is shown them in training: augmented, and with the instance noise of
+/// the step.
 fn shown(game: &Game, images: Var) -> Var {
     let images = game.augment.iter().fold(images, |images, augmentation| augmentation.apply(&images));
     if game.instance_noise == 0.0 {

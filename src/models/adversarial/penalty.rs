@@ -13,11 +13,12 @@ pub enum Penalty {
     /// Nothing.
     #[default]
     None,
-    /// E[(‖∇D(x̂)‖ - 1)²] with x̂ = ε x + (1 - ε) G(z), one uniform ε for each image (Gulrajani et al.,
-    /// "Improved Training of Wasserstein GANs", 2017).
+    /// E[(‖∇D(x̂)‖ - 1)²] with x̂ = ε x + (1 - ε) G(z), one uniform ε for each image (Gulrajani et
+    /// al., "Improved Training of Wasserstein GANs", 2017).
     WganGp,
-    /// E[(‖∇D(x̂)‖ - 1)²] with x̂ = x + α u, where u is uniform in [0, ½ std(x)) for each number and α
-    /// in [0, 1) for each image (Kodali et al., "On Convergence and Stability of GANs", 2017).
+    /// E[(‖∇D(x̂)‖ - 1)²] with x̂ = x + α u, where u is uniform in [0, ½ std(x)) for each number
+    /// and α in [0, 1) for each image (Kodali et al., "On Convergence and Stability of GANs",
+    /// 2017).
     Dragan,
     /// ½ E[‖∇D(x)‖²] on images of the data (Mescheder, Geiger & Nowozin 2018, equation 9).
     R1,
@@ -34,8 +35,8 @@ pub struct Judged<'a> {
 }
 
 impl Penalty {
-    /// The penalty of the discriminator `d`, which has judged images of the data and generated ones;
-    /// nothing where there is none.
+    /// The penalty of the discriminator `d`, which has judged images of the data and generated
+    /// ones; nothing where there is none.
     pub fn of(self, real: &Judged, fake: &Judged, d: impl Fn(&Var) -> Var) -> Option<Var> {
         let one_slope = |images: Var| {
             let scores = d(&images);
@@ -73,7 +74,8 @@ fn between(real: &Var, fake: &Var) -> Var {
     fake + &(&share(real) * &(real - fake))
 }
 
-/// Images of the data with noise of up to half their standard deviation, taken over the whole batch.
+/// Images of the data with noise of up to half their standard deviation, taken over the whole
+/// batch.
 fn around(real: &Var) -> Var {
     let deviation = (real - &real.mean()).square().mean().sqrt();
     let noise = &real.graph().uniform(real.shape(), 0.0, 0.5) * &deviation;

@@ -7,7 +7,8 @@ use toml::{Table, Value};
 /// Presets that are named at most.
 const NAMED: usize = 6;
 
-/// What to add to the refusal of a model's size: a preset of each kind that takes such images, if there is one.
+/// What to add to the refusal of a model's size: a preset of each kind that takes such images, if
+/// there is one.
 pub(super) fn hint(model: &Table) -> String {
     let size = |key: &str| model.get(key).and_then(Value::as_integer).filter(|side| *side > 0);
     let Some(side) = size("image") else { return String::new() };

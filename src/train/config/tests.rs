@@ -59,8 +59,9 @@ fn parameters_are_counted_as_the_papers_have_them() {
     assert_eq!((counts("pixelcnn-gated"), ends + 7 * gated), (vec![852_160], 852_160));
     // Ten classes add to both gates of each of seven blocks.
     assert_eq!(counts("pixelcnn-gated-conditional"), [852_160 + 7 * 2 * 10 * 128]);
-    // Every output of a convolution has a length and a bias. Blocks: kernels 2x3 and 2x2, twice as many channels in
-    // and, for the gate, out; 1x1 convolutions to what is seen beside, of concatenated ELUs.
+    // Every output of a convolution has a length and a bias. Blocks: kernels 2x3 and 2x2, twice as
+    // many channels in and, for the gate, out; 1x1 convolutions to what is seen beside, of
+    // concatenated ELUs.
     let normed = |inputs: usize, outputs: usize, taps: usize| inputs * outputs * taps + 2 * outputs;
     let plus = |colours: usize, f: usize, blocks: usize, mixture: usize| {
         let block = |taps: usize, beside: usize| {
@@ -74,7 +75,8 @@ fn parameters_are_counted_as_the_papers_have_them() {
     };
     assert_eq!((counts("pixelcnn++"), plus(3, 160, 5, 10)), (vec![53_659_080], 53_659_080));
     assert_eq!(counts("pixelcnn++-small"), [plus(3, 16, 1, 5)]);
-    // Input to state and state to state of four gates for each memory, and from states to what is added.
+    // Input to state and state to state of four gates for each memory, and from states to what is
+    // added.
     let recurrent = |layers: usize, memories: usize, [input, state]: [usize; 2]| {
         let memory = conv(32, 64, input) + 64 * 16 * state;
         conv(1, 32, 49) + layers * (memories * memory + conv(16, 32, 1))
@@ -107,7 +109,8 @@ fn parameters_are_counted_as_the_papers_have_them() {
     paper.set_all(&Setting::all(&["model.length=16384", "model.rate=16000", "model.width=64"]).unwrap()).unwrap();
     let paper: Vec<usize> = paper.model.build().unwrap().networks().iter().map(|n| n.count()).collect();
     assert_eq!(paper, wavegan(64, 5));
-    // 32x32 pixels of eight frames: three stages between 4x4 planes of 4c channels and eight of the frames.
+    // 32x32 pixels of eight frames: three stages between 4x4 planes of 4c channels and eight of the
+    // frames.
     let frames = |c: usize, t: usize| {
         let between = (4 * c * 2 * c + 2 * c * c) * 16;
         let generator = 100 * 64 * c + between + 2 * (4 * c + 2 * c + c) + c * t * 16 + t;

@@ -1,16 +1,16 @@
 //! Single elements of the convolutions and of the matrix product, in f64: what the tuner holds
-//! launches against whose twin would take too long.
+//! launches against whose reference would take too long.
 
 use super::conv::Conv;
 
 /// A sum and the sum of its terms' magnitudes.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Spot {
+pub(super) struct Sample {
     pub sum: f64,
     pub magnitude: f64,
 }
 
-impl Spot {
+impl Sample {
     pub(super) fn add(&mut self, a: f32, b: f32) {
         let term = f64::from(a) * f64::from(b);
         self.sum += term;
@@ -57,9 +57,9 @@ impl Conv {
     }
 
     /// Element `at` of conv(x, w).
-    pub(super) fn spot_y(&self, x: &[f32], w: &[f32], at: usize) -> Spot {
+    pub(super) fn spot_y(&self, x: &[f32], w: &[f32], at: usize) -> Sample {
         let [n, o, oy, ox] = indices(at, [self.co, self.oh, self.ow]);
-        let mut spot = Spot::default();
+        let mut spot = Sample::default();
         for (tap, (kh, kw)) in self.kernel().enumerate() {
             let (Some(iy), Some(ix)) = (self.row(oy, kh), self.column(ox, kw)) else { continue };
             for i in (0..self.ci as usize).filter(|i| self.live(tap, *i, o)) {
@@ -70,7 +70,7 @@ impl Conv {
     }
 
     /// Element `at` of the transposed convolution of y and w.
-    pub(super) fn spot_x(&self, y: &[f32], w: &[f32], at: usize) -> Spot {
+    pub(super) fn spot_x(&self, y: &[f32], w: &[f32], at: usize) -> Sample {
         let [n, i, iy, ix] = indices(at, [self.ci, self.h, self.w]);
         // The output that reads position `at` through a tap.
         let output = |at: usize, stride: u32, pad: u32, shift: usize, len: u32| {
@@ -78,7 +78,7 @@ impl Conv {
             let o = o.is_multiple_of(stride as usize).then_some(o / stride as usize)?;
             (o < len as usize).then_some(o)
         };
-        let mut spot = Spot::default();
+        let mut spot = Sample::default();
         for (tap, (kh, kw)) in self.kernel().enumerate() {
             let oy = output(iy, self.stride_h, self.pad_top, kh * self.dilation_h as usize, self.oh);
             let ox = output(ix, self.stride_w, self.pad_left, kw * self.dilation_w as usize, self.ow);
@@ -91,9 +91,9 @@ impl Conv {
     }
 
     /// Element `at` of the gradient of Σ dy · conv(x, w) by w.
-    pub(super) fn spot_w(&self, x: &[f32], dy: &[f32], at: usize) -> Spot {
+    pub(super) fn spot_w(&self, x: &[f32], dy: &[f32], at: usize) -> Sample {
         let [o, i, kh, kw] = indices(at, [self.ci, self.kh, self.kw]);
-        let mut spot = Spot::default();
+        let mut spot = Sample::default();
         if !self.live(kh * self.kw as usize + kw, i, o) {
             return spot;
         }
@@ -125,20 +125,20 @@ mod tests {
                     continue;
                 }
                 let e = Example::new(kernel.as_ref(), 5);
-                let Reference::Twin(twin, bounds) = &e.reference else { panic!("the twin ran") };
+                let Reference::All(reference, bounds) = &e.reference else { panic!("the reference ran") };
                 let reads: Vec<&[f32]> = e.reads.iter().map(Vec::as_slice).collect();
                 let at: Vec<usize> = (0..writes[0]).collect();
-                let spots = kernel.spots(&reads, &at, Precision::Full).unwrap_or_default();
-                for (at, [value, bound]) in spots.into_iter().enumerate() {
-                    let (twin, permitted) = (twin[0][at], bounds[0][at]);
-                    let close = (value - twin).abs() <= 1e-6 * twin.abs().max(1e-3);
-                    assert!(close, "{} {} at {at}: {value}, twin {twin}", entry.name, kernel.label());
+                let sampled = kernel.sampled(&reads, &at, Precision::Full).unwrap_or_default();
+                for (at, [value, bound]) in sampled.into_iter().enumerate() {
+                    let (reference, permitted) = (reference[0][at], bounds[0][at]);
+                    let close = (value - reference).abs() <= 1e-6 * reference.abs().max(1e-3);
+                    assert!(close, "{} {} at {at}: {value}, reference {reference}", entry.name, kernel.label());
                     let alike = bound <= permitted * 1.0001 && bound >= permitted * 0.9999;
                     assert!(alike, "{} {} at {at}: bound {bound}, {permitted}", entry.name, kernel.label());
                     seen += 1;
                 }
             }
         }
-        assert!(seen > 10_000, "only {seen} spots were compared");
+        assert!(seen > 10_000, "only {seen} elements were compared");
     }
 }
