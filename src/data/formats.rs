@@ -26,7 +26,7 @@ struct Format {
 }
 
 /// The formats, in the order in which they are looked for.
-const FORMATS: [Format; 7] = [
+const FORMATS: &[Format] = &[
     Format {
         name: "a folder of IDX files",
         in_folder: Some(|path| idx::in_folder(path).is_some()),
