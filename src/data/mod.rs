@@ -18,6 +18,7 @@ mod error;
 #[cfg(feature = "fetch")]
 mod fetch;
 mod formats;
+mod g28;
 mod geometry;
 mod identity;
 mod idx;
