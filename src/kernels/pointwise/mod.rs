@@ -9,6 +9,7 @@
 pub mod activation;
 mod derivative;
 pub mod lstm;
+pub mod negate;
 mod operations;
 
 pub use derivative::Term;
