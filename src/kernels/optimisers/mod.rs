@@ -15,6 +15,7 @@ pub mod ema;
 pub mod rmsprop;
 pub mod rule;
 pub mod sgd;
+pub mod signsgd;
 
 use crate::kernels::Entry;
 
@@ -29,6 +30,8 @@ macro_rules! optimisers {
             Rmsprop: rmsprop RmspropRule;
             /// Adam.
             Adam: adam AdamRule;
+            /// Descent along the signs of gradients.
+            Signsgd: signsgd SignsgdRule;
         }
     };
 }
