@@ -60,12 +60,6 @@ const FORMATS: &[Format] = &[
         },
         reader: Reader::Pictures(|path, _, options| opened(cifar::load_file(path)?, path, options)),
     },
-    Format {
-        name: "a .g28 file",
-        in_folder: None,
-        in_file: |path, _| path.extension().is_some_and(|e| e == "g28"),
-        reader: Reader::Pictures(|path, _, options| opened(super::g28::load(path)?, path, options)),
-    },
     // Its reader says best what is wrong with a file of no other format.
     Format {
         name: "an IDX file",

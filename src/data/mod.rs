@@ -18,7 +18,6 @@ mod error;
 #[cfg(feature = "fetch")]
 mod fetch;
 mod formats;
-mod g28;
 mod geometry;
 mod identity;
 mod idx;

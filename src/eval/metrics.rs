@@ -1,7 +1,7 @@
 //! The figures that people ask for by name: one list, which names, help and errors are read from. A
 //! row stands beside what measures it.
 
-use super::distance::{frechet, kernel, mean, neighbourhood};
+use super::distance::{frechet, kernel, neighbourhood};
 use super::{Compared, Drawn, Figure, FigureError, LOG_P_SAMPLES, MOST_SAMPLES, Measure, PARZEN_SAMPLES};
 use super::{drawn, importance};
 use crate::models::{Family, Model};
@@ -34,15 +34,8 @@ pub enum How {
 }
 
 /// The figures.
-static METRICS: &[&NamedMetric] = &[
-    &importance::IWAE,
-    &importance::LOG_P,
-    &drawn::PARZEN,
-    &frechet::METRIC,
-    &kernel::METRIC,
-    &neighbourhood::METRIC,
-    &mean::METRIC,
-];
+static METRICS: &[&NamedMetric] =
+    &[&importance::IWAE, &importance::LOG_P, &drawn::PARZEN, &frechet::METRIC, &kernel::METRIC, &neighbourhood::METRIC];
 
 /// A figure that somebody asks for.
 #[derive(Clone, Copy)]

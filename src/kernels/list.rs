@@ -38,7 +38,6 @@ pub fn all() -> Vec<Entry> {
         "fill": fill::cases, fill::shapes;
         "bernoulli": random::bernoulli_cases, random::bernoulli_shapes;
         "dropout": dropout::cases, dropout::shapes;
-        "negate": pointwise::negate::cases, pointwise::negate::shapes;
         "lstm_cell": lstm::cases, lstm::shapes;
         "lstm_cell_grad": lstm::grad_cases, lstm::grad_shapes;
         "skew": skew::cases, skew::shapes;

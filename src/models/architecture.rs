@@ -196,7 +196,6 @@ static BUILT_IN: &[Kind] = &[
     Kind::of::<VaeConfig>(),
     Kind::of::<VaeConvConfig>(),
     Kind::of::<AutoencoderConfig>(),
-    Kind::of::<super::LinearAeConfig>(),
     Kind::of::<GanConfig>(),
     Kind::of::<DcganConfig>(),
     Kind::of::<WaveGanConfig>(),

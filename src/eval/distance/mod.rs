@@ -12,7 +12,6 @@
 
 pub(super) mod frechet;
 pub(super) mod kernel;
-pub(super) mod mean;
 pub(super) mod neighbourhood;
 
 pub use frechet::frechet;

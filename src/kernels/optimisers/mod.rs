@@ -15,7 +15,6 @@ pub mod ema;
 pub mod rmsprop;
 pub mod rule;
 pub mod sgd;
-pub mod signsgd;
 
 use crate::kernels::Entry;
 
@@ -30,8 +29,6 @@ macro_rules! optimisers {
             Rmsprop: rmsprop RmspropRule;
             /// Adam.
             Adam: adam AdamRule;
-            /// Descent along the signs of gradients.
-            Signsgd: signsgd SignsgdRule;
         }
     };
 }

@@ -9,7 +9,6 @@
 pub mod activation;
 mod derivative;
 pub mod lstm;
-pub mod negate;
 mod operations;
 
 pub use derivative::Term;

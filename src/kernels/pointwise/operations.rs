@@ -372,13 +372,6 @@ operations! {
         error: 16.0 * EPS * (1.0 + a.abs() * (2.0 + b.abs())) + (ea * (1.0 + b.abs() + eb) + eb * a.abs());
         gradient: [DY * (Operation::Sigmoid.on(A, 0.0) - B), -(DY * A)];
     }
-    /// a / (1 + |a|)
-    26 Softsign "softsign" (a) {
-        wgsl: "a / (1.0 + abs(a))";
-        host: a / (1.0 + a.abs());
-        error: units(8.0, y) + ea;
-        gradient: [DY * ((1.0 - Operation::Abs.on(Y, 0.0)) * (1.0 - Operation::Abs.on(Y, 0.0)))];
-    }
 }
 
 #[cfg(test)]
