@@ -12,9 +12,11 @@ mod data;
 mod device;
 mod devices;
 mod eval;
+mod examples;
 mod images;
 mod latent;
 mod plan;
+mod presets;
 mod probe;
 mod profile;
 mod report;
@@ -39,10 +41,7 @@ use strum::VariantNames;
 /// Trains generative models on any GPU that speaks Vulkan, Metal or DX12.
 #[derive(Parser)]
 #[command(name = "limn", version, about, max_term_width = 100, arg_required_else_help = true)]
-#[command(
-    after_help = "Exit codes: 0 good, 1 a kernel fell short in `limn check`, 2 bad input or another failure, 130 a training was \
-                        interrupted (and saved, if it had begun)."
-)]
+#[command(after_help = examples::LIMN)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -51,37 +50,53 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// List adapters, drivers, limits and features; the built-in cpu device is one of them
+    #[command(after_help = examples::DEVICES)]
     Devices(devices::DevicesArgs),
+    /// List the presets, or tell of one: its images, its size, its settings
+    #[command(after_help = examples::PRESETS)]
+    Presets(presets::PresetsArgs),
     /// Train a model from a preset or a TOML file, or go on with a run
+    #[command(after_help = examples::TRAIN)]
     Train(train::TrainArgs),
     /// Draw samples from a trained model
+    #[command(after_help = examples::SAMPLE)]
     Sample(sample::SampleArgs),
     /// Complete images of which a part is hidden
+    #[command(after_help = examples::COMPLETE)]
     Complete(complete::CompleteArgs),
     /// Look at a model's latent space: manifold, traversals, interpolations, reconstructions,
     /// arithmetic
+    #[command(after_help = examples::LATENT)]
     Latent(latent::LatentArgs),
     /// Test loss with its parts and units: nats/image, bits/dim, ELBO, log p
+    #[command(after_help = examples::EVAL)]
     Eval(eval::EvalArgs),
     /// Write a page about a run, or about several beside each other: curves, pictures, settings,
     /// data, devices
+    #[command(after_help = examples::REPORT)]
     Report(report::ReportArgs),
     /// Train a linear classifier on what a discriminator makes of images: its accuracy on the test
     /// set
+    #[command(after_help = examples::PROBE)]
     Probe(probe::ProbeArgs),
     /// Hold every kernel and case against its CPU reference; exit code 1 if any falls short
+    #[command(after_help = examples::CHECK)]
     Check(check::CheckArgs),
     /// Run one operation on tensors of your own, to hold it against PyTorch
     Run(run::RunArgs),
     /// Time kernels (ms, GFLOP/s, GB/s), whole training steps, or sampling
+    #[command(after_help = examples::BENCH)]
     Bench(bench::BenchArgs),
     /// GPU time of a training step, kernel by kernel
+    #[command(after_help = examples::PROFILE)]
     Profile(profile::ProfileArgs),
     /// Print the WGSL that a device is given for a kernel
     Shader(shader::ShaderArgs),
     /// Print a preset's program, its parameters and its memory
+    #[command(after_help = examples::PLAN)]
     Plan(plan::PlanArgs),
     /// List known datasets, or fetch one
+    #[command(after_help = examples::DATA)]
     Data(data::DataArgs),
 }
 
@@ -245,6 +260,7 @@ fn dispatch(command: Command) -> Result<u8, Error> {
         Command::Complete(args) => complete::complete(&args)?,
         Command::Latent(args) => latent::latent(&args)?,
         Command::Eval(args) => eval::eval(&args)?,
+        Command::Presets(args) => presets::list(&args)?,
         Command::Probe(args) => probe::probe(&args)?,
         Command::Report(args) => report::report(&args)?,
         Command::Check(args) => return check::check(&args).map(|good| u8::from(!good)),
@@ -346,5 +362,27 @@ mod tests {
             let args = std::iter::once("limn").chain(line.split(' '));
             Cli::try_parse_from(args).map(|_| ()).unwrap_or_else(|e| panic!("limn {line}: {e}"));
         }
+    }
+
+    #[test]
+    fn every_command_ends_its_help_with_examples_that_can_be_typed() {
+        use clap::CommandFactory;
+        let mut examples = 0;
+        let mut command = Cli::command();
+        let helps: Vec<(String, String)> = std::iter::once(("limn".into(), command.render_long_help().to_string()))
+            .chain(command.get_subcommands_mut().map(|c| (c.get_name().into(), c.render_long_help().to_string())))
+            .collect();
+        for (name, help) in helps.iter().filter(|(name, _)| name != "help") {
+            let lines: Vec<&str> = help.lines().filter(|line| line.starts_with("  limn ")).collect();
+            assert!((2..=4).contains(&lines.len()), "{name} has {} examples:\n{help}", lines.len());
+            for line in lines {
+                // What stands far behind is what it is for; a shell takes what is behind >.
+                let typed = line.trim().split("   ").next().unwrap_or_default().split(" > ").next().unwrap_or_default();
+                let parsed = Cli::try_parse_from(typed.split(' '));
+                parsed.map(|_| ()).unwrap_or_else(|e| panic!("{typed}: {e}"));
+                examples += 1;
+            }
+        }
+        assert!(examples > 30, "{examples}");
     }
 }

@@ -5,7 +5,7 @@ use crate::kernels::{self, Caps, Kernel, Precision, Recipe, Slot, Stage};
 
 /// Arguments of `limn shader`.
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Example: limn shader adam --variant vec4 > adam.wgsl")]
+#[command(after_help = "Examples:\n  limn shader adam --variant vec4 > adam.wgsl\n  limn shader conv2d --stage 2")]
 pub struct ShaderArgs {
     /// Kernel, by its name in `limn check`
     kernel: String,

@@ -179,7 +179,11 @@ pub fn manual() -> String {
   seed                              a whole number of up to 64 bits
 
 With --grad IN also brings the gradient of each result (dy, or dz and dkl, of which one may be
-absent), and OUT gains the gradient of each operand (dx, dw, db, or dmu, dlogvar)."
+absent), and OUT gains the gradient of each operand (dx, dw, db, or dmu, dlogvar).
+
+Examples:
+  limn run conv2d --in in.safetensors --out out.safetensors --set stride=2 --set padding=1 --grad
+  limn run matmul --in in.safetensors --out out.safetensors --device reference"
 }
 
 fn spec(op: &'static str, s: &OpSettings) -> Result<(ConvSpec, [usize; 2]), Error> {

@@ -1,0 +1,87 @@
+//! The examples at the end of each command's help. Every one of them can be typed: a test parses them all.
+
+pub const LIMN: &str = "\
+Begin with:
+  limn train vae            a small model on built-in images, in a minute on most machines
+  limn presets              all models there are
+  limn train dcgan --data ~/pictures
+
+Exit codes: 0 good, 1 a kernel fell short in `limn check`, 2 bad input or another failure, 130 a
+training was interrupted (and saved, if it had begun).";
+
+pub const DEVICES: &str = "\
+Examples:
+  limn devices
+  limn devices --json";
+
+pub const PRESETS: &str = "\
+Examples:
+  limn presets
+  limn presets dcgan-28
+  limn presets vae --toml > my.toml";
+
+pub const TRAIN: &str = "\
+Examples:
+  limn train vae
+  limn train dcgan --data ~/pictures --set model.image=128
+  limn train my.toml --steps 5000 --out runs/mine
+  limn train --resume runs/vae-1 --steps 20000";
+
+pub const SAMPLE: &str = "\
+Examples:
+  limn sample runs/vae-1
+  limn sample runs/dcgan-28-1 --n 500 --out folder/
+  limn sample runs/vae-conditional-1 --class 7 --best";
+
+pub const COMPLETE: &str = "\
+Examples:
+  limn complete runs/pixelcnn-1 --images test --keep upper-half
+  limn complete runs/pixelcnn-1 --images photo.png --keep mask.png";
+
+pub const LATENT: &str = "\
+Examples:
+  limn latent runs/vae-1 interpolate
+  limn latent runs/vae-conv-1 manifold --gif
+  limn latent runs/vae-1 arithmetic --from 7 --to 9";
+
+pub const EVAL: &str = "\
+Examples:
+  limn eval runs/vae-1
+  limn eval runs/vae-static-1 --metric log-p --images 100
+  limn eval runs/gan-1 --metric frechet --features runs/classifier-1";
+
+pub const REPORT: &str = "\
+Examples:
+  limn report runs/vae-1
+  limn report runs/vae-1 runs/vae-2 --out compare.html";
+
+pub const PROBE: &str = "\
+Examples:
+  limn probe runs/dcgan-28-1
+  limn probe runs/dcgan-32-1 --data cifar10";
+
+pub const CHECK: &str = "\
+Examples:
+  limn check
+  limn check conv2d matmul --device 0";
+
+pub const BENCH: &str = "\
+Examples:
+  limn bench conv2d
+  limn bench step dcgan-28-small
+  limn bench roof";
+
+pub const PROFILE: &str = "\
+Examples:
+  limn profile vae
+  limn profile dcgan-28-small --batch 64";
+
+pub const PLAN: &str = "\
+Examples:
+  limn plan vae
+  limn plan dcgan --set model.image=128 --json";
+
+pub const DATA: &str = "\
+Examples:
+  limn data list
+  limn data get mnist";

@@ -1,0 +1,118 @@
+//! `limn presets`: the models that can be trained by name.
+
+use super::{Error, term};
+use crate::data::Medium;
+use crate::models::Model;
+use crate::train::{Config, presets};
+use serde_json::json;
+
+/// Arguments of `limn presets`.
+#[derive(clap::Args, Debug)]
+pub struct PresetsArgs {
+    /// One preset, with all that its file says of it
+    name: Option<String>,
+    /// Print its settings as TOML, to begin a file of your own with
+    #[arg(long, requires = "name")]
+    toml: bool,
+    /// One JSON object per preset
+    #[arg(long, conflicts_with = "toml")]
+    json: bool,
+}
+
+/// A preset and the model that it describes.
+struct Preset {
+    name: &'static str,
+    /// What its file says at its top.
+    about: String,
+    config: Config,
+    model: Box<dyn Model>,
+}
+
+impl Preset {
+    fn of(name: &'static str, text: &str) -> Result<Preset, Error> {
+        let config = Config::preset(name)?;
+        let comments = text.lines().map_while(|line| line.strip_prefix('#'));
+        let about = comments.map(str::trim).collect::<Vec<_>>().join(" ");
+        Ok(Preset { name, about, model: config.validate()?, config })
+    }
+
+    /// The first sentence of what its file says.
+    fn line(&self) -> &str {
+        // An end is followed by a capital or a digit; "et al. 2016" is none.
+        let ends = self.about.match_indices(". ").map(|(at, _)| at);
+        let end = ends.into_iter().find(|at| !self.about[..*at].ends_with("al"));
+        self.about[..end.unwrap_or(self.about.len())].trim_end_matches('.')
+    }
+
+    /// What its images are, in a few letters.
+    fn size(&self) -> String {
+        let [c, h, w] = self.model.geometry();
+        match self.model.images().medium {
+            Medium::Pictures if c == 1 => format!("{w}x{h} grey"),
+            Medium::Pictures => format!("{w}x{h} colour"),
+            Medium::Films { frames } => format!("{w}x{h}, {frames} frames"),
+            Medium::Sounds { rate } => format!("{w} at {rate} Hz"),
+        }
+    }
+}
+
+/// Prints the presets, or one of them.
+pub fn list(args: &PresetsArgs) -> Result<(), Error> {
+    if let Some(name) = &args.name {
+        // An unknown name is told the nearest.
+        Config::preset(name)?;
+    }
+    let wanted = presets().iter().filter(|(name, _)| args.name.as_ref().is_none_or(|wanted| wanted == name));
+    let all = wanted.map(|(name, text)| Ok((Preset::of(name, text)?, *text))).collect::<Result<Vec<_>, Error>>()?;
+    if args.toml {
+        return all.iter().try_for_each(|(_, text)| term::say(text.trim_end()));
+    }
+    if args.json {
+        return all.iter().try_for_each(|(preset, _)| {
+            let [channels, height, width] = preset.model.geometry();
+            let train = &preset.config.train;
+            term::say(json!({
+                "name": preset.name, "model": preset.config.model.kind(), "about": preset.about, "channels": channels,
+                "height": height, "width": width, "classes": preset.model.classes(),
+                "parameters": preset.model.parameters(), "batch": train.batch, "epochs": train.epochs,
+                "data": preset.config.data.source,
+            }))
+        });
+    }
+    match (&args.name, &all[..]) {
+        (Some(_), [(preset, _)]) => {
+            term::sentence(&preset.about).iter().try_for_each(term::say)?;
+            let train = &preset.config.train;
+            let (kind, parameters) = (preset.config.model.kind(), preset.model.parameters());
+            term::say(format!("{kind}, {}, {parameters} parameters, batch {}", preset.size(), train.batch))?;
+            term::say(format!("  limn train {}", preset.name))?;
+            term::say(format!("  limn presets {} --toml > my.toml", preset.name))
+        }
+        _ => {
+            let head = ["preset", "images", "parameters", "what it is"].map(String::from).to_vec();
+            let row = |(p, _): &(Preset, &str)| {
+                vec![p.name.into(), p.size(), p.model.parameters().to_string(), p.line().to_string()]
+            };
+            let rows: Vec<_> = std::iter::once(head).chain(all.iter().map(row)).collect();
+            term::table(&rows).iter().try_for_each(term::say)?;
+            term::say("train one with `limn train NAME`; those called -small are for machines without a GPU")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_preset_is_told_in_a_line_and_its_toml_is_itself() {
+        for (name, text) in presets() {
+            let preset = Preset::of(name, text).unwrap();
+            let line = preset.line();
+            assert!((15..=200).contains(&line.len()), "{name}: {line}");
+            assert!(preset.about.starts_with(line));
+            let again: Config = toml::from_str(text).unwrap();
+            assert_eq!(Config { name: (*name).into(), ..again }, preset.config);
+        }
+    }
+}
