@@ -66,10 +66,4 @@ impl Activation {
             Activation::Elu | Activation::Tanh | Activation::Sigmoid => false,
         }
     }
-
-    /// The function itself, its transcendental functions by way of f64.
-    #[inline]
-    pub fn apply(self, x: f32) -> f32 {
-        Operation::of(self).map_or(x, |(code, c)| code.apply(x, 0.0, c))
-    }
 }

@@ -158,6 +158,18 @@ macro_rules! operations {
             }
         }
 
+        impl Activation {
+            /// The function itself, its transcendental functions by way of f64: a match of its own,
+            /// for processors go through it for every element.
+            #[inline]
+            pub fn apply(self, $x: f32) -> f32 {
+                match self {
+                    Activation::Identity => $x,
+                    $($(Activation::$act $(($slope))? => $host,)?)*
+                }
+            }
+        }
+
         /// The piece of WGSL that knows the operations by their numbers.
         pub(in crate::kernels) const APPLY: &str = concat!(
             "// The pointwise operations by their numbers, from src/kernels/pointwise/operations.rs. Any other number makes NaN.\n\n",
