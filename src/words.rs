@@ -3,12 +3,15 @@
 //! known.
 
 use std::borrow::Cow;
+#[cfg(feature = "cli")]
 use std::ffi::OsStr;
+#[cfg(feature = "cli")]
 use std::path::Path;
 use std::time::Duration;
 
 /// A path as one word of a command for the shell that is usual on this system. One that begins with
 /// a dash is written `./-name`, so that it is not taken for a flag.
+#[cfg(feature = "cli")]
 pub(crate) fn quoted(path: impl AsRef<Path>) -> String {
     let path = path.as_ref();
     match path.as_os_str().as_encoded_bytes().first() {
@@ -18,6 +21,7 @@ pub(crate) fn quoted(path: impl AsRef<Path>) -> String {
 }
 
 /// Any argument as one word of a command for the shell that is usual on this system.
+#[cfg(feature = "cli")]
 pub(crate) fn word(argument: impl AsRef<OsStr>) -> String {
     let bytes = argument.as_ref().as_encoded_bytes();
     let text = String::from_utf8_lossy(bytes);
@@ -33,6 +37,7 @@ pub(crate) fn word(argument: impl AsRef<OsStr>) -> String {
 
 /// `$'...'`, in which bash, zsh, ksh and the shells of POSIX 2024 read escapes: for names with
 /// characters that cannot be printed, or that are no text at all.
+#[cfg(feature = "cli")]
 fn dollar(bytes: &[u8]) -> String {
     let byte = |b: &u8| format!("\\{b:03o}");
     let mut out = String::from("$'");
@@ -66,6 +71,7 @@ pub(crate) fn hanging(words: &str) -> String {
 }
 
 /// A name for the middle of a sentence: the same, in one line.
+#[cfg(feature = "cli")]
 pub(crate) fn shown(name: &str) -> Cow<'_, str> {
     escaped(name, steers)
 }

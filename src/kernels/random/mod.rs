@@ -1,9 +1,10 @@
 //! Fills from the counter-based generator: uniform, normal and Bernoulli.
 //!
 //! ```
-//! use limn::kernels::{Kernel, random::Random};
+//! use limn::kernels::{Kernel, philox::NoiseBlock, random::Random};
 //!
-//! let dice = Random { len: 4, kind: 0, offset: 1.0, scale: 6.0, seed_lo: 0, seed_hi: 0, stream: 0, domain: 0 };
+//! let noise = NoiseBlock::new(7, 0, 0); // of seed 7
+//! let dice = Random { len: 4, kind: 0, offset: 1.0, scale: 6.0, noise };
 //! let mut y = [0.0; 4];
 //! dice.cpu(&[&[0.0]], &mut [&mut y]); // at clock 0
 //! assert!(y.iter().all(|y| (1.0..7.0).contains(y)));
