@@ -120,7 +120,7 @@ impl Run {
     fn of(run: &RunDir) -> Result<Run, RunError> {
         let config = &run.config;
         let model = config.validate()?;
-        let curves = Curves::read(&run.metrics())?;
+        let (curves, tests) = (Curves::read(&run.metrics())?, run.tests()?);
         let known = |name: &String| Some((name.clone(), meaning(name)?));
         let absolute = std::path::absolute(&run.path).unwrap_or_else(|_| run.path.clone());
         let name = absolute.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
@@ -131,8 +131,8 @@ impl Run {
             parameters: model.parameters(),
             step: curves.steps(),
             total: config.train.steps,
-            meanings: curves.names().filter_map(known).collect(),
-            tests: run.tests()?,
+            meanings: curves.names().chain(tests.iter().map(|test| &test.name)).filter_map(known).collect(),
+            tests,
             progress: pictures::of_training(&run.samples()),
             pictures: pictures::beside(&run.path),
             settings: settings(config),
