@@ -46,7 +46,7 @@ impl Estimator {
         let graph = session.graph(Domain::Importance, session.seed, DRAWN);
         let x = Batch::given(&graph, session.model.as_ref(), images);
         let Some(model) = session.model.family().densities() else {
-            return Err(SessionError::Config("this model has no latent vectors to draw for an image".into()));
+            return Err(SessionError::Lacks("has no latent vectors to draw for an image"));
         };
         graph.output("log_weights", &model.log_weights(&x, draws as usize));
         graph.advance(&graph.clock());

@@ -14,7 +14,7 @@ pub(super) const CLOCK: &str = "sample.clock";
 fn latent_of(session: &Session) -> Result<&dyn LatentModel, SessionError> {
     match session.model.family() {
         Family::Latent(model) => Ok(model),
-        _ => Err(SessionError::Config("this model has no latent space".into())),
+        _ => Err(SessionError::Lacks("has no latent space")),
     }
 }
 
@@ -60,7 +60,7 @@ pub fn encode(session: &mut Session, images: &[f32], labels: &[u8]) -> Result<Ve
     let graph = session.graph(Domain::Sample, session.seed, CLOCK);
     let n = (images.len() / size).clamp(1, CHUNK);
     let Some(encoder) = session.model.family().encoder() else {
-        return Err(SessionError::Config("this model has no encoder".into()));
+        return Err(SessionError::Lacks("has no encoder"));
     };
     graph.output("made", &encoder.encode(&Batch::given(&graph, session.model.as_ref(), n)));
     chunked(session, &graph, ("images", size, images), labels, n)

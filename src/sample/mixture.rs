@@ -10,7 +10,7 @@ use std::ops::Range;
 fn mixture_of(session: &Session) -> Result<&dyn MixtureModel, SessionError> {
     match session.model.family() {
         Family::Mixture(model) => Ok(model),
-        _ => Err(SessionError::Config("this model is no mixture, so it has no components".into())),
+        _ => Err(SessionError::Lacks("is no mixture, so it has no components")),
     }
 }
 

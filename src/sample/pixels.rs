@@ -74,7 +74,7 @@ fn complete_class(
 
 /// A model's refusal to anybody who wants pixels from one that has none.
 pub(super) fn no_pixels() -> SessionError {
-    SessionError::Config("this model does not draw pixel by pixel, so it cannot complete images".into())
+    SessionError::Lacks("does not draw pixel by pixel, so it cannot complete images")
 }
 
 fn draw(

@@ -21,6 +21,9 @@ pub enum SessionError {
     /// A size that makes no sense.
     #[error("{0}")]
     Config(String),
+    /// Something that a model of this kind does not have or do: the words behind "this model".
+    #[error("this model {0}")]
+    Lacks(&'static str),
     /// Memory that there is not.
     #[error("{0}")]
     NoRoom(#[from] NoRoom),
