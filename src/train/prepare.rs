@@ -5,16 +5,19 @@ use super::batches::Images;
 use super::claim::{self, Claim};
 use super::folder::{RunDir, RunError};
 use super::going_on::GoingOn;
+use super::health::Health;
 use super::images::of_any_classes;
 use super::log::Log;
 use super::losses::Losses;
 use super::metrics::Metrics;
+use super::pace::Pace;
 use super::provenance::{Provenance, Sitting};
 use super::run::{Hooks, Phase, Start, TrainError, Tune};
 use super::step_runner::StepRunner;
 use super::stopwatch::Stopwatch;
 use super::testing::Testing;
-use super::under_way::Loop;
+use super::turns::Turns;
+use super::under_way::{Loop, Recent};
 use super::{Config, Session};
 use crate::choices::Choices;
 use crate::data::{self, Dataset, Identity, Order, Split};
@@ -26,6 +29,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 /// A run that is ready to take its next step.
 pub(super) struct Prepared {
@@ -75,6 +79,7 @@ impl Prepared {
             }
         };
         config.train.precision = device.precision();
+        hooks.preparing("reading the images");
         let opened = open_data(&mut config, &mut model, hooks);
         let Dataset { name, train, test, identity, warnings, .. } = match (opened, &origin) {
             (Err(TrainError::Data(error)), Origin::Resumed(_)) => return Err(error.moved().into()),
@@ -85,6 +90,7 @@ impl Prepared {
         {
             was.require(&identity, &name)?;
         }
+        hooks.preparing("making the model");
         let mut session = Session::of(model, &config.model, &config.optimizer(), config.train.seed, device)?;
         session.recompute = config.train.recompute;
         going(hooks)?;
@@ -112,6 +118,7 @@ impl Prepared {
         going(hooks)?;
         session.check_later(config.train.batch, total)?;
         let labelled = session.model.classes() > 0;
+        hooks.preparing("compiling the training step");
         let images = Images { split: Arc::new(train), order: Arc::new(order), per_step, labelled };
         if step == 0 {
             session.initialise(config.train.batch, &images.words(0))?;
@@ -156,6 +163,12 @@ impl Prepared {
         let testing = Some(Testing::new(&run, (test, name), every, size)?);
         let watch = Stopwatch::new(metrics.seconds);
         let losses = Losses::new(session.store.ring("history")?, names.len(), step, watch.now());
+        let t = &run.config.train;
+        let (health, pictures) =
+            (Health::new(names, t.clip_norm > 0.0), Turns::new(t.sample_every, total, t.sample_every.is_none()));
+        if let Some(watch) = log.watch() {
+            watch.begin(&run, step, total);
+        }
         let (saved, sampled) = ((step > 0).then_some(step), None);
         let (stage, last) = (Some(stage), Vec::new());
         Ok(Loop {
@@ -167,6 +180,12 @@ impl Prepared {
             log,
             metrics,
             losses,
+            recent: Recent::default(),
+            health,
+            spread: None,
+            pictures,
+            pace: Pace::new(),
+            shown: Instant::now(),
             testing,
             watch,
             hooks,
