@@ -53,7 +53,18 @@ Examples:
 pub const REPORT: &str = "\
 Examples:
   limn report runs/vae-1
-  limn report runs/vae-1 runs/vae-2 --out compare.html";
+  limn report runs/vae-1 runs/vae-2 --out compare.html
+  limn report runs/vae-1 runs/vae-2 --plot curves.svg";
+
+pub const RUNS: &str = "\
+Examples:
+  limn runs
+  limn runs ~/experiments --json";
+
+pub const COMPARE: &str = "\
+Examples:
+  limn compare runs/vae-1 runs/vae-2
+  limn compare runs/vae-1 runs/vae-2 --json";
 
 pub const PROBE: &str = "\
 Examples:

@@ -72,7 +72,7 @@ pub enum ConfigError {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// What the run is called: the preset it started from, or the file's name.
+    /// What the run is called: the file's name, or that of the preset.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub name: String,
     /// The network.

@@ -287,7 +287,7 @@ pub(super) fn read(path: &Path, text: &str) -> Result<Config, ConfigError> {
             template(name, model).map_err(|why| fault(*line, format!("key model.kind: {why}")))?
         }
     };
-    let stem = path.file_stem().filter(|_| complete).map(|s| s.to_string_lossy().into_owned());
+    let stem = path.file_stem().map(|s| s.to_string_lossy().into_owned());
     let mut settings = SettingsTable::of(&base)?;
     let mut given = HashSet::new();
     // The kind of the optimiser decides which of its keys there are.

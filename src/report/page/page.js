@@ -300,9 +300,26 @@ function table(heads, rows) {
 }
 
 function figures() {
-  const rows = runs.flatMap((run) => (run.figures || []).map((f) => [...(runs.length > 1 ? [run.name] : []), f.name, f.value, f.unit, f.protocol]));
+  const rows = runs.flatMap((run) => run.figures.map((f) => [
+    ...(runs.length > 1 ? [run.name] : []), f.name, f.value, f.unit, f.step, f.measured.replace("T", " ").replace("Z", " UTC"), f.protocol,
+  ]));
   by("figures").hidden = rows.length === 0;
-  if (rows.length) by("figure-table").append(table([...(runs.length > 1 ? ["run"] : []), "figure", "value", "unit", "how it was measured"], rows));
+  if (!rows.length) return;
+  by("figure-table").append(table([...(runs.length > 1 ? ["run"] : []), "figure", "value", "unit", "after step", "measured", "how"], rows));
+}
+
+function profile() {
+  const rows = runs.flatMap((run) => {
+    const kernels = run.profile ? run.profile.kernels : [];
+    const total = kernels.reduce((sum, k) => sum + k.ms, 0);
+    const percent = (v) => (v == null ? "" : `${number(Math.round(1000 * v) / 10)} %`);
+    return [...kernels].sort((a, b) => b.ms - a.ms).map((k) => [
+      ...(runs.length > 1 ? [run.name] : []), k.name, k.count, k.ms, percent(k.ms / (total || 1)), k.gflops ?? "", k.gbs ?? "", percent(k.share),
+    ]);
+  });
+  by("profile").hidden = rows.length === 0;
+  if (!rows.length) return;
+  by("profile-table").append(table([...(runs.length > 1 ? ["run"] : []), "kernel", "launches", "ms a step", "of the step", "GFLOP/s", "GB/s", "of the ceiling"], rows));
 }
 
 function settings() {
@@ -319,7 +336,7 @@ function settings() {
       const name = make("code", differs(key) ? { class: "differs" } : {}, key);
       return several ? [name, ...values] : [name, values[0], of(runs[0], key).preset ?? ""];
     });
-    const heads = several ? ["setting", ...runs.map((run) => run.name)] : ["setting", "this run", "the preset"];
+    const heads = several ? ["setting", ...runs.map((run) => run.name)] : ["setting", "this run", runs[0].preset ? `the preset ${runs[0].preset}` : "the preset"];
     const none = several ? "The runs have the same settings." : "All settings are as in the preset.";
     by("settings").replaceChildren(rows.length ? table(heads, rows) : make("p", { class: "soft" }, none));
   };
@@ -327,11 +344,20 @@ function settings() {
   draw();
 }
 
+// The classes with how many images there are of each to train on and, behind a plus, to test on.
+function classCounts(identity) {
+  const names = identity.classes || [], counts = identity.counts || [];
+  const n = Math.max(names.length, counts.length);
+  if (!n) return "";
+  const one = (k) => [names[k] ?? String(k), ...(counts[k] ? [`${number(counts[k][0])} + ${number(counts[k][1])}`] : [])].join(": ");
+  return `${n}: ${Array.from({ length: n }, (_, k) => one(k)).join(", ")}`;
+}
+
 function data() {
   const rows = runs.map((run) => {
     const identity = run.data.identity;
     const [c, h, w] = identity ? identity.geometry : [];
-    const classes = identity && identity.classes && identity.classes.length ? `${identity.classes.length}: ${identity.classes.join(", ")}` : "";
+    const classes = identity ? classCounts(identity) : "";
     const size = identity ? `${w}x${h}, ${c === 1 ? "grey" : `${c} channels`}` : "";
     return [...(runs.length > 1 ? [run.name] : []), run.data.source, run.data.medium, identity ? identity.train : null, identity ? identity.test : null, size, classes];
   });
@@ -352,6 +378,7 @@ curves();
 progress();
 pictures();
 figures();
+profile();
 settings();
 data();
 machines();
