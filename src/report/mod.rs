@@ -5,6 +5,7 @@
 //! of runs from elsewhere.
 
 mod curves;
+mod live;
 mod overview;
 mod pictures;
 #[cfg(feature = "plot")]
@@ -16,8 +17,9 @@ use crate::files;
 use crate::models::meaning;
 use crate::train::{Config, Provenance, RunDir, RunError, TestCurve, presets};
 use curves::Curves;
+pub use live::Live;
 pub use overview::{Best, Difference, Overview, State, differences, folders};
-use pictures::Picture;
+use pictures::{Picture, Read};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -59,6 +61,8 @@ struct Run {
     tests: Vec<TestCurve>,
     /// Pictures of samples on the way, the earliest first.
     progress: Vec<Picture>,
+    /// What else the model can do: reconstructions, completions, a latent plane.
+    views: Vec<Picture>,
     /// The other pictures in its folder.
     pictures: Vec<Picture>,
     settings: Vec<Setting>,
@@ -126,8 +130,12 @@ struct Data {
 /// # Errors
 /// A folder that is no run, files of it that cannot be read, or a page that cannot be written.
 pub fn write(runs: &[RunDir], out: &Path) -> Result<(), ReportError> {
-    let text = page(runs)?;
-    let written = files::replace(out, |file| file.write_all(text.as_bytes()));
+    put(&page(runs)?, out)
+}
+
+/// Writes a page in one piece.
+fn put(page: &str, out: &Path) -> Result<(), ReportError> {
+    let written = files::replace(out, |file| file.write_all(page.as_bytes()));
     written.map_err(|source| ReportError::Write { path: out.into(), source })
 }
 
@@ -136,7 +144,12 @@ pub fn write(runs: &[RunDir], out: &Path) -> Result<(), ReportError> {
 /// # Errors
 /// Files of a run that cannot be read.
 pub fn page(runs: &[RunDir]) -> Result<String, ReportError> {
-    let runs = runs.iter().map(Run::of).collect::<Result<Vec<_>, _>>()?;
+    page_with(runs, &mut Read::default())
+}
+
+/// The same with pictures that were read before.
+fn page_with(runs: &[RunDir], pictures: &mut Read) -> Result<String, ReportError> {
+    let runs = runs.iter().map(|run| Run::of(run, pictures)).collect::<Result<Vec<_>, _>>()?;
     let title = match &runs[..] {
         [one] => one.name.clone(),
         several => several.iter().map(|run| run.name.as_str()).collect::<Vec<_>>().join(", "),
@@ -201,7 +214,7 @@ fn embedded(value: &impl Serialize) -> String {
 }
 
 impl Run {
-    fn of(run: &RunDir) -> Result<Run, RunError> {
+    fn of(run: &RunDir, read: &mut Read) -> Result<Run, RunError> {
         let config = &run.config;
         let model = config.validate()?;
         let (curves, tests) = (Curves::read(&run.metrics())?, run.tests()?);
@@ -219,8 +232,9 @@ impl Run {
             total: config.train.steps,
             meanings: curves.names().chain(tests.iter().map(|test| &test.name)).filter_map(known).collect(),
             tests,
-            progress: pictures::of_training(&run.samples()),
-            pictures: pictures::beside(&run.path),
+            progress: read.of_training(&run.samples()),
+            views: read.views(&run.samples()),
+            pictures: read.beside(&run.path),
             settings: settings(config, preset.as_ref()),
             preset: preset.map(|preset| preset.name),
             figures,

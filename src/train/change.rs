@@ -78,6 +78,7 @@ fn rule(key: &str) -> Rule {
         }
         "train.steps" | "train.epochs" | "train.recompute" => Rule::Free,
         "train.eval_every"
+        | "train.views_every"
         | "train.log_every"
         | "train.sample_every"
         | "train.checkpoint_every"

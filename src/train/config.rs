@@ -138,6 +138,11 @@ pub struct TrainConfig {
     /// ten times, in at most a twentieth of its time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub eval_every: Option<u64>,
+    /// Steps between two rounds of pictures of what else the model can do: reconstructions,
+    /// completions, its latent plane; 0 for none. Without it they are drawn at the end, where that
+    /// takes little of the run's time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub views_every: Option<u64>,
     /// Images in a picture of samples.
     pub samples: usize,
     /// Checkpoints that are kept, the last one among them.
@@ -195,6 +200,7 @@ impl Config {
                 sample_every: 0,
                 checkpoint_every: 1000,
                 eval_every: None,
+                views_every: None,
                 samples: 64,
                 keep: 1,
                 recompute: false,

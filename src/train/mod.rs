@@ -24,9 +24,12 @@ pub mod checkpoint;
 mod checksum;
 mod claim;
 mod config;
+mod events;
 mod folder;
+mod follow;
 mod going_on;
 mod images;
+mod jsonl;
 mod kept;
 mod log;
 mod losses;
@@ -49,6 +52,7 @@ pub use change::{Change, ChangeError};
 pub use checkpoint::{CheckpointError, CheckpointInfo};
 pub use config::{Config, ConfigError, DataConfig, Given, TrainConfig};
 pub use folder::{RunDir, RunError};
+pub use follow::LogKind;
 pub use images::images;
 pub use log::{Progress, Watch};
 pub use measure::{Profile, ProfileRow, StepTiming, profile, time_steps};
@@ -56,7 +60,7 @@ pub use memory::{MemoryUse, StepSpec};
 pub use presets::presets;
 pub use provenance::{Machine, Provenance, Sitting};
 pub use run::{
-    Evaluator, Hooks, Outcome, Phase, Reading, Reporter, Resume, Sampler, Saved, Start, TrainError, Tune, train,
+    Evaluator, Hooks, Outcome, Phase, Reading, Reporter, Resume, Sampler, Saved, Start, TrainError, Tune, Viewer, train,
 };
 pub use session::{Session, SessionError, Weights};
 pub use settings::Setting;

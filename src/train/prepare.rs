@@ -4,6 +4,7 @@
 use super::batches::Images;
 use super::claim::{self, Claim};
 use super::folder::{RunDir, RunError};
+use super::follow::Followers;
 use super::going_on::GoingOn;
 use super::images::of_any_classes;
 use super::log::Log;
@@ -26,6 +27,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 /// A run that is ready to take its next step.
 pub(super) struct Prepared {
@@ -150,9 +152,10 @@ impl Prepared {
         let names = session.model.losses();
         let (metrics, missing) = Metrics::open(&run.metrics(), names, step)?;
         remarks.iter().chain(&missing).for_each(|remark| log.say(remark));
+        let followers = Followers::open(&run, hooks.logs, step)?;
         let every = run.config.train.eval_every;
         let size = [step, total, images.batch() as u64 * images.per_step];
-        let testing = Some(Testing::new(&run, (test, name), every, size)?);
+        let testing = Some(Testing::new(&run, (test.clone(), name), every, size)?);
         let watch = Stopwatch::new(metrics.seconds);
         let losses = Losses::new(session.store.ring("history")?, names.len(), step, watch.now());
         let (saved, sampled) = ((step > 0).then_some(step), None);
@@ -163,6 +166,9 @@ impl Prepared {
             session,
             stage,
             images,
+            test,
+            drew: Duration::ZERO,
+            followers,
             log,
             metrics,
             losses,

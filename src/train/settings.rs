@@ -60,11 +60,12 @@ fn new_optimiser(kind: &str) -> Result<OptimConfig, String> {
 }
 
 /// Keys that are not written down where they are as they were before there was the setting.
-const OPTIONAL: [&str; 9] = [
+const OPTIONAL: [&str; 10] = [
     "train.steps",
     "train.precision",
     "train.recompute",
     "train.eval_every",
+    "train.views_every",
     "train.ema",
     "train.ema_warm_up",
     "train.keep",

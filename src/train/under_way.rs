@@ -4,6 +4,7 @@ use super::Session;
 use super::batches::Images;
 use super::checkpoint::{self, CheckpointError};
 use super::folder::{Lock, RunDir};
+use super::follow::Followers;
 use super::log::{Log, Progress};
 use super::losses::{Arrived, Losses};
 use super::metrics::{Metrics, Row};
@@ -11,9 +12,14 @@ use super::run::{Hooks, Outcome, Phase, Saved, TrainError};
 use super::step_runner::StepRunner;
 use super::stopwatch::Stopwatch;
 use super::testing::Testing;
+use crate::data::Split;
 use crate::kernels::Class;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
+
+/// The share of a run's time that pictures of what else its model can do take at most, where nothing
+/// else is said.
+const VIEWS_SHARE: f64 = 0.02;
 
 /// A run under way.
 pub(super) struct Loop<'a> {
@@ -27,6 +33,12 @@ pub(super) struct Loop<'a> {
     pub(super) stage: Option<StepRunner>,
     /// Its images.
     pub(super) images: Images,
+    /// Images for pictures of what else the model can do.
+    pub(super) test: Split,
+    /// How long the last picture of samples took.
+    pub(super) drew: Duration,
+    /// Logs for other programs.
+    pub(super) followers: Followers,
     /// Its log.
     pub(super) log: Log<'a>,
     /// Where its losses are written.
@@ -61,16 +73,16 @@ impl Loop<'_> {
 
     /// Takes the steps that are left, or those until it is to stop, and saves.
     pub(super) fn train(&mut self) -> Result<(), TrainError> {
-        let (log_every, checkpoint_every, sample_every) = {
+        let (log_every, checkpoint_every, sample_every, views_every) = {
             let t = &self.run.config.train;
-            (t.log_every, t.checkpoint_every, t.sample_every)
+            (t.log_every, t.checkpoint_every, t.sample_every, t.views_every)
         };
         while self.step < self.total && !self.hooks.stop.load(Ordering::Relaxed) {
             self.one_step(log_every)?;
             let due = |every: u64| every > 0 && self.step.is_multiple_of(every) && self.step < self.total;
-            let (save, draw) = (due(checkpoint_every), due(sample_every));
+            let (save, draw, view) = (due(checkpoint_every), due(sample_every), due(views_every.unwrap_or(0)));
             let test = self.step < self.total && self.is_measured();
-            if save || draw || test {
+            if save || draw || test || view {
                 // What is still running is training, not pause.
                 self.collect(true)?;
             }
@@ -84,8 +96,11 @@ impl Loop<'_> {
             if test {
                 self.measure()?;
             }
-            if save || draw || test {
-                self.report();
+            if view {
+                self.view();
+            }
+            if save || draw || test || view {
+                self.report(false);
                 self.watch.pause(pause);
             }
         }
@@ -99,7 +114,10 @@ impl Loop<'_> {
         if self.step == self.total && self.is_measured() {
             self.measure()?;
         }
-        self.report();
+        if self.step == self.total && views_every.map_or_else(|| self.views_are_cheap(), |every| every > 0) {
+            self.view();
+        }
+        self.report(true);
         self.log.finish();
         let (spent, host) = (self.watch.spent(), self.watch.host_ms());
         self.log.note(&format!(
@@ -177,8 +195,10 @@ impl Loop<'_> {
             let epoch = step * per_step / self.steps_per_epoch + 1;
             let row = Row { step: step + 1, epoch, losses, rate, seconds: tick.wall };
             self.metrics.write(&row).map_err(|e| self.stopped(e))?;
+            self.followers.each(&mut self.log, |log| log.step(names, &row));
             self.last = losses.to_vec();
         }
+        self.followers.each(&mut self.log, |log| log.flush());
         self.metrics.flush().map_err(|e| self.stopped(e))?;
         let losses: Vec<(&'static str, f64)> =
             std::iter::zip(names.iter().copied(), sums.iter().map(|s| s / count)).collect();
@@ -202,6 +222,7 @@ impl Loop<'_> {
         match saved.map_err(|e| self.stopped(e))? {
             Ok(()) => {
                 self.saved = Some(self.step);
+                self.followers.each(&mut self.log, |log| log.saved(self.step, &self.session));
                 self.run.prune(keep - 1);
                 Ok(())
             }
@@ -219,6 +240,7 @@ impl Loop<'_> {
         let Some(sampler) = &mut self.hooks.sampler else { return };
         let path = self.run.samples().join(format!("step-{}.png", self.step));
         (self.hooks.phase)(Phase::Drawing);
+        let start = Instant::now();
         let samples = self.run.config.train.samples;
         let drawn = match self.session.go_to(self.step) {
             Ok(()) => self.session.with_averages(|session| sampler(session, samples, &path)),
@@ -227,6 +249,30 @@ impl Loop<'_> {
         (self.hooks.phase)(Phase::Training);
         if let Err(error) = drawn {
             self.log.say(&format!("no picture of samples at step {}: {error}", self.step));
+        } else {
+            self.followers.each(&mut self.log, |log| log.picture(self.step, &path));
+        }
+        self.drew = start.elapsed();
+    }
+
+    /// Whether pictures of what else the model can do take little of the run's time: they are fewer
+    /// images than one of samples, and of completed ones half is there.
+    fn views_are_cheap(&self) -> bool {
+        self.drew.as_secs_f64() / 2.0 <= VIEWS_SHARE * self.watch.now().active
+    }
+
+    /// Draws what else the model can do. Pictures that fail are no reason to stop.
+    fn view(&mut self) {
+        let Some(views) = &mut self.hooks.views else { return };
+        (self.hooks.phase)(Phase::Drawing);
+        let (test, folder) = (&self.test, self.run.samples());
+        let drawn = match self.session.go_to(self.step) {
+            Ok(()) => self.session.with_averages(|session| views(session, test, &folder)),
+            Err(error) => Err(error.into()),
+        };
+        (self.hooks.phase)(Phase::Training);
+        if let Err(error) = drawn {
+            self.log.say(&format!("no pictures beside the samples at step {}: {error}", self.step));
         }
     }
 
@@ -262,6 +308,7 @@ impl Loop<'_> {
         let told: Vec<String> = figures.iter().map(|f| format!("{} {:.4}", f.name, f.value)).collect();
         let now = (self.step, self.watch.now().wall);
         let best = testing.record(now, &figures, start.elapsed()).map_err(|e| self.stopped(e))?;
+        self.followers.each(&mut self.log, |log| log.tests(now, &figures));
         let words = if best { ", the best so far" } else { "" };
         self.log.say(&format!("step {}: {} on {} test images{words}", self.step, told.join("  "), testing.images));
         if best {
@@ -274,9 +321,9 @@ impl Loop<'_> {
     }
 
     /// Makes a page about the run. One that fails is no reason to stop, and told of once.
-    fn report(&mut self) {
+    pub(super) fn report(&mut self, ends: bool) {
         let Some(report) = &mut self.hooks.report else { return };
-        if let Err(error) = report(&self.run) {
+        if let Err(error) = report(&self.run, ends) {
             self.hooks.report = None;
             self.log.say(&format!("there is no page about this run: {error}"));
         }
