@@ -94,10 +94,11 @@ impl Prepared {
         let order = Order::new(train.len(), config.train.batch, config.train.seed)?;
         let steps_per_epoch = order.steps_per_epoch();
         config.optim.settle(steps_per_epoch);
-        session.optim = config.optimizer();
         let epochs = config.train.epochs.saturating_mul(steps_per_epoch).div_ceil(per_step);
         let total = *config.train.steps.get_or_insert(epochs);
+        config.train.settle(total);
         config.check()?;
+        session.optim = config.optimizer();
         let step = match &mut origin {
             Origin::Resumed(going) => {
                 let step = going.load(&mut session, &config, (&order, train.len()), per_step)?;
