@@ -57,8 +57,8 @@ pub fn compare(args: &CompareArgs) -> Result<(), Error> {
     if settings == 0 {
         term::say("(the same settings)")?;
     }
-    printed.iter().skip(1).try_for_each(|line| term::say(line))?;
-    let dirs: Vec<String> = args.dirs.iter().map(|dir| term::quoted(dir)).collect();
+    printed.iter().skip(1).try_for_each(term::say)?;
+    let dirs: Vec<String> = args.dirs.iter().map(term::quoted).collect();
     term::say("curves and pictures beside each other:")?;
     term::say(format!("  limn report {}", dirs.join(" ")))
 }

@@ -215,7 +215,8 @@ impl Chart {
     fn emptiest(&self, [x, y]: &[Scale; 2]) -> SeriesLabelPosition {
         let mut points = [0usize; 4];
         for (at_x, at_y) in self.points().map(|point| (x.part(point.0), y.part(point.1))) {
-            if (at_x < CORNER || at_x > 1.0 - CORNER) && (at_y < CORNER || at_y > 1.0 - CORNER) {
+            let aside = |part: f64| !(CORNER..=1.0 - CORNER).contains(&part);
+            if aside(at_x) && aside(at_y) {
                 points[2 * usize::from(at_y < 0.5) + usize::from(at_x < 0.5)] += 1;
             }
         }

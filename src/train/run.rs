@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 /// What to train.
+#[expect(clippy::large_enum_variant, reason = "there is one of them")]
 pub enum Start {
     /// A new run.
     New {
