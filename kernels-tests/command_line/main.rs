@@ -3,6 +3,7 @@
 mod bad_input;
 mod figures;
 mod kill;
+mod lists;
 mod media;
 mod mixed;
 mod models;

@@ -24,7 +24,7 @@ pub const TRAIN: &str = "\
 Examples:
   limn train vae
   limn train dcgan --data ~/pictures --set model.image=128
-  limn train my.toml --steps 5000 --out runs/mine
+  limn train my.toml --steps 5000 --log tensorboard
   limn train --resume runs/vae-1 --steps 20000";
 
 pub const SAMPLE: &str = "\
@@ -53,7 +53,18 @@ Examples:
 pub const REPORT: &str = "\
 Examples:
   limn report runs/vae-1
-  limn report runs/vae-1 runs/vae-2 --out compare.html";
+  limn report runs/vae-1 runs/vae-2 --out compare.html
+  limn report runs/vae-1 runs/vae-2 --plot curves.svg";
+
+pub const RUNS: &str = "\
+Examples:
+  limn runs
+  limn runs ~/experiments --json";
+
+pub const COMPARE: &str = "\
+Examples:
+  limn compare runs/vae-1 runs/vae-2
+  limn compare runs/vae-1 runs/vae-2 --json";
 
 pub const PROBE: &str = "\
 Examples:

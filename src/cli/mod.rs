@@ -8,6 +8,7 @@ mod bar;
 mod bench;
 mod bench_sample;
 mod check;
+mod compare;
 mod complete;
 mod data;
 mod device;
@@ -22,6 +23,7 @@ mod probe;
 mod profile;
 mod report;
 mod run;
+mod runs;
 mod sample;
 mod screen;
 mod shader;
@@ -75,6 +77,12 @@ enum Command {
     /// Test loss with its parts and units: nats/image, bits/dim, ELBO, log p
     #[command(after_help = examples::EVAL)]
     Eval(eval::EvalArgs),
+    /// List the runs there are: model, data, steps, best figure, age
+    #[command(after_help = examples::RUNS)]
+    Runs(runs::RunsArgs),
+    /// Print what runs differ in, and their losses and figures beside each other
+    #[command(after_help = examples::COMPARE)]
+    Compare(compare::CompareArgs),
     /// Write a page about a run, or about several beside each other: curves, pictures, settings,
     /// data, devices
     #[command(after_help = examples::REPORT)]
@@ -269,6 +277,8 @@ fn dispatch(command: Command) -> Result<u8, Error> {
         Command::Eval(args) => eval::eval(&args)?,
         Command::Presets(args) => presets::list(&args)?,
         Command::Probe(args) => probe::probe(&args)?,
+        Command::Runs(args) => runs::runs(&args)?,
+        Command::Compare(args) => compare::compare(&args)?,
         Command::Report(args) => report::report(&args)?,
         Command::Check(args) => return check::check(&args).map(|good| u8::from(!good)),
         Command::Run(args) => run::run(&args)?,
@@ -342,6 +352,9 @@ mod tests {
             "eval DIR --metric frechet --features DIR --samples 1000",
             "eval DIR --metric prdc --features weights.safetensors",
             "probe DIR",
+            "runs --json",
+            "compare DIR DIR --json",
+            "report DIR --plot curves.svg --log-scale --smoothing 0.9",
             "probe DIR --data cifar10 --images 5000 --json",
             "check",
             "check conv2d matmul --device 0 --json",

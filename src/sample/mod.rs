@@ -30,6 +30,8 @@ mod output;
 #[cfg(feature = "media")]
 mod picture;
 mod pixels;
+#[cfg(feature = "media")]
+mod views;
 
 pub use cached::refusal;
 pub use classes::labels;
@@ -43,6 +45,8 @@ pub use output::Output;
 #[cfg(feature = "media")]
 pub use picture::{DrawError, picture};
 pub use pixels::{Drawing, complete, keep_mask};
+#[cfg(feature = "media")]
+pub use views::views;
 
 use crate::models::Family;
 use crate::program::room;

@@ -24,10 +24,13 @@ pub mod checkpoint;
 mod checksum;
 mod claim;
 mod config;
+mod events;
 mod folder;
+mod follow;
 mod going_on;
 mod health;
 mod images;
+mod jsonl;
 mod kept;
 mod log;
 mod losses;
@@ -38,6 +41,7 @@ mod pace;
 mod prepare;
 mod presets;
 mod provenance;
+mod recent;
 mod run;
 mod session;
 mod settings;
@@ -52,6 +56,7 @@ pub use change::{Change, ChangeError};
 pub use checkpoint::{CheckpointError, CheckpointInfo};
 pub use config::{Config, ConfigError, DataConfig, Given, TrainConfig};
 pub use folder::{RunDir, RunError};
+pub use follow::LogKind;
 pub use health::deviation;
 pub use images::images;
 pub use log::{Progress, Watch};
@@ -60,7 +65,7 @@ pub use memory::{MemoryUse, StepSpec};
 pub use presets::presets;
 pub use provenance::{Machine, Provenance, Sitting};
 pub use run::{
-    Evaluator, Hooks, Outcome, Phase, Reading, Reporter, Resume, Sampler, Saved, Start, TrainError, Tune, train,
+    Evaluator, Hooks, Outcome, Phase, Reading, Reporter, Resume, Sampler, Saved, Start, TrainError, Tune, Viewer, train,
 };
 pub use session::{Session, SessionError, Weights};
 pub use settings::Setting;
