@@ -124,7 +124,9 @@ pub fn latent(args: &LatentArgs) -> Result<(), Error> {
     };
     let (images, geometry, columns) = (&shown.images[..], session.model.geometry(), shown.columns);
     let written = match args.gif {
-        true => place.save_film(&Film { images, geometry, frames: columns, is_loop: shown.is_loop })?,
+        true => {
+            place.save_film(&Film { images, geometry, frames: columns, is_loop: shown.is_loop, rate: Film::RATE })?
+        }
         false => place.save(&Grid { images, geometry, columns }, medium)?,
     };
     term::written(&place, format!("{name}: {written}"))
