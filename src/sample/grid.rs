@@ -25,7 +25,7 @@ impl PictureError {
 /// Space between images, in pixels of the picture.
 const GAP: u32 = 2;
 /// What shows between images.
-const BACKGROUND: Rgb<u8> = Rgb([48, 48, 52]);
+pub(super) const BACKGROUND: Rgb<u8> = Rgb([48, 48, 52]);
 /// Width and height of a waveform.
 const WAVEFORM: [u32; 2] = [256, 56];
 /// Small images are enlarged by whole factors until their side is at least this.

@@ -33,6 +33,8 @@ mod output;
 mod picture;
 mod pixels;
 #[cfg(feature = "media")]
+mod training;
+#[cfg(feature = "media")]
 mod webp;
 
 #[cfg(feature = "media")]
@@ -42,13 +44,17 @@ pub use classes::labels;
 #[cfg(feature = "media")]
 pub use film::{Film, FilmFormat};
 pub use grid::{Grid, PictureError};
-pub use latent::{circles, decode, encode, interpolate, manifold, mean, moved, prior, traverse, truncated};
+pub use latent::{
+    circles, decode, encode, great_circles, interpolate, manifold, mean, moved, prior, sheet, traverse, truncated,
+};
 pub use mixture::components;
 #[cfg(feature = "media")]
 pub use output::Output;
 #[cfg(feature = "media")]
 pub use picture::{DrawError, picture};
 pub use pixels::{Drawing, complete, keep_mask};
+#[cfg(feature = "media")]
+pub use training::{TrainingFilm, step_pictures};
 
 use crate::models::Family;
 use crate::program::room;

@@ -136,10 +136,13 @@ pub fn read_latents(path: &Path, latent: usize) -> Result<Latents, ArrayError> {
     latents(path, latent).map_err(|why| ArrayError::Read { path: path.into(), why })
 }
 
-/// The arrays of a file by their names, of which only those that `wants` are decoded.
+/// Decodes the array of a name.
+type Decode = Box<dyn Fn(&str) -> Result<Array, String>>;
+
+/// The arrays of a file by their names, which are decoded when they are asked for.
 struct File {
     names: Vec<String>,
-    read: Box<dyn Fn(&str) -> Result<Array, String>>,
+    read: Decode,
 }
 
 fn latents(path: &Path, latent: usize) -> Result<Latents, String> {
