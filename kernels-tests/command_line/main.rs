@@ -8,6 +8,7 @@ mod media;
 mod mixed;
 mod models;
 mod outputs;
+mod pictures;
 mod pytorch;
 mod run_folders;
 mod shader;

@@ -30,18 +30,24 @@ Examples:
 pub const SAMPLE: &str = "\
 Examples:
   limn sample runs/vae-1
-  limn sample runs/dcgan-28-1 --n 500 --out folder/
+  limn sample runs/dcgan-28-1 --n 500 --out folder/ --scale 4
+  limn sample runs/vae-1 --n 500 --out samples.npz
   limn sample runs/vae-conditional-1 --class 7 --best";
+
+pub const FILM: &str = "\
+Examples:
+  limn film runs/dcgan-28-1
+  limn film runs/vae-1 --out training.webp --fps 10";
 
 pub const COMPLETE: &str = "\
 Examples:
   limn complete runs/pixelcnn-1 --images test --keep upper-half
-  limn complete runs/pixelcnn-1 --images photo.png --keep mask.png";
+  limn complete runs/pixelcnn-1 --images photos/ --keep mask.png --scale 4";
 
 pub const LATENT: &str = "\
 Examples:
   limn latent runs/vae-1 interpolate
-  limn latent runs/vae-conv-1 manifold --gif
+  limn latent runs/vae-conv-1 manifold --out walk.webp --fps 20
   limn latent runs/vae-1 arithmetic --from 7 --to 9";
 
 pub const EVAL: &str = "\

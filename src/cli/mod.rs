@@ -15,6 +15,7 @@ mod device;
 mod devices;
 mod eval;
 mod examples;
+mod film;
 mod images;
 mod latent;
 mod plan;
@@ -74,6 +75,9 @@ enum Command {
     /// arithmetic
     #[command(after_help = examples::LATENT)]
     Latent(latent::LatentArgs),
+    /// Make a film of a model that learns, of the samples that its training left behind
+    #[command(after_help = examples::FILM)]
+    Film(film::FilmArgs),
     /// Test loss with its parts and units: nats/image, bits/dim, ELBO, log p
     #[command(after_help = examples::EVAL)]
     Eval(eval::EvalArgs),
@@ -274,6 +278,7 @@ fn dispatch(command: Command) -> Result<u8, Error> {
         Command::Sample(args) => sample::sample(&args)?,
         Command::Complete(args) => complete::complete(&args)?,
         Command::Latent(args) => latent::latent(&args)?,
+        Command::Film(args) => film::film(&args)?,
         Command::Eval(args) => eval::eval(&args)?,
         Command::Presets(args) => presets::list(&args)?,
         Command::Probe(args) => probe::probe(&args)?,
@@ -330,6 +335,10 @@ mod tests {
             "train --resume DIR --from 100 --steps 200",
             "sample DIR --n 64 --seed 1 --out a.png",
             "sample DIR --naive",
+            "sample DIR --scale 4 --out folder/",
+            "sample DIR -n 10 --out samples.npz",
+            "sample DIR --latents codes.npy --class 3",
+            "film DIR --out a.webp --fps 10",
             "sample DIR --neighbours",
             "sample DIR --neighbours 3 --n 5",
             "sample DIR --weights averaged",
@@ -337,6 +346,7 @@ mod tests {
             "complete DIR --images test --keep upper-half --out a.png",
             "complete DIR --images a.png --keep mask.png",
             "complete DIR --images test --naive",
+            "complete DIR --images folder -n 3 --scale 2",
             "latent DIR manifold --out a.png",
             "latent DIR traverse",
             "latent DIR interpolate",
@@ -344,6 +354,7 @@ mod tests {
             "latent DIR arithmetic --from 3 --to 8 --plus 5",
             "latent DIR arithmetic --z 3+7+12,5,9 --seed 1",
             "latent DIR traverse --gif --out a.gif",
+            "latent DIR manifold --film --out a.webp --fps 24 --scale 1",
             "latent DIR components",
             "eval DIR --json",
             "eval DIR --metric iwae-50",

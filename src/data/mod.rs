@@ -46,7 +46,7 @@ pub use geometry::Geometry;
 pub use identity::Identity;
 pub use levels::{Levels, Range};
 #[cfg(feature = "media")]
-pub use media::{Picture, clean, read_image, read_mask, read_picture};
+pub use media::{Picture, clean, picture_files, read_image, read_mask, read_picture};
 pub use medium::{Medium, companded, expanded, open_medium};
 pub use options::Options;
 pub use order::Order;
