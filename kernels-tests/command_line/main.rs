@@ -3,10 +3,12 @@
 mod bad_input;
 mod figures;
 mod kill;
+mod leading_on;
 mod media;
 mod mixed;
 mod models;
 mod outputs;
+mod own_pictures;
 mod pytorch;
 mod run_folders;
 mod shader;

@@ -84,7 +84,16 @@ mod tests {
             stretched: None,
         };
         let (train, test) = (split.clone(), split);
-        Dataset { name: "x".into(), native: geometry, train, test, classes: vec![], identity, warnings: vec![] }
+        Dataset {
+            name: "x".into(),
+            native: geometry,
+            train,
+            test,
+            held_out: false,
+            classes: vec![],
+            identity,
+            warnings: vec![],
+        }
     }
 
     /// All bytes of a split.

@@ -25,6 +25,7 @@ mod checksum;
 mod claim;
 mod config;
 mod folder;
+mod follow;
 mod going_on;
 mod images;
 mod kept;
@@ -49,6 +50,7 @@ pub use change::{Change, ChangeError};
 pub use checkpoint::{CheckpointError, CheckpointInfo};
 pub use config::{Config, ConfigError, DataConfig, Given, TrainConfig};
 pub use folder::{RunDir, RunError};
+pub use follow::{Fitted, fitted};
 pub use images::images;
 pub use log::{Progress, Watch};
 pub use measure::{Profile, ProfileRow, StepTiming, profile, time_steps};
@@ -56,7 +58,7 @@ pub use memory::{MemoryUse, StepSpec};
 pub use presets::presets;
 pub use provenance::{Machine, Provenance, Sitting};
 pub use run::{
-    Evaluator, Hooks, Outcome, Phase, Reading, Reporter, Resume, Sampler, Saved, Start, TrainError, Tune, train,
+    Evaluator, Hooks, Outcome, Pace, Phase, Reading, Reporter, Resume, Sampler, Saved, Start, TrainError, Tune, train,
 };
 pub use session::{Session, SessionError, Weights};
 pub use settings::Setting;

@@ -12,6 +12,7 @@ use crate::tune;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 /// What to train.
 pub enum Start {
@@ -56,6 +57,10 @@ pub type Reporter<'a> = dyn FnMut(&RunDir) -> Result<(), Box<dyn std::error::Err
 /// step.
 pub type Tune<'a> = dyn FnMut(&mut Session, usize, u64) -> Result<tune::Report, SessionError> + 'a;
 
+/// Told the settings of the run, the seconds that a step takes lately, and how long is left, whenever
+/// that is known anew; a sentence that it returns is a line of the log.
+pub type Pace<'a> = dyn FnMut(&Config, f64, Duration) -> Option<String> + 'a;
+
 /// What training is at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
@@ -80,6 +85,8 @@ pub struct Hooks<'a> {
     /// Tells of the run whenever a picture was drawn or a checkpoint saved; see
     /// [`crate::report::write`].
     pub report: Option<&'a mut Reporter<'a>>,
+    /// Told how long steps take.
+    pub pace: Option<&'a mut Pace<'a>>,
     /// Becomes true when the run shall stop after the step it is at, or before the first.
     pub stop: &'a AtomicBool,
     /// Told what training is at.
@@ -98,6 +105,7 @@ impl Default for Hooks<'_> {
             sampler: None,
             evaluate: None,
             report: None,
+            pace: None,
             stop: &files::NEVER,
             phase: &|_| (),
             watch: None,

@@ -89,7 +89,7 @@ impl SettingsTable {
     }
 
     /// All keys, dotted.
-    fn keys(&self) -> Vec<String> {
+    pub(super) fn keys(&self) -> Vec<String> {
         let mut keys: Vec<String> = OPTIONAL.map(String::from).into();
         for (section, table) in &self.0 {
             let present = table.as_table().into_iter().flat_map(Table::keys).map(|key| format!("{section}.{key}"));
@@ -305,7 +305,8 @@ pub(super) fn read(path: &Path, text: &str) -> Result<Config, ConfigError> {
     }
     let mut config = settings.config().map_err(|why| fault(1, why))?;
     config.name = name.or(stem).unwrap_or(base.name);
-    config.classes_given = Given(given.contains("model.classes"));
+    let said = given.iter().fold(Given::default(), |said, key| said.and(key));
+    config.given = if complete { Given { classes: said.classes, ..Given::ALL } } else { said };
     Ok(config)
 }
 

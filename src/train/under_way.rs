@@ -185,6 +185,11 @@ impl Loop<'_> {
         let (step, total) = (arrived.steps.end, self.total);
         let left = Duration::try_from_secs_f64((total - step) as f64 * images / rate).unwrap_or_default();
         self.log.progress(&Progress { step, total, rate, losses: &losses, left });
+        if let Some(pace) = &mut self.hooks.pace
+            && let Some(line) = pace(&self.run.config, arrived.seconds / count, left)
+        {
+            self.log.say(&line);
+        }
         Ok(())
     }
 
