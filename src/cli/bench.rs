@@ -1,6 +1,7 @@
 //! `limn bench`: the time of kernels, of whole training steps, and of sampling.
 
 use super::bench_sample::{self, SampleArgs};
+use super::times;
 use super::{Error, PrecisionArg, SettingsArg, Switch, TuneArg, config, device, kernels_named, term, tune};
 use crate::bench::{self, Roof};
 use crate::choices::Verdict;
@@ -156,6 +157,9 @@ fn step(args: &StepArgs, all: &BenchArgs) -> Result<(), Error> {
     let mut tuner = tune::tuner(args.tune, session.store.device());
     let tuned = tune::tune(&mut session, config.train.batch, 1, tune::ONCE, tuner.as_mut())?;
     let t = time_steps(&mut session, &args.of.preset, config.train.batch, WARM, STEPS)?;
+    if precision == Precision::Full {
+        times::remember(&session.store.device().name(), &config, t.pipelined_ms / 1e3, false);
+    }
     let roof = Roof::measure(session.store.device().gpu())?;
     // What matrix units do and what invocations do take their own times, one after the other.
     let parts = [

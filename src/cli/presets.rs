@@ -19,8 +19,8 @@ pub struct PresetsArgs {
     /// One JSON object per preset
     #[arg(long, conflicts_with = "toml")]
     json: bool,
-    /// Time a few steps of each preset, or of the one named, first: how long a run takes is then
-    /// shown here. Training finds it out by itself
+    /// Time a few steps of each preset, or of the one named, first, for some minutes in all: how
+    /// long a run takes here is shown from then on. Training finds it out by itself
     #[arg(long, conflicts_with = "toml")]
     measure: bool,
     #[command(flatten)]

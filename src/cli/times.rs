@@ -1,16 +1,18 @@
 //! How long a step of each preset takes on each device of this machine: measured once, or learnt
 //! from training, and kept in the cache folder.
 
-use super::{Error, device, term};
+use super::{Error, Switch, TuneArg, device, term, tune};
 use crate::data;
 use crate::kernels::Precision;
 use crate::program::Device;
 use crate::train::{Config, Session, StepSpec, presets, time_steps};
+use crate::tune::Budget;
 use crate::words::hex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// The time of one step.
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
@@ -98,7 +100,10 @@ fn file() -> Option<PathBuf> {
 }
 
 /// A step may take this long to be timed; of what takes longer the time is worked out.
-const PATIENCE: f64 = 20.0;
+const PATIENCE: f64 = 4.0;
+
+/// How long variants of a preset's kernels are measured before.
+const TUNING: Budget = Budget::Time(Duration::from_secs(3));
 
 /// Times steps of presets on a device, the quickest first, and keeps what they take.
 pub fn measure(presets: &[Config], device: Option<&str>) -> Result<(), Error> {
@@ -136,11 +141,13 @@ pub fn measure(presets: &[Config], device: Option<&str>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Seconds of a step, its program made and once run before.
+/// Seconds of a step as a training takes them, one after the other.
 fn timed(preset: &Config, device: &Device) -> Result<f64, Error> {
     let mut session = Session::new(&preset.model, &preset.optimizer(), preset.train.seed, device.clone())?;
     session.recompute = preset.train.recompute;
     session.go_to(preset.planned_steps().unwrap_or(1).saturating_sub(1))?;
+    let mut tuner = tune::tuner(TuneArg { tune: Switch::On }, device);
+    tune::tune(&mut session, preset.train.batch, 1, TUNING, tuner.as_mut())?;
     let timing = time_steps(&mut session, &preset.name, preset.train.batch, 1, 2)?;
     Ok(timing.pipelined_ms / 1e3)
 }

@@ -170,7 +170,7 @@ pub fn train() -> String {
             // What every machine can train is the one to begin with.
             let shown = times::small(&preset).unwrap_or(name);
             let text = presets().iter().find(|(name, _)| *name == shown).map_or(*text, |(_, text)| text);
-            rows.push(vec![format!("  limn train {shown}"), format!("{}{}", super::presets::line(text), time(shown))]);
+            rows.push(vec![format!("  limn train {shown}"), format!("{}{}", brief(text), time(shown))]);
         }
     }
     let mut lines = vec!["limn train takes a preset, or a TOML file of your own. To begin with:".to_string()];
@@ -181,6 +181,13 @@ pub fn train() -> String {
     lines.extend(term::table(&rows));
     lines.push("`limn presets` lists all of them, `limn train --help` all flags".into());
     lines.join("\n")
+}
+
+/// The name of what a preset's file tells of, without who made it and how.
+fn brief(text: &str) -> String {
+    let line = super::presets::line(text);
+    let end = [" (", ":", ", "].iter().filter_map(|mark| line.find(mark)).min();
+    line[..end.unwrap_or(line.len())].to_string()
 }
 
 #[cfg(test)]

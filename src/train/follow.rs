@@ -156,7 +156,7 @@ pub(super) fn few(config: &Config, model: &dyn Model, images: usize, steps: u64,
     let why = match (augment, model.family()) {
         (Some(on), _) if !on.is_empty() => "",
         (Some(_), _) => {
-            ": the discriminator learns them by heart; model.augment=[\"color\",\"translation\",\"cutout\"] shows it \
+            ": the discriminator learns them by heart; model.augment=color,translation,cutout shows it \
              them changed, each time in another way"
         }
         (None, Family::Latent(_) | Family::Pixels(_)) => {

@@ -189,6 +189,13 @@ impl SettingsTable {
 fn parse(text: &str, now: Option<&Value>) -> Value {
     let parsed = ValueDeserializer::parse(text).and_then(Value::deserialize);
     match (parsed, now) {
+        (Ok(value @ Value::Array(_)), Some(Value::Array(_))) => value,
+        // A shell takes quotes away, and some take brackets for a pattern.
+        (_, Some(Value::Array(_))) => {
+            let inner = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+            let parts = inner.split(',').map(str::trim).filter(|part| !part.is_empty());
+            Value::Array(parts.map(|part| parse(part, None)).collect())
+        }
         (Ok(Value::String(s)), _) => Value::String(s),
         (_, Some(Value::String(_))) => Value::String(text.into()),
         (Ok(value), _) => value,
