@@ -4,6 +4,7 @@
 //! input or any other failure, told in one plain sentence, 130 for a training that was interrupted.
 
 mod advice;
+mod bar;
 mod bench;
 mod bench_sample;
 mod check;
@@ -50,6 +51,9 @@ use strum::VariantNames;
 struct Cli {
     #[command(subcommand)]
     command: Command,
+    /// Tell results, warnings and errors only: no progress, no remarks on the way
+    #[arg(long, short, global = true)]
+    quiet: bool,
 }
 
 #[derive(Subcommand)]
@@ -61,7 +65,7 @@ enum Command {
     #[command(after_help = examples::PRESETS)]
     Presets(presets::PresetsArgs),
     /// Train a model from a preset or a TOML file, or go on with a run
-    #[command(after_help = examples::TRAIN)]
+    #[command(after_help = examples::TRAIN, after_long_help = train::help())]
     Train(train::TrainArgs),
     /// Draw samples from a trained model
     #[command(after_help = examples::SAMPLE)]
@@ -283,6 +287,9 @@ pub fn main() -> ExitCode {
             return ExitCode::from(code.clamp(0, 2) as u8);
         }
     };
+    if cli.quiet {
+        term::be_quiet();
+    }
     match std::panic::catch_unwind(|| dispatch(cli.command)) {
         Ok(Ok(code)) => ExitCode::from(code),
         Ok(Err(error)) => {

@@ -7,6 +7,20 @@ pub(crate) use crate::words::{quoted, shown, size};
 use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Whether only results, warnings and errors are told.
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// From now on tells results, warnings and errors only.
+pub fn be_quiet() {
+    QUIET.store(true, Ordering::Relaxed);
+}
+
+/// Whether only results, warnings and errors are told.
+pub fn is_quiet() -> bool {
+    QUIET.load(Ordering::Relaxed)
+}
 
 /// Prints one line on stdout. A reader that has gone away (`limn devices | head -1`) is no error:
 /// the command finishes, and the rest of its words are lost. Names in it cannot steer the terminal,
@@ -64,12 +78,13 @@ impl Progress {
 
     /// Whether anybody sees it.
     pub fn is_seen() -> bool {
-        io::stderr().is_terminal()
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        io::stderr().is_terminal() && !dumb && !is_quiet()
     }
 
     /// Replaces the line.
     pub fn show(&mut self, words: impl Display) {
-        if io::stderr().is_terminal() {
+        if Progress::is_seen() {
             let words = words.to_string();
             let _ = write!(io::stderr().lock(), "\r\x1b[K{}", cut(&shown(&words), columns()));
             self.shown = true;

@@ -1,18 +1,19 @@
 //! `limn train`: a run from a preset or a file, or one that goes on.
 
 use super::images::{ChangedArg, ShapeArg, reading};
-use super::screen::Screen;
+use super::screen::{JsonLines, Screen, object};
 use super::times::{self, Times};
 use super::{DeviceArg, Error, PrecisionArg, TuneArg, device, setting, signals, term, tune};
 use crate::bench::quantile;
 use crate::data::{self, Split};
 use crate::eval::{self, Sample};
 use crate::kernels::Class;
-use crate::models::Family;
+use crate::models::{self, Family};
 use crate::report;
 use crate::sample::{self, Drawing};
-use crate::train::{self, Config, Hooks, Outcome, Phase, Reading, Resume, RunDir, Session, Setting, Start};
+use crate::train::{self, Config, Hooks, Outcome, Phase, Reading, Resume, RunDir, Session, Setting, Start, Watch};
 use crate::tune::Budget;
+use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -60,12 +61,24 @@ pub struct TrainArgs {
     tune: TuneArg,
     #[command(flatten)]
     precision: PrecisionArg,
+    /// Print an object of JSON a line: what begins, progress, figures, pictures, warnings, the end
+    #[arg(long)]
+    json: bool,
     /// Run folder; by default runs/PRESET-N
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Change a setting of the preset, e.g. optim.lr=0.0005; may be given many times
     #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
     set: Vec<Setting>,
+}
+
+/// What the numbers of a training mean, and examples: the end of `limn train --help`.
+pub fn help() -> String {
+    let mut text = String::from("What the numbers mean:\n");
+    for (names, meaning) in models::meanings() {
+        text += &format!("  {}: {meaning}\n", names.join(", "));
+    }
+    format!("{text}\n{}", super::examples::TRAIN)
 }
 
 /// Set by the first Ctrl-C; whatever may take longer than a second asks for it on its way.
@@ -113,12 +126,12 @@ pub fn train(args: &TrainArgs) -> Result<u8, Error> {
     let (seed, batch) = (settings.seed, settings.batch);
     let mut sampler =
         |session: &mut Session, n: usize, path: &Path| match (session.model.family(), sample::refusal(session)) {
-            (Family::Features(_), _) => Ok(()),
+            (Family::Features(_), _) => Ok(None),
             // That may take longer than training.
             (Family::Pixels(_), Some(why)) => Err(format!("{why}; limn sample draws them").into()),
             _ => {
                 session.stop = Some(stopped);
-                Ok(sample::picture(session, n, None, seed, Drawing::Cached, path).map(|_| ())?)
+                Ok(Some(sample::picture(session, n, None, seed, Drawing::Cached, path)?))
             }
         };
     let mut tuner = tune::tuner(args.tune, &device).map(|tuner| tuner.until(stopped));
@@ -132,7 +145,7 @@ pub fn train(args: &TrainArgs) -> Result<u8, Error> {
             moved: args.data.clone().filter(|_| args.resume.is_some()),
             changed: args.changed.accept_changed_data,
         };
-        let mut screen = Screen::default();
+        let mut screen: Box<dyn Watch> = if args.json { Box::new(JsonLines) } else { Box::new(Screen::new()) };
         let mut evaluate = |session: &mut Session, test: &Split, data: &str, count: usize| {
             session.stop = Some(stopped);
             Ok(eval::followed(session, &Sample { data, test, count }, batch)?)
@@ -148,12 +161,16 @@ pub fn train(args: &TrainArgs) -> Result<u8, Error> {
             pace: Some(&mut pace),
             stop: &STOP,
             phase: &phase,
-            watch: Some(&mut screen),
+            watch: Some(screen.as_mut()),
             reading,
         };
         train::train(start, device, hooks)
     });
-    let told = trained.map_err(Error::from).and_then(|outcome| tell(&outcome, &name));
+    let told = trained.map_err(Error::from).and_then(|outcome| match args.json {
+        true => Ok(tell_machines(&outcome)),
+        false if term::is_quiet() => Ok(()),
+        false => tell(&outcome, &name),
+    });
     match told {
         // What is said then is why it stopped, and it stopped because it was asked to.
         Err(error) if stopped() => {
@@ -212,6 +229,21 @@ fn config(what: &str, args: &TrainArgs) -> Result<Config, Error> {
     args.shape.apply(&mut config)?;
     config.validate()?;
     Ok(config)
+}
+
+/// What there is now, as the last object of a line.
+fn tell_machines(outcome: &Outcome) {
+    let losses = outcome.losses.iter().map(|(name, value)| (*name, f64::from(*value)));
+    let values = json!({
+        "run": outcome.run.path.to_string_lossy(),
+        "step": outcome.step,
+        "steps": outcome.total,
+        "interrupted": outcome.interrupted(),
+        "losses": object(losses),
+        "checkpoint": outcome.run.checkpoint().to_string_lossy(),
+        "samples": outcome.run.samples().to_string_lossy(),
+    });
+    JsonLines.event("end", values);
 }
 
 /// What there is now, and what to do with it, on the device of this name.

@@ -9,6 +9,7 @@ use super::step::HISTORY_ROWS;
 use crate::data::{self, Dataset, Geometry, Range};
 use crate::files;
 use crate::kernels::Precision;
+use crate::kernels::optimisers::schedule::{Falling, Schedule};
 use crate::models::{Model, ModelConfig, ModelError, Training};
 use crate::nn::{OptimConfig, Optimizer};
 use crate::words::nearest;
@@ -152,8 +153,10 @@ pub struct TrainConfig {
     pub seed: u64,
     /// Steps between two lines of progress.
     pub log_every: u64,
-    /// Steps between two pictures of samples; 0 for one at the end only.
-    pub sample_every: u64,
+    /// Steps between two pictures of samples; 0 for one at the end only. Without it there are some
+    /// ten in a run, in at most a twentieth of its time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sample_every: Option<u64>,
     /// Steps between two checkpoints; 0 for one at the end only.
     pub checkpoint_every: u64,
     /// Steps between two measurements on test images; 0 for none. Without it a run is measured some
@@ -178,6 +181,22 @@ pub struct TrainConfig {
     /// without.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ema_warm_up: Option<bool>,
+    /// The largest norm that a network's gradient keeps in an update; 0 for no limit. See
+    /// [`Optimizer::clip_norm`].
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub clip_norm: f64,
+    /// How the learning rate falls over the run, besides the `decay` of the optimiser's own.
+    #[serde(default, skip_serializing_if = "is_constant")]
+    pub lr_schedule: Falling,
+    /// The share of the learning rate that the schedule ends at.
+    #[serde(default = "lr_end", skip_serializing_if = "is_lr_end")]
+    pub lr_end: f64,
+    /// Training steps of the schedule; with 0 a run takes its own, and writes down how many.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub lr_steps: u32,
+    /// Training steps in which the learning rate rises to its own along a line; 0 for none.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub lr_warm_up: u32,
     /// How products are computed. [`super::train`] writes down what its device was opened for.
     #[serde(default, skip_serializing_if = "is_full")]
     pub precision: Precision,
@@ -189,12 +208,42 @@ fn known_name<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Strin
     String::deserialize(deserializer).map(data::known_name)
 }
 
+impl TrainConfig {
+    /// Settles how long the schedule of the learning rate is, where the settings leave that to the
+    /// run: `total` steps. A run that goes on for longer stays at its end.
+    pub(super) fn settle(&mut self, total: u64) {
+        if self.lr_schedule != Falling::Constant && self.lr_steps == 0 {
+            self.lr_steps = u32::try_from(total).unwrap_or(u32::MAX);
+        }
+    }
+}
+
 fn one() -> usize {
     1
 }
 
 fn is_one(keep: &usize) -> bool {
     *keep == 1
+}
+
+fn is_zero(v: &f64) -> bool {
+    *v == 0.0
+}
+
+fn is_none(v: &u32) -> bool {
+    *v == 0
+}
+
+fn is_constant(falling: &Falling) -> bool {
+    *falling == Falling::Constant
+}
+
+fn lr_end() -> f64 {
+    Schedule::default().end
+}
+
+fn is_lr_end(end: &f64) -> bool {
+    *end == lr_end()
 }
 
 fn is_format(range: &Range) -> bool {
@@ -220,7 +269,7 @@ impl Config {
                 steps: None,
                 seed: 0,
                 log_every: 10,
-                sample_every: 0,
+                sample_every: None,
                 checkpoint_every: 1000,
                 eval_every: None,
                 samples: 64,
@@ -228,6 +277,11 @@ impl Config {
                 recompute: false,
                 ema: 0.0,
                 ema_warm_up: None,
+                clip_norm: 0.0,
+                lr_schedule: Falling::Constant,
+                lr_end: lr_end(),
+                lr_steps: 0,
+                lr_warm_up: 0,
                 precision: Precision::Full,
             },
             given: Given::ALL,
@@ -313,7 +367,10 @@ impl Config {
     /// How the model's networks are trained.
     pub fn optimizer(&self) -> Optimizer {
         let (ema, ema_warm_up) = (self.train.ema, self.train.ema_warm_up.unwrap_or(false));
-        Optimizer { rule: self.optim.clone(), ema, ema_warm_up }
+        let TrainConfig { lr_schedule: kind, lr_end: end, lr_steps: steps, lr_warm_up: warm_up, clip_norm, .. } =
+            self.train;
+        let schedule = Schedule { kind, end, steps, warm_up };
+        Optimizer { rule: self.optim.clone(), ema, ema_warm_up, schedule, clip_norm }
     }
 
     /// What to call the run in a sentence.

@@ -6,16 +6,19 @@ use super::claim::{self, Claim};
 use super::folder::{RunDir, RunError};
 use super::follow::{self, Fitted, fitted};
 use super::going_on::GoingOn;
+use super::health::Health;
 use super::images::images;
 use super::log::Log;
 use super::losses::Losses;
 use super::metrics::Metrics;
+use super::pace::Pace;
 use super::provenance::{Provenance, Sitting};
 use super::run::{Hooks, Phase, Start, TrainError, Tune};
 use super::step_runner::StepRunner;
 use super::stopwatch::Stopwatch;
 use super::testing::Testing;
-use super::under_way::Loop;
+use super::turns::Turns;
+use super::under_way::{Loop, Recent};
 use super::{Config, Session};
 use crate::choices::Choices;
 use crate::data::{self, Dataset, Identity, Order, Split};
@@ -27,6 +30,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 /// A run that is ready to take its next step.
 pub(super) struct Prepared {
@@ -77,6 +81,7 @@ impl Prepared {
             }
         };
         config.train.precision = device.precision();
+        hooks.preparing("reading the images");
         let (dataset, fitted) = open_data(&mut config, model.as_ref(), matches!(origin, Origin::New(_)), hooks)?;
         let Dataset { name, train, test, held_out, identity, mut warnings, .. } = dataset;
         if let Some(fitted) = fitted {
@@ -88,6 +93,7 @@ impl Prepared {
         {
             was.require(&identity, &name)?;
         }
+        hooks.preparing("making the model");
         let mut session = Session::of(model, &config.model, &config.optimizer(), config.train.seed, device)?;
         session.recompute = config.train.recompute;
         going(hooks)?;
@@ -95,11 +101,12 @@ impl Prepared {
         let order = Order::new(train.len(), config.train.batch, config.train.seed)?;
         let steps_per_epoch = order.steps_per_epoch();
         config.optim.settle(steps_per_epoch);
-        session.optim = config.optimizer();
         let epochs = config.train.epochs.saturating_mul(steps_per_epoch).div_ceil(per_step);
         let by_epochs = config.train.steps.is_none();
         let total = *config.train.steps.get_or_insert(epochs);
+        config.train.settle(total);
         config.check()?;
+        session.optim = config.optimizer();
         if let Origin::New(_) = origin {
             warnings.extend(follow::few(&config, session.model.as_ref(), train.len(), total, by_epochs));
         }
@@ -118,6 +125,7 @@ impl Prepared {
         going(hooks)?;
         session.check_later(config.train.batch, total)?;
         let labelled = session.model.classes() > 0;
+        hooks.preparing("compiling the training step");
         let images = Images { split: Arc::new(train), order: Arc::new(order), per_step, labelled };
         if step == 0 {
             session.initialise(config.train.batch, &images.words(0))?;
@@ -163,6 +171,12 @@ impl Prepared {
         let testing = Some(Testing::new(&run, (test, name), every, size)?);
         let watch = Stopwatch::new(metrics.seconds);
         let losses = Losses::new(session.store.ring("history")?, names.len(), step, watch.now());
+        let t = &run.config.train;
+        let (health, pictures) =
+            (Health::new(names, t.clip_norm > 0.0), Turns::new(t.sample_every, total, t.sample_every.is_none()));
+        if let Some(watch) = log.watch() {
+            watch.begin(&run, step, total);
+        }
         let (saved, sampled) = ((step > 0).then_some(step), None);
         let (stage, last) = (Some(stage), Vec::new());
         Ok(Loop {
@@ -174,6 +188,12 @@ impl Prepared {
             log,
             metrics,
             losses,
+            recent: Recent::default(),
+            health,
+            spread: None,
+            pictures,
+            pace: Pace::new(),
+            shown: Instant::now(),
             testing,
             watch,
             hooks,

@@ -42,8 +42,10 @@ pub struct Resume {
     pub from: Option<u64>,
 }
 
-/// Draws this many samples of the session's model into the picture at this path.
-pub type Sampler<'a> = dyn FnMut(&mut Session, usize, &Path) -> Result<(), Box<dyn std::error::Error>> + 'a;
+/// Draws this many samples of the session's model into the picture at this path, and tells how far
+/// they are from each other, where that says something of the model: see
+/// [`deviation`](super::deviation).
+pub type Sampler<'a> = dyn FnMut(&mut Session, usize, &Path) -> Result<Option<f64>, Box<dyn std::error::Error>> + 'a;
 
 /// Figures of the session's model on so many of these test images, which are called so; none for
 /// models that have no figure which tells of progress. Of the first one less is better.
@@ -110,6 +112,15 @@ impl Default for Hooks<'_> {
             phase: &|_| (),
             watch: None,
             reading: Reading::default(),
+        }
+    }
+}
+
+impl Hooks<'_> {
+    /// Tells whoever watches what is being done before the first step.
+    pub(super) fn preparing(&mut self, words: &str) {
+        if let Some(watch) = &mut self.watch {
+            watch.preparing(words);
         }
     }
 }
