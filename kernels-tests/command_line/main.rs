@@ -3,11 +3,13 @@
 mod bad_input;
 mod figures;
 mod kill;
+mod leading_on;
 mod lists;
 mod media;
 mod mixed;
 mod models;
 mod outputs;
+mod own_pictures;
 mod pictures;
 mod pytorch;
 mod run_folders;

@@ -98,7 +98,14 @@ Examples:
   limn plan vae
   limn plan dcgan --set model.image=128 --json";
 
+pub const COMPLETIONS: &str = "\
+Examples:
+  limn completions bash > ~/.local/share/bash-completion/completions/limn
+  limn completions zsh > ~/.zfunc/_limn
+  limn completions fish > ~/.config/fish/completions/limn.fish";
+
 pub const DATA: &str = "\
 Examples:
   limn data list
+  limn data show ~/pictures --preset dcgan
   limn data get mnist";

@@ -1,10 +1,10 @@
 //! The images of a run, for commands that look at them, and the names of their classes.
 
 use super::{Error, nearest, term};
-use crate::data::{self, Dataset, Medium, Options};
+use crate::data::{self, Dataset, Geometry, Medium, Options};
 use crate::models::Model;
 use crate::sample::Output;
-use crate::train::RunDir;
+use crate::train::{Config, RunDir};
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
@@ -18,6 +18,62 @@ pub struct ImagesArg {
     data: Option<String>,
     #[command(flatten)]
     changed: ChangedArg,
+}
+
+/// What size and colours images are to have, whatever those of the data are. Without any of these a
+/// preset takes what own pictures have, where its model can.
+#[derive(clap::Args, Clone, Debug)]
+pub struct ShapeArg {
+    /// Size of the images that the model takes, in pixels; without it that of own pictures, where
+    /// they all have one that is not far larger than the preset's
+    #[arg(long, value_name = "N|WxH", value_parser = sides)]
+    size: Option<[u32; 2]>,
+    /// Images in colour; without it as own pictures are
+    #[arg(long, visible_alias = "colour", conflicts_with = "grey")]
+    color: bool,
+    /// Grey images; without it as own pictures are
+    #[arg(long, visible_alias = "gray")]
+    grey: bool,
+}
+
+impl ShapeArg {
+    /// Changes settings so that a model takes such images.
+    pub fn apply(&self, config: &mut Config) -> Result<(), Error> {
+        if let Some([width, height]) = self.size {
+            config.set_sides(height as usize, width as usize)?;
+        }
+        match (self.color, self.grey) {
+            (true, _) => config.set_channels(3)?,
+            (_, true) => config.set_channels(1)?,
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+impl ShapeArg {
+    /// The geometry that is asked for, of images that would be of this one.
+    pub fn wanted(&self, images: Option<Geometry>) -> Option<Geometry> {
+        let mut wanted = images?;
+        if let Some([width, height]) = self.size {
+            (wanted.width, wanted.height) = (width as usize, height as usize);
+        }
+        wanted.channels = match (self.color, self.grey) {
+            (true, _) => 3,
+            (_, true) => 1,
+            _ => wanted.channels,
+        };
+        Some(wanted)
+    }
+}
+
+/// Width and height from `64` or `80x64`.
+fn sides(text: &str) -> Result<[u32; 2], String> {
+    let (width, height) = text.split_once(['x', 'X']).unwrap_or((text, text));
+    match (width.parse(), height.parse()) {
+        (Ok(width @ 1..), Ok(height @ 1..)) => Ok([width, height]),
+        _ => Err("write it as a side, such as 64, or as WIDTHxHEIGHT".into()),
+    }
 }
 
 /// Whether other images than those of the run will do.

@@ -10,7 +10,9 @@ mod bench_sample;
 mod check;
 mod compare;
 mod complete;
+mod completions;
 mod data;
+mod data_show;
 mod device;
 mod devices;
 mod eval;
@@ -18,6 +20,7 @@ mod examples;
 mod film;
 mod images;
 mod latent;
+mod names;
 mod plan;
 mod presets;
 mod probe;
@@ -30,11 +33,13 @@ mod screen;
 mod shader;
 mod signals;
 mod term;
+mod times;
 mod train;
 mod tune;
+mod usage;
 
 use crate::kernels::Precision;
-use crate::train::{Config, RunDir, Session, Setting, Weights};
+use crate::train::{Config, RunDir, Session, Setting, Weights, presets};
 use crate::words::{either, nearest};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -111,9 +116,12 @@ enum Command {
     /// Print a preset's program, its parameters and its memory
     #[command(after_help = examples::PLAN)]
     Plan(plan::PlanArgs),
-    /// List known datasets, or fetch one
+    /// List known datasets, fetch one, or show what a model is trained on
     #[command(after_help = examples::DATA)]
     Data(data::DataArgs),
+    /// Print what a shell needs to complete commands, flags, presets and datasets
+    #[command(after_help = examples::COMPLETIONS)]
+    Completions(completions::CompletionsArgs),
 }
 
 /// Where to run.
@@ -217,16 +225,46 @@ impl<E: std::error::Error + 'static> From<E> for Error {
     }
 }
 
-/// The settings of a preset or a file, changed by `--batch` and `--set`.
+/// Settings to look at, whatever they come from.
+#[derive(Args, Clone, Debug)]
+struct SettingsArg {
+    /// Preset, TOML file or run folder
+    #[arg(value_name = "PRESET|FILE.toml|DIR", value_parser = names::PRESETS, hide_possible_values = true)]
+    preset: String,
+    /// Images per step
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    batch: Option<u32>,
+    /// Change a setting, e.g. model.image=128; may be given many times
+    #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
+    set: Vec<Setting>,
+}
+
+impl SettingsArg {
+    /// The settings, changed by `--batch` and `--set`.
+    fn config(&self) -> Result<Config, Error> {
+        config(&self.preset, self.batch, &self.set)
+    }
+}
+
+/// The settings of a preset, a file or a run, changed by `--batch` and `--set`.
 fn config(what: &str, batch: Option<u32>, set: &[Setting]) -> Result<Config, Error> {
-    let config = changed(what, batch, set)?;
+    let is_preset = presets().iter().any(|(name, _)| *name == what);
+    let base = match !is_preset && std::path::Path::new(what).is_dir() {
+        true => RunDir::open(std::path::Path::new(what))?.config,
+        false => Config::load(what)?,
+    };
+    let config = set_in(base, batch, set)?;
     config.validate()?;
     Ok(config)
 }
 
-/// The same before anything is validated: further flags may still change it.
+/// The settings of a preset or a file before anything is validated: further flags may still change
+/// them.
 fn changed(what: &str, batch: Option<u32>, set: &[Setting]) -> Result<Config, Error> {
-    let mut config = Config::load(what)?;
+    set_in(Config::load(what)?, batch, set)
+}
+
+fn set_in(mut config: Config, batch: Option<u32>, set: &[Setting]) -> Result<Config, Error> {
     config.set_all(set).map_err(|e| Error::new(format!("--set {e}")))?;
     config.train.batch = batch.map_or(config.train.batch, |b| b as usize);
     Ok(config)
@@ -246,8 +284,13 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(usage) => {
+            let typed: Vec<String> = std::env::args_os().skip(1).map(|a| a.to_string_lossy().into_owned()).collect();
             let (text, code) = (usage.render().to_string(), usage.exit_code());
-            if term::is_harmless(&text) {
+            if typed == ["train"] {
+                term::lead(usage::train());
+            } else if let Some(told) = usage::told(&usage, &typed) {
+                term::note(told);
+            } else if term::is_harmless(&text) {
                 // Fails only where nobody reads on, and then there is nobody to tell.
                 let _ = usage.print();
             } else {
@@ -292,6 +335,7 @@ fn dispatch(command: Command) -> Result<u8, Error> {
         Command::Shader(args) => shader::shader(&args)?,
         Command::Plan(args) => plan::plan(&args)?,
         Command::Data(args) => data::data(&args)?,
+        Command::Completions(args) => completions::completions(&args)?,
     }
     Ok(0)
 }
@@ -387,8 +431,12 @@ mod tests {
             "bench step dcgan --batch 128 --precision mixed",
             "profile dcgan --precision mixed",
             "plan dcgan --precision mixed",
+            "completions bash",
             "data list --json",
             "data get mnist",
+            "data show mnist",
+            "data show photos --preset dcgan --size 64x48 --grey --n 9 --out a.png --json",
+            "data show --preset vae",
         ] {
             let args = std::iter::once("limn").chain(line.split(' '));
             Cli::try_parse_from(args).map(|_| ()).unwrap_or_else(|e| panic!("limn {line}: {e}"));

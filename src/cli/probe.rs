@@ -9,7 +9,7 @@ use crate::train;
 pub struct ProbeArgs {
     #[command(flatten)]
     trained: TrainedArg,
-    /// Dataset with labels: builtin, mnist, fashion-mnist, cifar10, or IDX or CIFAR-10 files, or a
+    /// Dataset with labels: fashion-mini, mnist, fashion-mnist, cifar10, or IDX or CIFAR-10 files, or a
     /// folder with a folder for each class; by default the run's own
     #[arg(long, value_name = "D")]
     data: Option<String>,

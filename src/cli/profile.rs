@@ -1,6 +1,6 @@
 //! `limn profile`: where the GPU time of a training step goes.
 
-use super::{DeviceArg, Error, PrecisionArg, TuneArg, config, device, term, tune};
+use super::{DeviceArg, Error, PrecisionArg, SettingsArg, TuneArg, device, term, tune};
 use crate::bench::{Clock, Roof};
 use crate::train::{self, Profile, ProfileRow, Session};
 use serde_json::json;
@@ -10,14 +10,11 @@ use std::path::{Path, PathBuf};
 /// Arguments of `limn profile`.
 #[derive(clap::Args, Debug)]
 pub struct ProfileArgs {
-    /// Preset or a TOML file
-    preset: String,
+    #[command(flatten)]
+    of: SettingsArg,
     /// Steps to average over
     #[arg(long, default_value_t = 10, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     steps: u32,
-    /// Images per step
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    batch: Option<u32>,
     /// Write a trace for chrome://tracing or Perfetto
     #[arg(long, value_name = "FILE.json")]
     trace: Option<PathBuf>,
@@ -44,7 +41,7 @@ struct Group {
 
 /// Times every launch of a training step.
 pub fn profile(args: &ProfileArgs) -> Result<(), Error> {
-    let config = config(&args.preset, args.batch, &[])?;
+    let config = args.of.config()?;
     let device = device::open_for(args.device.device.as_deref(), args.precision.of(&config))?;
     let mut session = Session::new(&config.model, &config.optimizer(), config.train.seed, device)?;
     session.recompute = config.train.recompute;

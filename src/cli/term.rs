@@ -59,6 +59,12 @@ pub fn note(words: impl Display) {
     let _ = writeln!(io::stderr().lock(), "limn: {}", hanging(&words.to_string()));
 }
 
+/// Prints lines on stderr that are no remark but all that a command says.
+pub fn lead(lines: impl Display) {
+    // Where stderr is closed there is nobody to tell.
+    let _ = writeln!(io::stderr().lock(), "{lines}");
+}
+
 /// A line on a terminal that is overwritten by the next; nothing where stderr is no terminal.
 pub struct Progress {
     shown: bool,

@@ -1,10 +1,13 @@
 //! `limn train`: a run from a preset or a file, or one that goes on.
 
-use super::images::{ChangedArg, reading};
+use super::images::{ChangedArg, ShapeArg, reading};
 use super::screen::{JsonLines, Screen, object};
+use super::times::{self, Times};
 use super::{DeviceArg, Error, PrecisionArg, TuneArg, device, setting, signals, term, tune};
+use crate::bench::quantile;
 use crate::data::{self, Split};
 use crate::eval::{self, Sample};
+use crate::kernels::Class;
 use crate::models::{self, Family};
 use crate::report;
 use crate::sample::{self, Drawing};
@@ -15,23 +18,31 @@ use crate::tune::Budget;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// Arguments of `limn train`.
 #[derive(clap::Args, Debug)]
 pub struct TrainArgs {
-    /// Preset (see assets/presets) or a TOML file
-    #[arg(value_name = "PRESET|FILE.toml", required_unless_present = "resume")]
+    /// Preset (`limn presets` lists them) or a TOML file
+    #[arg(
+        value_name = "PRESET|FILE.toml",
+        required_unless_present = "resume",
+        value_parser = super::names::PRESETS,
+        hide_possible_values = true
+    )]
     what: Option<String>,
     /// Go on with the run in this folder, where it stopped and on the device it was made on; with
     /// --set its rate (optim.lr), its intervals and some other settings may change
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["what", "seed", "out"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["what", "seed", "out", "size", "color", "grey"])]
     resume: Option<PathBuf>,
     /// Go on from the checkpoint of this step, of those a run with train.keep=N keeps; what came
     /// after is set aside
     #[arg(long, value_name = "STEP", requires = "resume", conflicts_with = "what")]
     from: Option<u64>,
-    #[arg(long, value_name = "D", help = format!("Dataset: {}; with --resume where the images of the run are now", data::in_words()))]
+    #[arg(long, value_name = "D", value_parser = super::names::DATA, hide_possible_values = true, help = format!("Dataset: {}; with --resume where the images of the run are now. Of one without images for testing a tenth, at most 1000, is held out for it and never trained on", data::in_words()))]
     data: Option<String>,
+    #[command(flatten)]
+    shape: ShapeArg,
     #[command(flatten)]
     changed: ChangedArg,
     /// Training steps
@@ -104,6 +115,18 @@ pub fn train(args: &TrainArgs) -> Result<u8, Error> {
     let precision = args.precision.precision.unwrap_or(settings.precision);
     let device = device::open_for(args.device.device.as_deref().or(own.as_deref()), precision)?;
     let name = device::number(&device);
+    let session_name = device.name();
+    let software = device.caps().is_none_or(|caps| caps.class == Class::Lanes);
+    // What is known before is said before.
+    let long = match &start {
+        Start::New { config, .. } => {
+            let run = Times::load().run(&session_name, config);
+            run.and_then(|seconds| times::too_long(config, &session_name, software, seconds))
+        }
+        Start::Resume(_) => None,
+    };
+    let told = long.is_some();
+    long.iter().for_each(term::note);
     if let Err(error) = signals::watch(&STOP) {
         term::note(format!("Ctrl-C will end training at once: {error}"));
     }
@@ -140,6 +163,8 @@ pub fn train(args: &TrainArgs) -> Result<u8, Error> {
             session.stop = Some(stopped);
             Ok(sample::views(session, test, seed, folder).map(|_| ())?)
         };
+        let mut paced = Paced { device: session_name.clone(), software, told, seconds: Vec::new() };
+        let mut pace = |config: &Config, seconds: f64, left: Duration| paced.step(config, seconds, left);
         let hooks = Hooks {
             tune: Some(tune),
             sampler: Some(&mut sampler),
@@ -147,6 +172,7 @@ pub fn train(args: &TrainArgs) -> Result<u8, Error> {
             views: Some(&mut views),
             logs: &args.log,
             report: Some(&mut report),
+            pace: Some(&mut pace),
             stop: &STOP,
             phase: &phase,
             watch: Some(screen.as_mut()),
@@ -169,6 +195,32 @@ pub fn train(args: &TrainArgs) -> Result<u8, Error> {
     }
 }
 
+/// What a run teaches of how long steps take here.
+struct Paced {
+    device: String,
+    /// Whether the processor computes.
+    software: bool,
+    /// Whether it has been said that the run is long.
+    told: bool,
+    /// Seconds of a step, each time that they are known.
+    seconds: Vec<f64>,
+}
+
+impl Paced {
+    /// Keeps what a step takes, and says so where something shorter would do.
+    fn step(&mut self, config: &Config, seconds: f64, left: Duration) -> Option<String> {
+        self.seconds.push(seconds);
+        // Seldom enough to cost nothing, and the first time soon.
+        if self.seconds.len().is_power_of_two() {
+            times::remember(&self.device, config, quantile(&mut self.seconds.clone(), 0.5), false);
+        }
+        if std::mem::replace(&mut self.told, true) {
+            return None;
+        }
+        times::too_long(config, &self.device, self.software, left.as_secs_f64())
+    }
+}
+
 /// How the arguments have a run go on. A flag wins over `--set`.
 fn resume(dir: &Path, args: &TrainArgs) -> Resume {
     let mut set = args.set.clone();
@@ -180,7 +232,7 @@ fn resume(dir: &Path, args: &TrainArgs) -> Resume {
 fn config(what: &str, args: &TrainArgs) -> Result<Config, Error> {
     let mut config = super::changed(what, args.batch, &args.set)?;
     if let Some(source) = &args.data {
-        config.data.source = source.clone();
+        config.data.source = data::known_name(source.clone());
     }
     let t = &mut config.train;
     if let Some(epochs) = args.epochs {
@@ -188,6 +240,7 @@ fn config(what: &str, args: &TrainArgs) -> Result<Config, Error> {
     }
     t.steps = args.steps.or(t.steps);
     t.seed = args.seed.unwrap_or(t.seed);
+    args.shape.apply(&mut config)?;
     config.validate()?;
     Ok(config)
 }

@@ -8,7 +8,7 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let config = Config::preset("vae")?;
 //! let mut session = Session::new(&config.model, &config.optimizer(), 0, Device::Cpu)?;
-//! let data = limn::data::open("builtin", None, &limn::data::Options::default())?;
+//! let data = limn::data::open("fashion-mini", None, &limn::data::Options::default())?;
 //! let sample = Sample { data: &data.name, test: &data.test, count: 16 };
 //! for figure in evaluate(&mut session, &sample, Measure::Own, 8)? {
 //!     println!("{} {:.2} {} ({})", figure.name, figure.value, figure.unit, figure.protocol);

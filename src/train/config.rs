@@ -6,7 +6,7 @@ use super::change::flat;
 use super::presets::presets;
 use super::settings::{Setting, SettingsTable, read};
 use super::step::HISTORY_ROWS;
-use crate::data::{Dataset, Geometry, Range};
+use crate::data::{self, Dataset, Geometry, Range};
 use crate::files;
 use crate::kernels::Precision;
 use crate::kernels::optimisers::schedule::{Falling, Schedule};
@@ -84,16 +84,37 @@ pub struct Config {
     pub optim: OptimConfig,
     /// The loop.
     pub train: TrainConfig,
-    /// Whether somebody said how many classes there are, or a preset did, which the data may know
-    /// better.
+    /// What somebody said of the images, which the data may know better.
     #[serde(skip)]
-    pub classes_given: Given,
+    pub given: Given,
 }
 
-/// Whether somebody gave a setting. That is no part of what a run is: settings are equal whoever
-/// gave them.
+/// Which of the settings that follow the data somebody gave; of the others a preset did. That is no
+/// part of what a run is: settings are equal whoever gave them.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Given(pub bool);
+pub struct Given {
+    /// How many classes there are.
+    pub classes: bool,
+    /// The sides of an image.
+    pub size: bool,
+    /// Grey or in colour.
+    pub colour: bool,
+}
+
+impl Given {
+    /// Every one of them.
+    pub const ALL: Given = Given { classes: true, size: true, colour: true };
+
+    /// These, and what a setting of `key` says.
+    pub(super) fn and(self, key: &str) -> Given {
+        let name = key.strip_prefix("model.").unwrap_or_default();
+        Given {
+            classes: self.classes || name == "classes",
+            size: self.size || sizes::KEYS.contains(&name),
+            colour: self.colour || name == "channels",
+        }
+    }
+}
 
 impl PartialEq for Given {
     fn eq(&self, _: &Given) -> bool {
@@ -106,6 +127,7 @@ impl PartialEq for Given {
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
     /// A known set's name, or a path; see [`crate::data::open`].
+    #[serde(deserialize_with = "known_name")]
     pub source: String,
     /// What the values of the images are taken for.
     #[serde(default, skip_serializing_if = "is_format")]
@@ -185,6 +207,12 @@ pub struct TrainConfig {
     pub precision: Precision,
 }
 
+/// A source, where it is a known set by the name that this has on screen: `builtin`, as files from
+/// before say, is `fashion-mini`.
+fn known_name<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    String::deserialize(deserializer).map(data::known_name)
+}
+
 impl TrainConfig {
     /// Settles how long the schedule of the learning rate is, where the settings leave that to the
     /// run: `total` steps. A run that goes on for longer stays at its end.
@@ -238,7 +266,7 @@ impl Config {
         Config {
             name: String::new(),
             model,
-            data: DataConfig { source: "builtin".into(), range: Range::Full, classes: Vec::new() },
+            data: DataConfig { source: "fashion-mini".into(), range: Range::Full, classes: Vec::new() },
             optim: OptimConfig::adam(0.001),
             train: TrainConfig {
                 batch: 64,
@@ -262,7 +290,7 @@ impl Config {
                 lr_warm_up: 0,
                 precision: Precision::Full,
             },
-            classes_given: Given(true),
+            given: Given::ALL,
         }
     }
 
@@ -321,8 +349,8 @@ impl Config {
         for setting in all.iter().filter(is_kind).chain(all.iter().filter(|s| !is_kind(s))) {
             settings.set(setting)?;
         }
-        let given = Given(self.classes_given.0 || all.iter().any(|setting| setting.key == "model.classes"));
-        *self = Config { classes_given: given, ..settings.config().map_err(ConfigError::Value)? };
+        let given = all.iter().fold(self.given, |given, setting| given.and(&setting.key));
+        *self = Config { given, ..settings.config().map_err(ConfigError::Value)? };
         Ok(())
     }
 
@@ -333,9 +361,9 @@ impl Config {
     /// More than the model can have.
     pub(super) fn adopt_classes(&mut self, has: usize, data: &Dataset) -> Result<Option<Box<dyn Model>>, ConfigError> {
         match data.class_count() {
-            Some(count) if has > 0 && !self.classes_given.0 && count != has => {
+            Some(count) if has > 0 && !self.given.classes && count != has => {
                 self.set(Setting::new("model.classes", count))?;
-                self.classes_given = Given(false);
+                self.given.classes = false;
                 self.validate().map(Some)
             }
             _ => Ok(None),
@@ -467,6 +495,11 @@ impl Config {
     /// All settings by their keys, such as `train.batch`, as TOML writes them.
     pub fn by_keys(&self) -> BTreeMap<String, String> {
         flat("", self).into_iter().map(|(key, value)| (key, value.to_string())).collect()
+    }
+
+    /// The keys that settings of this kind of model and optimiser may have, dotted.
+    pub fn keys(&self) -> Vec<String> {
+        SettingsTable::of(self).map(|table| table.keys()).unwrap_or_default()
     }
 
     /// All settings as TOML: loading it gives the same run.

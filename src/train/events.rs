@@ -5,7 +5,7 @@
 //! shows every folder that has such a file as a run of its name.
 
 use super::Session;
-use super::follow::Follow;
+use super::logs::Follow;
 use super::metrics::Row;
 use super::testing::Tested;
 use crc::{CRC_32_ISCSI, Crc};

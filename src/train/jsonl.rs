@@ -1,6 +1,6 @@
 //! `metrics.jsonl`: what `metrics.csv` and `tests.csv` say, as an object a line.
 
-use super::follow::Follow;
+use super::logs::Follow;
 use super::metrics::Row;
 use super::testing::Tested;
 use crate::files::{read_in_memory, replace};

@@ -33,6 +33,7 @@ mod images;
 mod jsonl;
 mod kept;
 mod log;
+mod logs;
 mod losses;
 mod measure;
 mod memory;
@@ -56,16 +57,18 @@ pub use change::{Change, ChangeError};
 pub use checkpoint::{CheckpointError, CheckpointInfo};
 pub use config::{Config, ConfigError, DataConfig, Given, TrainConfig};
 pub use folder::{RunDir, RunError};
-pub use follow::LogKind;
+pub use follow::{Fitted, fitted};
 pub use health::deviation;
 pub use images::images;
 pub use log::{Progress, Watch};
+pub use logs::LogKind;
 pub use measure::{Profile, ProfileRow, StepTiming, profile, time_steps};
 pub use memory::{MemoryUse, StepSpec};
 pub use presets::presets;
 pub use provenance::{Machine, Provenance, Sitting};
 pub use run::{
-    Evaluator, Hooks, Outcome, Phase, Reading, Reporter, Resume, Sampler, Saved, Start, TrainError, Tune, Viewer, train,
+    Evaluator, Hooks, Outcome, Pace, Phase, Reading, Reporter, Resume, Sampler, Saved, Start, TrainError, Tune, Viewer,
+    train,
 };
 pub use session::{Session, SessionError, Weights};
 pub use settings::Setting;

@@ -1,8 +1,8 @@
 //! Training: what is asked for, and what becomes of it.
 
 use super::folder::{RunDir, RunError};
-use super::follow::LogKind;
 use super::log::Watch;
+use super::logs::LogKind;
 use super::prepare::Prepared;
 use super::{Config, ConfigError, Session, SessionError, Setting, Tested};
 use crate::data::{self, Split};
@@ -13,6 +13,7 @@ use crate::tune;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 /// What to train.
 #[expect(clippy::large_enum_variant, reason = "there is one of them")]
@@ -64,6 +65,10 @@ pub type Viewer<'a> = dyn FnMut(&mut Session, &Split, &Path) -> Result<(), Box<d
 /// step.
 pub type Tune<'a> = dyn FnMut(&mut Session, usize, u64) -> Result<tune::Report, SessionError> + 'a;
 
+/// Told the settings of the run, the seconds that a step takes lately, and how long is left, whenever
+/// that is known anew; a sentence that it returns is a line of the log.
+pub type Pace<'a> = dyn FnMut(&Config, f64, Duration) -> Option<String> + 'a;
+
 /// What training is at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
@@ -93,6 +98,8 @@ pub struct Hooks<'a> {
     /// Tells of the run whenever a picture was drawn or a checkpoint saved, and at the end; see
     /// [`crate::report::Live`].
     pub report: Option<&'a mut Reporter<'a>>,
+    /// Told how long steps take.
+    pub pace: Option<&'a mut Pace<'a>>,
     /// Becomes true when the run shall stop after the step it is at, or before the first.
     pub stop: &'a AtomicBool,
     /// Told what training is at.
@@ -113,6 +120,7 @@ impl Default for Hooks<'_> {
             views: None,
             logs: &[],
             report: None,
+            pace: None,
             stop: &files::NEVER,
             phase: &|_| (),
             watch: None,

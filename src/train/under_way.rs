@@ -4,9 +4,9 @@ use super::Session;
 use super::batches::Images;
 use super::checkpoint::{self, CheckpointError};
 use super::folder::{Lock, RunDir};
-use super::follow::Followers;
 use super::health::{Health, deviation};
 use super::log::{Log, Progress};
+use super::logs::Followers;
 use super::losses::{Arrived, Losses};
 use super::metrics::{Metrics, Row};
 use super::pace::Pace;
@@ -239,6 +239,11 @@ impl Loop<'_> {
             let recent = self.recent.take();
             let (rate, losses, left) = (recent.rate(), recent.means(names), self.pace.left(total));
             self.log.progress(&Progress { step, total, rate, losses: &losses, left });
+            if let (Some(pace), Some(left)) = (&mut self.hooks.pace, left)
+                && let Some(line) = pace(&self.run.config, images / rate, left)
+            {
+                self.log.say(&line);
+            }
         }
         Ok(())
     }
