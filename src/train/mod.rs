@@ -47,6 +47,7 @@ mod step_runner;
 mod stopwatch;
 mod testing;
 mod under_way;
+mod views;
 
 pub use change::{Change, ChangeError};
 pub use checkpoint::{CheckpointError, CheckpointInfo};

@@ -12,14 +12,11 @@ use super::run::{Hooks, Outcome, Phase, Saved, TrainError};
 use super::step_runner::StepRunner;
 use super::stopwatch::Stopwatch;
 use super::testing::Testing;
+use super::views;
 use crate::data::Split;
 use crate::kernels::Class;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
-
-/// The share of a run's time that pictures of what else its model can do take at most, where nothing
-/// else is said.
-const VIEWS_SHARE: f64 = 0.02;
 
 /// A run under way.
 pub(super) struct Loop<'a> {
@@ -35,7 +32,7 @@ pub(super) struct Loop<'a> {
     pub(super) images: Images,
     /// Images for pictures of what else the model can do.
     pub(super) test: Split,
-    /// How long the last picture of samples took.
+    /// How long the slowest picture of samples took.
     pub(super) drew: Duration,
     /// Logs for other programs.
     pub(super) followers: Followers,
@@ -114,7 +111,9 @@ impl Loop<'_> {
         if self.step == self.total && self.is_measured() {
             self.measure()?;
         }
-        if self.step == self.total && views_every.map_or_else(|| self.views_are_cheap(), |every| every > 0) {
+        if self.step == self.total
+            && views_every.map_or_else(|| views::are_cheap(self.drew, self.watch.now().active), |every| every > 0)
+        {
             self.view();
         }
         self.report(true);
@@ -252,13 +251,7 @@ impl Loop<'_> {
         } else {
             self.followers.each(&mut self.log, |log| log.picture(self.step, &path));
         }
-        self.drew = start.elapsed();
-    }
-
-    /// Whether pictures of what else the model can do take little of the run's time: they are fewer
-    /// images than one of samples, and of completed ones half is there.
-    fn views_are_cheap(&self) -> bool {
-        self.drew.as_secs_f64() / 2.0 <= VIEWS_SHARE * self.watch.now().active
+        self.drew = self.drew.max(start.elapsed());
     }
 
     /// Draws what else the model can do. Pictures that fail are no reason to stop.
