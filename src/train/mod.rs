@@ -52,6 +52,7 @@ mod stopwatch;
 mod testing;
 mod turns;
 mod under_way;
+mod views;
 
 pub use change::{Change, ChangeError};
 pub use checkpoint::{CheckpointError, CheckpointInfo};

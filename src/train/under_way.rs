@@ -16,6 +16,7 @@ use super::step_runner::StepRunner;
 use super::stopwatch::Stopwatch;
 use super::testing::Testing;
 use super::turns::Turns;
+use super::views;
 use crate::data::{self, Split};
 use crate::kernels::Class;
 use crate::words::four;
@@ -27,10 +28,6 @@ const JUDGED: usize = 256;
 
 /// How often losses are shown to whoever watches.
 const LIVE: Duration = Duration::from_millis(250);
-
-/// The share of a run's time that pictures of what else its model can do take at most, where nothing
-/// else is said.
-const VIEWS_SHARE: f64 = 0.02;
 
 /// A run under way.
 pub(super) struct Loop<'a> {
@@ -46,7 +43,7 @@ pub(super) struct Loop<'a> {
     pub(super) images: Images,
     /// Images for pictures of what else the model can do.
     pub(super) test: Split,
-    /// How long the last picture of samples took.
+    /// How long the slowest picture of samples took.
     pub(super) drew: Duration,
     /// Logs for other programs.
     pub(super) followers: Followers,
@@ -139,7 +136,9 @@ impl Loop<'_> {
         if self.step == self.total && self.is_measured() {
             self.measure()?;
         }
-        if self.step == self.total && views_every.map_or_else(|| self.views_are_cheap(), |every| every > 0) {
+        if self.step == self.total
+            && views_every.map_or_else(|| views::are_cheap(self.drew, self.watch.now().active), |every| every > 0)
+        {
             self.view();
         }
         self.report(true);
@@ -307,8 +306,8 @@ impl Loop<'_> {
                 self.judge(spread);
             }
         }
-        self.drew = start.elapsed();
-        self.pictures.took(self.drew);
+        self.drew = self.drew.max(start.elapsed());
+        self.pictures.took(start.elapsed());
     }
 
     /// Says so where samples that spread so much are nearly the same.
@@ -322,12 +321,6 @@ impl Loop<'_> {
         if let Some(warning) = self.health.samples(self.step, spread, data, ripe) {
             self.log.warn(&warning);
         }
-    }
-
-    /// Whether pictures of what else the model can do take little of the run's time: they are fewer
-    /// images than one of samples, and of completed ones half is there.
-    fn views_are_cheap(&self) -> bool {
-        self.drew.as_secs_f64() / 2.0 <= VIEWS_SHARE * self.watch.now().active
     }
 
     /// Draws what else the model can do. Pictures that fail are no reason to stop.
