@@ -181,7 +181,10 @@ pub fn train(args: &TrainArgs) -> Result<u8, Error> {
         train::train(start, device, hooks)
     });
     let told = trained.map_err(Error::from).and_then(|outcome| match args.json {
-        true => Ok(tell_machines(&outcome)),
+        true => {
+            tell_machines(&outcome);
+            Ok(())
+        }
         false if term::is_quiet() => Ok(()),
         false => tell(&outcome, &name),
     });
