@@ -79,13 +79,11 @@ fn drawn(
     let default = if let How::Features(_) = metric.how { images } else { eval::PARZEN_SAMPLES };
     let samples = args.samples.map_or(default, |n| n as usize);
     let drawn = Drawn { data, images, samples, seed: args.seed, drawing: drawing(session, false) };
-    let mut bar = term::Progress::new();
-    let mut progress = |done| bar.show(format!("{done} of {samples} samples"));
     match (metric.how, &args.features) {
-        (How::Samples(measure), _) => Ok(measure(session, &drawn, &mut progress)?),
+        (How::Samples(measure), _) => Ok(measure(session, &drawn)?),
         (How::Features(compare), Some(path)) => {
             let mut net = network(path, session)?;
-            Ok(eval::feature_figures(session, &mut net, &drawn, compare, &mut progress)?)
+            Ok(eval::feature_figures(session, &mut net, &drawn, compare)?)
         }
         _ => Err(Error::new(format!(
             "--metric {} compares features: give --features the run folder of a classifier (`limn train classifier`), or a \

@@ -153,9 +153,10 @@ impl TrainedArg {
     fn open(&self) -> Result<(RunDir, Session, u64), Error> {
         let run = RunDir::open(&self.dir)?;
         let device = device::open(self.device.device.as_deref())?;
-        let (session, step) =
+        let (mut session, step) =
             if self.best { run.best_session(device, self.weights)? } else { run.session(device, self.weights)? };
         session.remarks.iter().for_each(term::note);
+        session.hear = Some(Box::new(term::listener()));
         Ok((run, session, step))
     }
 }

@@ -1,7 +1,7 @@
 //! `limn probe`: what a discriminator has learnt, by a linear classifier on its activations.
 
 use super::images::{ChangedArg, open_run, reading};
-use super::{Error, TrainedArg, eval, term};
+use super::{Error, TrainedArg, eval};
 use crate::train;
 
 /// Arguments of `limn probe`.
@@ -35,9 +35,7 @@ pub fn probe(args: &ProbeArgs) -> Result<(), Error> {
     if images > all {
         return Err(Error::new(format!("--images {images}: {} has {all} training images", data.name)));
     }
-    let mut bar = term::Progress::new();
-    let figures = crate::eval::probe(&mut session, &data, images, &mut |words| bar.show(words))?;
-    bar.clear();
+    let figures = crate::eval::probe(&mut session, &data, images)?;
     eval::keep(&run, step, &figures);
     eval::show(&figures, args.json)
 }

@@ -252,7 +252,7 @@ fn own(session: &mut Session, sample: &Sample, batch: usize) -> Result<Vec<Figur
     let mut sums = vec![0.0f64; metrics.len()];
     for first in (0..sample.count).step_by(batch) {
         let count = batch.min(sample.count - first);
-        session.going()?;
+        session.going(|| format!("{first} of {} test images", sample.count))?;
         runner.write("images", &sample.words(session, first, batch))?;
         runner.run()?;
         for (sum, metric) in std::iter::zip(&mut sums, &metrics) {

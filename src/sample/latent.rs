@@ -85,7 +85,7 @@ fn chunked(
                 runner.write_first(name, &rows[first * width..rows.len().min((first + n) * width)])?;
             }
         }
-        session.going()?;
+        session.going(|| format!("{first} of {} images", rows.len() / width))?;
         runner.run()?;
         let made = runner.read("made")?;
         let count = n.min(rows.len() / width - first);

@@ -128,7 +128,7 @@ pub fn in_pieces(
         classes => CHUNK * classes,
     };
     for first in (0..n).step_by(piece) {
-        session.going()?;
+        session.going(|| format!("{first} of {n} samples"))?;
         see(first, &numbered(session, first..n.min(first + piece), None, seed, drawing)?)?;
     }
     Ok(())
