@@ -56,7 +56,7 @@ pub fn runs(args: &RunsArgs) -> Result<(), Error> {
 /// A run in a line.
 fn row(run: &Overview, args: &RunsArgs) -> Vec<String> {
     let path = run.folder.strip_prefix(&args.folder).ok().filter(|path| path.components().next().is_some());
-    let path = path.unwrap_or(&run.folder).display().to_string();
+    let path = term::shown(&path.unwrap_or(&run.folder).display().to_string()).into_owned();
     let steps = match (run.state, run.steps) {
         (State::Done, _) | (_, None) => run.step.to_string(),
         (_, Some(steps)) => format!("{} of {steps}", run.step),
