@@ -1,9 +1,11 @@
 //! The images of a run, for commands that look at them, and the names of their classes.
 
 use super::{Error, nearest, term};
-use crate::data::{self, Dataset, Geometry, Options};
+use crate::data::{self, Dataset, Geometry, Medium, Options};
 use crate::models::Model;
+use crate::sample::Output;
 use crate::train::{Config, RunDir};
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
@@ -86,6 +88,43 @@ impl ImagesArg {
     /// Opens them.
     pub fn open(&self, run: &RunDir, model: &dyn Model) -> Result<Dataset, Error> {
         open_run(run, model, self.data.as_deref(), &self.changed)
+    }
+}
+
+/// How large images are shown.
+#[derive(clap::Args, Clone, Copy, Debug)]
+pub struct ScaleArg {
+    /// Show each pixel of an image as a square of N by N, 1 to 16; by default small images are
+    /// enlarged in a picture of several, and single files are not
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=16))]
+    scale: Option<u32>,
+}
+
+impl ScaleArg {
+    /// The place that `out` names, or else `name` in `folder`, for pictures at this scale.
+    pub fn place(self, out: Option<&Path>, folder: &Path, name: &str, medium: Medium) -> Result<Output, Error> {
+        self.refuse(medium)?;
+        Ok(Output::new(out, folder, name, medium)?.enlarged(self.scale.map(|scale| scale as usize)))
+    }
+
+    /// Refuses to be given where no picture is made.
+    pub fn no_pictures(self) -> Result<(), Error> {
+        match self.scale {
+            Some(_) => {
+                Err(Error::new("--scale is for pictures, and arrays have the pixels as they are; leave it away"))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses what has no pixels.
+    fn refuse(self, medium: Medium) -> Result<(), Error> {
+        match medium {
+            Medium::Sounds { .. } if self.scale.is_some() => {
+                Err(Error::new("--scale is for images, and this model makes sounds; leave it away"))
+            }
+            _ => Ok(()),
+        }
     }
 }
 

@@ -8,6 +8,7 @@ mod bar;
 mod bench;
 mod bench_sample;
 mod check;
+mod compare;
 mod complete;
 mod completions;
 mod data;
@@ -16,6 +17,7 @@ mod device;
 mod devices;
 mod eval;
 mod examples;
+mod film;
 mod images;
 mod latent;
 mod names;
@@ -25,6 +27,7 @@ mod probe;
 mod profile;
 mod report;
 mod run;
+mod runs;
 mod sample;
 mod screen;
 mod shader;
@@ -77,9 +80,18 @@ enum Command {
     /// arithmetic
     #[command(after_help = examples::LATENT)]
     Latent(latent::LatentArgs),
+    /// Make a film of a model that learns, of the samples that its training left behind
+    #[command(after_help = examples::FILM)]
+    Film(film::FilmArgs),
     /// Test loss with its parts and units: nats/image, bits/dim, ELBO, log p
     #[command(after_help = examples::EVAL)]
     Eval(eval::EvalArgs),
+    /// List the runs there are: model, data, steps, best figure, age
+    #[command(after_help = examples::RUNS)]
+    Runs(runs::RunsArgs),
+    /// Print what runs differ in, and their losses and figures beside each other
+    #[command(after_help = examples::COMPARE)]
+    Compare(compare::CompareArgs),
     /// Write a page about a run, or about several beside each other: curves, pictures, settings,
     /// data, devices
     #[command(after_help = examples::REPORT)]
@@ -309,9 +321,12 @@ fn dispatch(command: Command) -> Result<u8, Error> {
         Command::Sample(args) => sample::sample(&args)?,
         Command::Complete(args) => complete::complete(&args)?,
         Command::Latent(args) => latent::latent(&args)?,
+        Command::Film(args) => film::film(&args)?,
         Command::Eval(args) => eval::eval(&args)?,
         Command::Presets(args) => presets::list(&args)?,
         Command::Probe(args) => probe::probe(&args)?,
+        Command::Runs(args) => runs::runs(&args)?,
+        Command::Compare(args) => compare::compare(&args)?,
         Command::Report(args) => report::report(&args)?,
         Command::Check(args) => return check::check(&args).map(|good| u8::from(!good)),
         Command::Run(args) => run::run(&args)?,
@@ -364,6 +379,10 @@ mod tests {
             "train --resume DIR --from 100 --steps 200",
             "sample DIR --n 64 --seed 1 --out a.png",
             "sample DIR --naive",
+            "sample DIR --scale 4 --out folder/",
+            "sample DIR -n 10 --out samples.npz",
+            "sample DIR --latents codes.npy --class 3",
+            "film DIR --out a.webp --fps 10",
             "sample DIR --neighbours",
             "sample DIR --neighbours 3 --n 5",
             "sample DIR --weights averaged",
@@ -371,6 +390,7 @@ mod tests {
             "complete DIR --images test --keep upper-half --out a.png",
             "complete DIR --images a.png --keep mask.png",
             "complete DIR --images test --naive",
+            "complete DIR --images folder -n 3 --scale 2",
             "latent DIR manifold --out a.png",
             "latent DIR traverse",
             "latent DIR interpolate",
@@ -378,6 +398,7 @@ mod tests {
             "latent DIR arithmetic --from 3 --to 8 --plus 5",
             "latent DIR arithmetic --z 3+7+12,5,9 --seed 1",
             "latent DIR traverse --gif --out a.gif",
+            "latent DIR manifold --film --out a.webp --fps 24 --scale 1",
             "latent DIR components",
             "eval DIR --json",
             "eval DIR --metric iwae-50",
@@ -386,6 +407,9 @@ mod tests {
             "eval DIR --metric frechet --features DIR --samples 1000",
             "eval DIR --metric prdc --features weights.safetensors",
             "probe DIR",
+            "runs --json",
+            "compare DIR DIR --json",
+            "report DIR --plot curves.svg --log-scale --smoothing 0.9",
             "probe DIR --data cifar10 --images 5000 --json",
             "check",
             "check conv2d matmul --device 0 --json",

@@ -25,7 +25,7 @@ pub struct ProbeArgs {
 
 /// Prints the classifier's accuracy and its protocol.
 pub fn probe(args: &ProbeArgs) -> Result<(), Error> {
-    let (run, mut session, _) = args.trained.open()?;
+    let (run, mut session, step) = args.trained.open()?;
     let data = match args.data.as_deref() {
         Some(other) => reading(None, |options| train::images(other, session.model.as_ref(), options))?,
         None => open_run(&run, session.model.as_ref(), None, &args.changed)?,
@@ -38,5 +38,6 @@ pub fn probe(args: &ProbeArgs) -> Result<(), Error> {
     let mut bar = term::Progress::new();
     let figures = crate::eval::probe(&mut session, &data, images, &mut |words| bar.show(words))?;
     bar.clear();
+    eval::keep(&run, step, &figures);
     eval::show(&figures, args.json)
 }

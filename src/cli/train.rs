@@ -11,7 +11,9 @@ use crate::kernels::Class;
 use crate::models::{self, Family};
 use crate::report;
 use crate::sample::{self, Drawing};
-use crate::train::{self, Config, Hooks, Outcome, Phase, Reading, Resume, RunDir, Session, Setting, Start, Watch};
+use crate::train::{
+    self, Config, Hooks, LogKind, Outcome, Phase, Reading, Resume, RunDir, Session, Setting, Start, Watch,
+};
 use crate::tune::Budget;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -55,6 +57,11 @@ pub struct TrainArgs {
     /// Seed of everything random
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
+    /// Keep a log for another program too: `tensorboard` for event files, beside each other in
+    /// `tensorboard --logdir runs`, or `jsonl` for an object a step in metrics.jsonl; a run that
+    /// goes on goes on with those it has
+    #[arg(long, value_name = "tensorboard|jsonl", value_parser = super::variant::<LogKind>, value_delimiter = ',')]
+    log: Vec<LogKind>,
     #[command(flatten)]
     device: DeviceArg,
     #[command(flatten)]
@@ -150,13 +157,20 @@ pub fn train(args: &TrainArgs) -> Result<u8, Error> {
             session.stop = Some(stopped);
             Ok(eval::followed(session, &Sample { data, test, count }, batch)?)
         };
+        let mut live = report::Live::default();
+        let mut report = |run: &RunDir, ends: bool| Ok(live.refresh(run, ends).map(|_| ())?);
+        let mut views = |session: &mut Session, test: &Split, folder: &Path| {
+            session.stop = Some(stopped);
+            Ok(sample::views(session, test, seed, folder).map(|_| ())?)
+        };
         let mut paced = Paced { device: session_name.clone(), software, told, seconds: Vec::new() };
         let mut pace = |config: &Config, seconds: f64, left: Duration| paced.step(config, seconds, left);
-        let mut report = |run: &RunDir| Ok(report::write(std::slice::from_ref(run), &run.path.join(report::FILE))?);
         let hooks = Hooks {
             tune: Some(tune),
             sampler: Some(&mut sampler),
             evaluate: Some(&mut evaluate),
+            views: Some(&mut views),
+            logs: &args.log,
             report: Some(&mut report),
             pace: Some(&mut pace),
             stop: &STOP,
@@ -167,7 +181,10 @@ pub fn train(args: &TrainArgs) -> Result<u8, Error> {
         train::train(start, device, hooks)
     });
     let told = trained.map_err(Error::from).and_then(|outcome| match args.json {
-        true => Ok(tell_machines(&outcome)),
+        true => {
+            tell_machines(&outcome);
+            Ok(())
+        }
         false if term::is_quiet() => Ok(()),
         false => tell(&outcome, &name),
     });

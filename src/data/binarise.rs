@@ -82,6 +82,7 @@ mod tests {
             classes: vec![],
             digest: String::new(),
             stretched: None,
+            counts: vec![],
         };
         let (train, test) = (split.clone(), split);
         Dataset {

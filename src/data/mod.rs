@@ -48,7 +48,7 @@ pub use identity::Identity;
 pub use levels::{Levels, Range};
 pub use look::{Look, look};
 #[cfg(feature = "media")]
-pub use media::{Picture, clean, read_image, read_mask, read_picture};
+pub use media::{Picture, clean, picture_files, read_image, read_mask, read_picture};
 pub use medium::{Medium, companded, expanded, open_medium};
 pub use options::Options;
 pub use order::Order;
@@ -252,9 +252,22 @@ fn split(name: &str, source: Opened, wanted: Option<Geometry>) -> Result<Dataset
         classes: classes.clone(),
         digest: hex(&hasher.finalize()),
         stretched,
+        counts: counts([&train, &test]),
     };
     let (train, test) = (train.refit(name, wanted)?, test.refit(name, wanted)?);
     Ok(Dataset { name: name.into(), native, train, test, held_out, classes, identity, warnings })
+}
+
+/// Images of each class in two splits; none where there are no labels.
+fn counts(splits: [&Split; 2]) -> Vec<[usize; 2]> {
+    let mut counts = Vec::new();
+    for (k, split) in splits.into_iter().enumerate() {
+        for label in split.labels.iter().flatten().map(|label| usize::from(*label)) {
+            counts.resize(counts.len().max(label + 1), [0; 2]);
+            counts[label][k] += 1;
+        }
+    }
+    counts
 }
 
 /// Room for `n` images, or an error where the machine has none; running out later would abort.

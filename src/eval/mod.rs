@@ -23,6 +23,7 @@ mod drawn;
 mod error;
 mod features;
 mod importance;
+mod kept;
 mod log_mean_exp;
 mod metrics;
 mod mobilenet;
@@ -34,6 +35,7 @@ mod svm;
 pub use drawn::{Drawn, PARZEN_SAMPLES, parzen_figures};
 pub use error::FigureError;
 pub use features::{Compared, FeatureNet, feature_figures};
+pub use kept::{KeptFigure, keep, kept};
 pub use metrics::{Asked, BySamples, How, NamedMetric, by_features, in_words};
 pub use mobilenet::SIDE as MOBILENET_SIDE;
 pub use neighbours::{Neighbour, nearest};
@@ -51,7 +53,7 @@ use log_mean_exp::LogMeanExp;
 const CLOCK: &str = "eval.clock";
 
 /// One figure and how it came about.
-#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Figure {
     /// Its name: `loss`, `bce`, `kl`, `elbo`, `nll`, `bits_per_dim`, ...
     pub name: String,

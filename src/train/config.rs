@@ -73,7 +73,7 @@ pub enum ConfigError {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// What the run is called: the preset it started from, or the file's name.
+    /// What the run is called: the file's name, or that of the preset.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub name: String,
     /// The network.
@@ -163,6 +163,11 @@ pub struct TrainConfig {
     /// ten times, in at most a twentieth of its time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub eval_every: Option<u64>,
+    /// Steps between two rounds of pictures of what else the model can do: reconstructions,
+    /// completions, its latent plane; 0 for none. Without it they are drawn at the end, where that
+    /// takes little of the run's time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub views_every: Option<u64>,
     /// Images in a picture of samples.
     pub samples: usize,
     /// Checkpoints that are kept, the last one among them.
@@ -272,6 +277,7 @@ impl Config {
                 sample_every: None,
                 checkpoint_every: 1000,
                 eval_every: None,
+                views_every: None,
                 samples: 64,
                 keep: 1,
                 recompute: false,

@@ -9,16 +9,18 @@ use super::going_on::GoingOn;
 use super::health::Health;
 use super::images::images;
 use super::log::Log;
+use super::logs::Followers;
 use super::losses::Losses;
 use super::metrics::Metrics;
 use super::pace::Pace;
 use super::provenance::{Provenance, Sitting};
+use super::recent::Recent;
 use super::run::{Hooks, Phase, Start, TrainError, Tune};
 use super::step_runner::StepRunner;
 use super::stopwatch::Stopwatch;
 use super::testing::Testing;
 use super::turns::Turns;
-use super::under_way::{Loop, Recent};
+use super::under_way::Loop;
 use super::{Config, Session};
 use crate::choices::Choices;
 use crate::data::{self, Dataset, Identity, Order, Split};
@@ -30,7 +32,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A run that is ready to take its next step.
 pub(super) struct Prepared {
@@ -166,9 +168,10 @@ impl Prepared {
         let names = session.model.losses();
         let (metrics, missing) = Metrics::open(&run.metrics(), names, step)?;
         remarks.iter().chain(&missing).for_each(|remark| log.say(remark));
+        let followers = Followers::open(&run, hooks.logs, step)?;
         let every = run.config.train.eval_every;
         let size = [step, total, images.batch() as u64 * images.per_step];
-        let testing = Some(Testing::new(&run, (test, name), every, size)?);
+        let testing = Some(Testing::new(&run, (test.clone(), name), every, size)?);
         let watch = Stopwatch::new(metrics.seconds);
         let losses = Losses::new(session.store.ring("history")?, names.len(), step, watch.now());
         let t = &run.config.train;
@@ -185,6 +188,9 @@ impl Prepared {
             session,
             stage,
             images,
+            test,
+            drew: Duration::ZERO,
+            followers,
             log,
             metrics,
             losses,

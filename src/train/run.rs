@@ -2,6 +2,7 @@
 
 use super::folder::{RunDir, RunError};
 use super::log::Watch;
+use super::logs::LogKind;
 use super::prepare::Prepared;
 use super::{Config, ConfigError, Session, SessionError, Setting, Tested};
 use crate::data::{self, Split};
@@ -15,6 +16,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 /// What to train.
+#[expect(clippy::large_enum_variant, reason = "there is one of them")]
 pub enum Start {
     /// A new run.
     New {
@@ -52,8 +54,12 @@ pub type Sampler<'a> = dyn FnMut(&mut Session, usize, &Path) -> Result<Option<f6
 pub type Evaluator<'a> =
     dyn FnMut(&mut Session, &Split, &str, usize) -> Result<Vec<Tested>, Box<dyn std::error::Error>> + 'a;
 
-/// Makes a page about the run in this folder, as far as it has come.
-pub type Reporter<'a> = dyn FnMut(&RunDir) -> Result<(), Box<dyn std::error::Error>> + 'a;
+/// Makes a page about the run in this folder, as far as it has come; told whether it ends here.
+pub type Reporter<'a> = dyn FnMut(&RunDir, bool) -> Result<(), Box<dyn std::error::Error>> + 'a;
+
+/// Draws pictures of what the session's model can do beside samples into a folder, of these test
+/// images.
+pub type Viewer<'a> = dyn FnMut(&mut Session, &Split, &Path) -> Result<(), Box<dyn std::error::Error>> + 'a;
 
 /// Chooses the variants of the kernels of a session's training steps, for this batch and up to this
 /// step.
@@ -84,8 +90,13 @@ pub struct Hooks<'a> {
     /// Measures it on test images, as often as `train.eval_every` says; see
     /// [`crate::eval::followed`].
     pub evaluate: Option<&'a mut Evaluator<'a>>,
-    /// Tells of the run whenever a picture was drawn or a checkpoint saved; see
-    /// [`crate::report::write`].
+    /// Draws what else the model can do, as often as `train.views_every` says; `sample::views` is
+    /// one of them.
+    pub views: Option<&'a mut Viewer<'a>>,
+    /// Logs that the run keeps for other programs.
+    pub logs: &'a [LogKind],
+    /// Tells of the run whenever a picture was drawn or a checkpoint saved, and at the end; see
+    /// [`crate::report::Live`].
     pub report: Option<&'a mut Reporter<'a>>,
     /// Told how long steps take.
     pub pace: Option<&'a mut Pace<'a>>,
@@ -106,6 +117,8 @@ impl Default for Hooks<'_> {
             tune: None,
             sampler: None,
             evaluate: None,
+            views: None,
+            logs: &[],
             report: None,
             pace: None,
             stop: &files::NEVER,
@@ -253,6 +266,7 @@ pub fn train(start: Start, device: Device, mut hooks: Hooks) -> Result<Outcome, 
     if let Err(error) = &result {
         // The screen gets it from whoever called.
         training.note(error);
+        training.report(true);
     }
     result?;
     Ok(training.outcome())

@@ -60,11 +60,12 @@ fn new_optimiser(kind: &str) -> Result<OptimConfig, String> {
 }
 
 /// Keys that are not written down where they are as they were before there was the setting.
-const OPTIONAL: [&str; 9] = [
+const OPTIONAL: [&str; 10] = [
     "train.steps",
     "train.precision",
     "train.recompute",
     "train.eval_every",
+    "train.views_every",
     "train.ema",
     "train.ema_warm_up",
     "train.keep",
@@ -294,7 +295,7 @@ pub(super) fn read(path: &Path, text: &str) -> Result<Config, ConfigError> {
             template(name, model).map_err(|why| fault(*line, format!("key model.kind: {why}")))?
         }
     };
-    let stem = path.file_stem().filter(|_| complete).map(|s| s.to_string_lossy().into_owned());
+    let stem = path.file_stem().map(|s| s.to_string_lossy().into_owned());
     let mut settings = SettingsTable::of(&base)?;
     let mut given = HashSet::new();
     // The kind of the optimiser decides which of its keys there are.

@@ -6,15 +6,18 @@ use super::checkpoint::{self, CheckpointError};
 use super::folder::{Lock, RunDir};
 use super::health::{Health, deviation};
 use super::log::{Log, Progress};
+use super::logs::Followers;
 use super::losses::{Arrived, Losses};
 use super::metrics::{Metrics, Row};
 use super::pace::Pace;
+use super::recent::Recent;
 use super::run::{Hooks, Outcome, Phase, Saved, TrainError};
 use super::step_runner::StepRunner;
 use super::stopwatch::Stopwatch;
 use super::testing::Testing;
 use super::turns::Turns;
-use crate::data;
+use super::views;
+use crate::data::{self, Split};
 use crate::kernels::Class;
 use crate::words::four;
 use std::sync::atomic::Ordering;
@@ -25,42 +28,6 @@ const JUDGED: usize = 256;
 
 /// How often losses are shown to whoever watches.
 const LIVE: Duration = Duration::from_millis(250);
-
-/// Losses of the latest steps, added up.
-#[derive(Default)]
-pub(super) struct Recent {
-    sums: Vec<f64>,
-    steps: u64,
-    /// Images of those steps, and the seconds that they took.
-    images: f64,
-    seconds: f64,
-}
-
-impl Recent {
-    fn add(&mut self, losses: &[f32]) {
-        self.sums.resize(losses.len(), 0.0);
-        std::iter::zip(&mut self.sums, losses).for_each(|(sum, l)| *sum += f64::from(*l));
-        self.steps += 1;
-    }
-
-    fn took(&mut self, images: f64, seconds: f64) {
-        self.images += images;
-        self.seconds += seconds;
-    }
-
-    /// Their means; none where there were no steps.
-    fn means(&self, names: &[&'static str]) -> Vec<(&'static str, f64)> {
-        let mean = |sum: &f64| sum / self.steps as f64;
-        std::iter::zip(names.iter().copied(), self.sums.iter().map(mean)).collect()
-    }
-
-    /// The same, and begins anew.
-    fn take(&mut self, names: &[&'static str]) -> Vec<(&'static str, f64)> {
-        let means = self.means(names);
-        *self = Recent::default();
-        means
-    }
-}
 
 /// A run under way.
 pub(super) struct Loop<'a> {
@@ -74,6 +41,12 @@ pub(super) struct Loop<'a> {
     pub(super) stage: Option<StepRunner>,
     /// Its images.
     pub(super) images: Images,
+    /// Images for pictures of what else the model can do.
+    pub(super) test: Split,
+    /// How long the slowest picture of samples took.
+    pub(super) drew: Duration,
+    /// Logs for other programs.
+    pub(super) followers: Followers,
     /// Its log.
     pub(super) log: Log<'a>,
     /// Where its losses are written.
@@ -120,17 +93,18 @@ impl Loop<'_> {
 
     /// Takes the steps that are left, or those until it is to stop, and saves.
     pub(super) fn train(&mut self) -> Result<(), TrainError> {
-        let (log_every, checkpoint_every) = {
+        let (log_every, checkpoint_every, views_every) = {
             let t = &self.run.config.train;
-            (t.log_every, t.checkpoint_every)
+            (t.log_every, t.checkpoint_every, t.views_every)
         };
         while self.step < self.total && !self.hooks.stop.load(Ordering::Relaxed) {
             self.one_step(log_every)?;
             let before_end = self.step < self.total;
-            let save = before_end && checkpoint_every > 0 && self.step.is_multiple_of(checkpoint_every);
+            let due = |every: u64| before_end && every > 0 && self.step.is_multiple_of(every);
+            let (save, view) = (due(checkpoint_every), due(views_every.unwrap_or(0)));
             let draw = before_end && self.pictures.due(self.step, self.watch.now().active);
             let test = before_end && self.is_measured();
-            if save || draw || test {
+            if save || draw || test || view {
                 // What is still running is training, not pause.
                 self.collect(true)?;
             }
@@ -144,8 +118,11 @@ impl Loop<'_> {
             if test {
                 self.measure()?;
             }
-            if save || draw || test {
-                self.report();
+            if view {
+                self.view();
+            }
+            if save || draw || test || view {
+                self.report(false);
                 self.watch.pause(pause);
             }
         }
@@ -159,7 +136,12 @@ impl Loop<'_> {
         if self.step == self.total && self.is_measured() {
             self.measure()?;
         }
-        self.report();
+        if self.step == self.total
+            && views_every.map_or_else(|| views::are_cheap(self.drew, self.watch.now().active), |every| every > 0)
+        {
+            self.view();
+        }
+        self.report(true);
         self.log.finish();
         let (spent, host) = (self.watch.spent(), self.watch.host_ms());
         self.log.note(&format!(
@@ -245,19 +227,19 @@ impl Loop<'_> {
             let epoch = step * per_step / self.steps_per_epoch + 1;
             let row = Row { step: step + 1, epoch, losses, rate, seconds: tick.wall };
             self.metrics.write(&row).map_err(|e| self.stopped(e))?;
+            self.followers.each(&mut self.log, |log| log.step(names, &row));
             self.last = losses.to_vec();
         }
+        self.followers.each(&mut self.log, |log| log.flush());
         self.metrics.flush().map_err(|e| self.stopped(e))?;
         self.recent.took(images * count, arrived.seconds);
         let (step, total) = (arrived.steps.end, self.total);
         if step.is_multiple_of(self.run.config.train.log_every) || step == total {
-            let Recent { images, seconds, .. } = self.recent;
-            let losses = self.recent.take(names);
-            let left = self.pace.left(total);
-            self.log.progress(&Progress { step, total, rate: images / seconds, losses: &losses, left });
-            let each = seconds / (images / (self.images.batch() as u64 * per_step) as f64);
+            let recent = self.recent.take();
+            let (rate, losses, left) = (recent.rate(), recent.means(names), self.pace.left(total));
+            self.log.progress(&Progress { step, total, rate, losses: &losses, left });
             if let (Some(pace), Some(left)) = (&mut self.hooks.pace, left)
-                && let Some(line) = pace(&self.run.config, each, left)
+                && let Some(line) = pace(&self.run.config, images / rate, left)
             {
                 self.log.say(&line);
             }
@@ -269,9 +251,7 @@ impl Loop<'_> {
     fn show(&mut self) {
         self.shown = Instant::now();
         let (step, total, left) = (self.step, self.total, self.pace.left(self.total));
-        let Recent { images, seconds, .. } = self.recent;
-        let rate = if seconds > 0.0 { images / seconds } else { 0.0 };
-        let losses = self.recent.means(self.session.model.losses());
+        let (rate, losses) = (self.recent.rate(), self.recent.means(self.session.model.losses()));
         if let Some(watch) = self.log.watch() {
             watch.live(&Progress { step, total, rate, losses: &losses, left });
         }
@@ -291,6 +271,7 @@ impl Loop<'_> {
         match saved.map_err(|e| self.stopped(e))? {
             Ok(()) => {
                 self.saved = Some(self.step);
+                self.followers.each(&mut self.log, |log| log.saved(self.step, &self.session));
                 self.run.prune(keep - 1);
                 Ok(())
             }
@@ -305,10 +286,10 @@ impl Loop<'_> {
     /// Draws a picture of samples. A picture that fails is no reason to stop.
     fn draw(&mut self) {
         self.sampled = Some(self.step);
-        let start = Instant::now();
         let Some(sampler) = &mut self.hooks.sampler else { return };
         let path = self.run.samples().join(format!("step-{}.png", self.step));
         (self.hooks.phase)(Phase::Drawing);
+        let start = Instant::now();
         let samples = self.run.config.train.samples;
         let drawn = match self.session.go_to(self.step) {
             Ok(()) => self.session.with_averages(|session| sampler(session, samples, &path)),
@@ -318,12 +299,14 @@ impl Loop<'_> {
         match drawn {
             Err(error) => self.log.say(&format!("no picture of samples at step {}: {error}", self.step)),
             Ok(spread) => {
+                self.followers.each(&mut self.log, |log| log.picture(self.step, &path));
                 if let Some(watch) = self.log.watch() {
                     watch.drawn(self.step, &path);
                 }
                 self.judge(spread);
             }
         }
+        self.drew = self.drew.max(start.elapsed());
         self.pictures.took(start.elapsed());
     }
 
@@ -337,6 +320,21 @@ impl Loop<'_> {
         });
         if let Some(warning) = self.health.samples(self.step, spread, data, ripe) {
             self.log.warn(&warning);
+        }
+    }
+
+    /// Draws what else the model can do. Pictures that fail are no reason to stop.
+    fn view(&mut self) {
+        let Some(views) = &mut self.hooks.views else { return };
+        (self.hooks.phase)(Phase::Drawing);
+        let (test, folder) = (&self.test, self.run.samples());
+        let drawn = match self.session.go_to(self.step) {
+            Ok(()) => self.session.with_averages(|session| views(session, test, &folder)),
+            Err(error) => Err(error.into()),
+        };
+        (self.hooks.phase)(Phase::Training);
+        if let Err(error) = drawn {
+            self.log.say(&format!("no pictures beside the samples at step {}: {error}", self.step));
         }
     }
 
@@ -372,6 +370,7 @@ impl Loop<'_> {
         let told: Vec<String> = figures.iter().map(|f| format!("{} {}", f.name, four(f.value))).collect();
         let now = (self.step, self.watch.now().wall);
         let best = testing.record(now, &figures).map_err(|e| self.stopped(e))?;
+        self.followers.each(&mut self.log, |log| log.tests(now, &figures));
         let words = if best { ", best" } else { "" };
         if let Some(watch) = self.log.watch() {
             watch.tested(self.step, &figures, best);
@@ -388,9 +387,9 @@ impl Loop<'_> {
     }
 
     /// Makes a page about the run. One that fails is no reason to stop, and told of once.
-    fn report(&mut self) {
+    pub(super) fn report(&mut self, ends: bool) {
         let Some(report) = &mut self.hooks.report else { return };
-        if let Err(error) = report(&self.run) {
+        if let Err(error) = report(&self.run, ends) {
             self.hooks.report = None;
             self.log.say(&format!("there is no page about this run: {error}"));
         }

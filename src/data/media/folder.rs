@@ -42,6 +42,19 @@ pub(in crate::data) fn load(folder: &Path, wanted: Option<Geometry>, options: &O
     set.opened()
 }
 
+/// The pictures in `folder`, at any depth, in the order of their paths, and in words what else there
+/// is.
+///
+/// # Errors
+/// [`Error::NoImages`] where there is none, [`Error::Io`].
+pub fn picture_files(folder: &Path) -> Result<(Vec<PathBuf>, Option<String>), Error> {
+    let Found { files, left_out } = walk::find(folder, pictures::EXTENSIONS)?;
+    match files.is_empty() {
+        true => Err(Error::NoImages { folder: folder.into(), rest: left_out.instead() }),
+        false => Ok((files, left_out.words())),
+    }
+}
+
 /// How many pictures are looked at before all are read.
 const LOOKED_AT: usize = 16;
 

@@ -22,6 +22,7 @@ mod waves;
 mod wrapping;
 
 pub use cache::clean;
+pub use folder::picture_files;
 pub use pictures::{Picture, read_image, read_mask, read_picture};
 
 use super::{

@@ -137,7 +137,8 @@ fn a_file_may_say_only_what_differs() {
     let model: &VaeConfig = c.model.downcast_ref().unwrap();
     assert_eq!((model.hidden, model.latent), (64, 20));
     assert_eq!(c.optim, OptimConfig::sgd(1.0, 1.0, 0.9));
-    assert_eq!(c.name, "vae");
+    assert_eq!(c.name, "mine");
+    assert_eq!(load("preset = \"vae\"\nname = \"other\"\n").unwrap().name, "other");
 }
 
 #[test]
