@@ -115,8 +115,8 @@ pub fn list(args: &PresetsArgs) -> Result<(), Error> {
             let train = &preset.config.train;
             let (kind, parameters) = (preset.config.model.kind(), preset.model.parameters());
             term::say(format!("{kind}, {}, {parameters} parameters, batch {}", preset.size(), train.batch))?;
-            match times.run(&here, &preset.config) {
-                Some(run) => term::say(format!("a run takes {} on {here}", times::about(run)))?,
+            match times.in_words(&here, &preset.config) {
+                Some(run) => term::say(format!("a run takes {run} on {here}"))?,
                 None => {
                     term::say(format!("how long a run takes on {here} shows `limn presets {} --measure`", preset.name))?
                 }
@@ -127,7 +127,7 @@ pub fn list(args: &PresetsArgs) -> Result<(), Error> {
         _ => {
             let known = times.knows(&here);
             let head = ["preset", "images", "parameters", "a run here", "what it is"].map(String::from).to_vec();
-            let run = |p: &Preset| times.run(&here, &p.config).map_or("-".into(), times::about);
+            let run = |p: &Preset| times.in_words(&here, &p.config).unwrap_or("-".into());
             let row = |(p, _): &(Preset, &str)| {
                 vec![p.name.into(), p.size(), p.model.parameters().to_string(), run(p), p.line().to_string()]
             };

@@ -2,6 +2,7 @@
 //! from training, and kept in the cache folder.
 
 use super::{Error, Switch, TuneArg, device, term, tune};
+use crate::bench::quantile;
 use crate::data;
 use crate::kernels::Precision;
 use crate::program::Device;
@@ -53,6 +54,13 @@ impl Times {
     pub fn run(&self, device: &str, config: &Config) -> Option<f64> {
         let time = self.of(device, &of_preset(config)?)?;
         Some(time.seconds * config.planned_steps()? as f64)
+    }
+
+    /// The same of a preset in words.
+    pub fn in_words(&self, device: &str, preset: &Config) -> Option<String> {
+        let estimated = self.of(device, preset)?.estimated;
+        let told = about(self.run(device, preset)?);
+        Some(if estimated { format!("{told} (estimated)") } else { told })
     }
 }
 
@@ -117,19 +125,20 @@ pub fn measure(presets: &[Config], device: Option<&str>) -> Result<(), Error> {
         planned.push((step.program(preset.train.batch, device.caps())?.totals().flops as f64, preset));
     }
     planned.sort_by(|a, b| a.0.total_cmp(&b.0));
-    // The rate of the last one that was timed.
-    let mut rate = None;
+    // The kinds that were timed, and how much arithmetic they do in a second.
+    let mut rates: Vec<(&str, f64)> = Vec::new();
     let (mut progress, all) = (term::Progress::new(), planned.len());
     for (i, (flops, preset)) in planned.into_iter().enumerate() {
         progress.show(format!("timing {}, {} of {all}", preset.name, i + 1));
-        let guess = rate.map(|rate: f64| flops / rate);
+        let kind = preset.model.kind();
+        let guess = rate(&rates, kind).map(|rate| flops / rate);
         if let Some(guess) = guess.filter(|guess| *guess > PATIENCE) {
             remember(&device.name(), preset, guess, true);
             continue;
         }
         match timed(preset, &device) {
             Ok(seconds) => {
-                rate = Some(flops / seconds);
+                rates.push((kind, flops / seconds));
                 remember(&device.name(), preset, seconds, false);
             }
             Err(error) => {
@@ -139,6 +148,14 @@ pub fn measure(presets: &[Config], device: Option<&str>) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// The rate that a kind of model can be expected to have: that of the largest of its own that was
+/// timed, or else a middle one.
+fn rate(rates: &[(&str, f64)], kind: &str) -> Option<f64> {
+    let own = rates.iter().rev().find(|(of, _)| *of == kind).map(|(_, rate)| *rate);
+    let mut all: Vec<f64> = rates.iter().map(|(_, rate)| *rate).collect();
+    own.or_else(|| (!all.is_empty()).then(|| quantile(&mut all, 0.5)))
 }
 
 /// Seconds of a step as a training takes them, one after the other.
@@ -205,6 +222,13 @@ mod tests {
     fn long_times_are_told_in_whole_units() {
         let told: Vec<String> = [3.0, 44.0, 240.0, 14_400.0, 900_000.0].map(about).to_vec();
         assert_eq!(told, ["under 10 s", "about 40 s", "about 4 min", "about 4 h", "about 10 days"]);
+    }
+
+    #[test]
+    fn what_is_not_timed_is_as_fast_as_its_kind() {
+        let rates = [("vae", 4.0), ("dcgan", 8.0), ("pixelrnn", 1.0), ("dcgan", 10.0)];
+        assert_eq!([rate(&rates, "dcgan"), rate(&rates, "vae"), rate(&[], "vae")], [Some(10.0), Some(4.0), None]);
+        assert!((1.0..=10.0).contains(&rate(&rates, "biggan").unwrap()));
     }
 
     #[test]

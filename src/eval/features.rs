@@ -50,16 +50,16 @@ impl FeatureNet {
         };
         let features = model.features(&graph.input("images", &[BATCH, c, h, w]));
         graph.output("features", &features);
-        let data = data_name(&run.config.data.source);
+        let source = &run.config.data.source;
         Ok(FeatureNet {
             runner: session.runner(&graph)?,
             takes: Takes::These([c, h, w]),
             dimensions: features.shape()[1],
-            name: format!("classifier_{data}"),
+            name: format!("classifier_{}", data_name(source)),
             words: format!(
                 "the {} hidden units of limn's classifier of {}, {steps} steps of batch {}, seed {}",
                 features.shape()[1],
-                data,
+                last_part(source),
                 run.config.train.batch,
                 session.seed
             ),
@@ -116,10 +116,15 @@ impl FeatureNet {
     }
 }
 
-/// A dataset's name, or the last part of its path, as part of a figure's name.
+/// A dataset's name, or the last part of its path.
+fn last_part(source: &str) -> &str {
+    source.rsplit(['/', '\\']).find(|part| !part.is_empty()).unwrap_or(source)
+}
+
+/// The same as part of a figure's name.
 fn data_name(source: &str) -> String {
-    let last = source.rsplit(['/', '\\']).find(|part| !part.is_empty()).unwrap_or(source);
-    let letters = last.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' });
+    let letters =
+        last_part(source).chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' });
     letters.collect()
 }
 
