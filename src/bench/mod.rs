@@ -14,7 +14,7 @@ mod clock;
 mod roof;
 
 pub use clock::{Clock, Launches, Stages, Timer, clock, quantile};
-pub use roof::Roof;
+pub use roof::{Copied, Roof};
 
 use crate::check::{Example, Trial};
 use crate::gpu::{Gpu, GpuError};
