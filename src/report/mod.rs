@@ -6,6 +6,8 @@
 
 mod curves;
 mod pictures;
+#[cfg(feature = "plot")]
+pub mod plot;
 
 use crate::data::Identity;
 use crate::files;
