@@ -48,9 +48,11 @@ const CACHED: [u32; 4] = [16 << 10, 128 << 10, 1 << 20, 4 << 20];
 const AGAIN: usize = 3;
 
 /// How long one ceiling is measured if it does not hold still.
-const LIMIT: Duration = Duration::from_secs(4);
+const LIMIT: Duration = Duration::from_secs(2);
 /// How long it is measured at least: a device takes a while to raise its clock.
 const LEAST: Duration = Duration::from_millis(80);
+/// The same of what caches hold, which are many.
+const CACHED_LIMIT: Duration = Duration::from_millis(400);
 /// Seconds of a sample, and of a launch.
 const PART: f64 = 0.004;
 
@@ -71,9 +73,9 @@ impl Roof {
         let Some(gpu) = gpu else {
             let product = MatMul::new(768, 768, 768);
             let gflops = on_host(&product, product.flops(), |reads, writes| product.host(reads, writes))?;
-            return Ok(Roof { gflops, ..Roof::default() }.with_copies(|copy| {
+            return Roof { gflops, ..Roof::default() }.with_copies(|copy| {
                 on_host(&copy, copy.cost().bytes, |reads, writes| copy_by_all(reads[0], writes[0]))
-            })?);
+            });
         };
         let software = gpu.caps().class == Class::Lanes;
         let (len, subgroups) = if software { (4096, 64) } else { (1 << 20, 1 << 13) };
@@ -194,7 +196,7 @@ fn ceiling(
         let short = |seconds: f64| flops > 0 && seconds < PART / 2.0 && turns < 1 << 20;
         let mut rate = None;
         if !short(shortest) {
-            rate = Some(steady([LEAST, LIMIT], || {
+            rate = Some(steady([LEAST, limit(kernel.as_ref())], || {
                 let seconds = quantile(&mut timer.round()?, 0.5).max(1e-12);
                 shortest = shortest.min(seconds);
                 Ok(1e-9 * work / seconds)
@@ -210,12 +212,18 @@ fn ceiling(
     }
 }
 
+/// How long what this kernel shows may take to hold still.
+fn limit(kernel: &dyn Kernel) -> Duration {
+    let Cost { flops, bytes } = kernel.cost();
+    if flops > 0 || bytes >= (Copy { len: COPY }).cost().bytes { LIMIT } else { CACHED_LIMIT }
+}
+
 /// 10⁹ units of work a second, of which a call does so many.
 fn on_host(kernel: &dyn Kernel, work: u64, run: impl Fn(&[&[f32]], &mut [&mut [f32]])) -> Result<f64, GpuError> {
     calls(kernel, run, |call| {
         // The clock's own ticks, and what the threads need to wake, are not to count.
         let count = (PART / call().max(1e-7)).clamp(1.0, 1e4) as usize;
-        steady([LEAST, LIMIT], || {
+        steady([LEAST, limit(kernel)], || {
             let best = (0..count).map(|_| call()).fold(f64::INFINITY, f64::min);
             Ok(1e-9 * work as f64 / best.max(1e-9))
         })

@@ -5,7 +5,9 @@
 
 mod advice;
 mod bench;
+mod bench_kernels;
 mod bench_sample;
+mod bench_shape;
 mod check;
 mod complete;
 mod data;
@@ -20,6 +22,7 @@ mod presets;
 mod probe;
 mod profile;
 mod report;
+mod roofline;
 mod run;
 mod sample;
 mod screen;

@@ -8,7 +8,7 @@ use crate::eval::{self, Sample};
 use crate::models::Family;
 use crate::report;
 use crate::sample::{self, Drawing};
-use crate::train::{self, Config, Hooks, Outcome, Phase, Reading, Resume, RunDir, Session, Setting, Start};
+use crate::train::{self, Config, Hooks, Outcome, Phase, Reading, Resume, RunDir, Session, Setting, Start, TraceSteps};
 use crate::tune::Budget;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -49,6 +49,13 @@ pub struct TrainArgs {
     tune: TuneArg,
     #[command(flatten)]
     precision: PrecisionArg,
+    /// Record what happens in some steps for ui.perfetto.dev: kernels by part of the model, uploads,
+    /// read-backs and the host
+    #[arg(long, value_name = "FILE.json")]
+    trace: Option<PathBuf>,
+    /// Steps to record, behind the first three
+    #[arg(long, value_name = "N", default_value_t = 5, requires = "trace", value_parser = clap::value_parser!(u64).range(1..=100))]
+    trace_steps: u64,
     /// Run folder; by default runs/PRESET-N
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -123,6 +130,7 @@ pub fn train(args: &TrainArgs) -> Result<u8, Error> {
             stop: &STOP,
             phase: &phase,
             watch: Some(&mut screen),
+            trace: args.trace.clone().map(|path| TraceSteps { path, steps: args.trace_steps }),
             reading,
         };
         train::train(start, device, hooks)

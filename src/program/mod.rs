@@ -48,7 +48,7 @@ pub use listing::{LaunchRow, Operand, StageRow, Totals};
 pub use memory::{Pending, ReadbackRing};
 pub use pixel::{NotPerPixel, PixelProgram};
 pub use plan::{Options, PlanError, plan, plan_recomputing};
-pub use run::Runner;
+pub use run::{Runner, Traced, What};
 pub use staging::{StagingRing, Upload};
 pub use store::Store;
 

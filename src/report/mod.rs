@@ -5,6 +5,7 @@
 //! of runs from elsewhere.
 
 mod curves;
+pub mod kernels;
 mod pictures;
 #[cfg(feature = "plot")]
 pub mod plot;

@@ -35,6 +35,7 @@ mod memory;
 mod metrics;
 mod prepare;
 mod presets;
+mod profile;
 mod provenance;
 mod run;
 mod session;
@@ -43,6 +44,7 @@ mod step;
 mod step_runner;
 mod stopwatch;
 mod testing;
+mod tracing;
 mod under_way;
 
 pub use change::{Change, ChangeError};
@@ -54,6 +56,7 @@ pub use log::{Progress, Watch};
 pub use measure::{Profile, ProfileRow, StepTiming, profile, time_steps};
 pub use memory::{MemoryUse, StepSpec};
 pub use presets::presets;
+pub use profile::{KernelTime, StepProfile};
 pub use provenance::{Machine, Provenance, Sitting};
 pub use run::{
     Evaluator, Hooks, Outcome, Phase, Reading, Reporter, Resume, Sampler, Saved, Start, TrainError, Tune, train,
@@ -62,3 +65,4 @@ pub use session::{Session, SessionError, Weights};
 pub use settings::Setting;
 pub use step::{HISTORY_ROWS, pack, train_source};
 pub use testing::{TestCurve, Tested};
+pub use tracing::TraceSteps;

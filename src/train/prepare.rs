@@ -14,6 +14,7 @@ use super::run::{Hooks, Phase, Start, TrainError, Tune};
 use super::step_runner::StepRunner;
 use super::stopwatch::Stopwatch;
 use super::testing::Testing;
+use super::tracing::Tracing;
 use super::under_way::Loop;
 use super::{Config, Session};
 use crate::choices::Choices;
@@ -157,6 +158,8 @@ impl Prepared {
         let losses = Losses::new(session.store.ring("history")?, names.len(), step, watch.now());
         let (saved, sampled) = ((step > 0).then_some(step), None);
         let (stage, last) = (Some(stage), Vec::new());
+        let device = session.store.device().name();
+        let tracing = hooks.trace.as_ref().filter(|_| step < total).map(|t| Tracing::new(t, &device, step..total));
         Ok(Loop {
             run,
             _lock: lock,
@@ -175,6 +178,7 @@ impl Prepared {
             saved,
             sampled,
             last,
+            tracing,
         })
     }
 }

@@ -11,6 +11,8 @@ use super::run::{Hooks, Outcome, Phase, Saved, TrainError};
 use super::step_runner::StepRunner;
 use super::stopwatch::Stopwatch;
 use super::testing::Testing;
+use super::tracing::Tracing;
+use crate::bench::Track;
 use crate::kernels::Class;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -51,6 +53,8 @@ pub(super) struct Loop<'a> {
     pub(super) sampled: Option<u64>,
     /// Losses of the last step that has arrived.
     pub(super) last: Vec<f32>,
+    /// A trace of some of its steps.
+    pub(super) tracing: Option<Tracing>,
 }
 
 impl Loop<'_> {
@@ -90,6 +94,9 @@ impl Loop<'_> {
             }
         }
         self.collect(true)?;
+        if let Some(tracing) = self.tracing.take().filter(|tracing| !tracing.trace.is_empty()) {
+            self.end_trace(tracing)?;
+        }
         if self.saved != Some(self.step) {
             self.save()?;
         }
@@ -121,17 +128,37 @@ impl Loop<'_> {
         let caps = self.session.store.device().caps();
         let software = caps.is_some_and(|caps| caps.class == Class::Lanes);
         let wait = software && (self.step + 1).is_multiple_of(log_every);
-        let mut host = stage.step(wait).map_err(|e| self.stopped(e))?;
+        let mut tracing = self.tracing.take();
+        let traced = tracing.as_mut().filter(|tracing| tracing.takes(self.step));
+        let stepped = match traced {
+            Some(tracing) => stage.step_traced(&mut tracing.trace),
+            None => stage.step(wait),
+        };
+        let mut host = stepped.map_err(|e| self.stopped(e))?;
         self.step += 1;
         let rest = Instant::now();
         self.losses.queue(self.watch.now());
         if self.step.is_multiple_of(log_every) {
             self.losses.ask();
         }
+        match tracing {
+            Some(tracing) if tracing.ends(self.step - 1) => self.end_trace(tracing)?,
+            open => self.tracing = open,
+        }
         self.collect(false)?;
         self.log.step(self.step);
         host += rest.elapsed();
         self.watch.step(host);
+        Ok(())
+    }
+
+    /// Reads the losses back that are on their way, as the last thing a trace shows, and writes it.
+    fn end_trace(&mut self, mut tracing: Tracing) -> Result<(), TrainError> {
+        let start = Instant::now();
+        self.collect(true)?;
+        tracing.trace.add(Track::Readbacks, "losses", start, start.elapsed());
+        let told = tracing.write().unwrap_or_else(|failed| failed);
+        self.log.say(&told);
         Ok(())
     }
 
