@@ -40,7 +40,7 @@ function sortable(place, columns, first) {
     type: "button", class: "sort", onclick: () => { down = by === i ? !down : column.number === true; by = i; draw(); },
   }, column.head)));
   place.append(
-    element("div", { class: "wide" }, element("table", {}, element("thead", {}, element("tr", {}, ...heads)), body)), more);
+    element("div", { class: "wide" }, element("table", { class: "rows" }, element("thead", {}, element("tr", {}, ...heads)), body)), more);
   function draw() {
     heads.forEach((head, i) => head.setAttribute("aria-sort", i !== by ? "none" : down ? "descending" : "ascending"));
     const { of } = columns[by], sign = down ? -1 : 1;
