@@ -1,6 +1,7 @@
 //! The command as a user calls it: results, exit codes, and one plain sentence for bad input.
 
 mod bad_input;
+mod engineer;
 mod figures;
 mod kill;
 mod leading_on;

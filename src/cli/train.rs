@@ -12,7 +12,7 @@ use crate::models::{self, Family};
 use crate::report;
 use crate::sample::{self, Drawing};
 use crate::train::{
-    self, Config, Hooks, LogKind, Outcome, Phase, Reading, Resume, RunDir, Session, Setting, Start, Watch,
+    self, Config, Hooks, LogKind, Outcome, Phase, Reading, Resume, RunDir, Session, Setting, Start, TraceSteps, Watch,
 };
 use crate::tune::Budget;
 use serde_json::json;
@@ -71,6 +71,13 @@ pub struct TrainArgs {
     /// Print an object of JSON a line: what begins, progress, figures, pictures, warnings, the end
     #[arg(long)]
     json: bool,
+    /// Record what happens in some steps for ui.perfetto.dev: kernels by part of the model, uploads,
+    /// read-backs and the host
+    #[arg(long, value_name = "FILE.json")]
+    trace: Option<PathBuf>,
+    /// Steps to record, behind the first three
+    #[arg(long, value_name = "N", default_value_t = 5, requires = "trace", value_parser = clap::value_parser!(u64).range(1..=100))]
+    trace_steps: u64,
     /// Run folder; by default runs/PRESET-N
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -176,6 +183,7 @@ pub fn train(args: &TrainArgs) -> Result<u8, Error> {
             stop: &STOP,
             phase: &phase,
             watch: Some(screen.as_mut()),
+            trace: args.trace.clone().map(|path| TraceSteps { path, steps: args.trace_steps }),
             reading,
         };
         train::train(start, device, hooks)
