@@ -24,7 +24,7 @@ ON = $(addprefix --device ,$(LIMN_DEVICE))
 
 demo: build driver
 	rm -rf $(DEMO_OUT)
-	$(LIMN) train $(DEMO_PRESET) $(ON) --steps $(DEMO_STEPS) --out $(DEMO_OUT) --set train.sample_every=500
+	$(LIMN) train $(DEMO_PRESET) $(ON) --steps $(DEMO_STEPS) --out $(DEMO_OUT)
 	$(LIMN) sample $(DEMO_OUT) $(ON) --n 64 --out $(DEMO_OUT)/samples.png
 	$(LIMN) latent $(DEMO_OUT) $(ON) reconstruct --out $(DEMO_OUT)/reconstructions.png
 	@echo

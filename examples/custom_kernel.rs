@@ -120,7 +120,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut store = Store::new(device);
     store.write(&net.params_state(), &net.initial(0).0)?;
     let mut step = Runner::new(plan(&graph.finish()?, &Options::new(store.device().caps()))?, &mut store)?;
-    let images = data::open("builtin", None, &data::Options::default())?.train;
+    let images = data::open("fashion-mini", None, &data::Options::default())?.train;
     let order = Order::new(images.len(), 64, 0)?;
     for i in 0..100 {
         let batch = order.batch(i);

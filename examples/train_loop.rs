@@ -34,7 +34,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let program = plan(&graph.finish()?, &Options::new(store.device().caps()))?;
     let mut step = Runner::new(program, &mut store)?;
 
-    let images = data::open("builtin", None, &data::Options::default())?.train;
+    let images = data::open("fashion-mini", None, &data::Options::default())?.train;
     let order = Order::new(images.len(), BATCH, 0)?;
     for i in 0..300 {
         step.write("x", &images.gather(&order.batch(i), 0.0, 1.0))?;

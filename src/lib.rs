@@ -28,7 +28,7 @@
 //! let mut store = Store::new(Device::Cpu); // or Device::best()
 //! store.write(&net.params_state(), &net.initial(0).0)?;
 //! let mut step = Runner::new(plan(&graph.finish()?, &Options::new(store.device().caps()))?, &mut store)?;
-//! let images = limn::data::open("builtin", None, &limn::data::Options::default())?.train;
+//! let images = limn::data::open("fashion-mini", None, &limn::data::Options::default())?.train;
 //! for i in 0..100 {
 //!     step.write("x", &images.gather(&(32 * i..32 * (i + 1)).collect::<Vec<u32>>(), 0.0, 1.0))?;
 //!     step.run()?;

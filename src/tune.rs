@@ -127,10 +127,10 @@ impl Report {
         if self.measured > 0 {
             let left = match self.left {
                 0 => String::new(),
-                left => format!(", {left} small ones are left for the next time"),
+                left => format!(", {left} left for next time"),
             };
             lines.push(format!(
-                "tuned {} kernels in {:.1} s: {} are faster in another variant than the first{left}",
+                "tuned {} kernels in {:.1} s: {} by another variant{left}",
                 self.measured, self.seconds, self.changed
             ));
         }

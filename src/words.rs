@@ -140,6 +140,20 @@ pub(crate) fn size(bytes: u64) -> String {
     format!("{:.1} {name}", bytes as f64 / unit)
 }
 
+/// A number in four digits.
+pub(crate) fn four(v: f64) -> String {
+    match v.abs() {
+        a if !a.is_finite() => v.to_string(),
+        0.0 => "0".into(),
+        a if !(9.995e-4..99_995.0).contains(&a) => format!("{v:.1e}"),
+        a if a < 0.99995 => format!("{v:.4}"),
+        a if a < 9.9995 => format!("{v:.3}"),
+        a if a < 99.995 => format!("{v:.2}"),
+        a if a < 999.95 => format!("{v:.1}"),
+        _ => format!("{v:.0}"),
+    }
+}
+
 /// A duration for people.
 pub(crate) fn duration(d: Duration) -> String {
     match d.as_secs() {
@@ -240,5 +254,14 @@ mod tests {
     fn durations_are_short() {
         let show = |s| duration(Duration::from_secs(s));
         assert_eq!([show(9), show(75), show(7260)], ["9s", "1m15s", "2h01m"]);
+    }
+
+    #[test]
+    fn numbers_have_four_digits() {
+        let shown = [0.0, 0.12345, 1.0, 12.345, 999.96, 1234.5, 99_999.0, 1.5e-5, -0.5, 9.99999, f64::NAN].map(four);
+        assert_eq!(
+            shown,
+            ["0", "0.1235", "1.000", "12.35", "1000", "1234", "1.0e5", "1.5e-5", "-0.5000", "10.00", "NaN"]
+        );
     }
 }

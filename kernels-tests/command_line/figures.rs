@@ -60,12 +60,14 @@ fn samples_are_compared_by_the_features_of_a_classifier() {
     ] {
         let rows = eval(metric, &by).good().rows();
         let found: Vec<_> = rows.iter().map(|r| r["name"].as_str().expect("a name").to_string()).collect();
-        let wanted: Vec<_> = names.iter().map(|name| format!("{name}_classifier_builtin")).collect();
+        let wanted: Vec<_> = names.iter().map(|name| format!("{name}_classifier_fashion_mini")).collect();
         assert_eq!(found, wanted);
         let protocol = rows[0]["protocol"].as_str().expect("a protocol");
-        for words in
-            ["12 hidden units of limn's classifier of builtin, 2 steps", "30 samples, seed 0", "40 evenly spread of"]
-        {
+        for words in [
+            "12 hidden units of limn's classifier of fashion-mini, 2 steps",
+            "30 samples, seed 0",
+            "40 evenly spread of",
+        ] {
             assert!(protocol.contains(words), "{protocol}");
         }
     }

@@ -74,7 +74,7 @@ fn a_wavegan_trains_on_drums_and_on_wav_files_and_is_heard() {
     train(&["wavegan-small", "--data", text(&empty)], &["no sounds", ".wav"]);
     train(&["wavegan-small", "--set", "model.length=4000"], &["model.length = 4000", "4096"]);
     train(&["wavegan-small", "--set", "model.rate=0"], &["model.rate = 0"]);
-    train(&["vae", "--data", "drums"], &["drums holds sounds", "builtin"]);
+    train(&["vae", "--data", "drums"], &["drums holds sounds", "fashion-mini"]);
 }
 
 #[test]

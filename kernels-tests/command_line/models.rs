@@ -396,8 +396,8 @@ fn codes_can_be_added_and_pictures_can_move() {
         assert!(run.join(format!("{view}.gif")).is_file());
     }
     latent(&run, &["arithmetic", "--from", "1", "--to", "2", "--gif"]).good();
-    latent(&run, &["reconstruct", "--gif"]).bad(&["--gif", "does not move"]);
-    latent(&run, &["arithmetic", "--z", "1,2,3", "--gif"]).bad(&["--gif", "do not move"]);
+    latent(&run, &["reconstruct", "--gif"]).bad(&["--film", "does not move"]);
+    latent(&run, &["arithmetic", "--z", "1,2,3", "--gif"]).bad(&["--film", "do not move"]);
     latent(&run, &["arithmetic"]).bad(&["two classes", "--from 3 --to 8"]);
     latent(&run, &["arithmetic", "--from", "3"]).bad(&["two classes"]);
     latent(&run, &["arithmetic", "--from", "3", "--to", "77"]).bad(&["class 77"]);

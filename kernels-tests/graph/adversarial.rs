@@ -132,7 +132,7 @@ fn spectral_norm_follows_pytorch() {
         layers.power_iteration(&g);
         let loss = (-&layers.forward(&x, Mode::Train)).softplus().mean();
         g.output("loss", &loss);
-        Optimizer { rule: OptimConfig::sgd(0.1, 1.0, 0.0), ema: 0.0, ema_warm_up: false }.minimize(&loss, &net);
+        Optimizer::plain(OptimConfig::sgd(0.1, 1.0, 0.0)).minimize(&loss, &net);
         let (params, stats) = net.initial(0);
         let values = Tensors::from([
             ("x".into(), fixture_normals(200, 640, 1.0)),

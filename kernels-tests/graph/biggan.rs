@@ -26,7 +26,7 @@ fn follows_pytorch(
         let loss = (-&forward(&g, &vars)).softplus().mean();
         g.output("loss", &loss);
         g.output("dx", &gradients(&loss, &vars[..1]).remove(0).expect("a gradient"));
-        Optimizer { rule: OptimConfig::sgd(0.1, 1.0, 0.0), ema: 0.0, ema_warm_up: false }.minimize(&loss, &net);
+        Optimizer::plain(OptimConfig::sgd(0.1, 1.0, 0.0)).minimize(&loss, &net);
         let (mut params, stats) = net.initial(0);
         for (name, value) in start {
             let info = net.params.iter().find(|info| info.name.ends_with(name)).expect("a parameter");

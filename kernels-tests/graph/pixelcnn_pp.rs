@@ -43,7 +43,7 @@ fn normalised_weights_start_from_data_and_follow_pytorch() {
         let loss = (-&forward(x, Mode::Train)).softplus().mean();
         g.output("loss", &loss);
         g.output("dx", &gradients(&loss, std::slice::from_ref(x)).remove(0).expect("a gradient"));
-        Optimizer { rule: OptimConfig::sgd(0.1, 1.0, 0.0), ema: 0.0, ema_warm_up: false }.minimize(&loss, &net);
+        Optimizer::plain(OptimConfig::sgd(0.1, 1.0, 0.0)).minimize(&loss, &net);
     });
     for device in devices() {
         let name = device.name();

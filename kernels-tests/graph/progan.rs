@@ -34,7 +34,7 @@ fn its_layers_follow_pytorch() {
         let loss = (-&layers.forward(&x, Mode::Train)).softplus().mean();
         g.output("loss", &loss);
         g.output("dx", &gradients(&loss, std::slice::from_ref(&x)).remove(0).expect("a gradient"));
-        Optimizer { rule: OptimConfig::sgd(0.1, 1.0, 0.0), ema: 0.0, ema_warm_up: false }.minimize(&loss, &net);
+        Optimizer::plain(OptimConfig::sgd(0.1, 1.0, 0.0)).minimize(&loss, &net);
         let values =
             Tensors::from([("x".into(), fixture_normals(300, 256, 1.0)), (net.params_state(), net.initial(0).0)]);
         let mut rig = Rig::on(&g.finish().expect("a graph"), &device, &values);

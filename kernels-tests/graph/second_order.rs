@@ -3,6 +3,7 @@
 use crate::derivatives::{Draw, Operand, check_first, check_second, off_grid, pointwise_operations};
 use crate::support::{Rig, Tensors, assert_close, graph};
 use limn::graph::{Graph, GraphError, Var, gradients};
+use limn::kernels::optimisers::schedule::Schedule;
 use limn::kernels::optimisers::sgd::SgdRule;
 use limn::kernels::philox::Stream;
 use limn::ops::{ConvSpec, Mask};
@@ -217,7 +218,7 @@ fn a_gradient_through_parameters_that_were_updated_since_is_refused() {
         let grad = |loss: &Var| gradients(loss, std::slice::from_ref(&w)).remove(0).expect("a gradient");
         let early = grad(&loss).reshape(&[12]);
         let sgd = SgdRule { lr: 0.1, momentum: 0.0, ..SgdRule::default() };
-        g.descend(&sgd, [&early, &g.clock(), &all], &[v], None);
+        g.descend((&sgd, &Schedule::default()), [&early, &g.clock(), &all], &[v], None);
         if late {
             g.output("late", &grad(&loss));
         } else {

@@ -7,6 +7,7 @@ use crate::support::{
 use limn::graph::{Graph, Var, gradients};
 use limn::kernels::Caps;
 use limn::kernels::optimisers::adam::AdamRule;
+use limn::kernels::optimisers::schedule::Schedule;
 use limn::program::{Device, Options, Program, Purpose, Source, View, plan};
 use limn::train::presets;
 
@@ -255,7 +256,12 @@ fn a_flat_buffer_goes_straight_into_an_optimiser() {
     let flat = g.flatten(&grads, &[64, 128], 192);
     let all = |name: &str| g.state(name, 192, 0, &[192]);
     let adam = AdamRule { lr: 0.1, decay: 1.0, beta1: 0.5, beta2: 0.9, eps: 1e-8 };
-    g.descend(&adam, [&flat, &g.clock(), &all("net.params")], &["net.m", "net.v"].map(all), None);
+    g.descend(
+        (&adam, &Schedule::default()),
+        [&flat, &g.clock(), &all("net.params")],
+        &["net.m", "net.v"].map(all),
+        None,
+    );
     g.output("loss", &loss);
     g.advance(&g.clock());
     let source = g.finish().expect("a graph");

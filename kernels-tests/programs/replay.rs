@@ -3,6 +3,7 @@
 use crate::support::{Rig, Tensors, assert_same_bits, gpu, graph, normals, planned};
 use limn::graph::{GraphError, gradients};
 use limn::kernels::Caps;
+use limn::kernels::optimisers::schedule::Schedule;
 use limn::kernels::optimisers::{adam::AdamRule, rmsprop::RmspropRule, sgd::SgdRule};
 use limn::ops::Average;
 use limn::program::{Device, DeviceError, Options, Pending, Purpose, Runner, Source, Store};
@@ -174,11 +175,21 @@ fn states_larger_than_a_binding_are_updated_in_pieces() {
     let gradient = g.input("g", &[LEN]);
     let average = Average { state: state("average"), rate: 0.25, warms_up: false };
     let adam = AdamRule { lr: 0.1, decay: 1.0, beta1: 0.5, beta2: 0.75, eps: 0.01 };
-    g.descend(&adam, [&gradient, &g.clock(), &state("p")], &["m", "v"].map(state), Some(&average));
+    g.descend(
+        (&adam, &Schedule::default()),
+        [&gradient, &g.clock(), &state("p")],
+        &["m", "v"].map(state),
+        Some(&average),
+    );
     let rmsprop = RmspropRule { lr: 0.1, decay: 1.0, alpha: 0.75, eps: 0.01, momentum: 0.5, centered: true };
-    g.descend(&rmsprop, [&gradient, &g.clock(), &state("q")], &["a", "b", "c"].map(state), None);
+    g.descend(
+        (&rmsprop, &Schedule::default()),
+        [&gradient, &g.clock(), &state("q")],
+        &["a", "b", "c"].map(state),
+        None,
+    );
     let sgd = SgdRule { lr: 0.1, ..SgdRule::default() };
-    g.descend(&sgd, [&gradient, &g.clock(), &state("r")], &[state("velocity")], None);
+    g.descend((&sgd, &Schedule::default()), [&gradient, &g.clock(), &state("r")], &[state("velocity")], None);
     g.clip(&state("r"), 0.5);
     g.ema(&gradient, &state("mean"), 0.5, 1.0);
     g.assign(&gradient, &state("last"));
@@ -239,7 +250,7 @@ fn learning() -> Source {
     let loss = x.matmul(&w).square().sum();
     let gradient = gradients(&loss, std::slice::from_ref(&w)).remove(0).expect("a gradient");
     let sgd = SgdRule { momentum: 0.0, ..SgdRule::default() };
-    g.descend(&sgd, [&gradient, &g.clock(), &w], &[g.state("v", 6, 0, &[6])], None);
+    g.descend((&sgd, &Schedule::default()), [&gradient, &g.clock(), &w], &[g.state("v", 6, 0, &[6])], None);
     g.record(std::slice::from_ref(&loss), &history);
     g.output("loss", &loss);
     g.advance(&g.clock());

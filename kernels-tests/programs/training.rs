@@ -6,7 +6,9 @@ use crate::support::{
 };
 use limn::gpu::Gpu;
 use limn::graph::{Graph, Var, gradients};
+use limn::kernels::optimisers::schedule::{Falling, Schedule};
 use limn::kernels::optimisers::{adam::AdamRule, rmsprop::RmspropRule, rule::Rule, sgd::SgdRule};
+use limn::nn::{Mode, NetworkBuilder, Numbering, OptimConfig, Optimizer, ParamInfo};
 use limn::ops::{Average, ConvSpec};
 use limn::program::{Device, Options, Source};
 use std::sync::Arc;
@@ -49,7 +51,7 @@ fn by(rule: impl Rule) -> impl Fn(&Graph, &Var, &Var) {
 
 fn descend(rule: &dyn Rule, g: &Graph, grad: &Var, p: &Var, average: Option<&Average>) {
     let moments: Vec<Var> = rule.moments().iter().map(|name| moment(g, name)).collect();
-    g.descend(rule, [grad, &g.clock(), p], &moments, average);
+    g.descend((rule, &Schedule::default()), [grad, &g.clock(), p], &moments, average);
 }
 
 #[test]
@@ -69,6 +71,56 @@ fn sgd_steps_as_pytorch_does() {
     // momentum 0, 0.5, 1, 1 and v: (0.5, -1), (0.25, 3) + (0.25, -0.5), (-1, 0.125) + (0.5, 2.5)
     let heavier = SgdRule { momentum_end: 1.0, momentum_steps: 2, ..plain };
     assert_steps(by(heavier), [[0.95, -1.9], [0.9, -2.15], [0.95, -2.4125]]);
+}
+
+#[test]
+fn the_learning_rate_follows_its_schedule() {
+    let rule = SgdRule { lr: 0.1, momentum: 0.0, ..SgdRule::default() };
+    let follow = |schedule: Schedule| {
+        move |g: &Graph, grad: &Var, p: &Var| {
+            g.descend((&rule, &schedule), [grad, &g.clock(), p], &[moment(g, "momentum")], None)
+        }
+    };
+    let by_factors = |factors: [f64; 3]| by_hand(|t, _, g| f64::from(0.1f32) * factors[t] * g);
+    // Of two steps: 1, halfway, and the end, where it stays.
+    let cosine = Schedule { kind: Falling::Cosine, end: 0.2, steps: 2, warm_up: 0 };
+    assert_steps(follow(cosine), by_factors([1.0, 0.6, 0.2]));
+    let short = Schedule { steps: 1, ..cosine };
+    assert_steps(follow(short), by_factors([1.0, 0.2, 0.2]));
+    let exponential = Schedule { kind: Falling::Exponential, end: 0.25, ..cosine };
+    assert_steps(follow(exponential), by_factors([1.0, 0.5, 0.25]));
+    let warm = Schedule { warm_up: 4, ..Schedule::default() };
+    assert_steps(follow(warm), by_factors([0.25, 0.5, 0.75]));
+    let both = Schedule { warm_up: 2, ..cosine };
+    assert_steps(follow(both), by_factors([0.5, 0.6, 0.2]));
+    // Without steps of its own it does not fall.
+    assert_steps(follow(Schedule { steps: 0, ..cosine }), by_factors([1.0; 3]));
+}
+
+#[test]
+fn a_gradient_that_is_too_long_is_scaled_down_as_a_whole() {
+    let change = |clip_norm: f64, device: &Device| {
+        let mut net = NetworkBuilder::new("net", &Numbering::default());
+        let layers = net.sequence("").linear(2, 1, true).build();
+        let net = net.build();
+        let g = graph();
+        let loss = layers.forward(&g.input("x", &[1, 2]), Mode::Train).sum();
+        Optimizer { clip_norm, ..Optimizer::plain(OptimConfig::sgd(1.0, 1.0, 0.0)) }.minimize(&loss, &net);
+        let (params, _) = net.initial(0);
+        let given = Tensors::from([("x".into(), vec![2.0, 2.0]), (net.params_state(), params.clone())]);
+        let mut rig = Rig::on(&g.finish().expect("a graph"), device, &given);
+        rig.outputs();
+        let after = rig.store.read(&net.params_state()).expect("parameters");
+        let change =
+            |info: &ParamInfo| (0..info.len()).map(|i| params[info.offset + i] - after[info.offset + i]).collect();
+        net.params.iter().map(change).collect::<Vec<Vec<f32>>>().concat()
+    };
+    for device in [Device::Reference, Device::Cpu, gpu()] {
+        // ‖(2, 2, 1)‖ = 3.
+        assert_close(&change(0.0, &device), &[2.0, 2.0, 1.0], 1e-6, "without a bound");
+        assert_close(&change(3.1, &device), &[2.0, 2.0, 1.0], 1e-6, "shorter than the bound");
+        assert_close(&change(1.5, &device), &[1.0, 1.0, 0.5], 1e-6, "half as long");
+    }
 }
 
 /// Three steps with [`GRADS`] of an optimiser of one number, written out in f64.
@@ -187,7 +239,7 @@ pub fn network() -> (Source, Tensors) {
     let flat = g.flatten(&grads, &offsets, len);
     let all = |name: &str| g.state(name, len, 0, &[len]);
     let adam = AdamRule { lr: 1e-3, decay: 0.999, beta1: 0.5, beta2: 0.999, eps: 1e-8 };
-    g.descend(&adam, [&flat, &g.clock(), &all("params")], &["m", "v"].map(all), None);
+    g.descend((&adam, &Schedule::default()), [&flat, &g.clock(), &all("params")], &["m", "v"].map(all), None);
     g.record(std::slice::from_ref(&loss), &g.state("history", 4, 0, &[4, 1]));
     g.output("loss", &loss);
     g.output("gradients", &flat);

@@ -39,7 +39,7 @@ pub fn hooks<'a>(sampler: &'a mut Sampler<'a>, stop: &'a AtomicBool) -> Hooks<'a
 
 pub fn run(start: Start) -> Result<Outcome, TrainError> {
     let stop = AtomicBool::new(false);
-    let mut sampler = |_: &mut Session, _: usize, _: &Path| Ok(());
+    let mut sampler = |_: &mut Session, _: usize, _: &Path| Ok(None);
     train(start, Device::Cpu, hooks(&mut sampler, &stop))
 }
 
@@ -49,7 +49,7 @@ pub fn run_until(start: Start, at: u64) -> Outcome {
     let end = format!("step-{at}.png");
     let mut sampler = |_: &mut Session, _: usize, path: &Path| {
         stop.fetch_or(path.ends_with(&end), Ordering::Relaxed);
-        Ok(())
+        Ok(None)
     };
     let outcome = train(start, Device::Cpu, hooks(&mut sampler, &stop));
     outcome.expect("a stop is no error")

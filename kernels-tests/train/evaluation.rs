@@ -64,7 +64,7 @@ fn a_discriminator_shows_what_each_of_its_convolutions_sees() {
 fn a_probe_of_convolutions_that_know_nothing_yet_is_far_better_than_chance() {
     let mut session = session("dcgan-28-small", &["model.width=4"]);
     let data = images("builtin", session.model.as_ref(), &limn::data::Options::default()).expect("the built-in set");
-    let figures = probe(&mut session, &data, 1000, &mut |_| ()).expect("figures");
+    let figures = probe(&mut session, &data, 1000).expect("figures");
     let value = |name: &str| figures.iter().find(|f| f.name == name).expect(name).value;
     let (test, held_out, train) =
         (value("probe_accuracy"), value("probe_accuracy_held_out"), value("probe_accuracy_training"));

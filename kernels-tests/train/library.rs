@@ -94,7 +94,7 @@ fn a_model_of_somebody_elses_has_all_that_limns_have() {
     let dir = tempfile::tempdir().expect("a folder");
     let [whole, parts] = ["whole", "parts"].map(|name| dir.path().join(name));
     let mut config = Config::of(ModelConfig::new(Settings { width: 3, deeper: true }));
-    (config.train.steps, config.train.batch, config.train.sample_every) = (Some(6), 4, 1);
+    (config.train.steps, config.train.batch, config.train.sample_every) = (Some(6), 4, Some(1));
     run(start(&config, &whole)).expect("a run");
     assert_eq!(run_until(start(&config, &parts), 3).step, 3);
 

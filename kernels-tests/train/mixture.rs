@@ -16,7 +16,7 @@ const FLOOR: f64 = 1e-3;
 
 fn session(batches: u32, device: Device) -> Session {
     let config = ModelConfig::new(GmmConfig { channels: 1, height: 3, width: 4, components: K });
-    let optim = Optimizer { rule: OptimConfig::Em { floor: FLOOR, batches }, ema: 0.0, ema_warm_up: false };
+    let optim = Optimizer::plain(OptimConfig::Em { floor: FLOOR, batches });
     Session::new(&config, &optim, 0, device).expect("a session")
 }
 

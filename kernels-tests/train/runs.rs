@@ -108,7 +108,7 @@ fn a_run_with_averages_trains_like_one_without_and_is_looked_at_by_them() {
     let mut sampler = |session: &mut Session, _: usize, _: &Path| {
         assert_eq!(session.weights, Weights::Averaged);
         seen = session.store.read("generator.params").expect("parameters");
-        Ok(())
+        Ok(None)
     };
     train(start(&config, &kept), Device::Cpu, hooks(&mut sampler, &stop)).expect("a run");
     assert_eq!(losses(&kept), losses(&plain));
@@ -305,7 +305,7 @@ fn a_checkpoint_that_cannot_be_written_leaves_the_old_one() {
             std::fs::rename(&file, &aside).expect("a name");
             std::fs::create_dir(&file).expect("a folder");
         }
-        Ok(())
+        Ok(None)
     };
     let stop = AtomicBool::new(false);
     let hooks = hooks(&mut sampler, &stop);

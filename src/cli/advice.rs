@@ -121,6 +121,21 @@ fn session(error: &SessionError) -> Option<String> {
 fn figure(error: &FigureError) -> Option<String> {
     let advice = match error {
         FigureError::NoClassifier { .. } => "train one with `limn train classifier`",
+        FigureError::Unknown { name, .. } => match name.to_lowercase().as_str() {
+            "fid" => {
+                "FID is `--metric frechet --features DIR|FILE` here: the Fréchet distance by the features of a network \
+                 that you name"
+            }
+            "kid" => {
+                "KID is `--metric kernel --features DIR|FILE` here: the kernel distance by the features of a network \
+                 that you name"
+            }
+            "is" | "inception" | "inception-score" | "inception_score" => {
+                "there is no Inception score; `--metric prdc --features DIR|FILE` tells how good images are (precision) \
+                 and how varied (recall)"
+            }
+            _ => return None,
+        },
         FigureError::Size { .. } => "train one of that size (--set model.image=... --set model.channels=...)",
         _ => return None,
     };

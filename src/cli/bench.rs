@@ -1,7 +1,8 @@
 //! `limn bench`: the time of kernels, of whole training steps, and of sampling.
 
 use super::bench_sample::{self, SampleArgs};
-use super::{Error, PrecisionArg, Switch, TuneArg, bench_kernels, config, device, term, tune};
+use super::times;
+use super::{Error, PrecisionArg, SettingsArg, Switch, TuneArg, bench_kernels, config, device, term, tune};
 use crate::bench::Roof;
 use crate::choices::Verdict;
 use crate::gpu::Gpu;
@@ -70,11 +71,8 @@ enum Command {
 /// Arguments of `limn bench step`.
 #[derive(clap::Args, Debug)]
 struct StepArgs {
-    /// Preset or a TOML file
-    preset: String,
-    /// Images per step
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    batch: Option<u32>,
+    #[command(flatten)]
+    of: SettingsArg,
     #[command(flatten)]
     tune: TuneArg,
 }
@@ -181,14 +179,17 @@ const WARM: usize = 3;
 const STEPS: usize = 9;
 
 fn step(args: &StepArgs, all: &BenchArgs) -> Result<(), Error> {
-    let config = config(&args.preset, args.batch, &[])?;
+    let config = args.of.config()?;
     let precision = all.precision.of(&config);
     let device = device::open_for(all.device.as_deref(), precision)?;
     let mut session = Session::new(&config.model, &config.optimizer(), config.train.seed, device)?;
     session.recompute = config.train.recompute;
     let mut tuner = tune::tuner(args.tune, session.store.device());
     let tuned = tune::tune(&mut session, config.train.batch, 1, tune::ONCE, tuner.as_mut())?;
-    let t = time_steps(&mut session, &args.preset, config.train.batch, WARM, STEPS)?;
+    let t = time_steps(&mut session, &args.of.preset, config.train.batch, WARM, STEPS)?;
+    if precision == Precision::Full {
+        times::remember(&session.store.device().name(), &config, t.pipelined_ms / 1e3, false);
+    }
     let roof = Roof::measure(session.store.device().gpu())?;
     // What matrix units do and what invocations do take their own times, one after the other.
     let parts = [

@@ -11,7 +11,8 @@ use std::time::Instant;
 /// Arguments of `limn bench sample`.
 #[derive(clap::Args, Debug)]
 pub struct SampleArgs {
-    /// Preset of a model that draws pixel by pixel, or a TOML file
+    /// Preset of a model that draws pixel by pixel, TOML file or run folder
+    #[arg(value_name = "PRESET|FILE.toml|DIR", value_parser = super::names::PRESETS, hide_possible_values = true)]
     preset: String,
     /// Images drawn together
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..))]

@@ -1,12 +1,13 @@
 //! `limn complete`: images of which a part is hidden.
 
-use super::images::{ImagesArg, class};
+use super::images::{ImagesArg, ScaleArg, class};
 use super::sample::drawing;
 use super::{Error, TrainedArg, nearest, term};
 use crate::data::{self, Binarisation, Geometry};
 use crate::files;
 use crate::models::{Family, Model};
-use crate::sample::{self, Grid, Output};
+use crate::program::room;
+use crate::sample::{self, Grid};
 use crate::train::RunDir;
 use std::path::{Path, PathBuf};
 
@@ -17,15 +18,19 @@ pub struct CompleteArgs {
     trained: TrainedArg,
     #[command(flatten)]
     of: ImagesArg,
-    /// Image to complete, or `test` for images of the run's test set
-    #[arg(long, value_name = "FILE|test")]
+    /// Image to complete, a folder of images, or `test` for images of the run's test set; they are
+    /// cropped and scaled as in training
+    #[arg(long, value_name = "FILE|DIR|test")]
     images: String,
+    /// How many images of a folder or of the test set
+    #[arg(long, short, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+    n: u32,
     /// What is kept: upper-half, left-half, box (all but a box in the middle), or a mask, of which
     /// what is white is kept, and what is black or transparent hidden
     #[arg(long, value_name = "upper-half|left-half|box|MASK.png", default_value = "upper-half")]
     keep: String,
-    /// Complete as images of this class, where the model has classes; test images have their own by
-    /// default
+    /// Complete as images of this class, where the model has classes; by default test images have
+    /// their own, and those of a folder that of the folder's name that they lie in
     #[arg(long, value_name = "K|NAME")]
     class: Option<String>,
     /// Seed of the noise
@@ -35,6 +40,8 @@ pub struct CompleteArgs {
     /// of its own; by default completed.png in the run folder
     #[arg(long, value_name = "FILE|DIR/")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    scale: ScaleArg,
     /// Run the whole network on the whole image for every pixel, as a check: slow, the same images
     #[arg(long)]
     naive: bool,
@@ -51,7 +58,7 @@ pub fn complete(args: &CompleteArgs) -> Result<(), Error> {
     let [c, h, w] = session.model.geometry();
     let geometry = Geometry::new(c, h, w);
     let medium = session.model.images().medium;
-    let place = Output::new(args.out.as_deref(), &run.path, "completed.png", medium)?;
+    let place = args.scale.place(args.out.as_deref(), &run.path, "completed.png", medium)?;
     let (originals, labels) = originals(args, &run, session.model.as_ref())?;
     let keep = keep(&args.keep, geometry)?;
     match keep.iter().filter(|k| **k == 0.0).count() {
@@ -65,6 +72,7 @@ pub fn complete(args: &CompleteArgs) -> Result<(), Error> {
         _ => {}
     }
     let size = geometry.elements();
+    place.roomy([c, h, w], originals.len() / size * (2 + TRIES))?;
     let repeated: Vec<f32> = originals.chunks(size).flat_map(|image| image.repeat(TRIES)).collect();
     let labels: Vec<u8> = labels.iter().flat_map(|label| [*label; TRIES]).collect();
     let drawing = drawing(&session, args.naive);
@@ -84,39 +92,110 @@ pub fn complete(args: &CompleteArgs) -> Result<(), Error> {
 
 /// Completions of each image.
 const TRIES: usize = 4;
-/// Test images completed.
-const IMAGES: usize = 10;
 /// The grey that stands for hidden pixels.
 const HIDDEN: f32 = 0.35;
 
 /// The images to complete [n,c,h,w], made binary or rounded to levels where the model knows them
 /// so, and their labels if it has classes.
 fn originals(args: &CompleteArgs, run: &RunDir, model: &dyn Model) -> Result<(Vec<f32>, Vec<u8>), Error> {
-    let [c, h, w] = model.geometry();
-    let (grey, mut labels) = if args.images == "test" {
-        let test = args.of.open(run, model)?.test.spread(IMAGES);
+    let path = Path::new(&args.images);
+    let class = args.class.as_deref().map(|name| class(run, name)).transpose()?;
+    let (grey, own) = if args.images == "test" {
+        let test = args.of.open(run, model)?.test.spread(args.n as usize);
         (test.gather(&(0..test.len() as u32).collect::<Vec<u32>>(), 0.0, 1.0), test.labels.unwrap_or_default())
+    } else if path.is_dir() {
+        of_folder(args, run, model, class)?
+    } else if path.exists() {
+        (pixels(path, run, model)?, Vec::new())
     } else {
-        if model.classes() > 0 && args.class.is_none() {
+        let what = "there is no such file or folder; give a picture, a folder of pictures, or test";
+        return Err(Error::new(format!("--images {}: {what}", args.images)));
+    };
+    let n = grey.len() / model.geometry().iter().product::<usize>();
+    let labels = match (model.classes(), class) {
+        (0, _) | (_, Some(_)) => sample::labels(model, n, class)?,
+        (_, None) if own.len() == n => own,
+        (_, None) => {
             return Err(Error::new("this model draws images of a class; say with --class which this one is of"));
         }
-        let stretch = run.identity()?.and_then(|of| of.stretched);
-        let (path, wanted) = (Path::new(&args.images), Geometry::new(c, h, w));
-        let picture = data::read_picture(path, Some(wanted), stretch, &files::NEVER)?;
-        if let Some(made) = picture.native.made(wanted) {
-            term::note(format!("{} is {made}", path.display()));
-        }
-        (picture.bytes.iter().map(|b| f32::from(*b) / 255.0).collect(), Vec::new())
     };
-    if model.classes() == 0 || args.class.is_some() {
-        let class = args.class.as_deref().map(|name| class(run, name)).transpose()?;
-        labels = sample::labels(model, grey.len() / (c * h * w), class)?;
-    }
     let last = match model.images().binarisation {
         Binarisation::None => model.images().levels - 1,
         Binarisation::Dynamic | Binarisation::Static => 1,
     } as f32;
     Ok((grey.iter().map(|v| (v * last).round() / last).collect(), labels))
+}
+
+/// A picture [c,h,w] in [0, 1] as training would have it.
+fn pixels(path: &Path, run: &RunDir, model: &dyn Model) -> Result<Vec<f32>, Error> {
+    let stretch = run.identity()?.and_then(|of| of.stretched);
+    let [c, h, w] = model.geometry();
+    let wanted = Geometry::new(c, h, w);
+    let picture = data::read_picture(path, Some(wanted), stretch, &files::NEVER)?;
+    if let Some(made) = picture.native.made(wanted) {
+        term::note(format!("{} is {made}", path.display()));
+    }
+    Ok(picture.bytes.iter().map(|b| f32::from(*b) / 255.0).collect())
+}
+
+/// The first pictures of a folder, and the classes of the folders that they lie in, if the model
+/// has classes and none was given.
+fn of_folder(
+    args: &CompleteArgs,
+    run: &RunDir,
+    model: &dyn Model,
+    class: Option<usize>,
+) -> Result<(Vec<f32>, Vec<u8>), Error> {
+    let (files, left_out) = data::picture_files(Path::new(&args.images))?;
+    if let Some(left_out) = left_out {
+        term::note(format!("in {}, left out: {left_out}", args.images));
+    }
+    let (n, size) = (files.len().min(args.n as usize), model.geometry().iter().product::<usize>());
+    let bytes = (4 * size * (4 + 2 * TRIES)) as u64;
+    room(bytes.saturating_mul(n as u64), &format!("{n} images and their completions"), "ask for fewer with -n")?;
+    let by_folder = model.classes() > 0 && class.is_none();
+    let (mut all, mut labels, mut taken, mut tried) = (Vec::new(), Vec::new(), 0, 0);
+    let mut first = None;
+    for file in &files {
+        if taken == args.n as usize {
+            break;
+        }
+        tried += 1;
+        match pixels(file, run, model) {
+            Ok(image) => {
+                if by_folder {
+                    labels.push(of_name(file, run)?);
+                }
+                all.extend(image);
+                taken += 1;
+            }
+            Err(error) => {
+                term::note(format!("left out: {error}"));
+                first.get_or_insert(error);
+            }
+        }
+    }
+    match first {
+        Some(error) if all.is_empty() => return Err(error),
+        _ => {}
+    }
+    if tried < files.len() {
+        let (count, folder) = (files.len(), &args.images);
+        term::note(format!("the first {taken} of the {count} pictures in {folder} are completed; -n N takes more"));
+    }
+    Ok((all, labels))
+}
+
+/// The class whose name is that of the folder that a picture lies in.
+fn of_name(file: &Path, run: &RunDir) -> Result<u8, Error> {
+    let folder = file.parent().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
+    let known = run.config.data.classes.iter().position(|name| Some(name) == folder.as_ref());
+    known.and_then(|class| u8::try_from(class).ok()).ok_or_else(|| {
+        let file = file.display();
+        Error::new(format!(
+            "this model draws images of a class, and {file} lies in no folder that is called like one; say with --class"
+        ))
+    })
 }
 
 /// What is known of an image [c,h,w], from a region's name or a picture of the model's size.

@@ -1,5 +1,6 @@
 //! `limn data`: known datasets.
 
+use super::data_show::{self, ShowArgs};
 use super::{Error, term};
 use crate::data::{self, KnownSet, Progress, Whereabouts};
 use serde_json::json;
@@ -24,6 +25,9 @@ enum Command {
         /// mnist, fashion-mnist, cifar10 or all
         name: String,
     },
+    /// Write a picture of the images a model is trained on, exactly as it takes them, and say how
+    /// many there are, of what size and of which classes
+    Show(ShowArgs),
     /// Remove the decoded sets that are kept so that later starts need not decode again
     Clean,
 }
@@ -42,6 +46,7 @@ pub fn data(args: &DataArgs) -> Result<(), Error> {
             if words.is_empty() { Ok(()) } else { Err(Error::new(words.join("\nlimn: "))) }
         }
         Command::Get { name } => get(name),
+        Command::Show(args) => data_show::show(args),
         Command::Clean => {
             let (sets, bytes) = data::clean(&data::cache_dir()?)?;
             term::say(format!("removed {sets} decoded set{}, {}", if sets == 1 { "" } else { "s" }, term::size(bytes)))

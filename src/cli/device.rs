@@ -96,6 +96,23 @@ pub fn open_for(wanted: Option<&str>, precision: Precision) -> Result<Device, Er
     }
 }
 
+/// The name of the device that `--device` names, or that is taken where nobody names one, without
+/// opening it.
+///
+/// # Errors
+/// A name that fits no device.
+pub fn quiet_name(wanted: Option<&str>) -> Result<String, Error> {
+    if let Some(device) = wanted.and_then(built_in) {
+        return Ok(device.name());
+    }
+    let adapters = gpu::adapters();
+    let adapter = match wanted {
+        Some(wanted) => Some(gpu::named(&adapters, wanted)?),
+        None => gpu::fastest(&adapters).map(|(adapter, _)| adapter),
+    };
+    Ok(adapter.map_or_else(|| Device::Cpu.name(), |adapter| adapter.name.clone()))
+}
+
 /// What names a device for `--device`: a built-in one, or an adapter's number.
 pub fn number(device: &Device) -> String {
     device.gpu().map_or_else(|| device.name(), |gpu| gpu.desc().index.to_string())

@@ -38,7 +38,7 @@ pub struct EvalArgs {
 
 /// Prints each metric with value, unit and protocol.
 pub fn eval(args: &EvalArgs) -> Result<(), Error> {
-    let (run, mut session, _) = args.trained.open()?;
+    let (run, mut session, step) = args.trained.open()?;
     let asked = args.metric.as_deref().map_or(Ok(Asked::Of(Measure::Own)), |name| Asked::named(name, &session))?;
     if args.features.is_some() && !asked.compares_features() {
         return Err(Error::new(format!("--features is for --metric {}", eval::by_features())));
@@ -56,7 +56,16 @@ pub fn eval(args: &EvalArgs) -> Result<(), Error> {
             eval::evaluate(&mut session, &sample, measure, run.config.train.batch)?
         }
     };
+    keep(&run, step, &figures);
     show(&figures, args.json)
+}
+
+/// Keeps figures in the run's folder, for pages and lists. Where nothing can be written they are
+/// still worth showing.
+pub(super) fn keep(run: &RunDir, step: u64, figures: &[Figure]) {
+    if let Err(error) = eval::keep(run, step, figures) {
+        term::note(format!("the figures are not kept in {}: {error}", run.path.display()));
+    }
 }
 
 /// A figure of samples beside `images` test images.
@@ -70,13 +79,11 @@ fn drawn(
     let default = if let How::Features(_) = metric.how { images } else { eval::PARZEN_SAMPLES };
     let samples = args.samples.map_or(default, |n| n as usize);
     let drawn = Drawn { data, images, samples, seed: args.seed, drawing: drawing(session, false) };
-    let mut bar = term::Progress::new();
-    let mut progress = |done| bar.show(format!("{done} of {samples} samples"));
     match (metric.how, &args.features) {
-        (How::Samples(measure), _) => Ok(measure(session, &drawn, &mut progress)?),
+        (How::Samples(measure), _) => Ok(measure(session, &drawn)?),
         (How::Features(compare), Some(path)) => {
             let mut net = network(path, session)?;
-            Ok(eval::feature_figures(session, &mut net, &drawn, compare, &mut progress)?)
+            Ok(eval::feature_figures(session, &mut net, &drawn, compare)?)
         }
         _ => Err(Error::new(format!(
             "--metric {} compares features: give --features the run folder of a classifier (`limn train classifier`), or a \

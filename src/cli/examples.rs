@@ -24,24 +24,30 @@ pub const TRAIN: &str = "\
 Examples:
   limn train vae
   limn train dcgan --data ~/pictures --set model.image=128
-  limn train my.toml --steps 5000 --out runs/mine
+  limn train my.toml --steps 5000 --log tensorboard
   limn train --resume runs/vae-1 --steps 20000";
 
 pub const SAMPLE: &str = "\
 Examples:
   limn sample runs/vae-1
-  limn sample runs/dcgan-28-1 --n 500 --out folder/
+  limn sample runs/dcgan-28-1 --n 500 --out folder/ --scale 4
+  limn sample runs/vae-1 --n 500 --out samples.npz
   limn sample runs/vae-conditional-1 --class 7 --best";
+
+pub const FILM: &str = "\
+Examples:
+  limn film runs/dcgan-28-1
+  limn film runs/vae-1 --out training.webp --fps 10";
 
 pub const COMPLETE: &str = "\
 Examples:
   limn complete runs/pixelcnn-1 --images test --keep upper-half
-  limn complete runs/pixelcnn-1 --images photo.png --keep mask.png";
+  limn complete runs/pixelcnn-1 --images photos/ --keep mask.png --scale 4";
 
 pub const LATENT: &str = "\
 Examples:
   limn latent runs/vae-1 interpolate
-  limn latent runs/vae-conv-1 manifold --gif
+  limn latent runs/vae-conv-1 manifold --out walk.webp --fps 20
   limn latent runs/vae-1 arithmetic --from 7 --to 9";
 
 pub const EVAL: &str = "\
@@ -53,7 +59,18 @@ Examples:
 pub const REPORT: &str = "\
 Examples:
   limn report runs/vae-1
-  limn report runs/vae-1 runs/vae-2 --out compare.html";
+  limn report runs/vae-1 runs/vae-2 --out compare.html
+  limn report runs/vae-1 runs/vae-2 --plot curves.svg";
+
+pub const RUNS: &str = "\
+Examples:
+  limn runs
+  limn runs ~/experiments --json";
+
+pub const COMPARE: &str = "\
+Examples:
+  limn compare runs/vae-1 runs/vae-2
+  limn compare runs/vae-1 runs/vae-2 --json";
 
 pub const PROBE: &str = "\
 Examples:
@@ -85,7 +102,14 @@ Examples:
   limn plan vae
   limn plan dcgan --set model.image=128 --json";
 
+pub const COMPLETIONS: &str = "\
+Examples:
+  limn completions bash > ~/.local/share/bash-completion/completions/limn
+  limn completions zsh > ~/.zfunc/_limn
+  limn completions fish > ~/.config/fish/completions/limn.fish";
+
 pub const DATA: &str = "\
 Examples:
   limn data list
+  limn data show ~/pictures --preset dcgan
   limn data get mnist";

@@ -4,19 +4,25 @@
 //! input or any other failure, told in one plain sentence, 130 for a training that was interrupted.
 
 mod advice;
+mod bar;
 mod bench;
 mod bench_kernels;
 mod bench_sample;
 mod bench_shape;
 mod check;
+mod compare;
 mod complete;
+mod completions;
 mod data;
+mod data_show;
 mod device;
 mod devices;
 mod eval;
 mod examples;
+mod film;
 mod images;
 mod latent;
+mod names;
 mod plan;
 mod presets;
 mod probe;
@@ -24,16 +30,19 @@ mod profile;
 mod report;
 mod roofline;
 mod run;
+mod runs;
 mod sample;
 mod screen;
 mod shader;
 mod signals;
 mod term;
+mod times;
 mod train;
 mod tune;
+mod usage;
 
 use crate::kernels::Precision;
-use crate::train::{Config, RunDir, Session, Setting, Weights};
+use crate::train::{Config, RunDir, Session, Setting, Weights, presets};
 use crate::words::{either, nearest};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -48,6 +57,9 @@ use strum::VariantNames;
 struct Cli {
     #[command(subcommand)]
     command: Command,
+    /// Tell results, warnings and errors only: no progress, no remarks on the way
+    #[arg(long, short, global = true)]
+    quiet: bool,
 }
 
 #[derive(Subcommand)]
@@ -59,7 +71,7 @@ enum Command {
     #[command(after_help = examples::PRESETS)]
     Presets(presets::PresetsArgs),
     /// Train a model from a preset or a TOML file, or go on with a run
-    #[command(after_help = examples::TRAIN)]
+    #[command(after_help = examples::TRAIN, after_long_help = train::help())]
     Train(train::TrainArgs),
     /// Draw samples from a trained model
     #[command(after_help = examples::SAMPLE)]
@@ -71,9 +83,18 @@ enum Command {
     /// arithmetic
     #[command(after_help = examples::LATENT)]
     Latent(latent::LatentArgs),
+    /// Make a film of a model that learns, of the samples that its training left behind
+    #[command(after_help = examples::FILM)]
+    Film(film::FilmArgs),
     /// Test loss with its parts and units: nats/image, bits/dim, ELBO, log p
     #[command(after_help = examples::EVAL)]
     Eval(eval::EvalArgs),
+    /// List the runs there are: model, data, steps, best figure, age
+    #[command(after_help = examples::RUNS)]
+    Runs(runs::RunsArgs),
+    /// Print what runs differ in, and their losses and figures beside each other
+    #[command(after_help = examples::COMPARE)]
+    Compare(compare::CompareArgs),
     /// Write a page about a run, or about several beside each other: curves, pictures, settings,
     /// data, devices
     #[command(after_help = examples::REPORT)]
@@ -98,9 +119,12 @@ enum Command {
     /// Print a preset's program, its parameters and its memory
     #[command(after_help = examples::PLAN)]
     Plan(plan::PlanArgs),
-    /// List known datasets, or fetch one
+    /// List known datasets, fetch one, or show what a model is trained on
     #[command(after_help = examples::DATA)]
     Data(data::DataArgs),
+    /// Print what a shell needs to complete commands, flags, presets and datasets
+    #[command(after_help = examples::COMPLETIONS)]
+    Completions(completions::CompletionsArgs),
 }
 
 /// Where to run.
@@ -132,9 +156,10 @@ impl TrainedArg {
     fn open(&self) -> Result<(RunDir, Session, u64), Error> {
         let run = RunDir::open(&self.dir)?;
         let device = device::open(self.device.device.as_deref())?;
-        let (session, step) =
+        let (mut session, step) =
             if self.best { run.best_session(device, self.weights)? } else { run.session(device, self.weights)? };
         session.remarks.iter().for_each(term::note);
+        session.hear = Some(Box::new(term::listener()));
         Ok((run, session, step))
     }
 }
@@ -204,16 +229,46 @@ impl<E: std::error::Error + 'static> From<E> for Error {
     }
 }
 
-/// The settings of a preset or a file, changed by `--batch` and `--set`.
+/// Settings to look at, whatever they come from.
+#[derive(Args, Clone, Debug)]
+struct SettingsArg {
+    /// Preset, TOML file or run folder
+    #[arg(value_name = "PRESET|FILE.toml|DIR", value_parser = names::PRESETS, hide_possible_values = true)]
+    preset: String,
+    /// Images per step
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    batch: Option<u32>,
+    /// Change a setting, e.g. model.image=128; may be given many times
+    #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
+    set: Vec<Setting>,
+}
+
+impl SettingsArg {
+    /// The settings, changed by `--batch` and `--set`.
+    fn config(&self) -> Result<Config, Error> {
+        config(&self.preset, self.batch, &self.set)
+    }
+}
+
+/// The settings of a preset, a file or a run, changed by `--batch` and `--set`.
 fn config(what: &str, batch: Option<u32>, set: &[Setting]) -> Result<Config, Error> {
-    let config = changed(what, batch, set)?;
+    let is_preset = presets().iter().any(|(name, _)| *name == what);
+    let base = match !is_preset && std::path::Path::new(what).is_dir() {
+        true => RunDir::open(std::path::Path::new(what))?.config,
+        false => Config::load(what)?,
+    };
+    let config = set_in(base, batch, set)?;
     config.validate()?;
     Ok(config)
 }
 
-/// The same before anything is validated: further flags may still change it.
+/// The settings of a preset or a file before anything is validated: further flags may still change
+/// them.
 fn changed(what: &str, batch: Option<u32>, set: &[Setting]) -> Result<Config, Error> {
-    let mut config = Config::load(what)?;
+    set_in(Config::load(what)?, batch, set)
+}
+
+fn set_in(mut config: Config, batch: Option<u32>, set: &[Setting]) -> Result<Config, Error> {
     config.set_all(set).map_err(|e| Error::new(format!("--set {e}")))?;
     config.train.batch = batch.map_or(config.train.batch, |b| b as usize);
     Ok(config)
@@ -233,8 +288,13 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(usage) => {
+            let typed: Vec<String> = std::env::args_os().skip(1).map(|a| a.to_string_lossy().into_owned()).collect();
             let (text, code) = (usage.render().to_string(), usage.exit_code());
-            if term::is_harmless(&text) {
+            if typed == ["train"] {
+                term::lead(usage::train());
+            } else if let Some(told) = usage::told(&usage, &typed) {
+                term::note(told);
+            } else if term::is_harmless(&text) {
                 // Fails only where nobody reads on, and then there is nobody to tell.
                 let _ = usage.print();
             } else {
@@ -243,6 +303,9 @@ pub fn main() -> ExitCode {
             return ExitCode::from(code.clamp(0, 2) as u8);
         }
     };
+    if cli.quiet {
+        term::be_quiet();
+    }
     match std::panic::catch_unwind(|| dispatch(cli.command)) {
         Ok(Ok(code)) => ExitCode::from(code),
         Ok(Err(error)) => {
@@ -262,9 +325,12 @@ fn dispatch(command: Command) -> Result<u8, Error> {
         Command::Sample(args) => sample::sample(&args)?,
         Command::Complete(args) => complete::complete(&args)?,
         Command::Latent(args) => latent::latent(&args)?,
+        Command::Film(args) => film::film(&args)?,
         Command::Eval(args) => eval::eval(&args)?,
         Command::Presets(args) => presets::list(&args)?,
         Command::Probe(args) => probe::probe(&args)?,
+        Command::Runs(args) => runs::runs(&args)?,
+        Command::Compare(args) => compare::compare(&args)?,
         Command::Report(args) => report::report(&args)?,
         Command::Check(args) => return check::check(&args).map(|good| u8::from(!good)),
         Command::Run(args) => run::run(&args)?,
@@ -273,6 +339,7 @@ fn dispatch(command: Command) -> Result<u8, Error> {
         Command::Shader(args) => shader::shader(&args)?,
         Command::Plan(args) => plan::plan(&args)?,
         Command::Data(args) => data::data(&args)?,
+        Command::Completions(args) => completions::completions(&args)?,
     }
     Ok(0)
 }
@@ -316,6 +383,10 @@ mod tests {
             "train --resume DIR --from 100 --steps 200",
             "sample DIR --n 64 --seed 1 --out a.png",
             "sample DIR --naive",
+            "sample DIR --scale 4 --out folder/",
+            "sample DIR -n 10 --out samples.npz",
+            "sample DIR --latents codes.npy --class 3",
+            "film DIR --out a.webp --fps 10",
             "sample DIR --neighbours",
             "sample DIR --neighbours 3 --n 5",
             "sample DIR --weights averaged",
@@ -323,6 +394,7 @@ mod tests {
             "complete DIR --images test --keep upper-half --out a.png",
             "complete DIR --images a.png --keep mask.png",
             "complete DIR --images test --naive",
+            "complete DIR --images folder -n 3 --scale 2",
             "latent DIR manifold --out a.png",
             "latent DIR traverse",
             "latent DIR interpolate",
@@ -330,6 +402,7 @@ mod tests {
             "latent DIR arithmetic --from 3 --to 8 --plus 5",
             "latent DIR arithmetic --z 3+7+12,5,9 --seed 1",
             "latent DIR traverse --gif --out a.gif",
+            "latent DIR manifold --film --out a.webp --fps 24 --scale 1",
             "latent DIR components",
             "eval DIR --json",
             "eval DIR --metric iwae-50",
@@ -338,6 +411,9 @@ mod tests {
             "eval DIR --metric frechet --features DIR --samples 1000",
             "eval DIR --metric prdc --features weights.safetensors",
             "probe DIR",
+            "runs --json",
+            "compare DIR DIR --json",
+            "report DIR --plot curves.svg --log-scale --smoothing 0.9",
             "probe DIR --data cifar10 --images 5000 --json",
             "check",
             "check conv2d matmul --device 0 --json",
@@ -359,8 +435,12 @@ mod tests {
             "bench step dcgan --batch 128 --precision mixed",
             "profile dcgan --precision mixed",
             "plan dcgan --precision mixed",
+            "completions bash",
             "data list --json",
             "data get mnist",
+            "data show mnist",
+            "data show photos --preset dcgan --size 64x48 --grey --n 9 --out a.png --json",
+            "data show --preset vae",
         ] {
             let args = std::iter::once("limn").chain(line.split(' '));
             Cli::try_parse_from(args).map(|_| ()).unwrap_or_else(|e| panic!("limn {line}: {e}"));

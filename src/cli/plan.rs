@@ -1,6 +1,6 @@
 //! `limn plan`: the program of a preset.
 
-use super::{DeviceArg, Error, PrecisionArg, Setting, config, device, setting, term};
+use super::{DeviceArg, Error, PrecisionArg, SettingsArg, device, term};
 use crate::program::{Capacity, DeviceError};
 use crate::train::{MemoryUse, StepSpec};
 use crate::words::size;
@@ -9,14 +9,8 @@ use serde_json::json;
 /// Arguments of `limn plan`.
 #[derive(clap::Args, Debug)]
 pub struct PlanArgs {
-    /// Preset or a TOML file
-    preset: String,
-    /// Images per step
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    batch: Option<u32>,
-    /// Change a setting of the preset; may be given many times
-    #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
-    set: Vec<Setting>,
+    #[command(flatten)]
+    of: SettingsArg,
     /// Training steps done before, for a model whose steps change as it grows
     #[arg(long, value_name = "N", default_value_t = 0)]
     at: u64,
@@ -31,7 +25,7 @@ pub struct PlanArgs {
 
 /// Prints the listing, the parameters and the memory.
 pub fn plan(args: &PlanArgs) -> Result<(), Error> {
-    let config = config(&args.preset, args.batch, &args.set)?;
+    let config = args.of.config()?;
     let device = device::open_for(args.device.device.as_deref(), args.precision.of(&config))?;
     let model = config.model.at(args.at)?;
     let batch = config.train.batch;
@@ -50,7 +44,7 @@ pub fn plan(args: &PlanArgs) -> Result<(), Error> {
     let fits = Capacity::of(&device).check(&program);
     if args.json {
         let row = json!({
-            "preset": args.preset,
+            "preset": args.of.preset,
             "batch": config.train.batch,
             "device": device.name(),
             "parameters": model.parameters(),

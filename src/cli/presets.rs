@@ -1,6 +1,7 @@
 //! `limn presets`: the models that can be trained by name.
 
-use super::{Error, term};
+use super::times::{self, Times};
+use super::{DeviceArg, Error, device, term};
 use crate::data::Medium;
 use crate::models::Model;
 use crate::train::{Config, presets};
@@ -10,6 +11,7 @@ use serde_json::json;
 #[derive(clap::Args, Debug)]
 pub struct PresetsArgs {
     /// One preset, with all that its file says of it
+    #[arg(value_parser = super::names::PRESETS, hide_possible_values = true)]
     name: Option<String>,
     /// Print its settings as TOML, to begin a file of your own with
     #[arg(long, requires = "name")]
@@ -17,6 +19,12 @@ pub struct PresetsArgs {
     /// One JSON object per preset
     #[arg(long, conflicts_with = "toml")]
     json: bool,
+    /// Time a few steps of each preset, or of the one named, first, for some minutes in all: how
+    /// long a run takes here is shown from then on. Training finds it out by itself
+    #[arg(long, conflicts_with = "toml")]
+    measure: bool,
+    #[command(flatten)]
+    device: DeviceArg,
 }
 
 /// A preset and the model that it describes.
@@ -31,17 +39,12 @@ struct Preset {
 impl Preset {
     fn of(name: &'static str, text: &str) -> Result<Preset, Error> {
         let config = Config::preset(name)?;
-        let comments = text.lines().map_while(|line| line.strip_prefix('#'));
-        let about = comments.map(str::trim).collect::<Vec<_>>().join(" ");
-        Ok(Preset { name, about, model: config.validate()?, config })
+        Ok(Preset { name, about: about(text), model: config.validate()?, config })
     }
 
     /// The first sentence of what its file says.
     fn line(&self) -> &str {
-        // An end is followed by a capital or a digit; "et al. 2016" is none.
-        let ends = self.about.match_indices(". ").map(|(at, _)| at);
-        let end = ends.into_iter().find(|at| !self.about[..*at].ends_with("al"));
-        self.about[..end.unwrap_or(self.about.len())].trim_end_matches('.')
+        first_sentence(&self.about)
     }
 
     /// What its images are, in a few letters.
@@ -56,6 +59,24 @@ impl Preset {
     }
 }
 
+/// What the file of a preset says at its top.
+fn about(text: &str) -> String {
+    let comments = text.lines().map_while(|line| line.strip_prefix('#'));
+    comments.map(str::trim).collect::<Vec<_>>().join(" ")
+}
+
+/// The first sentence of that.
+pub fn line(text: &str) -> String {
+    first_sentence(&about(text)).to_string()
+}
+
+fn first_sentence(about: &str) -> &str {
+    // An end is followed by a capital or a digit; "et al. 2016" is none.
+    let ends = about.match_indices(". ").map(|(at, _)| at);
+    let end = ends.into_iter().find(|at| !about[..*at].ends_with("al"));
+    about[..end.unwrap_or(about.len())].trim_end_matches('.')
+}
+
 /// Prints the presets, or one of them.
 pub fn list(args: &PresetsArgs) -> Result<(), Error> {
     if let Some(name) = &args.name {
@@ -64,6 +85,12 @@ pub fn list(args: &PresetsArgs) -> Result<(), Error> {
     }
     let wanted = presets().iter().filter(|(name, _)| args.name.as_ref().is_none_or(|wanted| wanted == name));
     let all = wanted.map(|(name, text)| Ok((Preset::of(name, text)?, *text))).collect::<Result<Vec<_>, Error>>()?;
+    if args.measure {
+        let configs: Vec<Config> = all.iter().map(|(preset, _)| preset.config.clone()).collect();
+        times::measure(&configs, args.device.device.as_deref())?;
+    }
+    let here = device::quiet_name(args.device.device.as_deref())?;
+    let times = Times::load();
     if args.toml {
         return all.iter().try_for_each(|(_, text)| term::say(text.trim_end()));
     }
@@ -71,11 +98,14 @@ pub fn list(args: &PresetsArgs) -> Result<(), Error> {
         return all.iter().try_for_each(|(preset, _)| {
             let [channels, height, width] = preset.model.geometry();
             let train = &preset.config.train;
+            let time = times.of(&here, &preset.config);
             term::say(json!({
                 "name": preset.name, "model": preset.config.model.kind(), "about": preset.about, "channels": channels,
                 "height": height, "width": width, "classes": preset.model.classes(),
                 "parameters": preset.model.parameters(), "batch": train.batch, "epochs": train.epochs,
-                "data": preset.config.data.source,
+                "data": preset.config.data.source, "steps": preset.config.planned_steps(), "device": here,
+                "seconds_per_step": time.map(|time| time.seconds), "seconds": times.run(&here, &preset.config),
+                "estimated": time.is_some_and(|time| time.estimated),
             }))
         });
     }
@@ -85,17 +115,32 @@ pub fn list(args: &PresetsArgs) -> Result<(), Error> {
             let train = &preset.config.train;
             let (kind, parameters) = (preset.config.model.kind(), preset.model.parameters());
             term::say(format!("{kind}, {}, {parameters} parameters, batch {}", preset.size(), train.batch))?;
+            match times.run(&here, &preset.config) {
+                Some(run) => term::say(format!("a run takes {} on {here}", times::about(run)))?,
+                None => {
+                    term::say(format!("how long a run takes on {here} shows `limn presets {} --measure`", preset.name))?
+                }
+            }
             term::say(format!("  limn train {}", preset.name))?;
             term::say(format!("  limn presets {} --toml > my.toml", preset.name))
         }
         _ => {
-            let head = ["preset", "images", "parameters", "what it is"].map(String::from).to_vec();
+            let known = times.knows(&here);
+            let head = ["preset", "images", "parameters", "a run here", "what it is"].map(String::from).to_vec();
+            let run = |p: &Preset| times.run(&here, &p.config).map_or("-".into(), times::about);
             let row = |(p, _): &(Preset, &str)| {
-                vec![p.name.into(), p.size(), p.model.parameters().to_string(), p.line().to_string()]
+                vec![p.name.into(), p.size(), p.model.parameters().to_string(), run(p), p.line().to_string()]
             };
-            let rows: Vec<_> = std::iter::once(head).chain(all.iter().map(row)).collect();
+            let mut rows: Vec<Vec<String>> = std::iter::once(head).chain(all.iter().map(row)).collect();
+            if !known {
+                rows.iter_mut().for_each(|row| _ = row.remove(3));
+            }
             term::table(&rows).iter().try_for_each(term::say)?;
-            term::say("train one with `limn train NAME`; those called -small are for machines without a GPU")
+            term::say("train one with `limn train NAME`; those called -small are for machines without a GPU")?;
+            match known {
+                true => term::say(format!("a run here is on {here}")),
+                false => term::say(format!("`limn presets --measure` finds out how long each takes on {here}")),
+            }
         }
     }
 }

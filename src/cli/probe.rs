@@ -1,7 +1,7 @@
 //! `limn probe`: what a discriminator has learnt, by a linear classifier on its activations.
 
 use super::images::{ChangedArg, open_run, reading};
-use super::{Error, TrainedArg, eval, term};
+use super::{Error, TrainedArg, eval};
 use crate::train;
 
 /// Arguments of `limn probe`.
@@ -9,7 +9,7 @@ use crate::train;
 pub struct ProbeArgs {
     #[command(flatten)]
     trained: TrainedArg,
-    /// Dataset with labels: builtin, mnist, fashion-mnist, cifar10, or IDX or CIFAR-10 files, or a
+    /// Dataset with labels: fashion-mini, mnist, fashion-mnist, cifar10, or IDX or CIFAR-10 files, or a
     /// folder with a folder for each class; by default the run's own
     #[arg(long, value_name = "D")]
     data: Option<String>,
@@ -25,7 +25,7 @@ pub struct ProbeArgs {
 
 /// Prints the classifier's accuracy and its protocol.
 pub fn probe(args: &ProbeArgs) -> Result<(), Error> {
-    let (run, mut session, _) = args.trained.open()?;
+    let (run, mut session, step) = args.trained.open()?;
     let data = match args.data.as_deref() {
         Some(other) => reading(None, |options| train::images(other, session.model.as_ref(), options))?,
         None => open_run(&run, session.model.as_ref(), None, &args.changed)?,
@@ -35,8 +35,7 @@ pub fn probe(args: &ProbeArgs) -> Result<(), Error> {
     if images > all {
         return Err(Error::new(format!("--images {images}: {} has {all} training images", data.name)));
     }
-    let mut bar = term::Progress::new();
-    let figures = crate::eval::probe(&mut session, &data, images, &mut |words| bar.show(words))?;
-    bar.clear();
+    let figures = crate::eval::probe(&mut session, &data, images)?;
+    eval::keep(&run, step, &figures);
     eval::show(&figures, args.json)
 }

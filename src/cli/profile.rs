@@ -1,28 +1,22 @@
 //! `limn profile`: where the time of a training step goes.
 
-use super::{DeviceArg, Error, PrecisionArg, Setting, TuneArg, device, setting, term, tune};
+use super::{DeviceArg, Error, PrecisionArg, Setting, SettingsArg, TuneArg, device, setting, term, tune};
 use crate::bench::Roof;
 use crate::kernels::Precision;
-use crate::train::{self, Config, KernelTime, Profile, RunDir, Session, StepProfile};
+use crate::train::{self, Config, KernelTime, Profile, Session, StepProfile};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// Arguments of `limn profile`.
+/// Arguments of `limn profile`. A run folder keeps its profile as `profile.json`; a profile that was
+/// saved stands where a preset does.
 #[derive(clap::Args, Debug)]
 pub struct ProfileArgs {
-    /// Preset, a TOML file, a run folder, which keeps the profile as profile.json, or a profile
-    /// that was saved
-    preset: String,
+    #[command(flatten)]
+    of: SettingsArg,
     /// Steps to average over
     #[arg(long, default_value_t = 10, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     steps: u32,
-    /// Images per step
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    batch: Option<u32>,
-    /// Change a setting; may be given many times
-    #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
-    set: Vec<Setting>,
     /// Compare with another preset, file, run folder or saved profile, or with the same step after
     /// a change: device=D, precision=mixed, or a setting such as train.batch=64
     #[arg(long, value_name = "B|KEY=VALUE")]
@@ -55,8 +49,8 @@ struct Step {
 /// Times every launch of a training step.
 pub fn profile(args: &ProfileArgs) -> Result<(), Error> {
     let step = Step {
-        what: args.preset.clone(),
-        set: args.set.clone(),
+        what: args.of.preset.clone(),
+        set: args.of.set.clone(),
         device: args.device.device.clone(),
         precision: args.precision.precision,
     };
@@ -126,18 +120,9 @@ impl Step {
     }
 
     fn config(&self, args: &ProfileArgs) -> Result<Config, Error> {
-        let set = |mut config: Config| {
-            config.set_all(&self.set).map_err(|e| Error::new(format!("--set {e}")))?;
-            // What --against changes is said later than --batch.
-            let own = self.set.iter().skip(args.set.len()).any(|s| s.key == "train.batch");
-            config.train.batch = args.batch.filter(|_| !own).map_or(config.train.batch, |batch| batch as usize);
-            config.validate()?;
-            Ok(config)
-        };
-        match Path::new(&self.what) {
-            dir if dir.is_dir() => set(RunDir::open(dir)?.config),
-            _ => set(super::changed(&self.what, None, &[])?),
-        }
+        // What --against changes is said later than --batch.
+        let own = self.set.iter().skip(args.of.set.len()).any(|s| s.key == "train.batch");
+        super::config(&self.what, args.of.batch.filter(|_| !own), &self.set)
     }
 
     /// Its times, taken now or before.

@@ -1,7 +1,7 @@
 //! `limn report`: a page about runs.
 
 use super::{Error, term};
-use crate::report;
+use crate::report::{self, plot};
 use crate::train::RunDir;
 use std::path::PathBuf;
 
@@ -14,11 +14,31 @@ pub struct ReportArgs {
     /// The page; by default report.html in the folder, or compare.html here where there are several
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Draw the curves into a picture, for papers, and write no page
+    #[arg(long, value_name = "FILE.svg|FILE.png", conflicts_with = "out")]
+    plot: Option<PathBuf>,
+    /// Losses of that picture in equal factors, where they are above zero
+    #[arg(long, requires = "plot")]
+    log_scale: bool,
+    /// How much of that picture's curves is what came before: 0 shows every point as it is
+    #[arg(long, requires = "plot", value_name = "0..1", default_value_t = 0.6, value_parser = smoothing)]
+    smoothing: f64,
+}
+
+/// A weight of earlier points.
+fn smoothing(text: &str) -> Result<f64, String> {
+    let weight = text.parse().ok().filter(|weight| (0.0..1.0).contains(weight));
+    weight.ok_or_else(|| "it is a number from 0 to below 1".into())
 }
 
 /// Writes the page and says where it is.
 pub fn report(args: &ReportArgs) -> Result<(), Error> {
     let runs = args.dirs.iter().map(|dir| RunDir::open(dir)).collect::<Result<Vec<_>, _>>()?;
+    if let Some(path) = &args.plot {
+        plot::writable(path)?;
+        plot::write(&report::charts(&runs, args.log_scale, args.smoothing)?, path)?;
+        return term::say(path.display());
+    }
     let out = match (&args.out, &runs[..]) {
         (Some(out), _) => out.clone(),
         (None, [run]) => run.path.join(report::FILE),

@@ -1,14 +1,14 @@
 //! `limn sample`: pictures a trained model draws.
 
-use super::images::{ImagesArg, class};
+use super::images::{ImagesArg, ScaleArg, class};
 use super::{Error, TrainedArg, term};
 use crate::bench::quantile;
 use crate::data::Dataset;
 use crate::eval::{self, Neighbour};
 use crate::models::Family;
-use crate::sample::{self, Drawing, Grid, Output};
-use crate::train::{Session, Weights};
-use std::path::PathBuf;
+use crate::sample::{self, ArrayFormat, Arrays, Drawing, Grid, Output};
+use crate::train::{RunDir, Session, Weights};
+use std::path::{Path, PathBuf};
 
 /// Arguments of `limn sample`.
 #[derive(clap::Args, Debug)]
@@ -18,7 +18,7 @@ pub struct SampleArgs {
     #[command(flatten)]
     of: ImagesArg,
     /// How many images; by default 64, or 10 with --neighbours
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     n: Option<u32>,
     /// Draw images of this class only, where the model has classes; by default every column is a
     /// class
@@ -28,14 +28,21 @@ pub struct SampleArgs {
     /// better quality
     #[arg(long, value_name = "T", value_parser = bound)]
     truncation: Option<f32>,
+    /// Decode these latent vectors instead of drawing some: [n, latent] from a .npz, .npy,
+    /// .safetensors or .csv file, where there are several arrays the one called latents; labels in it
+    /// are classes
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["n", "truncation", "seed"])]
+    latents: Option<PathBuf>,
     /// Seed of the noise
     #[arg(long, default_value_t = 0, value_name = "N")]
     seed: u64,
-    /// Picture to write, in the format of its extension, or a folder (with a / at its end, if it is
-    /// new) that gets each image in a file of its own; by default samples.png, or neighbours.png,
-    /// in the run folder
+    /// Picture to write, in the format of its extension; a folder (with a / at its end, if it is
+    /// new) that gets each image in a file of its own; or .npz or .safetensors: images [n,c,h,w] from
+    /// 0 to 1, their latents and labels. By default samples.png, or neighbours.png, in the run folder
     #[arg(long, value_name = "FILE|DIR/")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    scale: ScaleArg,
     /// Run the whole network on the whole image for every pixel, as a check: slow, the same images
     #[arg(long)]
     naive: bool,
@@ -46,29 +53,104 @@ pub struct SampleArgs {
     neighbours: Option<u32>,
 }
 
-/// Draws samples into one picture.
+/// Images, and what they were made of.
+struct Made {
+    /// [n,c,h,w] in [0, 1].
+    images: Vec<f32>,
+    /// [n,latent], of models that have them.
+    latents: Option<Vec<f32>>,
+    /// [n], of models that have classes.
+    labels: Vec<u8>,
+}
+
+/// Where they go.
+enum Place {
+    Pictures(Output),
+    Arrays(ArrayFormat, PathBuf),
+}
+
+/// Draws samples into one picture, or into a file of arrays.
 pub fn sample(args: &SampleArgs) -> Result<(), Error> {
     let (run, mut session, step) = args.trained.open()?;
     let (few, name) = if args.neighbours.is_some() { (10, "neighbours.png") } else { (64, "samples.png") };
-    let n = args.n.unwrap_or(few) as usize;
-    let drawing = drawing(&session, args.naive);
-    let place = Output::new(args.out.as_deref(), &run.path, name, session.model.images().medium)?;
-    sample::roomy(&session, n)?;
+    let medium = session.model.images().medium;
+    let place = match args.out.as_deref().and_then(|out| Some((ArrayFormat::of(out)?, out))) {
+        Some((format, out)) if !out.is_dir() => {
+            args.no_pictures()?;
+            Arrays::can_be_at(out)?;
+            Place::Arrays(format, out.into())
+        }
+        _ => Place::Pictures(args.scale.place(args.out.as_deref(), &run.path, name, medium)?),
+    };
     if let Family::Latent(model) = session.model.family()
         && let Some(caveat) = model.caveat()
     {
         term::note(caveat);
     }
     let class = args.class.as_deref().map(|name| class(&run, name)).transpose()?;
-    let images = images(args, &mut session, (n, class), drawing)?;
-    if let Some(k) = args.neighbours {
-        let data = args.of.open(&run, session.model.as_ref())?;
-        return neighbours(&data, &mut session, &images, k as usize, &place);
+    let roomy = |session: &Session, n: usize| -> Result<(), Error> {
+        sample::roomy(session, n)?;
+        match &place {
+            Place::Pictures(place) => Ok(place.roomy(session.model.geometry(), n)?),
+            Place::Arrays(..) => Ok(()),
+        }
+    };
+    let made = match &args.latents {
+        Some(file) => decoded(&mut session, file, class, roomy)?,
+        None => {
+            let n = args.n.unwrap_or(few) as usize;
+            roomy(&session, n)?;
+            let drawing = drawing(&session, args.naive);
+            drawn(args, &mut session, (n, class), drawing)?
+        }
+    };
+    match place {
+        Place::Pictures(place) if args.neighbours.is_some() => {
+            args.neighbours(&run, &mut session, &made.images, &place)
+        }
+        Place::Pictures(place) => {
+            let written = place.save(&Grid::of(&session, &made.images, class), medium)?;
+            term::written(&place, told(&session, &made, step, &written))
+        }
+        Place::Arrays(format, path) => {
+            let geometry = session.model.geometry();
+            let arrays =
+                Arrays { images: &made.images, geometry, latents: made.latents.as_deref(), labels: &made.labels };
+            arrays.save(format, &path)?;
+            let parts: Vec<String> = arrays.shapes().iter().map(|(name, shape)| format!("{name} {shape:?}")).collect();
+            term::say(format!("{} ({})", told(&session, &made, step, &path.display().to_string()), parts.join(", ")))
+        }
     }
-    let written = place.save(&Grid::of(&session, &images, class), session.model.images().medium)?;
-    let averaged = if session.weights == Weights::Averaged { ", with averaged weights" } else { "" };
-    term::written(&place, format!("{n} samples after {step} training steps{averaged}: {written}"))
 }
+
+/// What was made, and where it is.
+fn told(session: &Session, made: &Made, step: u64, written: &str) -> String {
+    let n = made.images.len() / session.model.geometry().iter().product::<usize>();
+    let averaged = if session.weights == Weights::Averaged { ", with averaged weights" } else { "" };
+    format!("{n} samples after {step} training steps{averaged}: {written}")
+}
+
+impl SampleArgs {
+    /// Refuses what is about pictures, where there are none.
+    fn no_pictures(&self) -> Result<(), Error> {
+        match (self.neighbours, &self.out) {
+            (Some(_), Some(out)) => {
+                let name = out.display();
+                Err(Error::new(format!("--neighbours is a picture, and {name} is no file of one; call it .png")))
+            }
+            _ => self.scale.no_pictures(),
+        }
+    }
+
+    /// Shows images beside those they are nearest to.
+    fn neighbours(&self, run: &RunDir, session: &mut Session, images: &[f32], place: &Output) -> Result<(), Error> {
+        let data = self.of.open(run, session.model.as_ref())?;
+        neighbours(&data, session, images, self.neighbours.unwrap_or(NEIGHBOURS) as usize, place)
+    }
+}
+
+/// Training images beside each sample.
+const NEIGHBOURS: u32 = 5;
 
 /// A bound of truncation; far smaller ones would take for ever to draw.
 fn bound(text: &str) -> Result<f32, String> {
@@ -77,21 +159,50 @@ fn bound(text: &str) -> Result<f32, String> {
 }
 
 /// The images that are asked for.
-fn images(
+fn drawn(
     args: &SampleArgs,
     session: &mut Session,
     (n, class): (usize, Option<usize>),
     drawing: Drawing,
-) -> Result<Vec<f32>, Error> {
-    let Some(bound) = args.truncation else {
-        return Ok(sample::samples(session, n, class, args.seed, drawing)?);
-    };
-    let Family::Latent(model) = session.model.family() else {
-        return Err(Error::new("--truncation is for models with latent vectors, and this one draws pixel by pixel"));
-    };
-    let z = sample::truncated(model.prior(), n, model.latent(), bound, args.seed);
+) -> Result<Made, Error> {
     let labels = sample::labels(session.model.as_ref(), n, class)?;
-    Ok(sample::decode(session, &z, &labels)?)
+    let latents = match (session.model.family(), args.truncation) {
+        (Family::Latent(model), None) => Some(sample::prior(model.prior(), n, model.latent(), args.seed)),
+        (Family::Latent(model), Some(bound)) => {
+            Some(sample::truncated(model.prior(), n, model.latent(), bound, args.seed))
+        }
+        (_, None) => None,
+        (_, Some(_)) => {
+            return Err(Error::new("--truncation is for models with latent vectors, and this one has none"));
+        }
+    };
+    let images = match &latents {
+        Some(z) => sample::decode(session, z, &labels)?,
+        None => sample::samples(session, n, class, args.seed, drawing)?,
+    };
+    Ok(Made { images, latents, labels })
+}
+
+/// The images of latent vectors in a file; of the class that is asked for, or of the labels in it.
+fn decoded(
+    session: &mut Session,
+    file: &Path,
+    class: Option<usize>,
+    roomy: impl Fn(&Session, usize) -> Result<(), Error>,
+) -> Result<Made, Error> {
+    let Family::Latent(model) = session.model.family() else {
+        return Err(Error::new("--latents is for models with latent vectors, and this one has none"));
+    };
+    let latent = model.latent();
+    let read = sample::read_latents(file, latent)?;
+    let n = read.codes.len() / latent;
+    roomy(session, n)?;
+    let labels = match (class, read.labels) {
+        (None, Some(labels)) if session.model.classes() > 0 => labels,
+        _ => sample::labels(session.model.as_ref(), n, class)?,
+    };
+    let images = sample::decode(session, &read.codes, &labels)?;
+    Ok(Made { images, latents: Some(read.codes), labels })
 }
 
 /// Each image and then its nearest training images in a row, and how near they are. Where they are

@@ -7,11 +7,27 @@ pub(crate) use crate::words::{quoted, shown, size};
 use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// Whether only results, warnings and errors are told.
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// From now on tells results, warnings and errors only.
+pub fn be_quiet() {
+    QUIET.store(true, Ordering::Relaxed);
+}
+
+/// Whether only results, warnings and errors are told.
+pub fn is_quiet() -> bool {
+    QUIET.load(Ordering::Relaxed)
+}
 
 /// Prints one line on stdout. A reader that has gone away (`limn devices | head -1`) is no error:
 /// the command finishes, and the rest of its words are lost. Names in it cannot steer the terminal,
 /// or make lines of their own.
 pub fn say(line: impl Display) -> Result<(), Error> {
+    clear_line();
     match writeln!(io::stdout().lock(), "{}", shown(&line.to_string())) {
         Err(e) if e.kind() != ErrorKind::BrokenPipe => Err(Error::new(format!("cannot write to the output: {e}"))),
         _ => Ok(()),
@@ -41,40 +57,68 @@ pub fn written(place: &Output, words: impl Display) -> Result<(), Error> {
 /// Prints one line on stderr. What follows the end of a line in it, as a driver's words or a name
 /// may have one, cannot be taken for another.
 pub fn note(words: impl Display) {
+    clear_line();
     // Where stderr is closed there is nobody to tell.
     let _ = writeln!(io::stderr().lock(), "limn: {}", hanging(&words.to_string()));
 }
 
+/// Prints lines on stderr that are no remark but all that a command says.
+pub fn lead(lines: impl Display) {
+    // Where stderr is closed there is nobody to tell.
+    let _ = writeln!(io::stderr().lock(), "{lines}");
+}
+
+/// Whether there is a line on the terminal that is to be overwritten. Whatever else is printed takes
+/// it away first.
+static SHOWN: AtomicBool = AtomicBool::new(false);
+
 /// A line on a terminal that is overwritten by the next; nothing where stderr is no terminal.
-pub struct Progress {
-    shown: bool,
+pub struct Progress(());
+
+/// How often a line that is heard of is shown.
+const HEARD_EVERY: Duration = Duration::from_millis(50);
+
+/// Shows on a line what it is told, a few times a second.
+pub fn listener() -> impl FnMut(&str) + Send {
+    let (mut line, mut last) = (Progress::new(), None::<Instant>);
+    move |words| {
+        if last.is_none_or(|last| last.elapsed() >= HEARD_EVERY) {
+            last = Some(Instant::now());
+            line.show(words);
+        }
+    }
+}
+
+fn clear_line() {
+    if SHOWN.swap(false, Ordering::Relaxed) {
+        let _ = write!(io::stderr().lock(), "\r\x1b[K");
+    }
 }
 
 impl Progress {
     /// Nothing shown yet.
     pub fn new() -> Progress {
-        Progress { shown: false }
+        Progress(())
     }
 
     /// Whether anybody sees it.
     pub fn is_seen() -> bool {
-        io::stderr().is_terminal()
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        io::stderr().is_terminal() && !dumb && !is_quiet()
     }
 
     /// Replaces the line.
     pub fn show(&mut self, words: impl Display) {
-        if io::stderr().is_terminal() {
+        if Progress::is_seen() {
             let words = words.to_string();
             let _ = write!(io::stderr().lock(), "\r\x1b[K{}", cut(&shown(&words), columns()));
-            self.shown = true;
+            SHOWN.store(true, Ordering::Relaxed);
         }
     }
 
     /// Takes the line away, so that something else can be printed.
     pub fn clear(&mut self) {
-        if std::mem::take(&mut self.shown) {
-            let _ = write!(io::stderr().lock(), "\r\x1b[K");
-        }
+        clear_line();
     }
 }
 

@@ -1,34 +1,48 @@
 //! `limn train`: a run from a preset or a file, or one that goes on.
 
-use super::images::{ChangedArg, reading};
-use super::screen::Screen;
+use super::images::{ChangedArg, ShapeArg, reading};
+use super::screen::{JsonLines, Screen, object};
+use super::times::{self, Times};
 use super::{DeviceArg, Error, PrecisionArg, TuneArg, device, setting, signals, term, tune};
+use crate::bench::quantile;
 use crate::data::{self, Split};
 use crate::eval::{self, Sample};
-use crate::models::Family;
+use crate::kernels::Class;
+use crate::models::{self, Family};
 use crate::report;
 use crate::sample::{self, Drawing};
-use crate::train::{self, Config, Hooks, Outcome, Phase, Reading, Resume, RunDir, Session, Setting, Start, TraceSteps};
+use crate::train::{
+    self, Config, Hooks, LogKind, Outcome, Phase, Reading, Resume, RunDir, Session, Setting, Start, TraceSteps, Watch,
+};
 use crate::tune::Budget;
+use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// Arguments of `limn train`.
 #[derive(clap::Args, Debug)]
 pub struct TrainArgs {
-    /// Preset (see assets/presets) or a TOML file
-    #[arg(value_name = "PRESET|FILE.toml", required_unless_present = "resume")]
+    /// Preset (`limn presets` lists them) or a TOML file
+    #[arg(
+        value_name = "PRESET|FILE.toml",
+        required_unless_present = "resume",
+        value_parser = super::names::PRESETS,
+        hide_possible_values = true
+    )]
     what: Option<String>,
     /// Go on with the run in this folder, where it stopped and on the device it was made on; with
     /// --set its rate (optim.lr), its intervals and some other settings may change
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["what", "seed", "out"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["what", "seed", "out", "size", "color", "grey"])]
     resume: Option<PathBuf>,
     /// Go on from the checkpoint of this step, of those a run with train.keep=N keeps; what came
     /// after is set aside
     #[arg(long, value_name = "STEP", requires = "resume", conflicts_with = "what")]
     from: Option<u64>,
-    #[arg(long, value_name = "D", help = format!("Dataset: {}; with --resume where the images of the run are now", data::in_words()))]
+    #[arg(long, value_name = "D", value_parser = super::names::DATA, hide_possible_values = true, help = format!("Dataset: {}; with --resume where the images of the run are now. Of one without images for testing a tenth, at most 1000, is held out for it and never trained on", data::in_words()))]
     data: Option<String>,
+    #[command(flatten)]
+    shape: ShapeArg,
     #[command(flatten)]
     changed: ChangedArg,
     /// Training steps
@@ -43,6 +57,11 @@ pub struct TrainArgs {
     /// Seed of everything random
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
+    /// Keep a log for another program too: `tensorboard` for event files, beside each other in
+    /// `tensorboard --logdir runs`, or `jsonl` for an object a step in metrics.jsonl; a run that
+    /// goes on goes on with those it has
+    #[arg(long, value_name = "tensorboard|jsonl", value_parser = super::variant::<LogKind>, value_delimiter = ',')]
+    log: Vec<LogKind>,
     #[command(flatten)]
     device: DeviceArg,
     #[command(flatten)]
@@ -56,12 +75,24 @@ pub struct TrainArgs {
     /// Steps to record, behind the first three
     #[arg(long, value_name = "N", default_value_t = 5, requires = "trace", value_parser = clap::value_parser!(u64).range(1..=100))]
     trace_steps: u64,
+    /// Print an object of JSON a line: what begins, progress, figures, pictures, warnings, the end
+    #[arg(long)]
+    json: bool,
     /// Run folder; by default runs/PRESET-N
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Change a setting of the preset, e.g. optim.lr=0.0005; may be given many times
     #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
     set: Vec<Setting>,
+}
+
+/// What the numbers of a training mean, and examples: the end of `limn train --help`.
+pub fn help() -> String {
+    let mut text = String::from("What the numbers mean:\n");
+    for (names, meaning) in models::meanings() {
+        text += &format!("  {}: {meaning}\n", names.join(", "));
+    }
+    format!("{text}\n{}", super::examples::TRAIN)
 }
 
 /// Set by the first Ctrl-C; whatever may take longer than a second asks for it on its way.
@@ -73,6 +104,11 @@ fn stopped() -> bool {
 
 /// Starts a run, or goes on with one, and returns the exit code.
 pub fn train(args: &TrainArgs) -> Result<u8, Error> {
+    if let Some(trace) = &args.trace
+        && let Some(folder) = trace.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir())
+    {
+        return Err(Error::new(format!("cannot write {}: there is no folder {}", trace.display(), folder.display())));
+    }
     // Settings are looked at before a device is opened: their mistakes are found sooner.
     let mut own = None;
     let (start, settings) = match (&args.resume, &args.what) {
@@ -91,18 +127,30 @@ pub fn train(args: &TrainArgs) -> Result<u8, Error> {
     let precision = args.precision.precision.unwrap_or(settings.precision);
     let device = device::open_for(args.device.device.as_deref().or(own.as_deref()), precision)?;
     let name = device::number(&device);
+    let session_name = device.name();
+    let software = device.caps().is_none_or(|caps| caps.class == Class::Lanes);
+    // What is known before is said before.
+    let long = match &start {
+        Start::New { config, .. } => {
+            let run = Times::load().run(&session_name, config);
+            run.and_then(|seconds| times::too_long(config, &session_name, software, seconds))
+        }
+        Start::Resume(_) => None,
+    };
+    let told = long.is_some();
+    long.iter().for_each(term::note);
     if let Err(error) = signals::watch(&STOP) {
         term::note(format!("Ctrl-C will end training at once: {error}"));
     }
     let (seed, batch) = (settings.seed, settings.batch);
     let mut sampler =
         |session: &mut Session, n: usize, path: &Path| match (session.model.family(), sample::refusal(session)) {
-            (Family::Features(_), _) => Ok(()),
+            (Family::Features(_), _) => Ok(None),
             // That may take longer than training.
             (Family::Pixels(_), Some(why)) => Err(format!("{why}; limn sample draws them").into()),
             _ => {
                 session.stop = Some(stopped);
-                Ok(sample::picture(session, n, None, seed, Drawing::Cached, path).map(|_| ())?)
+                Ok(Some(sample::picture(session, n, None, seed, Drawing::Cached, path)?))
             }
         };
     let mut tuner = tune::tuner(args.tune, &device).map(|tuner| tuner.until(stopped));
@@ -116,26 +164,43 @@ pub fn train(args: &TrainArgs) -> Result<u8, Error> {
             moved: args.data.clone().filter(|_| args.resume.is_some()),
             changed: args.changed.accept_changed_data,
         };
-        let mut screen = Screen::default();
+        let mut screen: Box<dyn Watch> = if args.json { Box::new(JsonLines) } else { Box::new(Screen::new()) };
         let mut evaluate = |session: &mut Session, test: &Split, data: &str, count: usize| {
             session.stop = Some(stopped);
             Ok(eval::followed(session, &Sample { data, test, count }, batch)?)
         };
-        let mut report = |run: &RunDir| Ok(report::write(std::slice::from_ref(run), &run.path.join(report::FILE))?);
+        let mut live = report::Live::default();
+        let mut report = |run: &RunDir, ends: bool| Ok(live.refresh(run, ends).map(|_| ())?);
+        let mut views = |session: &mut Session, test: &Split, folder: &Path| {
+            session.stop = Some(stopped);
+            Ok(sample::views(session, test, seed, folder).map(|_| ())?)
+        };
+        let mut paced = Paced { device: session_name.clone(), software, told, seconds: Vec::new() };
+        let mut pace = |config: &Config, seconds: f64, left: Duration| paced.step(config, seconds, left);
         let hooks = Hooks {
             tune: Some(tune),
             sampler: Some(&mut sampler),
             evaluate: Some(&mut evaluate),
+            views: Some(&mut views),
+            logs: &args.log,
             report: Some(&mut report),
+            pace: Some(&mut pace),
             stop: &STOP,
             phase: &phase,
-            watch: Some(&mut screen),
+            watch: Some(screen.as_mut()),
             trace: args.trace.clone().map(|path| TraceSteps { path, steps: args.trace_steps }),
             reading,
         };
         train::train(start, device, hooks)
     });
-    let told = trained.map_err(Error::from).and_then(|outcome| tell(&outcome, &name));
+    let told = trained.map_err(Error::from).and_then(|outcome| match args.json {
+        true => {
+            tell_machines(&outcome);
+            Ok(())
+        }
+        false if term::is_quiet() => Ok(()),
+        false => tell(&outcome, &name),
+    });
     match told {
         // What is said then is why it stopped, and it stopped because it was asked to.
         Err(error) if stopped() => {
@@ -143,6 +208,32 @@ pub fn train(args: &TrainArgs) -> Result<u8, Error> {
             Ok(signals::INTERRUPTED)
         }
         told => told.map(|()| if stopped() { signals::INTERRUPTED } else { 0 }),
+    }
+}
+
+/// What a run teaches of how long steps take here.
+struct Paced {
+    device: String,
+    /// Whether the processor computes.
+    software: bool,
+    /// Whether it has been said that the run is long.
+    told: bool,
+    /// Seconds of a step, each time that they are known.
+    seconds: Vec<f64>,
+}
+
+impl Paced {
+    /// Keeps what a step takes, and says so where something shorter would do.
+    fn step(&mut self, config: &Config, seconds: f64, left: Duration) -> Option<String> {
+        self.seconds.push(seconds);
+        // Seldom enough to cost nothing, and the first time soon.
+        if self.seconds.len().is_power_of_two() {
+            times::remember(&self.device, config, quantile(&mut self.seconds.clone(), 0.5), false);
+        }
+        if std::mem::replace(&mut self.told, true) {
+            return None;
+        }
+        times::too_long(config, &self.device, self.software, left.as_secs_f64())
     }
 }
 
@@ -157,7 +248,7 @@ fn resume(dir: &Path, args: &TrainArgs) -> Resume {
 fn config(what: &str, args: &TrainArgs) -> Result<Config, Error> {
     let mut config = super::changed(what, args.batch, &args.set)?;
     if let Some(source) = &args.data {
-        config.data.source = source.clone();
+        config.data.source = data::known_name(source.clone());
     }
     let t = &mut config.train;
     if let Some(epochs) = args.epochs {
@@ -165,8 +256,24 @@ fn config(what: &str, args: &TrainArgs) -> Result<Config, Error> {
     }
     t.steps = args.steps.or(t.steps);
     t.seed = args.seed.unwrap_or(t.seed);
+    args.shape.apply(&mut config)?;
     config.validate()?;
     Ok(config)
+}
+
+/// What there is now, as the last object of a line.
+fn tell_machines(outcome: &Outcome) {
+    let losses = outcome.losses.iter().map(|(name, value)| (*name, f64::from(*value)));
+    let values = json!({
+        "run": outcome.run.path.to_string_lossy(),
+        "step": outcome.step,
+        "steps": outcome.total,
+        "interrupted": outcome.interrupted(),
+        "losses": object(losses),
+        "checkpoint": outcome.run.checkpoint().to_string_lossy(),
+        "samples": outcome.run.samples().to_string_lossy(),
+    });
+    JsonLines.event("end", values);
 }
 
 /// What there is now, and what to do with it, on the device of this name.

@@ -82,9 +82,19 @@ mod tests {
             classes: vec![],
             digest: String::new(),
             stretched: None,
+            counts: vec![],
         };
         let (train, test) = (split.clone(), split);
-        Dataset { name: "x".into(), native: geometry, train, test, classes: vec![], identity, warnings: vec![] }
+        Dataset {
+            name: "x".into(),
+            native: geometry,
+            train,
+            test,
+            held_out: false,
+            classes: vec![],
+            identity,
+            warnings: vec![],
+        }
     }
 
     /// All bytes of a split.

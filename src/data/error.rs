@@ -121,7 +121,7 @@ pub enum Error {
     /// A model with classes, and images of which nobody says the class.
     #[error(
         "the images of {name} have no labels, and this model is told the class of each; put them into a folder for each \
-         class or a labels.csv beside them, take builtin, mnist, fashion-mnist, cifar10, or IDX files with their labels \
+         class or a labels.csv beside them, take fashion-mini, mnist, fashion-mnist, cifar10, or IDX files with their labels \
          beside them, or set model.classes=0"
     )]
     Unlabelled {

@@ -45,21 +45,27 @@ impl Geometry {
     /// How images of this geometry become ones of another, for people; nothing where they are the
     /// same.
     pub fn made(self, other: Geometry) -> Option<String> {
+        self.made_how(other).map(|how| format!("{self}, {how}"))
+    }
+
+    /// What is done to them on the way: "cropped to the middle 40x40, scaled to 28x28, made grey".
+    pub fn made_how(self, other: Geometry) -> Option<String> {
         let [w, h] = kept([self.width, self.height], [other.width, other.height]);
         let cropped = match [w, h] == [self.width, self.height] {
-            true => String::new(),
-            false => format!(", cropped to the middle {w}x{h}"),
+            true => None,
+            false => Some(format!("cropped to the middle {w}x{h}")),
         };
         let scaled = match [w, h] == [other.width, other.height] {
-            true => String::new(),
-            false => format!(", scaled to {}x{}", other.width, other.height),
+            true => None,
+            false => Some(format!("scaled to {}x{}", other.width, other.height)),
         };
         let coloured = match (self.channels, other.channels) {
-            (a, b) if a == b => "",
-            (_, 1) => ", made grey",
-            _ => ", grey in three channels",
+            (a, b) if a == b => None,
+            (_, 1) => Some("made grey".to_string()),
+            _ => Some("grey in three channels".to_string()),
         };
-        (self != other).then(|| format!("{self}{cropped}{scaled}{coloured}"))
+        let done: Vec<String> = [cropped, scaled, coloured].into_iter().flatten().collect();
+        (self != other).then(|| done.join(", "))
     }
 
     /// Says in one sentence that `what`, which has this geometry, does not fit a model that takes

@@ -69,6 +69,9 @@ pub struct Identity {
     /// white.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stretched: Option<Levels>,
+    /// Images to train and to test on of each class, by its number, where there are labels.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub counts: Vec<[usize; 2]>,
 }
 
 impl Identity {
@@ -120,8 +123,15 @@ mod tests {
 
     #[test]
     fn what_changed_is_told() {
-        let was =
-            Identity { train: 9, test: 1, geometry: [1, 4, 4], classes: vec![], digest: "a".into(), stretched: None };
+        let was = Identity {
+            train: 9,
+            test: 1,
+            geometry: [1, 4, 4],
+            classes: vec![],
+            digest: "a".into(),
+            stretched: None,
+            counts: vec![],
+        };
         assert_eq!(was.difference(&was.clone()), None);
         let told = |now: Identity| was.difference(&now).unwrap();
         let word = told(Identity { train: 10, digest: "b".into(), ..was.clone() });

@@ -130,7 +130,7 @@ mod tests {
         let e = open_medium("drums", Geometry::new(1, 28, 28), Medium::Pictures, &Options::default())
             .unwrap_err()
             .to_string();
-        assert!(e.contains("drums holds sounds") && e.contains("builtin"), "{e}");
+        assert!(e.contains("drums holds sounds") && e.contains("fashion-mini"), "{e}");
         let e = open_medium("drum", Geometry::new(1, 1, 64), sound, &Options::default()).unwrap_err().to_string();
         assert!(e.contains("drums"), "{e}");
         assert!(

@@ -2,7 +2,7 @@
 //! folders of pictures. All end up as bytes, planar per image, in a [`Dataset`].
 //!
 //! ```
-//! let data = limn::data::open("builtin", None, &limn::data::Options::default())?;
+//! let data = limn::data::open("fashion-mini", None, &limn::data::Options::default())?;
 //! println!("{}: {} to train on, {} to test on", data.geometry(), data.train.len(), data.test.len());
 //! let batch = data.train.gather(&[0, 7], -1.0, 1.0); // two images, black as -1 and white as 1
 //! assert_eq!(batch.len(), 2 * data.geometry().elements());
@@ -22,6 +22,7 @@ mod geometry;
 mod identity;
 mod idx;
 mod levels;
+mod look;
 #[cfg(feature = "media")]
 mod media;
 #[cfg(not(feature = "media"))]
@@ -45,13 +46,14 @@ pub use formats::in_words;
 pub use geometry::Geometry;
 pub use identity::Identity;
 pub use levels::{Levels, Range};
+pub use look::{Look, look};
 #[cfg(feature = "media")]
-pub use media::{Picture, clean, read_image, read_mask, read_picture};
+pub use media::{Picture, clean, picture_files, read_image, read_mask, read_picture};
 pub use medium::{Medium, companded, expanded, open_medium};
 pub use options::Options;
 pub use order::Order;
 pub use own::{is_known, register};
-pub use sets::{KnownSet, Whereabouts, cache_dir, list};
+pub use sets::{KnownSet, Whereabouts, cache_dir, known_name, list};
 pub use split::{Pixels, Split, spread, spread_at};
 
 /// A set of images with a training and a test split, both of the same geometry.
@@ -66,6 +68,9 @@ pub struct Dataset {
     pub train: Split,
     /// Images to test on; at least 1, none of them in `train`.
     pub test: Split,
+    /// Whether the images to test on are some that would else be trained on, as the source has no
+    /// others.
+    pub held_out: bool,
     /// The names of the classes, in the order of the labels; empty where the set does not name
     /// them.
     pub classes: Vec<String>,
@@ -91,6 +96,16 @@ impl Dataset {
         Some(1 + usize::from(labels[0]?.max(labels[1]?)))
     }
 
+    /// The classes, each with how many images of it there are to train and to test on; none without
+    /// labels.
+    pub fn class_counts(&self) -> Vec<(String, usize, usize)> {
+        let Some(count) = self.class_count() else { return Vec::new() };
+        let of =
+            |split: &Split, class: usize| split.labels.iter().flatten().filter(|l| usize::from(**l) == class).count();
+        let name = |class: usize| self.classes.get(class).cloned().unwrap_or_else(|| class.to_string());
+        (0..count).map(|class| (name(class), of(&self.train, class), of(&self.test, class))).collect()
+    }
+
     /// An error naming this set unless every image has a label below `classes`.
     pub fn require_labels(&self, classes: usize) -> Result<(), Error> {
         let name = || self.name.clone();
@@ -110,7 +125,7 @@ impl Dataset {
     }
 }
 
-/// Opens a dataset: `builtin` (or `fashion-mini`), `mnist`, `fashion-mnist`, `cifar10`, or the path
+/// Opens a dataset: `fashion-mini` (or `builtin`), `mnist`, `fashion-mnist`, `cifar10`, or the path
 /// of an IDX images file, a CIFAR-10 .bin file, or a folder of either or of PNG, JPEG and WebP
 /// images. A known name wins over a file of that name; `./mnist` means the file.
 ///
@@ -166,6 +181,8 @@ struct Opened {
     native: Geometry,
     train: Split,
     test: Option<Split>,
+    /// Whether `test` is some of the images to train on.
+    held_out: bool,
     classes: Vec<String>,
     /// SHA-256 of all images as they lie together, where that is known.
     digest: Option<String>,
@@ -192,6 +209,7 @@ impl Source {
             native: self.native,
             train: split(self.train),
             test: self.test.map(split),
+            held_out: false,
             classes: Vec::new(),
             digest: None,
             stretched,
@@ -201,12 +219,13 @@ impl Source {
 }
 
 /// How many of `n` images to hold out for testing.
-fn held_out(n: usize) -> usize {
+fn to_hold_out(n: usize) -> usize {
     (n / 10).clamp(1, 1000)
 }
 
 fn split(name: &str, source: Opened, wanted: Option<Geometry>) -> Result<Dataset, Error> {
-    let Opened { native, train, test, classes, digest, stretched, warnings } = source;
+    let Opened { native, train, test, held_out: some, classes, digest, stretched, warnings } = source;
+    let held_out = some || test.is_none();
     let (train, test) = match test {
         Some(test) => (train, test),
         None => {
@@ -214,7 +233,7 @@ fn split(name: &str, source: Opened, wanted: Option<Geometry>) -> Result<Dataset
             if n < 2 {
                 return Err(Error::TooFew { name: name.into(), rest: String::new() });
             }
-            train.split_at(n - held_out(n))
+            train.split_at(n - to_hold_out(n))
         }
     };
     let mut hasher = Sha256::new();
@@ -233,9 +252,22 @@ fn split(name: &str, source: Opened, wanted: Option<Geometry>) -> Result<Dataset
         classes: classes.clone(),
         digest: hex(&hasher.finalize()),
         stretched,
+        counts: counts([&train, &test]),
     };
     let (train, test) = (train.refit(name, wanted)?, test.refit(name, wanted)?);
-    Ok(Dataset { name: name.into(), native, train, test, classes, identity, warnings })
+    Ok(Dataset { name: name.into(), native, train, test, held_out, classes, identity, warnings })
+}
+
+/// Images of each class in two splits; none where there are no labels.
+fn counts(splits: [&Split; 2]) -> Vec<[usize; 2]> {
+    let mut counts = Vec::new();
+    for (k, split) in splits.into_iter().enumerate() {
+        for label in split.labels.iter().flatten().map(|label| usize::from(*label)) {
+            counts.resize(counts.len().max(label + 1), [0; 2]);
+            counts[label][k] += 1;
+        }
+    }
+    counts
 }
 
 /// Room for `n` images, or an error where the machine has none; running out later would abort.

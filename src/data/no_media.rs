@@ -9,10 +9,14 @@ fn refuse<T>(path: &std::path::Path) -> Result<T, Error> {
 
 /// Folders of pictures.
 pub(super) mod folder {
-    use crate::data::{Error, Geometry, Opened, Options};
+    use crate::data::{Error, Geometry, Look, Opened, Options};
     use std::path::Path;
 
     pub(in crate::data) fn load(folder: &Path, _: Option<Geometry>, _: &Options) -> Result<Opened, Error> {
+        super::refuse(folder)
+    }
+
+    pub(in crate::data) fn look(folder: &Path, _: &Options) -> Result<Look, Error> {
         super::refuse(folder)
     }
 }

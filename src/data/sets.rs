@@ -56,7 +56,7 @@ pub(super) enum Package {
 
 const MNIST_SIZE: Geometry = Geometry::new(1, 28, 28);
 
-/// The set that `builtin` is.
+/// The set that limn has in itself, which is also called `builtin`.
 const BUILT_IN: &str = "fashion-mini";
 
 pub(super) static SETS: [Set; 6] = [
@@ -243,16 +243,19 @@ pub(super) fn find(spec: &str) -> Option<&'static Set> {
     SETS.iter().find(|set| set.name == name)
 }
 
+/// A source by the name that it has on screen, where it is a known set of another name.
+pub fn known_name(source: String) -> String {
+    find(&source).map_or(source, |set| set.name.into())
+}
+
 /// The names of the sets of a medium, as people type them.
 pub(super) fn names(medium: Medium) -> Vec<&'static str> {
-    let of = SETS.iter().filter(|set| set.medium.plural() == medium.plural());
-    of.map(|set| if set.name == BUILT_IN { "builtin" } else { set.name }).collect()
+    SETS.iter().filter(|set| set.medium.plural() == medium.plural()).map(|set| set.name).collect()
 }
 
 /// "did you mean ...?" with the most similar known names, or all of them.
 pub(super) fn nearest(spec: &str) -> String {
-    let names = std::iter::once("builtin").chain(SETS.iter().map(|set| set.name));
-    words::nearest_or(spec, names, "check the path, or use a known set: ")
+    words::nearest_or(spec, SETS.iter().map(|set| set.name), "check the path, or use a known set: ")
 }
 
 /// Reads a known set: the built-in one, or one from the cache.
@@ -343,7 +346,7 @@ mod tests {
         assert!(nearest("mnis").starts_with("did you mean mnist"));
         assert!(nearest("CIFAR-10").contains("cifar10"));
         assert!(nearest("fashion").contains("fashion-mnist"));
-        assert!(nearest("zzzz").contains("known set: builtin, fashion-mini, mnist"));
+        assert!(nearest("zzzz").contains("known set: fashion-mini, mnist"));
     }
 
     #[test]

@@ -51,7 +51,7 @@ fn a_file_without_test_siblings_holds_out_its_last_images() {
     assert_eq!((data.train.len(), data.test.len()), (1, 1));
     put_idx(&path, 1, 4);
     assert!(matches!(open(&spec(&path), None, &Options::default()), Err(Error::TooFew { .. })));
-    assert_eq!(held_out(1_000_000), 1000);
+    assert_eq!(to_hold_out(1_000_000), 1000);
 }
 
 #[test]
@@ -105,9 +105,9 @@ fn what_cannot_be_opened_is_said_in_one_sentence() {
     };
     let bad = [
         ("mnsit".to_string(), "did you mean mnist"),
-        ("no/such/place".into(), "use a known set: builtin, "),
-        ("".into(), "use a known set: builtin, "),
-        ("a\0b".into(), "use a known set: builtin, "),
+        ("no/such/place".into(), "use a known set: fashion-mini, "),
+        ("".into(), "use a known set: fashion-mini, "),
+        ("a\0b".into(), "use a known set: fashion-mini, "),
         (at("empty.idx", b""), "empty.idx is empty"),
         (at("text.idx", b"hello there"), "0x68656c6c"),
         (at("empty.bin", b""), "empty.bin is empty"),

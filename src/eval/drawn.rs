@@ -59,24 +59,18 @@ pub(super) fn pixels(split: &Split, range: Range<usize>) -> Vec<f32> {
 }
 
 /// The Parzen window's log-likelihood of the test images, its standard error, and the width that
-/// was chosen on some training images: see [`parzen`]. `progress` hears how many samples have been
-/// drawn.
+/// was chosen on some training images: see [`parzen`].
 ///
 /// # Errors
 /// All that can be wrong with a device.
-pub fn parzen_figures(
-    session: &mut Session,
-    drawn: &Drawn,
-    progress: &mut dyn FnMut(usize),
-) -> Result<Vec<Figure>, FigureError> {
+pub fn parzen_figures(session: &mut Session, drawn: &Drawn) -> Result<Vec<Figure>, FigureError> {
     let dimensions = session.model.geometry().iter().product();
     let train = &drawn.data.train;
     let held_out = VALIDATION.min(train.len());
     let validation = pixels(&train.spread(held_out), 0..held_out);
     let test = pixels(&drawn.data.test.spread(drawn.images), 0..drawn.images);
     let (mut validation, mut test) = (Parzen::new(&validation, dimensions), Parzen::new(&test, dimensions));
-    sample::in_pieces(session, drawn.samples, drawn.seed, drawn.drawing, |first, samples| {
-        progress(first);
+    sample::in_pieces(session, drawn.samples, drawn.seed, drawn.drawing, |_, samples| {
         validation.add(samples);
         test.add(samples);
         Ok(())

@@ -144,8 +144,7 @@ impl Compared<'_> {
     }
 }
 
-/// How samples compare with test images by the features of `net`. `progress` hears how many samples
-/// have been drawn.
+/// How samples compare with test images by the features of `net`.
 ///
 /// # Errors
 /// A network for images of another size, and all that can be wrong with a device.
@@ -154,7 +153,6 @@ pub fn feature_figures(
     net: &mut FeatureNet,
     drawn: &Drawn,
     compare: fn(&Compared) -> Vec<Figure>,
-    progress: &mut dyn FnMut(usize),
 ) -> Result<Vec<Figure>, FigureError> {
     let geometry = session.model.geometry();
     if let Takes::These(takes) = net.takes
@@ -171,10 +169,10 @@ pub fn feature_figures(
     let (mut real, mut fake) = (Features::new(net.dimensions), Features::new(net.dimensions));
     let test = drawn.data.test.spread(drawn.images);
     for first in (0..drawn.images).step_by(BATCH) {
+        session.going(|| format!("features of {first} of {} test images", drawn.images))?;
         net.extend(&mut real, &pixels(&test, first..drawn.images.min(first + BATCH)), geometry)?;
     }
-    sample::in_pieces(session, drawn.samples, drawn.seed, drawn.drawing, |first, samples| {
-        progress(first);
+    sample::in_pieces(session, drawn.samples, drawn.seed, drawn.drawing, |_, samples| {
         net.extend(&mut fake, samples, geometry)
     })?;
     let (seed, protocol) = (drawn.seed, drawn.protocol(session));

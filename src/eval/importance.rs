@@ -72,7 +72,12 @@ impl Estimator {
     }
 
     /// The estimate for each of the images in `words`.
-    fn log_p(&mut self, words: &[f32], samples: u32) -> Result<Vec<f64>, SessionError> {
+    fn log_p(
+        &mut self,
+        words: &[f32],
+        samples: u32,
+        mut going: impl FnMut(u32) -> Result<(), SessionError>,
+    ) -> Result<Vec<f64>, SessionError> {
         self.observe.write("images", words)?;
         self.observe.run()?;
         for name in ["images", "labels"].iter().take(self.inputs) {
@@ -82,6 +87,7 @@ impl Estimator {
         let mut means = vec![LogMeanExp::NONE; self.images];
         let mut left = samples;
         while left > 0 {
+            going(samples - left)?;
             self.weigh.run()?;
             let weights = self.weigh.read("log_weights")?;
             let wanted = left.min(self.draws);
@@ -106,7 +112,13 @@ pub(super) fn figures(
     let mut sum = 0.0;
     for first in (0..sample.count).step_by(images) {
         let count = images.min(sample.count - first);
-        sum += estimator.log_p(&sample.words(session, first, images), samples)?[..count].iter().sum::<f64>();
+        let words = sample.words(session, first, images);
+        let going = |drawn| {
+            session.going(|| {
+                format!("draw {drawn} of {samples} for test images {first} to {} of {}", first + count, sample.count)
+            })
+        };
+        sum += estimator.log_p(&words, samples, going)?[..count].iter().sum::<f64>();
     }
     let mean = sum / sample.count as f64;
     let words = format!("log of the mean weight p(x,z)/q(z|x) of {samples} draws of z from q(z|x) per image");
@@ -138,7 +150,7 @@ mod tests {
         let words = pack((0..2 * 784).map(|i| (i % 251) as u8).collect());
         let (images, draws) = (2, 8);
         // 37 draws are four chunks and a part of the fifth.
-        let chunked = Estimator::new(&mut session, images, draws).unwrap().log_p(&words, 37).unwrap();
+        let chunked = Estimator::new(&mut session, images, draws).unwrap().log_p(&words, 37, |_| Ok(())).unwrap();
         let mut estimator = Estimator::new(&mut session, images, draws).unwrap();
         estimator.observe.write("images", &words).unwrap();
         estimator.observe.run().unwrap();

@@ -18,8 +18,8 @@ pub struct NamedMetric {
     pub how: How,
 }
 
-/// Measures a model by samples, and says how many have been drawn.
-pub type BySamples = fn(&mut Session, &Drawn, &mut dyn FnMut(usize)) -> Result<Vec<Figure>, FigureError>;
+/// Measures a model by samples.
+pub type BySamples = fn(&mut Session, &Drawn) -> Result<Vec<Figure>, FigureError>;
 
 /// How a figure is measured.
 #[derive(Clone, Copy)]

@@ -8,7 +8,7 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let config = Config::preset("vae")?;
 //! let mut session = Session::new(&config.model, &config.optimizer(), 0, Device::Cpu)?;
-//! let data = limn::data::open("builtin", None, &limn::data::Options::default())?;
+//! let data = limn::data::open("fashion-mini", None, &limn::data::Options::default())?;
 //! let sample = Sample { data: &data.name, test: &data.test, count: 16 };
 //! for figure in evaluate(&mut session, &sample, Measure::Own, 8)? {
 //!     println!("{} {:.2} {} ({})", figure.name, figure.value, figure.unit, figure.protocol);
@@ -23,6 +23,7 @@ mod drawn;
 mod error;
 mod features;
 mod importance;
+mod kept;
 mod log_mean_exp;
 mod metrics;
 mod mobilenet;
@@ -34,6 +35,7 @@ mod svm;
 pub use drawn::{Drawn, PARZEN_SAMPLES, parzen_figures};
 pub use error::FigureError;
 pub use features::{Compared, FeatureNet, feature_figures};
+pub use kept::{KeptFigure, keep, kept};
 pub use metrics::{Asked, BySamples, How, NamedMetric, by_features, in_words};
 pub use mobilenet::SIDE as MOBILENET_SIDE;
 pub use neighbours::{Neighbour, nearest};
@@ -51,7 +53,7 @@ use log_mean_exp::LogMeanExp;
 const CLOCK: &str = "eval.clock";
 
 /// One figure and how it came about.
-#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Figure {
     /// Its name: `loss`, `bce`, `kl`, `elbo`, `nll`, `bits_per_dim`, ...
     pub name: String,
@@ -250,7 +252,7 @@ fn own(session: &mut Session, sample: &Sample, batch: usize) -> Result<Vec<Figur
     let mut sums = vec![0.0f64; metrics.len()];
     for first in (0..sample.count).step_by(batch) {
         let count = batch.min(sample.count - first);
-        session.going()?;
+        session.going(|| format!("{first} of {} test images", sample.count))?;
         runner.write("images", &sample.words(session, first, batch))?;
         runner.run()?;
         for (sum, metric) in std::iter::zip(&mut sums, &metrics) {

@@ -28,17 +28,12 @@ fn refuse(why: String) -> SessionError {
 
 /// Trains the classifier on `images` training images, evenly spread, and tests it on all test
 /// images. The constant is the best of some on a share of those, which the final classifier sees
-/// too. `progress` hears what is under way.
+/// too.
 ///
 /// # Errors
 /// A model without a discriminator that convolves, images without labels, more features than there
 /// is memory for, and all that can be wrong with a device.
-pub fn probe(
-    session: &mut Session,
-    data: &Dataset,
-    images: usize,
-    progress: &mut dyn FnMut(String),
-) -> Result<Vec<Figure>, SessionError> {
+pub fn probe(session: &mut Session, data: &Dataset, images: usize) -> Result<Vec<Figure>, SessionError> {
     let labels = |split: &Split, which: &str| {
         let why = || refuse(format!("the {which} images of {} have no labels; a probe needs them", data.name));
         split.labels.clone().ok_or_else(why)
@@ -51,11 +46,8 @@ pub fn probe(
         return Err(refuse(format!("a probe needs {SHARE} training images and two classes at least")));
     }
     let mut extractor = Extractor::new(session, BATCH.min(images))?;
-    let mut features = |split: &Split, count: usize, what: &str| {
-        extractor.features(split, count, &mut |done| progress(format!("features of {what} image {done} of {count}")))
-    };
-    let mut train = features(&of, images, "training")?;
-    let mut test = features(&data.test, data.test.len(), "test")?;
+    let mut train = extractor.features(session, &of, images, "training")?;
+    let mut test = extractor.features(session, &data.test, data.test.len(), "test")?;
     let dimensions = extractor.dimensions + 1;
     let scale = normalise(&mut train, dimensions, None);
     normalise(&mut test, dimensions, Some(scale));
@@ -65,7 +57,7 @@ pub fn probe(
     let (fit, held) = (set(rows, &train_labels[..at]), set(held_rows, &train_labels[at..]));
     let (mut best, mut last): (Option<(f64, f64)>, _) = (None, None);
     for c in CONSTANTS {
-        progress(format!("classifiers with C = {c}"));
+        session.going(|| format!("classifiers with C = {c}"))?;
         let svm = Svm::train(&fit, classes, c, last.as_ref());
         let accuracy = svm.accuracy(&held);
         if best.is_none_or(|(_, most)| accuracy > most) {
@@ -74,7 +66,7 @@ pub fn probe(
         last = Some(svm);
     }
     let (c, chosen) = best.unwrap_or((CONSTANTS[0], 0.0));
-    progress(format!("the classifier with C = {c}"));
+    session.going(|| format!("the classifier with C = {c}"))?;
     let all = set(&train, &train_labels);
     let svm = Svm::train(&all, classes, c, None);
     let weights =
@@ -157,9 +149,10 @@ impl Extractor {
     /// Features of the first `count` images, each with a place for a bias behind them.
     fn features(
         &mut self,
+        session: &mut Session,
         split: &Split,
         count: usize,
-        progress: &mut dyn FnMut(usize),
+        what: &str,
     ) -> Result<Vec<f32>, SessionError> {
         let mut all = Vec::new();
         let len = count * (self.dimensions + 1);
@@ -168,7 +161,7 @@ impl Extractor {
             return Err(refuse(format!("{why}; use fewer images")));
         }
         for first in (0..count).step_by(self.batch) {
-            progress(first);
+            session.going(|| format!("features of {what} image {first} of {count}"))?;
             let index = |k: usize| (first + k).min(count - 1);
             let mut bytes = Vec::new();
             split.upload((0..self.batch).map(index), self.labelled, &mut bytes);

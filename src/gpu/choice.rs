@@ -62,7 +62,10 @@ fn numbers(text: &str) -> Option<[u32; 2]> {
 }
 
 /// The adapter that `wanted` names: an index, or a part of a name, backend or driver.
-pub(super) fn choose(descs: &[AdapterDesc], wanted: &str) -> Result<usize, GpuError> {
+///
+/// # Errors
+/// [`GpuError::UnknownDevice`].
+pub fn named<'a>(descs: &'a [AdapterDesc], wanted: &str) -> Result<&'a AdapterDesc, GpuError> {
     let lower = wanted.to_lowercase();
     let text = |d: &AdapterDesc| format!("{} {} {}", d.name, d.backend, d.driver).to_lowercase();
     let found = match wanted.parse::<usize>() {
@@ -70,7 +73,7 @@ pub(super) fn choose(descs: &[AdapterDesc], wanted: &str) -> Result<usize, GpuEr
         Ok(index) => descs.get(index),
         Err(_) => descs.iter().find(|d| !lower.is_empty() && text(d).contains(&lower)),
     };
-    found.map(|d| d.index).ok_or_else(|| GpuError::UnknownDevice {
+    found.ok_or_else(|| GpuError::UnknownDevice {
         wanted: wanted.to_string(),
         known: std::iter::once("cpu".to_string())
             .chain(descs.iter().map(|d| format!("{} ({})", d.index, d.name)))
@@ -137,11 +140,11 @@ mod tests {
     #[test]
     fn a_name_finds_the_first_it_fits_and_a_number_only_an_index() {
         let adapters = machine(&["discrete", "cpu"]);
-        assert_eq!(choose(&adapters, "CPU one").ok(), Some(1));
-        assert_eq!(choose(&adapters, "vulkan").ok(), Some(0));
-        assert_eq!(choose(&adapters, "1").ok(), Some(1));
+        assert_eq!(named(&adapters, "CPU one").ok().map(|found| found.index), Some(1));
+        assert_eq!(named(&adapters, "vulkan").ok().map(|found| found.index), Some(0));
+        assert_eq!(named(&adapters, "1").ok().map(|found| found.index), Some(1));
         for nothing in ["2", "", "warp"] {
-            assert!(choose(&adapters, nothing).is_err(), "{nothing}");
+            assert!(named(&adapters, nothing).is_err(), "{nothing}");
         }
     }
 }

@@ -20,7 +20,7 @@ mod staging;
 mod subgroups;
 mod timing;
 
-pub use choice::{Reason, fastest, preferred};
+pub use choice::{Reason, fastest, named, preferred};
 pub use memory::{Commands, Span, Submission};
 pub use pipeline::{Pipeline, Ready};
 pub use readback::{Readback, ReadbackRing};
@@ -263,7 +263,7 @@ impl Gpu {
         let adapters = enumerate(instance());
         let descs: Vec<_> = adapters.iter().enumerate().map(|(i, a)| describe(i, a)).collect();
         let chosen = match wanted {
-            Some(wanted) => choice::choose(&descs, wanted)?,
+            Some(wanted) => choice::named(&descs, wanted)?.index,
             None => preferred(&descs).ok_or(GpuError::NoAdapter)?.0.index,
         };
         let adapter = &adapters[chosen];

@@ -37,6 +37,7 @@ pub(super) static PIECES: &[(&str, &str)] = pieces! {
     "probe_emulated"
     "probe_units"
     "put_lines"
+    "rate"
     "softmax"
     "store_planes"
     "sums_flat"

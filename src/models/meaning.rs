@@ -1,40 +1,51 @@
 //! What the numbers of a training mean.
 
+/// Names of losses and figures, what they are, and how healthy ones look.
+const MEANINGS: &[(&[&str], &str)] = &[
+    (
+        &["loss"],
+        "The negative evidence lower bound, in nats an image: reconstruction plus KL. It falls fast, then ever more \
+             slowly; one that stays flat from the start needs another learning rate.",
+    ),
+    (
+        &["bce", "reconstruction"],
+        "How far reconstructions are from their images, in nats an image. It falls for as long as the model learns.",
+    ),
+    (
+        &["kl"],
+        "What the latent code tells of an image, in nats: the divergence of the encoder's posterior from the prior. Near \
+             0 the posterior has collapsed, and the decoder ignores the code.",
+    ),
+    (&["mse"], "The squared error of reconstructions, summed over an image. It falls for as long as the model learns."),
+    (
+        &["nll"],
+        "The negative log-likelihood, in nats an image: lower is better. On test images it begins to rise where the \
+             model learns training images by heart.",
+    ),
+    (
+        &["loss_d"],
+        "The discriminator's (or critic's) loss. In a healthy game it hovers; near 0 the discriminator has won and \
+             teaches the generator little. A critic's is minus its estimate of a distance, and shrinks towards 0.",
+    ),
+    (
+        &["loss_g"],
+        "The generator's loss against the discriminator of the moment. It hovers or drifts; it does not have to fall \
+             for samples to become better. One that keeps rising means that the discriminator is winning.",
+    ),
+    (&["penalty"], "What holds the discriminator's gradients in bounds. Small and steady is healthy."),
+    (&["cross_entropy"], "Nats by which the classifier is surprised by an image's class: lower is better."),
+    (&["error"], "The share of images that are given a wrong class."),
+    (&["elbo"], "The evidence lower bound on log p(x), in nats an image: higher is better."),
+    (&["bits_per_dim"], "The negative log-likelihood in bits for each number of an image: lower is better."),
+];
+
 /// What a loss or a figure of this name is, and how a healthy one looks; none for those of
 /// somebody's own models.
 pub fn meaning(name: &str) -> Option<&'static str> {
-    Some(match name {
-        "loss" => {
-            "The negative evidence lower bound, in nats an image: reconstruction plus KL. It falls fast, then ever more \
-             slowly; one that stays flat from the start needs another learning rate."
-        }
-        "bce" | "reconstruction" => {
-            "How far reconstructions are from their images, in nats an image. It falls for as long as the model learns."
-        }
-        "kl" => {
-            "What the latent code tells of an image, in nats: the divergence of the encoder's posterior from the prior. Near \
-             0 the posterior has collapsed, and the decoder ignores the code."
-        }
-        "mse" => {
-            "The squared error of reconstructions, summed over an image. It falls for as long as the model learns."
-        }
-        "nll" => {
-            "The negative log-likelihood, in nats an image: lower is better. On test images it begins to rise where the \
-             model learns training images by heart."
-        }
-        "loss_d" => {
-            "The discriminator's (or critic's) loss. In a healthy game it hovers; near 0 the discriminator has won and \
-             teaches the generator little. A critic's is minus its estimate of a distance, and shrinks towards 0."
-        }
-        "loss_g" => {
-            "The generator's loss against the discriminator of the moment. It hovers or drifts; it does not have to fall \
-             for samples to become better. One that keeps rising means that the discriminator is winning."
-        }
-        "penalty" => "What holds the discriminator's gradients in bounds. Small and steady is healthy.",
-        "cross_entropy" => "Nats by which the classifier is surprised by an image's class: lower is better.",
-        "error" => "The share of images that are given a wrong class.",
-        "elbo" => "The evidence lower bound on log p(x), in nats an image: higher is better.",
-        "bits_per_dim" => "The negative log-likelihood in bits for each number of an image: lower is better.",
-        _ => return None,
-    })
+    MEANINGS.iter().find(|(names, _)| names.contains(&name)).map(|(_, words)| *words)
+}
+
+/// All names that have a meaning, those of the same kind together, and what they mean.
+pub fn meanings() -> impl Iterator<Item = (&'static [&'static str], &'static str)> {
+    MEANINGS.iter().copied()
 }

@@ -49,7 +49,7 @@ pub use decoder::Decoder;
 pub use error::ModelError;
 pub use gan::{Gan, GanConfig};
 pub use gmm::{Gmm, GmmConfig};
-pub use meaning::meaning;
+pub use meaning::{meaning, meanings};
 pub use pixelcnn::{PixelCnn, PixelCnnConfig};
 pub use pixelcnn_gated::{PixelCnnGated, PixelCnnGatedConfig};
 pub use pixelcnn_pp::{PixelCnnPp, PixelCnnPpConfig};

@@ -40,6 +40,14 @@ impl Prior {
         }
     }
 
+    /// The draw that lies where `z` does among those of a standard normal distribution.
+    pub fn of_normal(self, z: f32) -> f32 {
+        match self {
+            Prior::Normal => z,
+            Prior::Uniform => self.quantile(normal_distribution(f64::from(z).clamp(-8.0, 8.0))) as f32,
+        }
+    }
+
     /// How far from the mean a picture of one dimension goes.
     pub fn reach(self) -> f32 {
         match self {
@@ -90,5 +98,8 @@ mod tests {
         assert!(mean.abs() < 0.02 && (variance - 1.0).abs() < 0.02, "{mean} {variance}");
         let ends = [0.0, 0.5, 1.0].map(|p| Prior::Uniform.quantile(p) as f32);
         assert_eq!(ends, [-HALF, 0.0, HALF]);
+        let normal = [-60.0, 0.0, 0.674_49, 60.0].map(|z| Prior::Uniform.of_normal(z));
+        let near = std::iter::zip(normal, [-HALF, 0.0, HALF / 2.0, HALF]).all(|(a, b)| (a - b).abs() < 1e-4);
+        assert!(near && normal.iter().all(|z| z.abs() <= HALF), "{normal:?}");
     }
 }

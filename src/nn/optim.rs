@@ -2,6 +2,7 @@
 
 use super::Network;
 use crate::graph::{Graph, GraphError, Var, gradients};
+use crate::kernels::optimisers::schedule::{Falling, Schedule};
 use crate::kernels::optimisers::{self, adam::AdamRule, rule, rule::Rule, sgd::SgdRule};
 use crate::ops::Average;
 use serde::{Deserialize, Serialize};
@@ -109,17 +110,38 @@ pub struct Optimizer {
     /// Whether that decay warms up: after t updates it is at most (1 + t) / (10 + t). Without, the
     /// initial parameters weigh ema^t.
     pub ema_warm_up: bool,
+    /// How the learning rate moves over the run.
+    pub schedule: Schedule,
+    /// The largest norm that a network's gradient keeps, over all of its parameters; a longer one
+    /// is scaled down to it before the update (Pascanu, Mikolov & Bengio 2013). 0 for no limit.
+    pub clip_norm: f64,
 }
 
 impl Optimizer {
     /// This rule, and no average.
     pub fn plain(rule: OptimConfig) -> Optimizer {
-        Optimizer { rule, ema: 0.0, ema_warm_up: false }
+        Optimizer { rule, ema: 0.0, ema_warm_up: false, schedule: Schedule::default(), clip_norm: 0.0 }
     }
 
     /// A sentence about a value that makes no sense, if there is one.
     pub fn fault(&self) -> Option<String> {
-        self.rule.fault().or_else(|| rule::share("train.ema", self.ema))
+        let clip = self.clip_norm;
+        let clipped = || rule::wants("clip_norm", clip, clip >= 0.0 && clip.is_finite(), "at least 0");
+        let of_training = || self.schedule.fault().or_else(clipped).map(|fault| format!("train.{fault}"));
+        let of_average = || rule::share("train.ema", self.ema);
+        self.rule.fault().or_else(of_average).or_else(of_training).or_else(|| self.without_rate())
+    }
+
+    /// A sentence about settings of a descent where there is none.
+    fn without_rate(&self) -> Option<String> {
+        let moves = self.schedule.kind != Falling::Constant || self.schedule.warm_up > 0;
+        let why = match (moves, self.clip_norm > 0.0) {
+            _ if self.rule.rule().is_some() => return None,
+            (true, _) => "has no learning rate, so set train.lr_schedule=constant and train.lr_warm_up=0",
+            (false, true) => "has no gradient, so set train.clip_norm=0",
+            (false, false) => return None,
+        };
+        Some(format!("expectation-maximisation {why}"))
     }
 
     /// Expectation-maximisation, if it is that.
@@ -179,7 +201,16 @@ impl Optimizer {
         };
         let moments: Vec<Var> = rule.moments().iter().map(|name| net.moment(g, name)).collect();
         let average = self.averages(net).then(average);
-        g.descend(rule, [grads, &updates, &p], &moments, average.as_ref());
+        let clipped = (self.clip_norm > 0.0).then(|| clipped(grads, self.clip_norm as f32));
+        let grads = clipped.as_ref().unwrap_or(grads);
+        g.descend((rule, &self.schedule), [grads, &updates, &p], &moments, average.as_ref());
         g.advance(&updates);
     }
+}
+
+/// g·min(1, bound / (‖g‖ + 1e-6)), as PyTorch scales gradients.
+fn clipped(g: &Var, bound: f32) -> Var {
+    let norm = g.square().sum().sqrt();
+    let scale = norm.add_scalar(1e-6).recip().mul_scalar(bound).clamp(0.0, 1.0);
+    g * &scale
 }

@@ -5,6 +5,7 @@ use crate::graph::{Call, GraphError};
 use crate::graph::{Graph, Op, Var};
 use crate::kernels::optimisers::descent::AverageBlock;
 use crate::kernels::optimisers::rule::Rule;
+use crate::kernels::optimisers::schedule::Schedule;
 use crate::kernels::{clip, copy, record};
 use crate::program::{Body, Purpose};
 
@@ -23,13 +24,20 @@ pub struct Average {
 
 impl Graph {
     /// One dispatch of an optimiser: updates `w`, its `moments` and the average from the gradient
-    /// `g`; `updates` counts those made so far.
-    pub fn descend(&self, rule: &dyn Rule, [g, updates, w]: [&Var; 3], moments: &[Var], average: Option<&Average>) {
+    /// `g`; `updates` counts those made so far, and the clock the training steps, by which the
+    /// learning rate follows its schedule.
+    pub fn descend(
+        &self,
+        (rule, schedule): (&dyn Rule, &Schedule),
+        [g, updates, w]: [&Var; 3],
+        moments: &[Var],
+        average: Option<&Average>,
+    ) {
         let warm = |average: &Average| if average.warms_up { 9.0 } else { 0.0 };
         let kept = |average: &Average| AverageBlock { rate: average.rate, warm: warm(average) };
-        let body = Body::Kernel(rule.kernel(w.len() as u32, average.map_or(AverageBlock::NONE, kept)));
+        let body = Body::Kernel(rule.kernel(w.len() as u32, schedule, average.map_or(AverageBlock::NONE, kept)));
         let targets = [w].into_iter().chain(moments).chain(average.map(|average| &average.state));
-        self.update(body, &[Some(g), Some(updates)], &targets.collect::<Vec<_>>());
+        self.update(body, &[Some(g), Some(updates), Some(&self.clock())], &targets.collect::<Vec<_>>());
     }
 
     /// state ← state + rate·(scale·x - state)

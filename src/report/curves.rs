@@ -74,6 +74,22 @@ impl Curves {
         self.step.last().copied().unwrap_or(0)
     }
 
+    /// A loss over steps, each point by this `weight` what came before, as on the page.
+    #[cfg(feature = "plot")]
+    pub(super) fn smooth(&self, name: &str, weight: f64) -> Vec<(f64, f64)> {
+        let Some(curve) = self.losses.iter().find(|curve| curve.name == name) else { return Vec::new() };
+        let (mut sum, mut total) = (0.0, 0.0);
+        let averages = curve.mean.iter().map(|value| {
+            if !value.is_finite() {
+                return *value;
+            }
+            sum = weight * sum + (1.0 - weight) * value;
+            total = weight * total + (1.0 - weight);
+            sum / total
+        });
+        std::iter::zip(self.step.iter().map(|step| *step as f64), averages).collect()
+    }
+
     /// The names of the losses.
     pub(super) fn names(&self) -> impl Iterator<Item = &String> {
         self.losses.iter().map(|curve| &curve.name)
@@ -105,6 +121,15 @@ mod tests {
         // Steps 1234 to 1236 are one point.
         assert_eq!((loss.min[411], loss.max[411], loss.mean[411]), (900.0, 1236.0, 1123.67));
         assert_eq!(curves.seconds[0], 0.3);
+    }
+
+    #[cfg(feature = "plot")]
+    #[test]
+    fn smooth_curves_begin_with_their_first_point() {
+        let curves = Curves::of("step,epoch,loss,images_per_s,seconds\n1,1,4,1,1\n2,1,nan,1,1\n3,1,8,1,1\n");
+        let smooth = curves.smooth("loss", 0.5);
+        assert_eq!((smooth[0], smooth[2].0, (1e3 * smooth[2].1).round()), ((1.0, 4.0), 3.0, 6667.0));
+        assert!(smooth[1].1.is_nan() && curves.smooth("other", 0.5).is_empty());
     }
 
     #[test]

@@ -6,17 +6,22 @@
 
 mod curves;
 pub mod kernels;
+mod live;
+mod overview;
 mod pictures;
 #[cfg(feature = "plot")]
 pub mod plot;
 
 use crate::data::Identity;
+use crate::eval::{self, KeptFigure};
 use crate::files;
 use crate::models::meaning;
-use crate::train::{Config, Provenance, RunDir, RunError, TestCurve};
+use crate::train::{Config, Provenance, RunDir, RunError, TestCurve, presets};
 use curves::Curves;
-use pictures::Picture;
-use serde::Serialize;
+pub use live::Live;
+pub use overview::{Best, Difference, Overview, State, differences, folders};
+use pictures::{Picture, Read};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -57,11 +62,51 @@ struct Run {
     tests: Vec<TestCurve>,
     /// Pictures of samples on the way, the earliest first.
     progress: Vec<Picture>,
+    /// What else the model can do: reconstructions, completions, a latent plane.
+    views: Vec<Picture>,
     /// The other pictures in its folder.
     pictures: Vec<Picture>,
     settings: Vec<Setting>,
+    /// The preset that the settings stand beside: the one they came from, or of those with such a
+    /// model the one they differ least from.
+    preset: Option<String>,
+    /// What was measured of it.
+    figures: Vec<KeptFigure>,
+    /// Where the time of a step goes, where that was measured.
+    profile: Option<Profile>,
     data: Data,
     sittings: Provenance,
+}
+
+/// Kernels of a step and their times: `profile.json` in a run's folder.
+#[derive(Serialize, Deserialize)]
+struct Profile {
+    kernels: Vec<KernelTime>,
+}
+
+/// Launches of one kernel.
+#[derive(Serialize, Deserialize)]
+struct KernelTime {
+    name: String,
+    /// Launches in a step.
+    #[serde(default)]
+    count: u64,
+    /// Milliseconds of a step.
+    ms: f64,
+    #[serde(default)]
+    gflops: Option<f64>,
+    #[serde(default)]
+    gbs: Option<f64>,
+    /// The share of the nearer ceiling, from 0 to 1.
+    #[serde(default)]
+    share: Option<f64>,
+}
+
+impl Profile {
+    /// That of a run, where there is one that can be read.
+    fn of(run: &RunDir) -> Option<Profile> {
+        serde_json::from_slice(&files::read_in_memory(&run.path.join("profile.json")).ok()?).ok()
+    }
 }
 
 /// A setting of a run, and what its preset has.
@@ -86,8 +131,12 @@ struct Data {
 /// # Errors
 /// A folder that is no run, files of it that cannot be read, or a page that cannot be written.
 pub fn write(runs: &[RunDir], out: &Path) -> Result<(), ReportError> {
-    let text = page(runs)?;
-    let written = files::replace(out, |file| file.write_all(text.as_bytes()));
+    put(&page(runs)?, out)
+}
+
+/// Writes a page in one piece.
+fn put(page: &str, out: &Path) -> Result<(), ReportError> {
+    let written = files::replace(out, |file| file.write_all(page.as_bytes()));
     written.map_err(|source| ReportError::Write { path: out.into(), source })
 }
 
@@ -96,7 +145,12 @@ pub fn write(runs: &[RunDir], out: &Path) -> Result<(), ReportError> {
 /// # Errors
 /// Files of a run that cannot be read.
 pub fn page(runs: &[RunDir]) -> Result<String, ReportError> {
-    let runs = runs.iter().map(Run::of).collect::<Result<Vec<_>, _>>()?;
+    page_with(runs, &mut Read::default())
+}
+
+/// The same with pictures that were read before.
+fn page_with(runs: &[RunDir], pictures: &mut Read) -> Result<String, ReportError> {
+    let runs = runs.iter().map(|run| Run::of(run, pictures)).collect::<Result<Vec<_>, _>>()?;
     let title = match &runs[..] {
         [one] => one.name.clone(),
         several => several.iter().map(|run| run.name.as_str()).collect::<Vec<_>>().join(", "),
@@ -106,6 +160,47 @@ pub fn page(runs: &[RunDir]) -> Result<String, ReportError> {
         .replace("{{style}}", include_str!("page/style.css"))
         .replace("{{script}}", include_str!("page/page.js"))
         .replace("{{data}}", &embedded(&runs)))
+}
+
+/// The losses of runs over their steps, a chart each, with test figures as dots; by `smoothing`
+/// each point is what came before, and with `log` losses that are above zero are in equal factors.
+///
+/// # Errors
+/// Files of a run that cannot be read.
+#[cfg(feature = "plot")]
+pub fn charts(runs: &[RunDir], log: bool, smoothing: f64) -> Result<Vec<plot::Chart>, RunError> {
+    use plot::{Axis, Chart, Series};
+    let mut all = Vec::new();
+    for run in runs {
+        all.push((overview::name_of(&run.path), Curves::read(&run.metrics())?, run.tests()?));
+    }
+    let mut names: Vec<&String> = Vec::new();
+    for (_, curves, tests) in &all {
+        for name in curves.names().chain(tests.iter().map(|test| &test.name)) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+    }
+    let chart = |name: &String| {
+        let mut series = Vec::new();
+        for (k, (run, curves, tests)) in all.iter().enumerate() {
+            let (run, tested) = match all.len() {
+                1 => ("training".to_string(), "test".to_string()),
+                _ => (run.clone(), format!("{run}, test")),
+            };
+            let points = curves.smooth(name, smoothing);
+            series.extend((!points.is_empty()).then(|| Series::line(run, k, points)));
+            if let Some(test) = tests.iter().find(|test| test.name == *name) {
+                let steps = test.step.iter().map(|step| *step as f64);
+                series.push(Series::dots(tested, k, std::iter::zip(steps, test.value.iter().copied()).collect()));
+            }
+        }
+        let above = series.iter().flat_map(|series| &series.points).all(|point| point.1.is_nan() || point.1 > 0.0);
+        let y = Axis { label: name.clone(), log: log && above };
+        Chart { title: name.clone(), x: Axis::linear("step"), y, series }
+    };
+    Ok(names.into_iter().map(chart).collect())
 }
 
 /// Text in HTML.
@@ -120,15 +215,17 @@ fn embedded(value: &impl Serialize) -> String {
 }
 
 impl Run {
-    fn of(run: &RunDir) -> Result<Run, RunError> {
+    fn of(run: &RunDir, read: &mut Read) -> Result<Run, RunError> {
         let config = &run.config;
         let model = config.validate()?;
         let (curves, tests) = (Curves::read(&run.metrics())?, run.tests()?);
         let known = |name: &String| Some((name.clone(), meaning(name)?));
-        let absolute = std::path::absolute(&run.path).unwrap_or_else(|_| run.path.clone());
-        let name = absolute.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        let preset = preset_of(config);
+        let kept = eval::kept(run);
+        let figures =
+            kept.map_err(|source| RunError::Io { doing: "read the figures of", path: run.path.clone(), source })?;
         Ok(Run {
-            name,
+            name: overview::name_of(&run.path),
             folder: run.path.display().to_string(),
             model: config.model.kind(),
             parameters: model.parameters(),
@@ -136,9 +233,13 @@ impl Run {
             total: config.train.steps,
             meanings: curves.names().chain(tests.iter().map(|test| &test.name)).filter_map(known).collect(),
             tests,
-            progress: pictures::of_training(&run.samples()),
-            pictures: pictures::beside(&run.path),
-            settings: settings(config),
+            progress: read.of_training(&run.samples()),
+            views: read.views(&run.samples()),
+            pictures: read.beside(&run.path),
+            settings: settings(config, preset.as_ref()),
+            preset: preset.map(|preset| preset.name),
+            figures,
+            profile: Profile::of(run),
             data: Data {
                 source: config.data.source.clone(),
                 medium: model.images().medium.plural().into(),
@@ -150,9 +251,18 @@ impl Run {
     }
 }
 
-/// The settings of a run by their keys, beside those of the preset that it began with.
-fn settings(config: &Config) -> Vec<Setting> {
-    let preset = Config::preset(&config.name).ok().map(|preset| preset.by_keys());
+/// The preset of the run's name, or, as a file of settings has a name of its own, that of those
+/// with the same kind of model from which the fewest settings differ.
+fn preset_of(config: &Config) -> Option<Config> {
+    let named = Config::preset(&config.name).ok();
+    let same = |preset: &Config| preset.model.kind() == config.model.kind();
+    let others = || presets().iter().filter_map(|(name, _)| Config::preset(name).ok()).filter(same);
+    named.filter(same).or_else(|| others().min_by_key(|preset| differences(&[preset, config]).len()))
+}
+
+/// The settings of a run by their keys, beside those of a preset.
+fn settings(config: &Config, preset: Option<&Config>) -> Vec<Setting> {
+    let preset = preset.map(Config::by_keys);
     let all = config.by_keys();
     let row = |(key, value): (String, String)| {
         let was = preset.as_ref().map(|preset| preset.get(&key).cloned().unwrap_or_else(|| "unset".into()));
@@ -169,7 +279,6 @@ const WRITTEN: [&str; 4] = ["name", "data.classes", "train.ema_warm_up", "train.
 mod tests {
     use super::*;
     use crate::models::ModelConfig;
-    use crate::train::presets;
 
     #[test]
     fn every_loss_of_every_preset_has_a_meaning() {
@@ -187,10 +296,15 @@ mod tests {
         let mut config = Config::preset("vae").unwrap();
         config.train.batch = 32;
         config.train.ema_warm_up = Some(true);
-        let all = settings(&config);
+        let preset = preset_of(&config).unwrap();
+        assert_eq!(preset.name, "vae");
+        let all = settings(&config, Some(&preset));
         let differ: Vec<_> =
             all.iter().filter_map(|s| Some((s.key.as_str(), s.value.as_str(), s.preset.as_deref()?))).collect();
         assert_eq!(differ, [("train.batch", "32", "128")]);
+        // A file's own name is none of a preset's.
+        let mine = Config { name: "my".into(), ..Config::preset("vae-conv").unwrap() };
+        assert_eq!(preset_of(&mine).unwrap().name, "vae-conv");
     }
 
     #[test]

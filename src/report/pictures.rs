@@ -3,8 +3,11 @@
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde::Serialize;
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::SystemTime;
 
 /// Pictures of training that a page shows, at most.
 const SHOWN: usize = 24;
@@ -13,37 +16,62 @@ const SHOWN: usize = 24;
 const LARGEST: u64 = 4 << 20;
 const ALL: u64 = 24 << 20;
 
+/// Pictures that were read, by their files: how long each is, when it was written, and what stands
+/// for it on a page.
+#[derive(Default)]
+pub(super) struct Read(HashMap<PathBuf, (u64, Option<SystemTime>, Rc<str>)>);
+
 /// A picture and what it shows.
 #[derive(Serialize)]
 pub(super) struct Picture {
     /// Its step, or what its file is called.
     title: String,
     /// The picture itself, as a `data:` address.
-    src: String,
+    #[serde(serialize_with = "shared")]
+    src: Rc<str>,
 }
 
-/// Pictures of samples on the way of training, the earliest first: evenly spread ones, where there
-/// are many.
-pub(super) fn of_training(folder: &Path) -> Vec<Picture> {
-    let step = |path: &PathBuf| path.file_stem()?.to_str()?.strip_prefix("step-")?.parse::<u64>().ok();
-    let mut all: Vec<(u64, PathBuf)> =
-        files(folder).into_iter().filter_map(|path| Some((step(&path)?, path))).collect();
-    all.sort();
-    let spread = crate::data::spread(all.len().min(SHOWN), all.len());
-    // The last is the one that people look for.
-    let chosen = spread.into_iter().map(|k| &all[k]).filter(|one| Some(*one) != all.last()).chain(all.last());
-    read(chosen.map(|(step, path)| (format!("step {step}"), path.as_path())))
+fn shared<S: serde::Serializer>(text: &Rc<str>, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(text)
 }
 
-/// The pictures in a run's own folder, by name.
-pub(super) fn beside(folder: &Path) -> Vec<Picture> {
-    let mut all = files(folder);
-    all.sort();
-    read(all.iter().map(|path| {
-        let title = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
-        (title, path.as_path())
-    }))
+impl Read {
+    /// Pictures of samples on the way of training, the earliest first: evenly spread ones, where there
+    /// are many.
+    pub(super) fn of_training(&mut self, folder: &Path) -> Vec<Picture> {
+        let step = |path: &PathBuf| path.file_stem()?.to_str()?.strip_prefix("step-")?.parse::<u64>().ok();
+        let mut all: Vec<(u64, PathBuf)> =
+            files(folder).into_iter().filter_map(|path| Some((step(&path)?, path))).collect();
+        all.sort();
+        let spread = crate::data::spread(all.len().min(SHOWN), all.len());
+        // The last is the one that people look for.
+        let chosen = spread.into_iter().map(|k| &all[k]).filter(|one| Some(*one) != all.last()).chain(all.last());
+        self.read(chosen.map(|(step, path)| (format!("step {step}"), path.as_path())))
+    }
+
+    /// Pictures of what else a model can do, which training puts beside those of samples.
+    pub(super) fn views(&mut self, folder: &Path) -> Vec<Picture> {
+        let all = VIEWS.map(|(file, title)| (title.to_string(), folder.join(file)));
+        self.read(all.iter().map(|(title, path)| (title.clone(), path.as_path())))
+    }
+
+    /// The pictures in a run's own folder, by name.
+    pub(super) fn beside(&mut self, folder: &Path) -> Vec<Picture> {
+        let mut all = files(folder);
+        all.sort();
+        self.read(all.iter().map(|path| {
+            let title = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
+            (title, path.as_path())
+        }))
+    }
 }
+
+/// What else a model can do, by the names of the files in which `sample::views` draws it.
+const VIEWS: [(&str, &str); 3] = [
+    ("reconstructions.png", "test images, and below them what the model makes of their codes"),
+    ("completions.png", "test images, what is kept of each, and what the model adds to that"),
+    ("plane.png", "the latent plane, from one end of the prior to the other"),
+];
 
 /// The pictures in a folder; one that cannot be looked at has none.
 fn files(folder: &Path) -> Vec<PathBuf> {
@@ -51,21 +79,32 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     paths.filter(|path| path.extension().is_some_and(|e| e == "png" || e == "gif")).collect()
 }
 
-/// Those that can be read and are not too large for a page.
-fn read<'a>(named: impl Iterator<Item = (String, &'a Path)>) -> Vec<Picture> {
-    let mut left = ALL;
-    let mut all = Vec::new();
-    for (title, path) in named {
-        let Ok(about) = fs::metadata(path) else { continue };
-        if !about.is_file() || about.len() > LARGEST.min(left) {
-            continue;
+impl Read {
+    /// Those that can be read and are not too large for a page.
+    fn read<'a>(&mut self, named: impl Iterator<Item = (String, &'a Path)>) -> Vec<Picture> {
+        let mut left = ALL;
+        let mut all = Vec::new();
+        for (title, path) in named {
+            let Ok(about) = fs::metadata(path) else { continue };
+            if !about.is_file() || about.len() > LARGEST.min(left) {
+                continue;
+            }
+            let now = (about.len(), about.modified().ok());
+            let src = match self.0.get(path) {
+                Some((length, written, src)) if (*length, *written) == now && now.1.is_some() => src.clone(),
+                _ => {
+                    let Ok(bytes) = fs::read(path) else { continue };
+                    let kind = if path.extension().is_some_and(|e| e == "gif") { "gif" } else { "png" };
+                    let src: Rc<str> = format!("data:image/{kind};base64,{}", BASE64_STANDARD.encode(bytes)).into();
+                    self.0.insert(path.into(), (now.0, now.1, src.clone()));
+                    src
+                }
+            };
+            left -= about.len();
+            all.push(Picture { title, src });
         }
-        let Ok(bytes) = fs::read(path) else { continue };
-        left -= about.len();
-        let kind = if path.extension().is_some_and(|e| e == "gif") { "gif" } else { "png" };
-        all.push(Picture { title, src: format!("data:image/{kind};base64,{}", BASE64_STANDARD.encode(bytes)) });
+        all
     }
-    all
 }
 
 #[cfg(test)]
@@ -79,10 +118,18 @@ mod tests {
             fs::write(folder.path().join(format!("step-{}.png", 10 * u32::from(step))), [step]).unwrap();
         }
         fs::write(folder.path().join("step-x.png"), "no step").unwrap();
-        let all = of_training(folder.path());
+        let mut read = Read::default();
+        let all = read.of_training(folder.path());
         assert!(all.len() <= SHOWN + 1 && all.len() > SHOWN / 2, "{}", all.len());
-        assert_eq!((all[0].title.as_str(), all[0].src.as_str()), ("step 10", "data:image/png;base64,AQ=="));
+        assert_eq!((all[0].title.as_str(), &*all[0].src), ("step 10", "data:image/png;base64,AQ=="));
         assert_eq!(all.last().unwrap().title, "step 1000");
-        assert!(of_training(&folder.path().join("gone")).is_empty());
+        assert!(read.of_training(&folder.path().join("gone")).is_empty());
+        // One that is another is read again, and others are not.
+        fs::write(folder.path().join("step-10.png"), [7, 7]).unwrap();
+        let again = read.of_training(folder.path());
+        assert_eq!(&*again[0].src, "data:image/png;base64,Bwc=");
+        assert!(Rc::ptr_eq(&again[1].src, &all[1].src) && !Rc::ptr_eq(&again[0].src, &all[0].src));
+        fs::write(folder.path().join("plane.png"), [1]).unwrap();
+        assert!(read.views(folder.path())[0].title.contains("latent plane"));
     }
 }

@@ -116,6 +116,9 @@ const PIXELS: u32 = 2;
 /// Charts beside each other.
 const ACROSS: usize = 2;
 
+/// The share of a side that a corner with a legend takes.
+const CORNER: f64 = 0.35;
+
 /// What an SVG calls the font, and what it is registered as: any sans-serif will do for a reader.
 const FONT: &str = "sans-serif";
 
@@ -208,6 +211,25 @@ impl Chart {
         x.is_finite() && y.is_finite() && (!self.x.log || *x > 0.0) && (!self.y.log || *y > 0.0)
     }
 
+    /// The corner with the fewest points, where a legend hides least.
+    fn emptiest(&self, [x, y]: &[Scale; 2]) -> SeriesLabelPosition {
+        let mut points = [0usize; 4];
+        for (at_x, at_y) in self.points().map(|point| (x.part(point.0), y.part(point.1))) {
+            let aside = |part: f64| !(CORNER..=1.0 - CORNER).contains(&part);
+            if aside(at_x) && aside(at_y) {
+                points[2 * usize::from(at_y < 0.5) + usize::from(at_x < 0.5)] += 1;
+            }
+        }
+        let corners = [
+            SeriesLabelPosition::UpperRight,
+            SeriesLabelPosition::UpperLeft,
+            SeriesLabelPosition::LowerRight,
+            SeriesLabelPosition::LowerLeft,
+        ];
+        let least = std::iter::zip(points, corners).min_by_key(|(points, _)| *points);
+        least.map_or(SeriesLabelPosition::UpperRight, |(_, corner)| corner)
+    }
+
     fn has_points(&self) -> bool {
         self.points().next().is_some()
     }
@@ -221,6 +243,7 @@ impl Chart {
         let text = |points: u32| (FONT, size(points)).into_font();
         let x = Scale::around(self.points().map(|p| p.0), self.x.log);
         let y = Scale::around(self.points().map(|p| p.1), self.y.log);
+        let scales = [x.clone(), y.clone()];
         let mut context = ChartBuilder::on(area)
             .margin(size(12))
             .caption(&self.title, text(17))
@@ -278,7 +301,7 @@ impl Chart {
         if self.series.iter().any(|series| !series.name.is_empty()) {
             context
                 .configure_series_labels()
-                .position(SeriesLabelPosition::UpperRight)
+                .position(self.emptiest(&scales))
                 .legend_area_size(size(18))
                 .margin(size(6))
                 .background_style(WHITE.mix(0.8))
@@ -290,6 +313,7 @@ impl Chart {
 }
 
 /// The numbers of an axis and where they stand on it.
+#[derive(Clone)]
 struct Scale {
     range: Range<f64>,
     log: bool,

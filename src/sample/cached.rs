@@ -135,7 +135,7 @@ impl Cached {
         let last = (0..plane).rev().find(unknown);
         let end = last.map_or(0, |t| self.code.step_of(t / self.code.w, t % self.code.w) + 1);
         for begin in (0..end as usize).step_by(steps) {
-            session.going()?;
+            session.going(|| format!("{} of {end} pixels of each image", begin + 1))?;
             session.store.write(CLOCK, &[f32::from_bits(begin as u32)])?;
             runner.run()?;
             if !is_gpu {

@@ -25,7 +25,7 @@ impl PictureError {
 /// Space between images, in pixels of the picture.
 const GAP: u32 = 2;
 /// What shows between images.
-const BACKGROUND: Rgb<u8> = Rgb([48, 48, 52]);
+pub(super) const BACKGROUND: Rgb<u8> = Rgb([48, 48, 52]);
 /// Width and height of a waveform.
 const WAVEFORM: [u32; 2] = [256, 56];
 /// Small images are enlarged by whole factors until their side is at least this.
@@ -42,15 +42,21 @@ pub struct Grid<'a> {
 }
 
 impl Grid<'_> {
-    /// The grid as a picture. Values outside [0, 1] saturate; NaN shows as magenta.
+    /// The grid as a picture. Values outside [0, 1] saturate; NaN shows as magenta. Small images are
+    /// enlarged.
     pub fn render(&self) -> RgbImage {
+        self.enlarged(None)
+    }
+
+    /// The same, each pixel of an image as a square of so many by so many.
+    pub(super) fn enlarged(&self, scale: Option<usize>) -> RgbImage {
         if self.geometry[1] == 1 && self.geometry[2] > 1 {
             return self.waveforms();
         }
         let [c, h, w] = self.geometry;
         let n = self.images.len() / (c * h * w).max(1);
         let columns = self.columns.clamp(1, n.max(1));
-        let scale = SIDE.div_ceil(h.min(w).max(1)).max(1);
+        let scale = scale_of(self.geometry, scale);
         let (wide, tall) = ((w * scale) as u32 + GAP, (h * scale) as u32 + GAP);
         let rows = n.div_ceil(columns) as u32;
         let mut picture = RgbImage::from_pixel(columns as u32 * wide + GAP, rows * tall + GAP, BACKGROUND);
@@ -98,17 +104,28 @@ impl Grid<'_> {
     /// Saves the grid in the format of the file's extension, whole or not at all, so that a viewer
     /// never sees half.
     pub fn save(&self, path: &Path) -> Result<(), PictureError> {
+        self.save_enlarged(None, path)
+    }
+
+    /// The same at a scale.
+    pub(super) fn save_enlarged(&self, scale: Option<usize>, path: &Path) -> Result<(), PictureError> {
         let format = match Target::of(path) {
             Ok(Target::Stream(_)) => format_of(path).unwrap_or(ImageFormat::Png),
             _ => format_of(path)?,
         };
-        write(path, &encoded(&self.render(), format, path)?)
+        write(path, &encoded(&self.enlarged(scale), format, path)?)
     }
 }
 
+/// Pixels of a picture to one of an image, on each side: those asked for, or as many as a small
+/// image needs.
+fn scale_of([_, h, w]: [usize; 3], asked: Option<usize>) -> usize {
+    asked.unwrap_or_else(|| SIDE.div_ceil(h.min(w).max(1))).max(1)
+}
+
 /// Bytes of a picture for one image of it.
-pub(super) fn pixels([_, h, w]: [usize; 3]) -> u64 {
-    let scale = SIDE.div_ceil(h.min(w).max(1)).max(1);
+pub(super) fn pixels([c, h, w]: [usize; 3], scale: Option<usize>) -> u64 {
+    let scale = scale_of([c, h, w], scale);
     let [tall, wide] = [h, w].map(|side| (side * scale) as u64 + u64::from(GAP));
     3 * tall * wide
 }

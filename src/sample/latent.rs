@@ -85,7 +85,7 @@ fn chunked(
                 runner.write_first(name, &rows[first * width..rows.len().min((first + n) * width)])?;
             }
         }
-        session.going()?;
+        session.going(|| format!("{first} of {} images", rows.len() / width))?;
         runner.run()?;
         let made = runner.read("made")?;
         let count = n.min(rows.len() / width - first);
@@ -95,7 +95,8 @@ fn chunked(
 }
 
 /// Latent vectors [side², latent] on a grid: the first two dimensions take quantiles of the prior
-/// (Kingma & Welling 2014, appendix A), the others stay at its mean.
+/// (Kingma & Welling 2014, appendix A), the others stay at its mean. Of more than two dimensions
+/// there are no such draws: see [`sheet`].
 pub fn manifold(prior: Prior, latent: usize, side: usize) -> Vec<f32> {
     let quantile = |k: usize| prior.quantile((k as f64 + 0.5) / side as f64) as f32;
     let mut z = vec![0.0; side * side * latent];
@@ -109,7 +110,8 @@ pub fn manifold(prior: Prior, latent: usize, side: usize) -> Vec<f32> {
 }
 
 /// Latent vectors [shares.len()·steps, latent] along circles in the plane of the first two
-/// dimensions, each around a share of the prior on both axes; the others stay at its mean.
+/// dimensions, each around a share of the prior on both axes; the others stay at its mean. Of more
+/// than two dimensions there are no such draws: see [`great_circles`].
 pub fn circles(prior: Prior, latent: usize, shares: &[f64], steps: usize) -> Vec<f32> {
     let mut z = vec![0.0; shares.len() * steps * latent];
     for (k, row) in z.chunks_exact_mut(latent).enumerate() {
@@ -120,6 +122,54 @@ pub fn circles(prior: Prior, latent: usize, shares: &[f64], steps: usize) -> Vec
         }
     }
     z
+}
+
+/// Draws from the prior in a row of a [`sheet`], and in a column.
+const DRAWS: usize = 3;
+
+/// Latent vectors [side², latent] on a sheet that hangs on nine draws from the prior, three by
+/// three, with great circles between neighbours (White 2016, §2). In many dimensions nearly all
+/// draws are equally far from the mean, and so is every point of the sheet; the plane of a
+/// [`manifold`] holds none that a decoder has seen.
+pub fn sheet(prior: Prior, latent: usize, side: usize, seed: u64) -> Vec<f32> {
+    let draws = normal_draws(DRAWS * DRAWS, latent, seed);
+    let last = DRAWS - 2;
+    // Between which two draws a row or column is, and how far behind the first.
+    let place = |k: usize| {
+        let at = k as f64 / (side.max(2) - 1) as f64 * (DRAWS - 1) as f64;
+        let first = (at as usize).min(last);
+        (first, at - first as f64)
+    };
+    let mut z = Vec::with_capacity(side * side * latent);
+    for k in 0..side * side {
+        let ((row, down), (column, right)) = (place(k / side), place(k % side));
+        let draw = |row: usize, column: usize| &draws[(row * DRAWS + column) * latent..][..latent];
+        let [top, bottom] =
+            [row, row + 1].map(|row| between(Prior::Normal, draw(row, column), draw(row, column + 1), right));
+        z.extend(between(Prior::Normal, &top, &bottom, down).into_iter().map(|z| prior.of_normal(z)));
+    }
+    z
+}
+
+/// Latent vectors [count·steps, latent] along great circles, each through two draws from the prior:
+/// every vector on its way is as likely as a draw.
+pub fn great_circles(prior: Prior, latent: usize, count: usize, steps: usize, seed: u64) -> Vec<f32> {
+    let draws = normal_draws(2 * count, latent, seed);
+    let mut z = Vec::with_capacity(count * steps * latent);
+    for pair in draws.chunks_exact(2 * latent) {
+        let (a, b) = pair.split_at(latent);
+        for step in 0..steps {
+            let (sine, cosine) = (step as f64 / steps as f64 * std::f64::consts::TAU).sin_cos();
+            let way = std::iter::zip(a, b).map(|(a, b)| cosine * f64::from(*a) + sine * f64::from(*b));
+            z.extend(way.map(|z| prior.of_normal(z as f32)));
+        }
+    }
+    z
+}
+
+/// Draws of a standard normal prior.
+fn normal_draws(n: usize, latent: usize, seed: u64) -> Vec<f32> {
+    prior(Prior::Normal, n, latent, seed)
 }
 
 /// The mean `[latent]` of latent vectors `[n,latent]`.
@@ -160,20 +210,21 @@ pub fn traverse(prior: Prior, centre: &[f32], rows: usize, columns: usize) -> Ve
 /// to lengths a normal prior knows; along the straight line, which stays within a uniform one,
 /// where it is that or the two point the same way.
 pub fn interpolate(prior: Prior, a: &[f32], b: &[f32], columns: usize) -> Vec<f32> {
+    let column = |column: usize| between(prior, a, b, column as f64 / (columns.max(2) - 1) as f64);
+    (0..columns).flat_map(column).collect()
+}
+
+/// The latent vector on that way of which a share `t` lies behind it.
+fn between(prior: Prior, a: &[f32], b: &[f32], t: f64) -> Vec<f32> {
     let dot = |x: &[f32], y: &[f32]| std::iter::zip(x, y).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum::<f64>();
     let lengths = (dot(a, a) * dot(b, b)).sqrt();
     let angle =
         if lengths > 0.0 && prior == Prior::Normal { (dot(a, b) / lengths).clamp(-1.0, 1.0).acos() } else { 0.0 };
-    let mut z = Vec::with_capacity(columns * a.len());
-    for column in 0..columns {
-        let t = column as f64 / (columns.max(2) - 1) as f64;
-        let (wa, wb) = match angle.sin() {
-            sine if sine > 1e-4 => (((1.0 - t) * angle).sin() / sine, (t * angle).sin() / sine),
-            _ => (1.0 - t, t),
-        };
-        z.extend(std::iter::zip(a, b).map(|(a, b)| (wa * f64::from(*a) + wb * f64::from(*b)) as f32));
-    }
-    z
+    let (wa, wb) = match angle.sin() {
+        sine if sine > 1e-4 => (((1.0 - t) * angle).sin() / sine, (t * angle).sin() / sine),
+        _ => (1.0 - t, t),
+    };
+    std::iter::zip(a, b).map(|(a, b)| (wa * f64::from(*a) + wb * f64::from(*b)) as f32).collect()
 }
 
 #[cfg(test)]
@@ -211,6 +262,38 @@ mod tests {
         assert_eq!(circles(Prior::Normal, 1, &[0.5], 3).len(), 3);
         assert_eq!(mean(&[1.0, 2.0, 3.0, 6.0], 2), [2.0, 4.0]);
         assert_eq!(moved(&[1.0, 1.0, 5.0, 5.0], &[2.0, -4.0], 3)[..6], [1.0, 1.0, 2.0, -1.0, 3.0, -3.0]);
+    }
+
+    #[test]
+    fn in_many_dimensions_every_point_is_as_far_from_the_mean_as_draws_are() {
+        let (latent, side) = (200, 7);
+        for prior in [Prior::Normal, Prior::Uniform] {
+            let sheet = sheet(prior, latent, side, 3);
+            let circles = great_circles(prior, latent, 4, 12, 3);
+            assert_eq!((sheet.len(), circles.len()), (side * side * latent, 4 * 12 * latent));
+            for z in sheet.chunks(latent).chain(circles.chunks(latent)) {
+                let deviation = (z.iter().map(|z| z * z).sum::<f32>() / latent as f32).sqrt();
+                // Four standard errors of it, and what a way between two loses.
+                assert!((deviation - 1.0).abs() < 0.25, "{prior:?}: {deviation}");
+                assert!(z.iter().all(|z| prior == Prior::Normal || z.abs() <= prior.reach()));
+            }
+            // Neighbours are alike, and the ends of the sheet are not.
+            let far = |a: usize, b: usize| {
+                let at = |k: usize| &sheet[k * latent..(k + 1) * latent];
+                std::iter::zip(at(a), at(b)).map(|(a, b)| (a - b).powi(2)).sum::<f32>().sqrt()
+            };
+            assert!((1..side).all(|k| far(k - 1, k) < 0.6 * far(0, side - 1)));
+            assert!(far(0, side * side - 1) > 10.0);
+        }
+        // The middle and the corners are the draws themselves.
+        let draws = prior(Prior::Normal, 9, latent, 3);
+        let sheet = sheet(Prior::Normal, latent, side, 3);
+        for (draw, at) in [(0, 0), (2, side - 1), (4, side * side / 2), (8, side * side - 1)] {
+            let of_sheet = &sheet[at * latent..(at + 1) * latent];
+            let of_draws = &draws[draw * latent..(draw + 1) * latent];
+            assert!(std::iter::zip(of_sheet, of_draws).all(|(a, b)| (a - b).abs() < 1e-4), "{draw}");
+        }
+        assert_eq!(super::sheet(Prior::Normal, 3, 1, 0).len(), 3);
     }
 
     #[test]

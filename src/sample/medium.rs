@@ -1,6 +1,6 @@
 //! Films as animated GIFs and sounds as WAV files, beside the pictures of them.
 
-use super::film::gif;
+use super::film::{FilmFormat, movie};
 use super::grid::{Grid, PictureError, write};
 use crate::data::{Medium, expanded};
 use std::io::Cursor;
@@ -16,8 +16,18 @@ impl Grid<'_> {
     /// Saves the picture, and beside it, under the same name, what moves (`.gif`) or can be heard
     /// (`.wav`, all sounds one after the other). Says where the latter is.
     pub fn save_medium(&self, medium: Medium, path: &Path) -> Result<Option<PathBuf>, PictureError> {
-        self.save(path)?;
-        let Some((extension, bytes)) = self.medium(medium, path)? else { return Ok(None) };
+        self.save_medium_enlarged(medium, None, path)
+    }
+
+    /// The same at a scale.
+    pub(super) fn save_medium_enlarged(
+        &self,
+        medium: Medium,
+        scale: Option<usize>,
+        path: &Path,
+    ) -> Result<Option<PathBuf>, PictureError> {
+        self.save_enlarged(scale, path)?;
+        let Some((extension, bytes)) = self.medium(medium, scale, path)? else { return Ok(None) };
         let beside = path.with_extension(extension);
         write(&beside, &bytes)?;
         Ok(Some(beside))
@@ -25,24 +35,29 @@ impl Grid<'_> {
 
     /// What moves or can be heard, and the extension of its files; nothing of pictures. `path` is
     /// for errors.
-    pub(super) fn medium(&self, medium: Medium, path: &Path) -> Result<Option<(&'static str, Vec<u8>)>, PictureError> {
+    pub(super) fn medium(
+        &self,
+        medium: Medium,
+        scale: Option<usize>,
+        path: &Path,
+    ) -> Result<Option<(&'static str, Vec<u8>)>, PictureError> {
         Ok(Some(match medium {
             Medium::Pictures => return Ok(None),
-            Medium::Films { frames } => ("gif", self.gif(frames).map_err(|e| PictureError::new(path, e))?),
+            Medium::Films { frames } => ("gif", self.gif(frames, scale).map_err(|e| PictureError::new(path, e))?),
             Medium::Sounds { rate } => ("wav", self.wav(rate).map_err(|e| PictureError::new(path, e))?),
         }))
     }
 
     /// The grid frame by frame.
-    fn gif(&self, frames: usize) -> image::ImageResult<Vec<u8>> {
+    fn gif(&self, frames: usize, scale: Option<usize>) -> image::ImageResult<Vec<u8>> {
         let [c, h, w] = self.geometry;
         let plane = h / frames * w;
         let pictures = (0..frames).map(|t| {
             let planes = self.images.chunks_exact(h * w);
             let images: Vec<f32> = planes.flat_map(|film| film[t * plane..(t + 1) * plane].iter().copied()).collect();
-            Grid { images: &images, geometry: [c, h / frames, w], columns: self.columns }.render()
+            Grid { images: &images, geometry: [c, h / frames, w], columns: self.columns }.enlarged(scale)
         });
-        gif(pictures, FRAME_MS)
+        movie(FilmFormat::Gif, pictures.map(|picture| (picture, FRAME_MS)))
     }
 
     /// All sounds with pauses between them, in 16 bits.

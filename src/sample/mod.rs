@@ -16,6 +16,8 @@
 //! # }
 //! ```
 
+#[cfg(feature = "media")]
+mod arrays;
 mod cached;
 mod classes;
 #[cfg(feature = "media")]
@@ -30,19 +32,33 @@ mod output;
 #[cfg(feature = "media")]
 mod picture;
 mod pixels;
+#[cfg(feature = "media")]
+mod training;
+#[cfg(feature = "media")]
+mod views;
+#[cfg(feature = "media")]
+mod webp;
 
+#[cfg(feature = "media")]
+pub use arrays::{ArrayError, ArrayFormat, Arrays, Latents, read_latents};
 pub use cached::refusal;
 pub use classes::labels;
 #[cfg(feature = "media")]
-pub use film::Film;
+pub use film::{Film, FilmFormat};
 pub use grid::{Grid, PictureError};
-pub use latent::{circles, decode, encode, interpolate, manifold, mean, moved, prior, traverse, truncated};
+pub use latent::{
+    circles, decode, encode, great_circles, interpolate, manifold, mean, moved, prior, sheet, traverse, truncated,
+};
 pub use mixture::components;
 #[cfg(feature = "media")]
 pub use output::Output;
 #[cfg(feature = "media")]
 pub use picture::{DrawError, picture};
 pub use pixels::{Drawing, complete, keep_mask};
+#[cfg(feature = "media")]
+pub use training::{TrainingFilm, step_pictures};
+#[cfg(feature = "media")]
+pub use views::views;
 
 use crate::models::Family;
 use crate::program::room;
@@ -90,7 +106,7 @@ pub fn roomy(session: &Session, n: usize) -> Result<(), SessionError> {
     };
     let numbers = (2 * c * h * w + latent + session.model.classes()) as u64;
     // A picture of them, as pixels and as a file.
-    let bytes = 4 * numbers + 2 * grid::pixels([c, h, w]);
+    let bytes = 4 * numbers + 2 * grid::pixels([c, h, w], None);
     Ok(room((n as u64).saturating_mul(bytes), &format!("{n} images"), "ask for fewer")?)
 }
 
@@ -112,7 +128,7 @@ pub fn in_pieces(
         classes => CHUNK * classes,
     };
     for first in (0..n).step_by(piece) {
-        session.going()?;
+        session.going(|| format!("{first} of {n} samples"))?;
         see(first, &numbered(session, first..n.min(first + piece), None, seed, drawing)?)?;
     }
     Ok(())

@@ -1,10 +1,11 @@
 //! Where pictures go that somebody asked for: a file in the format of its extension, a device, or a
 //! folder that gets each image in a file of its own.
 
-use super::film::Film;
-use super::grid::{Grid, PictureError, encoded, format_of, level};
+use super::film::{Film, FilmFormat};
+use super::grid::{Grid, PictureError, encoded, format_of, level, pixels};
 use crate::data::Medium;
 use crate::files::{Target, create, ends_in_separator};
+use crate::program::{NoRoom, room};
 use image::{ImageFormat, Rgb, RgbImage};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,9 @@ pub struct Output {
     kind: Kind,
     /// Whether the name was chosen by limn, so that what stands there is limn's own.
     ours: bool,
+    /// Pixels of a picture to one of an image, on each side; without, small images are enlarged in
+    /// grids, and single files have their own size.
+    scale: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -34,17 +38,33 @@ impl Output {
     /// # Errors
     /// An extension that stands for no format, or a place that cannot be written to.
     pub fn new(out: Option<&Path>, folder: &Path, name: &str, medium: Medium) -> Result<Output, PictureError> {
-        let Some(out) = out else { return Ok(Output { kind: Kind::File(folder.join(name)), ours: true }) };
+        let Some(out) = out else { return Ok(Output { kind: Kind::File(folder.join(name)), ours: true, scale: None }) };
         if out.is_dir() || ends_in_separator(out) {
             let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem).trim_end_matches('s').to_string();
-            return Ok(Output { kind: Kind::Folder(out.to_path_buf(), stem), ours: false });
+            return Ok(Output { kind: Kind::Folder(out.to_path_buf(), stem), ours: false, scale: None });
         }
         let target = Target::of(out).map_err(|e| PictureError::new(out, e))?;
         // What a film or a sound is by itself is no picture.
         if matches!(target, Target::File(_)) && !is_medium(out, medium) {
             format_of(out)?;
         }
-        Ok(Output { kind: Kind::File(out.to_path_buf()), ours: false })
+        Ok(Output { kind: Kind::File(out.to_path_buf()), ours: false, scale: None })
+    }
+
+    /// The same place for pictures in which each pixel of an image is a square of so many by so
+    /// many.
+    #[must_use]
+    pub fn enlarged(self, scale: Option<usize>) -> Output {
+        Output { scale, ..self }
+    }
+
+    /// Refuses a picture of so many images for which there is no memory, as pixels and as a file.
+    ///
+    /// # Errors
+    /// A sentence with what is needed and what is free.
+    pub fn roomy(&self, geometry: [usize; 3], images: usize) -> Result<(), NoRoom> {
+        let bytes = (images as u64).saturating_mul(2 * pixels(geometry, self.scale));
+        room(bytes, &format!("a picture of {images} images"), "ask for fewer, or for a smaller --scale")
     }
 
     /// Whether it is a device or a pipe, such as the one behind stdout.
@@ -55,20 +75,25 @@ impl Output {
     /// Saves a grid of images, and beside a picture of them what moves (`.gif`) or can be heard
     /// (`.wav`): in a place that somebody named, under a name that is free.
     pub fn save(&self, grid: &Grid, medium: Medium) -> Result<Written, PictureError> {
+        let images = grid.images.len() / grid.geometry.iter().product::<usize>().max(1);
+        let roomy = |path: &Path| self.roomy(grid.geometry, images).map_err(|e| PictureError::new(path, e));
         match &self.kind {
-            Kind::Folder(folder, stem) => each(grid, medium, folder, stem),
+            Kind::Folder(folder, stem) => each(grid, medium, self.scale, folder, stem),
             Kind::File(path) if self.ours => {
-                let beside = grid.save_medium(medium, path)?;
+                roomy(path)?;
+                let beside = grid.save_medium_enlarged(medium, self.scale, path)?;
                 Ok(listed(path, beside.as_deref()))
             }
             Kind::File(path) if is_medium(path, medium) => {
-                let (_, bytes) = grid.medium(medium, path)?.unwrap_or_default();
+                roomy(path)?;
+                let (_, bytes) = grid.medium(medium, self.scale, path)?.unwrap_or_default();
                 super::grid::write(path, &bytes)?;
                 Ok(listed(path, None))
             }
             Kind::File(path) => {
-                grid.save(path)?;
-                let beside = match grid.medium(medium, path)?.filter(|_| !is_stream(path)) {
+                roomy(path)?;
+                grid.save_enlarged(self.scale, path)?;
+                let beside = match grid.medium(medium, self.scale, path)?.filter(|_| !is_stream(path)) {
                     Some((extension, bytes)) => Some(write_free(names(path, extension), &bytes)?),
                     None => None,
                 };
@@ -84,8 +109,8 @@ impl Output {
     /// An extension other than that of a film.
     pub fn takes_film(&self) -> Result<(), PictureError> {
         match &self.kind {
-            Kind::File(path) if !self.ours && !has_extension(path, "gif") && !is_stream(path) => {
-                Err(PictureError::new(path, "what moves is a GIF; call it .gif"))
+            Kind::File(path) if !self.ours && FilmFormat::of(path).is_none() && !is_stream(path) => {
+                Err(PictureError::new(path, "what moves is a GIF or a WebP; call it .gif or .webp"))
             }
             _ => Ok(()),
         }
@@ -97,14 +122,19 @@ impl Output {
     /// Those of [`Output::takes_film`], and what the system said.
     pub fn save_film(&self, film: &Film) -> Result<Written, PictureError> {
         self.takes_film()?;
+        let place = match &self.kind {
+            Kind::Folder(path, _) | Kind::File(path) => path,
+        };
+        let rows = film.images.len() / (film.frames * film.geometry.iter().product::<usize>()).max(1);
+        self.roomy(film.geometry, rows).map_err(|e| PictureError::new(place, e))?;
         let path = match &self.kind {
             Kind::Folder(folder, stem) => {
                 std::fs::create_dir_all(folder).map_err(|e| PictureError::new(folder, e))?;
                 let near = folder.join(stem).with_extension("gif");
-                write_free(names(&near, "gif"), &film.bytes(&near)?)?
+                write_free(names(&near, "gif"), &film.bytes(self.scale, &near)?)?
             }
             Kind::File(path) => {
-                film.save(path)?;
+                super::grid::write(path, &film.bytes(self.scale, path)?)?;
                 path.clone()
             }
         };
@@ -144,8 +174,8 @@ fn names(path: &Path, extension: &str) -> impl Iterator<Item = PathBuf> {
     })
 }
 
-/// Each image in a file of its own, in its own size, numbered behind those that are there.
-fn each(grid: &Grid, medium: Medium, folder: &Path, stem: &str) -> Result<Written, PictureError> {
+/// Each image in a file of its own, enlarged so many times, numbered behind those that are there.
+fn each(grid: &Grid, medium: Medium, scale: Option<usize>, folder: &Path, stem: &str) -> Result<Written, PictureError> {
     let fail = |e: std::io::Error| PictureError::new(folder, e);
     std::fs::create_dir_all(folder).map_err(fail)?;
     let [c, h, w] = grid.geometry;
@@ -169,8 +199,8 @@ fn each(grid: &Grid, medium: Medium, folder: &Path, stem: &str) -> Result<Writte
         let path = folder.join(stem);
         let one = Grid { images: image, geometry: grid.geometry, columns: 1 };
         let bytes = match medium {
-            Medium::Pictures => encoded(&single(image, grid.geometry), ImageFormat::Png, &path)?,
-            Medium::Films { .. } | Medium::Sounds { .. } => one.medium(medium, &path)?.unwrap_or_default().1,
+            Medium::Pictures => encoded(&single(image, grid.geometry, scale.unwrap_or(1)), ImageFormat::Png, &path)?,
+            Medium::Films { .. } | Medium::Sounds { .. } => one.medium(medium, scale, &path)?.unwrap_or_default().1,
         };
         written.push(write_free(names.by_ref(), &bytes)?);
     }
@@ -187,10 +217,10 @@ fn each(grid: &Grid, medium: Medium, folder: &Path, stem: &str) -> Result<Writte
     }
 }
 
-/// One image [c,h,w] in [0, 1], a pixel for a pixel.
-fn single(image: &[f32], [c, h, w]: [usize; 3]) -> RgbImage {
-    RgbImage::from_fn(w as u32, h as u32, |x, y| {
-        let at = |channel: usize| level(image[(channel.min(c - 1) * h + y as usize) * w + x as usize]);
+/// One image [c,h,w] in [0, 1], a square of so many pixels by so many for a pixel.
+fn single(image: &[f32], [c, h, w]: [usize; 3], scale: usize) -> RgbImage {
+    RgbImage::from_fn((w * scale) as u32, (h * scale) as u32, |x, y| {
+        let at = |channel: usize| level(image[(channel.min(c - 1) * h + y as usize / scale) * w + x as usize / scale]);
         Rgb([at(0), at(1), at(2)])
     })
 }
@@ -249,6 +279,30 @@ mod tests {
     }
 
     #[test]
+    fn pixels_are_squares_of_the_size_that_is_asked_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let images: Vec<f32> = (0..24).map(|i| i as f32 / 24.0).collect();
+        let (file, folder) = (dir.path().join("a.png"), dir.path().join("b"));
+        std::fs::create_dir(&folder).unwrap();
+        for scale in [1, 3, 16] {
+            for (path, at, gap) in [(&file, file.clone(), 2), (&folder, folder.join("sample-0001.png"), 0)] {
+                let place = Output::new(Some(path), dir.path(), "samples.png", Medium::Pictures).unwrap();
+                place.enlarged(Some(scale)).save(&grid(&images), Medium::Pictures).unwrap();
+                let made = image::open(&at).unwrap().into_rgb8();
+                let n = scale as u32;
+                assert_eq!(made.dimensions(), (6 * n + 2 * gap, 4 * n + 2 * gap));
+                for (x, y) in [(0, 0), (n - 1, n - 1), (n, 0), (5 * n, 3 * n), (6 * n - 1, 4 * n - 1)] {
+                    let wanted = level(images[((y / n) * 6 + x / n) as usize]);
+                    assert_eq!(made.get_pixel(gap + x, gap + y).0, [wanted; 3], "{scale} {x} {y}");
+                }
+                std::fs::remove_file(at).unwrap();
+            }
+        }
+        let place = Output::new(None, dir.path(), "samples.png", Medium::Pictures).unwrap();
+        assert!(place.enlarged(Some(16)).roomy([3, 4096, 4096], usize::MAX).is_err());
+    }
+
+    #[test]
     fn of_several_who_number_at_once_each_keeps_its_files() {
         let dir = tempfile::tempdir().unwrap();
         let images = [0.5; 20 * 24];
@@ -281,16 +335,18 @@ mod tests {
     }
 
     #[test]
-    fn films_are_called_gif() {
+    fn films_are_called_gif_or_webp() {
         let dir = tempfile::tempdir().unwrap();
         let place =
             |name: &str| Output::new(Some(&dir.path().join(name)), dir.path(), "a.gif", Medium::Pictures).unwrap();
-        let film = Film { images: &[0.5; 2 * 24], geometry: [1, 4, 6], frames: 2, is_loop: true };
+        let film = Film { images: &[0.5; 2 * 24], geometry: [1, 4, 6], frames: 2, is_loop: true, rate: Film::RATE };
         assert!(place("b.png").takes_film().is_err() && place("b.png").save_film(&film).is_err());
         for (name, wanted) in [("b.gif", "b.gif"), ("b.gif", "b.gif"), ("", "a.gif"), ("", "a-1.gif")] {
             let written = place(name).save_film(&film).unwrap();
             assert_eq!(written, dir.path().join(wanted).display().to_string());
             assert_eq!(&std::fs::read(written).unwrap()[..4], b"GIF8");
         }
+        let written = place("b.webp").save_film(&film).unwrap();
+        assert_eq!(&std::fs::read(written).unwrap()[8..16], b"WEBPVP8X");
     }
 }

@@ -1,8 +1,8 @@
 //! Pictures of what a session's model makes.
 
 use super::{Drawing, Grid, PictureError, samples};
-use crate::train::{Session, SessionError};
-use std::path::{Path, PathBuf};
+use crate::train::{Session, SessionError, deviation};
+use std::path::Path;
 
 /// Why there is no picture of samples.
 #[derive(Debug, thiserror::Error)]
@@ -16,8 +16,8 @@ pub enum DrawError {
 }
 
 /// Saves a picture of `n` samples, the same noise every time, so that pictures can be compared: of
-/// one class, or without one of each class a column, if the model has classes. Says where films or
-/// sounds are beside it.
+/// one class, or without one of each class a column, if the model has classes. Tells how far the
+/// samples are from each other.
 ///
 /// # Errors
 /// All that can be wrong with a model, a device or a disk.
@@ -28,9 +28,10 @@ pub fn picture(
     seed: u64,
     drawing: Drawing,
     path: &Path,
-) -> Result<Option<PathBuf>, DrawError> {
+) -> Result<f64, DrawError> {
     let images = samples(session, n, class, seed, drawing)?;
-    Ok(Grid::of(session, &images, class).save_medium(session.model.images().medium, path)?)
+    Grid::of(session, &images, class).save_medium(session.model.images().medium, path)?;
+    Ok(deviation(&images, n))
 }
 
 impl<'a> Grid<'a> {

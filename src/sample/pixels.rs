@@ -108,7 +108,7 @@ fn draw(
             session.store.write(CLOCK, &[f32::from_bits((pixel * passes) as u32)])?;
         }
         for _ in 0..passes {
-            session.going()?;
+            session.going(|| format!("pixel {} of {} of {n} images", pixel + 1, h * w))?;
             runner.run()?;
         }
         clock = Some((pixel + 1) * passes);

@@ -77,7 +77,9 @@ fn rule(key: &str) -> Rule {
             Rule::Free
         }
         "train.steps" | "train.epochs" | "train.recompute" => Rule::Free,
+        "train.clip_norm" | "train.lr_schedule" | "train.lr_end" | "train.lr_steps" | "train.lr_warm_up" => Rule::Free,
         "train.eval_every"
+        | "train.views_every"
         | "train.log_every"
         | "train.sample_every"
         | "train.checkpoint_every"

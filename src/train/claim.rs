@@ -153,9 +153,7 @@ impl Drop for Claim {
 /// Refuses a folder that is in use already, before anything is done for a run that it will not
 /// take. Whether it is free is decided by [`Claim::of`].
 pub(super) fn look(path: &Path) -> Result<(), RunError> {
-    let file = path.join(LOCK);
-    let held = File::open(&file).is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)));
-    if held {
+    if is_locked(path) {
         return Err(RunError::Locked { path: near(path) });
     }
     match occupied(path) {
@@ -167,6 +165,11 @@ pub(super) fn look(path: &Path) -> Result<(), RunError> {
         }
         Err(error) => Err(RunError::io("read", path)(error)),
     }
+}
+
+/// Whether a process has the lock of a folder.
+pub(super) fn is_locked(path: &Path) -> bool {
+    File::open(path.join(LOCK)).is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
 }
 
 /// Takes the lock that keeps other processes from training in a folder, for as long as the file

@@ -6,9 +6,10 @@ use super::change::flat;
 use super::presets::presets;
 use super::settings::{Setting, SettingsTable, read};
 use super::step::HISTORY_ROWS;
-use crate::data::{Dataset, Geometry, Range};
+use crate::data::{self, Dataset, Geometry, Range};
 use crate::files;
 use crate::kernels::Precision;
+use crate::kernels::optimisers::schedule::{Falling, Schedule};
 use crate::models::{Model, ModelConfig, ModelError, Training};
 use crate::nn::{OptimConfig, Optimizer};
 use crate::words::nearest;
@@ -72,7 +73,7 @@ pub enum ConfigError {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// What the run is called: the preset it started from, or the file's name.
+    /// What the run is called: the file's name, or that of the preset.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub name: String,
     /// The network.
@@ -83,16 +84,37 @@ pub struct Config {
     pub optim: OptimConfig,
     /// The loop.
     pub train: TrainConfig,
-    /// Whether somebody said how many classes there are, or a preset did, which the data may know
-    /// better.
+    /// What somebody said of the images, which the data may know better.
     #[serde(skip)]
-    pub classes_given: Given,
+    pub given: Given,
 }
 
-/// Whether somebody gave a setting. That is no part of what a run is: settings are equal whoever
-/// gave them.
+/// Which of the settings that follow the data somebody gave; of the others a preset did. That is no
+/// part of what a run is: settings are equal whoever gave them.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Given(pub bool);
+pub struct Given {
+    /// How many classes there are.
+    pub classes: bool,
+    /// The sides of an image.
+    pub size: bool,
+    /// Grey or in colour.
+    pub colour: bool,
+}
+
+impl Given {
+    /// Every one of them.
+    pub const ALL: Given = Given { classes: true, size: true, colour: true };
+
+    /// These, and what a setting of `key` says.
+    pub(super) fn and(self, key: &str) -> Given {
+        let name = key.strip_prefix("model.").unwrap_or_default();
+        Given {
+            classes: self.classes || name == "classes",
+            size: self.size || sizes::KEYS.contains(&name),
+            colour: self.colour || name == "channels",
+        }
+    }
+}
 
 impl PartialEq for Given {
     fn eq(&self, _: &Given) -> bool {
@@ -105,6 +127,7 @@ impl PartialEq for Given {
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
     /// A known set's name, or a path; see [`crate::data::open`].
+    #[serde(deserialize_with = "known_name")]
     pub source: String,
     /// What the values of the images are taken for.
     #[serde(default, skip_serializing_if = "is_format")]
@@ -130,14 +153,21 @@ pub struct TrainConfig {
     pub seed: u64,
     /// Steps between two lines of progress.
     pub log_every: u64,
-    /// Steps between two pictures of samples; 0 for one at the end only.
-    pub sample_every: u64,
+    /// Steps between two pictures of samples; 0 for one at the end only. Without it there are some
+    /// ten in a run, in at most a twentieth of its time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sample_every: Option<u64>,
     /// Steps between two checkpoints; 0 for one at the end only.
     pub checkpoint_every: u64,
     /// Steps between two measurements on test images; 0 for none. Without it a run is measured some
     /// ten times, in at most a twentieth of its time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub eval_every: Option<u64>,
+    /// Steps between two rounds of pictures of what else the model can do: reconstructions,
+    /// completions, its latent plane; 0 for none. Without it they are drawn at the end, where that
+    /// takes little of the run's time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub views_every: Option<u64>,
     /// Images in a picture of samples.
     pub samples: usize,
     /// Checkpoints that are kept, the last one among them.
@@ -156,9 +186,41 @@ pub struct TrainConfig {
     /// without.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ema_warm_up: Option<bool>,
+    /// The largest norm that a network's gradient keeps in an update; 0 for no limit. See
+    /// [`Optimizer::clip_norm`].
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub clip_norm: f64,
+    /// How the learning rate falls over the run, besides the `decay` of the optimiser's own.
+    #[serde(default, skip_serializing_if = "is_constant")]
+    pub lr_schedule: Falling,
+    /// The share of the learning rate that the schedule ends at.
+    #[serde(default = "lr_end", skip_serializing_if = "is_lr_end")]
+    pub lr_end: f64,
+    /// Training steps of the schedule; with 0 a run takes its own, and writes down how many.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub lr_steps: u32,
+    /// Training steps in which the learning rate rises to its own along a line; 0 for none.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub lr_warm_up: u32,
     /// How products are computed. [`super::train`] writes down what its device was opened for.
     #[serde(default, skip_serializing_if = "is_full")]
     pub precision: Precision,
+}
+
+/// A source, where it is a known set by the name that this has on screen: `builtin`, as files from
+/// before say, is `fashion-mini`.
+fn known_name<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    String::deserialize(deserializer).map(data::known_name)
+}
+
+impl TrainConfig {
+    /// Settles how long the schedule of the learning rate is, where the settings leave that to the
+    /// run: `total` steps. A run that goes on for longer stays at its end.
+    pub(super) fn settle(&mut self, total: u64) {
+        if self.lr_schedule != Falling::Constant && self.lr_steps == 0 {
+            self.lr_steps = u32::try_from(total).unwrap_or(u32::MAX);
+        }
+    }
 }
 
 fn one() -> usize {
@@ -167,6 +229,26 @@ fn one() -> usize {
 
 fn is_one(keep: &usize) -> bool {
     *keep == 1
+}
+
+fn is_zero(v: &f64) -> bool {
+    *v == 0.0
+}
+
+fn is_none(v: &u32) -> bool {
+    *v == 0
+}
+
+fn is_constant(falling: &Falling) -> bool {
+    *falling == Falling::Constant
+}
+
+fn lr_end() -> f64 {
+    Schedule::default().end
+}
+
+fn is_lr_end(end: &f64) -> bool {
+    *end == lr_end()
 }
 
 fn is_format(range: &Range) -> bool {
@@ -184,7 +266,7 @@ impl Config {
         Config {
             name: String::new(),
             model,
-            data: DataConfig { source: "builtin".into(), range: Range::Full, classes: Vec::new() },
+            data: DataConfig { source: "fashion-mini".into(), range: Range::Full, classes: Vec::new() },
             optim: OptimConfig::adam(0.001),
             train: TrainConfig {
                 batch: 64,
@@ -192,17 +274,23 @@ impl Config {
                 steps: None,
                 seed: 0,
                 log_every: 10,
-                sample_every: 0,
+                sample_every: None,
                 checkpoint_every: 1000,
                 eval_every: None,
+                views_every: None,
                 samples: 64,
                 keep: 1,
                 recompute: false,
                 ema: 0.0,
                 ema_warm_up: None,
+                clip_norm: 0.0,
+                lr_schedule: Falling::Constant,
+                lr_end: lr_end(),
+                lr_steps: 0,
+                lr_warm_up: 0,
                 precision: Precision::Full,
             },
-            classes_given: Given(true),
+            given: Given::ALL,
         }
     }
 
@@ -261,8 +349,8 @@ impl Config {
         for setting in all.iter().filter(is_kind).chain(all.iter().filter(|s| !is_kind(s))) {
             settings.set(setting)?;
         }
-        let given = Given(self.classes_given.0 || all.iter().any(|setting| setting.key == "model.classes"));
-        *self = Config { classes_given: given, ..settings.config().map_err(ConfigError::Value)? };
+        let given = all.iter().fold(self.given, |given, setting| given.and(&setting.key));
+        *self = Config { given, ..settings.config().map_err(ConfigError::Value)? };
         Ok(())
     }
 
@@ -273,9 +361,9 @@ impl Config {
     /// More than the model can have.
     pub(super) fn adopt_classes(&mut self, has: usize, data: &Dataset) -> Result<Option<Box<dyn Model>>, ConfigError> {
         match data.class_count() {
-            Some(count) if has > 0 && !self.classes_given.0 && count != has => {
+            Some(count) if has > 0 && !self.given.classes && count != has => {
                 self.set(Setting::new("model.classes", count))?;
-                self.classes_given = Given(false);
+                self.given.classes = false;
                 self.validate().map(Some)
             }
             _ => Ok(None),
@@ -285,7 +373,10 @@ impl Config {
     /// How the model's networks are trained.
     pub fn optimizer(&self) -> Optimizer {
         let (ema, ema_warm_up) = (self.train.ema, self.train.ema_warm_up.unwrap_or(false));
-        Optimizer { rule: self.optim.clone(), ema, ema_warm_up }
+        let TrainConfig { lr_schedule: kind, lr_end: end, lr_steps: steps, lr_warm_up: warm_up, clip_norm, .. } =
+            self.train;
+        let schedule = Schedule { kind, end, steps, warm_up };
+        Optimizer { rule: self.optim.clone(), ema, ema_warm_up, schedule, clip_norm }
     }
 
     /// What to call the run in a sentence.
@@ -404,6 +495,11 @@ impl Config {
     /// All settings by their keys, such as `train.batch`, as TOML writes them.
     pub fn by_keys(&self) -> BTreeMap<String, String> {
         flat("", self).into_iter().map(|(key, value)| (key, value.to_string())).collect()
+    }
+
+    /// The keys that settings of this kind of model and optimiser may have, dotted.
+    pub fn keys(&self) -> Vec<String> {
+        SettingsTable::of(self).map(|table| table.keys()).unwrap_or_default()
     }
 
     /// All settings as TOML: loading it gives the same run.

@@ -279,6 +279,11 @@ impl RunDir {
         Ok((session, step))
     }
 
+    /// Whether a process trains here now.
+    pub fn is_training(&self) -> bool {
+        claim::is_locked(&self.path)
+    }
+
     /// Keeps other processes from training here for as long as the lock lives.
     pub(super) fn lock(&self) -> Result<Lock, RunError> {
         claim::lock(&self.path).map(|file| Lock(Some(file)))

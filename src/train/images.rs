@@ -1,7 +1,7 @@
 //! The images of a run.
 
 use super::folder::{RunDir, RunError};
-use crate::data::{self, Binarisation, Dataset, Geometry, Identity, Medium, Options};
+use crate::data::{self, Binarisation, Dataset, Geometry, Identity, Options};
 use crate::files::{read_small, replace};
 use crate::models::Model;
 
@@ -24,11 +24,7 @@ pub fn images(source: &str, model: &dyn Model, options: &Options) -> Result<Data
 /// The same, whatever their labels.
 pub(super) fn of_any_classes(source: &str, model: &dyn Model, options: &Options) -> Result<Dataset, data::Error> {
     let [channels, height, width] = model.geometry();
-    let mut dataset =
-        data::open_medium(source, Geometry::new(channels, height, width), model.images().medium, options)?;
-    if let (Medium::Pictures, Some(made)) = (model.images().medium, dataset.native.made(dataset.geometry())) {
-        dataset.warnings.push(format!("images as the first of them: {made}"));
-    }
+    let dataset = data::open_medium(source, Geometry::new(channels, height, width), model.images().medium, options)?;
     Ok(match (model.images().binarisation, model.images().levels) {
         (Binarisation::Static, _) => dataset.binarised(),
         (_, levels) if levels < 256 => dataset.in_levels(levels),

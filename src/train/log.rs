@@ -1,7 +1,8 @@
 //! What a run says: lines in `log.txt`, and for whoever watches.
 
-use super::folder::RunError;
-use crate::words::{duration, hanging};
+use super::Tested;
+use super::folder::{RunDir, RunError};
+use crate::words::{duration, four, hanging};
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -19,8 +20,8 @@ pub struct Progress<'a> {
     pub rate: f64,
     /// Mean losses, lately.
     pub losses: &'a [(&'static str, f64)],
-    /// Time left.
-    pub left: Duration,
+    /// Time left, pictures and figures included; none before the second step.
+    pub left: Option<Duration>,
 }
 
 impl Progress<'_> {
@@ -29,14 +30,15 @@ impl Progress<'_> {
         let mut line = format!("{:.0} images/s", self.rate);
         for (name, value) in self.losses {
             // Writing to a string cannot fail.
-            let _ = write!(line, "  {name} {value:.4}");
+            let _ = write!(line, "  {name} {}", four(*value));
         }
         line
     }
 
     /// All of it in a line.
     pub fn line(&self) -> String {
-        format!("step {}/{}  {}  {} left", self.step, self.total, self.numbers(), duration(self.left))
+        let left = self.left.map_or(String::new(), |left| format!("  {} left", duration(left)));
+        format!("step {}/{}  {}{left}", self.step, self.total, self.numbers())
     }
 }
 
@@ -45,11 +47,30 @@ pub trait Watch {
     /// A line of the log; nothing in it steers a terminal.
     fn line(&mut self, line: &str);
 
+    /// What is being done before the first step, in words: "reading the images".
+    fn preparing(&mut self, _words: &str) {}
+
+    /// The run in this folder begins, or goes on, behind so many of its steps.
+    fn begin(&mut self, _run: &RunDir, _step: u64, _total: u64) {}
+
     /// Where the run stands, every `train.log_every` steps.
     fn progress(&mut self, progress: &Progress);
 
-    /// Steps done, between two reports.
-    fn step(&mut self, _step: u64) {}
+    /// Where it stands between two of those, a few times a second: losses are those that have
+    /// arrived last, none before the first.
+    fn live(&mut self, _progress: &Progress) {}
+
+    /// Figures of test images, and whether they are the best so far. They have a line of the log as
+    /// well.
+    fn tested(&mut self, _step: u64, _figures: &[Tested], _best: bool) {}
+
+    /// A picture of samples was drawn.
+    fn drawn(&mut self, _step: u64, _picture: &Path) {}
+
+    /// Something that looks wrong, and what to do about it.
+    fn warn(&mut self, warning: &str) {
+        self.line(&format!("warning: {warning}"));
+    }
 
     /// The run has ended or stopped.
     fn finish(&mut self) {}
@@ -90,11 +111,17 @@ impl<'a> Log<'a> {
         }
     }
 
-    /// Steps done, between two reports.
-    pub(super) fn step(&mut self, step: u64) {
+    /// Something that looks wrong.
+    pub(super) fn warn(&mut self, warning: &str) {
+        self.note(&format!("warning: {warning}"));
         if let Some(watch) = &mut self.watch {
-            watch.step(step);
+            watch.warn(&hanging(warning));
         }
+    }
+
+    /// Whoever watches, for what the log does not keep.
+    pub(super) fn watch(&mut self) -> Option<&mut (dyn Watch + 'a)> {
+        self.watch.as_deref_mut()
     }
 
     /// The run has ended or stopped.

@@ -24,19 +24,26 @@ pub mod checkpoint;
 mod checksum;
 mod claim;
 mod config;
+mod events;
 mod folder;
+mod follow;
 mod going_on;
+mod health;
 mod images;
+mod jsonl;
 mod kept;
 mod log;
+mod logs;
 mod losses;
 mod measure;
 mod memory;
 mod metrics;
+mod pace;
 mod prepare;
 mod presets;
 mod profile;
 mod provenance;
+mod recent;
 mod run;
 mod session;
 mod settings;
@@ -45,21 +52,27 @@ mod step_runner;
 mod stopwatch;
 mod testing;
 mod tracing;
+mod turns;
 mod under_way;
+mod views;
 
 pub use change::{Change, ChangeError};
 pub use checkpoint::{CheckpointError, CheckpointInfo};
 pub use config::{Config, ConfigError, DataConfig, Given, TrainConfig};
 pub use folder::{RunDir, RunError};
+pub use follow::{Fitted, fitted};
+pub use health::deviation;
 pub use images::images;
 pub use log::{Progress, Watch};
+pub use logs::LogKind;
 pub use measure::{Profile, ProfileRow, StepTiming, profile, time_steps};
 pub use memory::{MemoryUse, StepSpec};
 pub use presets::presets;
 pub use profile::{KernelTime, StepProfile};
 pub use provenance::{Machine, Provenance, Sitting};
 pub use run::{
-    Evaluator, Hooks, Outcome, Phase, Reading, Reporter, Resume, Sampler, Saved, Start, TrainError, Tune, train,
+    Evaluator, Hooks, Outcome, Pace, Phase, Reading, Reporter, Resume, Sampler, Saved, Start, TrainError, Tune, Viewer,
+    train,
 };
 pub use session::{Session, SessionError, Weights};
 pub use settings::Setting;

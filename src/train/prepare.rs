@@ -4,17 +4,23 @@
 use super::batches::Images;
 use super::claim::{self, Claim};
 use super::folder::{RunDir, RunError};
+use super::follow::{self, Fitted, fitted};
 use super::going_on::GoingOn;
-use super::images::of_any_classes;
+use super::health::Health;
+use super::images::images;
 use super::log::Log;
+use super::logs::Followers;
 use super::losses::Losses;
 use super::metrics::Metrics;
+use super::pace::Pace;
 use super::provenance::{Provenance, Sitting};
+use super::recent::Recent;
 use super::run::{Hooks, Phase, Start, TrainError, Tune};
 use super::step_runner::StepRunner;
 use super::stopwatch::Stopwatch;
 use super::testing::Testing;
 use super::tracing::Tracing;
+use super::turns::Turns;
 use super::under_way::Loop;
 use super::{Config, Session};
 use crate::choices::Choices;
@@ -27,6 +33,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 /// A run that is ready to take its next step.
 pub(super) struct Prepared {
@@ -35,8 +42,9 @@ pub(super) struct Prepared {
     session: Session,
     stage: StepRunner,
     images: Images,
-    /// What the images are, what they are called, and what is to be said of them.
-    data: (Identity, String, Vec<String>),
+    /// What the images are, what they are called, whether those to test on were held out, and what is
+    /// to be said of them.
+    data: (Identity, String, bool, Vec<String>),
     /// Images to test on.
     test: Split,
     tuned: Option<tune::Report>,
@@ -76,16 +84,19 @@ impl Prepared {
             }
         };
         config.train.precision = device.precision();
-        let opened = open_data(&mut config, &mut model, hooks);
-        let Dataset { name, train, test, identity, warnings, .. } = match (opened, &origin) {
-            (Err(TrainError::Data(error)), Origin::Resumed(_)) => return Err(error.moved().into()),
-            (opened, _) => opened?,
-        };
+        hooks.preparing("reading the images");
+        let (dataset, fitted) = open_data(&mut config, model.as_ref(), matches!(origin, Origin::New(_)), hooks)?;
+        let Dataset { name, train, test, held_out, identity, mut warnings, .. } = dataset;
+        if let Some(fitted) = fitted {
+            warnings.extend(config.shrink_batch(train.len())?);
+            model = fitted;
+        }
         if let Origin::Resumed(going) = &origin
             && let Some(was) = going.run.identity()?.filter(|_| !hooks.reading.changed)
         {
             was.require(&identity, &name)?;
         }
+        hooks.preparing("making the model");
         let mut session = Session::of(model, &config.model, &config.optimizer(), config.train.seed, device)?;
         session.recompute = config.train.recompute;
         going(hooks)?;
@@ -93,10 +104,15 @@ impl Prepared {
         let order = Order::new(train.len(), config.train.batch, config.train.seed)?;
         let steps_per_epoch = order.steps_per_epoch();
         config.optim.settle(steps_per_epoch);
-        session.optim = config.optimizer();
         let epochs = config.train.epochs.saturating_mul(steps_per_epoch).div_ceil(per_step);
+        let by_epochs = config.train.steps.is_none();
         let total = *config.train.steps.get_or_insert(epochs);
+        config.train.settle(total);
         config.check()?;
+        session.optim = config.optimizer();
+        if let Origin::New(_) = origin {
+            warnings.extend(follow::few(&config, session.model.as_ref(), train.len(), total, by_epochs));
+        }
         let step = match &mut origin {
             Origin::Resumed(going) => {
                 let step = going.load(&mut session, &config, (&order, train.len()), per_step)?;
@@ -112,12 +128,13 @@ impl Prepared {
         going(hooks)?;
         session.check_later(config.train.batch, total)?;
         let labelled = session.model.classes() > 0;
+        hooks.preparing("compiling the training step");
         let images = Images { split: Arc::new(train), order: Arc::new(order), per_step, labelled };
         if step == 0 {
             session.initialise(config.train.batch, &images.words(0))?;
         }
         let stage = StepRunner::new(&mut session, &images, step..total)?;
-        let data = (identity, name, warnings);
+        let data = (identity, name, held_out, warnings);
         Ok(Prepared { origin, config, session, stage, images, data, test, tuned, steps_per_epoch, steps: step..total })
     }
 
@@ -139,23 +156,31 @@ impl Prepared {
                 (run, lock, Vec::new())
             }
         };
-        let (identity, name, warnings) = data;
+        let (identity, name, held_out, warnings) = data;
         run.keep_identity(&identity)?;
         let mut log = Log::open(&run.log(), hooks.watch.take())?;
         warnings.iter().for_each(|w| log.say(w));
         let geometry = session.model.images().medium.describe(images.split.geometry);
-        let data = format!("{name}, {} images of {geometry}", images.split.len());
+        let apart = if held_out { "held out for testing, never trained on" } else { "to test on" };
+        let data = format!("{name}, {} images of {geometry} ({} more {apart})", images.split.len(), test.len());
         introduce(&mut log, &run, &session, &data, steps.clone());
         tuned.iter().flat_map(tune::Report::lines).for_each(|line| log.say(&line));
         let Range { start: step, end: total } = steps;
         let names = session.model.losses();
         let (metrics, missing) = Metrics::open(&run.metrics(), names, step)?;
         remarks.iter().chain(&missing).for_each(|remark| log.say(remark));
+        let followers = Followers::open(&run, hooks.logs, step)?;
         let every = run.config.train.eval_every;
         let size = [step, total, images.batch() as u64 * images.per_step];
-        let testing = Some(Testing::new(&run, (test, name), every, size)?);
+        let testing = Some(Testing::new(&run, (test.clone(), name), every, size)?);
         let watch = Stopwatch::new(metrics.seconds);
         let losses = Losses::new(session.store.ring("history")?, names.len(), step, watch.now());
+        let t = &run.config.train;
+        let (health, pictures) =
+            (Health::new(names, t.clip_norm > 0.0), Turns::new(t.sample_every, total, t.sample_every.is_none()));
+        if let Some(watch) = log.watch() {
+            watch.begin(&run, step, total);
+        }
         let (saved, sampled) = ((step > 0).then_some(step), None);
         let (stage, last) = (Some(stage), Vec::new());
         let device = session.store.device().name();
@@ -166,9 +191,18 @@ impl Prepared {
             session,
             stage,
             images,
+            test,
+            drew: Duration::ZERO,
+            followers,
             log,
             metrics,
             losses,
+            recent: Recent::default(),
+            health,
+            spread: None,
+            pictures,
+            pace: Pace::new(),
+            shown: Instant::now(),
             testing,
             watch,
             hooks,
@@ -212,17 +246,28 @@ fn choose(
     }
 }
 
-/// Opens the images, and makes a path absolute so that `config.toml` works from any folder. A model
-/// that is told of classes becomes one of as many as there are, unless somebody said how many.
-fn open_data(config: &mut Config, model: &mut Box<dyn Model>, hooks: &Hooks) -> Result<Dataset, TrainError> {
-    let options = data::Options { range: config.data.range, ..hooks.reading.options.clone() };
-    let dataset = of_any_classes(&config.data.source, model.as_ref(), &options)?;
-    if let Some(adapted) = config.adopt_classes(model.classes(), &dataset)? {
-        *model = adapted;
-    }
-    if model.classes() > 0 {
-        dataset.require_labels(model.classes())?;
-    }
+/// Opens the images, and makes a path absolute so that `config.toml` works from any folder. The
+/// model of a new run may become another one that follows them.
+fn open_data(
+    config: &mut Config,
+    model: &dyn Model,
+    is_new: bool,
+    hooks: &Hooks,
+) -> Result<(Dataset, Option<Box<dyn Model>>), TrainError> {
+    let options = &hooks.reading.options;
+    let (dataset, followed) = match is_new {
+        true => {
+            let Fitted { model, dataset } = fitted(config, options)?;
+            (dataset, Some(model))
+        }
+        false => {
+            let options = data::Options { range: config.data.range, ..options.clone() };
+            let mut dataset = images(&config.data.source, model, &options).map_err(data::Error::moved)?;
+            let said = follow::became(&dataset, None, &config.name_or_kind(), model, model.geometry());
+            dataset.warnings.splice(0..0, said);
+            (dataset, None)
+        }
+    };
     config.data.classes.clone_from(&dataset.classes);
     let source = &mut config.data.source;
     if !data::is_known(source)
@@ -231,7 +276,7 @@ fn open_data(config: &mut Config, model: &mut Box<dyn Model>, hooks: &Hooks) -> 
     {
         *source = path.into();
     }
-    Ok(dataset)
+    Ok((dataset, followed))
 }
 
 /// What the run is, in a few lines.

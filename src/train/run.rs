@@ -2,6 +2,7 @@
 
 use super::folder::{RunDir, RunError};
 use super::log::Watch;
+use super::logs::LogKind;
 use super::prepare::Prepared;
 use super::tracing::TraceSteps;
 use super::{Config, ConfigError, Session, SessionError, Setting, Tested};
@@ -13,8 +14,10 @@ use crate::tune;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 /// What to train.
+#[expect(clippy::large_enum_variant, reason = "there is one of them")]
 pub enum Start {
     /// A new run.
     New {
@@ -42,20 +45,30 @@ pub struct Resume {
     pub from: Option<u64>,
 }
 
-/// Draws this many samples of the session's model into the picture at this path.
-pub type Sampler<'a> = dyn FnMut(&mut Session, usize, &Path) -> Result<(), Box<dyn std::error::Error>> + 'a;
+/// Draws this many samples of the session's model into the picture at this path, and tells how far
+/// they are from each other, where that says something of the model: see
+/// [`deviation`](super::deviation).
+pub type Sampler<'a> = dyn FnMut(&mut Session, usize, &Path) -> Result<Option<f64>, Box<dyn std::error::Error>> + 'a;
 
 /// Figures of the session's model on so many of these test images, which are called so; none for
 /// models that have no figure which tells of progress. Of the first one less is better.
 pub type Evaluator<'a> =
     dyn FnMut(&mut Session, &Split, &str, usize) -> Result<Vec<Tested>, Box<dyn std::error::Error>> + 'a;
 
-/// Makes a page about the run in this folder, as far as it has come.
-pub type Reporter<'a> = dyn FnMut(&RunDir) -> Result<(), Box<dyn std::error::Error>> + 'a;
+/// Makes a page about the run in this folder, as far as it has come; told whether it ends here.
+pub type Reporter<'a> = dyn FnMut(&RunDir, bool) -> Result<(), Box<dyn std::error::Error>> + 'a;
+
+/// Draws pictures of what the session's model can do beside samples into a folder, of these test
+/// images.
+pub type Viewer<'a> = dyn FnMut(&mut Session, &Split, &Path) -> Result<(), Box<dyn std::error::Error>> + 'a;
 
 /// Chooses the variants of the kernels of a session's training steps, for this batch and up to this
 /// step.
 pub type Tune<'a> = dyn FnMut(&mut Session, usize, u64) -> Result<tune::Report, SessionError> + 'a;
+
+/// Told the settings of the run, the seconds that a step takes lately, and how long is left, whenever
+/// that is known anew; a sentence that it returns is a line of the log.
+pub type Pace<'a> = dyn FnMut(&Config, f64, Duration) -> Option<String> + 'a;
 
 /// What training is at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,9 +91,16 @@ pub struct Hooks<'a> {
     /// Measures it on test images, as often as `train.eval_every` says; see
     /// [`crate::eval::followed`].
     pub evaluate: Option<&'a mut Evaluator<'a>>,
-    /// Tells of the run whenever a picture was drawn or a checkpoint saved; see
-    /// [`crate::report::write`].
+    /// Draws what else the model can do, as often as `train.views_every` says; `sample::views` is
+    /// one of them.
+    pub views: Option<&'a mut Viewer<'a>>,
+    /// Logs that the run keeps for other programs.
+    pub logs: &'a [LogKind],
+    /// Tells of the run whenever a picture was drawn or a checkpoint saved, and at the end; see
+    /// [`crate::report::Live`].
     pub report: Option<&'a mut Reporter<'a>>,
+    /// Told how long steps take.
+    pub pace: Option<&'a mut Pace<'a>>,
     /// Becomes true when the run shall stop after the step it is at, or before the first.
     pub stop: &'a AtomicBool,
     /// Told what training is at.
@@ -100,12 +120,24 @@ impl Default for Hooks<'_> {
             tune: None,
             sampler: None,
             evaluate: None,
+            views: None,
+            logs: &[],
             report: None,
+            pace: None,
             stop: &files::NEVER,
             phase: &|_| (),
             watch: None,
             trace: None,
             reading: Reading::default(),
+        }
+    }
+}
+
+impl Hooks<'_> {
+    /// Tells whoever watches what is being done before the first step.
+    pub(super) fn preparing(&mut self, words: &str) {
+        if let Some(watch) = &mut self.watch {
+            watch.preparing(words);
         }
     }
 }
@@ -238,6 +270,7 @@ pub fn train(start: Start, device: Device, mut hooks: Hooks) -> Result<Outcome, 
     if let Err(error) = &result {
         // The screen gets it from whoever called.
         training.note(error);
+        training.report(true);
     }
     result?;
     Ok(training.outcome())

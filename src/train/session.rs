@@ -136,6 +136,8 @@ pub struct Session {
     pub choices: Option<Choices>,
     /// Asked on the way of what may take long: whether to leave it.
     pub stop: Option<fn() -> bool>,
+    /// Told on the way of what may take long: how far it is, in words.
+    pub hear: Option<Box<dyn FnMut(&str) + Send>>,
     /// Remarks on what its weights were loaded from.
     pub remarks: Vec<String>,
 }
@@ -190,15 +192,19 @@ impl Session {
             weights,
             choices: None,
             stop: None,
+            hear: None,
             remarks: Vec::new(),
         })
     }
 
-    /// Refuses to go on with what takes long once it is to be left.
+    /// Tells how far what takes long is, and refuses to go on with it once it is to be left.
     ///
     /// # Errors
     /// [`SessionError::Stopped`].
-    pub fn going(&self) -> Result<(), SessionError> {
+    pub fn going(&mut self, words: impl FnOnce() -> String) -> Result<(), SessionError> {
+        if let Some(hear) = &mut self.hear {
+            hear(&words());
+        }
         if self.stop.is_some_and(|stop| stop()) { Err(SessionError::Stopped) } else { Ok(()) }
     }
 

@@ -60,11 +60,12 @@ fn new_optimiser(kind: &str) -> Result<OptimConfig, String> {
 }
 
 /// Keys that are not written down where they are as they were before there was the setting.
-const OPTIONAL: [&str; 9] = [
+const OPTIONAL: [&str; 10] = [
     "train.steps",
     "train.precision",
     "train.recompute",
     "train.eval_every",
+    "train.views_every",
     "train.ema",
     "train.ema_warm_up",
     "train.keep",
@@ -89,7 +90,7 @@ impl SettingsTable {
     }
 
     /// All keys, dotted.
-    fn keys(&self) -> Vec<String> {
+    pub(super) fn keys(&self) -> Vec<String> {
         let mut keys: Vec<String> = OPTIONAL.map(String::from).into();
         for (section, table) in &self.0 {
             let present = table.as_table().into_iter().flat_map(Table::keys).map(|key| format!("{section}.{key}"));
@@ -189,6 +190,13 @@ impl SettingsTable {
 fn parse(text: &str, now: Option<&Value>) -> Value {
     let parsed = ValueDeserializer::parse(text).and_then(Value::deserialize);
     match (parsed, now) {
+        (Ok(value @ Value::Array(_)), Some(Value::Array(_))) => value,
+        // A shell takes quotes away, and some take brackets for a pattern.
+        (_, Some(Value::Array(_))) => {
+            let inner = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+            let parts = inner.split(',').map(str::trim).filter(|part| !part.is_empty());
+            Value::Array(parts.map(|part| parse(part, None)).collect())
+        }
         (Ok(Value::String(s)), _) => Value::String(s),
         (_, Some(Value::String(_))) => Value::String(text.into()),
         (Ok(value), _) => value,
@@ -287,7 +295,7 @@ pub(super) fn read(path: &Path, text: &str) -> Result<Config, ConfigError> {
             template(name, model).map_err(|why| fault(*line, format!("key model.kind: {why}")))?
         }
     };
-    let stem = path.file_stem().filter(|_| complete).map(|s| s.to_string_lossy().into_owned());
+    let stem = path.file_stem().map(|s| s.to_string_lossy().into_owned());
     let mut settings = SettingsTable::of(&base)?;
     let mut given = HashSet::new();
     // The kind of the optimiser decides which of its keys there are.
@@ -305,7 +313,8 @@ pub(super) fn read(path: &Path, text: &str) -> Result<Config, ConfigError> {
     }
     let mut config = settings.config().map_err(|why| fault(1, why))?;
     config.name = name.or(stem).unwrap_or(base.name);
-    config.classes_given = Given(given.contains("model.classes"));
+    let said = given.iter().fold(Given::default(), |said, key| said.and(key));
+    config.given = if complete { Given { classes: said.classes, ..Given::ALL } } else { said };
     Ok(config)
 }
 

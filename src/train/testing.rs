@@ -2,6 +2,7 @@
 
 use super::checkpoint;
 use super::folder::{RunDir, RunError};
+use super::turns::Turns;
 use crate::data::Split;
 use crate::files::{read_in_memory, replace};
 use std::fmt::Write as _;
@@ -10,16 +11,11 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Times that a run is measured, where nothing else is said.
-const TIMES: u64 = 10;
 /// Test images of a measurement, at most.
 const IMAGES: u64 = 1000;
 /// Images that are trained on for each one that is measured in all: as measuring takes a third of
 /// training, some two hundredths of the time.
 const TRAINED_FOR_ONE: u64 = 70;
-/// The share of a run's time that measuring takes at most.
-const SHARE: f64 = 0.05;
-
 /// A figure of test images; of the first of them less is better.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tested {
@@ -37,12 +33,10 @@ pub(super) struct Testing {
     pub data: String,
     /// How many of them count.
     pub images: usize,
-    every: u64,
+    turns: Turns,
     file: PathBuf,
     /// The least first figure so far.
     best: Option<f64>,
-    /// Time that it took so far.
-    spent: Duration,
 }
 
 impl Testing {
@@ -70,25 +64,23 @@ impl Testing {
         let held = checkpoint::info(&run.best()).ok().map(|info| info.step);
         let least = kept.iter().map(|row| (row.1, row.0)).min_by(|a, b| a.0.total_cmp(&b.0));
         let best = least.filter(|(_, step)| held == Some(*step)).map(|(least, _)| least);
-        let every = every.unwrap_or_else(|| total.div_ceil(TIMES).max(1));
-        Ok(Testing { split, data, images, every, file, best, spent: Duration::ZERO })
+        let turns = Turns::new(every, total, true);
+        Ok(Testing { split, data, images, turns, file, best })
     }
 
     /// Whether the run is measured after `step` of `total` steps, `active` seconds after it began
     /// or went on.
     pub(super) fn due(&self, step: u64, total: u64, active: f64) -> bool {
-        let turn = self.every > 0 && (step.is_multiple_of(self.every) || step == total);
-        turn && self.spent.as_secs_f64() <= SHARE * active
+        self.turns.due(step, active) || step == total && self.turns.affordable(active)
+    }
+
+    /// Takes note of what a measurement took, and the checkpoint that it was worth.
+    pub(super) fn took(&mut self, time: Duration) {
+        self.turns.took(time);
     }
 
     /// Writes figures down, and says whether they are the best so far.
-    pub(super) fn record(
-        &mut self,
-        (step, seconds): (u64, f64),
-        figures: &[Tested],
-        took: Duration,
-    ) -> Result<bool, RunError> {
-        self.spent += took;
+    pub(super) fn record(&mut self, (step, seconds): (u64, f64), figures: &[Tested]) -> Result<bool, RunError> {
         let failed = |e| RunError::io("write", &self.file)(e);
         let mut text = String::new();
         if fs::metadata(&self.file).map_or(true, |about| about.len() == 0) {

@@ -4,18 +4,32 @@ use super::Session;
 use super::batches::Images;
 use super::checkpoint::{self, CheckpointError};
 use super::folder::{Lock, RunDir};
+use super::health::{Health, deviation};
 use super::log::{Log, Progress};
+use super::logs::Followers;
 use super::losses::{Arrived, Losses};
 use super::metrics::{Metrics, Row};
+use super::pace::Pace;
+use super::recent::Recent;
 use super::run::{Hooks, Outcome, Phase, Saved, TrainError};
 use super::step_runner::StepRunner;
 use super::stopwatch::Stopwatch;
 use super::testing::Testing;
 use super::tracing::Tracing;
+use super::turns::Turns;
+use super::views;
 use crate::bench::Track;
+use crate::data::{self, Split};
 use crate::kernels::Class;
+use crate::words::four;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
+
+/// Images of the data that samples are held against.
+const JUDGED: usize = 256;
+
+/// How often losses are shown to whoever watches.
+const LIVE: Duration = Duration::from_millis(250);
 
 /// A run under way.
 pub(super) struct Loop<'a> {
@@ -29,12 +43,30 @@ pub(super) struct Loop<'a> {
     pub(super) stage: Option<StepRunner>,
     /// Its images.
     pub(super) images: Images,
+    /// Images for pictures of what else the model can do.
+    pub(super) test: Split,
+    /// How long the slowest picture of samples took.
+    pub(super) drew: Duration,
+    /// Logs for other programs.
+    pub(super) followers: Followers,
     /// Its log.
     pub(super) log: Log<'a>,
     /// Where its losses are written.
     pub(super) metrics: Metrics,
     /// Its losses on their way.
     pub(super) losses: Losses,
+    /// Losses since the log last told of them.
+    pub(super) recent: Recent,
+    /// Whether it goes well.
+    pub(super) health: Health,
+    /// How far images of the data are from each other, once it was asked.
+    pub(super) spread: Option<f64>,
+    /// When pictures are drawn.
+    pub(super) pictures: Turns,
+    /// How fast it goes.
+    pub(super) pace: Pace,
+    /// When the losses were last asked for, and shown.
+    pub(super) shown: Instant,
     /// What it is measured on, where it is.
     pub(super) testing: Option<Testing>,
     /// Its time.
@@ -65,16 +97,18 @@ impl Loop<'_> {
 
     /// Takes the steps that are left, or those until it is to stop, and saves.
     pub(super) fn train(&mut self) -> Result<(), TrainError> {
-        let (log_every, checkpoint_every, sample_every) = {
+        let (log_every, checkpoint_every, views_every) = {
             let t = &self.run.config.train;
-            (t.log_every, t.checkpoint_every, t.sample_every)
+            (t.log_every, t.checkpoint_every, t.views_every)
         };
         while self.step < self.total && !self.hooks.stop.load(Ordering::Relaxed) {
             self.one_step(log_every)?;
-            let due = |every: u64| every > 0 && self.step.is_multiple_of(every) && self.step < self.total;
-            let (save, draw) = (due(checkpoint_every), due(sample_every));
-            let test = self.step < self.total && self.is_measured();
-            if save || draw || test {
+            let before_end = self.step < self.total;
+            let due = |every: u64| before_end && every > 0 && self.step.is_multiple_of(every);
+            let (save, view) = (due(checkpoint_every), due(views_every.unwrap_or(0)));
+            let draw = before_end && self.pictures.due(self.step, self.watch.now().active);
+            let test = before_end && self.is_measured();
+            if save || draw || test || view {
                 // What is still running is training, not pause.
                 self.collect(true)?;
             }
@@ -88,8 +122,11 @@ impl Loop<'_> {
             if test {
                 self.measure()?;
             }
-            if save || draw || test {
-                self.report();
+            if view {
+                self.view();
+            }
+            if save || draw || test || view {
+                self.report(false);
                 self.watch.pause(pause);
             }
         }
@@ -106,7 +143,12 @@ impl Loop<'_> {
         if self.step == self.total && self.is_measured() {
             self.measure()?;
         }
-        self.report();
+        if self.step == self.total
+            && views_every.map_or_else(|| views::are_cheap(self.drew, self.watch.now().active), |every| every > 0)
+        {
+            self.view();
+        }
+        self.report(true);
         self.log.finish();
         let (spent, host) = (self.watch.spent(), self.watch.host_ms());
         self.log.note(&format!(
@@ -127,18 +169,21 @@ impl Loop<'_> {
         // time.
         let caps = self.session.store.device().caps();
         let software = caps.is_some_and(|caps| caps.class == Class::Lanes);
-        let wait = software && (self.step + 1).is_multiple_of(log_every);
+        // Whoever watches sees losses before the log has its line.
+        let live = self.log.watch().is_some() && self.shown.elapsed() >= LIVE;
+        let ask = live || (self.step + 1).is_multiple_of(log_every);
         let mut tracing = self.tracing.take();
         let traced = tracing.as_mut().filter(|tracing| tracing.takes(self.step));
         let stepped = match traced {
             Some(tracing) => stage.step_traced(&mut tracing.trace),
-            None => stage.step(wait),
+            None => stage.step(software && ask),
         };
         let mut host = stepped.map_err(|e| self.stopped(e))?;
         self.step += 1;
         let rest = Instant::now();
         self.losses.queue(self.watch.now());
-        if self.step.is_multiple_of(log_every) {
+        self.pace.step(self.step, rest);
+        if ask {
             self.losses.ask();
         }
         match tracing {
@@ -146,7 +191,9 @@ impl Loop<'_> {
             open => self.tracing = open,
         }
         self.collect(false)?;
-        self.log.step(self.step);
+        if live {
+            self.show();
+        }
         host += rest.elapsed();
         self.watch.step(host);
         Ok(())
@@ -173,6 +220,7 @@ impl Loop<'_> {
         if let Some(stage) = self.session.model.stage() {
             self.log.say(&format!("from step {}: {}", self.step + 1, stage.name));
         }
+        self.pace.restart();
         self.watch.pause(pause);
         Ok(stage)
     }
@@ -195,24 +243,45 @@ impl Loop<'_> {
         let images = (self.images.batch() as u64 * per_step) as f64;
         let count = (arrived.steps.end - arrived.steps.start) as f64;
         let rate = images * count / arrived.seconds;
-        let mut sums = vec![0.0f64; names.len()];
         for (step, tick, losses) in arrived.rows() {
             if let Some(bad) = losses.iter().position(|l| !l.is_finite()) {
                 return Err(self.diverged(step + 1, names[bad], losses[bad]));
             }
-            std::iter::zip(&mut sums, losses).for_each(|(sum, l)| *sum += f64::from(*l));
+            self.recent.add(losses);
+            if let Some(warning) = self.health.step(step + 1, losses) {
+                self.log.warn(&warning);
+            }
             let epoch = step * per_step / self.steps_per_epoch + 1;
             let row = Row { step: step + 1, epoch, losses, rate, seconds: tick.wall };
             self.metrics.write(&row).map_err(|e| self.stopped(e))?;
+            self.followers.each(&mut self.log, |log| log.step(names, &row));
             self.last = losses.to_vec();
         }
+        self.followers.each(&mut self.log, |log| log.flush());
         self.metrics.flush().map_err(|e| self.stopped(e))?;
-        let losses: Vec<(&'static str, f64)> =
-            std::iter::zip(names.iter().copied(), sums.iter().map(|s| s / count)).collect();
+        self.recent.took(images * count, arrived.seconds);
         let (step, total) = (arrived.steps.end, self.total);
-        let left = Duration::try_from_secs_f64((total - step) as f64 * images / rate).unwrap_or_default();
-        self.log.progress(&Progress { step, total, rate, losses: &losses, left });
+        if step.is_multiple_of(self.run.config.train.log_every) || step == total {
+            let recent = self.recent.take();
+            let (rate, losses, left) = (recent.rate(), recent.means(names), self.pace.left(total));
+            self.log.progress(&Progress { step, total, rate, losses: &losses, left });
+            if let (Some(pace), Some(left)) = (&mut self.hooks.pace, left)
+                && let Some(line) = pace(&self.run.config, images / rate, left)
+            {
+                self.log.say(&line);
+            }
+        }
         Ok(())
+    }
+
+    /// Shows where the run stands, between two lines of the log.
+    fn show(&mut self) {
+        self.shown = Instant::now();
+        let (step, total, left) = (self.step, self.total, self.pace.left(self.total));
+        let (rate, losses) = (self.recent.rate(), self.recent.means(self.session.model.losses()));
+        if let Some(watch) = self.log.watch() {
+            watch.live(&Progress { step, total, rate, losses: &losses, left });
+        }
     }
 
     /// Saves a checkpoint once all losses up to here are known to be finite, and on the disk.
@@ -229,6 +298,7 @@ impl Loop<'_> {
         match saved.map_err(|e| self.stopped(e))? {
             Ok(()) => {
                 self.saved = Some(self.step);
+                self.followers.each(&mut self.log, |log| log.saved(self.step, &self.session));
                 self.run.prune(keep - 1);
                 Ok(())
             }
@@ -246,14 +316,52 @@ impl Loop<'_> {
         let Some(sampler) = &mut self.hooks.sampler else { return };
         let path = self.run.samples().join(format!("step-{}.png", self.step));
         (self.hooks.phase)(Phase::Drawing);
+        let start = Instant::now();
         let samples = self.run.config.train.samples;
         let drawn = match self.session.go_to(self.step) {
             Ok(()) => self.session.with_averages(|session| sampler(session, samples, &path)),
             Err(error) => Err(error.into()),
         };
         (self.hooks.phase)(Phase::Training);
+        match drawn {
+            Err(error) => self.log.say(&format!("no picture of samples at step {}: {error}", self.step)),
+            Ok(spread) => {
+                self.followers.each(&mut self.log, |log| log.picture(self.step, &path));
+                if let Some(watch) = self.log.watch() {
+                    watch.drawn(self.step, &path);
+                }
+                self.judge(spread);
+            }
+        }
+        self.drew = self.drew.max(start.elapsed());
+        self.pictures.took(start.elapsed());
+    }
+
+    /// Says so where samples that spread so much are nearly the same.
+    fn judge(&mut self, spread: Option<f64>) {
+        let (Some(spread), ripe) = (spread, 3 * self.step >= self.total) else { return };
+        let split = &self.images.split;
+        let data = *self.spread.get_or_insert_with(|| {
+            let images: Vec<u32> = data::spread(JUDGED, split.len()).into_iter().map(|i| i as u32).collect();
+            deviation(&split.gather(&images, 0.0, 1.0), images.len())
+        });
+        if let Some(warning) = self.health.samples(self.step, spread, data, ripe) {
+            self.log.warn(&warning);
+        }
+    }
+
+    /// Draws what else the model can do. Pictures that fail are no reason to stop.
+    fn view(&mut self) {
+        let Some(views) = &mut self.hooks.views else { return };
+        (self.hooks.phase)(Phase::Drawing);
+        let (test, folder) = (&self.test, self.run.samples());
+        let drawn = match self.session.go_to(self.step) {
+            Ok(()) => self.session.with_averages(|session| views(session, test, &folder)),
+            Err(error) => Err(error.into()),
+        };
+        (self.hooks.phase)(Phase::Training);
         if let Err(error) = drawn {
-            self.log.say(&format!("no picture of samples at step {}: {error}", self.step));
+            self.log.say(&format!("no pictures beside the samples at step {}: {error}", self.step));
         }
     }
 
@@ -286,24 +394,29 @@ impl Loop<'_> {
                 return Ok(());
             }
         };
-        let told: Vec<String> = figures.iter().map(|f| format!("{} {:.4}", f.name, f.value)).collect();
+        let told: Vec<String> = figures.iter().map(|f| format!("{} {}", f.name, four(f.value))).collect();
         let now = (self.step, self.watch.now().wall);
-        let best = testing.record(now, &figures, start.elapsed()).map_err(|e| self.stopped(e))?;
-        let words = if best { ", the best so far" } else { "" };
-        self.log.say(&format!("step {}: {} on {} test images{words}", self.step, told.join("  "), testing.images));
+        let best = testing.record(now, &figures).map_err(|e| self.stopped(e))?;
+        self.followers.each(&mut self.log, |log| log.tests(now, &figures));
+        let words = if best { ", best" } else { "" };
+        if let Some(watch) = self.log.watch() {
+            watch.tested(self.step, &figures, best);
+        }
+        self.log.say(&format!("step {}: {} ({} test images{words})", self.step, told.join("  "), testing.images));
         if best {
             let batch = self.run.config.train.batch;
             // What is wrong with it is told where the run itself is saved.
             let _ = checkpoint::save(&self.run.best(), &self.session, self.step, batch);
         }
+        testing.took(start.elapsed());
         self.testing = Some(testing);
         Ok(())
     }
 
     /// Makes a page about the run. One that fails is no reason to stop, and told of once.
-    fn report(&mut self) {
+    pub(super) fn report(&mut self, ends: bool) {
         let Some(report) = &mut self.hooks.report else { return };
-        if let Err(error) = report(&self.run) {
+        if let Err(error) = report(&self.run, ends) {
             self.hooks.report = None;
             self.log.say(&format!("there is no page about this run: {error}"));
         }

@@ -94,9 +94,9 @@ impl Space {
         let images = of_class(&data, classes[2], ROWS)?;
         let codes = sample::encode(session, &images, &[])?;
         // As a picture the image itself comes first.
-        let steps = self.columns() - usize::from(!self.gif);
+        let steps = self.columns() - usize::from(!self.film);
         let moved = sample::decode(session, &sample::moved(&codes, &direction, steps), &[])?;
-        if self.gif {
+        if self.film {
             return Ok(Shown::still(moved, steps));
         }
         let size = images.len() * self.latent / codes.len();
@@ -106,8 +106,8 @@ impl Space {
 
     /// A, B, C, the result A - B + C, and results with a little noise.
     fn sum_of_draws(&self, session: &mut Session, text: &str) -> Result<Shown, Error> {
-        if self.gif {
-            return Err(Error::new("--gif: sums of --z do not move; leave it away"));
+        if self.film {
+            return Err(Error::new("--film: sums of --z do not move; leave it away"));
         }
         let terms = terms(text)?;
         let count = 1 + terms.iter().flatten().copied().max().unwrap_or_default();

@@ -3,11 +3,11 @@
 mod arithmetic;
 mod space;
 
-use super::images::{ImagesArg, class};
+use super::images::{ImagesArg, ScaleArg, class};
 use super::{Error, TrainedArg, term};
 use crate::data::{Dataset, Medium};
-use crate::models::{Family, LatentModel};
-use crate::sample::{self, Film, Grid, Output};
+use crate::models::Family;
+use crate::sample::{self, Film, FilmFormat, Grid};
 use crate::train::Session;
 use space::Space;
 use std::path::PathBuf;
@@ -30,19 +30,26 @@ pub struct LatentArgs {
     /// Seed of the noise, where there is any
     #[arg(long, default_value_t = 0, value_name = "N")]
     seed: u64,
-    /// A GIF that moves and goes on for ever, of a manifold, traverse, interpolate or arithmetic
-    #[arg(long)]
-    gif: bool,
+    /// A film that goes on for ever, of a manifold, traverse, interpolate or arithmetic: a GIF, or a
+    /// WebP in all colours, where --out is called so. Those names need no --film
+    #[arg(long, visible_alias = "gif")]
+    film: bool,
+    /// Frames a second of a film, 0.1 to 50; by default 12.5
+    #[arg(long, value_name = "N", value_parser = rate)]
+    fps: Option<f32>,
     /// Picture to write, in the format of its extension, or a folder that gets each image in a file
     /// of its own; by default named after the view, in the run folder
     #[arg(long, value_name = "FILE|DIR/")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    scale: ScaleArg,
 }
 
 /// What to draw of a latent space.
 #[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq)]
 enum View {
-    /// A grid of decoded points that covers the prior; as a GIF, walks in circles through it
+    /// A grid of decoded points that covers the prior, or, of more than two dimensions, goes from draw
+    /// to draw; as a film, walks in circles
     Manifold,
     /// One latent dimension after the other
     Traverse,
@@ -64,7 +71,7 @@ struct Shown {
     /// [rows, columns, c,h,w] in [0, 1].
     images: Vec<f32>,
     columns: usize,
-    /// As a GIF, whether the last column leads back to the first.
+    /// As a film, whether the last column leads back to the first.
     is_loop: bool,
 }
 
@@ -77,9 +84,9 @@ impl Shown {
 /// Draws the latent space into one picture.
 pub fn latent(args: &LatentArgs) -> Result<(), Error> {
     let moves = matches!(args.view, View::Manifold | View::Traverse | View::Interpolate | View::Arithmetic);
-    if args.gif && !moves {
+    if args.film && !moves {
         return Err(Error::new(
-            "--gif: this view does not move; it is for manifold, traverse, interpolate, arithmetic",
+            "--film: this view does not move; it is for manifold, traverse, interpolate, arithmetic",
         ));
     }
     if args.view != View::Arithmetic {
@@ -87,10 +94,17 @@ pub fn latent(args: &LatentArgs) -> Result<(), Error> {
     }
     let (run, mut session, _) = args.trained.open()?;
     let name = format!("{:?}", args.view).to_lowercase();
-    let file = format!("{name}.{}", if args.gif { "gif" } else { "png" });
-    let medium = if args.gif { Medium::Pictures } else { session.model.images().medium };
-    let place = Output::new(args.out.as_deref(), &run.path, &file, medium)?;
-    if args.gif {
+    let own = session.model.images().medium;
+    // Of models that make films themselves a GIF shows these.
+    let named = args.out.as_deref().is_some_and(|out| FilmFormat::of(out).is_some() && !out.is_dir());
+    let film = args.film || (moves && named && own == Medium::Pictures);
+    if args.fps.is_some() && !film {
+        return Err(Error::new("--fps is for films; add --film, or call --out .gif or .webp"));
+    }
+    let file = format!("{name}.{}", if film { "gif" } else { "png" });
+    let medium = if film { Medium::Pictures } else { own };
+    let place = args.scale.place(args.out.as_deref(), &run.path, &file, own)?;
+    if film {
         place.takes_film()?;
     }
     let shown = match (args.view, session.model.family()) {
@@ -109,7 +123,7 @@ pub fn latent(args: &LatentArgs) -> Result<(), Error> {
         }
         (view, Family::Latent(model)) => {
             let class = args.class.as_deref().map(|name| class(&run, name)).transpose()?;
-            let space = Space::new(args, class, model);
+            let space = Space { latent: model.latent(), prior: model.prior(), class, seed: args.seed, film };
             let images = |session: &Session| args.of.open(&run, session.model.as_ref());
             // A class that the model does not have is refused before anything is done.
             space.labels(&session, 1, 1)?;
@@ -123,8 +137,11 @@ pub fn latent(args: &LatentArgs) -> Result<(), Error> {
         }
     };
     let (images, geometry, columns) = (&shown.images[..], session.model.geometry(), shown.columns);
-    let written = match args.gif {
-        true => place.save_film(&Film { images, geometry, frames: columns, is_loop: shown.is_loop })?,
+    let written = match film {
+        true => {
+            let rate = args.fps.unwrap_or(Film::RATE);
+            place.save_film(&Film { images, geometry, frames: columns, is_loop: shown.is_loop, rate })?
+        }
         false => place.save(&Grid { images, geometry, columns }, medium)?,
     };
     term::written(&place, format!("{name}: {written}"))
@@ -139,9 +156,8 @@ fn components(session: &mut Session) -> Result<Shown, Error> {
     Ok(Shown::still(means, (weights.len() as f64).sqrt().ceil() as usize))
 }
 
-impl Space {
-    fn new(args: &LatentArgs, class: Option<usize>, model: &dyn LatentModel) -> Space {
-        let (latent, prior) = (model.latent(), model.prior());
-        Space { latent, prior, class, seed: args.seed, gif: args.gif }
-    }
+/// Frames a second: what formats can tell, and people can see.
+pub(super) fn rate(text: &str) -> Result<f32, String> {
+    let rate = text.parse().map_err(|_| "it is no number")?;
+    if (0.1..=50.0).contains(&rate) { Ok(rate) } else { Err("it must be between 0.1 and 50".into()) }
 }

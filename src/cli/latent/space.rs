@@ -12,8 +12,13 @@ const COLUMNS: usize = 11;
 const FRAMES: usize = 24;
 /// Rows of a traversal or an interpolation.
 pub(super) const ROWS: usize = 8;
-/// Images beside their reconstructions in a row, pairs counted once; four rows of pairs.
+/// Images above their reconstructions in a row, at most, and such rows.
 const PAIRS: usize = 10;
+const ROWS_OF_PAIRS: usize = 4;
+/// Dimensions that a grid over the whole prior shows all of.
+const PLANE: usize = 2;
+/// Walks through a space of more dimensions.
+const WALKS: usize = 9;
 /// What share of the prior lies within the circles that a walk goes along, on each axis.
 const CIRCLES: [f64; 3] = [0.3, 0.6, 0.9];
 
@@ -25,13 +30,13 @@ pub(super) struct Space {
     pub class: Option<usize>,
     pub seed: u64,
     /// Whether the columns are frames.
-    pub gif: bool,
+    pub film: bool,
 }
 
 impl Space {
     /// Steps of a way.
     pub fn columns(&self) -> usize {
-        if self.gif { FRAMES } else { COLUMNS }
+        if self.film { FRAMES } else { COLUMNS }
     }
 
     /// The labels of so many rows of images, each of one class: the given one, or the model's in
@@ -41,11 +46,15 @@ impl Space {
         Ok(labels.iter().flat_map(|label| vec![*label; columns]).collect())
     }
 
-    /// A grid over the prior, or circles through it, of the given class or the first.
+    /// A grid over the prior, or circles through it, of the given class or the first; of more than
+    /// two dimensions a sheet through draws from the prior, or circles through them.
     pub fn manifold(&self, session: &mut Session) -> Result<Shown, Error> {
-        let (z, columns) = match self.gif {
-            false => (sample::manifold(self.prior, self.latent, SIDE), SIDE),
-            true => (sample::circles(self.prior, self.latent, &CIRCLES, 2 * FRAMES), 2 * FRAMES),
+        let (prior, latent, frames) = (self.prior, self.latent, 2 * FRAMES);
+        let (z, columns) = match (self.film, latent <= PLANE) {
+            (false, true) => (sample::manifold(prior, latent, SIDE), SIDE),
+            (true, true) => (sample::circles(prior, latent, &CIRCLES, frames), frames),
+            (false, false) => (sample::sheet(prior, latent, SIDE, self.seed), SIDE),
+            (true, false) => (sample::great_circles(prior, latent, WALKS, frames, self.seed), frames),
         };
         let labels = self.labels(session, 1, z.len() / self.latent)?;
         Ok(Shown { images: sample::decode(session, &z, &labels)?, columns, is_loop: true })
@@ -68,11 +77,17 @@ impl Space {
     pub fn interpolate(&self, session: &mut Session, images: &Images) -> Result<Shown, Error> {
         let columns = self.columns();
         let (ends, labels) = if encodes(session) {
-            let (images, labels) = some_images(session, images, 2 * ROWS)?;
+            let (images, labels) = some_images(session, images, |all| 2 * ROWS.min(all / 2))?;
+            if images.is_empty() {
+                return Err(Error::new(
+                    "there is one test image only, and an interpolation goes from one to another; give more with --data",
+                ));
+            }
             let ends = sample::encode(session, &images, &labels)?;
             // A row is of the class of the image it begins with, unless one was given.
             let begins = labels.iter().step_by(2).flat_map(|label| vec![*label; columns]).collect();
-            (ends, if self.class.is_some() { self.labels(session, ROWS, columns)? } else { begins })
+            let rows = ends.len() / (2 * self.latent);
+            (ends, if self.class.is_some() { self.labels(session, rows, columns)? } else { begins })
         } else {
             let ends = sample::prior(self.prior, 2 * ROWS, self.latent, self.seed);
             (ends, self.labels(session, ROWS, columns)?)
@@ -82,7 +97,8 @@ impl Space {
         Ok(Shown::still(sample::decode(session, &z, &labels)?, columns))
     }
 
-    /// A row of test images above the row of their reconstructions, four times.
+    /// A row of test images above the row of their reconstructions, four times, or as often as there
+    /// are images.
     pub fn reconstruct(&self, session: &mut Session, images: &Images) -> Result<Shown, Error> {
         if !encodes(session) {
             return Err(Error::new(
@@ -92,12 +108,13 @@ impl Space {
         if self.class.is_some() {
             return Err(Error::new("--class: images are reconstructed as what they are; leave it away"));
         }
-        let (images, labels) = some_images(session, images, 4 * PAIRS)?;
+        let (images, labels) = some_images(session, images, |all| pairs(all).iter().product())?;
         let z = sample::encode(session, &images, &labels)?;
         let again = sample::decode(session, &z, &labels)?;
-        let row = PAIRS * session.model.geometry().iter().product::<usize>();
-        let rows = std::iter::zip(images.chunks(row), again.chunks(row));
-        Ok(Shown::still(rows.flat_map(|(a, b)| [a, b].concat()).collect(), PAIRS))
+        let size = session.model.geometry().iter().product::<usize>();
+        let [_, columns] = pairs(images.len() / size);
+        let rows = std::iter::zip(images.chunks(columns * size), again.chunks(columns * size));
+        Ok(Shown::still(rows.flat_map(|(a, b)| [a, b].concat()).collect(), columns))
     }
 }
 
@@ -106,14 +123,41 @@ pub(super) fn encodes(session: &Session) -> bool {
     session.model.family().encoder().is_some()
 }
 
-/// `n` test images in [0, 1], evenly spread, from the start again where there are fewer, and their
-/// labels if the model has classes.
-fn some_images(session: &Session, images: &Images, n: usize) -> Result<(Vec<f32>, Vec<u8>), Error> {
-    let test = images(session)?.test.spread(n);
-    let indices: Vec<u32> = (0..n).map(|k| (k % test.len()) as u32).collect();
+/// Rows and columns of pairs that show most of so many images, all rows full.
+fn pairs(images: usize) -> [usize; 2] {
+    let rows = images.div_ceil(PAIRS).clamp(1, ROWS_OF_PAIRS);
+    [rows, (images / rows).min(PAIRS)]
+}
+
+/// Test images in [0, 1], evenly spread, as many as `count` makes of all there are, and their labels
+/// if the model has classes.
+fn some_images(
+    session: &Session,
+    images: &Images,
+    count: impl Fn(usize) -> usize,
+) -> Result<(Vec<f32>, Vec<u8>), Error> {
+    let test = images(session)?.test;
+    let test = test.spread(count(test.len()));
+    let indices: Vec<u32> = (0..test.len() as u32).collect();
     let labels = match session.model.classes() {
         0 => Vec::new(),
         _ => indices.iter().filter_map(|i| test.label(*i as usize)).collect(),
     };
     Ok((test.gather(&indices, 0.0, 1.0), labels))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_image_is_shown_twice_and_rows_are_full() {
+        for (images, wanted) in [(1, [1, 1]), (7, [1, 7]), (10, [1, 10]), (13, [2, 6]), (39, [4, 9]), (1000, [4, 10])] {
+            assert_eq!(pairs(images), wanted, "{images}");
+        }
+        for images in 1..200 {
+            let shown: usize = pairs(images).iter().product();
+            assert!(shown <= images && (shown == 40 || images - shown < 4), "{images}: {shown}");
+        }
+    }
 }

@@ -4,7 +4,7 @@ use super::arrange::Arranged;
 use super::gather::Gathered;
 use super::values::peak_warning;
 use super::walk::LeftOut;
-use super::{Error, Geometry, Opened, Split, held_out};
+use super::{Error, Geometry, Opened, Split, to_hold_out};
 use std::path::Path;
 
 /// Files of which something is to be said and that are named one by one; the others are only
@@ -40,7 +40,8 @@ impl FromFiles<'_> {
             return Err(Error::AllUnreadable { folder: folder.into(), count: gathered.counts.len(), first });
         }
         let name = folder.display().to_string();
-        let (train, test) = match arranged.test.is_empty() {
+        let held_out = arranged.test.is_empty();
+        let (train, test) = match held_out {
             false => good.iter().partition(|i| !arranged.test[**i]),
             true => spread(&good),
         };
@@ -89,6 +90,7 @@ impl FromFiles<'_> {
             native,
             train,
             test: Some(test),
+            held_out,
             classes: arranged.classes,
             digest: Some(gathered.digest),
             stretched: gathered.stretched.then_some(levels),
@@ -101,7 +103,7 @@ impl FromFiles<'_> {
 /// held out, taken evenly from all of them: the last files of a folder sorted by name are often all
 /// of one class.
 fn spread(good: &[usize]) -> (Vec<usize>, Vec<usize>) {
-    let (n, held) = (good.len(), held_out(good.len()));
+    let (n, held) = (good.len(), to_hold_out(good.len()));
     // File k is held out where floor(k * held / n) steps up.
     let (test, train): (Vec<_>, Vec<_>) = (0..n).partition(|k| (k + 1) * held / n > k * held / n);
     let pick = |ks: Vec<usize>| ks.into_iter().map(|k| good[k]).collect();
@@ -110,7 +112,7 @@ fn spread(good: &[usize]) -> (Vec<usize>, Vec<usize>) {
 
 /// The images of a single file: its last ones are for testing.
 fn single(n: usize) -> Option<(Vec<u32>, Vec<u32>)> {
-    let at = n.checked_sub(held_out(n)).filter(|at| *at > 0)? as u32;
+    let at = n.checked_sub(to_hold_out(n)).filter(|at| *at > 0)? as u32;
     Some(((0..at).collect(), (at..n as u32).collect()))
 }
 

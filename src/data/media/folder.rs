@@ -6,9 +6,10 @@ use super::arrange::arrange;
 use super::files::FromFiles;
 use super::gather::{Decoded, Unit, Way, gather};
 use super::labels::Table;
-use super::pictures::{self, Picture, read_picture};
+use super::pictures::{self, Picture, read_picture, seen};
 use super::walk::{self, Found};
-use super::{Error, Geometry, Opened, Options};
+use super::{Error, Geometry, Look, Opened, Options, spread};
+use rayon::prelude::*;
 
 /// Reads all images of `folder`, at any depth, in the order of their paths. Folders that are named
 /// so are splits and classes: see [`arrange`]. Those that cannot be read are left out and named in
@@ -39,6 +40,30 @@ pub(in crate::data) fn load(folder: &Path, wanted: Option<Geometry>, options: &O
     })?;
     let set = FromFiles { folder, geometry, native, arranged, gathered, left_out, noun: "picture" };
     set.opened()
+}
+
+/// The pictures in `folder`, at any depth, in the order of their paths, and in words what else there
+/// is.
+///
+/// # Errors
+/// [`Error::NoImages`] where there is none, [`Error::Io`].
+pub fn picture_files(folder: &Path) -> Result<(Vec<PathBuf>, Option<String>), Error> {
+    let Found { files, left_out } = walk::find(folder, pictures::EXTENSIONS)?;
+    match files.is_empty() {
+        true => Err(Error::NoImages { folder: folder.into(), rest: left_out.instead() }),
+        false => Ok((files, left_out.words())),
+    }
+}
+
+/// How many pictures are looked at before all are read.
+const LOOKED_AT: usize = 16;
+
+/// Looks at a few of the pictures; those that cannot be read are passed over.
+pub(in crate::data) fn look(folder: &Path, options: &Options) -> Result<Look, Error> {
+    let Found { files, .. } = walk::find(folder, pictures::EXTENSIONS)?;
+    let seen: Vec<_> = spread(LOOKED_AT, files.len()).par_iter().map(|i| seen(&files[*i], options.flag())).collect();
+    let seen = seen.into_iter().filter(|seen| seen.as_ref().map_or_else(Error::ends_reading, |_| true));
+    Ok(Look { count: files.len(), seen: seen.collect::<Result<_, Error>>()? })
 }
 
 /// The geometry to bring all images to, and that of the first image that can be read, or why none

@@ -22,6 +22,10 @@ mod waves;
 mod wrapping;
 
 pub use cache::clean;
+pub use folder::picture_files;
 pub use pictures::{Picture, read_image, read_mask, read_picture};
 
-use super::{Error, Geometry, Levels, Opened, Options, Range, Split, geometry, held_out, identity, medium, split};
+use super::{
+    Error, Geometry, Levels, Look, Opened, Options, Range, Split, geometry, identity, medium, split, spread,
+    to_hold_out,
+};

@@ -63,6 +63,22 @@ pub fn read_picture(
     Ok(Picture { bytes: geometry::fit(image, wanted), geometry: wanted, native, levels })
 }
 
+/// The geometry of a picture as somebody sees it: grey where its channels are all the same, but for
+/// what compressing them does.
+///
+/// # Errors
+/// As [`read_picture`].
+pub(super) fn seen(path: &Path, stop: &AtomicBool) -> Result<Geometry, Error> {
+    let image = decode(&Reading::new(path, stop))?;
+    let near = |a: u8, b: u8| a.abs_diff(b) <= NEARLY;
+    let is_grey = |rgba: [u8; 4]| rgba[3] == 0 || (near(rgba[0], rgba[1]) && near(rgba[1], rgba[2]));
+    let grey = !image.color().has_color() || image.to_rgba8().pixels().all(|pixel| is_grey(pixel.0));
+    Ok(Geometry::new(if grey { 1 } else { 3 }, image.height() as usize, image.width() as usize))
+}
+
+/// How far the channels of a grey pixel may be apart.
+const NEARLY: u8 = 8;
+
 /// [`read_picture`] as the format says, which nothing stops: the bytes, the geometry they have, and
 /// that of the file.
 ///

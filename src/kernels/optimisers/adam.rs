@@ -2,11 +2,12 @@
 
 use super::descent::{AverageBlock, Descent, RateBlock, Shaders, optimizer_shaders};
 use super::rule::{self, Rule};
+use super::schedule::Schedule;
 use crate::kernels::*;
 use serde::{Deserialize, Serialize};
 
 params! {
-    /// g `[len]`, clock -> w, m, v `[len]` updated, with t = clock + 1:
+    /// g `[len]`, clock, steps -> w, m, v `[len]` updated, with t = clock + 1:
     /// m = beta1 m + (1 - beta1) g, v = beta2 v + (1 - beta2) g²,
     /// w -= lr_t / (1 - beta1^t) m / (sqrt(v) / sqrt(1 - beta2^t) + eps),
     /// with lr_t the [`RateBlock`]'s; then the average of w follows.
@@ -34,7 +35,7 @@ static SHADERS: Shaders = optimizer_shaders!(Adam, "adam");
 
 static SIGNATURE: Signature = Signature {
     name: "adam",
-    reads: &["g", "clock"],
+    reads: &["g", "clock", "steps"],
     writes: &[("w", Access::Update), ("m", Access::Update), ("v", Access::Update), ("average", Access::Update)],
 };
 
@@ -64,15 +65,19 @@ impl Descent for Adam {
         Adam { len, ..*self }
     }
 
+    fn rate(&self) -> RateBlock {
+        self.lr
+    }
+
     fn average(&self) -> AverageBlock {
         self.average
     }
 
-    fn update(&self, g: &[f32], clock: &[f32], w: &mut [f32], moments: &mut [&mut [f32]]) {
+    fn update(&self, g: &[f32], clocks: [&[f32]; 2], w: &mut [f32], moments: &mut [&mut [f32]]) {
         let [m, v] = moments else { return };
-        let t = f64::from(step(clock)) + 1.0;
+        let t = f64::from(step(clocks[0])) + 1.0;
         let correction = |ln_beta: f32| -(t * f64::from(ln_beta)).exp_m1();
-        let step = self.lr.at(clock) / correction(self.ln_beta1);
+        let step = self.lr.at(clocks) / correction(self.ln_beta1);
         let root = correction(self.ln_beta2).sqrt();
         let (beta1, beta2) = (f64::from(self.beta1), f64::from(self.beta2));
         for (i, g) in g.iter().enumerate() {
@@ -93,8 +98,8 @@ impl Descent for Adam {
             (value, 8.0 * EPS + (exp_error(x) + x.abs() * EPS) * x.exp() / value)
         };
         let ((one, d_one), (two, d_two)) = (correction(self.ln_beta1), correction(self.ln_beta2));
-        let relative = self.lr.error(reads[1]) + d_one + d_two / 2.0 + 40.0 * EPS;
-        let step = self.lr.at(reads[1]) as f32 / one;
+        let relative = self.lr.error([reads[1], reads[2]]) + d_one + d_two / 2.0 + 40.0 * EPS;
+        let step = self.lr.at([reads[1], reads[2]]) as f32 / one;
         let mut bounds = vec![Vec::new(); 3];
         for (i, g) in reads[0].iter().enumerate() {
             let d_m = 3.0 * EPS * ((self.beta1 * old[1][i]).abs() + ((1.0 - self.beta1) * g).abs()) + f32::MIN_POSITIVE;
@@ -156,8 +161,8 @@ impl Rule for AdamRule {
             .or_else(|| rule::positive("eps", self.eps))
     }
 
-    fn kernel(&self, len: u32, average: AverageBlock) -> Arc<dyn Kernel> {
-        let lr = RateBlock::new(self.lr, self.decay);
+    fn kernel(&self, len: u32, schedule: &Schedule, average: AverageBlock) -> Arc<dyn Kernel> {
+        let lr = RateBlock::new(self.lr, self.decay, schedule);
         Arc::new(Adam { average, ..Adam::new(len, lr, [self.beta1, self.beta2], self.eps as f32) })
     }
 }
@@ -165,10 +170,11 @@ impl Rule for AdamRule {
 /// Odd shapes.
 pub fn cases() -> Vec<Box<dyn Kernel>> {
     let case = |len, betas: (f64, f64), ln_decay, rate| {
-        let adam = Adam::new(len, RateBlock { start: 1e-3, ln_decay }, betas.into(), 1e-8);
+        let adam = Adam::new(len, RateBlock::example(1e-3, ln_decay), betas.into(), 1e-8);
         Box::new(Adam { average: AverageBlock::example(len, rate), ..adam }) as Box<dyn Kernel>
     };
-    vec![
+    let scheduled = |lr| Box::new(Adam::new(1024, lr, [0.9, 0.999], 1e-8)) as Box<dyn Kernel>;
+    let mut all = vec![
         case(1, (0.9, 0.999), 0.0, 0.0),
         case(131, (0.5, 0.999), 0.0, 0.0),
         case(512, (0.0, 0.9), -2.3e-5, 0.0),
@@ -178,13 +184,15 @@ pub fn cases() -> Vec<Box<dyn Kernel>> {
         case(131, (0.5, 0.999), -2.3e-5, 1.0),
         case(512, (0.0, 0.9), 0.0, 1e-4),
         case(10_007, (0.9, 0.999), 0.0, 0.001),
-    ]
+    ];
+    all.extend(RateBlock::scheduled().map(scheduled));
+    all
 }
 
 /// Shapes of the presets.
 pub fn shapes() -> Vec<Box<dyn Kernel>> {
     let case = |(len, rate)| {
-        let adam = Adam::new(len, RateBlock { start: 1e-3, ln_decay: 0.0 }, [0.9, 0.999], 1e-8);
+        let adam = Adam::new(len, RateBlock::example(1e-3, 0.0), [0.9, 0.999], 1e-8);
         Box::new(Adam { average: AverageBlock { rate, warm: 0.0 }, ..adam }) as Box<dyn Kernel>
     };
     [(652_824, 0.0), (896_833, 0.0), (53_569, 0.0), (652_824, 0.001)].map(case).into()

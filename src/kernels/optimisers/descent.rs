@@ -2,33 +2,100 @@
 //! the parameters that is kept in the same launch.
 
 use super::ema::Ema;
+use super::schedule::{Falling, Schedule};
 use crate::kernels::*;
+use std::f64::consts::PI;
 
 params! {
-    /// A learning rate, as a block inside of an optimiser's: lr exp(t ln_decay) at step t.
+    /// A learning rate, as a block inside of an optimiser's: lr exp(t ln_decay) at update t, times
+    /// the factor of its [`Schedule`] at training step s, which is at x = min(s per_step, 1) of its
+    /// way: exp(x ln_end), or end + (1 - end) (1 + cos πx) / 2 where it is a cosine; times
+    /// min((s + 1) warm, 1).
     pub struct RateBlock {
         /// At step 0.
         pub start: f32,
-        /// Logarithm of its factor per step.
+        /// Logarithm of its factor per update.
         pub ln_decay: f32,
+        /// How much of the schedule is gone at a training step; 0 for none.
+        pub per_step: f32,
+        /// Its factor at the schedule's end.
+        pub end: f32,
+        /// The logarithm of that, from the host's double.
+        pub ln_end: f32,
+        /// 1: the way there is a cosine.
+        pub cosine: u32,
+        /// How much of the warm-up is gone at a training step; 0 for none.
+        pub warm: f32,
     }
 }
 
 impl RateBlock {
-    /// One that is multiplied by `decay` at every step.
-    pub fn new(start: f64, decay: f64) -> RateBlock {
-        RateBlock { start: start as f32, ln_decay: decay.ln() as f32 }
+    /// One that is multiplied by `decay` at every update, and by what a schedule says.
+    pub fn new(start: f64, decay: f64, schedule: &Schedule) -> RateBlock {
+        let Schedule { kind, end, steps, warm_up } = *schedule;
+        let scheduled = kind != Falling::Constant && steps > 0;
+        RateBlock {
+            start: start as f32,
+            ln_decay: decay.ln() as f32,
+            per_step: if scheduled { (1.0 / f64::from(steps)) as f32 } else { 0.0 },
+            end: end as f32,
+            ln_end: end.ln() as f32,
+            cosine: u32::from(kind == Falling::Cosine),
+            warm: if warm_up > 0 { (1.0 / f64::from(warm_up)) as f32 } else { 0.0 },
+        }
     }
 
-    /// The rate at the clock's step.
-    pub fn at(&self, clock: &[f32]) -> f64 {
-        f64::from(self.start) * (f64::from(step(clock)) * f64::from(self.ln_decay)).exp()
+    /// The rate at a clock of updates and one of training steps.
+    pub fn at(&self, [clock, steps]: [&[f32]; 2]) -> f64 {
+        let s = f64::from(step(steps));
+        let decayed = f64::from(self.start) * (f64::from(step(clock)) * f64::from(self.ln_decay)).exp();
+        let x = (s * f64::from(self.per_step)).min(1.0);
+        let end = f64::from(self.end);
+        let factor = match self.cosine {
+            _ if self.per_step == 0.0 => 1.0,
+            0 => (x * f64::from(self.ln_end)).exp(),
+            _ => end + (1.0 - end) * (0.5 + 0.5 * (PI * x).cos()),
+        };
+        let warm = if self.warm > 0.0 { ((s + 1.0) * f64::from(self.warm)).min(1.0) } else { 1.0 };
+        decayed * factor * warm
     }
 
-    /// The relative error permitted to it on a device: the product and the exponential.
-    pub fn error(&self, clock: &[f32]) -> f32 {
+    /// The relative error permitted to it on a device: products, exponentials and the cosine.
+    pub fn error(&self, [clock, steps]: [&[f32]; 2]) -> f32 {
         let x = step(clock) as f32 * self.ln_decay;
-        exp_error(x) + (x.abs() + 2.0) * EPS
+        let way = (step(steps) as f32 * self.per_step).min(1.0);
+        let factor = match self.cosine {
+            _ if self.per_step == 0.0 => 0.0,
+            0 => exp_error(way * self.ln_end) + 3.0 * (way * self.ln_end).abs() * EPS,
+            // The way is off by two roundings, whose slope is at most π/2, and the sum by three; the
+            // factor is no less than the end's.
+            _ => (4.0 * way + 6.0) * EPS / self.end,
+        };
+        let warm = if self.warm > 0.0 { 4.0 * EPS } else { 0.0 };
+        exp_error(x) + (x.abs() + 2.0) * EPS + factor + warm + 2.0 * EPS
+    }
+
+    /// What it is besides its start, for people.
+    fn label(&self) -> String {
+        let falls = if self.cosine == 1 { "cosine" } else { "exponential" };
+        let scheduled = if self.per_step > 0.0 { format!(" {falls} to {}", self.end) } else { String::new() };
+        scheduled + if self.warm > 0.0 { " warming up" } else { "" }
+    }
+
+    /// Those of cases: a rate without a schedule.
+    pub(super) fn example(start: f32, ln_decay: f32) -> RateBlock {
+        RateBlock { start, ln_decay, ..RateBlock::new(1.0, 1.0, &Schedule::default()) }
+    }
+
+    /// Those of cases: every kind of schedule, on the way of clocks of up to a thousand.
+    pub(super) fn scheduled() -> [RateBlock; 4] {
+        let of = |kind, end, steps, warm_up| RateBlock::new(1e-3, 1.0, &Schedule { kind, end, steps, warm_up });
+        [
+            of(Falling::Cosine, 0.01, 1000, 0),
+            of(Falling::Cosine, 0.5, 500, 300),
+            of(Falling::Exponential, 0.01, 700, 0),
+            of(Falling::Constant, 0.01, 0, 600),
+        ]
     }
 }
 
@@ -115,11 +182,11 @@ macro_rules! optimizer_shaders {
 }
 pub(super) use optimizer_shaders;
 
-/// The block of an optimiser's kernel. The kernel reads the gradient g `[len]` and the clock, which
-/// is the number of updates so far; it updates the parameters w, the optimiser's moments, all
+/// The block of an optimiser's kernel. The kernel reads the gradient g `[len]`, the clock, which
+/// is the number of updates so far, and that of training steps; it updates the parameters w, the optimiser's moments, all
 /// `[len]`, and the average of w, which is absent where none is kept.
 pub trait Descent: Params + std::fmt::Debug + Send + Sync {
-    /// g and the clock; w, the moments, and the average.
+    /// g, the clock and the steps; w, the moments, and the average.
     const SIGNATURE: &'static Signature;
 
     /// Its shaders.
@@ -131,11 +198,14 @@ pub trait Descent: Params + std::fmt::Debug + Send + Sync {
     /// The same for another number of them.
     fn of_len(&self, len: u32) -> Self;
 
+    /// Its learning rate.
+    fn rate(&self) -> RateBlock;
+
     /// The average that it keeps.
     fn average(&self) -> AverageBlock;
 
     /// The reference's update of w and the moments.
-    fn update(&self, g: &[f32], clock: &[f32], w: &mut [f32], moments: &mut [&mut [f32]]);
+    fn update(&self, g: &[f32], clocks: [&[f32]; 2], w: &mut [f32], moments: &mut [&mut [f32]]);
 
     /// The permitted errors of w and the moments.
     fn permitted(&self, reads: &[&[f32]], old: &[&[f32]], reference: &[&[f32]]) -> Vec<Vec<f32>>;
@@ -162,13 +232,13 @@ impl<D: Descent> Kernel for D {
         let len = self.count() as usize;
         let mut writes = vec![len; D::SIGNATURE.writes.len()];
         *writes.last_mut().expect("an average, if an absent one") *= usize::from(self.average().is_kept());
-        Lens { reads: vec![len, 1], writes }
+        Lens { reads: vec![len, 1, 1], writes }
     }
 
     fn cpu(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
-        let ([w, rest @ ..], [g, clock]) = (writes, reads) else { return };
+        let ([w, rest @ ..], &[g, clock, steps]) = (writes, reads) else { return };
         let Some((average, moments)) = rest.split_last_mut() else { return };
-        self.update(g, clock, w, moments);
+        self.update(g, [clock, steps], w, moments);
         self.average().ema(w.len(), clock).cpu(&[w], &mut [average]);
     }
 
@@ -195,7 +265,7 @@ impl<D: Descent> Kernel for D {
     }
 
     fn label(&self) -> String {
-        format!("p[{}] {}{}", self.count(), self.settings(), self.average().label())
+        format!("p[{}] {}{}{}", self.count(), self.settings(), self.rate().label(), self.average().label())
     }
 }
 
@@ -203,7 +273,7 @@ impl<D: Descent> Checks for D {
     fn example(&self, operand: Operand, len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
         let moments = 1..D::SIGNATURE.writes.len() - 1;
         match operand {
-            Operand::Read(1) => example_clock(len, draw),
+            Operand::Read(1 | 2) => example_clock(len, draw),
             Operand::Write(k) if moments.contains(&k) => (0..len).map(|_| self.moment(k - 1, draw())).collect(),
             _ => (0..len).map(|_| 2.0 * draw() - 1.0).collect(),
         }

@@ -14,6 +14,7 @@ pub mod descent;
 pub mod ema;
 pub mod rmsprop;
 pub mod rule;
+pub mod schedule;
 pub mod sgd;
 
 use crate::kernels::Entry;

@@ -2,11 +2,12 @@
 
 use super::descent::{AverageBlock, Descent, RateBlock, Shaders, optimizer_shaders};
 use super::rule::{self, Rule};
+use super::schedule::Schedule;
 use crate::kernels::*;
 use serde::{Deserialize, Serialize};
 
 params! {
-    /// g `[len]`, clock -> w, square, mean, v `[len]` updated: square = alpha square + (1 - alpha)
+    /// g `[len]`, clock, steps -> w, square, mean, v `[len]` updated: square = alpha square + (1 - alpha)
     /// g²; centred: mean = alpha mean + (1 - alpha) g and s = square - mean², else s = square; u =
     /// g / (sqrt(s) + eps); v = momentum v + u; w -= lr_t v, with lr_t the [`RateBlock`]'s; then
     /// the average of w follows.
@@ -32,7 +33,7 @@ static SHADERS: Shaders = optimizer_shaders!(RmsProp, "rmsprop");
 
 static SIGNATURE: Signature = Signature {
     name: "rmsprop",
-    reads: &["g", "clock"],
+    reads: &["g", "clock", "steps"],
     writes: &[
         ("w", Access::Update),
         ("square", Access::Update),
@@ -57,13 +58,17 @@ impl Descent for RmsProp {
         RmsProp { len, ..*self }
     }
 
+    fn rate(&self) -> RateBlock {
+        self.lr
+    }
+
     fn average(&self) -> AverageBlock {
         self.average
     }
 
-    fn update(&self, g: &[f32], clock: &[f32], w: &mut [f32], moments: &mut [&mut [f32]]) {
+    fn update(&self, g: &[f32], clocks: [&[f32]; 2], w: &mut [f32], moments: &mut [&mut [f32]]) {
         let [square, mean, v] = moments else { return };
-        let lr = self.lr.at(clock);
+        let lr = self.lr.at(clocks);
         let alpha = f64::from(self.alpha);
         for (i, g) in g.iter().enumerate() {
             let g = f64::from(*g);
@@ -84,8 +89,8 @@ impl Descent for RmsProp {
     }
 
     fn permitted(&self, reads: &[&[f32]], old: &[&[f32]], reference: &[&[f32]]) -> Vec<Vec<f32>> {
-        let lr = self.lr.at(reads[1]) as f32;
-        let relative = self.lr.error(reads[1]) + 3.0 * EPS;
+        let lr = self.lr.at([reads[1], reads[2]]) as f32;
+        let relative = self.lr.error([reads[1], reads[2]]) + 3.0 * EPS;
         let mut bounds = vec![Vec::new(); 4];
         for (i, g) in reads[0].iter().enumerate() {
             let (sq, mean) = (reference[1][i], reference[2][i]);
@@ -166,10 +171,10 @@ impl Rule for RmspropRule {
             .or_else(|| rule::share("momentum", self.momentum))
     }
 
-    fn kernel(&self, len: u32, average: AverageBlock) -> Arc<dyn Kernel> {
+    fn kernel(&self, len: u32, schedule: &Schedule, average: AverageBlock) -> Arc<dyn Kernel> {
         Arc::new(RmsProp {
             len,
-            lr: RateBlock::new(self.lr, self.decay),
+            lr: RateBlock::new(self.lr, self.decay, schedule),
             alpha: self.alpha as f32,
             eps: self.eps as f32,
             momentum: self.momentum as f32,
@@ -182,10 +187,10 @@ impl Rule for RmspropRule {
 /// Odd shapes.
 pub fn cases() -> Vec<Box<dyn Kernel>> {
     let case = |len, momentum, centered, ln_decay, rate| {
-        let (lr, average) = (RateBlock { start: 1e-3, ln_decay }, AverageBlock::example(len, rate));
-        Box::new(RmsProp { len, lr, alpha: 0.99, eps: 1e-8, momentum, centered, average }) as Box<dyn Kernel>
+        let (lr, average) = (RateBlock::example(1e-3, ln_decay), AverageBlock::example(len, rate));
+        RmsProp { len, lr, alpha: 0.99, eps: 1e-8, momentum, centered, average }
     };
-    vec![
+    let all = [
         case(1, 0.0, 0, 0.0, 0.0),
         case(131, 0.0, 1, 0.0, 0.0),
         case(512, 0.9, 1, -1e-4, 0.0),
@@ -193,12 +198,14 @@ pub fn cases() -> Vec<Box<dyn Kernel>> {
         case(4096, 0.0, 0, 0.0, 0.0),
         case(131, 0.0, 0, 0.0, 0.25),
         case(512, 0.9, 1, -1e-4, 0.001),
-    ]
+    ];
+    let scheduled = RateBlock::scheduled().map(|lr| RmsProp { lr, ..case(512, 0.9, 0, 0.0, 0.0) });
+    all.into_iter().chain(scheduled).map(|case| Box::new(case) as Box<dyn Kernel>).collect()
 }
 
 /// Shapes of the presets.
 pub fn shapes() -> Vec<Box<dyn Kernel>> {
-    let (lr, average) = (RateBlock { start: 1e-3, ln_decay: 0.0 }, AverageBlock::NONE);
+    let (lr, average) = (RateBlock::example(1e-3, 0.0), AverageBlock::NONE);
     let case = |centered| RmsProp { len: 652_824, lr, alpha: 0.9, eps: 1e-8, momentum: 0.0, centered, average };
     [0, 1].map(|centered| Box::new(case(centered)) as Box<dyn Kernel>).into()
 }

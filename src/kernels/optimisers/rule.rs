@@ -1,6 +1,7 @@
 //! The rule of an optimiser, as settings have it.
 
 use super::descent::AverageBlock;
+use super::schedule::Schedule;
 use crate::kernels::{Access, Kernel};
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -15,12 +16,12 @@ pub trait Rule: Debug {
     fn fault(&self) -> Option<String>;
 
     /// The update of `len` parameters: see [`Descent`](super::descent::Descent).
-    fn kernel(&self, len: u32, average: AverageBlock) -> Arc<dyn Kernel>;
+    fn kernel(&self, len: u32, schedule: &Schedule, average: AverageBlock) -> Arc<dyn Kernel>;
 
     /// What the optimiser keeps beside the parameters, in tensors of their size: what its kernel
     /// updates between the parameters and their average.
     fn moments(&self) -> Vec<&'static str> {
-        let writes = self.kernel(0, AverageBlock::NONE).signature().writes;
+        let writes = self.kernel(0, &Schedule::default(), AverageBlock::NONE).signature().writes;
         let inner = &writes[1..writes.len() - 1];
         inner.iter().filter(|(_, access)| *access == Access::Update).map(|(name, _)| *name).collect()
     }

@@ -2,12 +2,13 @@
 
 use super::descent::{AverageBlock, Descent, RateBlock, Shaders, optimizer_shaders};
 use super::rule::{self, Rule};
+use super::schedule::Schedule;
 use crate::kernels::ramp::{ramp, ramp_error};
 use crate::kernels::*;
 use serde::{Deserialize, Serialize};
 
 params! {
-    /// g `[len]`, clock -> w, v `[len]` updated: g' = g + weight_decay w, v = m_t v + g',
+    /// g `[len]`, clock, steps -> w, v `[len]` updated: g' = g + weight_decay w, v = m_t v + g',
     /// w -= lr_t v, with lr_t the [`RateBlock`]'s and m_t = momentum + (momentum_end - momentum)
     /// min(t momentum_step, 1) at clock t; then the average of w follows.
     pub struct Sgd {
@@ -32,7 +33,7 @@ static SHADERS: Shaders = optimizer_shaders!(Sgd, "sgd");
 
 static SIGNATURE: Signature = Signature {
     name: "sgd",
-    reads: &["g", "clock"],
+    reads: &["g", "clock", "steps"],
     writes: &[("w", Access::Update), ("momentum", Access::Update), ("average", Access::Update)],
 };
 
@@ -57,13 +58,17 @@ impl Descent for Sgd {
         Sgd { len, ..*self }
     }
 
+    fn rate(&self) -> RateBlock {
+        self.lr
+    }
+
     fn average(&self) -> AverageBlock {
         self.average
     }
 
-    fn update(&self, g: &[f32], clock: &[f32], w: &mut [f32], moments: &mut [&mut [f32]]) {
+    fn update(&self, g: &[f32], clocks: [&[f32]; 2], w: &mut [f32], moments: &mut [&mut [f32]]) {
         let [v] = moments else { return };
-        let (lr, momentum) = (self.lr.at(clock), ramp(self.momenta(), self.momentum_step, clock));
+        let (lr, momentum) = (self.lr.at(clocks), ramp(self.momenta(), self.momentum_step, clocks[0]));
         for (i, g) in g.iter().enumerate() {
             let g = f64::from(*g) + f64::from(self.weight_decay) * f64::from(w[i]);
             let b = momentum * f64::from(v[i]) + g;
@@ -73,7 +78,7 @@ impl Descent for Sgd {
     }
 
     fn permitted(&self, reads: &[&[f32]], old: &[&[f32]], reference: &[&[f32]]) -> Vec<Vec<f32>> {
-        let lr = self.lr.at(reads[1]) as f32;
+        let lr = self.lr.at([reads[1], reads[2]]) as f32;
         let momentum = ramp(self.momenta(), self.momentum_step, reads[1]) as f32;
         let d_momentum = ramp_error(self.momenta(), self.momentum_step);
         let v: Vec<f32> = (0..reads[0].len())
@@ -82,7 +87,7 @@ impl Descent for Sgd {
                 4.0 * EPS * terms + d_momentum * old[1][i].abs() + f32::MIN_POSITIVE
             })
             .collect();
-        let relative = self.lr.error(reads[1]) + 3.0 * EPS;
+        let relative = self.lr.error([reads[1], reads[2]]) + 3.0 * EPS;
         let w = |i: usize| {
             lr * (v[i] + relative * reference[1][i].abs()) + 2.0 * EPS * reference[0][i].abs() + f32::MIN_POSITIVE
         };
@@ -136,10 +141,10 @@ impl Rule for SgdRule {
             .or_else(|| rule::wants("weight_decay", self.weight_decay, self.weight_decay >= 0.0, "at least 0"))
     }
 
-    fn kernel(&self, len: u32, average: AverageBlock) -> Arc<dyn Kernel> {
+    fn kernel(&self, len: u32, schedule: &Schedule, average: AverageBlock) -> Arc<dyn Kernel> {
         Arc::new(Sgd {
             len,
-            lr: RateBlock::new(self.lr, self.decay),
+            lr: RateBlock::new(self.lr, self.decay, schedule),
             momentum: self.momentum as f32,
             momentum_end: self.momentum_end as f32,
             momentum_step: if self.momentum_steps > 0 { 1.0 / self.momentum_steps as f32 } else { 0.0 },
@@ -152,7 +157,7 @@ impl Rule for SgdRule {
 /// Odd shapes.
 pub fn cases() -> Vec<Box<dyn Kernel>> {
     let case = |len, momentum, weight_decay, ln_decay, rate| {
-        let (lr, average) = (RateBlock { start: 0.1, ln_decay }, AverageBlock::example(len, rate));
+        let (lr, average) = (RateBlock::example(0.1, ln_decay), AverageBlock::example(len, rate));
         Sgd { len, lr, momentum, momentum_end: 0.0, momentum_step: 0.0, weight_decay, average }
     };
     let ramped = |len, momentum_step| Sgd { momentum_end: 0.7, momentum_step, ..case(len, 0.5, 0.0, -4e-6, 0.0) };
@@ -166,12 +171,13 @@ pub fn cases() -> Vec<Box<dyn Kernel>> {
         ramped(1024, 1e-3),
         ramped(257, 1.0),
     ];
-    all.map(|case| Box::new(case) as Box<dyn Kernel>).into()
+    let scheduled = RateBlock::scheduled().map(|lr| Sgd { lr, ..case(257, 0.9, 0.0, 0.0, 0.0) });
+    all.into_iter().chain(scheduled).map(|case| Box::new(case) as Box<dyn Kernel>).collect()
 }
 
 /// Shapes of the presets.
 pub fn shapes() -> Vec<Box<dyn Kernel>> {
-    let (lr, average) = (RateBlock { start: 0.1, ln_decay: -4e-6 }, AverageBlock::NONE);
+    let (lr, average) = (RateBlock::example(0.1, -4e-6), AverageBlock::NONE);
     let (momentum, momentum_end, momentum_step) = (0.5, 0.7, 8e-6);
     vec![Box::new(Sgd { len: 2_503_984, lr, momentum, momentum_end, momentum_step, weight_decay: 0.0, average })]
 }

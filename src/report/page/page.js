@@ -24,6 +24,11 @@ function number(v) {
   return v.toExponential(2);
 }
 
+// A time in UTC, as people write it.
+function time(utc) {
+  return utc.replace("T", " ").replace("Z", " UTC");
+}
+
 function duration(seconds) {
   if (seconds < 90) return `${number(Math.round(seconds * 10) / 10)} s`;
   if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
@@ -182,13 +187,18 @@ class Chart {
     this.reading.replaceChildren();
     let place = null;
     for (const d of this.drawn) {
-      if (!d.y.length) continue;
-      let i = d.y.length - 1;
-      if (at !== null) d.x.forEach((v, j) => { if (Math.abs(this.px(v) - at) < Math.abs(this.px(d.x[i]) - at)) i = j; });
-      place ??= axis === "step" ? `step ${number(d.x[i])}` : duration(d.x[i]);
-      const tested = d.tests && d.tests.x.reduce((best, v, j) => best === null || Math.abs(v - d.x[i]) < Math.abs(d.tests.x[best] - d.x[i]) ? j : best, null);
-      this.reading.append(" ", dot(d.k), ` ${number(d.raw[i])}`);
-      if (tested !== null && tested !== undefined && d.tests) this.reading.append(` (test ${number(d.tests.y[tested])})`);
+      const nearest = (xs) => xs.reduce((best, v, j) => (at === null || Math.abs(this.px(v) - at) < Math.abs(this.px(xs[best]) - at) ? j : best), 0);
+      const say = (v) => { place ??= axis === "step" ? `step ${number(v)}` : duration(v); };
+      if (d.y.length) {
+        const i = nearest(d.x);
+        say(d.x[i]);
+        this.reading.append(" ", dot(d.k), ` ${number(d.raw[i])}`);
+        if (d.tests && d.tests.x.length) this.reading.append(` (test ${number(d.tests.y[nearest(d.tests.x)])})`);
+      } else if (d.tests && d.tests.x.length) {
+        const i = nearest(d.tests.x);
+        say(d.tests.x[i]);
+        this.reading.append(" ", dot(d.k), ` test ${number(d.tests.y[i])}`);
+      }
     }
     if (place) this.reading.prepend(`${place}: `);
   }
@@ -282,6 +292,12 @@ function progress() {
   show();
 }
 
+function views() {
+  const all = runs.flatMap((run) => run.views.map((picture) => [runs.length > 1 ? `${run.name}: ${picture.title}` : picture.title, picture]));
+  by("views").hidden = all.length === 0;
+  all.forEach(([title, picture]) => by("all-views").append(figure(title, picture.src, title)));
+}
+
 function pictures() {
   const all = runs.flatMap((run) => run.pictures.map((picture) => [runs.length > 1 ? `${run.name}: ${picture.title}` : picture.title, picture]));
   by("pictures").hidden = all.length === 0;
@@ -299,10 +315,37 @@ function table(heads, rows) {
     make("tbody", {}, ...rows.map((row) => make("tr", {}, ...row.map(cell)))));
 }
 
+// Figures that were measured together stand together, with how that was done below them.
 function figures() {
-  const rows = runs.flatMap((run) => (run.figures || []).map((f) => [...(runs.length > 1 ? [run.name] : []), f.name, f.value, f.unit, f.protocol]));
-  by("figures").hidden = rows.length === 0;
-  if (rows.length) by("figure-table").append(table([...(runs.length > 1 ? ["run"] : []), "figure", "value", "unit", "how it was measured"], rows));
+  const groups = new Map();
+  for (const run of runs) {
+    for (const f of run.figures) {
+      const key = JSON.stringify([run.name, f.step, f.measured, f.protocol]);
+      if (!groups.has(key)) groups.set(key, { run, first: f, all: [] });
+      groups.get(key).all.push(f);
+    }
+  }
+  by("figures").hidden = groups.size === 0;
+  for (const { run, first, all } of groups.values()) {
+    const name = runs.length > 1 ? `${run.name}, ` : "";
+    const when = `${name}after step ${number(first.step)}, measured ${time(first.measured)}: ${first.protocol}`;
+    by("figure-table").append(make("div", { class: "measured" },
+      table(["figure", "value", "unit"], all.map((f) => [f.name, f.value, f.unit])), make("p", { class: "soft" }, when)));
+  }
+}
+
+function profile() {
+  const rows = runs.flatMap((run) => {
+    const kernels = run.profile ? run.profile.kernels : [];
+    const total = kernels.reduce((sum, k) => sum + k.ms, 0);
+    const percent = (v) => (v == null ? "" : `${number(Math.round(1000 * v) / 10)} %`);
+    return [...kernels].sort((a, b) => b.ms - a.ms).map((k) => [
+      ...(runs.length > 1 ? [run.name] : []), k.name, k.count, k.ms, percent(k.ms / (total || 1)), k.gflops ?? "", k.gbs ?? "", percent(k.share),
+    ]);
+  });
+  by("profile").hidden = rows.length === 0;
+  if (!rows.length) return;
+  by("profile-table").append(table([...(runs.length > 1 ? ["run"] : []), "kernel", "launches", "ms a step", "of the step", "GFLOP/s", "GB/s", "of the ceiling"], rows));
 }
 
 function settings() {
@@ -319,7 +362,7 @@ function settings() {
       const name = make("code", differs(key) ? { class: "differs" } : {}, key);
       return several ? [name, ...values] : [name, values[0], of(runs[0], key).preset ?? ""];
     });
-    const heads = several ? ["setting", ...runs.map((run) => run.name)] : ["setting", "this run", "the preset"];
+    const heads = several ? ["setting", ...runs.map((run) => run.name)] : ["setting", "this run", runs[0].preset ? `the preset ${runs[0].preset}` : "the preset"];
     const none = several ? "The runs have the same settings." : "All settings are as in the preset.";
     by("settings").replaceChildren(rows.length ? table(heads, rows) : make("p", { class: "soft" }, none));
   };
@@ -327,21 +370,36 @@ function settings() {
   draw();
 }
 
+// The classes with how many images there are of each to train on and, behind a plus, to test on.
+function classCounts(identity) {
+  const names = identity.classes || [], counts = identity.counts || [];
+  const n = Math.max(names.length, counts.length);
+  if (!n) return "";
+  const one = (k) => [names[k] ?? String(k), ...(counts[k] ? [`${number(counts[k][0])} + ${number(counts[k][1])}`] : [])].join(": ");
+  return `${n} classes; ${Array.from({ length: n }, (_, k) => one(k)).join(", ")}`;
+}
+
 function data() {
-  const rows = runs.map((run) => {
-    const identity = run.data.identity;
-    const [c, h, w] = identity ? identity.geometry : [];
-    const classes = identity && identity.classes && identity.classes.length ? `${identity.classes.length}: ${identity.classes.join(", ")}` : "";
-    const size = identity ? `${w}x${h}, ${c === 1 ? "grey" : `${c} channels`}` : "";
-    return [...(runs.length > 1 ? [run.name] : []), run.data.source, run.data.medium, identity ? identity.train : null, identity ? identity.test : null, size, classes];
-  });
-  by("data").append(table([...(runs.length > 1 ? ["run"] : []), "source", "kind", "to train on", "held out", "size", "classes"], rows));
+  const of = (name, read) => [make("span", { class: "soft" }, name), ...runs.map((run) => read(run, run.data.identity) ?? "")];
+  const size = (identity) => {
+    const [c, h, w] = identity.geometry;
+    return `${w}x${h}, ${c === 1 ? "grey" : `${c} channels`}`;
+  };
+  const rows = [
+    of("source", (run) => run.data.source),
+    of("kind", (run) => run.data.medium),
+    of("to train on", (run, identity) => identity && number(identity.train)),
+    of("held out for tests", (run, identity) => identity && number(identity.test)),
+    of("size", (run, identity) => identity && size(identity)),
+    of("classes, with how many to train and to test on", (run, identity) => identity && classCounts(identity)),
+  ];
+  by("data").append(table(["", ...runs.map((run) => (runs.length > 1 ? run.name : ""))], rows.filter((row) => row.slice(1).some((cell) => cell !== ""))));
 }
 
 function machines() {
   const rows = runs.flatMap((run) => run.sittings.sittings.map((s) => {
     const changes = (s.changes || []).map((c) => `${c.key} ${c.from} → ${c.to}`).join(", ");
-    return [...(runs.length > 1 ? [run.name] : []), s.began.replace("T", " ").replace("Z", " UTC"), s.step + 1,
+    return [...(runs.length > 1 ? [run.name] : []), time(s.began), s.step + 1,
       s.device.backend === "cpu" ? s.device.name : `${s.device.name} (${s.device.backend})`, s.device.driver, s.limn, changes];
   }));
   by("machines").append(table([...(runs.length > 1 ? ["run"] : []), "began", "with step", "device", "driver or processor", "limn", "changed settings"], rows));
@@ -350,8 +408,10 @@ function machines() {
 head();
 curves();
 progress();
+views();
 pictures();
 figures();
+profile();
 settings();
 data();
 machines();

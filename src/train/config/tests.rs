@@ -137,7 +137,8 @@ fn a_file_may_say_only_what_differs() {
     let model: &VaeConfig = c.model.downcast_ref().unwrap();
     assert_eq!((model.hidden, model.latent), (64, 20));
     assert_eq!(c.optim, OptimConfig::sgd(1.0, 1.0, 0.9));
-    assert_eq!(c.name, "vae");
+    assert_eq!(c.name, "mine");
+    assert_eq!(load("preset = \"vae\"\nname = \"other\"\n").unwrap().name, "other");
 }
 
 #[test]
@@ -234,8 +235,19 @@ fn settings_change_one_key() {
     c.set("train.recompute=true".parse().unwrap()).unwrap();
     assert!(c.train.recompute);
     assert_eq!(load(&c.to_toml().unwrap()).unwrap(), c);
+    // A list as TOML has it, as a shell leaves it of that, and as people write it.
+    let augmented = [r#"["color","cutout"]"#, "[color,cutout]", "color, cutout", r#""color",cutout"#].map(|list| {
+        let mut c = Config::preset("dcgan-28").unwrap();
+        c.set(Setting::new("model.augment", list)).unwrap();
+        c.model
+    });
+    assert!(augmented.iter().all(|model| *model == augmented[0] && format!("{model:?}").contains("[Color, Cutout]")));
+    let mut gated = Config::preset("pixelcnn-gated").unwrap();
+    gated.set("model.dilations=1,2".parse().unwrap()).unwrap();
+    assert!(format!("{:?}", gated.model).contains("[1, 2]"));
     let before = c.clone();
     for (setting, words) in [
+        ("model.augment=colour", "unknown variant `colour`"),
         ("lr=1", "lr: unknown key; did you mean optim.lr?"),
         ("stride=0", "stride: unknown key; there are"),
         ("train.lgo_every=1", "did you mean train.log_every"),

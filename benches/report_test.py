@@ -1,0 +1,257 @@
+#!/usr/bin/env python3
+"""Opens pages that `limn report` makes in a headless Chromium, and uses them as a person would.
+
+    python3 benches/report_test.py PAGE.html... [--shots DIR]
+
+Nothing but the standard library is needed: the browser is spoken to by its DevTools protocol over a pipe. Exits with 0 when
+all held, 1 with a line for each thing that did not, 77 where there is no Chromium (CHROMIUM names one).
+"""
+import argparse
+import base64
+import json
+import os
+import pathlib
+import select
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+NAMES = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"]
+DESKTOP, PHONE = (1280, 900, False), (360, 740, True)
+
+
+class Browser:
+    """A Chromium with one page."""
+
+    def __init__(self, binary, profile):
+        (theirs_in, ours_out), (ours_in, theirs_out) = os.pipe(), os.pipe()
+
+        def place():
+            # Away from 3 and 4 first, which may be among the four.
+            one, other = os.dup(theirs_in), os.dup(theirs_out)
+            one, other = (os.dup(one), os.dup(other)) if {one, other} & {3, 4} else (one, other)
+            os.dup2(one, 3)
+            os.dup2(other, 4)
+
+        flags = ["--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe", "--no-first-run",
+                 f"--user-data-dir={profile}", "--disable-dev-shm-usage", "about:blank"]
+        self.process = subprocess.Popen([binary, *flags], preexec_fn=place, close_fds=False,
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        os.close(theirs_in), os.close(theirs_out)
+        self.to, self.of, self.held, self.number, self.session = ours_out, ours_in, b"", 0, None
+        self.events = []
+        target = self.call("Target.createTarget", url="about:blank")["targetId"]
+        self.session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        for domain in ["Runtime", "Log", "Page", "Network"]:
+            self.call(f"{domain}.enable")
+
+    def next(self, seconds):
+        """The next message, or None after so many seconds without one."""
+        end = time.monotonic() + seconds
+        while b"\0" not in self.held:
+            if not select.select([self.of], [], [], max(0, end - time.monotonic()))[0]:
+                return None
+            piece = os.read(self.of, 1 << 20)
+            if not piece:
+                raise RuntimeError("the browser has ended")
+            self.held += piece
+        message, self.held = self.held.split(b"\0", 1)
+        return json.loads(message)
+
+    def call(self, method, **params):
+        self.number += 1
+        message = {"id": self.number, "method": method, "params": params}
+        if self.session:
+            message["sessionId"] = self.session
+        data = json.dumps(message).encode() + b"\0"
+        while data:
+            data = data[os.write(self.to, data):]
+        while True:
+            answer = self.next(30)
+            if answer is None:
+                raise RuntimeError(f"no answer to {method}")
+            if answer.get("id") == self.number:
+                if "error" in answer:
+                    raise RuntimeError(f"{method}: {answer['error']['message']}")
+                return answer["result"]
+            self.events.append(answer)
+
+    def settle(self, seconds=0.3):
+        while (message := self.next(seconds)) is not None:
+            self.events.append(message)
+
+    def open(self, url, size, dark=False):
+        self.events.clear()
+        width, height, phone = size
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=phone)
+        scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
+        self.call("Emulation.setEmulatedMedia", features=scheme)
+        self.call("Page.navigate", url=url)
+        end = time.monotonic() + 20
+        while self.js("document.readyState") != "complete" and time.monotonic() < end:
+            time.sleep(0.05)
+        self.settle()
+
+    def js(self, expression):
+        answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
+        if "exceptionDetails" in answer:
+            raise RuntimeError(f"{expression}: {answer['exceptionDetails']}")
+        return answer["result"].get("value")
+
+    def place(self, selector, across=0.5, down=0.5):
+        """A point inside of an element, which is scrolled to."""
+        self.js(f"document.querySelector({selector!r}).scrollIntoView({{block: 'center'}})")
+        rect = self.js(f"(r => [r.x, r.y, r.width, r.height])(document.querySelector({selector!r}).getBoundingClientRect())")
+        return {"x": rect[0] + across * rect[2], "y": rect[1] + down * rect[3]}
+
+    def mouse(self, kind, at, **more):
+        self.call("Input.dispatchMouseEvent", type=kind, **at, **more)
+
+    def click(self, at):
+        for kind in ["mousePressed", "mouseReleased"]:
+            self.mouse(kind, at, button="left", buttons=1, clickCount=1)
+
+    def key(self, key, code):
+        for kind in ["rawKeyDown", "keyUp"]:
+            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code)
+
+    def errors(self):
+        """What went wrong on the page, and what it asked the network for."""
+        self.settle(0.1)
+        for event in self.events:
+            kind, said = event.get("method"), event.get("params", {})
+            if kind == "Runtime.exceptionThrown":
+                yield f"an exception: {said['exceptionDetails']}"
+            elif kind == "Runtime.consoleAPICalled" and said["type"] in ("error", "warning", "assert"):
+                yield f"console: {[a.get('value') for a in said['args']]}"
+            elif kind == "Log.entryAdded" and said["entry"]["level"] in ("error", "warning"):
+                yield f"log: {said['entry']['text']}"
+            elif kind == "Network.requestWillBeSent" and not said["request"]["url"].startswith(("file:", "data:")):
+                yield f"a request for {said['request']['url']}"
+
+    def shot(self, path):
+        size = self.call("Page.getLayoutMetrics")["cssContentSize"]
+        clip = {"x": 0, "y": 0, "width": size["width"], "height": min(size["height"], 6000), "scale": 1}
+        picture = self.call("Page.captureScreenshot", format="png", clip=clip, captureBeyondViewport=True)["data"]
+        path.write_bytes(base64.b64decode(picture))
+
+    def close(self):
+        try:
+            self.session = None
+            self.call("Browser.close")
+        except (RuntimeError, OSError):
+            pass
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+
+
+def use(browser, url, fail):
+    """A desktop: curves, pointing at them, controls, the slider by mouse and by keyboard."""
+    browser.open(url, DESKTOP)
+    drawn = browser.js("[...document.querySelectorAll('.chart')].map(c => [...c.querySelectorAll('.curve, circle')].some("
+                       "p => { const b = p.getBBox(); return b.width + b.height > 1; }))")
+    fail(not drawn, "there are no charts")
+    fail(not all(drawn), f"charts without a curve: {drawn}")
+    reading = "document.querySelector('.chart .reading').textContent"
+    before = browser.js(reading)
+    browser.mouse("mouseMoved", browser.place(".chart svg", 0.3))
+    fail(browser.js(reading) == before or "step" not in browser.js(reading), "pointing at a curve reads nothing")
+    curve = "document.querySelector('.chart .curve').getAttribute('d')"
+    before = browser.js(curve)
+    browser.click(browser.place("#log"))
+    fail(browser.js(curve) == before, "the log scale changes nothing")
+    before = browser.js(curve)
+    browser.click(browser.place("#smooth", 0.95))
+    fail(browser.js(curve) == before, "smoothing changes nothing")
+    moments = int(browser.js("document.getElementById('moment').max"))
+    if moments > 0:
+        shown = "[document.getElementById('moment').value, document.querySelector('#moments img').src, " \
+                "document.getElementById('moment-value').textContent]"
+        last = browser.js(shown)
+        start, end = browser.place("#moment", 0.98), browser.place("#moment", 0.02)
+        browser.mouse("mousePressed", start, button="left", buttons=1, clickCount=1)
+        browser.mouse("mouseMoved", end, button="left", buttons=1)
+        browser.mouse("mouseReleased", end, button="left", clickCount=1)
+        first = browser.js(shown)
+        fail(first[0] != "0" or first[1] == last[1] or first[2] == last[2], f"the slider does not move by the mouse: {first[::2]}")
+        browser.key("ArrowRight", 39)
+        fail(browser.js(shown)[0] != "1", "the slider does not move by the arrow keys")
+        browser.key("End", 35)
+        fail(browser.js(shown) != last, "the slider does not go back to its end")
+    # All controls can be reached by the keyboard, and it can be seen where it is.
+    for error in browser.errors():
+        fail(True, error)
+    browser.open(url, DESKTOP)
+    reached = set()
+    for _ in range(200):
+        browser.key("Tab", 9)
+        name = browser.js("(e => e === document.body ? '' : e.id || e.getAttribute('class') || e.tagName)(document.activeElement)")
+        if not name:
+            break
+        reached.add(name)
+        outline = browser.js("getComputedStyle(document.activeElement).outlineStyle")
+        fail(outline == "none", f"it cannot be seen that {name} has the focus")
+    wanted = {"axis", "log", "smooth", "every"} | ({"moment", "play"} if moments > 0 else set())
+    fail(not wanted <= reached, f"not reached by the keyboard: {sorted(wanted - reached)}")
+    browser.click(browser.place("#every"))
+    fail(browser.js("document.querySelectorAll('#settings tbody tr').length") < 10, "not all settings are shown")
+    for name in browser.js("[...document.querySelectorAll('img')].filter(i => !i.naturalWidth || !i.alt).map(i => i.alt)"):
+        fail(True, f"a picture is broken or has no words: {name!r}")
+    for error in browser.errors():
+        fail(True, error)
+
+
+def look(browser, url, fail, shots, name):
+    """Light, dark, and as narrow as a phone."""
+    grounds = []
+    for what, size, dark in [("light", DESKTOP, False), ("dark", DESKTOP, True), ("phone", PHONE, False), ("phone-dark", PHONE, True)]:
+        browser.open(url, size, dark)
+        wide = browser.js("document.scrollingElement.scrollWidth")
+        fail(wide > size[0], f"{what}: the page is {wide} wide on a screen of {size[0]}")
+        grounds.append(browser.js("getComputedStyle(document.body).backgroundColor"))
+        small = browser.js("[...document.querySelectorAll('p, td, li, figcaption, label')].filter("
+                           "e => e.offsetParent && parseFloat(getComputedStyle(e).fontSize) < 12).length")
+        fail(small > 0, f"{what}: {small} texts are smaller than 12 pixels")
+        for error in browser.errors():
+            fail(True, f"{what}: {error}")
+        if shots:
+            browser.shot(shots / f"{name}-{what}.png")
+    fail(grounds[0] == grounds[1], "dark is as light as light")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("pages", nargs="+", type=pathlib.Path)
+    parser.add_argument("--shots", type=pathlib.Path, help="folder for screenshots")
+    args = parser.parse_args()
+    binary = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+    if not binary:
+        print("there is no Chromium here; CHROMIUM=PATH names one")
+        return 77
+    if args.shots:
+        args.shots.mkdir(parents=True, exist_ok=True)
+    faults = []
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        browser = Browser(binary, profile)
+        try:
+            for page in args.pages:
+                url = page.resolve().as_uri()
+
+                def fail(is_wrong, words):
+                    if is_wrong:
+                        faults.append(f"{page}: {words}")
+
+                use(browser, url, fail)
+                look(browser, url, fail, args.shots, f"{page.resolve().parent.name}-{page.stem}")
+        finally:
+            browser.close()
+    print("\n".join(faults) or f"{len(args.pages)} pages: good")
+    return int(bool(faults))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

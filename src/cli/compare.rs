@@ -1,0 +1,124 @@
+//! `limn compare`: what runs differ in, and what came of it.
+
+use super::{Error, term};
+use crate::eval;
+use crate::report::{self, Overview};
+use crate::train::RunDir;
+use crate::words::duration;
+use serde_json::json;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Arguments of `limn compare`.
+#[derive(clap::Args, Debug)]
+pub struct CompareArgs {
+    /// Run folders
+    #[arg(required = true, num_args = 2.., value_name = "DIR")]
+    dirs: Vec<PathBuf>,
+    /// One JSON object per setting or number
+    #[arg(long)]
+    json: bool,
+}
+
+/// A line of the comparison: what it is about, and what each run has.
+struct Line {
+    of: &'static str,
+    name: String,
+    values: Vec<Option<String>>,
+}
+
+/// Prints settings that differ, and numbers beside each other.
+pub fn compare(args: &CompareArgs) -> Result<(), Error> {
+    let runs = args.dirs.iter().map(|dir| RunDir::open(dir)).collect::<Result<Vec<_>, _>>()?;
+    let all = runs.iter().map(Overview::of).collect::<Result<Vec<_>, _>>()?;
+    let mut lines = Vec::new();
+    for difference in report::differences(&runs.iter().map(|run| &run.config).collect::<Vec<_>>()) {
+        lines.push(Line { of: "setting", name: difference.key, values: difference.values });
+    }
+    lines.extend(numbers(&all));
+    lines.extend(figures(&runs)?);
+    if args.json {
+        return lines.iter().try_for_each(|line| {
+            let values: serde_json::Map<_, _> = std::iter::zip(&args.dirs, &line.values)
+                .map(|(dir, value)| (dir.display().to_string(), json!(value)))
+                .collect();
+            term::say(json!({ "of": line.of, "name": line.name, "values": values }))
+        });
+    }
+    let head = std::iter::once(String::new()).chain(all.iter().map(|run| run.name.clone())).collect::<Vec<_>>();
+    let mut rows = vec![head];
+    for line in &lines {
+        let values = line.values.iter().map(|value| value.clone().unwrap_or_else(|| "-".into()));
+        rows.push(std::iter::once(line.name.clone()).chain(values).collect());
+    }
+    let printed = term::table(&rows);
+    let settings = lines.iter().filter(|line| line.of == "setting").count();
+    term::say(printed.first().map_or("", |head| head.trim_end()))?;
+    if settings == 0 {
+        term::say("(the same settings)")?;
+    }
+    printed.iter().skip(1).try_for_each(term::say)?;
+    let dirs: Vec<String> = args.dirs.iter().map(term::quoted).collect();
+    term::say("curves and pictures beside each other:")?;
+    term::say(format!("  limn report {}", dirs.join(" ")))
+}
+
+/// Steps, time, rate, losses and the best figure of each.
+fn numbers(all: &[Overview]) -> Vec<Line> {
+    let line = |name: &str, value: &dyn Fn(&Overview) -> Option<String>| Line {
+        of: "run",
+        name: name.into(),
+        values: all.iter().map(value).collect(),
+    };
+    let mut lines = vec![
+        line("state", &|run| Some(run.state.to_string())),
+        line("steps", &|run| Some(run.step.to_string())),
+        line("time", &|run| Some(duration(Duration::try_from_secs_f64(run.seconds).unwrap_or_default()))),
+        line("images/s", &|run| Some(format!("{:.0}", run.rate?))),
+        line("device", &|run| run.device.clone()),
+    ];
+    for name in names(all.iter().flat_map(|run| run.losses.iter().map(|loss| &loss.0))) {
+        let of = |run: &Overview| Some(format!("{:.4}", run.losses.iter().find(|loss| loss.0 == name)?.1));
+        lines.push(Line { of: "loss", ..line(&format!("last {name}"), &of) });
+    }
+    for name in names(all.iter().filter_map(|run| run.best.as_ref().map(|best| &best.name))) {
+        let of = |run: &Overview| {
+            let best = run.best.as_ref().filter(|best| best.name == name)?;
+            Some(format!("{:.4} at {}", best.value, best.step))
+        };
+        lines.push(Line { of: "figure", ..line(&format!("best {name} (test)"), &of) });
+    }
+    lines
+}
+
+/// What `limn eval` has measured of each, of the latest step.
+fn figures(runs: &[RunDir]) -> Result<Vec<Line>, Error> {
+    let mut all = Vec::new();
+    for run in runs {
+        let path = run.path.display();
+        let mut kept = eval::kept(run).map_err(|e| Error::new(format!("cannot read the figures of {path}: {e}")))?;
+        // The latest last, so that it is the one that is found from behind.
+        kept.sort_by_key(|kept| kept.step);
+        all.push(kept);
+    }
+    let names = names(all.iter().flatten().map(|kept| &kept.figure.name));
+    let of = |name: &String| {
+        let value = |kept: &Vec<eval::KeptFigure>| {
+            let last = kept.iter().rev().find(|kept| kept.figure.name == *name)?;
+            Some(format!("{:.4} {}", last.figure.value, last.figure.unit).trim_end().to_string())
+        };
+        Line { of: "figure", name: format!("{name} (eval)"), values: all.iter().map(value).collect() }
+    };
+    Ok(names.iter().map(of).collect())
+}
+
+/// Each name once, in the order of their first places.
+fn names<'a>(all: impl Iterator<Item = &'a String>) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for name in all {
+        if !names.contains(name) {
+            names.push(name.clone());
+        }
+    }
+    names
+}

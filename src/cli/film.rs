@@ -1,0 +1,54 @@
+//! `limn film`: a model that learns, as a film.
+
+use super::latent::rate;
+use super::{Error, term};
+use crate::files::ends_in_separator;
+use crate::sample::{FilmFormat, TrainingFilm};
+use crate::train::RunDir;
+use std::path::PathBuf;
+
+/// Arguments of `limn film`.
+#[derive(clap::Args, Debug)]
+pub struct FilmArgs {
+    /// Run folder
+    dir: PathBuf,
+    /// Film to write: a .gif, or a .webp in all colours; by default training.gif in the run folder
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Pictures a second, 0.1 to 50
+    #[arg(long, value_name = "N", default_value_t = 4.0, value_parser = rate)]
+    fps: f32,
+}
+
+/// What the film is called.
+const NAME: &str = "training.gif";
+
+/// Writes the pictures of samples that training left behind one after the other.
+pub fn film(args: &FilmArgs) -> Result<(), Error> {
+    let run = RunDir::open(&args.dir)?;
+    let out = match &args.out {
+        None => run.path.join(NAME),
+        Some(out) if out.is_dir() || ends_in_separator(out) => out.join(NAME),
+        Some(out) => out.clone(),
+    };
+    if FilmFormat::of(&out).is_none() {
+        let name = out.display();
+        return Err(Error::new(format!("--out {name}: what moves is a GIF or a WebP; call it .gif or .webp")));
+    }
+    let film = TrainingFilm::of(&run.samples()).ok_or_else(|| {
+        let folder = run.samples();
+        Error::new(format!(
+            "there are no pictures of samples in {}; training leaves them there on its way",
+            folder.display()
+        ))
+    })?;
+    film.remarks.iter().for_each(term::note);
+    film.save(args.fps, &out)?;
+    let steps = film.steps();
+    let (first, last) = (steps.first().copied().unwrap_or_default(), steps.last().copied().unwrap_or_default());
+    let pictures = match steps.len() {
+        1 => format!("1 picture, of step {first}"),
+        n => format!("{n} pictures, of steps {first} to {last}"),
+    };
+    term::say(format!("{pictures}: {}", out.display()))
+}

@@ -1,0 +1,75 @@
+//! The page of a run that goes on, made anew now and then.
+
+use super::pictures::Read;
+use super::{FILE, ReportError, page_with, put};
+use crate::train::RunDir;
+use std::time::{Duration, Instant};
+
+/// The share of a run's time that its page takes at most.
+const SHARE: f64 = 0.02;
+
+/// What a first page is taken to cost.
+const GUESS: Duration = Duration::from_millis(50);
+
+/// Makes the page of a run again and again, in at most a fiftieth of the time; pictures that have
+/// not changed are not read again.
+pub struct Live {
+    began: Instant,
+    spent: Duration,
+    /// What the last page took.
+    last: Duration,
+    pictures: Read,
+}
+
+impl Default for Live {
+    fn default() -> Live {
+        Live { began: Instant::now(), spent: Duration::ZERO, last: GUESS, pictures: Read::default() }
+    }
+}
+
+impl Live {
+    /// Makes the page in the run's folder, if there has been time enough since the last or the run
+    /// ends here. Returns whether it did.
+    ///
+    /// # Errors
+    /// Those of [`super::write`].
+    pub fn refresh(&mut self, run: &RunDir, ends: bool) -> Result<bool, ReportError> {
+        if !ends && !self.due(self.began.elapsed()) {
+            return Ok(false);
+        }
+        let start = Instant::now();
+        let page = page_with(std::slice::from_ref(run), &mut self.pictures)?;
+        put(&page, &run.path.join(FILE))?;
+        self.took(start.elapsed());
+        Ok(true)
+    }
+
+    /// Whether another page, if it takes as long as the last, leaves all of them within their share
+    /// of `elapsed`.
+    fn due(&self, elapsed: Duration) -> bool {
+        (self.spent + self.last).as_secs_f64() <= SHARE * elapsed.as_secs_f64()
+    }
+
+    fn took(&mut self, time: Duration) {
+        self.spent += time;
+        self.last = time;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_take_their_share_of_the_time_and_no_more() {
+        let (mut live, mut pages) = (Live::default(), 0);
+        for second in 1..=1000 {
+            if live.due(Duration::from_secs(second)) {
+                live.took(Duration::from_millis(500));
+                pages += 1;
+            }
+            assert!(live.spent.as_secs_f64() <= 0.02 * second as f64 + 0.45, "after {second} s: {:?}", live.spent);
+        }
+        assert!((38..=40).contains(&pages), "{pages}");
+    }
+}

@@ -1,0 +1,66 @@
+//! What is done every so often in a run, in a share of its time.
+
+use std::time::Duration;
+
+/// Times in a run, where nothing else is said.
+const TIMES: u64 = 10;
+/// The share of a run's time that it takes at most.
+const SHARE: f64 = 0.05;
+
+/// The turns of something that is done between steps.
+pub(super) struct Turns {
+    every: u64,
+    /// Whether turns are left out rather than take more than their share.
+    bounded: bool,
+    /// Time that they took so far.
+    spent: Duration,
+}
+
+impl Turns {
+    /// Every so many steps, 0 for never; some ten times in `total` steps where nothing is said.
+    pub(super) fn new(every: Option<u64>, total: u64, bounded: bool) -> Turns {
+        Turns { every: every.unwrap_or_else(|| total.div_ceil(TIMES).max(1)), bounded, spent: Duration::ZERO }
+    }
+
+    /// Whether it is the turn after `step`, `active` seconds after the run began or went on.
+    pub(super) fn due(&self, step: u64, active: f64) -> bool {
+        self.every > 0 && step.is_multiple_of(self.every) && self.affordable(active)
+    }
+
+    /// Whether there is time for it.
+    pub(super) fn affordable(&self, active: f64) -> bool {
+        self.every > 0 && (!self.bounded || self.spent.as_secs_f64() <= SHARE * active)
+    }
+
+    /// Takes note of what a turn took.
+    pub(super) fn took(&mut self, time: Duration) {
+        self.spent += time;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_are_about_ten_turns_however_long_a_run_is() {
+        for (total, turns) in [(7, 7), (10, 10), (95, 9), (1000, 10), (123_457, 9)] {
+            let all = Turns::new(None, total, true);
+            assert_eq!((1..=total).filter(|step| all.due(*step, 1.0)).count(), turns, "{total}");
+        }
+        let every = |n| (1..=100).filter(|step| Turns::new(Some(n), 100, false).due(*step, 0.0)).count();
+        assert_eq!([every(0), every(1), every(30)], [0, 100, 3]);
+    }
+
+    #[test]
+    fn turns_that_cost_more_than_their_share_are_left_out() {
+        let mut turns = Turns::new(Some(1), 100, true);
+        assert!(turns.due(1, 0.0));
+        turns.took(Duration::from_secs(1));
+        assert!(!turns.due(2, 19.0) && turns.due(2, 21.0));
+        // What somebody asked for is done.
+        let mut asked = Turns::new(Some(1), 100, false);
+        asked.took(Duration::from_secs(1));
+        assert!(asked.due(2, 1.0));
+    }
+}
