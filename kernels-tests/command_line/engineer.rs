@@ -103,6 +103,7 @@ fn training_records_a_trace_and_ends_as_without() {
     }
     wanted.iter().for_each(|track| assert!(tracks(&device).contains(track), "{track} of {:?}", tracks(&device)));
     assert!(tracks(&spans(&trace, 1)).contains(&"batches") && tracks(&spans(&trace, 1)).contains(&"training"));
+    limn_on_device(&["train", "vae", "--trace", "no/such/folder/t.json"]).bad(&["no folder no/such/folder"]);
     let alone = limn_on_device(&["train", "vae", "--trace-steps", "3"]);
     assert!(alone.code == Some(2) && alone.err.contains("--trace"), "{}", alone.err);
 }

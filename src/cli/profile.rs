@@ -8,7 +8,8 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// Arguments of `limn profile`.
+/// Arguments of `limn profile`. A run folder keeps its profile as `profile.json`; a profile that was
+/// saved stands where a preset does.
 #[derive(clap::Args, Debug)]
 pub struct ProfileArgs {
     #[command(flatten)]

@@ -68,9 +68,6 @@ pub struct TrainArgs {
     tune: TuneArg,
     #[command(flatten)]
     precision: PrecisionArg,
-    /// Print an object of JSON a line: what begins, progress, figures, pictures, warnings, the end
-    #[arg(long)]
-    json: bool,
     /// Record what happens in some steps for ui.perfetto.dev: kernels by part of the model, uploads,
     /// read-backs and the host
     #[arg(long, value_name = "FILE.json")]
@@ -78,6 +75,9 @@ pub struct TrainArgs {
     /// Steps to record, behind the first three
     #[arg(long, value_name = "N", default_value_t = 5, requires = "trace", value_parser = clap::value_parser!(u64).range(1..=100))]
     trace_steps: u64,
+    /// Print an object of JSON a line: what begins, progress, figures, pictures, warnings, the end
+    #[arg(long)]
+    json: bool,
     /// Run folder; by default runs/PRESET-N
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -104,6 +104,11 @@ fn stopped() -> bool {
 
 /// Starts a run, or goes on with one, and returns the exit code.
 pub fn train(args: &TrainArgs) -> Result<u8, Error> {
+    if let Some(trace) = &args.trace
+        && let Some(folder) = trace.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir())
+    {
+        return Err(Error::new(format!("cannot write {}: there is no folder {}", trace.display(), folder.display())));
+    }
     // Settings are looked at before a device is opened: their mistakes are found sooner.
     let mut own = None;
     let (start, settings) = match (&args.resume, &args.what) {
