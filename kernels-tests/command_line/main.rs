@@ -1,6 +1,8 @@
 //! The command as a user calls it: results, exit codes, and one plain sentence for bad input.
 
 mod bad_input;
+#[cfg(unix)]
+mod docs;
 mod engineer;
 mod figures;
 mod kill;

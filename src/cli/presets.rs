@@ -92,7 +92,7 @@ pub fn list(args: &PresetsArgs) -> Result<(), Error> {
     let here = device::quiet_name(args.device.device.as_deref())?;
     let times = Times::load();
     if args.toml {
-        return all.iter().try_for_each(|(_, text)| term::say(text.trim_end()));
+        return all.iter().flat_map(|(_, text)| text.trim_end().lines()).try_for_each(term::say);
     }
     if args.json {
         return all.iter().try_for_each(|(preset, _)| {
