@@ -3,6 +3,7 @@
 mod bad_input;
 #[cfg(unix)]
 mod docs;
+mod engineer;
 mod figures;
 mod kill;
 mod leading_on;

@@ -3,9 +3,11 @@
 
 use crate::support::step_of;
 use limn::kernels::Caps;
+use limn::kernels::conv::Conv;
 use limn::program::{Options, plan};
 use limn::train::presets;
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 
@@ -54,6 +56,51 @@ fn listings_are_the_golden_ones() {
         seen = seen.display(),
     );
     assert_eq!(known, table, "assets/golden/plans.txt has a preset that is no more; LIMN_UPDATE_GOLDEN=1 takes it out");
+}
+
+#[test]
+fn labels_tell_paddings_apart() {
+    let conv = |pad: [u32; 4], stride, size: u32| {
+        Conv::new([2, 3, size, size], 4, [3, 3]).with([stride, stride], [1, 1], pad).label()
+    };
+    let shown =
+        |label: &str| label.split("y[").nth(1).and_then(|rest| rest.split_once("] ")).map(|(_, s)| s.to_string());
+    // What the convolutions of `vae-conv` pad, whose size halves: below and on the right.
+    assert_eq!(shown(&conv([0, 0, 1, 1], 2, 28)).as_deref(), Some("stride 2 pad 0,0,1,1"));
+    assert_eq!(shown(&conv([1, 1, 1, 1], 2, 28)).as_deref(), Some("stride 2 pad 1"));
+    assert_eq!(shown(&conv([1, 2, 1, 2], 1, 28)).as_deref(), Some("pad 1,2"));
+    assert_eq!(shown(&conv([2, 0, 1, 3], 1, 28)).as_deref(), Some("pad 2,0,1,3"));
+    assert_eq!(shown(&conv([0; 4], 1, 28)), None);
+    // A stride that does not divide leaves pixels unread, which are no padding.
+    assert_eq!(shown(&conv([0; 4], 2, 28)).as_deref(), Some("stride 2"));
+    // Choices are kept by labels: none may stand for two convolutions.
+    let mut seen = BTreeMap::new();
+    for pad in (0..81).map(|i| [i % 3, i / 3 % 3, i / 9 % 3, i / 27]) {
+        let conv = Conv::new([1, 1, 7, 6], 1, [3, 3]).with([1, 1], [1, 1], pad);
+        assert_eq!(conv.padding(), pad);
+        assert_eq!(seen.insert(conv.label(), pad), None, "{pad:?}");
+    }
+    let step = plan(&step_of("vae-conv"), &Options::new(Some(Caps::WEBGPU))).expect("a plan");
+    assert!(step.listing().contains("stride 2 pad 0,0,1,1"), "{}", step.listing());
+}
+
+#[test]
+fn rows_of_a_plan_have_what_its_listing_has() {
+    let program = plan(&step_of("vae-conv"), &Options::new(Some(Caps::WEBGPU))).expect("a plan");
+    let (rows, totals) = (program.rows(), program.totals());
+    assert_eq!(rows.len(), totals.launches);
+    assert_eq!(rows.iter().map(|row| row.flops).sum::<u64>(), totals.flops);
+    assert_eq!(rows.iter().map(|row| row.bytes).sum::<u64>(), totals.bytes);
+    for (row, launch) in std::iter::zip(&rows, &program.launches) {
+        let lens = launch.kernel.lens();
+        let written: usize = row.operands.iter().filter(|o| o.written).map(|o| o.len).sum();
+        assert_eq!(written, lens.writes.iter().sum::<usize>(), "{row:?}");
+        assert!(!row.stages.is_empty() && row.stages.iter().all(|stage| stage.workgroups.iter().all(|n| *n > 0)));
+        assert!(program.listing().contains(&format!("{} {}", row.kernel, row.shape)), "{row:?}");
+    }
+    // Without a recipe the processor computes.
+    let program = plan(&step_of("vae-conv"), &Options::new(None)).expect("a plan");
+    assert!(program.rows().iter().all(|row| row.variant == "cpu" && row.stages.is_empty()));
 }
 
 #[test]

@@ -11,10 +11,14 @@
 //! ```
 
 mod clock;
+mod noise;
 mod roof;
+mod trace;
 
 pub use clock::{Clock, Launches, Stages, Timer, clock, quantile};
-pub use roof::Roof;
+pub use noise::Comparison;
+pub use roof::{Copied, Roof};
+pub use trace::{Trace, Track};
 
 use crate::check::{Example, Trial};
 use crate::gpu::{Gpu, GpuError};
@@ -63,6 +67,54 @@ pub fn time(gpu: &Gpu, kernel: &dyn Kernel, recipe: &Recipe, seconds: f64) -> Re
         gflops: 1e-9 * cost.flops as f64 / median,
         gbps: 1e-9 * cost.bytes as f64 / median,
         runs: samples.len(),
+    })
+}
+
+/// How something is timed in rounds, so that its times can be compared with those of another day.
+#[derive(Clone, Copy, Debug)]
+pub struct Rounds {
+    /// About how long it takes altogether.
+    pub seconds: f64,
+    /// Rounds there are at least, however long that takes.
+    pub least: usize,
+    /// Rounds there are at most.
+    pub most: usize,
+}
+
+impl Rounds {
+    /// What each round gives, until there are enough.
+    fn take<E>(self, mut round: impl FnMut(f64) -> Result<f64, E>) -> Result<Vec<f64>, E> {
+        let begun = Instant::now();
+        let mut rounds = Vec::new();
+        while rounds.len() < self.least || (rounds.len() < self.most && begun.elapsed().as_secs_f64() < self.seconds) {
+            rounds.push(round(self.seconds / self.most as f64)?);
+        }
+        Ok(rounds)
+    }
+}
+
+/// Times `recipe` in rounds: the median of each, in milliseconds of a launch.
+///
+/// # Errors
+/// Those of [`time`].
+pub fn time_rounds(gpu: &Gpu, kernel: &dyn Kernel, recipe: &Recipe, rounds: Rounds) -> Result<Vec<f64>, GpuError> {
+    let trial = Trial::new(gpu, &Example::inputs(kernel, 1, 0.0), recipe, false)?;
+    trial.run(gpu)?;
+    let mut timer = Timer::new(Stages { gpu, stages: trial.stages() }, clock(gpu)?, PART)?;
+    rounds.take(|seconds| Ok(1e3 * quantile(&mut timer.samples(seconds, 1)?, 0.5)))
+}
+
+/// The same of calls on the CPU.
+pub fn call_rounds(kernel: &dyn Kernel, rounds: Rounds, run: impl Fn(&[&[f32]], &mut [&mut [f32]])) -> Vec<f64> {
+    calls(kernel, run, |call| {
+        let round = |seconds: f64| {
+            let mut times = vec![call()];
+            while times.len() < 1000 && times.iter().sum::<f64>() < seconds {
+                times.push(call());
+            }
+            Ok::<_, std::convert::Infallible>(1e3 * quantile(&mut times, 0.5))
+        };
+        rounds.take(round).unwrap_or_default()
     })
 }
 

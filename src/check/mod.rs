@@ -170,7 +170,11 @@ pub enum Disagreement {
 
 /// Checks the kernel as the CPU runs it when it is a device.
 pub fn check_host(name: &'static str, kernel: &dyn Kernel, seed: u64) -> Outcome {
-    let example = Example::new(kernel, seed);
+    check_host_on(name, kernel, &Example::new(kernel, seed))
+}
+
+/// Checks it on given inputs.
+pub fn check_host_on(name: &'static str, kernel: &dyn Kernel, example: &Example) -> Outcome {
     let run = |example: &Example| {
         let guarded = |old: &Vec<f32>| old.iter().copied().chain([f32::from_bits(CANARY); GUARD]).collect();
         let mut writes: Vec<Vec<f32>> = example.old.iter().map(guarded).collect();
@@ -184,7 +188,7 @@ pub fn check_host(name: &'static str, kernel: &dyn Kernel, seed: u64) -> Outcome
         Ran { writes, trespass }
     };
     let mut outcome = Outcome::new(name, "cpu", kernel);
-    judge(kernel, &example, &run(&example), &run(&example), &mut outcome);
+    judge(kernel, example, &run(example), &run(example), &mut outcome);
     if let Some(whole) = example.beside(kernel).filter(|_| outcome.failure.is_none()) {
         compare(kernel, whole, &run(whole), &mut outcome);
     }

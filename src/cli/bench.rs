@@ -2,15 +2,18 @@
 
 use super::bench_sample::{self, SampleArgs};
 use super::times;
-use super::{Error, PrecisionArg, SettingsArg, Switch, TuneArg, config, device, kernels_named, term, tune};
-use crate::bench::{self, Roof};
+use super::{Error, PrecisionArg, SettingsArg, Switch, TuneArg, bench_kernels, config, device, term, tune};
+use crate::bench::Roof;
 use crate::choices::Verdict;
 use crate::gpu::Gpu;
-use crate::kernels::{Arithmetic, Class, Cost, Kernel, Precision, Recipe};
-use crate::program::Device;
+use crate::kernels::{Arithmetic, Class, Precision};
 use crate::train::{Session, presets, time_steps};
 use crate::tune::Budget;
-use serde_json::{Value, json};
+use serde_json::json;
+use std::path::PathBuf;
+
+const SHAPE: &str = "Time one kernel in this shape, and the kernels of its gradients, each held against the reference \
+    before";
 
 /// Arguments of `limn bench`.
 #[derive(clap::Args, Debug)]
@@ -18,19 +21,34 @@ pub struct BenchArgs {
     #[command(subcommand)]
     command: Option<Command>,
     /// Kernels to time, by name or a part of it; all without any
-    names: Vec<String>,
+    pub(super) names: Vec<String>,
+    #[arg(long, value_name = "SHAPE", help = SHAPE, long_help = format!("{SHAPE}\n\n{}", super::bench_shape::manual()))]
+    pub(super) shape: Option<String>,
+    /// Only the variants of this name
+    #[arg(long, value_name = "V")]
+    pub(super) variant: Option<String>,
+    /// Keep the times, to compare others with
+    #[arg(long, value_name = "FILE.json")]
+    pub(super) save: Option<PathBuf>,
+    /// Compare with times that were kept: the ratio, where it lies with 95 % confidence, and
+    /// whether it is more than noise (rank-sum test, p < 0.01)
+    #[arg(long, value_name = "FILE.json")]
+    pub(super) baseline: Option<PathBuf>,
+    /// Draw a roofline with every kernel on it: a page, or by the name's end a picture
+    #[arg(long, value_name = "FILE.html|.svg|.png")]
+    pub(super) report: Option<PathBuf>,
     /// Choose variants anew, by measuring, for the presets named; for all without any
     #[arg(long)]
     tune: bool,
     /// Device: `cpu`, `reference`, or a number or a part of a name from `limn devices`; without one
     /// the fastest, which is a GPU, or else `cpu`
     #[arg(long, value_name = "D", global = true)]
-    device: Option<String>,
+    pub(super) device: Option<String>,
     /// One JSON object per kernel, shape and variant, or per preset
     #[arg(long, global = true)]
-    json: bool,
+    pub(super) json: bool,
     #[command(flatten)]
-    precision: PrecisionArg,
+    pub(super) precision: PrecisionArg,
 }
 
 #[derive(clap::Subcommand, Debug)]
@@ -59,11 +77,20 @@ struct StepArgs {
     tune: TuneArg,
 }
 
-/// How long each variant is timed.
-const SECONDS: f64 = 0.25;
-
 /// Times kernels or steps.
 pub fn bench(args: &BenchArgs) -> Result<(), Error> {
+    let kernels_only = [
+        (args.shape.is_some(), "--shape"),
+        (args.variant.is_some(), "--variant"),
+        (args.save.is_some(), "--save"),
+        (args.baseline.is_some(), "--baseline"),
+        (args.report.is_some(), "--report"),
+    ];
+    if (args.command.is_some() || args.tune)
+        && let Some((_, flag)) = kernels_only.iter().find(|(given, _)| *given)
+    {
+        return Err(Error::new(format!("{flag} is for the times of kernels, as in `limn bench conv2d {flag} ...`")));
+    }
     match &args.command {
         Some(_) if args.tune => Err(Error::new("`limn bench --tune` takes the names of presets and no command")),
         None if args.tune => retune(args),
@@ -76,7 +103,7 @@ pub fn bench(args: &BenchArgs) -> Result<(), Error> {
         Some(Command::Roof) => roof(args.device.as_deref(), args.json),
         Some(Command::Sample(sample_args)) => bench_sample::bench(sample_args, args.device.as_deref(), args.json),
         Some(Command::Step(step_args)) => step(step_args, args),
-        None => kernels(args),
+        None => bench_kernels::kernels(args),
     }
 }
 
@@ -91,7 +118,7 @@ fn roof(wanted: Option<&str>, json: bool) -> Result<(), Error> {
     if json {
         return term::say(json!({
             "device": device.name(), "gflops": roof.gflops, "f16_gflops": roof.f16_gflops,
-            "matrix_gflops": roof.matrix_gflops, "gb_per_s": roof.gbps,
+            "matrix_gflops": roof.matrix_gflops, "gb_per_s": roof.gbps, "cached": roof.cached,
         }));
     }
     term::say(format!("ceilings of {}", device.name()))?;
@@ -103,7 +130,10 @@ fn roof(wanted: Option<&str>, json: bool) -> Result<(), Error> {
     for (rate, what) in arithmetic {
         rate.map_or(Ok(()), |rate| term::say(format!("  {rate:>10.2} GFLOP/s {what}")))?;
     }
-    term::say(format!("  {:>10.2} GB/s copying", roof.gbps))
+    for copied in &roof.cached {
+        term::say(format!("  {:>10.2} GB/s copying in {}", copied.gbps, term::size(copied.bytes)))?;
+    }
+    term::say(format!("  {:>10.2} GB/s copying more than caches hold", roof.gbps))
 }
 
 /// Measures the variants of every kernel in the training steps of some presets, known or not.
@@ -192,112 +222,4 @@ fn step(args: &StepArgs, all: &BenchArgs) -> Result<(), Error> {
     ))?;
     term::say(format!("  {:>10.1} MB in buffers", t.peak_bytes as f64 / 1e6))?;
     tuned.lines().iter().try_for_each(|line| term::say(format!("  before that, {line}")))
-}
-
-/// A variant's name and what computes in it.
-type Variant = (&'static str, Arithmetic);
-
-/// The time of one variant at one shape.
-struct Row {
-    kernel: &'static str,
-    shape: String,
-    variant: Variant,
-    ms: f64,
-    cost: Cost,
-}
-
-impl Row {
-    fn gflops(&self) -> f64 {
-        self.cost.flops as f64 / self.ms / 1e6
-    }
-
-    fn gb_per_s(&self) -> f64 {
-        self.cost.bytes as f64 / self.ms / 1e6
-    }
-
-    /// In JSON; a clock that saw no time pass gives rates that are no number.
-    fn object(&self, device: &str, ceiling_share: f64) -> Value {
-        json!({
-            "kernel": self.kernel, "shape": self.shape, "variant": self.variant.0, "device": device,
-            "ms": term::number(self.ms), "gflops": term::number(self.gflops()),
-            "gb_per_s": term::number(self.gb_per_s()), "ceiling_share": term::number(ceiling_share),
-        })
-    }
-}
-
-fn kernels(args: &BenchArgs) -> Result<(), Error> {
-    let entries = kernels_named(&args.names)?;
-    let device = device::open_for(args.device.as_deref(), args.precision.precision.unwrap_or_default())?;
-    let roof = Roof::measure(device.gpu())?;
-    let mut progress = term::Progress::new();
-    let mut rows = vec![["kernel", "shape", "variant", "ms", "GFLOP/s", "GB/s", "ceiling"].map(String::from).to_vec()];
-    // The reference and software devices would take minutes for the largest.
-    let software = device.caps().is_none_or(|caps| caps.class == Class::Lanes);
-    let mut left = 0;
-    for entry in &entries {
-        for kernel in (entry.shapes)() {
-            if software && !bench::for_software(kernel.as_ref()) {
-                left += 1;
-                continue;
-            }
-            progress.show(format!("{} {}", entry.name, kernel.label()));
-            let (shape, cost) = (kernel.label(), kernel.cost());
-            for (variant, ms) in time_all(&device, kernel.as_ref())? {
-                let row = Row { kernel: entry.name, shape: shape.clone(), variant, ms, cost };
-                if args.json {
-                    progress.clear();
-                    term::say(row.object(&device.name(), roof.share(cost, row.variant.1, ms)))?;
-                } else {
-                    let share = format!("{:.1}%", 100.0 * roof.share(cost, row.variant.1, ms));
-                    let rates = [row.gflops(), row.gb_per_s()].map(|rate| format!("{rate:.1}"));
-                    let figures = [format!("{ms:.4}")].into_iter().chain(rates).chain([share]);
-                    let texts = [row.kernel.into(), row.shape, row.variant.0.into()];
-                    rows.push(texts.into_iter().chain(figures).collect());
-                }
-            }
-        }
-    }
-    progress.clear();
-    if left > 0 {
-        term::note(format!("{left} shapes are so large that only GPUs are timed with them"));
-    }
-    if args.json {
-        return Ok(());
-    }
-    term::say(format!("on {}", device.name()))?;
-    term::table(&rows).iter().try_for_each(term::say)
-}
-
-/// Milliseconds of every variant at one shape.
-fn time_all(device: &Device, kernel: &dyn Kernel) -> Result<Vec<(Variant, f64)>, Error> {
-    let on_host = |name, ms| Ok(vec![((name, Arithmetic::F32), ms)]);
-    let gpu = match device {
-        Device::Gpu(gpu) => gpu,
-        Device::Cpu => {
-            return on_host("cpu", bench::time_call(kernel, SECONDS, |reads, writes| kernel.host(reads, writes)));
-        }
-        Device::Reference => {
-            return on_host("reference", bench::time_call(kernel, SECONDS, |reads, writes| kernel.cpu(reads, writes)));
-        }
-    };
-    let time = |recipe: &Recipe| {
-        Ok(((recipe.name, recipe.arithmetic()), bench::time(gpu, kernel, recipe, SECONDS)?.median_ms))
-    };
-    kernel.variants(gpu.caps()).iter().map(time).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn json_has_no_gaps_where_no_time_was_seen() {
-        let cost = Cost { flops: 8, bytes: 0 };
-        let mut row = Row { kernel: "copy", shape: "x[1]".into(), variant: ("cpu", Arithmetic::F32), ms: 0.0, cost };
-        let object = row.object("cpu", f64::NAN);
-        assert!(object.as_object().unwrap().values().all(|value| !value.is_null()), "{object}");
-        assert_eq!((&object["gflops"], &object["gb_per_s"]), (&json!("inf"), &json!("NaN")));
-        row.ms = 2.0;
-        assert_eq!(row.object("cpu", 0.5)["gflops"], json!(4e-6));
-    }
 }

@@ -5,7 +5,9 @@ use crate::check::{self, Outcome};
 use crate::gpu::{Gpu, GpuError};
 use crate::kernels::{Entry, Precision, Recipe};
 use crate::program::Device;
+use crate::report::kernels as pages;
 use serde_json::json;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Arguments of `limn check`.
@@ -17,6 +19,9 @@ pub struct CheckArgs {
     device: DeviceArg,
     #[command(flatten)]
     precision: PrecisionArg,
+    /// Write a page with the error of every check beside its bound
+    #[arg(long, value_name = "FILE.html")]
+    report: Option<PathBuf>,
     /// One JSON object per case and variant
     #[arg(long)]
     json: bool,
@@ -28,6 +33,9 @@ const SEED: u64 = 1;
 /// Checks every case and variant; false if any falls short.
 pub fn check(args: &CheckArgs) -> Result<bool, Error> {
     let mut entries = kernels_named(&args.names)?;
+    if let Some(path) = args.report.as_ref().filter(|p| p.extension().is_none_or(|e| !e.eq_ignore_ascii_case("html"))) {
+        return Err(Error::new(format!("{}: the report of checks is a page, its name ends in .html", path.display())));
+    }
     // Without a name it is an adapter or nothing: nobody should take the processor's kernels for a
     // GPU's.
     let mixed = args.precision.precision == Some(Precision::Mixed);
@@ -49,7 +57,7 @@ pub fn check(args: &CheckArgs) -> Result<bool, Error> {
         }
     }
     let width = entries.iter().map(|e| e.name.len()).max().unwrap_or(0);
-    let (mut total, mut failed) = (0, 0);
+    let (mut total, mut failed, mut all) = (0, 0, Vec::new());
     for entry in &entries {
         let outcomes = outcomes(&device, entry);
         total += outcomes.len();
@@ -59,6 +67,12 @@ pub fn check(args: &CheckArgs) -> Result<bool, Error> {
         } else {
             report(entry.name, width, &outcomes)?;
         }
+        if args.report.is_some() {
+            all.extend(outcomes);
+        }
+    }
+    if let Some(path) = &args.report {
+        pages::write_page(&pages::checks(&device.name(), mixed, &all), path)?;
     }
     if !args.json {
         let device = device.name();

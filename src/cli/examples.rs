@@ -80,17 +80,21 @@ Examples:
 pub const CHECK: &str = "\
 Examples:
   limn check
-  limn check conv2d matmul --device 0";
+  limn check conv2d matmul --device 0
+  limn check --report checks.html";
 
 pub const BENCH: &str = "\
 Examples:
-  limn bench conv2d
+  limn bench copy --shape x=1048576 --save copy.json
+  limn bench conv2d matmul --report roofline.html
   limn bench step dcgan-28-small
   limn bench roof";
 
 pub const PROFILE: &str = "\
 Examples:
   limn profile vae
+  limn profile dcgan-28-small --against precision=mixed
+  limn profile vae --trace step.json
   limn profile dcgan-28-small --batch 64";
 
 pub const PLAN: &str = "\

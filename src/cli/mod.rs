@@ -6,7 +6,9 @@
 mod advice;
 mod bar;
 mod bench;
+mod bench_kernels;
 mod bench_sample;
+mod bench_shape;
 mod check;
 mod compare;
 mod complete;
@@ -26,6 +28,7 @@ mod presets;
 mod probe;
 mod profile;
 mod report;
+mod roofline;
 mod run;
 mod runs;
 mod sample;

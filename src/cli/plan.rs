@@ -62,6 +62,7 @@ pub fn plan(args: &PlanArgs) -> Result<(), Error> {
             "recompute_saved_bytes": recompute_saves,
             "peak_bytes": memory.peak(),
             "fits": fits.is_ok(),
+            "program": program.rows(),
         });
         return term::say(row);
     }
@@ -72,8 +73,10 @@ pub fn plan(args: &PlanArgs) -> Result<(), Error> {
             term::say(format!("  {:<28} {:<16} {:>9}", p.name, shape.join("x"), p.len()))?;
         }
     }
-    term::say(format!("\nthe training step, batch {}, on {}:", config.train.batch, device.name()))?;
-    term::say(program.listing())?;
+    term::say("")?;
+    term::say(format!("the training step, batch {}, on {}:", config.train.batch, device.name()))?;
+    program.listing().lines().try_for_each(term::say)?;
+    term::say("")?;
     term::say(format!("launches     {}", totals.launches))?;
     term::say(format!("arithmetic   {:.3} GFLOP a step", totals.flops as f64 / 1e9))?;
     for (what, bytes) in [

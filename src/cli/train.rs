@@ -12,7 +12,7 @@ use crate::models::{self, Family};
 use crate::report;
 use crate::sample::{self, Drawing};
 use crate::train::{
-    self, Config, Hooks, LogKind, Outcome, Phase, Reading, Resume, RunDir, Session, Setting, Start, Watch,
+    self, Config, Hooks, LogKind, Outcome, Phase, Reading, Resume, RunDir, Session, Setting, Start, TraceSteps, Watch,
 };
 use crate::tune::Budget;
 use serde_json::json;
@@ -68,6 +68,13 @@ pub struct TrainArgs {
     tune: TuneArg,
     #[command(flatten)]
     precision: PrecisionArg,
+    /// Record what happens in some steps for ui.perfetto.dev: kernels by part of the model, uploads,
+    /// read-backs and the host
+    #[arg(long, value_name = "FILE.json")]
+    trace: Option<PathBuf>,
+    /// Steps to record, behind the first three
+    #[arg(long, value_name = "N", default_value_t = 5, requires = "trace", value_parser = clap::value_parser!(u64).range(1..=100))]
+    trace_steps: u64,
     /// Print an object of JSON a line: what begins, progress, figures, pictures, warnings, the end
     #[arg(long)]
     json: bool,
@@ -97,6 +104,11 @@ fn stopped() -> bool {
 
 /// Starts a run, or goes on with one, and returns the exit code.
 pub fn train(args: &TrainArgs) -> Result<u8, Error> {
+    if let Some(trace) = &args.trace
+        && let Some(folder) = trace.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir())
+    {
+        return Err(Error::new(format!("cannot write {}: there is no folder {}", trace.display(), folder.display())));
+    }
     // Settings are looked at before a device is opened: their mistakes are found sooner.
     let mut own = None;
     let (start, settings) = match (&args.resume, &args.what) {
@@ -176,6 +188,7 @@ pub fn train(args: &TrainArgs) -> Result<u8, Error> {
             stop: &STOP,
             phase: &phase,
             watch: Some(screen.as_mut()),
+            trace: args.trace.clone().map(|path| TraceSteps { path, steps: args.trace_steps }),
             reading,
         };
         train::train(start, device, hooks)

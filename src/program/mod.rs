@@ -44,11 +44,11 @@ mod store;
 
 pub use capacity::{Capacity, Exceeded, NoRoom, room};
 pub use device::{Device, DeviceError};
-pub use listing::Totals;
+pub use listing::{LaunchRow, Operand, StageRow, Totals};
 pub use memory::{Pending, ReadbackRing};
 pub use pixel::{NotPerPixel, PixelProgram};
 pub use plan::{Options, PlanError, plan, plan_recomputing};
-pub use run::Runner;
+pub use run::{Runner, Traced, What};
 pub use staging::{StagingRing, Upload};
 pub use store::Store;
 

@@ -3,6 +3,7 @@
 use super::memory::{OnGpu, States};
 use super::pace::Pace;
 use super::recorder::Recorder;
+use super::run::{Traced, What};
 use super::staging::{Staged, Used};
 use super::{DeviceError, Program, View};
 use crate::bench::{self, Clock, Stages, Timer};
@@ -101,6 +102,54 @@ impl GpuRun {
             recorder.cut(pace.pieces());
         }
         Ok(gpu.check()?)
+    }
+
+    /// Runs once, alone on the device, and tells what happened when. Timestamps say how long
+    /// launches take, and the host's clock when the last one has ended.
+    pub(super) fn run_traced(&mut self, upload: Option<Copy>) -> Result<Vec<Traced>, DeviceError> {
+        self.wait()?;
+        let gpu = &self.gpu;
+        let by = bench::clock(gpu)?;
+        let mut traced = Vec::new();
+        if let Some(Copy { staging, words, to, used }) = upload {
+            let start = Instant::now();
+            let copy = gpu.upload(&staging, &self.memory[to.buffer].span.slice(to.offset, to.len));
+            let submission = gpu.submit_recorded([copy]);
+            gpu.recall(staging, move |staging| used.give_back(Staged::Gpu { staging, words }));
+            gpu.wait_for(submission)?;
+            traced.push(Traced::since(What::Upload, start));
+        }
+        let ready = self.recorder.ready();
+        for piece in self.pace.pieces() {
+            let (start, first) = (Instant::now(), piece.start);
+            let launches = &ready[piece];
+            if by != Clock::Stamps {
+                let commands = gpu.record(|pass| launches.iter().flatten().for_each(|r| r.record(pass)));
+                let submission = gpu.submit_recorded([commands]);
+                traced.push(Traced::since(What::Record, start));
+                let handed = Instant::now();
+                gpu.wait_for(submission)?;
+                let what = [What::Wait, What::Launches(launches.len())];
+                traced.extend(what.map(|what| Traced::since(what, handed)));
+                continue;
+            }
+            let stretches: Vec<Stretch> = launches.iter().map(|stages| (stages.as_slice(), 1)).collect();
+            let times = gpu.time_stretches(&stretches)?;
+            let whole = start.elapsed();
+            let took = times.iter().map(|ns| Duration::from_secs_f64(1e-9 * ns));
+            let busy: Duration = took.clone().sum();
+            // What the host needs before the device begins is the rest of the time it waited.
+            let before = whole.saturating_sub(busy);
+            traced.push(Traced { what: What::Record, start, took: before });
+            traced.push(Traced { what: What::Wait, start: start + before, took: whole - before });
+            let mut at = start + before;
+            for (i, took) in took.enumerate() {
+                traced.push(Traced { what: What::Launch(first + i), start: at, took });
+                at += took;
+            }
+        }
+        gpu.check()?;
+        Ok(traced)
     }
 
     pub(super) fn wait(&mut self) -> Result<(), GpuError> {

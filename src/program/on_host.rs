@@ -1,6 +1,7 @@
 //! A program made ready on the processor.
 
 use super::memory::{OnHost, States};
+use super::run::{Traced, What};
 use super::{DeviceError, Launch, Program};
 use std::time::Instant;
 
@@ -22,12 +23,16 @@ impl HostRun {
 
     /// The same, and the nanoseconds of each.
     pub(super) fn profile(&self, program: &Program) -> Vec<f64> {
-        let time = |launch: &Launch| {
+        self.run_traced(program).map(|launch| launch.took.as_nanos() as f64).collect()
+    }
+
+    /// The same, and when each began.
+    pub(super) fn run_traced(&self, program: &Program) -> impl Iterator<Item = Traced> {
+        program.launches.iter().enumerate().map(|(i, launch)| {
             let start = Instant::now();
             run(launch, &self.memory, self.reference);
-            start.elapsed().as_nanos() as f64
-        };
-        program.launches.iter().map(time).collect()
+            Traced::since(What::Launch(i), start)
+        })
     }
 }
 

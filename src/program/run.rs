@@ -7,7 +7,7 @@ use super::staging::{Staged, Used};
 use super::store::Kept;
 use super::{Capacity, DeviceError, Pending, Program, StagingRing, Store, Upload, View};
 use crate::bench::Clock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A program ready to run.
 pub struct Runner {
@@ -15,6 +15,39 @@ pub struct Runner {
     engine: Engine,
     /// The input that is fed, and where its uploads go when they have been used.
     fed: Option<(View, Used)>,
+}
+
+/// Something that happened while a program ran.
+#[derive(Clone, Copy, Debug)]
+pub struct Traced {
+    /// What.
+    pub what: What,
+    /// When it began.
+    pub start: Instant,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// What happens while a program runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// The host records commands and hands them over.
+    Record,
+    /// The host waits for the device.
+    Wait,
+    /// The contents of an input go to the device.
+    Upload,
+    /// The device runs this launch.
+    Launch(usize),
+    /// A device without timestamps that hold runs so many launches.
+    Launches(usize),
+}
+
+impl Traced {
+    /// Something that began then and ends now.
+    pub(super) fn since(what: What, start: Instant) -> Traced {
+        Traced { what, start, took: start.elapsed() }
+    }
 }
 
 /// What runs it.
@@ -139,7 +172,7 @@ impl Runner {
     /// # Errors
     /// [`DeviceError::Foreign`] where the upload is from another runner; a device that is lost.
     pub fn run_with(&mut self, Upload(room): Upload) -> Result<(), DeviceError> {
-        let (to, used) = self.fed.clone().filter(|(view, _)| view.len == room.words()).ok_or(DeviceError::Foreign)?;
+        let (room, to, used) = self.placed(room)?;
         match (&mut self.engine, room) {
             (Engine::Host(run), Staged::Host(words)) => {
                 used.give_back(Staged::Host(run.memory[to.buffer].replace(words)));
@@ -147,6 +180,47 @@ impl Runner {
                 Ok(())
             }
             (Engine::Gpu(run), Staged::Gpu { staging, words }) => run.run(Some(Copy { staging, words, to, used })),
+            _ => Err(DeviceError::Foreign),
+        }
+    }
+
+    /// Runs the program once, with the contents of a filled upload if there is one, waits for its
+    /// end and tells what happened when. The device does what [`Runner::run`] has it do, each
+    /// launch once, but nothing of it overlaps with what the host does.
+    ///
+    /// # Errors
+    /// [`DeviceError::Foreign`] where the upload is from another runner; a device that is lost.
+    pub fn run_traced(&mut self, upload: Option<Upload>) -> Result<Vec<Traced>, DeviceError> {
+        let mut traced = Vec::new();
+        let start = Instant::now();
+        let copied = upload.is_some();
+        let copy = upload.map(|Upload(room)| self.placed(room)).transpose()?;
+        match &mut self.engine {
+            Engine::Host(run) => {
+                if let Some((Staged::Host(words), to, used)) = copy {
+                    used.give_back(Staged::Host(run.memory[to.buffer].replace(words)));
+                }
+                if copied {
+                    traced.push(Traced::since(What::Upload, start));
+                }
+                traced.extend(run.run_traced(&self.program));
+                Ok(traced)
+            }
+            Engine::Gpu(run) => {
+                let copy = match copy {
+                    Some((Staged::Gpu { staging, words }, to, used)) => Some(Copy { staging, words, to, used }),
+                    _ => None,
+                };
+                run.run_traced(copy)
+            }
+        }
+    }
+
+    /// Where a filled upload goes.
+    fn placed(&self, room: Staged) -> Result<(Staged, View, Used), DeviceError> {
+        let (to, used) = self.fed.clone().filter(|(view, _)| view.len == room.words()).ok_or(DeviceError::Foreign)?;
+        match (&self.engine, &room) {
+            (Engine::Host(_), Staged::Host(_)) | (Engine::Gpu(_), Staged::Gpu { .. }) => Ok((room, to, used)),
             _ => Err(DeviceError::Foreign),
         }
     }

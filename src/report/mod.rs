@@ -5,6 +5,7 @@
 //! of runs from elsewhere.
 
 mod curves;
+pub mod kernels;
 mod live;
 mod overview;
 mod pictures;

@@ -18,7 +18,9 @@ pub struct PictureError {
 
 impl PictureError {
     pub(super) fn new(path: &Path, reason: impl ToString) -> PictureError {
-        PictureError { path: path.to_path_buf(), reason: reason.to_string() }
+        // Encoders have causes in lines of their own.
+        let reason = reason.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+        PictureError { path: path.to_path_buf(), reason }
     }
 }
 
@@ -113,7 +115,15 @@ impl Grid<'_> {
             Ok(Target::Stream(_)) => format_of(path).unwrap_or(ImageFormat::Png),
             _ => format_of(path)?,
         };
-        write(path, &encoded(&self.enlarged(scale), format, path)?)
+        let picture = self.enlarged(scale);
+        let (side, most) = (picture.width().max(picture.height()), largest_side(format));
+        if side > most {
+            let kind = format.extensions_str().first().copied().unwrap_or_default();
+            let (w, h) = (picture.width(), picture.height());
+            let words = format!("it is {w}x{h} pixels, and a .{kind} has at most {most} on a side; call it .png");
+            return Err(PictureError::new(path, words));
+        }
+        write(path, &encoded(&picture, format, path)?)
     }
 }
 
@@ -143,6 +153,15 @@ pub(super) fn format_of(path: &Path) -> Result<ImageFormat, PictureError> {
     let names: Vec<&str> = known().flat_map(|format| format.extensions_str()).copied().collect();
     let is = extension.map_or("it has no extension".into(), |e| format!("limn writes no .{e}"));
     Err(PictureError::new(path, format!("{is}; there are {}", names.join(", "))))
+}
+
+/// The widest and highest picture that a format has numbers for.
+fn largest_side(format: ImageFormat) -> u32 {
+    match format {
+        ImageFormat::WebP => 16_384,
+        ImageFormat::Gif | ImageFormat::Jpeg => 65_535,
+        _ => u32::MAX,
+    }
 }
 
 /// The bytes of a picture's file.

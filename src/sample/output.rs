@@ -64,7 +64,7 @@ impl Output {
     /// A sentence with what is needed and what is free.
     pub fn roomy(&self, geometry: [usize; 3], images: usize) -> Result<(), NoRoom> {
         let bytes = (images as u64).saturating_mul(2 * pixels(geometry, self.scale));
-        room(bytes, &format!("a picture of {images} images"), "ask for fewer, or for a smaller --scale")
+        room(bytes, &format!("a picture of {images} images"), "ask for fewer, or at a smaller scale")
     }
 
     /// Whether it is a device or a pipe, such as the one behind stdout.

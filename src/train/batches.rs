@@ -7,6 +7,7 @@ use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
 
 /// The images of a run and their order.
 #[derive(Clone)]
@@ -44,7 +45,14 @@ impl Images {
 
 /// The images of each training step, in order, as the program's input `images` takes them, and
 /// their labels where it is told of them.
-pub(super) struct Batches(Receiver<Result<Upload, DeviceError>>);
+pub(super) struct Batches(Receiver<Result<Batch, DeviceError>>);
+
+/// The images of a step, and when they were prepared.
+pub(super) struct Batch {
+    pub upload: Upload,
+    pub began: Instant,
+    pub took: Duration,
+}
 
 impl Batches {
     /// Prepares those of `steps` as `feed` has room for them. The thread ends when all are taken,
@@ -54,11 +62,13 @@ impl Batches {
         std::thread::Builder::new().name("batches".into()).spawn(move || {
             let mut bytes = Vec::new();
             for step in steps {
+                let began = Instant::now();
                 images.bytes(step, &mut bytes);
+                let took = began.elapsed();
                 let Some(mut upload) = feed.next() else { return };
                 let filled = upload.fill(&bytes);
                 let failed = filled.is_err();
-                if send.send(filled.map(|()| upload)).is_err() || failed {
+                if send.send(filled.map(|()| Batch { upload, began, took })).is_err() || failed {
                     return;
                 }
             }
@@ -70,7 +80,7 @@ impl Batches {
     ///
     /// # Errors
     /// Why they could not be put where the device takes them.
-    pub(super) fn next(&self) -> Result<Option<Upload>, DeviceError> {
+    pub(super) fn next(&self) -> Result<Option<Batch>, DeviceError> {
         self.0.recv().ok().transpose()
     }
 }
@@ -94,7 +104,7 @@ mod tests {
         let images = Images { split: Arc::new(split), order: Arc::new(order()), per_step: 2, labelled: true };
         let batches = Batches::start(runner.feed("images").unwrap(), images, 1..20).unwrap();
         for step in 1..20 {
-            runner.run_with(batches.next().unwrap().unwrap()).unwrap();
+            runner.run_with(batches.next().unwrap().unwrap().upload).unwrap();
             let words = runner.read("words").unwrap();
             let images: Vec<u8> =
                 [2 * step, 2 * step + 1].into_iter().flat_map(|b| order().batch(b)).map(|i| i as u8).collect();

@@ -1,8 +1,7 @@
 //! Timing whole training steps and the launches inside them.
 
-use super::pack;
-use super::{Session, SessionError};
-use crate::bench::{Clock, clock, quantile};
+use super::{Session, SessionError, pack, tracing};
+use crate::bench::{Clock, Trace, Track, clock, quantile};
 use crate::kernels::philox::{Domain, Stream};
 use crate::kernels::{Arithmetic, Cost, Recipe};
 use crate::program::{DeviceError, Launch, Runner, StagingRing};
@@ -77,6 +76,10 @@ pub struct Profile {
     pub rows: Vec<ProfileRow>,
     /// What the times were taken by.
     pub clock: Clock,
+    /// Median milliseconds of a step in which nothing is timed inside, to its end on the device.
+    pub step_ms: f64,
+    /// What happened when in one step of its own.
+    pub trace: Trace,
 }
 
 /// A step's images, neither zeros nor constant, and their labels, as bytes.
@@ -179,14 +182,23 @@ fn arithmetic(launch: &Launch) -> Arithmetic {
     launch.recipe.as_ref().map_or(Arithmetic::F32, Recipe::arithmetic)
 }
 
-/// Runs before those that are averaged, so that the device has raised its clock.
+/// Runs before those that are timed, so that the device has raised its clock.
 const WARM: usize = 3;
 
-/// Times every launch of a training step, as the mean of `steps` runs after some others.
+/// Times every launch of a training step, as the mean of `steps` runs after some others, which are
+/// timed as a whole.
 pub fn profile(session: &mut Session, batch: usize, steps: usize) -> Result<Profile, SessionError> {
     let mut step = session.train_step(batch)?;
     step.write("images", &pack(images(session, batch)))?;
-    (0..WARM).try_for_each(|_| step.run())?;
+    let mut whole = Vec::new();
+    for i in 0..WARM + steps.max(1) {
+        let start = Instant::now();
+        step.run()?;
+        step.wait()?;
+        if i >= WARM {
+            whole.push(1e3 * start.elapsed().as_secs_f64());
+        }
+    }
     let mut sums = vec![0.0; step.program().launches.len()];
     let (mut clock, mut done) = (Clock::Host, 0);
     // Where launches are run again and again, each is a mean already.
@@ -210,5 +222,22 @@ pub fn profile(session: &mut Session, batch: usize, steps: usize) -> Result<Prof
             cost,
         }
     });
-    Ok(Profile { rows: rows.collect(), clock })
+    let rows: Vec<ProfileRow> = rows.collect();
+    let trace = traced(session, &mut step, batch)?;
+    Ok(Profile { rows, clock, step_ms: quantile(&mut whole, 0.5), trace })
+}
+
+/// A step with what happens around it: its images are prepared and uploaded, and its losses read.
+fn traced(session: &mut Session, step: &mut Runner, batch: usize) -> Result<Trace, SessionError> {
+    let mut trace = Trace::new(session.store.device().name());
+    let feed = step.feed("images")?;
+    let start = Instant::now();
+    let mut upload = feed.next().ok_or_else(|| SessionError::Config("the device took no more uploads".into()))?;
+    upload.fill(&images(session, batch))?;
+    trace.add(tracing::TRAINING, "prepare images", start, start.elapsed());
+    let run = step.run_traced(Some(upload))?;
+    tracing::add_run(&mut trace, step.program(), &run);
+    let losses = || session.store.read("history");
+    tracing::spanned(&mut trace, Track::Readbacks, "losses", losses)?;
+    Ok(trace)
 }

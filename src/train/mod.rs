@@ -41,6 +41,7 @@ mod metrics;
 mod pace;
 mod prepare;
 mod presets;
+mod profile;
 mod provenance;
 mod recent;
 mod run;
@@ -50,6 +51,7 @@ mod step;
 mod step_runner;
 mod stopwatch;
 mod testing;
+mod tracing;
 mod turns;
 mod under_way;
 mod views;
@@ -66,6 +68,7 @@ pub use logs::LogKind;
 pub use measure::{Profile, ProfileRow, StepTiming, profile, time_steps};
 pub use memory::{MemoryUse, StepSpec};
 pub use presets::presets;
+pub use profile::{KernelTime, StepProfile};
 pub use provenance::{Machine, Provenance, Sitting};
 pub use run::{
     Evaluator, Hooks, Outcome, Pace, Phase, Reading, Reporter, Resume, Sampler, Saved, Start, TrainError, Tune, Viewer,
@@ -75,3 +78,4 @@ pub use session::{Session, SessionError, Weights};
 pub use settings::Setting;
 pub use step::{HISTORY_ROWS, pack, train_source};
 pub use testing::{TestCurve, Tested};
+pub use tracing::TraceSteps;

@@ -19,6 +19,7 @@ use super::run::{Hooks, Phase, Start, TrainError, Tune};
 use super::step_runner::StepRunner;
 use super::stopwatch::Stopwatch;
 use super::testing::Testing;
+use super::tracing::Tracing;
 use super::turns::Turns;
 use super::under_way::Loop;
 use super::{Config, Session};
@@ -182,6 +183,8 @@ impl Prepared {
         }
         let (saved, sampled) = ((step > 0).then_some(step), None);
         let (stage, last) = (Some(stage), Vec::new());
+        let device = session.store.device().name();
+        let tracing = hooks.trace.as_ref().filter(|_| step < total).map(|t| Tracing::new(t, &device, step..total));
         Ok(Loop {
             run,
             _lock: lock,
@@ -209,6 +212,7 @@ impl Prepared {
             saved,
             sampled,
             last,
+            tracing,
         })
     }
 }

@@ -4,6 +4,7 @@ use super::folder::{RunDir, RunError};
 use super::log::Watch;
 use super::logs::LogKind;
 use super::prepare::Prepared;
+use super::tracing::TraceSteps;
 use super::{Config, ConfigError, Session, SessionError, Setting, Tested};
 use crate::data::{self, Split};
 use crate::files;
@@ -106,6 +107,8 @@ pub struct Hooks<'a> {
     pub phase: &'a (dyn Fn(Phase) + 'a),
     /// Shows how it goes.
     pub watch: Option<&'a mut dyn Watch>,
+    /// Records what happens in some steps, which are waited for one by one.
+    pub trace: Option<TraceSteps>,
     /// How its images are read.
     pub reading: Reading<'a>,
 }
@@ -124,6 +127,7 @@ impl Default for Hooks<'_> {
             stop: &files::NEVER,
             phase: &|_| (),
             watch: None,
+            trace: None,
             reading: Reading::default(),
         }
     }

@@ -1,8 +1,10 @@
 //! Training steps that one program takes.
 
-use super::batches::{Batches, Images};
+use super::batches::{Batch, Batches, Images};
+use super::tracing::{self, TRAINING};
 use super::{Session, SessionError};
-use crate::program::Runner;
+use crate::bench::{Trace, Track};
+use crate::program::{Runner, What};
 use std::io;
 use std::ops::Range;
 use std::time::Duration;
@@ -28,13 +30,25 @@ impl StepRunner {
     /// Hands the next step to the device, and with `wait` waits for it. Returns the time the host
     /// spent on handing over, or what failed, in words.
     pub(super) fn step(&mut self, wait: bool) -> Result<Duration, String> {
-        let images = self.batches.next().map_err(|e| e.to_string())?;
-        let images = images.ok_or("the thread that prepares batches ended early")?;
-        self.runner.run_with(images).map_err(|e| e.to_string())?;
+        self.runner.run_with(self.batch()?.upload).map_err(|e| e.to_string())?;
         let host = self.runner.take_host_time();
         if wait {
             self.runner.wait().map_err(|e| e.to_string())?;
         }
         Ok(host)
+    }
+
+    /// The same, waited for, and what happened in it.
+    pub(super) fn step_traced(&mut self, trace: &mut Trace) -> Result<Duration, String> {
+        let batch = tracing::spanned(trace, TRAINING, "wait for images", || self.batch())?;
+        trace.add(Track::Host("batches"), "prepare images", batch.began, batch.took);
+        let run = self.runner.run_traced(Some(batch.upload)).map_err(|e| e.to_string())?;
+        tracing::add_run(trace, self.runner.program(), &run);
+        Ok(run.iter().filter(|traced| traced.what == What::Record).map(|traced| traced.took).sum())
+    }
+
+    fn batch(&self) -> Result<Batch, String> {
+        let batch = self.batches.next().map_err(|e| e.to_string())?;
+        Ok(batch.ok_or("the thread that prepares batches ended early")?)
     }
 }

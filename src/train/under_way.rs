@@ -15,8 +15,10 @@ use super::run::{Hooks, Outcome, Phase, Saved, TrainError};
 use super::step_runner::StepRunner;
 use super::stopwatch::Stopwatch;
 use super::testing::Testing;
+use super::tracing::Tracing;
 use super::turns::Turns;
 use super::views;
+use crate::bench::Track;
 use crate::data::{self, Split};
 use crate::kernels::Class;
 use crate::words::four;
@@ -83,6 +85,8 @@ pub(super) struct Loop<'a> {
     pub(super) sampled: Option<u64>,
     /// Losses of the last step that has arrived.
     pub(super) last: Vec<f32>,
+    /// A trace of some of its steps.
+    pub(super) tracing: Option<Tracing>,
 }
 
 impl Loop<'_> {
@@ -127,6 +131,9 @@ impl Loop<'_> {
             }
         }
         self.collect(true)?;
+        if let Some(tracing) = self.tracing.take().filter(|tracing| !tracing.trace.is_empty()) {
+            self.end_trace(tracing)?;
+        }
         if self.saved != Some(self.step) {
             self.save()?;
         }
@@ -165,7 +172,13 @@ impl Loop<'_> {
         // Whoever watches sees losses before the log has its line.
         let live = self.log.watch().is_some() && self.shown.elapsed() >= LIVE;
         let ask = live || (self.step + 1).is_multiple_of(log_every);
-        let mut host = stage.step(software && ask).map_err(|e| self.stopped(e))?;
+        let mut tracing = self.tracing.take();
+        let traced = tracing.as_mut().filter(|tracing| tracing.takes(self.step));
+        let stepped = match traced {
+            Some(tracing) => stage.step_traced(&mut tracing.trace),
+            None => stage.step(software && ask),
+        };
+        let mut host = stepped.map_err(|e| self.stopped(e))?;
         self.step += 1;
         let rest = Instant::now();
         self.losses.queue(self.watch.now());
@@ -173,12 +186,26 @@ impl Loop<'_> {
         if ask {
             self.losses.ask();
         }
+        match tracing {
+            Some(tracing) if tracing.ends(self.step - 1) => self.end_trace(tracing)?,
+            open => self.tracing = open,
+        }
         self.collect(false)?;
         if live {
             self.show();
         }
         host += rest.elapsed();
         self.watch.step(host);
+        Ok(())
+    }
+
+    /// Reads the losses back that are on their way, as the last thing a trace shows, and writes it.
+    fn end_trace(&mut self, mut tracing: Tracing) -> Result<(), TrainError> {
+        let start = Instant::now();
+        self.collect(true)?;
+        tracing.trace.add(Track::Readbacks, "losses", start, start.elapsed());
+        let told = tracing.write().unwrap_or_else(|failed| failed);
+        self.log.say(&told);
         Ok(())
     }
 

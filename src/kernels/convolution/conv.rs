@@ -195,6 +195,20 @@ impl Conv {
         self.oh as usize * self.ow as usize
     }
 
+    /// Zeros above x, left of it, below it and on its right. The block has the size of y instead of
+    /// the last two, which with a stride leaves them open: they are those that come nearest to the
+    /// first two.
+    pub fn padding(&self) -> [u32; 4] {
+        let after = |x: u32, before: u32, k: u32, dilation: u32, stride: u32, y: u32| {
+            let [x, before, k, dilation, stride, y] = [x, before, k, dilation, stride, y].map(i64::from);
+            let least = (y - 1) * stride + dilation * (k - 1) + 1 - x - before;
+            before.clamp(least.max(0), (least + stride - 1).max(0)) as u32
+        };
+        let bottom = after(self.h, self.pad_top, self.kh, self.dilation_h, self.stride_h, self.oh);
+        let right = after(self.w, self.pad_left, self.kw, self.dilation_w, self.stride_w, self.ow);
+        [self.pad_top, self.pad_left, bottom, right]
+    }
+
     /// The centre tap in raster order.
     pub fn centre(&self) -> usize {
         ((self.kh / 2) * self.kw + self.kw / 2) as usize
@@ -351,14 +365,17 @@ impl Conv {
             "x[{},{},{},{}] w[{},{},{},{}] y[{},{}]",
             self.n, self.ci, self.h, self.w, self.co, self.ci, self.kh, self.kw, self.oh, self.ow
         );
-        let mut pair = |name: &str, a: u32, b: u32, usual: u32| match (a, b) {
-            (a, b) if (a, b) == (usual, usual) => {}
-            (a, b) if a == b => text += &format!(" {name} {a}"),
-            (a, b) => text += &format!(" {name} {a},{b}"),
+        let pair = |name: &str, a: u32, b: u32, usual: u32| match (a, b) {
+            (a, b) if (a, b) == (usual, usual) => String::new(),
+            (a, b) if a == b => format!(" {name} {a}"),
+            (a, b) => format!(" {name} {a},{b}"),
         };
-        pair("stride", self.stride_h, self.stride_w, 1);
-        pair("pad", self.pad_top, self.pad_left, 0);
-        pair("dilation", self.dilation_h, self.dilation_w, 1);
+        text += &pair("stride", self.stride_h, self.stride_w, 1);
+        text += &match self.padding() {
+            [top, left, bottom, right] if [top, left] == [bottom, right] => pair("pad", top, left, 0),
+            [top, left, bottom, right] => format!(" pad {top},{left},{bottom},{right}"),
+        };
+        text += &pair("dilation", self.dilation_h, self.dilation_w, 1);
         match (self.mask, self.groups) {
             (0, _) => {}
             (m, g) => text += &format!(" mask {}{}", ["", "A", "B"][m.min(2) as usize], colours(g)),
