@@ -64,7 +64,7 @@ impl Testing {
         let held = checkpoint::info(&run.best()).ok().map(|info| info.step);
         let least = kept.iter().map(|row| (row.1, row.0)).min_by(|a, b| a.0.total_cmp(&b.0));
         let best = least.filter(|(_, step)| held == Some(*step)).map(|(least, _)| least);
-        let turns = Turns::new(every, total, true);
+        let turns = Turns::new(every, total, every.is_none());
         Ok(Testing { split, data, images, turns, file, best })
     }
 
