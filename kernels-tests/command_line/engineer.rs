@@ -273,7 +273,7 @@ fn a_page_of_checks_has_every_error_beside_its_bound() {
 fn a_roofline_has_every_kernel_on_it_as_a_page_and_as_a_picture() {
     let place = Place::new();
     let [html, svg, png] = ["roof.html", "roof.svg", "roof.png"].map(|name| place.path(name));
-    let rows = on_cpu(&["bench", "copy", "matmul", "--json", "--report", text(&html)]).good().rows();
+    let rows = on_cpu(&["bench", "copy", "ramp", "reduce_sum", "--json", "--report", text(&html)]).good().rows();
     let data = page(&html);
     assert_eq!(data["rows"].as_array().expect("rows").len(), rows.len());
     assert!(data["ceilings"]["gflops"].as_f64() > Some(0.0) && data["ceilings"]["cached"].is_array());

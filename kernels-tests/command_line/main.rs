@@ -21,6 +21,7 @@ mod shader;
 mod signals;
 #[path = "../support/mod.rs"]
 mod support;
+mod watching;
 
 use crate::support::device_flag;
 use serde_json::Value;

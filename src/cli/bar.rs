@@ -8,7 +8,7 @@ const BAR: usize = 24;
 /// Columns of a bar that is worth showing.
 const LEAST: usize = 4;
 /// Columns of the curve of the loss, at most.
-const CURVE: usize = 12;
+const CURVE: usize = 8;
 /// Points that the curve is remembered by; beyond, two become one.
 const POINTS: usize = 96;
 

@@ -60,6 +60,8 @@ struct Run {
     curves: Curves,
     /// Figures of test images on the way.
     tests: Vec<TestCurve>,
+    /// What looked wrong on the way.
+    warnings: Vec<String>,
     /// Pictures of samples on the way, the earliest first.
     progress: Vec<Picture>,
     /// What else the model can do: reconstructions, completions, a latent plane.
@@ -233,6 +235,7 @@ impl Run {
             total: config.train.steps,
             meanings: curves.names().chain(tests.iter().map(|test| &test.name)).filter_map(known).collect(),
             tests,
+            warnings: run.warnings(),
             progress: read.of_training(&run.samples()),
             views: read.views(&run.samples()),
             pictures: read.beside(&run.path),

@@ -2,6 +2,7 @@
 
 use super::Tested;
 use super::folder::{RunDir, RunError};
+use crate::files::read_in_memory;
 use crate::words::{duration, four, hanging};
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
@@ -76,6 +77,9 @@ pub trait Watch {
     fn finish(&mut self) {}
 }
 
+/// What a line of the log begins with that tells of something wrong.
+const WARNING: &str = "warning: ";
+
 /// `log.txt`, and whoever watches. Losing a line of it is no reason to lose a run, so errors are
 /// not told here: a full disk shows at the next checkpoint.
 pub(super) struct Log<'a> {
@@ -113,7 +117,7 @@ impl<'a> Log<'a> {
 
     /// Something that looks wrong.
     pub(super) fn warn(&mut self, warning: &str) {
-        self.note(&format!("warning: {warning}"));
+        self.note(&format!("{WARNING}{warning}"));
         if let Some(watch) = &mut self.watch {
             watch.warn(&hanging(warning));
         }
@@ -129,6 +133,21 @@ impl<'a> Log<'a> {
         if let Some(watch) = &mut self.watch {
             watch.finish();
         }
+    }
+}
+
+impl RunDir {
+    /// What looked wrong on the way of the run, by its log, each thing once. A log that cannot be
+    /// read has nothing to say.
+    pub fn warnings(&self) -> Vec<String> {
+        let log = read_in_memory(&self.log()).unwrap_or_default();
+        let mut all: Vec<String> = Vec::new();
+        for warning in String::from_utf8_lossy(&log).lines().filter_map(|line| line.strip_prefix(WARNING)) {
+            if !all.iter().any(|known| known == warning) {
+                all.push(warning.into());
+            }
+        }
+        all
     }
 }
 

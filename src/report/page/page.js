@@ -316,6 +316,12 @@ function table(heads, rows) {
 }
 
 // Figures that were measured together stand together, with how that was done below them.
+function warnings() {
+  const all = runs.flatMap((run) => run.warnings.map((text) => (runs.length > 1 ? `${run.name}: ${text}` : text)));
+  by("warnings").hidden = all.length === 0;
+  by("warning-list").append(...all.map((text) => make("li", {}, text)));
+}
+
 function figures() {
   const groups = new Map();
   for (const run of runs) {
@@ -410,6 +416,7 @@ curves();
 progress();
 views();
 pictures();
+warnings();
 figures();
 profile();
 settings();

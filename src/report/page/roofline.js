@@ -88,11 +88,19 @@ function draw() {
     parts.push(shape("text", { class: "ceiling-name", "text-anchor": "middle",
       transform: `translate(${px(m)} ${py(rate * m) - 6}) rotate(${angle})` }, `${name} ${digits(rate)} GB/s`));
   }
-  for (const [name, rate] of flat) {
+  // The highest first; one that is close below another shares its words.
+  let words = null, above = -Infinity;
+  for (const [name, rate] of [...flat].sort((a, b) => b[1] - a[1])) {
     const knee = Math.max(x0, Math.min(...slopes.map(([, slope]) => rate / slope)));
     parts.push(shape("line", { class: "ceiling", x1: px(knee), y1: py(rate), x2: width - right, y2: py(rate) }));
-    parts.push(shape("text", { class: "ceiling-name", x: width - right - 2, y: py(rate) - 5, "text-anchor": "end" },
-      `${name} ${digits(rate)} GFLOP/s`));
+    const told = `${name} ${digits(rate)} GFLOP/s`;
+    if (words && py(rate) - above < 14) {
+      words.textContent += `, ${told}`;
+      continue;
+    }
+    above = py(rate);
+    words = shape("text", { class: "ceiling-name", x: width - right - 2, y: above - 5, "text-anchor": "end" }, told);
+    parts.push(words);
   }
   at = seen.map((dot) => [px(dot.x), py(dot.y)]);
   seen.forEach((dot, i) => parts.push(shape("circle", { class: "kernel", cx: at[i][0], cy: at[i][1], r: narrow ? 4 : 5,
