@@ -311,6 +311,27 @@ fn what_pages_point_at_is_there_and_every_picture_is_shown() {
     assert_eq!(missing(&repository(), page), gone);
 }
 
+#[test]
+fn the_gallery_has_every_preset_with_its_parameters() {
+    let page = fs::read_to_string(repository().join("docs/gallery.md")).expect("a page");
+    let rows: Vec<Vec<&str>> =
+        page.lines().filter(|line| line.starts_with("| `")).map(|l| l.split('|').collect()).collect();
+    for (name, _) in limn::train::presets() {
+        let named = |row: &&Vec<&str>| {
+            let cell = row[1];
+            let base = name.strip_suffix("-small").unwrap_or(name);
+            cell.contains(&format!("`{name}`")) || cell.contains(&format!("`{base}`, `-small`"))
+        };
+        let row = rows.iter().find(named).unwrap_or_else(|| panic!("no row of {name}"));
+        if !row[1].trim_start().starts_with(&format!("`{name}`")) {
+            continue;
+        }
+        let parameters = limn::train::Config::preset(name).expect("a preset").validate().expect("a model").parameters();
+        let first = row[4].split_whitespace().next().expect("a number");
+        assert_eq!(first.replace(',', ""), parameters.to_string(), "{name}");
+    }
+}
+
 /// Commands in the middle of sentences, `limn NAME ...`.
 fn in_sentences(page: &str) -> Vec<String> {
     let mut code = false;
