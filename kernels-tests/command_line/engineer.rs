@@ -138,7 +138,8 @@ fn profiles_are_kept_and_compared() {
     let mut half = table.clone();
     let kernels = half["kernels"].as_array_mut().expect("kernels");
     kernels.truncate(kernels.len() / 2);
-    let left = kernels.len();
+    // What the clock does not see has no ratio.
+    let left = kernels.iter().filter(|kernel| kernel["ms"].as_f64() > Some(0.0)).count();
     for kernel in kernels {
         kernel["ms"] = (kernel["ms"].as_f64().expect("ms") / 2.0).into();
     }
@@ -183,12 +184,12 @@ fn shapes_of_ones_own_are_timed_kept_and_compared() {
         assert_eq!(row["shape"], "x[2,3,9,8] w[4,3,3,3] y[5,4] stride 2 pad 1");
         assert!(row["ms"].as_f64() > Some(0.0) && row["rounds_ms"].as_array().expect("rounds").len() == 8, "{row}");
     }
-    // The same times, and ten times as long ones.
+    // Times that are longer by more than other work on the machine makes these.
     let slower = place.path("slower.json");
     let mut baseline: Value = serde_json::from_slice(&std::fs::read(&kept).expect("a file")).expect("JSON");
     for time in baseline["times"].as_array_mut().expect("times") {
         for ms in time["rounds_ms"].as_array_mut().expect("rounds") {
-            *ms = (10.0 * ms.as_f64().expect("ms")).into();
+            *ms = (1e5 * ms.as_f64().expect("ms")).into();
         }
     }
     std::fs::write(&slower, baseline.to_string()).expect("a file");

@@ -211,7 +211,7 @@ mod tests {
             for key in flat("", &was).keys() {
                 let free =
                     ["lr", "weight_decay", "eps", "momentum", "momentum_end", "floor"].map(|k| format!("optim.{k}"));
-                let loose = ["steps", "epochs", "log_every", "sample_every", "checkpoint_every", "samples"];
+                let loose = ["steps", "epochs", "log_every", "clip_norm", "checkpoint_every", "samples"];
                 let loose = loose.map(|k| format!("train.{k}"));
                 let wanted = free.contains(key) || loose.contains(key);
                 match rule(key) {

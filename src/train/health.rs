@@ -104,12 +104,14 @@ impl Health {
 
     fn jump(&mut self, step: u64, losses: &[f32]) -> Option<String> {
         let (recent, value) = (self.falling.as_mut()?, f64::from(*losses.first()?));
-        let usual = (recent.len() == WINDOW).then(|| median(recent));
+        // Of losses around 0, as densities give them, factors say nothing.
+        let told = recent.len() == WINDOW && recent.iter().all(|v| *v > 0.0);
+        let usual = told.then(|| median(recent));
         recent.push_back(value);
         if recent.len() > WINDOW {
             recent.pop_front();
         }
-        let usual = usual.filter(|usual| *usual > 0.0 && value > JUMP * usual && !self.jumped)?;
+        let usual = usual.filter(|usual| value > JUMP * usual && !self.jumped)?;
         self.jumped = true;
         let advice =
             if self.clipped { "lower optim.lr or train.clip_norm" } else { "set train.clip_norm=1, or lower optim.lr" };

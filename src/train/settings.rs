@@ -60,8 +60,14 @@ fn new_optimiser(kind: &str) -> Result<OptimConfig, String> {
 }
 
 /// Keys that are not written down where they are as they were before there was the setting.
-const OPTIONAL: [&str; 10] = [
+const OPTIONAL: [&str; 16] = [
     "train.steps",
+    "train.sample_every",
+    "train.clip_norm",
+    "train.lr_schedule",
+    "train.lr_end",
+    "train.lr_steps",
+    "train.lr_warm_up",
     "train.precision",
     "train.recompute",
     "train.eval_every",
