@@ -74,7 +74,7 @@ pub use run::{
     Evaluator, Hooks, Outcome, Pace, Phase, Reading, Reporter, Resume, Sampler, Saved, Start, TrainError, Tune, Viewer,
     train,
 };
-pub use session::{Session, SessionError, Weights};
+pub use session::{Listener, Session, SessionError, Weights};
 pub use settings::Setting;
 pub use step::{HISTORY_ROWS, pack, train_source};
 pub use testing::{TestCurve, Tested};

@@ -114,6 +114,9 @@ pub enum Weights {
     Averaged,
 }
 
+/// Hears how far it is what takes long, in words.
+pub type Listener = Box<dyn FnMut(&str) + Send>;
+
 /// A model, the states of its networks on a device, and what makes a run reproducible.
 pub struct Session {
     /// The model.
@@ -137,7 +140,7 @@ pub struct Session {
     /// Asked on the way of what may take long: whether to leave it.
     pub stop: Option<fn() -> bool>,
     /// Told on the way of what may take long: how far it is, in words.
-    pub hear: Option<Box<dyn FnMut(&str) + Send>>,
+    pub hear: Option<Listener>,
     /// Remarks on what its weights were loaded from.
     pub remarks: Vec<String>,
 }

@@ -27,6 +27,8 @@ use std::time::{Duration, Instant};
 
 /// Images of the data that samples are held against.
 const JUDGED: usize = 256;
+/// Steps before which samples may well be the same.
+const RIPE: u64 = 200;
 
 /// How often losses are shown to whoever watches.
 const LIVE: Duration = Duration::from_millis(250);
@@ -339,7 +341,8 @@ impl Loop<'_> {
 
     /// Says so where samples that spread so much are nearly the same.
     fn judge(&mut self, spread: Option<f64>) {
-        let (Some(spread), ripe) = (spread, 3 * self.step >= self.total) else { return };
+        let ripe = self.step >= RIPE && 3 * self.step >= self.total;
+        let Some(spread) = spread else { return };
         let split = &self.images.split;
         let data = *self.spread.get_or_insert_with(|| {
             let images: Vec<u32> = data::spread(JUDGED, split.len()).into_iter().map(|i| i as u32).collect();
