@@ -3,6 +3,7 @@
 use crate::limn;
 use serde_json::Value;
 use std::path::Path;
+#[cfg(unix)]
 use std::process::Command;
 
 const SMALL: [&str; 9] = ["train", "vae", "--device", "cpu", "--batch", "16", "--set", "model.hidden=16", "--out"];
