@@ -165,13 +165,7 @@ impl Standing {
         for shown in tries {
             words = self.words(shown, glyphs);
             // The bar gives way to the words only where it is short already.
-            let bar = if shown.curve {
-                BAR
-            } else if shown.units {
-                12
-            } else {
-                0
-            };
+            let bar = if shown.losses > one { BAR } else { 6 * usize::from(shown.units) };
             if words.chars().count() + bar < columns {
                 break;
             }
@@ -232,6 +226,9 @@ mod tests {
         assert!(wide.starts_with("━━━━━─"), "{wide}");
         assert!(wide.contains("loss 123.5  bce 110.0  kl 13.46  test 119.9  1234 images/s  1:05:05 left"), "{wide}");
         assert!(wide.ends_with('▁') && wide.contains('█'), "{wide}");
+        let short = Standing { step: 1259, total: 2000, left: Some(Duration::from_secs(14)), ..standing() };
+        let usual = short.line(80, Glyphs::Unicode);
+        assert!(usual.contains('█') && usual.contains("test 119.9"), "{usual}");
         let narrow = standing().line(40, Glyphs::Ascii);
         assert!(narrow.contains("loss 123.5 1234/s 1:05:05"), "{narrow}");
     }
