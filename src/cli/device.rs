@@ -62,7 +62,9 @@ pub fn open(wanted: Option<&str>) -> Result<Device, Error> {
         None => {
             let adapters = gpu::adapters();
             let Some((adapter, _)) = gpu::fastest(&adapters) else {
-                term::note(no_gpu(&adapters, container_hint(&adapters)));
+                if !term::is_quiet() {
+                    term::note(no_gpu(&adapters, container_hint(&adapters)));
+                }
                 return Ok(Device::Cpu);
             };
             adapter.index.to_string()

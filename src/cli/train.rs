@@ -198,7 +198,7 @@ pub fn train(args: &TrainArgs) -> Result<u8, Error> {
             tell_machines(&outcome);
             Ok(())
         }
-        false if term::is_quiet() => Ok(()),
+        false if term::is_quiet() => term::say(outcome.run.path.display()),
         false => tell(&outcome, &name),
     });
     match told {
@@ -283,8 +283,7 @@ fn tell(outcome: &Outcome, device: &str) -> Result<(), Error> {
         term::say(format!("stopped after step {} of {} and saved; go on with:", outcome.step, outcome.total))?;
         return term::say(format!("  limn train --resume {dir}"));
     }
-    let losses: Vec<String> = outcome.losses.iter().map(|(name, value)| format!("{name} {value:.4}")).collect();
-    term::say(format!("trained {} steps: {}", outcome.step, losses.join("  ")))?;
+    term::say(format!("trained {} steps", outcome.step))?;
     term::say(format!("pictures    {}", outcome.run.samples().display()))?;
     term::say(format!("checkpoint  {}", outcome.run.checkpoint().display()))?;
     let commands: &[&str] = match outcome.model.family() {

@@ -142,6 +142,9 @@ fn last_row(path: &Path) -> Option<Vec<(String, f64)>> {
     })
 }
 
+/// Figures of a game, of which neither more nor less is better.
+const VERDICTS: [&str; 3] = ["value", "d_real", "d_fake"];
+
 /// The figure that a run is told by.
 fn best(run: &RunDir) -> Result<Option<Best>, RunError> {
     let tests = run.tests()?;
@@ -151,7 +154,8 @@ fn best(run: &RunDir) -> Result<Option<Best>, RunError> {
         return Ok(least.map(|(value, step)| Best { name: curve.name.clone(), value: *value, step: *step }));
     }
     // What cannot be read of them is told where it is asked for.
-    let last = eval::kept(run).unwrap_or_default().pop();
+    let verdict = |kept: &eval::KeptFigure| VERDICTS.contains(&kept.figure.name.as_str());
+    let last = eval::kept(run).unwrap_or_default().into_iter().rfind(|kept| !verdict(kept));
     Ok(last.map(|kept| Best { name: kept.figure.name, value: kept.figure.value, step: kept.step }))
 }
 

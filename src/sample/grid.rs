@@ -152,7 +152,8 @@ pub(super) fn format_of(path: &Path) -> Result<ImageFormat, PictureError> {
     }
     let names: Vec<&str> = known().flat_map(|format| format.extensions_str()).copied().collect();
     let is = extension.map_or("it has no extension".into(), |e| format!("limn writes no .{e}"));
-    Err(PictureError::new(path, format!("{is}; there are {}", names.join(", "))))
+    let folder = "a folder of single files has a / at its end";
+    Err(PictureError::new(path, format!("{is}; there are {}; {folder}", names.join(", "))))
 }
 
 /// The widest and highest picture that a format has numbers for.

@@ -71,7 +71,7 @@ impl Testing {
     /// Whether the run is measured after `step` of `total` steps, `active` seconds after it began
     /// or went on.
     pub(super) fn due(&self, step: u64, total: u64, active: f64) -> bool {
-        self.turns.due(step, active) || step == total && self.turns.affordable(active)
+        self.turns.due(step, active) || step == total && self.turns.wanted()
     }
 
     /// Takes note of what a measurement took, and the checkpoint that it was worth.

@@ -24,12 +24,13 @@ impl Turns {
 
     /// Whether it is the turn after `step`, `active` seconds after the run began or went on.
     pub(super) fn due(&self, step: u64, active: f64) -> bool {
-        self.every > 0 && step.is_multiple_of(self.every) && self.affordable(active)
+        let affordable = !self.bounded || self.spent.as_secs_f64() <= SHARE * active;
+        self.wanted() && step.is_multiple_of(self.every) && affordable
     }
 
-    /// Whether there is time for it.
-    pub(super) fn affordable(&self, active: f64) -> bool {
-        self.every > 0 && (!self.bounded || self.spent.as_secs_f64() <= SHARE * active)
+    /// Whether it is done at all.
+    pub(super) fn wanted(&self) -> bool {
+        self.every > 0
     }
 
     /// Takes note of what a turn took.

@@ -193,7 +193,11 @@ class Chart {
         const i = nearest(d.x);
         say(d.x[i]);
         this.reading.append(" ", dot(d.k), ` ${number(d.raw[i])}`);
-        if (d.tests && d.tests.x.length) this.reading.append(` (test ${number(d.tests.y[nearest(d.tests.x)])})`);
+        if (d.tests && d.tests.x.length) {
+          const t = nearest(d.tests.x);
+          const where = axis === "step" && d.tests.x[t] !== d.x[i] ? ` at ${number(d.tests.x[t])}` : "";
+          this.reading.append(` (test ${number(d.tests.y[t])}${where})`);
+        }
       } else if (d.tests && d.tests.x.length) {
         const i = nearest(d.tests.x);
         say(d.tests.x[i]);
