@@ -1,6 +1,6 @@
 //! Charts as pictures, SVG or PNG, for papers and for where no browser is.
 //!
-//! A [`Chart`] has lines and dots on two axes, each linear or logarithmic. [`write`] draws some of
+//! A [`Chart`] has lines and dots on two axes, each linear or logarithmic. [`write()`] draws some of
 //! them side by side. Text is set in a font that limn has with it, so that no system font is needed.
 
 use crate::files;
