@@ -123,7 +123,7 @@ fn a_picture_that_is_being_drawn_is_left() {
         assert_eq!(end(&mut child, 2.0).code(), Some(130), "{device}");
         assert!(words(folder.path()).contains("leaving the picture"), "{}", words(folder.path()));
         let log = std::fs::read_to_string(folder.path().join("run/log.txt")).expect("a log");
-        assert!(log.contains("no picture of samples at step 1: it was stopped"), "{log}");
+        assert!(log.contains("the picture of step 1 is left, as the run is to stop"), "{log}");
     }
 }
 

@@ -326,8 +326,9 @@ impl Loop<'_> {
         };
         (self.hooks.phase)(Phase::Training);
         match drawn {
-            // It was left because the run is to stop.
-            Err(_) if self.hooks.stop.load(Ordering::Relaxed) => {}
+            Err(_) if self.hooks.stop.load(Ordering::Relaxed) => {
+                self.log.say(&format!("the picture of step {} is left, as the run is to stop", self.step));
+            }
             Err(error) => self.log.say(&format!("no picture of samples at step {}: {error}", self.step)),
             Ok(spread) => {
                 self.followers.each(&mut self.log, |log| log.picture(self.step, &path));
