@@ -251,7 +251,7 @@ class Runs(unittest.TestCase):
     def test_the_gallery_trains_draws_and_tells(self):
         data = os.path.join(self.base, "sets")
         os.makedirs(os.path.join(data, "mnist"))
-        _, results = self.run_gpu("--gallery", "--deadline", "15", "--data-dir", data, fake="eval:garbage")
+        _, results = self.run_gpu("--gallery", "--deadline", "25", "--data-dir", data, fake="eval:garbage")
         self.assertEqual([r["preset"] for r in results.values() if r.get("kind") == "gallery"],
                          ["pixelcnn++", "wavegan-small", "vae", "dcgan-28", "classifier"])
         one = results["picture pixelcnn++"]
