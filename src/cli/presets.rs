@@ -138,7 +138,9 @@ pub fn list(args: &PresetsArgs) -> Result<(), Error> {
             term::table(&rows).iter().try_for_each(term::say)?;
             term::say("train one with `limn train NAME`; those called -small are for machines without a GPU")?;
             match known {
-                true => term::say(format!("a run here is on {here}")),
+                true => {
+                    term::say(format!("a run here is on {here}; `limn presets --measure` finds out what is missing"))
+                }
                 false => term::say(format!("`limn presets --measure` finds out how long each takes on {here}")),
             }
         }
