@@ -1,5 +1,6 @@
 //! Signs that a training does not go well, and what to do about them.
 
+use crate::bench::quantile;
 use crate::words::four;
 use std::collections::VecDeque;
 
@@ -106,7 +107,7 @@ impl Health {
         let (recent, value) = (self.falling.as_mut()?, f64::from(*losses.first()?));
         // Of losses around 0, as densities give them, factors say nothing.
         let told = recent.len() == WINDOW && recent.iter().all(|v| *v > 0.0);
-        let usual = told.then(|| median(recent));
+        let usual = told.then(|| quantile(&mut recent.iter().copied().collect::<Vec<f64>>(), 0.5));
         recent.push_back(value);
         if recent.len() > WINDOW {
             recent.pop_front();
@@ -153,12 +154,6 @@ pub fn deviation(images: &[f32], count: usize) -> f64 {
         (values().map(|v| (v - mean).powi(2)).sum::<f64>() / count as f64).sqrt()
     };
     (0..each).map(of).sum::<f64>() / each.max(1) as f64
-}
-
-fn median(values: &VecDeque<f64>) -> f64 {
-    let mut values: Vec<f64> = values.iter().copied().collect();
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }
 
 #[cfg(test)]
