@@ -58,6 +58,7 @@ pub mod choices;
 mod cli;
 pub mod data;
 pub mod eval;
+pub mod export;
 mod files;
 pub mod gpu;
 pub mod graph;

@@ -34,6 +34,12 @@ Examples:
   limn sample runs/vae-1 --n 500 --out samples.npz
   limn sample runs/vae-conditional-1 --class 7 --best";
 
+pub const EXPORT: &str = "\
+Examples:
+  limn export runs/vae-1 --format web
+  limn export runs/vae-1 --format pytorch
+  limn export runs/vae-1 --format onnx --out vae/";
+
 pub const FILM: &str = "\
 Examples:
   limn film runs/dcgan-28-1

@@ -19,6 +19,7 @@ mod device;
 mod devices;
 mod eval;
 mod examples;
+mod export;
 mod film;
 mod images;
 mod latent;
@@ -86,6 +87,9 @@ enum Command {
     /// Make a film of a model that learns, of the samples that its training left behind
     #[command(after_help = examples::FILM)]
     Film(film::FilmArgs),
+    /// Hand a trained model to other programs: a page for a browser, PyTorch, ONNX, the Hub
+    #[command(after_help = examples::EXPORT)]
+    Export(export::ExportArgs),
     /// Test loss with its parts and units: nats/image, bits/dim, ELBO, log p
     #[command(after_help = examples::EVAL)]
     Eval(eval::EvalArgs),
@@ -326,6 +330,7 @@ fn dispatch(command: Command) -> Result<u8, Error> {
         Command::Complete(args) => complete::complete(&args)?,
         Command::Latent(args) => latent::latent(&args)?,
         Command::Film(args) => film::film(&args)?,
+        Command::Export(args) => export::export(&args)?,
         Command::Eval(args) => eval::eval(&args)?,
         Command::Presets(args) => presets::list(&args)?,
         Command::Probe(args) => probe::probe(&args)?,

@@ -1,10 +1,9 @@
 //! Pictures of a latent space.
 
 use super::classes::{fit, one_hot};
-use super::{CHUNK, finite};
-use crate::graph::Graph;
+use super::{CHUNK, Function, finite};
 use crate::kernels::philox::{Domain, Stream};
-use crate::models::{Batch, Family, LatentModel, Prior};
+use crate::models::{Family, LatentModel, Prior};
 use crate::train::{Session, SessionError};
 use std::ops::Range;
 
@@ -44,12 +43,7 @@ pub fn truncated(prior: Prior, n: usize, latent: usize, bound: f32, seed: u64) -
 pub fn decode(session: &mut Session, z: &[f32], labels: &[u8]) -> Result<Vec<f32>, SessionError> {
     let latent = latent_of(session)?.latent();
     fit(session.model.as_ref(), labels, z.len() / latent)?;
-    let graph = session.graph(Domain::Sample, session.seed, CLOCK);
-    let n = (z.len() / latent).clamp(1, CHUNK);
-    let classes = Batch::given_labels(&graph, session.model.as_ref(), n);
-    let images = latent_of(session)?.decode(&graph.input("z", &[n, latent]), classes.as_ref());
-    graph.output("made", &images);
-    chunked(session, &graph, ("z", latent, z), labels, n)
+    chunked(session, Function::Decode, ["z", "images"], latent, z, labels)
 }
 
 /// Posterior means `[n,latent]` of images `[n,c,h,w]` in [0, 1], of these labels if the model has
@@ -57,27 +51,23 @@ pub fn decode(session: &mut Session, z: &[f32], labels: &[u8]) -> Result<Vec<f32
 pub fn encode(session: &mut Session, images: &[f32], labels: &[u8]) -> Result<Vec<f32>, SessionError> {
     let size = session.model.geometry().iter().product::<usize>();
     fit(session.model.as_ref(), labels, images.len() / size)?;
-    let graph = session.graph(Domain::Sample, session.seed, CLOCK);
-    let n = (images.len() / size).clamp(1, CHUNK);
-    let Some(encoder) = session.model.family().encoder() else {
-        return Err(SessionError::Lacks("has no encoder"));
-    };
-    graph.output("made", &encoder.encode(&Batch::given(&graph, session.model.as_ref(), n)));
-    chunked(session, &graph, ("images", size, images), labels, n)
+    chunked(session, Function::Encode, ["images", "z"], size, images, labels)
 }
 
-/// Runs a program of `n` rows over any number of them: `input` has a name, the width of a row, and
-/// all rows. The last chunk is filled up with zeros. Returns the rows of the output `made`.
+/// A function of any number of images, some at a time: its input has a name and rows of `width`
+/// numbers. The last chunk is filled up with zeros. Returns the rows of its output.
 fn chunked(
     session: &mut Session,
-    graph: &Graph,
-    (input, width, rows): (&str, usize, &[f32]),
+    function: Function,
+    [input, output]: [&str; 2],
+    width: usize,
+    rows: &[f32],
     labels: &[u8],
-    n: usize,
 ) -> Result<Vec<f32>, SessionError> {
     let classes = session.model.classes();
     let labels = one_hot(labels, classes);
-    let mut runner = session.runner(graph)?;
+    let n = (rows.len() / width).clamp(1, CHUNK);
+    let mut runner = session.runner(&function.graph(session, n)?)?;
     let mut all = Vec::new();
     for first in (0..rows.len() / width).step_by(n) {
         for (name, width, rows) in [(input, width, rows), ("labels", classes, &labels[..])] {
@@ -87,7 +77,7 @@ fn chunked(
         }
         session.going(|| format!("{first} of {} images", rows.len() / width))?;
         runner.run()?;
-        let made = runner.read("made")?;
+        let made = runner.read(output)?;
         let count = n.min(rows.len() / width - first);
         all.extend_from_slice(&made[..count * (made.len() / n)]);
     }

@@ -1,7 +1,7 @@
 //! Images of mixtures.
 
 use super::latent::CLOCK;
-use super::{CHUNK, finite};
+use super::{CHUNK, Function, finite};
 use crate::kernels::philox::Domain;
 use crate::models::{Family, MixtureModel};
 use crate::train::{Session, SessionError};
@@ -36,11 +36,7 @@ pub(super) fn draw(session: &mut Session, range: Range<usize>, seed: u64) -> Res
 /// probabilities.
 pub fn components(session: &mut Session) -> Result<(Vec<f32>, Vec<f32>), SessionError> {
     let size = session.model.geometry().iter().product::<usize>();
-    let graph = session.graph(Domain::Sample, 0, CLOCK);
-    let [weights, means] = mixture_of(session)?.components(&graph);
-    graph.output("weights", &weights);
-    graph.output("means", &means);
-    let mut runner = session.runner(&graph)?;
+    let mut runner = session.runner(&Function::Components.graph(session, 1)?)?;
     runner.run()?;
     let (weights, means) = (runner.read("weights")?, runner.read("means")?);
     let mut order: Vec<usize> = (0..weights.len()).collect();

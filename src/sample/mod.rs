@@ -22,6 +22,7 @@ mod cached;
 mod classes;
 #[cfg(feature = "media")]
 mod film;
+mod function;
 mod grid;
 mod latent;
 #[cfg(feature = "media")]
@@ -45,6 +46,7 @@ pub use cached::refusal;
 pub use classes::labels;
 #[cfg(feature = "media")]
 pub use film::{Film, FilmFormat};
+pub use function::Function;
 pub use grid::{Grid, PictureError};
 pub use latent::{
     circles, decode, encode, great_circles, interpolate, manifold, mean, moved, prior, sheet, traverse, truncated,

@@ -1,0 +1,154 @@
+//! What others run: a trained model as a page for a browser, as a PyTorch module, as ONNX, and as a
+//! folder for the Hub.
+//!
+//! An export is made whole in memory as a [`Package`], and then written; what cannot be made leaves
+//! nothing behind.
+
+mod hub;
+mod onnx;
+mod package;
+mod pytorch;
+mod web;
+
+pub use package::Package;
+
+use crate::program::{DeviceError, PlanError};
+use crate::train::{RunDir, RunError, Session, SessionError};
+use std::path::PathBuf;
+
+/// What a model is exported as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::Display, strum::EnumString, strum::VariantNames)]
+#[strum(serialize_all = "lowercase")]
+pub enum Format {
+    /// A page for a browser, which runs the kernels that the model was trained with.
+    Web,
+    /// A module of PyTorch and its weights.
+    Pytorch,
+    /// A graph in ONNX for each function of the model.
+    Onnx,
+    /// A folder for the Hub: a model card, settings, weights.
+    Hub,
+}
+
+/// What there is to choose in an export.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Weights in f16, where the format knows them: half as large, and rounded.
+    pub half: bool,
+}
+
+impl Format {
+    /// The file or folder in a run's folder that such an export goes to.
+    pub fn place(self) -> &'static str {
+        match self {
+            Format::Web => "model.html",
+            Format::Pytorch => "pytorch",
+            Format::Onnx => "onnx",
+            Format::Hub => "hub",
+        }
+    }
+
+    /// Makes the export, and writes nothing.
+    ///
+    /// # Errors
+    /// What the format cannot say, or what is wrong with the run or the device.
+    pub fn package(self, trained: &mut Trained, options: Options) -> Result<Package, ExportError> {
+        match self {
+            Format::Web => web::package(trained, options),
+            Format::Pytorch => pytorch::package(trained),
+            Format::Onnx => onnx::package(trained),
+            Format::Hub => hub::package(trained, options),
+        }
+    }
+}
+
+/// A trained model, as a run has left it.
+pub struct Trained {
+    /// The run.
+    pub run: RunDir,
+    /// The model with its weights.
+    pub session: Session,
+    /// The training steps that it has seen.
+    pub step: u64,
+}
+
+impl Trained {
+    /// What the model is called: the name of its run's folder.
+    pub fn name(&self) -> String {
+        let path = self.run.path.canonicalize().unwrap_or_else(|_| self.run.path.clone());
+        path.file_name().map_or_else(|| "model".into(), |name| name.to_string_lossy().into_owned())
+    }
+
+    /// Its parameters and running statistics with PyTorch's names, network by network, and values
+    /// as they are used: averages, where the session has these.
+    ///
+    /// # Errors
+    /// A device that is lost.
+    pub fn tensors(&self) -> Result<Vec<Tensor>, ExportError> {
+        let mut all = Vec::new();
+        for net in self.session.model.networks() {
+            for (infos, state) in [(&net.params, net.params_state()), (&net.stats, net.stats_state())] {
+                if infos.is_empty() {
+                    continue;
+                }
+                let flat = self.session.store.read(&state)?;
+                all.extend(infos.iter().map(|info| Tensor {
+                    name: info.name.clone(),
+                    shape: info.shape.clone(),
+                    values: flat[info.offset..info.offset + info.len()].to_vec(),
+                }));
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// Numbers of a model, by name.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tensor {
+    /// Its name.
+    pub name: String,
+    /// Extents.
+    pub shape: Vec<usize>,
+    /// Values, in row-major order.
+    pub values: Vec<f32>,
+}
+
+/// Why a model cannot be exported.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    /// The run's files.
+    #[error("{0}")]
+    Run(#[from] RunError),
+    /// The model, or the device that it is on.
+    #[error("{0}")]
+    Session(#[from] SessionError),
+    /// A format that has no words for what the model does.
+    #[error("{format} cannot say what this model does: {why}")]
+    Unsupported {
+        /// The format.
+        format: &'static str,
+        /// What it is that cannot be said, by name.
+        why: String,
+    },
+    /// A file that cannot be written.
+    #[error("cannot write {}: {source}", .path.display())]
+    Write {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+impl From<DeviceError> for ExportError {
+    fn from(e: DeviceError) -> ExportError {
+        ExportError::Session(e.into())
+    }
+}
+
+impl From<PlanError> for ExportError {
+    fn from(e: PlanError) -> ExportError {
+        ExportError::Session(e.into())
+    }
+}

@@ -1,0 +1,105 @@
+//! Files that are made together and written together.
+
+use super::ExportError;
+use crate::files::replace;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The files of an export: one, or a folder of some.
+#[derive(Clone, Debug, Default)]
+pub struct Package {
+    /// Their names, with `/` between folders, and what is in them.
+    pub files: Vec<(String, Vec<u8>)>,
+    /// Sentences for whoever asked for it: what was rounded, what was left out.
+    pub remarks: Vec<String>,
+}
+
+impl Package {
+    /// Bytes of all files.
+    pub fn len(&self) -> u64 {
+        self.files.iter().map(|(_, bytes)| bytes.len() as u64).sum()
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+
+    /// Writes its only file to `path`, whole or not at all.
+    ///
+    /// # Errors
+    /// What the system said.
+    pub fn save_file(&self, path: &Path) -> Result<(), ExportError> {
+        let failed = |source| ExportError::Write { path: path.into(), source };
+        let [(_, bytes)] = self.files.as_slice() else {
+            return Err(failed(io::Error::new(io::ErrorKind::InvalidInput, "it takes a folder")));
+        };
+        replace(path, |file| file.write_all(bytes)).map_err(failed)
+    }
+
+    /// Writes its files into the folder `path`. A new folder appears with all of them; in one that
+    /// is there each file is replaced whole, and what else is in there stays.
+    ///
+    /// # Errors
+    /// What the system said.
+    pub fn save_folder(&self, path: &Path) -> Result<(), ExportError> {
+        let failed = |path: &Path| {
+            let path = path.to_path_buf();
+            move |source| ExportError::Write { path, source }
+        };
+        if path.exists() {
+            return self.write_into(path);
+        }
+        let name = path.file_name().ok_or_else(|| failed(path)(io::Error::other("it names no folder")))?;
+        let staged = path.with_file_name(format!(".{}.{}.partial", name.to_string_lossy(), std::process::id()));
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).map_err(failed(parent))?;
+        }
+        let written = fs::create_dir(&staged)
+            .map_err(failed(path))
+            .and_then(|()| self.write_into(&staged))
+            .and_then(|()| fs::rename(&staged, path).map_err(failed(path)));
+        if written.is_err() {
+            // The first error is the one to tell.
+            let _ = fs::remove_dir_all(&staged);
+        }
+        written
+    }
+
+    fn write_into(&self, folder: &Path) -> Result<(), ExportError> {
+        for (name, bytes) in &self.files {
+            let path: PathBuf = folder.join(name);
+            let parent = path.parent().unwrap_or(folder);
+            let made = fs::create_dir_all(parent).and_then(|()| replace(&path, |file| file.write_all(bytes)));
+            made.map_err(|source| ExportError::Write { path: path.clone(), source })?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_folder_appears_whole_and_in_an_old_one_other_files_stay() {
+        let at = tempfile::tempdir().unwrap();
+        let files = vec![("a.txt".to_string(), b"one".to_vec()), ("sub/b.txt".to_string(), b"two".to_vec())];
+        let package = Package { files, remarks: Vec::new() };
+        let folder = at.path().join("new/out");
+        package.save_folder(&folder).unwrap();
+        assert_eq!(fs::read(folder.join("sub/b.txt")).unwrap(), b"two");
+        assert_eq!(fs::read_dir(at.path().join("new")).unwrap().count(), 1);
+        fs::write(folder.join("mine.txt"), "kept").unwrap();
+        fs::write(folder.join("a.txt"), "old").unwrap();
+        package.save_folder(&folder).unwrap();
+        assert_eq!(fs::read(folder.join("a.txt")).unwrap(), b"one");
+        assert_eq!(fs::read(folder.join("mine.txt")).unwrap(), b"kept");
+        // A file where a folder is to be leaves nothing behind.
+        let broken = Package { files: vec![("a".into(), vec![1]), ("a/b".into(), vec![2])], remarks: Vec::new() };
+        assert!(broken.save_folder(&at.path().join("broken")).is_err());
+        assert!(fs::read_dir(at.path()).unwrap().all(|entry| entry.unwrap().file_name() == "new"));
+        assert!(package.save_file(&at.path().join("one")).is_err());
+    }
+}
