@@ -1,7 +1,8 @@
 //! Drawing images pixel by pixel without computing anything twice.
 
 use super::classes::one_hot;
-use super::pixels::{CLOCK, no_pixels};
+use super::pixels::{CLOCK, canvas, naive, no_pixels};
+use crate::graph::Graph;
 use crate::kernels::pixel_code::PixelCode;
 use crate::kernels::{Class, philox::Domain};
 use crate::models::{Batch, Family};
@@ -95,6 +96,33 @@ impl Cached {
         Ok(all)
     }
 
+    /// A program that goes on with drawing `n` images by `steps` steps from the clock's on: the first
+    /// is number `first` of those that share the seed. It has inputs `code`, `weights` and `keep`,
+    /// and updates the state that [`canvas`] names.
+    fn graph(&self, session: &Session, [n, steps]: [usize; 2], seed: u64, first: u32) -> Graph {
+        let size = self.size();
+        let graph = session.graph(Domain::Sample, seed, CLOCK);
+        let words = graph.input("code", &[self.words.len()]);
+        let weights = graph.input("weights", &[self.weights.len()]);
+        let known = graph.input("keep", &[n, size]);
+        let len = 4 * n * self.code.columns as usize;
+        let image = graph.state(&canvas(n), n * size, 0, &[n, size]);
+        let columns = graph.state(&format!("sample.columns.{len}"), len, 0, &[len]);
+        let mut offset = 0;
+        for count in self.code.launches(steps, PER_LAUNCH) {
+            let run = offset..offset + count;
+            offset += count;
+            graph.draw_pixels(&self.code, [&words, &weights, &known], [&image, &columns], run, [first, self.stream]);
+        }
+        graph
+    }
+
+    /// Steps of `n` images that may cost so many products, at least one.
+    fn steps_for(&self, n: usize, products: u64) -> usize {
+        let each = self.code.products().max(1) * n as u64;
+        (products / each).clamp(1, u64::from(self.code.steps())) as usize
+    }
+
     /// Draws images of which the first is number `first` of those that share the seed.
     fn draw_together(
         &self,
@@ -104,32 +132,14 @@ impl Cached {
         seed: u64,
         first: u32,
     ) -> Result<Vec<f32>, SessionError> {
-        let size = self.size();
-        let n = images.len() / size;
-        let graph = session.graph(Domain::Sample, seed, CLOCK);
-        let words = graph.input("code", &[self.words.len()]);
-        let weights = graph.input("weights", &[self.weights.len()]);
-        let known = graph.input("keep", &[n, size]);
-        let (name, len) = (format!("sample.images.{n}"), 4 * n * self.code.columns as usize);
-        let canvas = graph.state(&name, images.len(), 0, &[n, size]);
-        let columns = graph.state(&format!("sample.columns.{len}"), len, 0, &[len]);
-        let products = self.code.products().max(1);
-        let all = self.code.steps() as usize;
+        let n = images.len() / self.size();
         let is_gpu = session.store.device().caps().is_some_and(|caps| caps.class == Class::Gpu);
-        let per_run = if is_gpu { PER_RUN } else { PER_RUN_ON_PROCESSORS };
-        let steps = (per_run / (products * n as u64)).clamp(1, all as u64) as usize;
-        let mut offset = 0;
-        for count in self.code.launches(steps, PER_LAUNCH) {
-            let run = offset..offset + count;
-            offset += count;
-            let writes = [&canvas, &columns];
-            graph.draw_pixels(&self.code, [&words, &weights, &known], writes, run, [first, self.stream]);
-        }
-        let mut runner = session.runner(&graph)?;
+        let steps = self.steps_for(n, if is_gpu { PER_RUN } else { PER_RUN_ON_PROCESSORS });
+        let mut runner = session.runner(&self.graph(session, [n, steps], seed, first))?;
         runner.write("code", &self.words)?;
         runner.write("weights", &self.weights)?;
         runner.write("keep", keep)?;
-        session.store.write(&name, images)?;
+        session.store.write(&canvas(n), images)?;
         let plane = self.code.h * self.code.w;
         let unknown = |t: &u32| keep.chunks_exact(plane as usize).any(|colour| colour[*t as usize] == 0.0);
         let last = (0..plane).rev().find(unknown);
@@ -143,6 +153,50 @@ impl Cached {
                 runner.wait()?;
             }
         }
-        Ok(session.store.read(&name)?)
+        Ok(session.store.read(&canvas(n))?)
+    }
+}
+
+/// Drawing pixel by pixel, for somebody else's loop: a program that is run with the clock at 0, then
+/// at `steps`, twice that, and so on up to `end`.
+pub struct PixelLoop {
+    /// The program of some steps.
+    pub graph: Graph,
+    /// Its inputs but `keep` `[n,c·h·w]`, which is nonzero where a pixel is known, and `labels`.
+    pub inputs: Vec<(&'static str, Vec<f32>)>,
+    /// The state `[n,c,h,w]` that holds the images, known pixels in their places and zeros in the
+    /// others before the first run.
+    pub canvas: String,
+    /// The state whose first word is the clock.
+    pub clock: &'static str,
+    /// Steps of a run.
+    pub steps: usize,
+    /// Steps of an image.
+    pub end: usize,
+}
+
+impl PixelLoop {
+    /// That of `n` images of `class`, where the model has any. A run costs so many products, or has
+    /// one step.
+    ///
+    /// # Errors
+    /// A model that does not draw pixel by pixel, and all that can be wrong with a device.
+    pub fn new(session: &mut Session, n: usize, class: Option<u8>, products: u64) -> Result<PixelLoop, SessionError> {
+        match Cached::new(session, class)? {
+            Ok(cached) => {
+                let steps = cached.steps_for(n, products);
+                let graph = cached.graph(session, [n, steps], 0, 0);
+                let Cached { code, words, weights, .. } = cached;
+                let inputs = vec![("code", words), ("weights", weights)];
+                Ok(PixelLoop { graph, inputs, canvas: canvas(n), clock: CLOCK, steps, end: code.steps() as usize })
+            }
+            Err(_) => {
+                let [c, h, w] = session.model.geometry();
+                let Family::Pixels(model) = session.model.family() else { return Err(no_pixels()) };
+                let end = h * w * model.head().passes(c);
+                let graph = naive(session, n, 0)?;
+                Ok(PixelLoop { graph, inputs: Vec::new(), canvas: canvas(n), clock: CLOCK, steps: 1, end })
+            }
+        }
     }
 }

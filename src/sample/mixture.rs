@@ -2,6 +2,7 @@
 
 use super::latent::CLOCK;
 use super::{CHUNK, Function, finite};
+use crate::graph::Graph;
 use crate::kernels::philox::Domain;
 use crate::models::{Family, MixtureModel};
 use crate::train::{Session, SessionError};
@@ -14,14 +15,23 @@ fn mixture_of(session: &Session) -> Result<&dyn MixtureModel, SessionError> {
     }
 }
 
+/// A program that draws 64 new `images` [64,c,h,w] of a mixture: those of number `k` among all that
+/// the seed gives, 64 at a time, where the state of the graph's clock is `k`, to which it adds one.
+///
+/// # Errors
+/// A model that is no mixture.
+pub fn mixture_graph(session: &Session, seed: u64) -> Result<Graph, SessionError> {
+    let graph = session.graph(Domain::Sample, seed, CLOCK);
+    graph.output("images", &mixture_of(session)?.draw(&graph, CHUNK));
+    graph.advance(&graph.clock());
+    Ok(graph)
+}
+
 /// New images [n,c,h,w] of these numbers; the first is a multiple of [`CHUNK`].
 pub(super) fn draw(session: &mut Session, range: Range<usize>, seed: u64) -> Result<Vec<f32>, SessionError> {
     let (n, first) = (range.len(), (range.start / CHUNK) as u32);
     let size = session.model.geometry().iter().product::<usize>();
-    let graph = session.graph(Domain::Sample, seed, CLOCK);
-    graph.output("images", &mixture_of(session)?.draw(&graph, CHUNK));
-    graph.advance(&graph.clock());
-    let mut runner = session.runner(&graph)?;
+    let mut runner = session.runner(&mixture_graph(session, seed)?)?;
     session.store.write(CLOCK, &[f32::from_bits(first)])?;
     let mut images = Vec::new();
     while images.len() < n * size {

@@ -42,7 +42,7 @@ mod webp;
 
 #[cfg(feature = "media")]
 pub use arrays::{ArrayError, ArrayFormat, Arrays, Latents, read_latents};
-pub use cached::refusal;
+pub use cached::{PixelLoop, refusal};
 pub use classes::labels;
 #[cfg(feature = "media")]
 pub use film::{Film, FilmFormat};
@@ -51,7 +51,7 @@ pub use grid::{Grid, PictureError};
 pub use latent::{
     circles, decode, encode, great_circles, interpolate, manifold, mean, moved, prior, sheet, traverse, truncated,
 };
-pub use mixture::components;
+pub use mixture::{components, mixture_graph};
 #[cfg(feature = "media")]
 pub use output::Output;
 #[cfg(feature = "media")]

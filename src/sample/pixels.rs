@@ -3,6 +3,7 @@
 use super::cached::Cached;
 use super::classes::{by_class, fit, one_hot};
 use super::{CHUNK, finite};
+use crate::graph::Graph;
 use crate::kernels::philox::Domain;
 use crate::models::{Batch, Family};
 use crate::nn::Mode;
@@ -77,6 +78,24 @@ pub(super) fn no_pixels() -> SessionError {
     SessionError::Lacks("does not draw pixel by pixel, so it cannot complete images")
 }
 
+/// The state that holds `n` images while they are drawn.
+pub(super) fn canvas(n: usize) -> String {
+    format!("sample.images.{n}")
+}
+
+/// A pass over `n` whole images, which draws the pixel, or the colour of one, that the clock counts.
+pub(super) fn naive(session: &Session, n: usize, seed: u64) -> Result<Graph, SessionError> {
+    let [c, h, w] = session.model.geometry();
+    let graph = session.graph(Domain::Sample, seed, CLOCK);
+    let image = graph.state(&canvas(n), n * c * h * w, 0, &[n, c, h, w]);
+    let Family::Pixels(model) = session.model.family() else { return Err(no_pixels()) };
+    let labels = Batch::given_labels(&graph, session.model.as_ref(), n);
+    let outputs = model.outputs(&Batch { images: image.clone(), labels }, Mode::Eval);
+    graph.sample_pixel(model.head(), &outputs, &graph.input("keep", &[n, c, h, w]), &image);
+    graph.advance(&graph.clock());
+    Ok(graph)
+}
+
 fn draw(
     session: &mut Session,
     images: &[f32],
@@ -86,22 +105,14 @@ fn draw(
 ) -> Result<Vec<f32>, SessionError> {
     let [c, h, w] = session.model.geometry();
     let n = images.len() / (c * h * w);
-    let graph = session.graph(Domain::Sample, seed, CLOCK);
-    let name = format!("sample.images.{n}");
-    let canvas = graph.state(&name, images.len(), 0, &[n, c, h, w]);
     let Family::Pixels(model) = session.model.family() else { return Err(no_pixels()) };
-    let labels = Batch::given_labels(&graph, session.model.as_ref(), n);
-    let outputs = model.outputs(&Batch { images: canvas.clone(), labels }, Mode::Eval);
-    let (head, known) = (model.head(), graph.input("keep", &[n, c, h, w]));
-    graph.sample_pixel(head, &outputs, &known, &canvas);
-    graph.advance(&graph.clock());
-    let mut runner = session.runner(&graph)?;
-    session.store.write(&name, images)?;
+    let passes = model.head().passes(c);
+    let mut runner = session.runner(&naive(session, n, seed)?)?;
+    session.store.write(&canvas(n), images)?;
     runner.write("keep", keep)?;
     if let Some(class) = class {
         runner.write("labels", &one_hot(&vec![class; n], session.model.classes()))?;
     }
-    let passes = head.passes(c);
     let mut clock = None;
     for pixel in (0..h * w).filter(|p| keep.chunks_exact(h * w).any(|colour| colour[*p] == 0.0)) {
         if clock != Some(pixel * passes) {
@@ -113,7 +124,7 @@ fn draw(
         }
         clock = Some((pixel + 1) * passes);
     }
-    Ok(session.store.read(&name)?)
+    Ok(session.store.read(&canvas(n))?)
 }
 
 /// Which pixels of an image [h·w] are known, for a region by name: `upper-half`, `left-half`, or
