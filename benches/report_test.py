@@ -25,7 +25,7 @@ DESKTOP, PHONE = (1280, 900, False), (360, 740, True)
 class Browser:
     """A Chromium with one page."""
 
-    def __init__(self, binary, profile):
+    def __init__(self, binary, profile, flags=("--disable-gpu",)):
         (theirs_in, ours_out), (ours_in, theirs_out) = os.pipe(), os.pipe()
 
         def place():
@@ -35,7 +35,7 @@ class Browser:
             os.dup2(one, 3)
             os.dup2(other, 4)
 
-        flags = ["--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe", "--no-first-run",
+        flags = ["--headless", "--no-sandbox", *flags, "--remote-debugging-pipe", "--no-first-run",
                  f"--user-data-dir={profile}", "--disable-dev-shm-usage", "about:blank"]
         self.process = subprocess.Popen([binary, *flags], preexec_fn=place, close_fds=False,
                                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -1,5 +1,6 @@
 //! `limn export`: a trained model for other programs.
 
+use super::images::ImagesArg;
 use super::{Error, TrainedArg, term, variant};
 use crate::export::{Format, Options, Trained};
 use crate::words::size;
@@ -18,6 +19,8 @@ pub struct ExportArgs {
     /// run folder
     #[arg(long, value_name = "FILE|DIR")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    of: ImagesArg,
     /// Weights of a page in f16: half as large, and rounded by up to one part in 2,048
     #[arg(long)]
     f16: bool,
@@ -27,7 +30,12 @@ pub struct ExportArgs {
 pub fn export(args: &ExportArgs) -> Result<(), Error> {
     let (run, session, step) = args.trained.open()?;
     let out = args.out.clone().unwrap_or_else(|| run.path.join(args.format.place()));
-    let mut trained = Trained { run, session, step };
+    let data = match args.format {
+        // Without test images the page is still one.
+        Format::Web | Format::Hub => args.of.open(&run, session.model.as_ref()).ok(),
+        Format::Pytorch | Format::Onnx => None,
+    };
+    let mut trained = Trained { run, session, step, data };
     let package = args.format.package(&mut trained, Options { half: args.f16 })?;
     match args.format {
         Format::Web => package.save_file(&out)?,

@@ -12,6 +12,7 @@ mod web;
 
 pub use package::Package;
 
+use crate::data::Dataset;
 use crate::program::{DeviceError, PlanError};
 use crate::train::{RunDir, RunError, Session, SessionError};
 use std::path::PathBuf;
@@ -70,6 +71,8 @@ pub struct Trained {
     pub session: Session,
     /// The training steps that it has seen.
     pub step: u64,
+    /// The images it was trained on, where they are at hand.
+    pub data: Option<Dataset>,
 }
 
 impl Trained {
@@ -77,6 +80,17 @@ impl Trained {
     pub fn name(&self) -> String {
         let path = self.run.path.canonicalize().unwrap_or_else(|_| self.run.path.clone());
         path.file_name().map_or_else(|| "model".into(), |name| name.to_string_lossy().into_owned())
+    }
+
+    /// Names of the classes of its images: numbers, where only the model knows of them.
+    pub fn class_names(&self) -> Vec<String> {
+        let (own, data) = (&self.run.config.data.classes, self.data.as_ref());
+        let known = data.map(|data| &data.classes).filter(|_| own.is_empty()).unwrap_or(own);
+        if !known.is_empty() {
+            return known.clone();
+        }
+        let count = data.and_then(Dataset::class_count).unwrap_or(0).max(self.session.model.classes());
+        (0..count).map(|class| class.to_string()).collect()
     }
 
     /// Its parameters and running statistics with PyTorch's names, network by network, and values
@@ -130,6 +144,14 @@ pub enum ExportError {
         format: &'static str,
         /// What it is that cannot be said, by name.
         why: String,
+    },
+    /// A file of the run that cannot be read.
+    #[error("cannot read {}: {source}", .path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
     },
     /// A file that cannot be written.
     #[error("cannot write {}: {source}", .path.display())]

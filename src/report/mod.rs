@@ -206,7 +206,7 @@ pub fn charts(runs: &[RunDir], log: bool, smoothing: f64) -> Result<Vec<plot::Ch
 }
 
 /// Text in HTML.
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 

@@ -51,7 +51,7 @@ impl Grid<'_> {
     }
 
     /// The same, each pixel of an image as a square of so many by so many.
-    pub(super) fn enlarged(&self, scale: Option<usize>) -> RgbImage {
+    pub fn enlarged(&self, scale: Option<usize>) -> RgbImage {
         if self.geometry[1] == 1 && self.geometry[2] > 1 {
             return self.waveforms();
         }

@@ -1,5 +1,6 @@
 //! The presets: the files in `assets/presets`, each called by its name there.
 
+use super::Config;
 use crate::models::kinds;
 use include_dir::{Dir, include_dir};
 use std::sync::LazyLock;
@@ -27,4 +28,14 @@ static SORTED: LazyLock<Vec<(&'static str, &'static str)>> = LazyLock::new(|| {
 /// and then of the names.
 pub fn presets() -> &'static [(&'static str, &'static str)] {
     &SORTED
+}
+
+impl Config {
+    /// What the preset that these settings are called by says of the model at its top; nothing,
+    /// where there is none of the name.
+    pub fn about(&self) -> Option<String> {
+        let (_, text) = presets().iter().find(|(known, _)| *known == self.name)?;
+        let comments = text.lines().map_while(|line| line.strip_prefix('#'));
+        Some(comments.map(str::trim).collect::<Vec<_>>().join(" "))
+    }
 }

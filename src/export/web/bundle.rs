@@ -1,7 +1,7 @@
 //! Programs in the words of a page: what WebGPU needs to replay them.
 
 use super::blob::Blob;
-use crate::kernels::{Caps, Slot, Stage, params::words};
+use crate::kernels::{Caps, Class, Slot, Stage, words};
 use crate::program::{Options, PlanError, Program, Purpose, Source, View, plan};
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
@@ -15,9 +15,23 @@ pub(super) struct Bundle {
     /// Texts of WGSL modules, with a name for people.
     modules: Vec<(&'static str, String)>,
     pipelines: Vec<PipelineRow>,
-    programs: BTreeMap<&'static str, ProgramRow>,
+    programs: Programs,
     #[serde(skip)]
     known_modules: HashMap<usize, usize>,
+}
+
+/// Programs by their names, planned for both classes of devices: a browser without a GPU computes as
+/// a software rasteriser does.
+#[derive(Default, Serialize)]
+struct Programs {
+    gpu: BTreeMap<&'static str, ProgramRow>,
+    lanes: BTreeMap<&'static str, ProgramRow>,
+}
+
+impl Programs {
+    fn all(&self) -> impl Iterator<Item = &ProgramRow> {
+        self.gpu.values().chain(self.lanes.values())
+    }
 }
 
 /// An entry point `main` with its constants.
@@ -66,25 +80,25 @@ struct DispatchRow {
 }
 
 impl Bundle {
-    /// Plans a graph for a device with WebGPU's default limits, and adds it.
+    /// Plans a graph for devices with WebGPU's default limits, and adds it.
     ///
     /// # Errors
     /// What such a device cannot do.
     pub fn add(&mut self, name: &'static str, source: &Source) -> Result<(), PlanError> {
-        let program = plan(source, &Options::new(Some(Caps::WEBGPU)))?;
-        let row = self.row(&program);
-        self.programs.insert(name, row);
+        for class in [Class::Gpu, Class::Lanes] {
+            let program = plan(source, &Options::new(Some(Caps { class, ..Caps::WEBGPU })))?;
+            let row = self.row(&program);
+            match class {
+                Class::Gpu => self.programs.gpu.insert(name, row),
+                Class::Lanes => self.programs.lanes.insert(name, row),
+            };
+        }
         Ok(())
-    }
-
-    /// Whether there is a program of this name.
-    pub fn has(&self, name: &str) -> bool {
-        self.programs.contains_key(name)
     }
 
     /// Bytes of the largest binding.
     pub fn largest(&self) -> usize {
-        let bound = self.programs.values().flat_map(|p| &p.dispatches).flat_map(|d| d.bind.iter().flatten());
+        let bound = self.programs.all().flat_map(|p| &p.dispatches).flat_map(|d| d.bind.iter().flatten());
         4 * bound.map(|[_, _, words]| *words).max().unwrap_or(0)
     }
 
@@ -103,7 +117,9 @@ impl Bundle {
                     Slot::ScratchIn(i) | Slot::ScratchOut(i) => Some(place(&launch.scratch[i])),
                 });
                 let all = words(stage.fields);
-                let word = |name: &str| all.iter().filter(move |w| w.name.ends_with(name)).map(|w| at + w.offset / 4);
+                let word = |name: &'static str| {
+                    all.iter().filter(move |w| w.name.ends_with(name)).map(move |w| at + w.offset / 4)
+                };
                 dispatches.push(DispatchRow {
                     label: format!("{} {}", launch.kernel.signature().name, launch.kernel.label()),
                     pipeline: self.pipeline(stage),
@@ -160,7 +176,7 @@ impl Bundle {
         mut values: impl FnMut(&str) -> Result<Option<Vec<f32>>, E>,
     ) -> Result<(), E> {
         let mut read: BTreeMap<&str, Vec<[usize; 2]>> = BTreeMap::new();
-        for program in self.programs.values() {
+        for program in self.programs.all() {
             for [buffer, offset, len] in program.dispatches.iter().flat_map(|d| d.bind.iter().flatten()) {
                 if let Some(name) = &program.buffers[*buffer].1 {
                     read.entry(name).or_default().push([*offset, offset + len]);

@@ -1,8 +1,334 @@
-//! A trained model as a page for a browser.
+//! A trained model as a page for a browser: its weights, the programs that make images, the WGSL of
+//! their kernels, and a loop in plain JavaScript that replays them by WebGPU.
+
+mod blob;
+mod bundle;
+mod pixels;
 
 use super::{ExportError, Options, Package, Trained};
+use crate::data::Medium;
+use crate::eval;
+use crate::models::{Family, Prior};
+use crate::sample::{self, Drawing, Function, Grid};
+use crate::train::Weights;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use blob::{Blob, Entry, packed};
+use bundle::Bundle;
+use half::f16;
+use image::ImageFormat;
+use pixels::Loop;
+use serde::Serialize;
+use std::io::Cursor;
 
-/// Makes it.
-pub(super) fn package(_trained: &mut Trained, _options: Options) -> Result<Package, ExportError> {
-    Err(ExportError::Unsupported { format: "Web", why: "not written yet".into() })
+/// Images that a page decodes at once where it shows many.
+const MANY: usize = 16;
+/// Test images that it brings along.
+const SHOWN: usize = 12;
+/// Images that the mean code of each class is taken over.
+const CODED: usize = 2000;
+/// Numbers of the images in its picture, which is not compressed well.
+const STILL: usize = 30_000;
+/// Bytes of a page that browsers still load.
+const LARGEST_PAGE: usize = 256 << 20;
+/// Bytes of a binding by WebGPU's default limits.
+const LARGEST_BINDING: usize = 128 << 20;
+
+/// All that the page knows.
+#[derive(Serialize)]
+struct Content {
+    about: About,
+    model: ModelRow,
+    #[serde(flatten)]
+    bundle: Bundle,
+    #[serde(rename = "loop", skip_serializing_if = "Option::is_none")]
+    pixels: Option<Loop>,
+    /// Where arrays are among the weights.
+    tensors: Vec<Entry>,
+}
+
+/// What people read of the model.
+#[derive(Serialize)]
+struct About {
+    name: String,
+    /// The first sentences of its preset.
+    words: String,
+    kind: String,
+    step: u64,
+    parameters: usize,
+    weights: &'static str,
+    data: String,
+    figures: Vec<FigureRow>,
+    remarks: Vec<String>,
+    version: &'static str,
+}
+
+/// A figure and how it was measured.
+#[derive(Serialize)]
+struct FigureRow {
+    name: String,
+    value: f64,
+    unit: String,
+    protocol: String,
+}
+
+/// What the loop and the controls go by.
+#[derive(Serialize)]
+struct ModelRow {
+    /// `latent`, `pixels` or `mixture`.
+    family: &'static str,
+    geometry: [usize; 3],
+    medium: &'static str,
+    /// Frames of a film, or samples of a sound in a second.
+    rate: u32,
+    /// Classes that the model is told of.
+    classes: usize,
+    /// Names of the classes of its images, whether it is told of them or not.
+    names: Vec<String>,
+    latent: usize,
+    /// Whether latent numbers are uniform rather than normal.
+    uniform: bool,
+    /// How far from the mean controls go.
+    reach: f32,
+    /// Whether pixels are black or white.
+    binary: bool,
+    /// Classes of the test images in the page.
+    labels: Vec<u8>,
+}
+
+/// Makes the page.
+pub(super) fn package(trained: &mut Trained, options: Options) -> Result<Package, ExportError> {
+    let unsupported = |why: String| ExportError::Unsupported { format: "a page", why };
+    if let Family::Features(_) = trained.session.model.family() {
+        return Err(unsupported("it makes no images, only features of them; --format pytorch and onnx take it".into()));
+    }
+    let (mut bundle, mut blob) = (Bundle::default(), Blob::new(options.half));
+    let mut remarks = Vec::new();
+    let mut drawn = None;
+    match trained.session.model.family() {
+        Family::Pixels(_) => drawn = Some(pixels::add(&mut trained.session, &mut bundle, &mut blob)?),
+        Family::Mixture(_) => {
+            bundle.add("components", &Function::Components.graph(&trained.session, 1)?.finish().map_err(graph)?)?;
+            bundle.add("draw", &sample::mixture_graph(&trained.session, 0)?.finish().map_err(graph)?)?;
+        }
+        Family::Latent(_) | Family::Features(_) => {
+            for (name, n) in [("decode", 1), ("many", MANY)] {
+                let source = Function::Decode.graph(&trained.session, n)?.finish().map_err(graph)?;
+                bundle.add(name, &source)?;
+            }
+            if Function::all(&trained.session).contains(&Function::Encode) {
+                bundle.add("encode", &Function::Encode.graph(&trained.session, 1)?.finish().map_err(graph)?)?;
+            }
+        }
+    }
+    if bundle.largest() > LARGEST_BINDING {
+        return Err(unsupported(format!(
+            "a kernel binds {} MB at once, and WebGPU's default limit is 128 MB",
+            bundle.largest().div_ceil(1 << 20)
+        )));
+    }
+    let networks = states(trained);
+    let store = &trained.session.store;
+    bundle.states(&mut blob, |name| match networks.iter().any(|known| known == name) {
+        true => store.read(name).map(Some),
+        false => Ok(None),
+    })?;
+    let labels = images(trained, &mut blob, &mut remarks);
+    means(trained, &mut blob)?;
+    let still = still(trained)?;
+    if options.half {
+        remarks.push(rounding(trained, blob.rounded())?);
+    }
+    let about = About::of(trained, remarks.clone())?;
+    let model = ModelRow::of(trained, labels);
+    let content = Content { about, model, bundle, pixels: drawn, tensors: blob.index().to_vec() };
+    // Everything in there is made of strings, numbers and lists of them.
+    let text = serde_json::to_vec(&content).unwrap_or_default();
+    let weights = blob.text()?;
+    if weights.len() > LARGEST_PAGE {
+        let megabytes = weights.len().div_ceil(1 << 20);
+        let advice = if options.half { "" } else { "; --f16 makes it half as large" };
+        return Err(unsupported(format!("its weights take {megabytes} MB, and browsers load 256 MB{advice}")));
+    }
+    let page = include_str!("page.html")
+        .replace("{{title}}", &crate::report::escaped(&content.about.name))
+        .replace("{{style}}", include_str!("style.css"))
+        .replace("{{still}}", &still)
+        .replace("{{replay}}", include_str!("replay.js"))
+        .replace("{{script}}", include_str!("page.js"))
+        .replace("{{drawing}}", include_str!("drawing.js"))
+        .replace("{{content}}", &packed(&text)?)
+        .replace("{{weights}}", &weights);
+    Ok(Package { files: vec![("model.html".into(), page.into_bytes())], remarks })
+}
+
+/// Names of the states of parameters and statistics.
+fn states(trained: &Trained) -> Vec<String> {
+    let networks = trained.session.model.networks();
+    let of = |net: &&crate::nn::Network| {
+        let stats = (net.stats_len() > 0).then(|| net.stats_state());
+        [net.params_state()].into_iter().chain(stats)
+    };
+    networks.iter().flat_map(of).collect()
+}
+
+/// A graph that is none is a fault of the model.
+fn graph(error: crate::graph::GraphError) -> ExportError {
+    ExportError::Session(error.into())
+}
+
+impl About {
+    fn of(trained: &Trained, remarks: Vec<String>) -> Result<About, ExportError> {
+        let Trained { run, session, step, .. } = trained;
+        let kept = eval::kept(run).map_err(|source| ExportError::Read { path: run.path.clone(), source })?;
+        let figures = kept.into_iter().filter(|kept| kept.step == *step).map(|kept| FigureRow {
+            name: kept.figure.name,
+            value: kept.figure.value,
+            unit: kept.figure.unit,
+            protocol: kept.figure.protocol,
+        });
+        let mut remarks = remarks;
+        if let Family::Latent(model) = session.model.family() {
+            remarks.extend(model.caveat().map(String::from));
+        }
+        Ok(About {
+            name: trained.name(),
+            words: run.config.about().unwrap_or_default(),
+            kind: run.config.model.kind().into(),
+            step: *step,
+            parameters: session.model.parameters(),
+            weights: if session.weights == Weights::Averaged { "averaged" } else { "trained" },
+            data: run.config.data.source.clone(),
+            figures: figures.collect(),
+            remarks,
+            version: env!("CARGO_PKG_VERSION"),
+        })
+    }
+}
+
+impl ModelRow {
+    fn of(trained: &Trained, labels: Vec<u8>) -> ModelRow {
+        let model = trained.session.model.as_ref();
+        let (family, latent, prior) = match model.family() {
+            Family::Latent(decoder) => ("latent", decoder.latent(), decoder.prior()),
+            Family::Mixture(_) => ("mixture", 0, Prior::Normal),
+            Family::Pixels(_) | Family::Features(_) => ("pixels", 0, Prior::Normal),
+        };
+        let (medium, rate) = match model.images().medium {
+            Medium::Pictures => ("pictures", 0),
+            Medium::Films { frames } => ("films", frames as u32),
+            Medium::Sounds { rate } => ("sounds", rate),
+        };
+        ModelRow {
+            family,
+            geometry: model.geometry(),
+            medium,
+            rate,
+            classes: model.classes(),
+            names: trained.class_names(),
+            latent,
+            uniform: prior == Prior::Uniform,
+            reach: prior.reach(),
+            binary: model.images().levels == 2,
+            labels,
+        }
+    }
+}
+
+/// Adds some test images, and tells their classes.
+fn images(trained: &Trained, blob: &mut Blob, remarks: &mut Vec<String>) -> Vec<u8> {
+    let Some(data) = &trained.data else {
+        remarks.push("there are no test images in the page, as those of the run are not at hand".into());
+        return Vec::new();
+    };
+    let some = data.test.spread(SHOWN.min(data.test.len()));
+    let all: Vec<u32> = (0..some.len() as u32).collect();
+    let bytes: Vec<u8> = some.gather(&all, 0.0, 1.0).iter().map(|v| (255.0 * v).round() as u8).collect();
+    blob.bytes("test", &bytes);
+    (0..some.len()).filter_map(|i| some.label(i)).collect()
+}
+
+/// Adds the mean code of the training images of each class, where there is an encoder that is told
+/// none.
+fn means(trained: &mut Trained, blob: &mut Blob) -> Result<(), ExportError> {
+    let (Some(data), Family::Latent(model)) = (&trained.data, trained.session.model.family()) else { return Ok(()) };
+    let (names, latent) = (trained.class_names().len(), model.latent());
+    if names < 2 || model.encoder().is_none() || trained.session.model.classes() > 0 {
+        return Ok(());
+    }
+    let some = data.train.spread(CODED.min(data.train.len()));
+    let all: Vec<u32> = (0..some.len() as u32).collect();
+    let images = some.gather(&all, 0.0, 1.0);
+    let labels: Vec<Option<u8>> = (0..some.len()).map(|i| some.label(i)).collect();
+    let codes = sample::encode(&mut trained.session, &images, &[])?;
+    let of = |class: usize| -> Vec<f32> {
+        let own = std::iter::zip(codes.chunks(latent), &labels).filter(|(_, l)| **l == Some(class as u8));
+        own.flat_map(|(code, _)| code.iter().copied()).collect()
+    };
+    let means: Vec<f32> = (0..names).flat_map(|class| sample::mean(&of(class), latent)).collect();
+    blob.floats("means", &means);
+    Ok(())
+}
+
+/// Samples as a picture, for browsers without WebGPU: its bytes as text.
+fn still(trained: &mut Trained) -> Result<String, ExportError> {
+    let most = if matches!(trained.session.model.family(), Family::Pixels(_)) { 4 } else { 8 };
+    let size: usize = trained.session.model.geometry().iter().product();
+    let side = (STILL as f64 / size as f64).sqrt().clamp(1.0, f64::from(most)) as usize;
+    let images = sample::samples(&mut trained.session, side * side, None, 0, Drawing::Cached)?;
+    let mut bytes = Cursor::new(Vec::new());
+    let geometry = trained.session.model.geometry();
+    let picture = Grid { images: &images, geometry, columns: side }.enlarged(Some(1));
+    picture
+        .write_to(&mut bytes, ImageFormat::Png)
+        .map_err(|e| ExportError::Write { path: "the page's picture".into(), source: std::io::Error::other(e) })?;
+    Ok(BASE64_STANDARD.encode(bytes.into_inner()))
+}
+
+/// What rounding to f16 changes, in a sentence: measured on what the model makes.
+fn rounding(trained: &mut Trained, relative: f32) -> Result<String, ExportError> {
+    let before = made(trained)?;
+    let mut kept = Vec::new();
+    for state in states(trained) {
+        let values = trained.session.store.read(&state)?;
+        let rounded: Vec<f32> = values.iter().map(|v| f16::from_f32(*v).to_f32()).collect();
+        trained.session.store.write(&state, &rounded)?;
+        kept.push((state, values));
+    }
+    let after = made(trained);
+    for (state, values) in kept {
+        trained.session.store.write(&state, &values)?;
+    }
+    let after = after?;
+    let what = if matches!(trained.session.model.family(), Family::Pixels(_)) { "logits" } else { "images" };
+    let differences = || std::iter::zip(&before, &after).map(|(a, b)| f64::from((a - b).abs()));
+    let largest = differences().fold(0.0, f64::max);
+    let mean = differences().sum::<f64>() / before.len().max(1) as f64;
+    Ok(format!(
+        "weights are in f16, rounded by up to {relative:.1e} of each: {what} differ by {mean:.1e} on average and {largest:.1e} at most"
+    ))
+}
+
+/// Something that the model makes of its weights.
+fn made(trained: &mut Trained) -> Result<Vec<f32>, ExportError> {
+    let session = &mut trained.session;
+    let function = match session.model.family() {
+        Family::Pixels(_) => Function::Logits,
+        Family::Mixture(_) => return Ok(sample::components(session)?.0),
+        _ => return Ok(sample::samples(session, MANY, None, 0, Drawing::Cached)?),
+    };
+    let n = 4;
+    let size: usize = session.model.geometry().iter().product();
+    let labels = sample::labels(session.model.as_ref(), n, None)?;
+    let mut runner = session.runner(&function.graph(session, n)?)?;
+    // Neither black nor white nor even.
+    let images: Vec<f32> = (0..n * size).map(|i| ((i * 7919) % 256) as f32 / 255.0).collect();
+    runner.write("images", &images)?;
+    if !labels.is_empty() {
+        let classes = session.model.classes();
+        let rows = labels.iter().flat_map(|l| (0..classes).map(move |c| f32::from(u8::from(c == usize::from(*l)))));
+        runner.write("labels", &rows.collect::<Vec<f32>>())?;
+    }
+    runner.run()?;
+    Ok(runner.read("logits")?)
 }

@@ -359,8 +359,9 @@ pub(super) fn recipes(software: Vec<Recipe>, form: &Gather, operands: Operands, 
     let (mixed, f32): (Vec<_>, Vec<_>) = (mixed.iter().map(make).collect(), f32.iter().map(make).collect());
     let few = in_few_columns(form, operands, caps);
     match caps.class {
-        Class::Lanes => [mixed, software, f32, few].concat(),
-        Class::Gpu => [few, mixed, f32].concat(),
+        // Without variants for its subgroups, a software device does best with what is simplest.
+        Class::Lanes if !software.is_empty() => [mixed, software, f32, few].concat(),
+        Class::Lanes | Class::Gpu => [few, mixed, f32].concat(),
     }
 }
 
