@@ -5,16 +5,13 @@ function pixelControls(model) {
   const [c, h, w] = model.geometry, plane = h * w, { n } = model.replay.content.loop;
   const state = { image: new Float32Array(model.size), known: new Uint8Array(plane), label: 0, brush: "erase", turn: 0 };
   const editor = $("editor");
-  function edit() {
-    show(editor, state.image, model);
-    const context = editor.getContext("2d"), picture = context.getImageData(0, 0, w, h);
+  model.editor = state;
+  const edit = () => show(editor, state.image, model, 1, 0, data => {
     for (let i = 0; i < plane; i++) {
-      if (state.known[i]) continue;
       const light = (i % w + Math.floor(i / w)) % 4 < 2;
-      picture.data.set(light ? [96, 110, 140, 255] : [70, 82, 110, 255], 4 * i);
+      if (!state.known[i]) data.set(light ? [96, 110, 140, 255] : [70, 82, 110, 255], 4 * i);
     }
-    context.putImageData(picture, 0, 0);
-  }
+  });
   const draw = latest(async () => {
     const turn = ++state.turn, repeated = new Float32Array(n * model.size), keep = new Float32Array(n * model.size);
     for (let k = 0; k < n * c; k++) {
@@ -126,7 +123,7 @@ function facts(model) {
     ...about.figures.map(f => [f.name, `${Number(f.value.toPrecision(5))} ${f.unit}: ${f.protocol}`]),
     ...about.remarks.map(words => ["note", words]),
     ["device", device || "unnamed"],
-    ["time", model.took ? `${model.took.toPrecision(2)} ms a sample here` : "not measured yet"],
+    ["time", model.took ? `${model.took < 1000 ? `${Number(model.took.toPrecision(2))} ms` : `${(model.took / 1000).toFixed(1)} s`} a sample here` : "not measured yet"],
     ["made by", `limn ${about.version}`],
   ];
   $("facts").replaceChildren(...rows.map(([name, value]) => {
@@ -155,7 +152,9 @@ async function begin() {
   const known = parse(content);
   $("words").textContent = known.about.words;
   kernels(known);
-  const replay = await Replay.open(known, weights), model = new Model(replay);
+  // Behind a # the page's address may say which programs it takes: those for a GPU, or for a software device.
+  const kind = ["gpu", "lanes"].find(kind => location.hash === `#${kind}`);
+  const replay = await Replay.open(known, weights, kind), model = new Model(replay);
   model.about = known.about;
   model.tests = replay.array("test") && Float32Array.from(replay.array("test"), v => v / 255);
   replay.lost.then(failed);

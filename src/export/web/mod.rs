@@ -6,7 +6,7 @@ mod bundle;
 mod pixels;
 
 use super::{ExportError, Options, Package, Trained};
-use crate::data::Medium;
+use crate::data::{Binarisation, Medium};
 use crate::eval;
 use crate::models::{Family, Prior};
 use crate::sample::{self, Drawing, Function, Grid};
@@ -229,7 +229,7 @@ impl ModelRow {
             latent,
             uniform: prior == Prior::Uniform,
             reach: prior.reach(),
-            binary: model.images().levels == 2,
+            binary: model.images().levels == 2 || model.images().binarisation != Binarisation::None,
             labels,
         }
     }

@@ -37,8 +37,8 @@ function put(picture, image, model, left, top, frame) {
   }
 }
 
-/** Images in rows on a canvas, with gaps between. */
-function show(canvas, images, model, columns = 1, frame = 0) {
+/** Images in rows on a canvas, with gaps between; `change` may change the picture before it is shown. */
+function show(canvas, images, model, columns = 1, frame = 0, change = () => {}) {
   const n = images.length / model.size, [width, height] = extents(model), gap = n > 1 ? 1 : 0;
   const size = [columns * (width + gap) - gap, Math.ceil(n / columns) * (height + gap) - gap];
   if (canvas.width !== size[0] || canvas.height !== size[1]) [canvas.width, canvas.height] = size;
@@ -47,6 +47,7 @@ function show(canvas, images, model, columns = 1, frame = 0) {
     const [left, top] = [k % columns * (width + gap), Math.floor(k / columns) * (height + gap)];
     put(picture, images.subarray(k * model.size, (k + 1) * model.size), model, left, top, frame);
   }
+  change(picture.data);
   context.putImageData(picture, 0, 0);
 }
 
@@ -145,6 +146,7 @@ function strip(box, model, chosen) {
 
 function latentControls(model) {
   $("latent").hidden = false;
+  $("code").open = model.latent <= 32;
   const state = { z: model.latents(1, 0), label: 0, image: null, frame: 0, bound: Infinity };
   const dims = Array.from({ length: model.latent }, (_, k) => k), { reach } = model;
   const labels = n => model.oneHot(Array(n).fill(state.label));

@@ -1,0 +1,199 @@
+#!/usr/bin/env python3
+"""Opens pages of `limn export --format web` in a headless Chromium with a software WebGPU, and uses them as a person would.
+
+    python3 benches/web_test.py PAGE.html[=SAMPLES.safetensors]... [--shots DIR] [--class gpu|lanes]
+
+SAMPLES is what `limn sample --seed 0 --out SAMPLES.safetensors` drew: the page's model must draw the same. Nothing but the
+standard library is needed. Exits with 0 when all held, 1 with a line for each thing that did not, 77 where there is no
+Chromium (CHROMIUM names one), or none with WebGPU.
+"""
+import argparse
+import base64
+import json
+import os
+import pathlib
+import shutil
+import struct
+import sys
+import tempfile
+import time
+
+from report_test import DESKTOP, NAMES, PHONE, Browser
+
+FLAGS = ["--enable-unsafe-webgpu", "--enable-features=Vulkan", "--use-vulkan=swiftshader",
+         "--use-webgpu-adapter=swiftshader", "--ignore-gpu-blocklist"]
+# Of numbers from 0 to 1: two devices add up in another order, and GANs magnify that.
+BOUND = 2e-3
+# Pixels of drawn images that may be others: a draw within rounding of its probability changes all that follow.
+OTHERS = 0.02
+
+
+def images_of(path):
+    """The tensor `images` of a safetensors file: how many there are, and their numbers."""
+    data = path.read_bytes()
+    length = struct.unpack("<Q", data[:8])[0]
+    about = json.loads(data[8:8 + length])["images"]
+    begin, end = (8 + length + at for at in about["data_offsets"])
+    return about["shape"][0], struct.unpack(f"<{(end - begin) // 4}f", data[begin:end])
+
+
+def wait(browser, expression, seconds=120):
+    """Until an expression is true, or so many seconds are over."""
+    end = time.monotonic() + seconds
+    while not browser.js(expression):
+        if time.monotonic() > end:
+            raise RuntimeError(f"{expression} did not come true")
+        time.sleep(0.05)
+
+
+def later(browser, expression):
+    """The value that a promise is resolved to."""
+    browser.js(f"window.result = undefined; ({expression}).then(v => {{ window.result = [v]; }}, e => {{ window.result = [String(e)]; }})")
+    wait(browser, "window.result !== undefined", 300)
+    return browser.js("window.result[0]")
+
+
+def drag(browser, selector, places):
+    """A pointer that is pressed at the first place, moved over the others, and let go."""
+    points = [browser.place(selector, *place) for place in places]
+    browser.mouse("mousePressed", points[0], button="left", buttons=1, clickCount=1)
+    for point in points[1:]:
+        browser.mouse("mouseMoved", point, button="left", buttons=1)
+    browser.mouse("mouseReleased", points[-1], button="left", clickCount=1)
+
+
+def agrees(browser, fail, samples):
+    """What the page draws is what limn drew."""
+    n, wanted = images_of(samples)
+    text = later(browser, f"limn.sample({n}, 0).then(v => {{ let s = ''; "
+                          "for (const b of new Uint8Array(v.buffer)) s += String.fromCharCode(b); return btoa(s); })")
+    try:
+        data = base64.b64decode(text, validate=True)
+        drawn = struct.unpack(f"<{len(data) // 4}f", data)
+    except (ValueError, struct.error):
+        return fail(True, f"no samples: {text[:200]}")
+    fail(len(drawn) != len(wanted), f"{len(drawn)} numbers drawn, and limn drew {len(wanted)}")
+    differences = [abs(a - b) for a, b in zip(drawn, wanted)]
+    others = sum(d > BOUND for d in differences) / len(differences)
+    pixels = browser.js("limn.family") == "pixels"
+    fail(others > (OTHERS if pixels else 0), f"{others:.2%} of the numbers differ, by up to {max(differences):.1e}")
+    print(f"  {n} samples: {others:.2%} differ by more than {BOUND}, the largest difference is {max(differences):.1e}")
+
+
+PICTURE = "document.querySelector('{}').toDataURL()"
+
+
+def use_latent(browser, fail):
+    """The slider, the plane, the dice, the classes, test images."""
+    shown = PICTURE.format("#image")
+
+    def changes(what, act):
+        before = browser.js(shown)
+        act()
+        try:
+            wait(browser, f"{shown} !== {json.dumps(before)}", 20)
+        except RuntimeError:
+            fail(True, f"{what} changes nothing")
+
+    browser.js("document.querySelector('#code').open = true")
+    changes("the slider", lambda: browser.click(browser.place("#sliders input", 0.9)))
+    changes("the slider by its keys", lambda: [browser.key("ArrowLeft", 37) for _ in range(40)])
+    if browser.js("limn.latent") > 1:
+        changes("dragging on the plane", lambda: drag(browser, "#plane", [(0.5, 0.5), (0.7, 0.4), (0.9, 0.1)]))
+    changes("the dice", lambda: browser.click(browser.place("#dice")))
+    changes("interpolating", lambda: browser.click(browser.place("#walk")))
+    browser.click(browser.place("#walk"))
+    if browser.js("limn.classes") > 1:
+        changes("a class", lambda: browser.click(browser.place("#classes button:nth-child(2)")))
+    if browser.js("document.querySelectorAll('#tests canvas').length") > 1:
+        changes("a test image", lambda: browser.click(browser.place("#tests canvas:nth-child(2)")))
+    if not browser.js("document.querySelector('#arithmetic').hidden"):
+        browser.js("(s => { s.value = 1; s.dispatchEvent(new Event('change')); })(document.querySelectorAll('#arithmetic select')[1])")
+        changes("arithmetic", lambda: browser.click(browser.place("#arithmetic button")))
+
+
+def use_pixels(browser, fail):
+    """Erasing and painting by the pointer, and what is drawn then."""
+    known = "limn.editor.known.reduce((a, b) => a + b)"
+    if browser.js("document.querySelectorAll('#pixel-tests canvas').length"):
+        browser.click(browser.place("#pixel-tests canvas"))
+    else:
+        browser.click(browser.place("[data-brush=paint]"))
+        for down in range(1, 20):
+            drag(browser, "#editor", [(x / 20, down / 20) for x in range(1, 20)])
+        browser.click(browser.place("[data-brush=erase]"))
+    all_known = browser.js(known)
+    drag(browser, "#editor", [(0.3, 0.7), (0.5, 0.7), (0.7, 0.7)])
+    fail(browser.js(known) >= all_known, "erasing hides nothing")
+    browser.click(browser.place("[data-brush=paint]"))
+    hidden = browser.js(known)
+    drag(browser, "#editor", [(0.3, 0.7), (0.35, 0.7)])
+    fail(browser.js(known) <= hidden, "painting shows nothing")
+    browser.click(browser.place("[data-hide=lower]"))
+    before = browser.js(PICTURE.format("#completions"))
+    browser.click(browser.place("#draw"))
+    wait(browser, f"{PICTURE.format('#completions')} !== {json.dumps(before)}", 60)
+    wait(browser, "!document.querySelector('#status').textContent.startsWith('drawing')", 120)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("pages", nargs="+", help="PAGE.html, or PAGE.html=SAMPLES.safetensors")
+    parser.add_argument("--shots", type=pathlib.Path, help="folder for screenshots")
+    parser.add_argument("--class", dest="kind", choices=["gpu", "lanes"], help="take the programs of this class")
+    args = parser.parse_args()
+    binary = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+    if not binary:
+        print("there is no Chromium here; CHROMIUM=PATH names one")
+        return 77
+    if args.shots:
+        args.shots.mkdir(parents=True, exist_ok=True)
+    faults = []
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        browser = Browser(binary, profile, FLAGS)
+        try:
+            for given in args.pages:
+                page, _, samples = given.partition("=")
+                page = pathlib.Path(page).resolve()
+                url = page.as_uri() + (f"#{args.kind}" if args.kind else "")
+
+                def fail(is_wrong, words):
+                    if is_wrong:
+                        faults.append(f"{page}: {words}")
+
+                began = time.monotonic()
+                browser.open(url, DESKTOP)
+                wait(browser, "document.body.dataset.ready")
+                print(f"{page.name}: ready after {time.monotonic() - began:.1f} s")
+                if browser.js("document.body.dataset.ready") != "true":
+                    fail(True, browser.js("document.querySelector('#status').textContent"))
+                    continue
+                if samples:
+                    agrees(browser, fail, pathlib.Path(samples))
+                family = browser.js("limn.family")
+                if family == "latent":
+                    use_latent(browser, fail)
+                elif family == "pixels":
+                    use_pixels(browser, fail)
+                browser.click(browser.place("#more"))
+                wait(browser, "document.querySelector('#many-words').textContent.startsWith('seed 1')", 300)
+                fail(browser.js("document.querySelector('#status').classList.contains('failed')"),
+                     browser.js("document.querySelector('#status').textContent"))
+                for error in browser.errors():
+                    fail(True, error)
+                if args.shots:
+                    browser.shot(args.shots / f"{page.stem}.png")
+                    browser.open(url, PHONE, dark=True)
+                    wait(browser, "document.body.dataset.ready")
+                    wide = browser.js("document.scrollingElement.scrollWidth")
+                    fail(wide > PHONE[0], f"the page is {wide} wide on a screen of {PHONE[0]}")
+                    time.sleep(1)
+                    browser.shot(args.shots / f"{page.stem}-phone.png")
+        finally:
+            browser.close()
+    print("\n".join(faults) or f"{len(args.pages)} pages: good")
+    return int(bool(faults))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
