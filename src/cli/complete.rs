@@ -2,7 +2,7 @@
 
 use super::images::{ImagesArg, ScaleArg, class};
 use super::sample::drawing;
-use super::{Error, TrainedArg, nearest, term};
+use super::{Error, TrainedArg, nearest, report, term};
 use crate::data::{self, Binarisation, Geometry};
 use crate::files;
 use crate::models::{Family, Model};
@@ -87,6 +87,7 @@ pub fn complete(args: &CompleteArgs) -> Result<(), Error> {
         })
         .collect();
     let written = place.save(&Grid { images: &picture, geometry: [c, h, w], columns: 2 + TRIES }, medium)?;
+    report::renew(&run, args.out.as_deref());
     term::written(&place, format!("original, what is kept, {TRIES} completions: {written}"))
 }
 

@@ -1,7 +1,7 @@
 //! `limn film`: a model that learns, as a film.
 
 use super::latent::rate;
-use super::{Error, term};
+use super::{Error, report, term};
 use crate::files::ends_in_separator;
 use crate::sample::{FilmFormat, TrainingFilm};
 use crate::train::RunDir;
@@ -44,6 +44,7 @@ pub fn film(args: &FilmArgs) -> Result<(), Error> {
     })?;
     film.remarks.iter().for_each(term::note);
     film.save(args.fps, &out)?;
+    report::renew(&run, Some(&out));
     let steps = film.steps();
     let (first, last) = (steps.first().copied().unwrap_or_default(), steps.last().copied().unwrap_or_default());
     let pictures = match steps.len() {

@@ -1,9 +1,9 @@
 //! `limn profile`: where the time of a training step goes.
 
-use super::{DeviceArg, Error, PrecisionArg, Setting, SettingsArg, TuneArg, device, setting, term, tune};
+use super::{DeviceArg, Error, PrecisionArg, Setting, SettingsArg, TuneArg, device, report, setting, term, tune};
 use crate::bench::Roof;
 use crate::kernels::Precision;
-use crate::train::{self, Config, KernelTime, Profile, Session, StepProfile};
+use crate::train::{self, Config, KernelTime, Profile, RunDir, Session, StepProfile};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -149,6 +149,7 @@ impl Step {
         let dir = Path::new(&self.what);
         if dir.is_dir() {
             saved(&table, &dir.join(StepProfile::FILE))?;
+            report::renew(&RunDir::open(dir)?, None);
         }
         Ok((profile, table))
     }

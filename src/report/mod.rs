@@ -5,6 +5,7 @@
 //! of runs from elsewhere.
 
 mod curves;
+mod frame;
 pub mod kernels;
 mod live;
 mod overview;
@@ -14,14 +15,13 @@ pub mod plot;
 
 use crate::data::Identity;
 use crate::eval::{self, KeptFigure};
-use crate::files;
 use crate::models::meaning;
-use crate::train::{Config, Provenance, RunDir, RunError, TestCurve, presets};
+use crate::train::{Config, Provenance, RunDir, RunError, StepProfile, TestCurve, presets};
 use curves::Curves;
 pub use live::Live;
 pub use overview::{Best, Difference, Overview, State, differences, folders};
 use pictures::{Picture, Read};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -75,40 +75,9 @@ struct Run {
     /// What was measured of it.
     figures: Vec<KeptFigure>,
     /// Where the time of a step goes, where that was measured.
-    profile: Option<Profile>,
+    profile: Option<StepProfile>,
     data: Data,
     sittings: Provenance,
-}
-
-/// Kernels of a step and their times: `profile.json` in a run's folder.
-#[derive(Serialize, Deserialize)]
-struct Profile {
-    kernels: Vec<KernelTime>,
-}
-
-/// Launches of one kernel.
-#[derive(Serialize, Deserialize)]
-struct KernelTime {
-    name: String,
-    /// Launches in a step.
-    #[serde(default)]
-    count: u64,
-    /// Milliseconds of a step.
-    ms: f64,
-    #[serde(default)]
-    gflops: Option<f64>,
-    #[serde(default)]
-    gbs: Option<f64>,
-    /// The share of the nearer ceiling, from 0 to 1.
-    #[serde(default)]
-    share: Option<f64>,
-}
-
-impl Profile {
-    /// That of a run, where there is one that can be read.
-    fn of(run: &RunDir) -> Option<Profile> {
-        serde_json::from_slice(&files::read_in_memory(&run.path.join("profile.json")).ok()?).ok()
-    }
 }
 
 /// A setting of a run, and what its preset has.
@@ -133,13 +102,7 @@ struct Data {
 /// # Errors
 /// A folder that is no run, files of it that cannot be read, or a page that cannot be written.
 pub fn write(runs: &[RunDir], out: &Path) -> Result<(), ReportError> {
-    put(&page(runs)?, out)
-}
-
-/// Writes a page in one piece.
-fn put(page: &str, out: &Path) -> Result<(), ReportError> {
-    let written = files::replace(out, |file| file.write_all(page.as_bytes()));
-    written.map_err(|source| ReportError::Write { path: out.into(), source })
+    frame::put(&page(runs)?, out)
 }
 
 /// The page about these runs.
@@ -157,11 +120,7 @@ fn page_with(runs: &[RunDir], pictures: &mut Read) -> Result<String, ReportError
         [one] => one.name.clone(),
         several => several.iter().map(|run| run.name.as_str()).collect::<Vec<_>>().join(", "),
     };
-    Ok(include_str!("page/page.html")
-        .replace("{{title}}", &escaped(&title))
-        .replace("{{style}}", include_str!("page/style.css"))
-        .replace("{{script}}", include_str!("page/page.js"))
-        .replace("{{data}}", &embedded(&runs)))
+    Ok(frame::page(&title, include_str!("page/run.html"), include_str!("page/run.js"), &runs))
 }
 
 /// The losses of runs over their steps, a chart each, with test figures as dots; by `smoothing`
@@ -205,17 +164,6 @@ pub fn charts(runs: &[RunDir], log: bool, smoothing: f64) -> Result<Vec<plot::Ch
     Ok(names.into_iter().map(chart).collect())
 }
 
-/// Text in HTML.
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
-}
-
-/// JSON inside of a script element, which nothing in it can end.
-fn embedded(value: &impl Serialize) -> String {
-    // Everything here is made of strings, numbers and lists of them.
-    serde_json::to_string(value).unwrap_or_default().replace('<', "\\u003c")
-}
-
 impl Run {
     fn of(run: &RunDir, read: &mut Read) -> Result<Run, RunError> {
         let config = &run.config;
@@ -242,7 +190,8 @@ impl Run {
             settings: settings(config, preset.as_ref()),
             preset: preset.map(|preset| preset.name),
             figures,
-            profile: Profile::of(run),
+            // One that cannot be read, as of another version, is measured again and no fault of the run.
+            profile: StepProfile::read(&run.path.join(StepProfile::FILE)).ok(),
             data: Data {
                 source: config.data.source.clone(),
                 medium: model.images().medium.plural().into(),
@@ -308,11 +257,5 @@ mod tests {
         // A file's own name is none of a preset's.
         let mine = Config { name: "my".into(), ..Config::preset("vae-conv").unwrap() };
         assert_eq!(preset_of(&mine).unwrap().name, "vae-conv");
-    }
-
-    #[test]
-    fn nothing_in_a_run_ends_the_script_that_it_stands_in() {
-        assert_eq!(embedded(&["</script><b>"]), r#"["\u003c/script>\u003cb>"]"#);
-        assert_eq!(escaped("<a & \"b\">"), "&lt;a &amp; &quot;b&quot;&gt;");
     }
 }

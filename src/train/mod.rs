@@ -47,6 +47,7 @@ mod recent;
 mod run;
 mod session;
 mod settings;
+mod share;
 mod step;
 mod step_runner;
 mod stopwatch;
@@ -54,7 +55,6 @@ mod testing;
 mod tracing;
 mod turns;
 mod under_way;
-mod views;
 
 pub use change::{Change, ChangeError};
 pub use checkpoint::{CheckpointError, CheckpointInfo};
@@ -76,6 +76,7 @@ pub use run::{
 };
 pub use session::{Listener, Session, SessionError, Weights};
 pub use settings::Setting;
+pub(crate) use share::Share;
 pub use step::{HISTORY_ROWS, pack, train_source};
 pub use testing::{TestCurve, Tested};
 pub use tracing::TraceSteps;

@@ -12,12 +12,12 @@ use super::metrics::{Metrics, Row};
 use super::pace::Pace;
 use super::recent::Recent;
 use super::run::{Hooks, Outcome, Phase, Saved, TrainError};
+use super::share::Share;
 use super::step_runner::StepRunner;
 use super::stopwatch::Stopwatch;
 use super::testing::Testing;
 use super::tracing::Tracing;
 use super::turns::Turns;
-use super::views;
 use crate::bench::Track;
 use crate::data::{self, Split};
 use crate::kernels::Class;
@@ -29,6 +29,10 @@ use std::time::{Duration, Instant};
 const JUDGED: usize = 256;
 /// Steps before which samples may well be the same.
 const RIPE: u64 = 200;
+
+/// The share of a run's time that pictures beside those of samples take at most at its end, where
+/// nothing else is said.
+const VIEWS: Share = Share::of(0.02);
 
 /// How often losses are shown to whoever watches.
 const LIVE: Duration = Duration::from_millis(250);
@@ -145,9 +149,9 @@ impl Loop<'_> {
         if self.step == self.total && self.is_measured() {
             self.measure()?;
         }
-        if self.step == self.total
-            && views_every.map_or_else(|| views::are_cheap(self.drew, self.watch.now().active), |every| every > 0)
-        {
+        // They are fewer images than one of samples, and of those that are completed half is there.
+        let cheap = || VIEWS.allows(self.drew / 2, self.watch.now().active);
+        if self.step == self.total && views_every.map_or_else(cheap, |every| every > 0) {
             self.view();
         }
         self.report(true);

@@ -1,7 +1,7 @@
 "use strict";
-// Draws the runs whose facts stand in the element #runs. All text goes into the page as text, never as HTML.
+// Draws the runs whose facts stand in the element #facts. All text goes into the page as text, never as HTML.
 
-const runs = JSON.parse(document.getElementById("runs").textContent);
+const runs = JSON.parse(document.getElementById("facts").textContent);
 const shown = runs.map(() => true);
 const by = (id) => document.getElementById(id);
 const colour = (k) => `var(--c${k % 8})`;
