@@ -154,9 +154,11 @@ pub(crate) fn four(v: f64) -> String {
     }
 }
 
-/// A duration for people.
+/// A duration for people, of time that was taken, is left, or is estimated: in two units at most,
+/// and in days from a hundred hours on.
 pub(crate) fn duration(d: Duration) -> String {
     match d.as_secs() {
+        s if s >= 360_000 => format!("{} days", s / 86_400),
         s if s >= 3600 => format!("{}h{:02}m", s / 3600, s / 60 % 60),
         s if s >= 60 => format!("{}m{:02}s", s / 60, s % 60),
         s => format!("{s}s"),
@@ -253,7 +255,8 @@ mod tests {
     #[test]
     fn durations_are_short() {
         let show = |s| duration(Duration::from_secs(s));
-        assert_eq!([show(9), show(75), show(7260)], ["9s", "1m15s", "2h01m"]);
+        let told = [0, 9, 75, 3905, 7260, 359_999, 864_000].map(show);
+        assert_eq!(told, ["0s", "9s", "1m15s", "1h05m", "2h01m", "99h59m", "10 days"]);
     }
 
     #[test]
