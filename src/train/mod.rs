@@ -19,6 +19,7 @@
 //! ```
 
 mod batches;
+mod breakdown;
 mod change;
 pub mod checkpoint;
 mod checksum;
@@ -56,6 +57,7 @@ mod tracing;
 mod turns;
 mod under_way;
 
+pub use breakdown::{Breakdown, Cure};
 pub use change::{Change, ChangeError};
 pub use checkpoint::{CheckpointError, CheckpointInfo};
 pub use config::{Config, ConfigError, DataConfig, Given, TrainConfig};

@@ -2,6 +2,7 @@
 
 use super::Session;
 use super::batches::Images;
+use super::breakdown::Breakdown;
 use super::checkpoint::{self, CheckpointError};
 use super::folder::{Lock, RunDir};
 use super::health::{Health, deviation};
@@ -309,8 +310,7 @@ impl Loop<'_> {
                 Ok(())
             }
             Err(CheckpointError::NotFinite { tensor }) => {
-                let why = format!("training broke down: {tensor} is no longer finite after step {}", self.step);
-                Err(TrainError::Stopped { why, saved: self.saved_before() })
+                Err(self.broke_down(self.step, format!("{tensor} is no longer finite after it")))
             }
             Err(error) => Err(self.stopped(error)),
         }
@@ -434,12 +434,7 @@ impl Loop<'_> {
 
     /// What of the run is saved.
     fn saved(&self) -> Saved {
-        Saved { dir: self.run.path.clone(), step: self.saved, lr: None }
-    }
-
-    /// The same where its numbers broke down.
-    fn saved_before(&self) -> Saved {
-        Saved { lr: self.run.config.optim.lr().map(|lr| (lr / 10.0) as f32), ..self.saved() }
+        Saved { dir: self.run.path.clone(), step: self.saved }
     }
 
     fn stopped(&self, why: impl ToString) -> TrainError {
@@ -452,7 +447,12 @@ impl Loop<'_> {
             Ok(None) => "all parameters are still finite".into(),
             Err(error) => format!("the parameters cannot be read ({error})"),
         };
-        TrainError::Diverged { step, loss, value, tensor, saved: self.saved_before() }
+        self.broke_down(step, format!("{loss} is {value}, and {tensor}"))
+    }
+
+    fn broke_down(&self, step: u64, why: String) -> TrainError {
+        let cure = self.run.cure();
+        TrainError::BrokeDown { how: Breakdown { step, why }, saved: self.saved(), cure }
     }
 
     /// How it ended.
