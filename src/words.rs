@@ -154,6 +154,16 @@ pub(crate) fn four(v: f64) -> String {
     }
 }
 
+/// A number of things for people, thousands apart: 6,340,000.
+pub(crate) fn count(n: impl TryInto<u64>) -> String {
+    let digits = n.try_into().unwrap_or(u64::MAX).to_string();
+    let apart = |(i, digit): (usize, char)| {
+        let comma = i > 0 && (digits.len() - i).is_multiple_of(3);
+        comma.then_some(',').into_iter().chain([digit])
+    };
+    digits.chars().enumerate().flat_map(apart).collect()
+}
+
 /// A duration for people, of time that was taken, is left, or is estimated: in two units at most,
 /// and in days from a hundred hours on.
 pub(crate) fn duration(d: Duration) -> String {
@@ -250,6 +260,13 @@ mod tests {
     fn sizes_are_told_in_units_of_a_thousand() {
         let told = [0, 900, 1_500_000, 41_200_000_000, 7_000_000_000_000].map(size);
         assert_eq!(told, ["0 bytes", "900 bytes", "1.5 MB", "41.2 GB", "7.0 TB"]);
+    }
+
+    #[test]
+    fn counts_have_their_thousands_apart() {
+        let told = [0u64, 12, 999, 1000, 53_569, 6_340_000, u64::MAX].map(count);
+        assert_eq!(told, ["0", "12", "999", "1,000", "53,569", "6,340,000", "18,446,744,073,709,551,615"]);
+        assert_eq!(count(1234usize), "1,234");
     }
 
     #[test]
