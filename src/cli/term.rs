@@ -137,6 +137,28 @@ pub fn table(rows: &[Vec<String>]) -> Vec<String> {
     table_within(rows, width())
 }
 
+/// A table of few columns that stand beside each other. Where stdout is a terminal that is too
+/// narrow for it, each row becomes a block: its name, and below it each value behind the name of
+/// its column.
+pub fn beside(rows: &[Vec<String>]) -> Vec<String> {
+    beside_within(rows, width())
+}
+
+fn beside_within(rows: &[Vec<String>], most: Option<usize>) -> Vec<String> {
+    let wide = table_within(rows, None);
+    let [head, rows @ ..] = rows else { return wide };
+    if most.is_none_or(|most| wide.iter().all(|line| line.chars().count() <= most)) {
+        return wide;
+    }
+    let names = head.iter().skip(1).map(|name| name.chars().count()).max().unwrap_or(0);
+    let block = |row: &Vec<String>| {
+        let values = std::iter::zip(head, row).skip(1);
+        let values = values.map(|(name, value)| format!("{HANGING}{name:<names$}  {value}"));
+        std::iter::once(row[0].clone()).chain(values).flat_map(|line| fold(line.trim_end(), most)).collect::<Vec<_>>()
+    };
+    rows.iter().flat_map(block).collect()
+}
+
 /// A sentence, in lines where stdout is a terminal. Not for what holds a command: it could not be
 /// pasted any more.
 pub fn sentence(words: &str) -> Vec<String> {
@@ -152,7 +174,7 @@ fn table_within(rows: &[Vec<String>], most: Option<usize>) -> Vec<String> {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let cells = |c: usize| rows.iter().filter_map(move |r| r.get(c));
     let widths: Vec<usize> = (0..columns).map(|c| cells(c).map(|s| s.chars().count()).max().unwrap_or(0)).collect();
-    let number = |s: &String| s.is_empty() || s == "-" || s.parse::<f64>().is_ok();
+    let number = |s: &String| s.is_empty() || s == "-" || s.replace(',', "").parse::<f64>().is_ok();
     let right: Vec<bool> = (0..columns).map(|c| cells(c).skip(1).all(number)).collect();
     // The columns at which a further line begins.
     let (mut breaks, mut end) = (Vec::new(), 0);
@@ -269,6 +291,28 @@ mod tests {
         let lines = table_within(&rows(), Some(40));
         assert!(lines.iter().any(|line| line == "    MIT           made by limn") || lines.len() > 6, "{lines:#?}");
         assert_eq!(table_within(&[], Some(20)), Vec::<String>::new());
+    }
+
+    #[test]
+    fn in_a_narrow_terminal_every_value_stands_behind_its_name() {
+        let rows = [
+            ["", "vae-1", "a-long-name-of-a-run"],
+            ["optim.lr", "0.001", "0.01"],
+            ["device", "cpu", "A card (vulkan)"],
+        ];
+        let rows = rows.map(|row| row.map(String::from).to_vec());
+        assert_eq!(beside_within(&rows, Some(80)), table_within(&rows, None));
+        let narrow = beside_within(&rows, Some(30));
+        let wanted = [
+            "optim.lr",
+            "    vae-1                 0.001",
+            "    a-long-name-of-a-run  0.01",
+            "device",
+            "    vae-1                 cpu",
+            "    a-long-name-of-a-run  A\n    card (vulkan)",
+        ];
+        assert_eq!(narrow.join("\n"), wanted.join("\n"));
+        assert_eq!(beside_within(&[], Some(40)), Vec::<String>::new());
     }
 
     #[test]
