@@ -60,6 +60,7 @@ fn curves_are_drawn_into_pictures() {
     let (svg, png) = (path("c.svg"), path("c.png"));
     limn(&["report", &path("a"), &path("b"), "--plot", &svg, "--log-scale", "--smoothing", "0"]).good();
     let text = std::fs::read_to_string(&svg).unwrap();
+    assert!(text.contains("elbo (linear: not all of it is above 0)") && !text.contains("kl (linear"), "{text:.500}");
     assert!(text.contains("<polyline") && text.contains("b, test") && text.contains("kl"), "{text:.500}");
     limn(&["report", &path("a"), "--plot", &png]).good();
     assert!(image::open(&png).unwrap().width() > 500);
@@ -158,6 +159,34 @@ fn what_a_model_can_do_is_drawn_at_the_end_and_on_the_page() {
 }
 
 #[test]
+fn a_run_that_broke_down_is_told_as_such_wherever_it_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run").display().to_string();
+    train(
+        dir.path(),
+        "run",
+        &["--set", "train.checkpoint_every=2", "--set", "train.keep=2", "--set", "train.sample_every=0"],
+    );
+    let broken = ["train", "--resume", &run, "--device", "cpu", "--steps", "40", "--set", "optim.lr=1e30"];
+    let call = limn(&broken);
+    let told =
+        ["broke down at step 8", "step 6 is saved", "--set optim.lr=1e29`", "--set train.clip_norm=1.0`", "--from 4`"];
+    assert!(call.code != Some(0) && told.iter().all(|part| call.err.contains(part)), "{}", call.err);
+    let listed = limn(&["runs", &dir.path().display().to_string()]).good().out;
+    assert!(listed.contains("broke down at 8") && !listed.contains("stopped"), "{listed}");
+    let page = std::fs::read_to_string(dir.path().join("run/report.html")).unwrap();
+    assert!(page.contains("\"broke_down\":{\"step\":8,"), "the page tells it");
+    // Going on as it was says why that is no use, and does it all the same.
+    let again = limn(&["train", "--resume", &run, "--device", "cpu"]);
+    assert!(again.code != Some(0) && again.err.matches("broke down at step 8").count() == 2, "{}", again.err);
+    limn(&["train", "--resume", &run, "--device", "cpu", "--set", "optim.lr=0.001", "--steps", "8"]).good();
+    assert!(limn(&["runs", &dir.path().display().to_string()]).good().out.contains(" done "));
+    // A film of a run without pictures says what to do.
+    std::fs::remove_dir_all(dir.path().join("run/samples")).unwrap();
+    limn(&["film", &run]).bad(&["there are no pictures", "limn sample "]);
+}
+
+#[test]
 fn a_page_shows_what_commands_leave_in_the_folder_of_its_run() {
     let dir = tempfile::tempdir().unwrap();
     let often = ["--set", "train.sample_every=3"];
@@ -219,7 +248,8 @@ fn pages_hold_in_a_browser() {
     limn(&["profile", &path("a"), "--device", "cpu", "--steps", "1"]).good();
     let profile = std::fs::read_to_string(dir.path().join("a/profile.json")).unwrap();
     std::fs::write(dir.path().join("a/profile.json"), profile.replace("\"matmul", "\"<b>matmul")).unwrap();
-    limn(&["report", &path("a")]).good();
+    // As large as a picture of samples can be asked for.
+    limn(&["sample", &path("a"), "--device", "cpu", "--scale", "16"]).good();
     limn(&["report", &path("a"), &path("b"), "--out", &path("both.html")]).good();
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/report_test.py");
     let tested = Command::new(python).args([script, &path("a/report.html"), &path("both.html")]).output().unwrap();
