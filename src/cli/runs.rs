@@ -66,7 +66,7 @@ fn row(run: &Overview, args: &RunsArgs) -> Vec<String> {
     vec![path, run.from.clone(), short(&run.data), steps, run.standing(), best, age]
 }
 
-/// A time in one unit.
+/// How long ago something was, in one unit: of what is past nobody asks for the minute.
 fn ago(age: Duration) -> String {
     match age.as_secs() {
         s if s < 60 => duration(age),

@@ -151,10 +151,17 @@ fn beside_within(rows: &[Vec<String>], most: Option<usize>) -> Vec<String> {
         return wide;
     }
     let names = head.iter().skip(1).map(|name| name.chars().count()).max().unwrap_or(0);
+    let value = |(name, value): (&String, &String)| {
+        let line = format!("{HANGING}{name:<names$}  {value}");
+        match most.is_some_and(|most| line.chars().count() > most) {
+            true => vec![format!("{HANGING}{name}"), format!("{HANGING}{HANGING}{value}")],
+            false => vec![line],
+        }
+    };
     let block = |row: &Vec<String>| {
-        let values = std::iter::zip(head, row).skip(1);
-        let values = values.map(|(name, value)| format!("{HANGING}{name:<names$}  {value}"));
-        std::iter::once(row[0].clone()).chain(values).flat_map(|line| fold(line.trim_end(), most)).collect::<Vec<_>>()
+        let values = std::iter::zip(head, row).skip(1).flat_map(value);
+        let lines: Vec<String> = std::iter::once(row[0].clone()).chain(values).collect();
+        lines.iter().flat_map(|line| fold(line, most)).collect::<Vec<_>>()
     };
     rows.iter().flat_map(block).collect()
 }
@@ -302,14 +309,15 @@ mod tests {
         ];
         let rows = rows.map(|row| row.map(String::from).to_vec());
         assert_eq!(beside_within(&rows, Some(80)), table_within(&rows, None));
-        let narrow = beside_within(&rows, Some(30));
+        let narrow = beside_within(&rows, Some(31));
         let wanted = [
             "optim.lr",
             "    vae-1                 0.001",
             "    a-long-name-of-a-run  0.01",
             "device",
             "    vae-1                 cpu",
-            "    a-long-name-of-a-run  A\n    card (vulkan)",
+            "    a-long-name-of-a-run",
+            "        A card (vulkan)",
         ];
         assert_eq!(narrow.join("\n"), wanted.join("\n"));
         assert_eq!(beside_within(&[], Some(40)), Vec::<String>::new());

@@ -169,7 +169,8 @@ fn timed(preset: &Config, device: &Device) -> Result<f64, Error> {
     Ok(timing.pipelined_ms / 1e3)
 }
 
-/// A long time in words: "about 4 min".
+/// A long time in words: "about 4 min". It is an estimate for somebody who has not begun yet, so in
+/// one unit, unlike time that is taken or left.
 pub fn about(seconds: f64) -> String {
     let told = match seconds {
         s if s < 10.0 => "10 s".into(),

@@ -15,11 +15,14 @@ function make(tag, attributes = {}, ...children) {
   return element;
 }
 
-// Numbers for people: four digits, thousands apart.
+// Numbers for people: four digits, thousands apart, and millions as 6.34M.
 function number(v) {
   if (!Number.isFinite(v)) return String(v);
   if (v === 0 || (Math.abs(v) >= 1e-3 && Math.abs(v) < 1e6)) {
     return v.toLocaleString("en", { maximumSignificantDigits: Math.abs(v) >= 1e4 ? 6 : 4 });
+  }
+  if (Math.abs(v) >= 1e6 && Math.abs(v) < 1e15) {
+    return v.toLocaleString("en", { notation: "compact", maximumSignificantDigits: 4 });
   }
   return v.toExponential(2);
 }
