@@ -91,7 +91,7 @@ fn a_page_holds_what_the_folder_does() {
     let outcome = figured(start(&config, &dir), |step| step as f64);
     std::fs::write(outcome.run.samples().join("step-7.png"), b"a picture").expect("a picture");
     let page = report::page(std::slice::from_ref(&outcome.run)).expect("a page");
-    let data = page.split("id=\"runs\">").nth(1).and_then(|rest| rest.split("</script>").next()).expect("the data");
+    let data = page.split("id=\"facts\">").nth(1).and_then(|rest| rest.split("</script>").next()).expect("the data");
     let data: serde_json::Value = serde_json::from_str(data).expect("JSON");
     let run = &data[0];
     assert_eq!((run["step"].as_u64(), run["model"].as_str()), (Some(7), Some("vae")));

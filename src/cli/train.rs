@@ -217,7 +217,7 @@ fn warn_of_breakdown(run: &RunDir, args: &TrainArgs) -> Result<(), Error> {
     let untouched = args.set.is_empty() && args.batch.is_none() && args.from.is_none();
     if let Some(how) = run.broke_down()?.filter(|_| untouched) {
         let advice = advice::cured(&run.path, &run.cure());
-        term::note(advice.into_iter().fold(format!("{how}"), |words, advice| words + "; " + &advice));
+        term::note(advice.into_iter().fold(format!("the last time {how}"), |words, advice| words + "; " + &advice));
     }
     Ok(())
 }
