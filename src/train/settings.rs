@@ -60,9 +60,10 @@ fn new_optimiser(kind: &str) -> Result<OptimConfig, String> {
 }
 
 /// Keys that are not written down where they are as they were before there was the setting.
-const OPTIONAL: [&str; 16] = [
+const OPTIONAL: [&str; 17] = [
     "train.steps",
     "train.sample_every",
+    "train.checkpoint_minutes",
     "train.clip_norm",
     "train.lr_schedule",
     "train.lr_end",
