@@ -47,6 +47,7 @@ const MEANINGS: &[(&[&str], &str)] = &[
     (&["penalty"], "What holds the discriminator's gradients in bounds. Small and steady is healthy."),
     (&["cross_entropy"], "Nats by which the classifier is surprised by an image's class: lower is better."),
     (&["error"], "The share of images that are given a wrong class."),
+    (&["accuracy"], "The share of test images that are given their class: higher is better."),
     (&["elbo"], "The evidence lower bound on log p(x), in nats an image: higher is better."),
     (&["bits_per_dim"], "The negative log-likelihood in bits for each number of an image: lower is better."),
 ];
