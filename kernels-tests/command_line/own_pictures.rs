@@ -94,8 +94,8 @@ fn of_few_pictures_it_is_said_what_helps_and_a_batch_is_no_larger_than_the_set()
         "a batch of 64 is more than the 27 images to train on: made 27",
         "27 images of 28x28 grey (3 more held out for testing, never trained on)",
         "27 images are few to train on",
-        "model.augment=color,translation,cutout",
-        "10 passes over them are 10 steps, where dcgan-28 takes 930 on fashion-mini: train.steps=930 may help",
+        "--set model.augment=color,translation,cutout",
+        "10 passes over them are 10 steps, where dcgan-28 takes 930 on fashion-mini: --set train.steps=930 may help",
     ] {
         assert!(said.contains(words), "no \"{words}\" in {said}");
     }
