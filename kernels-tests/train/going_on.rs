@@ -337,5 +337,5 @@ fn slow_steps_are_saved_by_the_clock_and_that_changes_no_bit() {
     let refused = Setting::all(&["train.checkpoint_minutes=-1"]).expect("a setting");
     let mut config = vae(&[]);
     config.set_all(&refused).expect("a number");
-    assert!(config.validate().err().expect("a refusal").to_string().contains("must be 0 or more"));
+    assert!(config.validate().expect_err("a refusal").to_string().contains("must be 0 or more"));
 }

@@ -37,7 +37,8 @@ pub fn told(mistake: &clap::Error, typed: &[String]) -> Option<String> {
     match mistake.kind() {
         ErrorKind::InvalidSubcommand => command(mistake, typed),
         ErrorKind::ValueValidation => value(mistake),
-        ErrorKind::UnknownArgument => negative(mistake, typed),
+        ErrorKind::UnknownArgument => negative(mistake, typed).or_else(|| needless(mistake, typed)),
+        ErrorKind::MissingRequiredArgument => missing(mistake, typed),
         _ => None,
     }
 }
@@ -91,6 +92,40 @@ fn negative(mistake: &clap::Error, typed: &[String]) -> Option<String> {
     Some(format!("{flag} takes no negative number such as {}", typed[at]))
 }
 
+/// Flags of other programs for what limn does without being told.
+const NEEDLESS: &[(&[&str], &str)] = &[
+    (&["workers", "num-workers", "n-workers", "threads", "n-threads"], "all processors decode images and compute"),
+    (&["verbose", "v", "progress"], "how it goes is told unless --quiet is given"),
+    (&["shuffle"], "images come in another order at every pass, drawn by --seed"),
+    (&["deterministic", "benchmark"], "the same seed makes the same bits on the same device"),
+    (&["save", "save-model", "checkpoint-dir"], "a run saves itself into its folder"),
+];
+
+/// A flag for what is done anyway.
+fn needless(mistake: &clap::Error, typed: &[String]) -> Option<String> {
+    let wrong = context(mistake, ContextKind::InvalidArg)?;
+    let whole = typed.iter().find(|word| word.starts_with(wrong)).filter(|word| word.starts_with('-'))?;
+    let name = whole.split('=').next()?;
+    let plain = name.trim_start_matches('-').replace('_', "-").to_lowercase();
+    // A device that somebody wants, and does not say which.
+    let has_value = whole.contains('=') || typed.iter().skip_while(|word| *word != whole).nth(1).is_some();
+    if ["gpu", "gpus", "cuda", "use-gpu", "use-cuda"].contains(&plain.as_str()) && !has_value {
+        return Some(format!("there is no {name} here: a GPU is taken where there is one; --device D chooses another"));
+    }
+    let (_, why) = NEEDLESS.iter().find(|(names, _)| names.contains(&plain.as_str()))?;
+    Some(format!("there is no {name} here: {why}"))
+}
+
+/// The folder of a run, which many commands take.
+fn missing(mistake: &clap::Error, typed: &[String]) -> Option<String> {
+    let Some(ContextValue::Strings(missing)) = mistake.get(ContextKind::InvalidArg) else { return None };
+    let command = typed.iter().find(|word| !word.starts_with('-'))?;
+    let wants_run = missing.first().is_some_and(|first| first == "<DIR>");
+    wants_run.then(|| {
+        format!("limn {command} takes the folder of a run, such as runs/vae-1; `limn runs` lists those there are")
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::{Cli, usage};
@@ -123,6 +158,11 @@ mod tests {
             ("train vae --cpu", "it is --device cpu"),
             ("train vae --no-cuda", "it is --device cpu"),
             ("train --model vae", "limn train vae"),
+            ("train vae --gpu", "a GPU is taken where there is one; --device D chooses another"),
+            ("train vae --num-workers 4", "all processors"),
+            ("train vae --verbose", "--quiet"),
+            ("sample", "limn sample takes the folder of a run, such as runs/vae-1; `limn runs` lists"),
+            ("eval --json", "limn eval takes the folder of a run"),
         ] {
             let said = said(line).unwrap_or_else(|| panic!("nothing of {line}"));
             assert!(said.contains(words), "{line}: {said}");

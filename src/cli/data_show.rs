@@ -1,7 +1,7 @@
 //! `limn data show`: a picture of what a model is trained on, and what there is of it.
 
 use super::images::{ShapeArg, reading};
-use super::{Error, setting, term};
+use super::{Error, flags, setting, term};
 use crate::data::{self, Binarisation, Dataset, Geometry, Medium, Options};
 use crate::models::Model;
 use crate::sample::{Grid, Output};
@@ -67,7 +67,9 @@ pub fn show(args: &ShowArgs) -> Result<(), Error> {
         );
     }
     let say = |line: String| term::written(&place, line);
-    dataset.warnings.iter().try_for_each(|line| say(line.clone()))?;
+    // Without a preset there are no settings to change.
+    let told = |line: &String| if args.preset.is_some() { flags::flagged(line) } else { line.clone() };
+    dataset.warnings.iter().try_for_each(|line| say(told(line)))?;
     let apart = if dataset.held_out { "held out for testing" } else { "to test on" };
     say(format!("{}: {} images to train on, {} {apart}", dataset.name, dataset.train.len(), dataset.test.len()))?;
     let each = medium.describe(dataset.geometry());

@@ -79,8 +79,8 @@ mod tests {
         let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| `")).collect();
         for name in meanings().flat_map(|(names, _)| names).chain(&["value", "d_real", "d_fake"]) {
             assert!(meaning(name).is_some(), "{name}");
-            let told = |row: &&str| row.split('|').nth(1).is_some_and(|names| names.contains(&format!("`{name}`")));
-            assert!(rows.iter().any(|row| told(&row)), "docs/training.md does not tell of {name}");
+            let told = |row: &str| row.split('|').nth(1).is_some_and(|names| names.contains(&format!("`{name}`")));
+            assert!(rows.iter().any(|row| told(row)), "docs/training.md does not tell of {name}");
         }
     }
 }
