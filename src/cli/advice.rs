@@ -1,5 +1,6 @@
 //! What to do about an error of the library, which knows what is wrong but not the command line.
 
+use super::flags;
 use super::term::quoted;
 use crate::data;
 use crate::eval::FigureError;
@@ -19,8 +20,8 @@ pub fn told(error: &(dyn Error + 'static)) -> String {
         Some(cause)
     });
     match { causes }.find_map(advice) {
-        Some(advice) => format!("{error}; {advice}"),
-        None => error.to_string(),
+        Some(advice) => format!("{}; {advice}", flags::flagged(&error.to_string())),
+        None => flags::told(&error.to_string()),
     }
 }
 
@@ -38,8 +39,19 @@ fn advice(error: &(dyn Error + 'static)) -> Option<String> {
     of_program().or_else(of_settings).or_else(of_run).or_else(of_training).or_else(of_session).or_else(of_figure)
 }
 
+/// What other programs call a GPU.
+const OF_OTHERS_DEVICES: [&str; 5] = ["cuda", "gpu", "mps", "rocm", "auto"];
+
+/// Whether a device is called so, with or without a number.
+fn is_called(wanted: &str, name: &str) -> bool {
+    wanted.to_lowercase().split(':').next() == Some(name)
+}
+
 fn gpu(error: &GpuError) -> Option<String> {
     let advice = match error {
+        GpuError::UnknownDevice { wanted, .. } if OF_OTHERS_DEVICES.iter().any(|name| is_called(wanted, name)) => {
+            "without --device it is the fastest, which is a GPU where there is one"
+        }
         GpuError::NoAdapter => "or use --device cpu",
         GpuError::Limit { .. } => "choose another with --device",
         GpuError::NoF16 { .. } => "use --precision full, or another device",

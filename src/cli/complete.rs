@@ -181,8 +181,12 @@ fn of_folder(
         _ => {}
     }
     if tried < files.len() {
-        let (count, folder) = (files.len(), &args.images);
-        term::note(format!("the first {taken} of the {count} pictures in {folder} are completed; -n N takes more"));
+        // Whether those can be read is not known.
+        let (more, folder) = (files.len() - tried, &args.images);
+        let s = if more == 1 { "" } else { "s" };
+        term::note(format!(
+            "completed the first {taken}; -n N takes more, of the {more} file{s} of {folder} that follow"
+        ));
     }
     Ok((all, labels))
 }

@@ -136,7 +136,7 @@ impl Step {
     fn measure(&self, args: &ProfileArgs) -> Result<(Profile, StepProfile), Error> {
         let config = self.config(args)?;
         let precision = self.precision.unwrap_or(config.train.precision);
-        let device = device::open_for(self.device.as_deref(), precision)?;
+        let device = device::open_to_compute(self.device.as_deref(), precision)?;
         let mut session = Session::new(&config.model, &config.optimizer(), config.train.seed, device)?;
         session.recompute = config.train.recompute;
         let mut tuner = tune::tuner(args.tune, session.store.device());

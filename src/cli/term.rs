@@ -72,8 +72,15 @@ pub fn lead(lines: impl Display) {
 /// it away first.
 static SHOWN: AtomicBool = AtomicBool::new(false);
 
-/// A line on a terminal that is overwritten by the next; nothing where stderr is no terminal.
-pub struct Progress(());
+/// A line on a terminal that is overwritten by the next; where stderr is no terminal, a line of its
+/// own now and then.
+pub struct Progress {
+    /// When a line was last told where there is no terminal, or waiting began.
+    told: Instant,
+}
+
+/// How often that is.
+const TOLD_EVERY: Duration = Duration::from_secs(10);
 
 /// How often a line that is heard of is shown.
 const HEARD_EVERY: Duration = Duration::from_millis(50);
@@ -98,7 +105,7 @@ fn clear_line() {
 impl Progress {
     /// Nothing shown yet.
     pub fn new() -> Progress {
-        Progress(())
+        Progress { told: Instant::now() }
     }
 
     /// Whether anybody sees it.
@@ -113,7 +120,18 @@ impl Progress {
             let words = words.to_string();
             let _ = write!(io::stderr().lock(), "\r\x1b[K{}", cut(&shown(&words), columns()));
             SHOWN.store(true, Ordering::Relaxed);
+        } else if !is_quiet() && self.is_due(Instant::now()) {
+            note(words);
         }
+    }
+
+    /// Whether it is time for a line where there is no terminal.
+    fn is_due(&mut self, now: Instant) -> bool {
+        let due = now - self.told >= TOLD_EVERY;
+        if due {
+            self.told = now;
+        }
+        due
     }
 
     /// Takes the line away, so that something else can be printed.
@@ -268,6 +286,14 @@ pub fn cut(line: &str, columns: Option<usize>) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn where_there_is_no_terminal_a_line_comes_now_and_then() {
+        let mut line = Progress::new();
+        let start = line.told;
+        let told = (1..=65).filter(|second| line.is_due(start + Duration::from_secs(*second)));
+        assert_eq!(told.collect::<Vec<u64>>(), [10, 20, 30, 40, 50, 60]);
+    }
 
     fn rows() -> Vec<Vec<String>> {
         [

@@ -115,7 +115,7 @@ const TUNING: Budget = Budget::Time(Duration::from_secs(3));
 
 /// Times steps of presets on a device, the quickest first, and keeps what they take.
 pub fn measure(presets: &[Config], device: Option<&str>) -> Result<(), Error> {
-    let device = device::open(device)?;
+    let device = device::open_to_compute(device, Precision::Full)?;
     let mut planned = Vec::new();
     for preset in presets {
         // What costs time are the last steps of a model that grows.

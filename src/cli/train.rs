@@ -126,7 +126,7 @@ pub fn train(args: &TrainArgs) -> Result<u8, Error> {
         (None, None) => return Err(Error::new("say what to train: a preset, a FILE.toml, or --resume DIR")),
     };
     let precision = args.precision.precision.unwrap_or(settings.precision);
-    let device = device::open_for(args.device.device.as_deref().or(own.as_deref()), precision)?;
+    let device = device::open_to_compute(args.device.device.as_deref().or(own.as_deref()), precision)?;
     let name = device::number(&device);
     let session_name = device.name();
     let software = device.caps().is_none_or(|caps| caps.class == Class::Lanes);

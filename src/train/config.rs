@@ -159,6 +159,10 @@ pub struct TrainConfig {
     pub sample_every: Option<u64>,
     /// Steps between two checkpoints; 0 for one at the end only.
     pub checkpoint_every: u64,
+    /// Minutes after which a checkpoint is due whatever the number of steps, so that no more is lost
+    /// where they are slow; 0 for never. No bit of a run depends on it.
+    #[serde(default = "minutes", skip_serializing_if = "is_minutes")]
+    pub checkpoint_minutes: f64,
     /// Steps between two measurements on test images; 0 for none. Without it a run is measured some
     /// ten times, in at most a twentieth of its time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -220,6 +224,14 @@ fn one() -> usize {
     1
 }
 
+fn minutes() -> f64 {
+    5.0
+}
+
+fn is_minutes(v: &f64) -> bool {
+    *v == minutes()
+}
+
 fn is_one(keep: &usize) -> bool {
     *keep == 1
 }
@@ -269,6 +281,7 @@ impl Config {
                 log_every: 10,
                 sample_every: None,
                 checkpoint_every: 1000,
+                checkpoint_minutes: minutes(),
                 eval_every: None,
                 views_every: None,
                 samples: 64,
@@ -449,6 +462,9 @@ impl Config {
         }
         if t.samples < 1 || t.samples > 4096 {
             return Some(format!("train.samples = {} must be between 1 and 4096", t.samples));
+        }
+        if !t.checkpoint_minutes.is_finite() || t.checkpoint_minutes < 0.0 {
+            return Some(format!("train.checkpoint_minutes = {} must be 0 or more", t.checkpoint_minutes));
         }
         if i64::try_from(t.seed).is_err() {
             return Some(format!("train.seed = {} must be at most {}", t.seed, i64::MAX));

@@ -208,6 +208,8 @@ impl Prepared {
             total,
             step,
             saved,
+            by_time: false,
+            saved_at: Instant::now(),
             sampled,
             last,
             tracing,

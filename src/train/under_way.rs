@@ -88,6 +88,10 @@ pub(super) struct Loop<'a> {
     pub(super) step: u64,
     /// The step of the checkpoint on disk.
     pub(super) saved: Option<u64>,
+    /// Whether it was saved because of the time, and not of its step.
+    pub(super) by_time: bool,
+    /// When the last one was saved, or the sitting began.
+    pub(super) saved_at: Instant,
     /// The step of the last picture.
     pub(super) sampled: Option<u64>,
     /// Losses of the last step that has arrived.
@@ -112,7 +116,8 @@ impl Loop<'_> {
             self.one_step(log_every)?;
             let before_end = self.step < self.total;
             let due = |every: u64| before_end && every > 0 && self.step.is_multiple_of(every);
-            let (save, view) = (due(checkpoint_every), due(views_every.unwrap_or(0)));
+            let (regular, view) = (due(checkpoint_every), due(views_every.unwrap_or(0)));
+            let save = regular || before_end && checkpoint_every > 0 && self.is_late();
             let draw = before_end && self.pictures.due(self.step, self.watch.now().active);
             let test = before_end && self.is_measured();
             if save || draw || test || view {
@@ -122,6 +127,7 @@ impl Loop<'_> {
             let pause = Instant::now();
             if save {
                 self.save()?;
+                self.by_time = !regular;
             }
             if draw {
                 self.draw();
@@ -291,11 +297,18 @@ impl Loop<'_> {
         }
     }
 
+    /// Whether the last checkpoint is so old that another is due whatever the step.
+    fn is_late(&self) -> bool {
+        let minutes = self.run.config.train.checkpoint_minutes;
+        minutes > 0.0 && self.saved_at.elapsed().as_secs_f64() >= 60.0 * minutes
+    }
+
     /// Saves a checkpoint once all losses up to here are known to be finite, and on the disk.
     fn save(&mut self) -> Result<(), TrainError> {
         self.collect(true)?;
         let keep = self.run.config.train.keep;
-        if let Some(last) = self.saved.filter(|last| keep > 1 && *last != self.step)
+        // One that the time asked for is in nobody's way: those of their steps are to stay.
+        if let Some(last) = self.saved.filter(|last| keep > 1 && *last != self.step && !self.by_time)
             && let Err(error) = self.run.keep_last(last)
         {
             self.log.say(&format!("the checkpoint of step {last} could not be kept: {error}"));
@@ -304,7 +317,7 @@ impl Loop<'_> {
         let saved = self.metrics.synced(|| checkpoint::save(&file, &self.session, self.step, batch));
         match saved.map_err(|e| self.stopped(e))? {
             Ok(()) => {
-                self.saved = Some(self.step);
+                (self.saved, self.by_time, self.saved_at) = (Some(self.step), false, Instant::now());
                 self.followers.each(&mut self.log, |log| log.saved(self.step, &self.session));
                 self.run.prune(keep - 1);
                 Ok(())
@@ -408,11 +421,11 @@ impl Loop<'_> {
         let now = (self.step, self.watch.now().wall);
         let best = testing.record(now, &figures).map_err(|e| self.stopped(e))?;
         self.followers.each(&mut self.log, |log| log.tests(now, &figures));
-        let words = if best { ", best" } else { "" };
+        let words = if best { "; best so far" } else { "" };
         if let Some(watch) = self.log.watch() {
             watch.tested(self.step, &figures, best);
         }
-        self.log.say(&format!("step {}: {} ({} test images{words})", self.step, told.join("  "), testing.images));
+        self.log.say(&format!("step {}: {} ({}{words})", self.step, told.join("  "), testing.basis()));
         if best {
             let batch = self.run.config.train.batch;
             // What is wrong with it is told where the run itself is saved.

@@ -247,7 +247,7 @@ fn settings_change_one_key() {
     assert!(format!("{:?}", gated.model).contains("[1, 2]"));
     let before = c.clone();
     for (setting, words) in [
-        ("model.augment=colour", "unknown variant `colour`"),
+        ("model.augment=colour", "did you mean color?"),
         ("lr=1", "lr: unknown key; did you mean optim.lr?"),
         ("stride=0", "stride: unknown key; there are"),
         ("train.lgo_every=1", "did you mean train.log_every"),
