@@ -164,6 +164,17 @@ def use(browser, url, fail):
     before = browser.js(curve)
     browser.click(browser.place("#log"))
     fail(browser.js(curve) == before, "the log scale changes nothing")
+    silent = browser.js("[...document.querySelectorAll('.chart')].filter(c => !c.querySelector('.scale').textContent && "
+                        "[...c.querySelectorAll('.tick')].some(t => t.textContent.startsWith('-'))).map(c => c.textContent)")
+    fail(silent, f"charts that stay linear and do not say so: {silent}")
+    loose = browser.js("[...document.querySelectorAll('.chart')].filter(c => c.querySelectorAll('circle').length > 1 && "
+                       "![...c.querySelectorAll('.tests')].some(p => p.getBBox().width > 1)).length")
+    fail(loose > 0, f"{loose} charts with dots that nothing joins")
+    fail(browser.js("[...document.querySelectorAll('circle')].some(c => c.getAttribute('cx') - c.getAttribute('r') < 52)"),
+         "a dot stands on the axis")
+    alike = browser.js("[...document.querySelectorAll('.chart')].filter(c => { const all = [...c.querySelectorAll('.curve')]"
+                       ".map(p => p.getAttribute('stroke-dasharray')); return new Set(all).size < all.length; }).length")
+    fail(alike > 0, f"{alike} charts in which curves of the same values hide each other")
     before = browser.js(curve)
     browser.click(browser.place("#smooth", 0.95))
     fail(browser.js(curve) == before, "smoothing changes nothing")
@@ -201,6 +212,11 @@ def use(browser, url, fail):
     fail(browser.js("document.querySelectorAll('#settings tbody tr').length") < 10, "not all settings are shown")
     for name in browser.js("[...document.querySelectorAll('img')].filter(i => !i.naturalWidth || !i.alt).map(i => i.alt)"):
         fail(True, f"a picture is broken or has no words: {name!r}")
+    browser.settle()
+    for name in browser.js("[...document.querySelectorAll('figure img')].filter(i => i.clientHeight > 490 || "
+                           "(i.clientWidth >= i.naturalWidth) !== (getComputedStyle(i).imageRendering === 'pixelated')"
+                           ").map(i => `${i.alt}: ${i.naturalWidth}x${i.naturalHeight} as ${i.clientWidth}x${i.clientHeight}`)"):
+        fail(True, f"a picture is larger than it should be, or blurred: {name}")
     for error in browser.errors():
         fail(True, error)
 

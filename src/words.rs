@@ -154,9 +154,21 @@ pub(crate) fn four(v: f64) -> String {
     }
 }
 
-/// A duration for people.
+/// A number of things for people, thousands apart: 6,340,000.
+pub(crate) fn count(n: impl TryInto<u64>) -> String {
+    let digits = n.try_into().unwrap_or(u64::MAX).to_string();
+    let apart = |(i, digit): (usize, char)| {
+        let comma = i > 0 && (digits.len() - i).is_multiple_of(3);
+        comma.then_some(',').into_iter().chain([digit])
+    };
+    digits.chars().enumerate().flat_map(apart).collect()
+}
+
+/// A duration for people, of time that was taken, is left, or is estimated: in two units at most,
+/// and in days from a hundred hours on.
 pub(crate) fn duration(d: Duration) -> String {
     match d.as_secs() {
+        s if s >= 360_000 => format!("{} days", s / 86_400),
         s if s >= 3600 => format!("{}h{:02}m", s / 3600, s / 60 % 60),
         s if s >= 60 => format!("{}m{:02}s", s / 60, s % 60),
         s => format!("{s}s"),
@@ -251,9 +263,17 @@ mod tests {
     }
 
     #[test]
+    fn counts_have_their_thousands_apart() {
+        let told = [0u64, 12, 999, 1000, 53_569, 6_340_000, u64::MAX].map(count);
+        assert_eq!(told, ["0", "12", "999", "1,000", "53,569", "6,340,000", "18,446,744,073,709,551,615"]);
+        assert_eq!(count(1234usize), "1,234");
+    }
+
+    #[test]
     fn durations_are_short() {
         let show = |s| duration(Duration::from_secs(s));
-        assert_eq!([show(9), show(75), show(7260)], ["9s", "1m15s", "2h01m"]);
+        let told = [0, 9, 75, 3905, 7260, 359_999, 864_000].map(show);
+        assert_eq!(told, ["0s", "9s", "1m15s", "1h05m", "2h01m", "99h59m", "10 days"]);
     }
 
     #[test]

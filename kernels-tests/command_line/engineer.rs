@@ -228,7 +228,7 @@ fn page(path: &Path) -> Value {
     let text = std::fs::read_to_string(path).expect("a page");
     let free = text.replace("http://www.w3.org/2000/svg", "");
     ["http:", "https:", "src=", "@import", "url("].iter().for_each(|word| assert!(!free.contains(word), "{word}"));
-    let data = text.split("id=\"data\">").nth(1).and_then(|rest| rest.split("</script>").next()).expect("data");
+    let data = text.split("id=\"facts\">").nth(1).and_then(|rest| rest.split("</script>").next()).expect("data");
     serde_json::from_str(data).expect("JSON")
 }
 

@@ -35,6 +35,11 @@ fn what_is_no_flag_leads_to_what_there_is() {
     limn(&["train", "vae", "--lr", "0.1"]).bad(&["the learning rate is a setting: --set optim.lr=0.1"]);
     limn(&["plan", "vae", "--batch-size=8"]).bad(&["it is --batch 8"]);
     limn(&["train", "vae", "--latent", "3", "--steps", "1"]).bad(&["--set model.latent=3"]);
+    limn(&["resume", "runs/vae-1"]).bad(&["limn train --resume DIR"]);
+    limn(&["train", "vae", "--epochs", "0"]).bad(&["--epochs is at least 1, not 0"]);
+    limn(&["train", "vae", "--seed", "-1"]).bad(&["--seed takes no negative number"]);
+    limn(&["train", "dcgan-28", "--set", "model.augment=colour"]).bad(&["did you mean color?"]);
+    limn(&["plan", "vae", "--device", "cuda:0"]).bad(&["without --device it is the fastest"]);
     let place = Place::new();
     let run = place.vae();
     let eval = |metric: &str, words: &[&str]| on_cpu(&["eval", text(&run), "--metric", metric]).bad(words);

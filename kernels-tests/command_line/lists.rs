@@ -60,6 +60,7 @@ fn curves_are_drawn_into_pictures() {
     let (svg, png) = (path("c.svg"), path("c.png"));
     limn(&["report", &path("a"), &path("b"), "--plot", &svg, "--log-scale", "--smoothing", "0"]).good();
     let text = std::fs::read_to_string(&svg).unwrap();
+    assert!(text.contains("elbo (linear: not all of it is above 0)") && !text.contains("kl (linear"), "{text:.500}");
     assert!(text.contains("<polyline") && text.contains("b, test") && text.contains("kl"), "{text:.500}");
     limn(&["report", &path("a"), "--plot", &png]).good();
     assert!(image::open(&png).unwrap().width() > 500);
@@ -158,6 +159,84 @@ fn what_a_model_can_do_is_drawn_at_the_end_and_on_the_page() {
 }
 
 #[test]
+fn a_run_that_broke_down_is_told_as_such_wherever_it_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run").display().to_string();
+    train(
+        dir.path(),
+        "run",
+        &["--set", "train.checkpoint_every=2", "--set", "train.keep=2", "--set", "train.sample_every=0"],
+    );
+    let broken = ["train", "--resume", &run, "--device", "cpu", "--steps", "40", "--set", "optim.lr=1e30"];
+    let call = limn(&broken);
+    let told =
+        ["broke down at step 8", "step 6 is saved", "--set optim.lr=1e29`", "--set train.clip_norm=1.0`", "--from 4`"];
+    assert!(call.code != Some(0) && told.iter().all(|part| call.err.contains(part)), "{}", call.err);
+    let listed = limn(&["runs", &dir.path().display().to_string()]).good().out;
+    assert!(listed.contains("broke down at 8") && !listed.contains("stopped"), "{listed}");
+    let page = std::fs::read_to_string(dir.path().join("run/report.html")).unwrap();
+    assert!(page.contains("\"broke_down\":{\"step\":8,"), "the page tells it");
+    // Going on as it was says why that is no use, and does it all the same.
+    let again = limn(&["train", "--resume", &run, "--device", "cpu"]);
+    assert!(again.code != Some(0) && again.err.matches("broke down at step 8").count() == 2, "{}", again.err);
+    limn(&["train", "--resume", &run, "--device", "cpu", "--set", "optim.lr=0.001", "--steps", "8"]).good();
+    assert!(limn(&["runs", &dir.path().display().to_string()]).good().out.contains(" done "));
+    // A film of a run without pictures says what to do.
+    std::fs::remove_dir_all(dir.path().join("run/samples")).unwrap();
+    limn(&["film", &run]).bad(&["there are no pictures", "limn sample "]);
+}
+
+#[test]
+fn a_page_shows_what_commands_leave_in_the_folder_of_its_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let often = ["--set", "train.sample_every=3"];
+    train(dir.path(), "a", &often);
+    let run = dir.path().join("a");
+    let page = run.join("report.html");
+    let path = |name: &str| run.join(name).display().to_string();
+    let shows = |name: &str| std::fs::read_to_string(&page).unwrap().contains(&format!("\"title\":\"{name}\""));
+    let dir_of = run.display().to_string();
+    let (wide, moving) = (path("mine.JPG"), path("slow.webp"));
+    let left: [(&[&str], &str); 7] = [
+        (&["sample", &dir_of, "-n", "4"], "samples"),
+        (&["sample", &dir_of, "-n", "4", "--out", &wide], "mine"),
+        (&["sample", &dir_of, "-n", "2", "--neighbours", "1"], "neighbours"),
+        (&["latent", &dir_of, "manifold"], "manifold"),
+        (&["latent", &dir_of, "traverse", "--film"], "traverse"),
+        (&["film", &dir_of], "training"),
+        (&["film", &dir_of, "--out", &moving], "slow"),
+    ];
+    for (command, name) in left {
+        assert!(!shows(name), "{name} is there before");
+        let device: &[&str] = if command[0] == "film" { &[] } else { &["--device", "cpu"] };
+        limn(&[command, device].concat()).good();
+        assert!(shows(name), "{command:?} leaves the page as it was");
+    }
+    limn(&["profile", &dir_of, "--device", "cpu", "--steps", "1"]).good();
+    assert!(std::fs::read_to_string(&page).unwrap().contains("\"launches_ms\""), "the profile is on the page");
+    // What goes elsewhere is no reason to touch it, and without one none is made.
+    std::fs::write(&page, "kept").unwrap();
+    let elsewhere = dir.path().join("b.png").display().to_string();
+    limn(&["sample", &dir_of, "-n", "4", "--device", "cpu", "--out", &elsewhere]).good();
+    assert_eq!(std::fs::read_to_string(&page).unwrap(), "kept");
+    std::fs::remove_file(&page).unwrap();
+    limn(&["sample", &dir_of, "-n", "4", "--device", "cpu"]).good();
+    assert!(!page.exists());
+}
+
+#[test]
+fn a_page_shows_images_that_were_completed() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("pixels").display().to_string();
+    let small = ["--steps", "1", "--batch", "4", "--set", "train.samples=2", "--set", "train.views_every=0"];
+    let small = [&small[..], &["--set", "model.blocks=1", "--set", "model.hidden=4"]].concat();
+    limn(&[&["train", "pixelcnn", "--device", "cpu", "--out", &out], &small[..]].concat()).good();
+    limn(&["complete", &out, "--images", "test", "-n", "1", "--device", "cpu"]).good();
+    let page = std::fs::read_to_string(dir.path().join("pixels/report.html")).unwrap();
+    assert!(page.contains("\"title\":\"completed\""), "the completed images are missing from the page");
+}
+
+#[test]
 fn pages_hold_in_a_browser() {
     let Some(python) = python("json", "pages in a browser") else { return };
     let dir = tempfile::tempdir().unwrap();
@@ -166,9 +245,11 @@ fn pages_hold_in_a_browser() {
     train(dir.path(), "a", &often);
     train(dir.path(), "b", &[&often[..], &["--set", "optim.lr=0.01"]].concat());
     limn(&["eval", &path("a"), "--device", "cpu", "--images", "8"]).good();
-    let profile = r#"{"kernels":[{"name":"<b>matmul","count":6,"ms":1.25,"gflops":33.1,"gbs":2.1,"share":0.61}]}"#;
-    std::fs::write(dir.path().join("a/profile.json"), profile).unwrap();
-    limn(&["report", &path("a")]).good();
+    limn(&["profile", &path("a"), "--device", "cpu", "--steps", "1"]).good();
+    let profile = std::fs::read_to_string(dir.path().join("a/profile.json")).unwrap();
+    std::fs::write(dir.path().join("a/profile.json"), profile.replace("\"matmul", "\"<b>matmul")).unwrap();
+    // As large as a picture of samples can be asked for.
+    limn(&["sample", &path("a"), "--device", "cpu", "--scale", "16"]).good();
     limn(&["report", &path("a"), &path("b"), "--out", &path("both.html")]).good();
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/report_test.py");
     let tested = Command::new(python).args([script, &path("a/report.html"), &path("both.html")]).output().unwrap();

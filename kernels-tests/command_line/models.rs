@@ -224,7 +224,7 @@ fn a_batch_that_does_not_fit_is_refused_with_the_largest_that_does() {
 #[test]
 fn plans_benches_and_profiles_speak_of_presets() {
     let out = on_cpu(&["plan", "vae"]).good().out;
-    assert!(out.contains("fc1.weight") && out.trim_end().ends_with("parameters: 652824"), "{out}");
+    assert!(out.contains("fc1.weight") && out.trim_end().ends_with("parameters: 652,824"), "{out}");
     let rows = on_cpu(&["plan", "pixelcnn", "--json"]).good().rows();
     assert_eq!(rows[0]["parameters"], 53569);
     let rows = on_cpu(&["bench", "step", "vae", "--batch", "2", "--json"]).good().rows();

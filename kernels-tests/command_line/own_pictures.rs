@@ -94,8 +94,8 @@ fn of_few_pictures_it_is_said_what_helps_and_a_batch_is_no_larger_than_the_set()
         "a batch of 64 is more than the 27 images to train on: made 27",
         "27 images of 28x28 grey (3 more held out for testing, never trained on)",
         "27 images are few to train on",
-        "model.augment=color,translation,cutout",
-        "10 passes over them are 10 steps, where dcgan-28 takes 930 on fashion-mini: train.steps=930 may help",
+        "--set model.augment=color,translation,cutout",
+        "10 passes over them are 10 steps, where dcgan-28 takes 930 on fashion-mini: --set train.steps=930 may help",
     ] {
         assert!(said.contains(words), "no \"{words}\" in {said}");
     }
@@ -191,4 +191,49 @@ fn what_a_set_holds_is_told_with_or_without_a_preset() {
     show(&["fashion-mini", "--preset", "vea"]).bad(&["vea", "did you mean vae"]);
     show(&[text(&place.path("pets")), "--preset", "wavegan-small"]).bad(&["no sounds"]);
     assert_eq!(show(&[]).code, Some(2));
+}
+
+#[test]
+fn of_pictures_of_several_sizes_the_range_is_told_and_how_many_are_cropped() {
+    let place = Place::new();
+    let data = pictures(&place, "mixed", 9, [40, 40], true);
+    for (name, [w, h]) in [("flat.png", [60, 30]), ("small.png", [20, 20]), ("tall.png", [30, 60])] {
+        RgbImage::from_pixel(w, h, Rgb([9, 90, 200])).save(data.join(name)).expect("a picture");
+    }
+    let out = place.path("shown.png");
+    let show = |args: &[&str]| limn(&[&["data", "show", text(&data), "--out", text(&out)], args].concat()).good().out;
+    let said = show(&[]);
+    let line = "pictures of sizes from 20x20 to 60x30, shown as 40x40 RGB: 2 cropped to the middle, 3 scaled";
+    assert!(said.lines().any(|l| l == line), "{said}");
+    let sizes = show(&["--json"]).parse::<serde_json::Value>().expect("JSON")["sizes"].clone();
+    assert_eq!([&sizes["count"], &sizes["cropped"]], [12, 2]);
+    // The same of a set that is kept decoded, and for a preset.
+    assert!(show(&[]).contains(line));
+    let said = show(&["--preset", "dcgan-28", "--size", "28", "--grey"]).replace('\n', " ");
+    let words = "your 12 pictures are of sizes from 20x20 to 60x30; dcgan-28 takes 28x28 grey: 2 cropped to the middle, \
+                 all scaled, all made grey";
+    assert!(said.contains(words), "{said}");
+    // Of one size it is said what it was.
+    let same = pictures(&place, "same", 4, [500, 300], true);
+    let said = limn(&["data", "show", text(&same), "--out", text(&out)]).good().out;
+    assert!(said.contains("each is 256x153 RGB (500x300 RGB, "), "{said}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_broken_picture_is_one_line_and_no_part_of_what_is_left_to_complete() {
+    let place = Place::new();
+    let data = pictures(&place, "some", 5, [28, 28], false);
+    std::fs::write(data.join("001.png"), "no picture").expect("a file");
+    let out = place.path("shown.png");
+    let said = limn(&["data", "show", text(&data), "--out", text(&out)]).good();
+    let all = format!("{}{}", said.out, said.err);
+    assert_eq!(all.lines().filter(|line| line.contains("001.png") || line.contains("unreadable")).count(), 1, "{all}");
+    assert!(all.contains("skipped 1 of 5 pictures: "), "{all}");
+    let run = place.pixelcnn();
+    let said = on_cpu(&["complete", text(&run), "--images", text(&data), "-n", "2", "--keep", "box"]).good().err;
+    assert!(
+        said.contains("completed the first 2; -n N takes more, of the 2 files of ") && !said.contains("of the 5"),
+        "{said}"
+    );
 }

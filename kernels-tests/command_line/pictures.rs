@@ -296,7 +296,7 @@ fn a_folder_of_pictures_is_completed() {
         assert!(kept, "row {row}");
     }
     let call = complete(&folder, &["-n", "1", "--scale", "1"]).good();
-    assert!(call.err.contains("the first 1 of the 4 pictures"), "{}", call.err);
+    assert!(call.err.contains("completed the first 1; -n N takes more, of the 3 files of "), "{}", call.err);
     assert_eq!(picture(&out), (6 * 30 + 2, 30 + 2));
     complete(&folder, &["-n", "4294967295"]).good();
     complete(&folder.join("a.png"), &[]).good();

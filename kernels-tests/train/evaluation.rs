@@ -2,7 +2,8 @@
 //! from them.
 
 use crate::support::{Rig, Tensors, assert_close, gpu, graph, normals};
-use limn::eval::probe;
+use limn::data::Options;
+use limn::eval::{Measure, Sample, evaluate, probe};
 use limn::graph::Var;
 use limn::kernels::philox::Domain;
 use limn::program::Device;
@@ -73,4 +74,20 @@ fn a_probe_of_convolutions_that_know_nothing_yet_is_far_better_than_chance() {
     for words in ["2 convolutions", "192 features", "1000 of 6000 training images of fashion-mini", "on 200 of them"] {
         assert!(protocol.contains(words), "{protocol}");
     }
+}
+
+#[test]
+fn a_figure_says_what_pixels_its_images_have() {
+    let protocol = |preset: &str, settings: &[&str], data: &str, count: usize| {
+        let mut session = session(preset, settings);
+        let data = images(data, session.model.as_ref(), &Options::default()).expect("images");
+        let sample = Sample { data: &data.name, test: &data.test, count: count.min(data.test.len()) };
+        evaluate(&mut session, &sample, Measure::Own, 2).expect("figures")[0].protocol.clone()
+    };
+    let colours = protocol("dcgan-28-small", &["model.width=2", "model.channels=3"], "builtin", 2);
+    assert!(colours.contains("levels of each colour") && !colours.contains("grey"), "{colours}");
+    assert!(protocol("dcgan-28-small", &["model.width=2"], "builtin", 2).contains("; grey levels;"));
+    let sounds = protocol("wavegan-small", &["model.width=2"], "drums", 2);
+    assert!(sounds.contains("amplitudes") && !sounds.contains("grey"), "{sounds}");
+    assert!(protocol("vae", &["model.hidden=2"], "builtin", usize::MAX).contains("all 1000 test images"));
 }

@@ -3,7 +3,7 @@
 
 use crate::support::runs::{bytes, losses, run, run_until, start, vae};
 use limn::program::Device;
-use limn::train::{Outcome, Provenance, Resume, RunDir, Setting, Start, TrainError, checkpoint};
+use limn::train::{Hooks, Outcome, Provenance, Resume, RunDir, Setting, Start, TrainError, checkpoint, train};
 use std::path::{Path, PathBuf};
 
 /// Goes on until `steps`, with these settings, from the last checkpoint or that of a step.
@@ -304,4 +304,38 @@ fn a_run_that_does_not_know_its_device_says_so() {
     // From then on it knows.
     go_on(&out, 11, &[], None).expect("on");
     assert_eq!(read(out.join("log.txt")).matches("nothing says").count(), 1);
+}
+
+#[test]
+fn slow_steps_are_saved_by_the_clock_and_that_changes_no_bit() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let saves = |name: &str, settings: &[&str]| {
+        let dir = folder.path().join(name);
+        let mut saves = Vec::new();
+        let mut report = |run: &RunDir, _: bool| {
+            let last = checkpoint::info(&run.checkpoint()).ok().map(|info| info.step);
+            saves.extend(last.filter(|last| saves.last() != Some(last)));
+            Ok(())
+        };
+        let hooks = Hooks { report: Some(&mut report), ..Hooks::default() };
+        let outcome = train(start(&vae(settings), &dir), Device::Cpu, hooks).expect("a run");
+        (saves, bytes(&dir), outcome.run.kept())
+    };
+    let rare = "train.checkpoint_every=3";
+    let (by_step, bits, _) = saves("by step", &[rare]);
+    assert_eq!(by_step, [3, 6, 7]);
+    // A ten millionth of a minute is over after any step.
+    let now = "train.checkpoint_minutes=0.0000001";
+    let (by_time, same, kept) = saves("by time", &[rare, now, "train.keep=9"]);
+    assert_eq!(by_time, [1, 2, 3, 4, 5, 6, 7]);
+    assert!(bits == same, "saving changed the run");
+    // Those of their steps stay, and nothing else does.
+    assert_eq!(kept, [3, 6]);
+    // Who wants none on the way gets none.
+    let (none, ..) = saves("none", &["train.checkpoint_every=0", now]);
+    assert_eq!(none, [7]);
+    let refused = Setting::all(&["train.checkpoint_minutes=-1"]).expect("a setting");
+    let mut config = vae(&[]);
+    config.set_all(&refused).expect("a number");
+    assert!(config.validate().expect_err("a refusal").to_string().contains("must be 0 or more"));
 }

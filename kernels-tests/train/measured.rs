@@ -91,7 +91,7 @@ fn a_page_holds_what_the_folder_does() {
     let outcome = figured(start(&config, &dir), |step| step as f64);
     std::fs::write(outcome.run.samples().join("step-7.png"), b"a picture").expect("a picture");
     let page = report::page(std::slice::from_ref(&outcome.run)).expect("a page");
-    let data = page.split("id=\"runs\">").nth(1).and_then(|rest| rest.split("</script>").next()).expect("the data");
+    let data = page.split("id=\"facts\">").nth(1).and_then(|rest| rest.split("</script>").next()).expect("the data");
     let data: serde_json::Value = serde_json::from_str(data).expect("JSON");
     let run = &data[0];
     assert_eq!((run["step"].as_u64(), run["model"].as_str()), (Some(7), Some("vae")));
@@ -105,4 +105,22 @@ fn a_page_holds_what_the_folder_does() {
     std::fs::remove_file(outcome.run.metrics()).expect("metrics");
     let two = report::page(&[outcome.run.clone(), outcome.run]).expect("a page");
     assert!(two.contains("\"step\":0,"));
+}
+
+#[test]
+fn a_measurement_says_on_how_many_of_the_test_images() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (short, long) = (folder.path().join("short"), folder.path().join("long"));
+    figured(start(&vae(&["train.eval_every=4", "train.steps=4"]), &short), |_| 1.0);
+    figured(start(&vae(&["train.eval_every=80", "train.steps=80", "train.batch=1024"]), &long), |_| 1.0);
+    let log = |dir: &Path| std::fs::read_to_string(dir.join("log.txt")).expect("a log");
+    assert!(log(&short).contains("loss 1.000 (on 4 of 1000 test images; best so far)"), "{}", log(&short));
+    assert!(log(&long).contains("(on all 1000 test images"), "{}", log(&long));
+    // What the documents say of the number.
+    let [step, batch, each] = [300, 16, 70];
+    let middle = folder.path().join("middle");
+    let settings = [format!("train.steps={step}"), format!("train.eval_every={step}"), format!("train.batch={batch}")];
+    figured(start(&vae(&settings.each_ref().map(String::as_str)), &middle), |_| 1.0);
+    let wanted = format!("(on {} of 1000 test images", step * batch / each);
+    assert!(log(&middle).contains(&wanted), "{wanted}: {}", log(&middle));
 }

@@ -4,7 +4,7 @@
 use crate::support::runs::{bytes, config, hooks, losses, resume, run, run_until, start, vae};
 use limn::models::VaeConfig;
 use limn::program::Device;
-use limn::train::{Config, Resume, RunDir, Session, Start, TrainError, Weights, checkpoint, train};
+use limn::train::{Config, Resume, RunDir, Session, Setting, Start, TrainError, Weights, checkpoint, train};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
@@ -234,11 +234,17 @@ fn nan_stops_the_run_and_keeps_the_last_good_checkpoint() {
     let words = error.to_string();
     assert!(words.contains("training broke down") && words.contains("step 4 is saved"), "{words}");
     // The same rate would break down again.
-    let (TrainError::Diverged { saved, .. } | TrainError::Stopped { saved, .. }) = &error else { panic!("{words}") };
-    assert_eq!((saved.step, saved.lr), (Some(4), Some(1e29)));
+    let TrainError::BrokeDown { how, saved, cure } = &error else { panic!("{words}") };
+    assert_eq!((saved.step, cure.lr, cure.clip_norm), (Some(4), Some(1e29), Some(1.0)));
+    let broken = RunDir::open(&out).expect("a run");
+    assert_eq!(broken.broke_down().expect("a provenance").as_ref(), Some(how));
     assert!(words.contains("fc"), "names a tensor: {words}");
     assert!(bytes(&out) == good);
     assert!(std::fs::read_to_string(out.join("log.txt")).expect("a log").contains("training broke down"));
+    // Once it goes on with another rate it is a run as any.
+    let set = vec![Setting::new("optim.lr", 0.001)];
+    run(Start::Resume(Resume { dir: out.clone(), steps: Some(6), set, ..Resume::default() })).expect("numbers");
+    assert_eq!(broken.broke_down().expect("a provenance"), None);
 }
 
 #[test]

@@ -1,12 +1,15 @@
 //! What to do about an error of the library, which knows what is wrong but not the command line.
 
+use super::flags;
 use super::term::quoted;
 use crate::data;
 use crate::eval::FigureError;
 use crate::gpu::GpuError;
-use crate::train::{ChangeError, ConfigError, RunError, SessionError, TrainError};
+use crate::train::{ChangeError, ConfigError, Cure, RunError, SessionError, TrainError};
 use crate::tune::TuneError;
+use crate::words::either;
 use std::error::Error;
+use std::path::Path;
 
 /// An error in the command line's words: what is wrong, and what to do.
 pub fn told(error: &(dyn Error + 'static)) -> String {
@@ -17,8 +20,8 @@ pub fn told(error: &(dyn Error + 'static)) -> String {
         Some(cause)
     });
     match { causes }.find_map(advice) {
-        Some(advice) => format!("{error}; {advice}"),
-        None => error.to_string(),
+        Some(advice) => format!("{}; {advice}", flags::flagged(&error.to_string())),
+        None => flags::told(&error.to_string()),
     }
 }
 
@@ -36,8 +39,19 @@ fn advice(error: &(dyn Error + 'static)) -> Option<String> {
     of_program().or_else(of_settings).or_else(of_run).or_else(of_training).or_else(of_session).or_else(of_figure)
 }
 
+/// What other programs call a GPU.
+const OF_OTHERS_DEVICES: [&str; 5] = ["cuda", "gpu", "mps", "rocm", "auto"];
+
+/// Whether a device is called so, with or without a number.
+fn is_called(wanted: &str, name: &str) -> bool {
+    wanted.to_lowercase().split(':').next() == Some(name)
+}
+
 fn gpu(error: &GpuError) -> Option<String> {
     let advice = match error {
+        GpuError::UnknownDevice { wanted, .. } if OF_OTHERS_DEVICES.iter().any(|name| is_called(wanted, name)) => {
+            "without --device it is the fastest, which is a GPU where there is one"
+        }
         GpuError::NoAdapter => "or use --device cpu",
         GpuError::Limit { .. } => "choose another with --device",
         GpuError::NoF16 { .. } => "use --precision full, or another device",
@@ -98,15 +112,31 @@ fn change(error: &ChangeError) -> Option<String> {
 fn training(error: &TrainError) -> Option<String> {
     match error {
         TrainError::Complete { .. } => Some("to train on, resume it with a larger --steps".into()),
-        TrainError::Diverged { saved, .. } | TrainError::Stopped { saved, .. } => {
-            let resume = format!("limn train --resume {}", quoted(&saved.dir));
-            saved.step.map(|_| match saved.lr {
-                Some(lr) => format!("go on from it with a smaller rate: `{resume} --set optim.lr={lr:?}`"),
-                None => format!("go on from it with `{resume}`"),
-            })
+        TrainError::Stopped { saved, .. } => {
+            saved.step.map(|_| format!("go on from it with `limn train --resume {}`", quoted(&saved.dir)))
         }
+        TrainError::BrokeDown { saved, cure, .. } => cured(&saved.dir, cure),
         _ => None,
     }
+}
+
+/// What to try with a run in this folder that broke down, and would with the same settings again.
+pub fn cured(dir: &Path, cure: &Cure) -> Option<String> {
+    let resume = format!("limn train --resume {}", quoted(dir));
+    let mut tries = Vec::new();
+    tries.extend(cure.lr.map(|lr| format!("with a smaller rate (`{resume} --set optim.lr={lr:?}`)")));
+    tries.extend(
+        cure.clip_norm.map(|norm| format!("with bounded gradients (`{resume} --set train.clip_norm={norm:?}`)")),
+    );
+    tries.extend(
+        cure.earlier.map(|step| format!("with either from the earlier checkpoint that is kept (`--from {step}`)")),
+    );
+    (!tries.is_empty()).then(|| {
+        format!(
+            "the same settings would break down again; go on {}",
+            either(&tries.iter().map(String::as_str).collect::<Vec<_>>())
+        )
+    })
 }
 
 fn session(error: &SessionError) -> Option<String> {
@@ -146,8 +176,7 @@ fn figure(error: &FigureError) -> Option<String> {
 mod tests {
     use super::*;
     use crate::program::DeviceError;
-    use crate::train::Saved;
-    use std::path::Path;
+    use crate::train::{Breakdown, Saved};
 
     #[test]
     fn advice_is_found_under_whatever_an_error_became() {
@@ -179,13 +208,35 @@ mod tests {
             Box::new(FigureError::Size { takes: "8x8".into(), makes: "9x9".into() }),
             Box::new(TrainError::Stopped {
                 why: "the disk is full".into(),
-                saved: Saved { dir: path(), step: Some(3), lr: None },
+                saved: Saved { dir: path(), step: Some(3) },
+            }),
+            Box::new(TrainError::BrokeDown {
+                how: Breakdown { step: 4, why: "loss is NaN".into() },
+                saved: Saved { dir: path(), step: None },
+                cure: Cure { lr: Some(1e-4), ..Cure::default() },
             }),
             Box::new(TrainError::Complete { dir: path(), step: 3 }),
         ];
         for error in errors {
             assert!(!error.to_string().contains("--") && told(&*error).contains("--"), "{error}");
         }
+    }
+
+    #[test]
+    fn what_broke_down_is_told_with_all_that_may_help() {
+        let how = Breakdown { step: 9, why: "loss is NaN".into() };
+        let saved = Saved { dir: "runs/a".into(), step: Some(8) };
+        let cure = Cure { lr: Some(1e-4), clip_norm: Some(1.0), earlier: Some(4) };
+        let words = told(&TrainError::BrokeDown { how, saved, cure });
+        for part in [
+            "broke down at step 9: loss is NaN; step 8 is saved",
+            "optim.lr=0.0001`",
+            "train.clip_norm=1.0`",
+            "--from 4`",
+        ] {
+            assert!(words.contains(part), "{words}");
+        }
+        assert_eq!(cured(Path::new("runs/a"), &Cure::default()), None);
     }
 
     /// Flags of other programs that the library calls.

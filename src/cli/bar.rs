@@ -1,6 +1,6 @@
 //! The line that shows how a training goes, in as many columns as there are.
 
-use crate::words::four;
+use crate::words::{duration, four};
 use std::time::Duration;
 
 /// Columns of the bar, at most.
@@ -47,16 +47,6 @@ impl Glyphs {
 fn is_utf8(locale: &str) -> bool {
     let locale = locale.to_lowercase();
     locale.contains("utf-8") || locale.contains("utf8")
-}
-
-/// A duration as clocks show it: 0:42, 12:34, 3:04:05, and days beyond a hundred hours.
-pub fn clock(left: Duration) -> String {
-    let s = left.as_secs();
-    match s {
-        0..3600 => format!("{}:{:02}", s / 60, s % 60),
-        3600..360_000 => format!("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60),
-        _ => format!("{} days", s / 86_400),
-    }
 }
 
 /// The course of a loss from the beginning, in a few points: each is the mean of as many values.
@@ -191,7 +181,7 @@ impl Standing {
         let unit = if shown.units { " images/s" } else { "/s" };
         words.extend(self.rate.map(|rate| format!("{}{unit}", four(rate))));
         let left = if shown.units { " left" } else { "" };
-        words.extend(self.left.map(|time| format!("{}{left}", clock(time))));
+        words.extend(self.left.map(|time| format!("{}{left}", duration(time))));
         words.extend(shown.curve.then(|| self.curve.drawn(CURVE, glyphs)).filter(|curve| !curve.is_empty()));
         words.join(gap)
     }
@@ -216,7 +206,7 @@ mod tests {
                 let line = standing().line(columns, glyphs);
                 let used = line.chars().count();
                 assert!(used < columns, "{used} of {columns}: {line}");
-                for word in ["12345/50000", "123.5", "1234", "1:05:05"] {
+                for word in ["12345/50000", "123.5", "1234", "1h05m"] {
                     assert!(line.contains(word), "{columns}: {line}");
                 }
                 assert!(glyphs == Glyphs::Unicode || line.is_ascii(), "{line}");
@@ -224,13 +214,13 @@ mod tests {
         }
         let wide = standing().line(120, Glyphs::Unicode);
         assert!(wide.starts_with("━━━━━─"), "{wide}");
-        assert!(wide.contains("loss 123.5  bce 110.0  kl 13.46  test 119.9  1234 images/s  1:05:05 left"), "{wide}");
+        assert!(wide.contains("loss 123.5  bce 110.0  kl 13.46  test 119.9  1234 images/s  1h05m left"), "{wide}");
         assert!(wide.ends_with('▁') && wide.contains('█'), "{wide}");
         let short = Standing { step: 1259, total: 2000, left: Some(Duration::from_secs(14)), ..standing() };
         let usual = short.line(80, Glyphs::Unicode);
         assert!(usual.contains('█') && usual.contains("test 119.9"), "{usual}");
         let narrow = standing().line(40, Glyphs::Ascii);
-        assert!(narrow.contains("loss 123.5 1234/s 1:05:05"), "{narrow}");
+        assert!(narrow.contains("loss 123.5 1234/s 1h05m"), "{narrow}");
     }
 
     #[test]
@@ -250,12 +240,6 @@ mod tests {
         // A long name gives way to its number.
         let long = Standing { losses: vec![("reconstruction", 1234.0)], ..standing() };
         assert!(long.line(40, Glyphs::Ascii).contains(" 1234 "), "{}", long.line(40, Glyphs::Ascii));
-    }
-
-    #[test]
-    fn clocks_run_from_seconds_to_days() {
-        let show = |s| clock(Duration::from_secs(s));
-        assert_eq!([show(0), show(75), show(3905), show(864_000)], ["0:00", "1:15", "1:05:05", "10 days"]);
     }
 
     #[test]

@@ -108,7 +108,7 @@ pub fn bench(args: &BenchArgs) -> Result<(), Error> {
 }
 
 fn roof(wanted: Option<&str>, json: bool) -> Result<(), Error> {
-    let mut device = device::open(wanted)?;
+    let mut device = device::open_to_compute(wanted, Precision::Full)?;
     let capable = |gpu: &&Gpu| gpu.caps().f16 && gpu.caps().class == Class::Gpu;
     if let Some(gpu) = device.gpu().filter(capable) {
         // Once more, with its matrix units, if they can be trusted.
@@ -181,7 +181,7 @@ const STEPS: usize = 9;
 fn step(args: &StepArgs, all: &BenchArgs) -> Result<(), Error> {
     let config = args.of.config()?;
     let precision = all.precision.of(&config);
-    let device = device::open_for(all.device.as_deref(), precision)?;
+    let device = device::open_to_compute(all.device.as_deref(), precision)?;
     let mut session = Session::new(&config.model, &config.optimizer(), config.train.seed, device)?;
     session.recompute = config.train.recompute;
     let mut tuner = tune::tuner(args.tune, session.store.device());

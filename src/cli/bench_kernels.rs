@@ -143,7 +143,7 @@ pub fn kernels(args: &BenchArgs) -> Result<(), Error> {
     let report = args.report.as_deref().map(roofline::Target::of).transpose()?;
     let baseline = args.baseline.as_deref().map(Baseline::read).transpose()?;
     let precision = args.precision.precision.unwrap_or_default();
-    let device = device::open_for(args.device.as_deref(), precision)?;
+    let device = device::open_to_compute(args.device.as_deref(), precision)?;
     let mut roof = Roof::measure(device.gpu())?;
     let mut progress = term::Progress::new();
     // The reference and software devices would take minutes for the largest.

@@ -2,6 +2,7 @@
 
 use super::{Error, config, device, term};
 use crate::bench::quantile;
+use crate::kernels::Precision;
 use crate::program::Device;
 use crate::sample::{self, Drawing};
 use crate::train::Session;
@@ -28,7 +29,7 @@ const ROUNDS: usize = 5;
 /// Times cached sampling of whole images, and naive sampling of some pixels.
 pub fn bench(args: &SampleArgs, device: Option<&str>, json: bool) -> Result<(), Error> {
     let config = config(&args.preset, None, &[])?;
-    let device = device::open(device)?;
+    let device = device::open_to_compute(device, Precision::Full)?;
     let described = match &device {
         Device::Gpu(gpu) => gpu.desc().driver.clone(),
         _ => format!("limn {}", env!("CARGO_PKG_VERSION")),

@@ -47,6 +47,13 @@ pub fn check(args: &CheckArgs) -> Result<bool, Error> {
         },
         wanted => device::open(wanted)?,
     };
+    if let Some(software) = device.gpu().filter(|gpu| args.device.device.is_none() && gpu.desc().is_software()) {
+        let name = software.desc().name.split(" (").next().unwrap_or_default();
+        term::note(format!(
+            "no GPU was found, so its kernels are checked on the software driver {name}; --device cpu checks those of \
+             the processor"
+        ));
+    }
     if matches!(device, Device::Reference) {
         return Err(Error::new("the reference is what kernels are checked against; check an adapter, or `cpu`"));
     }

@@ -4,7 +4,7 @@ use super::{Error, term};
 use crate::eval;
 use crate::report::{self, Overview};
 use crate::train::RunDir;
-use crate::words::duration;
+use crate::words::{count, duration};
 use serde_json::json;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -51,13 +51,10 @@ pub fn compare(args: &CompareArgs) -> Result<(), Error> {
         let values = line.values.iter().map(|value| value.clone().unwrap_or_else(|| "-".into()));
         rows.push(std::iter::once(line.name.clone()).chain(values).collect());
     }
-    let printed = term::table(&rows);
-    let settings = lines.iter().filter(|line| line.of == "setting").count();
-    term::say(printed.first().map_or("", |head| head.trim_end()))?;
-    if settings == 0 {
+    if lines.iter().all(|line| line.of != "setting") {
         term::say("(the same settings)")?;
     }
-    printed.iter().skip(1).try_for_each(term::say)?;
+    term::beside(&rows).iter().try_for_each(term::say)?;
     let dirs: Vec<String> = args.dirs.iter().map(term::quoted).collect();
     term::say("curves and pictures beside each other:")?;
     term::say(format!("  limn report {}", dirs.join(" ")))
@@ -71,8 +68,8 @@ fn numbers(all: &[Overview]) -> Vec<Line> {
         values: all.iter().map(value).collect(),
     };
     let mut lines = vec![
-        line("state", &|run| Some(run.state.to_string())),
-        line("steps", &|run| Some(run.step.to_string())),
+        line("state", &|run| Some(run.standing())),
+        line("steps", &|run| Some(count(run.step))),
         line("time", &|run| Some(duration(Duration::try_from_secs_f64(run.seconds).unwrap_or_default()))),
         line("images/s", &|run| Some(format!("{:.0}", run.rate?))),
         line("device", &|run| run.device.clone()),
@@ -84,7 +81,7 @@ fn numbers(all: &[Overview]) -> Vec<Line> {
     for name in names(all.iter().filter_map(|run| run.best.as_ref().map(|best| &best.name))) {
         let of = |run: &Overview| {
             let best = run.best.as_ref().filter(|best| best.name == name)?;
-            Some(format!("{:.4} at {}", best.value, best.step))
+            Some(format!("{:.4} at {}", best.value, count(best.step)))
         };
         lines.push(Line { of: "figure", ..line(&format!("best {name} (test)"), &of) });
     }

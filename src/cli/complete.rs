@@ -2,7 +2,7 @@
 
 use super::images::{ImagesArg, ScaleArg, class};
 use super::sample::drawing;
-use super::{Error, TrainedArg, nearest, term};
+use super::{Error, TrainedArg, nearest, report, term};
 use crate::data::{self, Binarisation, Geometry};
 use crate::files;
 use crate::models::{Family, Model};
@@ -87,6 +87,7 @@ pub fn complete(args: &CompleteArgs) -> Result<(), Error> {
         })
         .collect();
     let written = place.save(&Grid { images: &picture, geometry: [c, h, w], columns: 2 + TRIES }, medium)?;
+    report::renew(&run, args.out.as_deref());
     term::written(&place, format!("original, what is kept, {TRIES} completions: {written}"))
 }
 
@@ -180,8 +181,12 @@ fn of_folder(
         _ => {}
     }
     if tried < files.len() {
-        let (count, folder) = (files.len(), &args.images);
-        term::note(format!("the first {taken} of the {count} pictures in {folder} are completed; -n N takes more"));
+        // Whether those can be read is not known.
+        let (more, folder) = (files.len() - tried, &args.images);
+        let s = if more == 1 { "" } else { "s" };
+        term::note(format!(
+            "completed the first {taken}; -n N takes more, of the {more} file{s} of {folder} that follow"
+        ));
     }
     Ok((all, labels))
 }

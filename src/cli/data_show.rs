@@ -1,7 +1,7 @@
 //! `limn data show`: a picture of what a model is trained on, and what there is of it.
 
 use super::images::{ShapeArg, reading};
-use super::{Error, setting, term};
+use super::{Error, flags, setting, term};
 use crate::data::{self, Binarisation, Dataset, Geometry, Medium, Options};
 use crate::models::Model;
 use crate::sample::{Grid, Output};
@@ -61,16 +61,29 @@ pub fn show(args: &ShowArgs) -> Result<(), Error> {
             json!({
                 "data": dataset.name, "preset": args.preset, "train": dataset.train.len(), "test": dataset.test.len(),
                 "held_out": dataset.held_out, "channels": channels, "height": height, "width": width,
-                "native": dataset.native.to_string(), "classes": classes.iter().map(class).collect::<Vec<_>>(),
+                "native": dataset.native.to_string(), "sizes": dataset.sizes, "classes": classes.iter().map(class).collect::<Vec<_>>(),
                 "remarks": dataset.warnings, "shown": indices.len(), "picture": args.out,
             }),
         );
     }
     let say = |line: String| term::written(&place, line);
-    dataset.warnings.iter().try_for_each(|line| say(line.clone()))?;
+    // Without a preset there are no settings to change.
+    let told = |line: &String| if args.preset.is_some() { flags::flagged(line) } else { line.clone() };
+    dataset.warnings.iter().try_for_each(|line| say(told(line)))?;
     let apart = if dataset.held_out { "held out for testing" } else { "to test on" };
     say(format!("{}: {} images to train on, {} {apart}", dataset.name, dataset.train.len(), dataset.test.len()))?;
-    say(format!("each is {}", medium.describe(dataset.geometry())))?;
+    let each = medium.describe(dataset.geometry());
+    match dataset.sizes.filter(|sizes| sizes.differ() && model.is_none()) {
+        Some(sizes) => {
+            let made = sizes.made().map_or(String::new(), |made| format!(": {made}"));
+            say(format!("pictures {}, shown as {each}{made}", sizes.range()))?;
+        }
+        None if model.is_none() => {
+            let made = dataset.native.made(dataset.geometry()).filter(|_| dataset.sizes.is_some());
+            say(format!("each is {each}{}", made.map_or(String::new(), |made| format!(" ({made})"))))?;
+        }
+        None => say(format!("each is {each}"))?,
+    }
     // Classes of folders have been told by their names.
     if dataset.classes.is_empty() && !classes.is_empty() {
         let each: Vec<String> =

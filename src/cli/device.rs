@@ -33,23 +33,41 @@ fn hint(adapters: &[AdapterDesc], card: bool) -> Option<&'static str> {
     (card && !shown).then_some(CONTAINER)
 }
 
-/// Why the built-in cpu device runs what nobody named a device for, and what to do about it.
-fn no_gpu(adapters: &[AdapterDesc], hint: Option<&str>) -> String {
-    let mut line = String::from("no GPU was found, so this runs on the processor (cpu)");
-    match (hint, adapters) {
-        (Some(hint), _) => line += &format!("; {hint}"),
-        (None, []) => line += "; Mesa drives most GPUs (Debian, Ubuntu: apt-get install mesa-vulkan-drivers)",
-        (None, _) => line += "; a GPU needs its Vulkan driver",
-    }
-    if let Some(software) = adapters.first() {
-        let name = software.name.split(" (").next().unwrap_or_default();
-        line += &format!("; --device {} takes the slower software driver {name}", software.index);
-    }
-    line
+/// Says that the built-in cpu device runs what nobody named a device for.
+const NO_GPU: &str = "no GPU was found, so the processor computes (cpu); see `limn devices`";
+
+/// Why there is no GPU, and what to do about it.
+pub fn why_no_gpu(adapters: &[AdapterDesc]) -> String {
+    no_gpu(adapters, container_hint(adapters))
 }
 
-/// Opens the device that `--device` names. Without a name it is the fastest there is; where that is
-/// no GPU, a remark says so.
+fn no_gpu(adapters: &[AdapterDesc], hint: Option<&str>) -> String {
+    let why = match (hint, adapters) {
+        (Some(hint), _) => hint,
+        (None, []) => NO_ADAPTER,
+        (None, _) => "no GPU was found: one needs its Vulkan driver, of its maker or of Mesa",
+    };
+    match adapters.first() {
+        Some(software) => format!("{why}; --device {} takes the software driver, which is slow", software.index),
+        None => why.into(),
+    }
+}
+
+/// The same as [`open`] for what computes for long, as training and measuring do: where it is no
+/// GPU that does, a remark says so.
+///
+/// # Errors
+/// Those of [`open_for`].
+pub fn open_to_compute(wanted: Option<&str>, precision: Precision) -> Result<Device, Error> {
+    let device = open_for(wanted, precision)?;
+    if wanted.is_none() && matches!(device, Device::Cpu) && !term::is_quiet() {
+        term::note(NO_GPU);
+    }
+    Ok(device)
+}
+
+/// Opens the device that `--device` names. Without a name it is the fastest there is, or else the
+/// processor.
 ///
 /// # Errors
 /// A name that fits no device, an adapter that lacks a limit or does not open.
@@ -62,9 +80,6 @@ pub fn open(wanted: Option<&str>) -> Result<Device, Error> {
         None => {
             let adapters = gpu::adapters();
             let Some((adapter, _)) = gpu::fastest(&adapters) else {
-                if !term::is_quiet() {
-                    term::note(no_gpu(&adapters, container_hint(&adapters)));
-                }
                 return Ok(Device::Cpu);
             };
             adapter.index.to_string()
@@ -192,10 +207,12 @@ mod tests {
     #[test]
     fn one_line_says_why_the_processor_runs_it_and_what_to_do() {
         let line = no_gpu(&[llvmpipe(0)], None);
-        for words in ["no GPU was found", "(cpu)", "Vulkan driver", "--device 0", "llvmpipe"] {
+        for words in ["no GPU was found", "Vulkan driver", "--device 0"] {
             assert!(line.contains(words), "{words}: {line}");
         }
-        assert!(!line.contains("LLVM") && !line.contains("NVIDIA"));
+        assert!(!line.contains("NVIDIA"));
+        // That there is none is said in a line of a terminal.
+        assert!(format!("limn: {NO_GPU}").len() <= 80);
         let line = no_gpu(&[], None);
         assert!(line.contains("mesa-vulkan-drivers") && !line.contains("--device"), "{line}");
         let line = no_gpu(&[llvmpipe(0)], Some(CONTAINER));

@@ -39,9 +39,14 @@ pub fn devices(args: &DevicesArgs) -> Result<(), Error> {
         };
         term::say(format!("cpu  the processor{mark}"))?;
         term::say(format!("     built in, {threads} threads, always there"))?;
+        if default.is_none() && !adapters.is_empty() {
+            term::sentence(&format!("     {}", device::why_no_gpu(&adapters))).iter().try_for_each(term::say)?;
+        }
         term::say("     `reference` instead of `cpu` runs the reference every kernel is checked against, slowly")?;
     }
     match device::container_hint(&adapters) {
+        Some(hint) if default.is_some() || args.json => term::note(hint),
+        Some(_) if !adapters.is_empty() => {}
         Some(hint) => term::note(hint),
         None if adapters.is_empty() => term::note(device::NO_ADAPTER),
         None => {}

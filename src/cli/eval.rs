@@ -2,10 +2,9 @@
 
 use super::images::ImagesArg;
 use super::sample::drawing;
-use super::{Error, TrainedArg, term};
+use super::{Error, TrainedArg, report, term};
 use crate::data::Dataset;
 use crate::eval::{self, Asked, Drawn, FeatureNet, Figure, How, Measure, NamedMetric, Sample};
-use crate::report;
 use crate::train::{RunDir, Session};
 use std::path::{Path, PathBuf};
 
@@ -67,13 +66,7 @@ pub(super) fn keep(run: &RunDir, step: u64, figures: &[Figure]) {
     if let Err(error) = eval::keep(run, step, figures) {
         term::note(format!("the figures are not kept in {}: {error}", run.path.display()));
     }
-    // The run's page shows them as well, where there is one.
-    let page = run.path.join(report::FILE);
-    if page.is_file()
-        && let Err(error) = report::write(std::slice::from_ref(run), &page)
-    {
-        term::note(format!("the figures are not on {}: {error}", page.display()));
-    }
+    report::renew(run, None);
 }
 
 /// A figure of samples beside `images` test images.

@@ -1,8 +1,10 @@
 //! `limn film`: a model that learns, as a film.
 
 use super::latent::rate;
-use super::{Error, term};
+use super::{Error, report, term};
 use crate::files::ends_in_separator;
+use crate::models::Family;
+use crate::report::{Overview, State};
 use crate::sample::{FilmFormat, TrainingFilm};
 use crate::train::RunDir;
 use std::path::PathBuf;
@@ -35,15 +37,10 @@ pub fn film(args: &FilmArgs) -> Result<(), Error> {
         let name = out.display();
         return Err(Error::new(format!("--out {name}: what moves is a GIF or a WebP; call it .gif or .webp")));
     }
-    let film = TrainingFilm::of(&run.samples()).ok_or_else(|| {
-        let folder = run.samples();
-        Error::new(format!(
-            "there are no pictures of samples in {}; training leaves them there on its way",
-            folder.display()
-        ))
-    })?;
+    let film = TrainingFilm::of(&run.samples()).ok_or_else(|| Error::new(no_pictures(&run)))?;
     film.remarks.iter().for_each(term::note);
     film.save(args.fps, &out)?;
+    report::renew(&run, Some(&out));
     let steps = film.steps();
     let (first, last) = (steps.first().copied().unwrap_or_default(), steps.last().copied().unwrap_or_default());
     let pictures = match steps.len() {
@@ -51,4 +48,22 @@ pub fn film(args: &FilmArgs) -> Result<(), Error> {
         n => format!("{n} pictures, of steps {first} to {last}"),
     };
     term::say(format!("{pictures}: {}", out.display()))
+}
+
+/// What is wrong where there is nothing to make a film of, and what to do.
+fn no_pictures(run: &RunDir) -> String {
+    let missing = format!("there are no pictures of samples in {}", run.samples().display());
+    let dir = term::quoted(&run.path);
+    let overview = Overview::of(run).ok();
+    match (run.config.validate(), overview.map(|overview| overview.state)) {
+        (Ok(model), _) if matches!(model.family(), Family::Features(_)) => format!("{missing}: this model draws none"),
+        (_, Some(State::Done)) => format!("{missing} any more; `limn sample {dir}` draws what it makes now"),
+        (_, Some(State::Running)) => {
+            format!("{missing} yet; training leaves them there on its way, so wait for the first")
+        }
+        _ => format!(
+            "{missing} yet; training leaves them there on its way: go on with it by `limn train --resume {dir}`, more \
+             often with --set train.sample_every=N"
+        ),
+    }
 }

@@ -8,7 +8,6 @@ use crate::train::{Config, RunDir};
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
-use std::time::{Duration, Instant};
 
 /// Which images a command on a trained model looks at.
 #[derive(clap::Args, Debug)]
@@ -136,15 +135,10 @@ pub fn open_run(run: &RunDir, model: &dyn Model, moved: Option<&str>, changed: &
 /// Calls `read` with what reading images may use: the cache, a flag that stops it, and a line of
 /// progress.
 pub fn reading<T>(stop: Option<&AtomicBool>, read: impl FnOnce(&Options) -> T) -> T {
-    let line = Mutex::new((term::Progress::new(), Instant::now()));
+    let line = Mutex::new(term::Progress::new());
     let progress = |done: usize, all: usize| {
         let mut line = line.lock().unwrap_or_else(|e| e.into_inner());
-        line.0.show(format!("decoding: {done} of {all} files"));
-        // Where nobody sees the line, a long wait is told now and then.
-        if line.1.elapsed() > Duration::from_secs(10) && !term::Progress::is_seen() {
-            term::note(format!("decoding: {done} of {all} files"));
-            line.1 = Instant::now();
-        }
+        line.show(format!("decoding: {done} of {all} files"));
     };
     read(&Options { cache: data::cache_dir().ok(), stop, progress: Some(&progress), ..Options::default() })
 }

@@ -10,6 +10,7 @@ mod bench_kernels;
 mod bench_sample;
 mod bench_shape;
 mod check;
+mod commands;
 mod compare;
 mod complete;
 mod completions;
@@ -21,6 +22,7 @@ mod eval;
 mod examples;
 mod export;
 mod film;
+mod flags;
 mod images;
 mod latent;
 mod names;
@@ -354,10 +356,15 @@ fn kernels_named(wanted: &[String]) -> Result<Vec<crate::kernels::Entry>, Error>
     let all = crate::kernels::all();
     let names: Vec<&str> = all.iter().map(|e| e.name).collect();
     let mut chosen = vec![wanted.is_empty(); all.len()];
+    // As PyTorch spells them will do: ConvTranspose2d.
+    let plain = |name: &str| name.to_lowercase().replace(['_', '-'], "");
     for wanted in wanted {
-        let exact = names.contains(&wanted.as_str());
-        let fits =
-            |name: &str| if exact { name == wanted } else { !wanted.is_empty() && name.contains(wanted.as_str()) };
+        let sought = plain(wanted);
+        let exact = names.iter().any(|name| plain(name) == sought);
+        let fits = |name: &str| match exact {
+            true => plain(name) == sought,
+            false => !sought.is_empty() && plain(name).contains(&sought),
+        };
         if !names.iter().any(|name| fits(name)) {
             let words = format!("no kernel is called \"{wanted}\"; {}", nearest(wanted, names.iter().copied()));
             return Err(Error::new(words));

@@ -3,7 +3,7 @@
 use super::{DeviceArg, Error, PrecisionArg, SettingsArg, device, term};
 use crate::program::{Capacity, DeviceError};
 use crate::train::{MemoryUse, StepSpec};
-use crate::words::size;
+use crate::words::{count, size};
 use serde_json::json;
 
 /// Arguments of `limn plan`.
@@ -67,7 +67,7 @@ pub fn plan(args: &PlanArgs) -> Result<(), Error> {
         return term::say(row);
     }
     for net in model.networks() {
-        term::say(format!("{} ({} parameters)", net.name, net.count()))?;
+        term::say(format!("{} ({} parameters)", net.name, count(net.count())))?;
         for p in &net.params {
             let shape: Vec<String> = p.shape.iter().map(usize::to_string).collect();
             term::say(format!("  {:<28} {:<16} {:>9}", p.name, shape.join("x"), p.len()))?;
@@ -98,5 +98,5 @@ pub fn plan(args: &PlanArgs) -> Result<(), Error> {
     if let Err(exceeded) = fits {
         term::note(step.refusal(DeviceError::from(exceeded).into(), batch, &device));
     }
-    term::say(format!("parameters: {}", model.parameters()))
+    term::say(format!("parameters: {}", count(model.parameters())))
 }

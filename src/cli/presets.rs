@@ -2,9 +2,10 @@
 
 use super::times::{self, Times};
 use super::{DeviceArg, Error, device, term};
-use crate::data::Medium;
+use crate::data::Geometry;
 use crate::models::Model;
 use crate::train::{Config, presets};
+use crate::words::count;
 use serde_json::json;
 
 /// Arguments of `limn presets`.
@@ -49,13 +50,8 @@ impl Preset {
 
     /// What its images are, in a few letters.
     fn size(&self) -> String {
-        let [c, h, w] = self.model.geometry();
-        match self.model.images().medium {
-            Medium::Pictures if c == 1 => format!("{w}x{h} grey"),
-            Medium::Pictures => format!("{w}x{h} colour"),
-            Medium::Films { frames } => format!("{w}x{h}, {frames} frames"),
-            Medium::Sounds { rate } => format!("{w} at {rate} Hz"),
-        }
+        let [channels, height, width] = self.model.geometry();
+        self.model.images().medium.describe(Geometry::new(channels, height, width))
     }
 }
 
@@ -114,7 +110,7 @@ pub fn list(args: &PresetsArgs) -> Result<(), Error> {
             term::sentence(&preset.about).iter().try_for_each(term::say)?;
             let train = &preset.config.train;
             let (kind, parameters) = (preset.config.model.kind(), preset.model.parameters());
-            term::say(format!("{kind}, {}, {parameters} parameters, batch {}", preset.size(), train.batch))?;
+            term::say(format!("{kind}, {}, {} parameters, batch {}", preset.size(), count(parameters), train.batch))?;
             match times.in_words(&here, &preset.config) {
                 Some(run) => term::say(format!("a run takes {run} on {here}"))?,
                 None => {
@@ -129,7 +125,7 @@ pub fn list(args: &PresetsArgs) -> Result<(), Error> {
             let head = ["preset", "images", "parameters", "a run here", "what it is"].map(String::from).to_vec();
             let run = |p: &Preset| times.in_words(&here, &p.config).unwrap_or("-".into());
             let row = |(p, _): &(Preset, &str)| {
-                vec![p.name.into(), p.size(), p.model.parameters().to_string(), run(p), p.line().to_string()]
+                vec![p.name.into(), p.size(), count(p.model.parameters()), run(p), p.line().to_string()]
             };
             let mut rows: Vec<Vec<String>> = std::iter::once(head).chain(all.iter().map(row)).collect();
             if !known {

@@ -1,9 +1,9 @@
 //! `limn profile`: where the time of a training step goes.
 
-use super::{DeviceArg, Error, PrecisionArg, Setting, SettingsArg, TuneArg, device, setting, term, tune};
+use super::{DeviceArg, Error, PrecisionArg, Setting, SettingsArg, TuneArg, device, report, setting, term, tune};
 use crate::bench::Roof;
 use crate::kernels::Precision;
-use crate::train::{self, Config, KernelTime, Profile, Session, StepProfile};
+use crate::train::{self, Config, KernelTime, Profile, RunDir, Session, StepProfile};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -136,7 +136,7 @@ impl Step {
     fn measure(&self, args: &ProfileArgs) -> Result<(Profile, StepProfile), Error> {
         let config = self.config(args)?;
         let precision = self.precision.unwrap_or(config.train.precision);
-        let device = device::open_for(self.device.as_deref(), precision)?;
+        let device = device::open_to_compute(self.device.as_deref(), precision)?;
         let mut session = Session::new(&config.model, &config.optimizer(), config.train.seed, device)?;
         session.recompute = config.train.recompute;
         let mut tuner = tune::tuner(args.tune, session.store.device());
@@ -149,6 +149,7 @@ impl Step {
         let dir = Path::new(&self.what);
         if dir.is_dir() {
             saved(&table, &dir.join(StepProfile::FILE))?;
+            report::renew(&RunDir::open(dir)?, None);
         }
         Ok((profile, table))
     }

@@ -3,7 +3,7 @@
 use super::{Error, term};
 use crate::report::{self, plot};
 use crate::train::RunDir;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Arguments of `limn report`.
 #[derive(clap::Args, Debug)]
@@ -46,4 +46,25 @@ pub fn report(args: &ReportArgs) -> Result<(), Error> {
     };
     report::write(&runs, &out)?;
     term::say(format!("{} (open it in a browser)", out.display()))
+}
+
+/// Makes a run's page anew, where there is one, after a command left something in its folder: under
+/// a name of its own, or `out`, which may also be elsewhere. A page that fails takes nothing away
+/// from what was made.
+pub(super) fn renew(run: &RunDir, out: Option<&Path>) {
+    let page = run.path.join(report::FILE);
+    if page.is_file()
+        && out.is_none_or(|out| is_in(out, &run.path))
+        && let Err(error) = report::write(std::slice::from_ref(run), &page)
+    {
+        term::note(format!("{} could not be made anew: {error}", page.display()));
+    }
+}
+
+/// Whether a file lies in this folder itself, whatever way leads there.
+fn is_in(file: &Path, folder: &Path) -> bool {
+    let parent = file.parent().map(|parent| if parent.as_os_str().is_empty() { Path::new(".") } else { parent });
+    parent
+        .and_then(|parent| parent.canonicalize().ok())
+        .is_some_and(|parent| folder.canonicalize().ok() == Some(parent))
 }

@@ -3,7 +3,7 @@
 use super::{Error, term};
 use crate::report::{self, Overview, State};
 use crate::train::RunDir;
-use crate::words::duration;
+use crate::words::{count, duration};
 use serde_json::json;
 use std::io::ErrorKind;
 use std::path::PathBuf;
@@ -58,15 +58,15 @@ fn row(run: &Overview, args: &RunsArgs) -> Vec<String> {
     let path = run.folder.strip_prefix(&args.folder).ok().filter(|path| path.components().next().is_some());
     let path = term::shown(&path.unwrap_or(&run.folder).display().to_string()).into_owned();
     let steps = match (run.state, run.steps) {
-        (State::Done, _) | (_, None) => run.step.to_string(),
-        (_, Some(steps)) => format!("{} of {steps}", run.step),
+        (State::Done, _) | (_, None) => count(run.step),
+        (_, Some(steps)) => format!("{} of {}", count(run.step), count(steps)),
     };
     let best = run.best.as_ref().map_or_else(String::new, |best| format!("{} {:.4}", best.name, best.value));
     let age = run.age().map_or_else(String::new, |age| format!("{} ago", ago(age)));
-    vec![path, run.from.clone(), short(&run.data), steps, run.state.to_string(), best, age]
+    vec![path, run.from.clone(), short(&run.data), steps, run.standing(), best, age]
 }
 
-/// A time in one unit.
+/// How long ago something was, in one unit: of what is past nobody asks for the minute.
 fn ago(age: Duration) -> String {
     match age.as_secs() {
         s if s < 60 => duration(age),

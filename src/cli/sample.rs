@@ -1,7 +1,7 @@
 //! `limn sample`: pictures a trained model draws.
 
 use super::images::{ImagesArg, ScaleArg, class};
-use super::{Error, TrainedArg, term};
+use super::{Error, TrainedArg, report, term};
 use crate::bench::quantile;
 use crate::data::Dataset;
 use crate::eval::{self, Neighbour};
@@ -104,7 +104,7 @@ pub fn sample(args: &SampleArgs) -> Result<(), Error> {
             drawn(args, &mut session, (n, class), drawing)?
         }
     };
-    match place {
+    let told = match place {
         Place::Pictures(place) if args.neighbours.is_some() => {
             args.neighbours(&run, &mut session, &made.images, &place)
         }
@@ -120,7 +120,9 @@ pub fn sample(args: &SampleArgs) -> Result<(), Error> {
             let parts: Vec<String> = arrays.shapes().iter().map(|(name, shape)| format!("{name} {shape:?}")).collect();
             term::say(format!("{} ({})", told(&session, &made, step, &path.display().to_string()), parts.join(", ")))
         }
-    }
+    };
+    report::renew(&run, args.out.as_deref());
+    told
 }
 
 /// What was made, and where it is.

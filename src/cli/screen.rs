@@ -1,7 +1,7 @@
 //! A run on the terminal: its lines, and a bar. For machines: an object a line.
 
 use super::bar::{Curve, Glyphs, Standing};
-use super::term;
+use super::{flags, term};
 use crate::train::{Progress, RunDir, Tested, Watch};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Map, Value, json};
@@ -51,6 +51,7 @@ impl Watch for Screen {
             return;
         }
         self.preparing.clear();
+        let line = &flags::flagged(line);
         let lines = if line.contains('\n') { vec![line.to_string()] } else { term::sentence(line) };
         match &self.bar {
             Some(bar) => bar.println(lines.join("\n")),
@@ -101,7 +102,7 @@ impl Watch for Screen {
     }
 
     fn warn(&mut self, warning: &str) {
-        let words = format!("warning: {warning}");
+        let words = format!("warning: {}", flags::told(warning));
         match &self.bar {
             Some(bar) => bar.suspend(|| term::note(words)),
             None => term::note(words),

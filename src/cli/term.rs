@@ -72,8 +72,15 @@ pub fn lead(lines: impl Display) {
 /// it away first.
 static SHOWN: AtomicBool = AtomicBool::new(false);
 
-/// A line on a terminal that is overwritten by the next; nothing where stderr is no terminal.
-pub struct Progress(());
+/// A line on a terminal that is overwritten by the next; where stderr is no terminal, a line of its
+/// own now and then.
+pub struct Progress {
+    /// When a line was last told where there is no terminal, or waiting began.
+    told: Instant,
+}
+
+/// How often that is.
+const TOLD_EVERY: Duration = Duration::from_secs(10);
 
 /// How often a line that is heard of is shown.
 const HEARD_EVERY: Duration = Duration::from_millis(50);
@@ -98,7 +105,7 @@ fn clear_line() {
 impl Progress {
     /// Nothing shown yet.
     pub fn new() -> Progress {
-        Progress(())
+        Progress { told: Instant::now() }
     }
 
     /// Whether anybody sees it.
@@ -113,7 +120,18 @@ impl Progress {
             let words = words.to_string();
             let _ = write!(io::stderr().lock(), "\r\x1b[K{}", cut(&shown(&words), columns()));
             SHOWN.store(true, Ordering::Relaxed);
+        } else if !is_quiet() && self.is_due(Instant::now()) {
+            note(words);
         }
+    }
+
+    /// Whether it is time for a line where there is no terminal.
+    fn is_due(&mut self, now: Instant) -> bool {
+        let due = now - self.told >= TOLD_EVERY;
+        if due {
+            self.told = now;
+        }
+        due
     }
 
     /// Takes the line away, so that something else can be printed.
@@ -137,6 +155,35 @@ pub fn table(rows: &[Vec<String>]) -> Vec<String> {
     table_within(rows, width())
 }
 
+/// A table of few columns that stand beside each other. Where stdout is a terminal that is too
+/// narrow for it, each row becomes a block: its name, and below it each value behind the name of
+/// its column.
+pub fn beside(rows: &[Vec<String>]) -> Vec<String> {
+    beside_within(rows, width())
+}
+
+fn beside_within(rows: &[Vec<String>], most: Option<usize>) -> Vec<String> {
+    let wide = table_within(rows, None);
+    let [head, rows @ ..] = rows else { return wide };
+    if most.is_none_or(|most| wide.iter().all(|line| line.chars().count() <= most)) {
+        return wide;
+    }
+    let names = head.iter().skip(1).map(|name| name.chars().count()).max().unwrap_or(0);
+    let value = |(name, value): (&String, &String)| {
+        let line = format!("{HANGING}{name:<names$}  {value}");
+        match most.is_some_and(|most| line.chars().count() > most) {
+            true => vec![format!("{HANGING}{name}"), format!("{HANGING}{HANGING}{value}")],
+            false => vec![line],
+        }
+    };
+    let block = |row: &Vec<String>| {
+        let values = std::iter::zip(head, row).skip(1).flat_map(value);
+        let lines: Vec<String> = std::iter::once(row[0].clone()).chain(values).collect();
+        lines.iter().flat_map(|line| fold(line, most)).collect::<Vec<_>>()
+    };
+    rows.iter().flat_map(block).collect()
+}
+
 /// A sentence, in lines where stdout is a terminal. Not for what holds a command: it could not be
 /// pasted any more.
 pub fn sentence(words: &str) -> Vec<String> {
@@ -152,7 +199,7 @@ fn table_within(rows: &[Vec<String>], most: Option<usize>) -> Vec<String> {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let cells = |c: usize| rows.iter().filter_map(move |r| r.get(c));
     let widths: Vec<usize> = (0..columns).map(|c| cells(c).map(|s| s.chars().count()).max().unwrap_or(0)).collect();
-    let number = |s: &String| s.is_empty() || s == "-" || s.parse::<f64>().is_ok();
+    let number = |s: &String| s.is_empty() || s == "-" || s.replace(',', "").parse::<f64>().is_ok();
     let right: Vec<bool> = (0..columns).map(|c| cells(c).skip(1).all(number)).collect();
     // The columns at which a further line begins.
     let (mut breaks, mut end) = (Vec::new(), 0);
@@ -240,6 +287,14 @@ pub fn cut(line: &str, columns: Option<usize>) -> Cow<'_, str> {
 mod tests {
     use super::*;
 
+    #[test]
+    fn where_there_is_no_terminal_a_line_comes_now_and_then() {
+        let mut line = Progress::new();
+        let start = line.told;
+        let told = (1..=65).filter(|second| line.is_due(start + Duration::from_secs(*second)));
+        assert_eq!(told.collect::<Vec<u64>>(), [10, 20, 30, 40, 50, 60]);
+    }
+
     fn rows() -> Vec<Vec<String>> {
         [
             ["name", "train", "size", "licence", "source"],
@@ -269,6 +324,29 @@ mod tests {
         let lines = table_within(&rows(), Some(40));
         assert!(lines.iter().any(|line| line == "    MIT           made by limn") || lines.len() > 6, "{lines:#?}");
         assert_eq!(table_within(&[], Some(20)), Vec::<String>::new());
+    }
+
+    #[test]
+    fn in_a_narrow_terminal_every_value_stands_behind_its_name() {
+        let rows = [
+            ["", "vae-1", "a-long-name-of-a-run"],
+            ["optim.lr", "0.001", "0.01"],
+            ["device", "cpu", "A card (vulkan)"],
+        ];
+        let rows = rows.map(|row| row.map(String::from).to_vec());
+        assert_eq!(beside_within(&rows, Some(80)), table_within(&rows, None));
+        let narrow = beside_within(&rows, Some(31));
+        let wanted = [
+            "optim.lr",
+            "    vae-1                 0.001",
+            "    a-long-name-of-a-run  0.01",
+            "device",
+            "    vae-1                 cpu",
+            "    a-long-name-of-a-run",
+            "        A card (vulkan)",
+        ];
+        assert_eq!(narrow.join("\n"), wanted.join("\n"));
+        assert_eq!(beside_within(&[], Some(40)), Vec::<String>::new());
     }
 
     #[test]

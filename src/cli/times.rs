@@ -115,7 +115,7 @@ const TUNING: Budget = Budget::Time(Duration::from_secs(3));
 
 /// Times steps of presets on a device, the quickest first, and keeps what they take.
 pub fn measure(presets: &[Config], device: Option<&str>) -> Result<(), Error> {
-    let device = device::open(device)?;
+    let device = device::open_to_compute(device, Precision::Full)?;
     let mut planned = Vec::new();
     for preset in presets {
         // What costs time are the last steps of a model that grows.
@@ -169,7 +169,8 @@ fn timed(preset: &Config, device: &Device) -> Result<f64, Error> {
     Ok(timing.pipelined_ms / 1e3)
 }
 
-/// A long time in words: "about 4 min".
+/// A long time in words: "about 4 min". It is an estimate for somebody who has not begun yet, so in
+/// one unit, unlike time that is taken or left.
 pub fn about(seconds: f64) -> String {
     let told = match seconds {
         s if s < 10.0 => "10 s".into(),

@@ -3,7 +3,7 @@
 use super::images::{ChangedArg, ShapeArg, reading};
 use super::screen::{JsonLines, Screen, object};
 use super::times::{self, Times};
-use super::{DeviceArg, Error, PrecisionArg, TuneArg, device, setting, signals, term, tune};
+use super::{DeviceArg, Error, PrecisionArg, TuneArg, advice, device, setting, signals, term, tune};
 use crate::bench::quantile;
 use crate::data::{self, Split};
 use crate::eval::{self, Sample};
@@ -114,6 +114,7 @@ pub fn train(args: &TrainArgs) -> Result<u8, Error> {
     let (start, settings) = match (&args.resume, &args.what) {
         (Some(dir), _) => {
             let run = RunDir::open(dir)?;
+            warn_of_breakdown(&run, args)?;
             own = run.provenance()?.device().and_then(device::of_run);
             (Start::Resume(resume(dir, args)), run.config.train)
         }
@@ -125,7 +126,7 @@ pub fn train(args: &TrainArgs) -> Result<u8, Error> {
         (None, None) => return Err(Error::new("say what to train: a preset, a FILE.toml, or --resume DIR")),
     };
     let precision = args.precision.precision.unwrap_or(settings.precision);
-    let device = device::open_for(args.device.device.as_deref().or(own.as_deref()), precision)?;
+    let device = device::open_to_compute(args.device.device.as_deref().or(own.as_deref()), precision)?;
     let name = device::number(&device);
     let session_name = device.name();
     let software = device.caps().is_none_or(|caps| caps.class == Class::Lanes);
@@ -209,6 +210,16 @@ pub fn train(args: &TrainArgs) -> Result<u8, Error> {
         }
         told => told.map(|()| if stopped() { signals::INTERRUPTED } else { 0 }),
     }
+}
+
+/// Says so where a run goes on that broke down, and nothing is done against that.
+fn warn_of_breakdown(run: &RunDir, args: &TrainArgs) -> Result<(), Error> {
+    let untouched = args.set.is_empty() && args.batch.is_none() && args.from.is_none();
+    if let Some(how) = run.broke_down()?.filter(|_| untouched) {
+        let advice = advice::cured(&run.path, &run.cure());
+        term::note(advice.into_iter().fold(format!("the last time {how}"), |words, advice| words + "; " + &advice));
+    }
+    Ok(())
 }
 
 /// What a run teaches of how long steps take here.

@@ -2,7 +2,7 @@
 //! commands without anything behind them, lead on.
 
 use super::times::{self, Times, about};
-use super::{Cli, device, term};
+use super::{Cli, commands, device, term};
 use crate::train::{Config, presets};
 use crate::words::word;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -44,6 +44,25 @@ const ALIASES: &[(&str, &str)] = &[
     ("gpu", "--device"),
     ("gpus", "--device"),
     ("cuda", "--device"),
+    ("cpu", "--device cpu"),
+    ("no_cuda", "--device cpu"),
+    ("no_gpu", "--device cpu"),
+    ("project", "--out"),
+    ("name", "--out"),
+    ("run_name", "--out"),
+    ("workdir", "--out"),
+    ("n_samples", "--n"),
+    ("num_samples", "--n"),
+    ("resume_from", "--resume"),
+    ("hidden_size", "model.hidden"),
+    ("hidden_dim", "model.hidden"),
+    ("warmup", "train.lr_warm_up"),
+    ("warmup_steps", "train.lr_warm_up"),
+    ("scheduler", "train.lr_schedule"),
+    ("lr_scheduler", "train.lr_schedule"),
+    ("grad_clip", "train.clip_norm"),
+    ("clip_grad", "train.clip_norm"),
+    ("max_grad_norm", "train.clip_norm"),
     ("amp", "--precision mixed"),
     ("fp16", "--precision mixed"),
     ("half", "--precision mixed"),
@@ -82,6 +101,9 @@ const IN_WORDS: &[(&str, &str)] = &[
 /// What to say in place of clap's own words about this mistake; `None` where those are best. `typed`
 /// is the command line behind the program's name.
 pub fn told(mistake: &clap::Error, typed: &[String]) -> Option<String> {
+    if let Some(told) = commands::told(mistake, typed) {
+        return Some(told);
+    }
     if mistake.kind() != ErrorKind::UnknownArgument {
         return None;
     }
@@ -98,6 +120,11 @@ pub fn told(mistake: &clap::Error, typed: &[String]) -> Option<String> {
     }
     let command = command(typed)?;
     let plain = name.trim_start_matches('-').replace('-', "_").to_lowercase();
+    if let (Some(value), true) = (value, ["model", "arch", "config", "cfg", "preset"].contains(&plain.as_str()))
+        && command.get_name() == "train"
+    {
+        return Some(format!("there is no {name} here; it goes by its name alone: limn train {}", word(value)));
+    }
     let wanted = ALIASES.iter().find(|(alias, _)| *alias == plain).map(|(_, meant)| *meant);
     if let Some(flag) = wanted.filter(|meant| meant.starts_with("--")) {
         let (flag, fixed) = flag.split_once(' ').unwrap_or((flag, ""));

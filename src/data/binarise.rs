@@ -88,6 +88,7 @@ mod tests {
         Dataset {
             name: "x".into(),
             native: geometry,
+            sizes: None,
             train,
             test,
             held_out: false,

@@ -51,14 +51,9 @@ impl Geometry {
     /// What is done to them on the way: "cropped to the middle 40x40, scaled to 28x28, made grey".
     pub fn made_how(self, other: Geometry) -> Option<String> {
         let [w, h] = kept([self.width, self.height], [other.width, other.height]);
-        let cropped = match [w, h] == [self.width, self.height] {
-            true => None,
-            false => Some(format!("cropped to the middle {w}x{h}")),
-        };
-        let scaled = match [w, h] == [other.width, other.height] {
-            true => None,
-            false => Some(format!("scaled to {}x{}", other.width, other.height)),
-        };
+        let [cropped, scaled] = self.cut_and_scaled(other);
+        let cropped = cropped.then(|| format!("cropped to the middle {w}x{h}"));
+        let scaled = scaled.then(|| format!("scaled to {}x{}", other.width, other.height));
         let coloured = match (self.channels, other.channels) {
             (a, b) if a == b => None,
             (_, 1) => Some("made grey".to_string()),
@@ -66,6 +61,13 @@ impl Geometry {
         };
         let done: Vec<String> = [cropped, scaled, coloured].into_iter().flatten().collect();
         (self != other).then(|| done.join(", "))
+    }
+
+    /// Whether they are cropped on the way, and whether they are scaled.
+    pub(super) fn cut_and_scaled(self, other: Geometry) -> [bool; 2] {
+        let (own, wanted) = ([self.width, self.height], [other.width, other.height]);
+        let left = kept(own, wanted);
+        [left != own, left != wanted]
     }
 
     /// Says in one sentence that `what`, which has this geometry, does not fit a model that takes

@@ -35,6 +35,7 @@ mod own;
 #[cfg(feature = "fetch")]
 mod process;
 mod sets;
+mod sizes;
 mod split;
 mod synthetic;
 
@@ -54,6 +55,7 @@ pub use options::Options;
 pub use order::Order;
 pub use own::{is_known, register};
 pub use sets::{KnownSet, Whereabouts, cache_dir, known_name, list};
+pub use sizes::Sizes;
 pub use split::{Pixels, Split, spread, spread_at};
 
 /// A set of images with a training and a test split, both of the same geometry.
@@ -64,6 +66,8 @@ pub struct Dataset {
     /// The geometry of the images as they were stored (for a folder: of its first image). The
     /// splits differ from it when another geometry was asked for.
     pub native: Geometry,
+    /// The sizes that pictures of a folder had as they were stored, where they are known.
+    pub sizes: Option<Sizes>,
     /// Images to train on; at least 1.
     pub train: Split,
     /// Images to test on; at least 1, none of them in `train`.
@@ -179,6 +183,8 @@ impl Source {
 #[derive(Debug)]
 struct Opened {
     native: Geometry,
+    /// The sizes of pictures as they are stored.
+    sizes: Option<Sizes>,
     train: Split,
     test: Option<Split>,
     /// Whether `test` is some of the images to train on.
@@ -207,6 +213,7 @@ impl Source {
         let split = |(images, labels): (Vec<u8>, Option<Vec<u8>>)| Split::new(self.geometry, images, labels);
         Opened {
             native: self.native,
+            sizes: None,
             train: split(self.train),
             test: self.test.map(split),
             held_out: false,
@@ -224,7 +231,7 @@ fn to_hold_out(n: usize) -> usize {
 }
 
 fn split(name: &str, source: Opened, wanted: Option<Geometry>) -> Result<Dataset, Error> {
-    let Opened { native, train, test, held_out: some, classes, digest, stretched, warnings } = source;
+    let Opened { native, sizes, train, test, held_out: some, classes, digest, stretched, warnings } = source;
     let held_out = some || test.is_none();
     let (train, test) = match test {
         Some(test) => (train, test),
@@ -255,7 +262,7 @@ fn split(name: &str, source: Opened, wanted: Option<Geometry>) -> Result<Dataset
         counts: counts([&train, &test]),
     };
     let (train, test) = (train.refit(name, wanted)?, test.refit(name, wanted)?);
-    Ok(Dataset { name: name.into(), native, train, test, held_out, classes, identity, warnings })
+    Ok(Dataset { name: name.into(), native, sizes, train, test, held_out, classes, identity, warnings })
 }
 
 /// Images of each class in two splits; none where there are no labels.

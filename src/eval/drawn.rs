@@ -39,7 +39,7 @@ impl Drawn<'_> {
         let weights = if session.weights == Weights::Averaged { " of averaged weights" } else { "" };
         let test = self.data.test.len();
         let which = match self.images == test {
-            true => format!("{test} test images"),
+            true => format!("all {test} test images"),
             false => format!("{} evenly spread of the {test} test images", self.images),
         };
         // What the model draws for itself is no property of the images.

@@ -43,7 +43,7 @@ pub use parzen::{Parzen, ParzenFigure, parzen, widths};
 pub use probe::probe;
 pub use svm::{Labelled, Svm};
 
-use crate::data::{Binarisation, Split, spread, spread_at};
+use crate::data::{Binarisation, Medium, Split, spread, spread_at};
 use crate::kernels::philox::Domain;
 use crate::models::{Batch, Family, Likelihood, Metric, Model};
 use crate::train::{Session, SessionError, Tested, Weights, pack};
@@ -136,7 +136,7 @@ impl Sample<'_> {
     /// What a figure says of how it came about.
     fn protocol(&self, session: &Session, meaning: Meaning, draws: &str) -> String {
         let which = match self.count == self.test.len() {
-            true => format!("{} test images", self.count),
+            true => format!("all {} test images", self.count),
             false => format!("{} evenly spread of the {} test images", self.count, self.test.len()),
         };
         let weights = if session.weights == Weights::Averaged { "; averaged weights" } else { "" };
@@ -197,8 +197,12 @@ fn finite_features(features: &[f32]) -> Result<(), SessionError> {
 
 /// What pixels of images are, in words.
 fn levels(model: &dyn Model, binarisation: Binarisation) -> String {
-    match (binarisation, model.images().levels) {
-        (Binarisation::None, levels) if levels < 256 => format!("{levels} grey levels"),
+    let (images, [channels, ..]) = (model.images(), model.geometry());
+    match (binarisation, images.medium, images.levels) {
+        (Binarisation::None, Medium::Sounds { .. }, _) => "amplitudes as they are stored, companded".into(),
+        (Binarisation::None, _, levels) if levels < 256 && channels > 1 => format!("{levels} levels of each colour"),
+        (Binarisation::None, _, levels) if levels < 256 => format!("{levels} grey levels"),
+        (Binarisation::None, ..) if channels > 1 => "levels of each colour".into(),
         _ => binarisation.to_string(),
     }
 }

@@ -2,10 +2,9 @@
 
 #[cfg(feature = "plot")]
 use super::plot::{self, Axis, Chart, Mark, PlotError, Series};
-use super::{ReportError, embedded, escaped};
+use super::{ReportError, frame};
 use crate::bench::Roof;
 use crate::check::Outcome;
-use crate::files;
 use serde::Serialize;
 use serde_json::json;
 use std::path::Path;
@@ -58,16 +57,12 @@ pub fn checks(device: &str, mixed: bool, outcomes: &[Outcome]) -> String {
 /// # Errors
 /// [`ReportError::Write`].
 pub fn write_page(page: &str, out: &Path) -> Result<(), ReportError> {
-    let written = files::replace(out, |file| file.write_all(page.as_bytes()));
-    written.map_err(|source| ReportError::Write { path: out.into(), source })
+    frame::put(page, out)
 }
 
 fn sheet(title: &str, script: &str, data: &serde_json::Value) -> String {
-    include_str!("page/sheet.html")
-        .replace("{{title}}", &escaped(title))
-        .replace("{{style}}", include_str!("page/style.css"))
-        .replace("{{script}}", &(include_str!("page/sheet.js").to_string() + script))
-        .replace("{{data}}", &embedded(data))
+    let script = include_str!("page/sheet.js").to_string() + script;
+    frame::page(title, include_str!("page/sheet.html"), &script, data)
 }
 
 #[cfg(feature = "plot")]

@@ -1,12 +1,12 @@
 //! The page of a run that goes on, made anew now and then.
 
 use super::pictures::Read;
-use super::{FILE, ReportError, page_with, put};
-use crate::train::RunDir;
+use super::{FILE, ReportError, frame, page_with};
+use crate::train::{RunDir, Share};
 use std::time::{Duration, Instant};
 
 /// The share of a run's time that its page takes at most.
-const SHARE: f64 = 0.02;
+const SHARE: Share = Share::of(0.02);
 
 /// What a first page is taken to cost.
 const GUESS: Duration = Duration::from_millis(50);
@@ -15,7 +15,7 @@ const GUESS: Duration = Duration::from_millis(50);
 /// not changed are not read again.
 pub struct Live {
     began: Instant,
-    spent: Duration,
+    share: Share,
     /// What the last page took.
     last: Duration,
     pictures: Read,
@@ -23,7 +23,7 @@ pub struct Live {
 
 impl Default for Live {
     fn default() -> Live {
-        Live { began: Instant::now(), spent: Duration::ZERO, last: GUESS, pictures: Read::default() }
+        Live { began: Instant::now(), share: SHARE, last: GUESS, pictures: Read::default() }
     }
 }
 
@@ -39,7 +39,7 @@ impl Live {
         }
         let start = Instant::now();
         let page = page_with(std::slice::from_ref(run), &mut self.pictures)?;
-        put(&page, &run.path.join(FILE))?;
+        frame::put(&page, &run.path.join(FILE))?;
         self.took(start.elapsed());
         Ok(true)
     }
@@ -47,11 +47,11 @@ impl Live {
     /// Whether another page, if it takes as long as the last, leaves all of them within their share
     /// of `elapsed`.
     fn due(&self, elapsed: Duration) -> bool {
-        (self.spent + self.last).as_secs_f64() <= SHARE * elapsed.as_secs_f64()
+        self.share.allows(self.last, elapsed.as_secs_f64())
     }
 
     fn took(&mut self, time: Duration) {
-        self.spent += time;
+        self.share.took(time);
         self.last = time;
     }
 }
@@ -63,12 +63,14 @@ mod tests {
     #[test]
     fn pages_take_their_share_of_the_time_and_no_more() {
         let (mut live, mut pages) = (Live::default(), 0);
+        let mut spent = 0.0;
         for second in 1..=1000 {
             if live.due(Duration::from_secs(second)) {
                 live.took(Duration::from_millis(500));
                 pages += 1;
+                spent += 0.5;
             }
-            assert!(live.spent.as_secs_f64() <= 0.02 * second as f64 + 0.45, "after {second} s: {:?}", live.spent);
+            assert!(spent <= 0.02 * second as f64 + 0.45, "after {second} s: {spent}");
         }
         assert!((38..=40).contains(&pages), "{pages}");
     }

@@ -5,6 +5,7 @@
 //! of runs from elsewhere.
 
 mod curves;
+mod frame;
 pub mod kernels;
 mod live;
 mod overview;
@@ -12,16 +13,17 @@ mod pictures;
 #[cfg(feature = "plot")]
 pub mod plot;
 
-use crate::data::Identity;
+pub(crate) use frame::{escaped, filled};
+
+use crate::data::{Geometry, Identity};
 use crate::eval::{self, KeptFigure};
-use crate::files;
 use crate::models::meaning;
-use crate::train::{Config, Provenance, RunDir, RunError, TestCurve, presets};
+use crate::train::{Breakdown, Config, Provenance, RunDir, RunError, StepProfile, TestCurve, presets};
 use curves::Curves;
 pub use live::Live;
 pub use overview::{Best, Difference, Overview, State, differences, folders};
 use pictures::{Picture, Read};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -60,6 +62,8 @@ struct Run {
     curves: Curves,
     /// Figures of test images on the way.
     tests: Vec<TestCurve>,
+    /// How it broke down, where it did.
+    broke_down: Option<Breakdown>,
     /// What looked wrong on the way.
     warnings: Vec<String>,
     /// Pictures of samples on the way, the earliest first.
@@ -75,40 +79,9 @@ struct Run {
     /// What was measured of it.
     figures: Vec<KeptFigure>,
     /// Where the time of a step goes, where that was measured.
-    profile: Option<Profile>,
+    profile: Option<StepProfile>,
     data: Data,
     sittings: Provenance,
-}
-
-/// Kernels of a step and their times: `profile.json` in a run's folder.
-#[derive(Serialize, Deserialize)]
-struct Profile {
-    kernels: Vec<KernelTime>,
-}
-
-/// Launches of one kernel.
-#[derive(Serialize, Deserialize)]
-struct KernelTime {
-    name: String,
-    /// Launches in a step.
-    #[serde(default)]
-    count: u64,
-    /// Milliseconds of a step.
-    ms: f64,
-    #[serde(default)]
-    gflops: Option<f64>,
-    #[serde(default)]
-    gbs: Option<f64>,
-    /// The share of the nearer ceiling, from 0 to 1.
-    #[serde(default)]
-    share: Option<f64>,
-}
-
-impl Profile {
-    /// That of a run, where there is one that can be read.
-    fn of(run: &RunDir) -> Option<Profile> {
-        serde_json::from_slice(&files::read_in_memory(&run.path.join("profile.json")).ok()?).ok()
-    }
 }
 
 /// A setting of a run, and what its preset has.
@@ -125,6 +98,8 @@ struct Setting {
 struct Data {
     source: String,
     medium: String,
+    /// How large each is, in words.
+    size: Option<String>,
     identity: Option<Identity>,
 }
 
@@ -133,13 +108,7 @@ struct Data {
 /// # Errors
 /// A folder that is no run, files of it that cannot be read, or a page that cannot be written.
 pub fn write(runs: &[RunDir], out: &Path) -> Result<(), ReportError> {
-    put(&page(runs)?, out)
-}
-
-/// Writes a page in one piece.
-fn put(page: &str, out: &Path) -> Result<(), ReportError> {
-    let written = files::replace(out, |file| file.write_all(page.as_bytes()));
-    written.map_err(|source| ReportError::Write { path: out.into(), source })
+    frame::put(&page(runs)?, out)
 }
 
 /// The page about these runs.
@@ -157,11 +126,7 @@ fn page_with(runs: &[RunDir], pictures: &mut Read) -> Result<String, ReportError
         [one] => one.name.clone(),
         several => several.iter().map(|run| run.name.as_str()).collect::<Vec<_>>().join(", "),
     };
-    Ok(include_str!("page/page.html")
-        .replace("{{title}}", &escaped(&title))
-        .replace("{{style}}", include_str!("page/style.css"))
-        .replace("{{script}}", include_str!("page/page.js"))
-        .replace("{{data}}", &embedded(&runs)))
+    Ok(frame::page(&title, include_str!("page/run.html"), include_str!("page/run.js"), &runs))
 }
 
 /// The losses of runs over their steps, a chart each, with test figures as dots; by `smoothing`
@@ -171,7 +136,7 @@ fn page_with(runs: &[RunDir], pictures: &mut Read) -> Result<String, ReportError
 /// Files of a run that cannot be read.
 #[cfg(feature = "plot")]
 pub fn charts(runs: &[RunDir], log: bool, smoothing: f64) -> Result<Vec<plot::Chart>, RunError> {
-    use plot::{Axis, Chart, Series};
+    use plot::{Axis, Chart, Mark, Series};
     let mut all = Vec::new();
     for run in runs {
         all.push((overview::name_of(&run.path), Curves::read(&run.metrics())?, run.tests()?));
@@ -187,33 +152,28 @@ pub fn charts(runs: &[RunDir], log: bool, smoothing: f64) -> Result<Vec<plot::Ch
     let chart = |name: &String| {
         let mut series = Vec::new();
         for (k, (run, curves, tests)) in all.iter().enumerate() {
+            // Where two have the same values, both show.
+            let (line, dots) = if k % 2 == 0 { (Mark::Line, Mark::Dots) } else { (Mark::Broken, Mark::Rings) };
             let (run, tested) = match all.len() {
                 1 => ("training".to_string(), "test".to_string()),
                 _ => (run.clone(), format!("{run}, test")),
             };
             let points = curves.smooth(name, smoothing);
-            series.extend((!points.is_empty()).then(|| Series::line(run, k, points)));
+            series.extend((!points.is_empty()).then(|| Series { mark: line, ..Series::line(run, k, points) }));
             if let Some(test) = tests.iter().find(|test| test.name == *name) {
                 let steps = test.step.iter().map(|step| *step as f64);
-                series.push(Series::dots(tested, k, std::iter::zip(steps, test.value.iter().copied()).collect()));
+                let points: Vec<_> = std::iter::zip(steps, test.value.iter().copied()).collect();
+                // A line leads from one to the next, and has no name of its own.
+                series.push(Series { mark: line, ..Series::line("", k, points.clone()) });
+                series.push(Series { mark: dots, ..Series::dots(tested, k, points) });
             }
         }
         let above = series.iter().flat_map(|series| &series.points).all(|point| point.1.is_nan() || point.1 > 0.0);
-        let y = Axis { label: name.clone(), log: log && above };
+        let linear = if log && !above { " (linear: not all of it is above 0)" } else { "" };
+        let y = Axis { label: format!("{name}{linear}"), log: log && above };
         Chart { title: name.clone(), x: Axis::linear("step"), y, series }
     };
     Ok(names.into_iter().map(chart).collect())
-}
-
-/// Text in HTML.
-pub(crate) fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
-}
-
-/// JSON inside of a script element, which nothing in it can end.
-fn embedded(value: &impl Serialize) -> String {
-    // Everything here is made of strings, numbers and lists of them.
-    serde_json::to_string(value).unwrap_or_default().replace('<', "\\u003c")
 }
 
 impl Run {
@@ -223,6 +183,11 @@ impl Run {
         let (curves, tests) = (Curves::read(&run.metrics())?, run.tests()?);
         let known = |name: &String| Some((name.clone(), meaning(name)?));
         let preset = preset_of(config);
+        let (identity, medium) = (run.identity()?, model.images().medium);
+        let geometry = |identity: &Identity| {
+            let [channels, height, width] = identity.geometry;
+            Geometry::new(channels, height, width)
+        };
         let kept = eval::kept(run);
         let figures =
             kept.map_err(|source| RunError::Io { doing: "read the figures of", path: run.path.clone(), source })?;
@@ -239,14 +204,17 @@ impl Run {
             progress: read.of_training(&run.samples()),
             views: read.views(&run.samples()),
             pictures: read.beside(&run.path),
-            settings: settings(config, preset.as_ref()),
+            settings: settings(config, preset.as_ref(), identity.as_ref().map(|identity| identity.train)),
             preset: preset.map(|preset| preset.name),
             figures,
-            profile: Profile::of(run),
+            // One that cannot be read, as of another version, is measured again and no fault of the run.
+            profile: StepProfile::read(&run.path.join(StepProfile::FILE)).ok(),
+            broke_down: run.broke_down()?,
             data: Data {
                 source: config.data.source.clone(),
-                medium: model.images().medium.plural().into(),
-                identity: run.identity()?,
+                medium: medium.plural().into(),
+                size: identity.as_ref().map(|identity| medium.describe(geometry(identity))),
+                identity,
             },
             sittings: run.provenance()?,
             curves,
@@ -263,24 +231,29 @@ fn preset_of(config: &Config) -> Option<Config> {
     named.filter(same).or_else(|| others().min_by_key(|preset| differences(&[preset, config]).len()))
 }
 
-/// The settings of a run by their keys, beside those of a preset.
-fn settings(config: &Config, preset: Option<&Config>) -> Vec<Setting> {
+/// The settings of a run that trains on so many images by their keys, beside those of a preset:
+/// what somebody chose, not what the run filled in by itself.
+fn settings(config: &Config, preset: Option<&Config>, images: Option<usize>) -> Vec<Setting> {
+    let filled = preset.zip(images).map(|(preset, images)| config.filled_in(preset, images)).unwrap_or_default();
     let preset = preset.map(Config::by_keys);
     let all = config.by_keys();
     let row = |(key, value): (String, String)| {
         let was = preset.as_ref().map(|preset| preset.get(&key).cloned().unwrap_or_else(|| "unset".into()));
-        let preset = was.filter(|was| *was != value && !WRITTEN.contains(&key.as_str()));
+        let chosen = !WRITTEN.contains(&key.as_str()) && filled.get(&key) != Some(&value);
+        let preset = was.filter(|was| *was != value && chosen);
         Setting { key, value, preset }
     };
     all.into_iter().map(row).collect()
 }
 
-/// Settings that training writes down by itself.
-const WRITTEN: [&str; 4] = ["name", "data.classes", "train.ema_warm_up", "train.precision"];
+/// What a run is called, and what its images say of themselves.
+const WRITTEN: [&str; 2] = ["name", "data.classes"];
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::Precision;
+    use crate::kernels::optimisers::schedule::Falling;
     use crate::models::ModelConfig;
 
     #[test]
@@ -301,18 +274,29 @@ mod tests {
         config.train.ema_warm_up = Some(true);
         let preset = preset_of(&config).unwrap();
         assert_eq!(preset.name, "vae");
-        let all = settings(&config, Some(&preset));
+        let all = settings(&config, Some(&preset), Some(6000));
         let differ: Vec<_> =
             all.iter().filter_map(|s| Some((s.key.as_str(), s.value.as_str(), s.preset.as_deref()?))).collect();
         assert_eq!(differ, [("train.batch", "32", "128")]);
+        let chosen = |config: &Config, images| -> Vec<String> {
+            let all = settings(config, preset_of(config).as_ref(), images);
+            all.into_iter().filter(|setting| setting.preset.is_some()).map(|setting| setting.key).collect()
+        };
+        // Steps that follow from epochs are nobody's choice, and others are.
+        let epochs = config.train.epochs;
+        config.train.steps = Some(187 * epochs);
+        assert_eq!(chosen(&config, Some(6000)), ["train.batch"]);
+        config.train.steps = Some(50);
+        assert_eq!(chosen(&config, Some(6000)), ["train.batch", "train.steps"]);
+        config.train.lr_schedule = Falling::Cosine;
+        config.train.lr_steps = 50;
+        assert_eq!(chosen(&config, Some(6000)), ["train.batch", "train.lr_schedule", "train.steps"]);
+        config.train.lr_steps = 40;
+        assert!(chosen(&config, Some(6000)).contains(&"train.lr_steps".to_string()));
+        config.train.precision = Precision::Mixed;
+        assert!(chosen(&config, None).contains(&"train.precision".to_string()));
         // A file's own name is none of a preset's.
         let mine = Config { name: "my".into(), ..Config::preset("vae-conv").unwrap() };
         assert_eq!(preset_of(&mine).unwrap().name, "vae-conv");
-    }
-
-    #[test]
-    fn nothing_in_a_run_ends_the_script_that_it_stands_in() {
-        assert_eq!(embedded(&["</script><b>"]), r#"["\u003c/script>\u003cb>"]"#);
-        assert_eq!(escaped("<a & \"b\">"), "&lt;a &amp; &quot;b&quot;&gt;");
     }
 }

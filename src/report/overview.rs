@@ -1,7 +1,8 @@
 //! What a run has come to, in few numbers, without reading all of it.
 
 use crate::eval;
-use crate::train::{Config, RunDir, RunError};
+use crate::train::{Breakdown, Config, RunDir, RunError};
+use crate::words::count;
 use serde::Serialize;
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
@@ -17,6 +18,8 @@ pub enum State {
     Running,
     /// It has steps left, and nobody takes them.
     Stopped,
+    /// The same, as its numbers broke down.
+    BrokeDown,
     /// All its steps are taken.
     Done,
 }
@@ -47,6 +50,8 @@ pub struct Overview {
     pub data: String,
     /// Where it stands.
     pub state: State,
+    /// How it broke down, where it did.
+    pub broke_down: Option<Breakdown>,
     /// Steps taken.
     pub step: u64,
     /// Steps that it is to have.
@@ -78,8 +83,10 @@ impl Overview {
         let step = number("step").map_or(0, |step| step as u64);
         let losses = row.iter().filter(|(name, _)| !COLUMNS.contains(&name.as_str())).cloned().collect();
         let steps = config.train.steps;
+        let broke_down = run.broke_down()?;
         let state = match run.is_training() {
             true => State::Running,
+            false if broke_down.is_some() => State::BrokeDown,
             false if steps.is_some_and(|steps| step >= steps) => State::Done,
             false => State::Stopped,
         };
@@ -91,6 +98,7 @@ impl Overview {
             model: config.model.kind().into(),
             data: config.data.source.clone(),
             state,
+            broke_down,
             step,
             steps,
             seconds: number("seconds").unwrap_or(0.0),
@@ -100,6 +108,14 @@ impl Overview {
             began: sittings.first().map(|sitting| sitting.began.clone()),
             device: sittings.last().map(|sitting| sitting.device.to_string()),
         })
+    }
+
+    /// Where it stands, in words.
+    pub fn standing(&self) -> String {
+        match &self.broke_down {
+            Some(how) if self.state == State::BrokeDown => format!("broke down at {}", count(how.step)),
+            _ => self.state.to_string(),
+        }
     }
 
     /// How long ago it began.

@@ -76,7 +76,18 @@ const VIEWS: [(&str, &str); 3] = [
 /// The pictures in a folder; one that cannot be looked at has none.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let paths = fs::read_dir(folder).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
-    paths.filter(|path| path.extension().is_some_and(|e| e == "png" || e == "gif")).collect()
+    paths.filter(|path| kind(path).is_some()).collect()
+}
+
+/// What a browser calls the format of a picture, of those that commands write and it shows.
+fn kind(path: &Path) -> Option<&'static str> {
+    match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
+        "png" => Some("png"),
+        "gif" => Some("gif"),
+        "webp" => Some("webp"),
+        "jpg" | "jpeg" => Some("jpeg"),
+        _ => None,
+    }
 }
 
 impl Read {
@@ -94,7 +105,7 @@ impl Read {
                 Some((length, written, src)) if (*length, *written) == now && now.1.is_some() => src.clone(),
                 _ => {
                     let Ok(bytes) = fs::read(path) else { continue };
-                    let kind = if path.extension().is_some_and(|e| e == "gif") { "gif" } else { "png" };
+                    let kind = kind(path).unwrap_or("png");
                     let src: Rc<str> = format!("data:image/{kind};base64,{}", BASE64_STANDARD.encode(bytes)).into();
                     self.0.insert(path.into(), (now.0, now.1, src.clone()));
                     src

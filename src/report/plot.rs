@@ -44,6 +44,8 @@ pub enum Mark {
     Broken,
     /// A dot at each.
     Dots,
+    /// A ring at each, in which a dot of another series shows.
+    Rings,
 }
 
 /// Points that belong together.
@@ -271,6 +273,11 @@ impl Chart {
                     let dots = dots.map(|point| Circle::new(*point, size(3), colour.filled()));
                     context.draw_series(dots)?
                 }
+                Mark::Rings => {
+                    let rings = series.points.iter().filter(|point| self.fits(point));
+                    let rings = rings.map(|point| Circle::new(*point, size(5), line));
+                    context.draw_series(rings)?
+                }
                 Mark::Line | Mark::Broken => {
                     let mut drawn = None;
                     for run in series.points.split(|point| !self.fits(point)).filter(|run| !run.is_empty()) {
@@ -286,10 +293,11 @@ impl Chart {
                 }
             };
             if !series.name.is_empty() {
-                let dots = series.mark == Mark::Dots;
-                annotation.label(&series.name).legend(move |(x, y)| match dots {
-                    true => Circle::new((x + size(7), y), size(3), colour.filled()).into_dyn(),
-                    false => PathElement::new([(x, y), (x + size(14), y)], line).into_dyn(),
+                let mark = series.mark;
+                annotation.label(&series.name).legend(move |(x, y)| match mark {
+                    Mark::Dots => Circle::new((x + size(7), y), size(3), colour.filled()).into_dyn(),
+                    Mark::Rings => Circle::new((x + size(7), y), size(5), line).into_dyn(),
+                    Mark::Line | Mark::Broken => PathElement::new([(x, y), (x + size(14), y)], line).into_dyn(),
                 });
             }
             let worded = std::iter::zip(&series.points, &series.words).filter(|(point, _)| self.fits(point));
@@ -330,7 +338,7 @@ impl Scale {
             }
             (true, false) => (low / 2.0).max(f64::MIN_POSITIVE)..(high * 2.0).min(f64::MAX),
             (false, true) => {
-                let pad = 0.03 * (high / 2.0 - low / 2.0);
+                let pad = 0.08 * (high / 2.0 - low / 2.0);
                 (low - pad).max(f64::MIN)..(high + pad).min(f64::MAX)
             }
             (false, false) => {

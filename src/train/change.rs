@@ -83,6 +83,7 @@ fn rule(key: &str) -> Rule {
         | "train.log_every"
         | "train.sample_every"
         | "train.checkpoint_every"
+        | "train.checkpoint_minutes"
         | "train.samples"
         | "train.keep" => Rule::Free,
         "train.batch" => Rule::Batch,

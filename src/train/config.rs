@@ -12,7 +12,7 @@ use crate::kernels::Precision;
 use crate::kernels::optimisers::schedule::{Falling, Schedule};
 use crate::models::{Model, ModelConfig, ModelError, Training};
 use crate::nn::{OptimConfig, Optimizer};
-use crate::words::nearest;
+use crate::words::{count, nearest};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -159,6 +159,10 @@ pub struct TrainConfig {
     pub sample_every: Option<u64>,
     /// Steps between two checkpoints; 0 for one at the end only.
     pub checkpoint_every: u64,
+    /// Minutes after which a checkpoint is due whatever the number of steps, so that no more is lost
+    /// where they are slow; 0 for never. No bit of a run depends on it.
+    #[serde(default = "minutes", skip_serializing_if = "is_minutes")]
+    pub checkpoint_minutes: f64,
     /// Steps between two measurements on test images; 0 for none. Without it a run is measured some
     /// ten times, in at most a twentieth of its time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -213,18 +217,19 @@ fn known_name<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Strin
     String::deserialize(deserializer).map(data::known_name)
 }
 
-impl TrainConfig {
-    /// Settles how long the schedule of the learning rate is, where the settings leave that to the
-    /// run: `total` steps. A run that goes on for longer stays at its end.
-    pub(super) fn settle(&mut self, total: u64) {
-        if self.lr_schedule != Falling::Constant && self.lr_steps == 0 {
-            self.lr_steps = u32::try_from(total).unwrap_or(u32::MAX);
-        }
-    }
-}
+/// Settings that a run fills in where they are left open.
+const FILLED_IN: [&str; 4] = ["train.steps", "train.lr_steps", "train.ema_warm_up", "optim.batches"];
 
 fn one() -> usize {
     1
+}
+
+fn minutes() -> f64 {
+    5.0
+}
+
+fn is_minutes(v: &f64) -> bool {
+    *v == minutes()
 }
 
 fn is_one(keep: &usize) -> bool {
@@ -276,6 +281,7 @@ impl Config {
                 log_every: 10,
                 sample_every: None,
                 checkpoint_every: 1000,
+                checkpoint_minutes: minutes(),
                 eval_every: None,
                 views_every: None,
                 samples: 64,
@@ -370,6 +376,49 @@ impl Config {
         }
     }
 
+    /// Settles what the settings leave to the run: its steps, where epochs say how many, how long
+    /// the schedule of the learning rate is, which stays at its end in a run that goes on for
+    /// longer, and the batches of a pass. Returns the steps.
+    pub(super) fn settle(&mut self, steps_per_epoch: u64, per_step: u64) -> u64 {
+        self.optim.settle(steps_per_epoch);
+        let epochs = self.train.epochs.saturating_mul(steps_per_epoch).div_ceil(per_step.max(1));
+        let total = *self.train.steps.get_or_insert(epochs);
+        if self.train.lr_schedule != Falling::Constant && self.train.lr_steps == 0 {
+            self.train.lr_steps = u32::try_from(total).unwrap_or(u32::MAX);
+        }
+        total
+    }
+
+    /// What a run with these settings filled in by itself, where `preset`, which it came from, left
+    /// it open: settings by their keys. It has `images` to train on.
+    pub fn filled_in(&self, preset: &Config, images: usize) -> BTreeMap<String, String> {
+        let steps_per_epoch = (images / self.train.batch.max(1)).max(1) as u64;
+        let per_step = self.model.build().map_or(1, |model| model.batches_per_step() as u64);
+        let mut open = self.clone();
+        open.train.steps = preset.train.steps;
+        if preset.train.lr_steps == 0 {
+            open.train.lr_steps = 0;
+        }
+        if let (OptimConfig::Em { batches, .. }, OptimConfig::Em { batches: 0, .. }) = (&mut open.optim, &preset.optim)
+        {
+            *batches = 0;
+        }
+        open.settle(steps_per_epoch, per_step);
+        // A schedule is as long as the run, whoever said how long that is.
+        let mut schedule =
+            Config { train: TrainConfig { steps: self.train.steps, ..open.train.clone() }, ..open.clone() };
+        schedule.train.lr_steps = preset.train.lr_steps;
+        schedule.settle(steps_per_epoch, per_step);
+        open.train.lr_steps = schedule.train.lr_steps;
+        if preset.train.ema_warm_up.is_none() && self.train.ema > 0.0 {
+            open.train.ema_warm_up = Some(true);
+        }
+        let (open, preset) = (open.by_keys(), preset.by_keys());
+        open.into_iter()
+            .filter(|(key, value)| FILLED_IN.contains(&key.as_str()) && preset.get(key) != Some(value))
+            .collect()
+    }
+
     /// How the model's networks are trained.
     pub fn optimizer(&self) -> Optimizer {
         let (ema, ema_warm_up) = (self.train.ema, self.train.ema_warm_up.unwrap_or(false));
@@ -413,6 +462,9 @@ impl Config {
         }
         if t.samples < 1 || t.samples > 4096 {
             return Some(format!("train.samples = {} must be between 1 and 4096", t.samples));
+        }
+        if !t.checkpoint_minutes.is_finite() || t.checkpoint_minutes < 0.0 {
+            return Some(format!("train.checkpoint_minutes = {} must be 0 or more", t.checkpoint_minutes));
         }
         if i64::try_from(t.seed).is_err() {
             return Some(format!("train.seed = {} must be at most {}", t.seed, i64::MAX));
@@ -483,10 +535,10 @@ impl Config {
         }
         match model.networks().into_iter().find(|n| n.count() > MAX_PARAMETERS) {
             Some(large) => refuse(format!(
-                "the network \"{}\" would have {} parameters, more than the {MAX_PARAMETERS} limn can hold; make it \
-                 smaller",
+                "the network \"{}\" would have {} parameters, more than the {} limn can hold; make it smaller",
                 large.name,
-                large.count()
+                count(large.count()),
+                count(MAX_PARAMETERS)
             )),
             None => Ok(model),
         }

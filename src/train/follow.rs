@@ -3,7 +3,7 @@
 
 use super::images::of_any_classes;
 use super::{Config, TrainError};
-use crate::data::{self, Binarisation, Dataset, Look, Medium, Options};
+use crate::data::{self, Binarisation, Dataset, Look, Medium, Options, Sizes};
 use crate::models::{Family, Model};
 
 /// The images of a new run and the model that its settings then describe.
@@ -127,7 +127,17 @@ pub(super) fn became(
         return Vec::new();
     }
     let (count, native, takes) = (dataset.train.len() + dataset.test.len(), dataset.native, dataset.geometry());
+    // Those of pictures that differ are counted, as one of them tells nothing of the others.
+    let mixed = dataset.sizes.filter(Sizes::differ);
     let those = match look {
+        _ if mixed.is_some() => {
+            let of = if look.is_some() {
+                format!("your {count} pictures")
+            } else {
+                format!("the pictures of {}", dataset.name)
+            };
+            format!("{of} are {}", mixed.map(|sizes| sizes.range()).unwrap_or_default())
+        }
         Some(look) if look.size().is_some() => format!("your {count} pictures are {native}"),
         Some(_) => format!("your {count} pictures are of several sizes, the first of them {native}"),
         None => format!("the {count} pictures of {} are {native}", dataset.name),
@@ -137,7 +147,11 @@ pub(super) fn became(
         true => format!(" in place of its {}", data::Geometry::new(own[0], own[1], own[2])),
         false => String::new(),
     };
-    match native.made_how(takes) {
+    let made = match mixed {
+        Some(sizes) => sizes.made(),
+        None => native.made_how(takes),
+    };
+    match made {
         Some(how) => vec![format!("{those}; {name} takes {takes}{before}: {how}")],
         None if followed => vec![format!("{those}; {name} takes them so{before}")],
         None => Vec::new(),

@@ -19,6 +19,7 @@
 //! ```
 
 mod batches;
+mod breakdown;
 mod change;
 pub mod checkpoint;
 mod checksum;
@@ -47,6 +48,7 @@ mod recent;
 mod run;
 mod session;
 mod settings;
+mod share;
 mod step;
 mod step_runner;
 mod stopwatch;
@@ -54,8 +56,8 @@ mod testing;
 mod tracing;
 mod turns;
 mod under_way;
-mod views;
 
+pub use breakdown::{Breakdown, Cure};
 pub use change::{Change, ChangeError};
 pub use checkpoint::{CheckpointError, CheckpointInfo};
 pub use config::{Config, ConfigError, DataConfig, Given, TrainConfig};
@@ -76,6 +78,7 @@ pub use run::{
 };
 pub use session::{Listener, Session, SessionError, Weights};
 pub use settings::Setting;
+pub(crate) use share::Share;
 pub use step::{HISTORY_ROWS, pack, train_source};
 pub use testing::{TestCurve, Tested};
 pub use tracing::TraceSteps;

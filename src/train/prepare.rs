@@ -29,6 +29,7 @@ use crate::kernels::Precision;
 use crate::models::Model;
 use crate::program::Device;
 use crate::tune;
+use crate::words::count;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -103,11 +104,8 @@ impl Prepared {
         let per_step = session.model.batches_per_step() as u64;
         let order = Order::new(train.len(), config.train.batch, config.train.seed)?;
         let steps_per_epoch = order.steps_per_epoch();
-        config.optim.settle(steps_per_epoch);
-        let epochs = config.train.epochs.saturating_mul(steps_per_epoch).div_ceil(per_step);
         let by_epochs = config.train.steps.is_none();
-        let total = *config.train.steps.get_or_insert(epochs);
-        config.train.settle(total);
+        let total = config.settle(steps_per_epoch, per_step);
         config.check()?;
         session.optim = config.optimizer();
         if let Origin::New(_) = origin {
@@ -210,6 +208,8 @@ impl Prepared {
             total,
             step,
             saved,
+            by_time: false,
+            saved_at: Instant::now(),
             sampled,
             last,
             tracing,
@@ -287,7 +287,7 @@ fn introduce(log: &mut Log, run: &RunDir, session: &Session, data: &str, steps: 
         "limn {}: {} ({} parameters) on {data}, batch {}, on {}{mixed}",
         env!("CARGO_PKG_VERSION"),
         run.config.name_or_kind(),
-        session.model.parameters(),
+        count(session.model.parameters()),
         t.batch,
         session.store.device().name(),
     );

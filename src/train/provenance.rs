@@ -1,5 +1,6 @@
 //! What a run was made with: `provenance.json` in its folder.
 
+use super::breakdown::Breakdown;
 use super::change::Change;
 use super::folder::{RunDir, RunError};
 use crate::choices::Choices;
@@ -105,6 +106,9 @@ pub struct Sitting {
     /// Settings that are others than before.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<Change>,
+    /// How its numbers broke down, where that is how it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub broke_down: Option<Breakdown>,
 }
 
 impl Sitting {
@@ -118,6 +122,7 @@ impl Sitting {
             precision: device.precision(),
             variants: choices.filter(|_| device.gpu().is_some()).map(variants),
             changes,
+            broke_down: None,
         }
     }
 
@@ -204,6 +209,7 @@ impl RunDir {
             precision: self.config.train.precision,
             variants: None,
             changes: Vec::new(),
+            broke_down: None,
         };
         Provenance { sittings: device.map(sitting).into_iter().collect() }
     }

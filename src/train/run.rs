@@ -1,5 +1,6 @@
 //! Training: what is asked for, and what becomes of it.
 
+use super::breakdown::{Breakdown, Cure};
 use super::folder::{RunDir, RunError};
 use super::log::Watch;
 use super::logs::LogKind;
@@ -200,19 +201,15 @@ pub enum TrainError {
         /// Steps done.
         step: u64,
     },
-    /// A loss that is not a number, or is infinite.
-    #[error("training broke down: {loss} is {value} at step {step}, and {tensor}; {saved}")]
-    Diverged {
-        /// The step, from 1.
-        step: u64,
-        /// The loss.
-        loss: &'static str,
-        /// Its value.
-        value: f32,
-        /// The first parameter that is not finite, in words.
-        tensor: String,
+    /// A loss or a parameter that is not a number, or is infinite.
+    #[error("{how}; {saved}")]
+    BrokeDown {
+        /// How.
+        how: Breakdown,
         /// What is saved.
         saved: Saved,
+        /// What may help.
+        cure: Cure,
     },
     /// Something failed while training.
     #[error("{why}; {saved}")]
@@ -231,16 +228,13 @@ pub struct Saved {
     pub dir: PathBuf,
     /// The step of its checkpoint, if there is one.
     pub step: Option<u64>,
-    /// The learning rate to do better with, where the same steps would end as these did.
-    pub lr: Option<f32>,
 }
 
 impl fmt::Display for Saved {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        match (self.step, self.lr) {
-            (Some(step), _) => write!(f, "step {step} is saved"),
-            (None, None) => f.write_str("no checkpoint had been saved yet"),
-            (None, Some(_)) => f.write_str("no checkpoint had been saved yet; begin again with a smaller optim.lr"),
+        match self.step {
+            Some(step) => write!(f, "step {step} is saved"),
+            None => f.write_str("no checkpoint had been saved yet"),
         }
     }
 }
@@ -270,6 +264,9 @@ pub fn train(start: Start, device: Device, mut hooks: Hooks) -> Result<Outcome, 
     if let Err(error) = &result {
         // The screen gets it from whoever called.
         training.note(error);
+        if let TrainError::BrokeDown { how, .. } = error {
+            training.run.note_breakdown(how);
+        }
         training.report(true);
     }
     result?;

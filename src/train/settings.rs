@@ -5,7 +5,7 @@ use super::config::{Config, ConfigError, Given};
 use super::presets::presets;
 use crate::models::{self, ModelConfig};
 use crate::nn::OptimConfig;
-use crate::words::nearest;
+use crate::words::{nearest, nearest_or};
 use serde::Deserialize;
 use std::collections::HashSet;
 use std::path::Path;
@@ -60,9 +60,10 @@ fn new_optimiser(kind: &str) -> Result<OptimConfig, String> {
 }
 
 /// Keys that are not written down where they are as they were before there was the setting.
-const OPTIONAL: [&str; 16] = [
+const OPTIONAL: [&str; 17] = [
     "train.steps",
     "train.sample_every",
+    "train.checkpoint_minutes",
     "train.clip_norm",
     "train.lr_schedule",
     "train.lr_end",
@@ -88,7 +89,7 @@ impl SettingsTable {
     }
 
     pub(super) fn config(&self) -> Result<Config, String> {
-        Config::deserialize(self.0.clone()).map_err(|e| first_line(e.message()))
+        Config::deserialize(self.0.clone()).map_err(|e| with_nearest(first_line(e.message())))
     }
 
     fn kind(&self, section: &str) -> Option<&str> {
@@ -237,6 +238,19 @@ fn with_article(value: &Value) -> &'static str {
         Value::Datetime(_) => "a date",
         Value::Array(_) => "an array",
         Value::Table(_) => "a table",
+    }
+}
+
+/// What serde says of a word that is none of those wanted, with the most similar of these.
+fn with_nearest(message: String) -> String {
+    let hint = message.split_once("unknown variant `").map(|(_, rest)| {
+        let mut words = rest.split('`').step_by(2);
+        let wrong = words.next().unwrap_or_default();
+        nearest_or(wrong, words.filter(|word| !word.is_empty()), "")
+    });
+    match hint.filter(|hint| hint.starts_with("did you mean")) {
+        Some(hint) => format!("{message}; {hint}"),
+        None => message,
     }
 }
 

@@ -68,6 +68,14 @@ impl Testing {
         Ok(Testing { split, data, images, turns, file, best })
     }
 
+    /// What the figures are of, in words.
+    pub(super) fn basis(&self) -> String {
+        match self.split.len() {
+            all if all == self.images => format!("on all {all} test images"),
+            all => format!("on {} of {all} test images", self.images),
+        }
+    }
+
     /// Whether the run is measured after `step` of `total` steps, `active` seconds after it began
     /// or went on.
     pub(super) fn due(&self, step: u64, total: u64, active: f64) -> bool {

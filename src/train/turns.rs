@@ -1,30 +1,30 @@
 //! What is done every so often in a run, in a share of its time.
 
+use super::share::Share;
 use std::time::Duration;
 
 /// Times in a run, where nothing else is said.
 const TIMES: u64 = 10;
 /// The share of a run's time that it takes at most.
-const SHARE: f64 = 0.05;
+const SHARE: Share = Share::of(0.05);
 
 /// The turns of something that is done between steps.
 pub(super) struct Turns {
     every: u64,
-    /// Whether turns are left out rather than take more than their share.
-    bounded: bool,
-    /// Time that they took so far.
-    spent: Duration,
+    /// The share of the time beyond which turns are left out, where they are.
+    share: Option<Share>,
 }
 
 impl Turns {
     /// Every so many steps, 0 for never; some ten times in `total` steps where nothing is said.
     pub(super) fn new(every: Option<u64>, total: u64, bounded: bool) -> Turns {
-        Turns { every: every.unwrap_or_else(|| total.div_ceil(TIMES).max(1)), bounded, spent: Duration::ZERO }
+        Turns { every: every.unwrap_or_else(|| total.div_ceil(TIMES).max(1)), share: bounded.then_some(SHARE) }
     }
 
     /// Whether it is the turn after `step`, `active` seconds after the run began or went on.
     pub(super) fn due(&self, step: u64, active: f64) -> bool {
-        let affordable = !self.bounded || self.spent.as_secs_f64() <= SHARE * active;
+        // One that is too long shows in the wait for the next.
+        let affordable = self.share.is_none_or(|share| share.allows(Duration::ZERO, active));
         self.wanted() && step.is_multiple_of(self.every) && affordable
     }
 
@@ -35,7 +35,9 @@ impl Turns {
 
     /// Takes note of what a turn took.
     pub(super) fn took(&mut self, time: Duration) {
-        self.spent += time;
+        if let Some(share) = &mut self.share {
+            share.took(time);
+        }
     }
 }
 

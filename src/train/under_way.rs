@@ -2,6 +2,7 @@
 
 use super::Session;
 use super::batches::Images;
+use super::breakdown::Breakdown;
 use super::checkpoint::{self, CheckpointError};
 use super::folder::{Lock, RunDir};
 use super::health::{Health, deviation};
@@ -12,12 +13,12 @@ use super::metrics::{Metrics, Row};
 use super::pace::Pace;
 use super::recent::Recent;
 use super::run::{Hooks, Outcome, Phase, Saved, TrainError};
+use super::share::Share;
 use super::step_runner::StepRunner;
 use super::stopwatch::Stopwatch;
 use super::testing::Testing;
 use super::tracing::Tracing;
 use super::turns::Turns;
-use super::views;
 use crate::bench::Track;
 use crate::data::{self, Split};
 use crate::kernels::Class;
@@ -29,6 +30,10 @@ use std::time::{Duration, Instant};
 const JUDGED: usize = 256;
 /// Steps before which samples may well be the same.
 const RIPE: u64 = 200;
+
+/// The share of a run's time that pictures beside those of samples take at most at its end, where
+/// nothing else is said.
+const VIEWS: Share = Share::of(0.02);
 
 /// How often losses are shown to whoever watches.
 const LIVE: Duration = Duration::from_millis(250);
@@ -83,6 +88,10 @@ pub(super) struct Loop<'a> {
     pub(super) step: u64,
     /// The step of the checkpoint on disk.
     pub(super) saved: Option<u64>,
+    /// Whether it was saved because of the time, and not of its step.
+    pub(super) by_time: bool,
+    /// When the last one was saved, or the sitting began.
+    pub(super) saved_at: Instant,
     /// The step of the last picture.
     pub(super) sampled: Option<u64>,
     /// Losses of the last step that has arrived.
@@ -107,7 +116,8 @@ impl Loop<'_> {
             self.one_step(log_every)?;
             let before_end = self.step < self.total;
             let due = |every: u64| before_end && every > 0 && self.step.is_multiple_of(every);
-            let (save, view) = (due(checkpoint_every), due(views_every.unwrap_or(0)));
+            let (regular, view) = (due(checkpoint_every), due(views_every.unwrap_or(0)));
+            let save = regular || before_end && checkpoint_every > 0 && self.is_late();
             let draw = before_end && self.pictures.due(self.step, self.watch.now().active);
             let test = before_end && self.is_measured();
             if save || draw || test || view {
@@ -117,6 +127,7 @@ impl Loop<'_> {
             let pause = Instant::now();
             if save {
                 self.save()?;
+                self.by_time = !regular;
             }
             if draw {
                 self.draw();
@@ -145,9 +156,9 @@ impl Loop<'_> {
         if self.step == self.total && self.is_measured() {
             self.measure()?;
         }
-        if self.step == self.total
-            && views_every.map_or_else(|| views::are_cheap(self.drew, self.watch.now().active), |every| every > 0)
-        {
+        // They are fewer images than one of samples, and of those that are completed half is there.
+        let cheap = || VIEWS.allows(self.drew / 2, self.watch.now().active);
+        if self.step == self.total && views_every.map_or_else(cheap, |every| every > 0) {
             self.view();
         }
         self.report(true);
@@ -286,11 +297,18 @@ impl Loop<'_> {
         }
     }
 
+    /// Whether the last checkpoint is so old that another is due whatever the step.
+    fn is_late(&self) -> bool {
+        let minutes = self.run.config.train.checkpoint_minutes;
+        minutes > 0.0 && self.saved_at.elapsed().as_secs_f64() >= 60.0 * minutes
+    }
+
     /// Saves a checkpoint once all losses up to here are known to be finite, and on the disk.
     fn save(&mut self) -> Result<(), TrainError> {
         self.collect(true)?;
         let keep = self.run.config.train.keep;
-        if let Some(last) = self.saved.filter(|last| keep > 1 && *last != self.step)
+        // One that the time asked for is in nobody's way: those of their steps are to stay.
+        if let Some(last) = self.saved.filter(|last| keep > 1 && *last != self.step && !self.by_time)
             && let Err(error) = self.run.keep_last(last)
         {
             self.log.say(&format!("the checkpoint of step {last} could not be kept: {error}"));
@@ -299,14 +317,13 @@ impl Loop<'_> {
         let saved = self.metrics.synced(|| checkpoint::save(&file, &self.session, self.step, batch));
         match saved.map_err(|e| self.stopped(e))? {
             Ok(()) => {
-                self.saved = Some(self.step);
+                (self.saved, self.by_time, self.saved_at) = (Some(self.step), false, Instant::now());
                 self.followers.each(&mut self.log, |log| log.saved(self.step, &self.session));
                 self.run.prune(keep - 1);
                 Ok(())
             }
             Err(CheckpointError::NotFinite { tensor }) => {
-                let why = format!("training broke down: {tensor} is no longer finite after step {}", self.step);
-                Err(TrainError::Stopped { why, saved: self.saved_before() })
+                Err(self.broke_down(self.step, format!("{tensor} is no longer finite after it")))
             }
             Err(error) => Err(self.stopped(error)),
         }
@@ -404,11 +421,11 @@ impl Loop<'_> {
         let now = (self.step, self.watch.now().wall);
         let best = testing.record(now, &figures).map_err(|e| self.stopped(e))?;
         self.followers.each(&mut self.log, |log| log.tests(now, &figures));
-        let words = if best { ", best" } else { "" };
+        let words = if best { "; best so far" } else { "" };
         if let Some(watch) = self.log.watch() {
             watch.tested(self.step, &figures, best);
         }
-        self.log.say(&format!("step {}: {} ({} test images{words})", self.step, told.join("  "), testing.images));
+        self.log.say(&format!("step {}: {} ({}{words})", self.step, told.join("  "), testing.basis()));
         if best {
             let batch = self.run.config.train.batch;
             // What is wrong with it is told where the run itself is saved.
@@ -430,12 +447,7 @@ impl Loop<'_> {
 
     /// What of the run is saved.
     fn saved(&self) -> Saved {
-        Saved { dir: self.run.path.clone(), step: self.saved, lr: None }
-    }
-
-    /// The same where its numbers broke down.
-    fn saved_before(&self) -> Saved {
-        Saved { lr: self.run.config.optim.lr().map(|lr| (lr / 10.0) as f32), ..self.saved() }
+        Saved { dir: self.run.path.clone(), step: self.saved }
     }
 
     fn stopped(&self, why: impl ToString) -> TrainError {
@@ -448,7 +460,12 @@ impl Loop<'_> {
             Ok(None) => "all parameters are still finite".into(),
             Err(error) => format!("the parameters cannot be read ({error})"),
         };
-        TrainError::Diverged { step, loss, value, tensor, saved: self.saved_before() }
+        self.broke_down(step, format!("{loss} is {value}, and {tensor}"))
+    }
+
+    fn broke_down(&self, step: u64, why: String) -> TrainError {
+        let cure = self.run.cure();
+        TrainError::BrokeDown { how: Breakdown { step, why }, saved: self.saved(), cure }
     }
 
     /// How it ended.

@@ -4,7 +4,7 @@ mod arithmetic;
 mod space;
 
 use super::images::{ImagesArg, ScaleArg, class};
-use super::{Error, TrainedArg, term};
+use super::{Error, TrainedArg, report, term};
 use crate::data::{Dataset, Medium};
 use crate::models::Family;
 use crate::sample::{self, Film, FilmFormat, Grid};
@@ -144,6 +144,7 @@ pub fn latent(args: &LatentArgs) -> Result<(), Error> {
         }
         false => place.save(&Grid { images, geometry, columns }, medium)?,
     };
+    report::renew(&run, args.out.as_deref());
     term::written(&place, format!("{name}: {written}"))
 }
 

@@ -10,7 +10,7 @@
 
 use super::gather::{Gathered, Unit, Way};
 use super::identity::stamp;
-use super::{Error, Levels, Range, split::Pixels};
+use super::{Error, Levels, Range, Sizes, split::Pixels};
 use crate::words::hex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -46,6 +46,9 @@ struct Notes {
     stamp: String,
     digest: String,
     levels: Option<Levels>,
+    /// Sets of earlier versions have none.
+    #[serde(default)]
+    sizes: Option<Sizes>,
     stretched: bool,
     counts: Vec<usize>,
     remarks: Vec<(usize, String)>,
@@ -162,8 +165,8 @@ impl<'a> CacheEntry<'a> {
         }
         // When it was used last decides what goes first; that this fails does no harm.
         let _ = File::options().append(true).open(self.notes()).and_then(|file| file.set_modified(SystemTime::now()));
-        let Notes { digest, levels, stretched, counts, remarks, .. } = notes;
-        Some(Gathered { pixels, digest, levels: levels.unwrap_or(Levels::NONE), stretched, counts, remarks })
+        let Notes { digest, levels, sizes, stretched, counts, remarks, .. } = notes;
+        Some(Gathered { pixels, digest, levels: levels.unwrap_or(Levels::NONE), sizes, stretched, counts, remarks })
     }
 
     /// Begins to write the set, of `needs` bytes as far as is known; the error is the room that
@@ -227,13 +230,14 @@ impl Writer<'_> {
         {
             return Err(failed(error.error));
         }
-        let Gathered { digest, levels, stretched, counts, remarks, .. } = gathered;
+        let Gathered { digest, levels, sizes, stretched, counts, remarks, .. } = gathered;
         let kept = Notes {
             bytes: self.bytes,
             stamp: stamp(std::slice::from_ref(&pixels)).unwrap_or_default(),
             digest: digest.clone(),
             // No number of JSON is infinite.
             levels: Some(levels).filter(|levels| levels.low.is_finite()),
+            sizes,
             stretched,
             counts: counts.clone(),
             remarks: remarks.clone(),
@@ -242,7 +246,7 @@ impl Writer<'_> {
         // Where the disk has no room for them the set is not kept, which does no harm.
         let _ = crate::files::replace(&notes, |file| file.write_all(&text));
         let pixels = map(&pixels).ok_or_else(|| failed(io::Error::other("it cannot be mapped into memory")))?;
-        Ok(Gathered { pixels, digest, levels, stretched, counts, remarks })
+        Ok(Gathered { pixels, digest, levels, sizes, stretched, counts, remarks })
     }
 }
 
@@ -282,6 +286,7 @@ mod tests {
             pixels: Vec::new().into(),
             digest: "d".into(),
             levels: Levels { low: 0.0, high: 0.5 },
+            sizes: None,
             stretched: false,
             counts: parts.0,
             remarks: parts.1,

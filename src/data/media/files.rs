@@ -33,7 +33,7 @@ impl FromFiles<'_> {
     /// The set. Without folders for training and testing a tenth of the files (at most 1000) is for
     /// testing, or of the images where there is one file only.
     pub(super) fn opened(self) -> Result<Opened, Error> {
-        let FromFiles { folder, geometry, native, arranged, gathered, mut left_out, noun } = self;
+        let FromFiles { folder, geometry, native, arranged, gathered, left_out, noun } = self;
         let good: Vec<usize> = (0..gathered.counts.len()).filter(|i| gathered.counts[*i] > 0).collect();
         if good.is_empty() {
             let first = gathered.remarks.first().map(|(_, why)| why.clone()).unwrap_or_default();
@@ -47,8 +47,9 @@ impl FromFiles<'_> {
         };
         let is_used = |(i, _): &(usize, String)| gathered.counts[*i] > 0;
         let (taken, skipped): (Vec<_>, Vec<_>) = gathered.remarks.iter().cloned().partition(is_used);
-        left_out.add(format!("unreadable {noun}"), skipped.len());
         let too_few = || {
+            let mut left_out = left_out.clone();
+            left_out.add(format!("unreadable {noun}"), skipped.len());
             let rest = left_out.words().map_or(String::new(), |words| format!(" that can be used (left out: {words})"));
             Error::TooFew { name: name.clone(), rest }
         };
@@ -65,15 +66,19 @@ impl FromFiles<'_> {
         };
         let (train, test) = (split(&train), split(&test));
         let mut warnings = Vec::new();
-        if !skipped.is_empty() {
-            let tried = gathered.counts.len();
-            warnings.push(format!("skipped {} of {tried} {noun}s in {}", skipped.len(), folder.display()));
-            warnings.extend(named("skipped", &skipped));
+        let tried = gathered.counts.len();
+        match &skipped[..] {
+            [] => {}
+            [(_, why)] => warnings.push(format!("skipped 1 of {tried} {noun}s: {why}")),
+            several => {
+                warnings.push(format!("skipped {} of {tried} {noun}s in {}", several.len(), folder.display()));
+                warnings.extend(named("skipped", several));
+            }
         }
         warnings.extend(named("used", &taken));
         warnings.extend(arranged.remarks);
         let folders = arranged.files.iter().filter_map(|file| file.parent()).collect::<std::collections::HashSet<_>>();
-        warnings.push(summary(noun, good.len(), folders.len(), &left_out));
+        warnings.push(summary(noun, good.len(), folders.len(), (&left_out, skipped.is_empty())));
         warnings.extend(class_counts(&arranged.classes, &train, &test));
         let levels = gathered.levels;
         warnings.extend(match (gathered.stretched, noun) {
@@ -88,6 +93,7 @@ impl FromFiles<'_> {
         });
         Ok(Opened {
             native,
+            sizes: gathered.sizes,
             train,
             test: Some(test),
             held_out,
@@ -130,10 +136,12 @@ fn named(what: &str, remarks: &[(usize, String)]) -> Vec<String> {
     first.chain((rest > 0).then(|| format!("{what}: and {rest} more"))).collect()
 }
 
-/// How many files of how many folders, and what was left out.
-fn summary(noun: &str, files: usize, folders: usize, left_out: &LeftOut) -> String {
+/// How many files of how many folders, and what was left out; not `all` where some have been told
+/// of before.
+fn summary(noun: &str, files: usize, folders: usize, (left_out, all): (&LeftOut, bool)) -> String {
     let several = |n: usize, noun: &str| format!("{n} {noun}{}", if n == 1 { "" } else { "s" });
-    let rest = left_out.words().map_or("nothing left out".into(), |words| format!("left out: {words}"));
+    let nothing = if all { "nothing left out" } else { "nothing else left out" };
+    let rest = left_out.words().map_or(nothing.into(), |words| format!("left out: {words}"));
     format!("{} in {}; {rest}", several(files, noun), several(folders, "folder"))
 }
 

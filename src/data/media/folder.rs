@@ -8,7 +8,7 @@ use super::gather::{Decoded, Unit, Way, gather};
 use super::labels::Table;
 use super::pictures::{self, Picture, read_picture, seen};
 use super::walk::{self, Found};
-use super::{Error, Geometry, Look, Opened, Options, spread};
+use super::{Error, Geometry, Look, Opened, Options, Sizes, spread};
 use rayon::prelude::*;
 
 /// Reads all images of `folder`, at any depth, in the order of their paths. Folders that are named
@@ -35,8 +35,8 @@ pub(in crate::data) fn load(folder: &Path, wanted: Option<Geometry>, options: &O
     let units: Vec<Unit> = arranged.files.iter().cloned().map(Unit::from).collect();
     let way = Way { name: &name, geometry, how: "pictures", each: Some(1) };
     let gathered = gather(&units, way, options, |path, stretch| {
-        let Picture { bytes, levels, .. } = read_picture(path, Some(geometry), stretch, options.flag())?;
-        Ok(Decoded { images: bytes, levels, remark: None })
+        let Picture { bytes, levels, native, .. } = read_picture(path, Some(geometry), stretch, options.flag())?;
+        Ok(Decoded { images: bytes, levels, sizes: Some(Sizes::of(native, geometry)), remark: None })
     })?;
     let set = FromFiles { folder, geometry, native, arranged, gathered, left_out, noun: "picture" };
     set.opened()
@@ -132,11 +132,13 @@ mod tests {
         assert!(set.warnings[0].contains("skipped 2 of 13 pictures"));
         assert!(set.warnings[1].contains("03.png"), "{:?}", set.warnings);
         assert!(set.warnings[2].contains("07.jpg"), "{:?}", set.warnings);
-        assert!(
-            set.warnings[3].contains("11 pictures in 1 folder; left out: 2 unreadable pictures"),
-            "{:?}",
-            set.warnings
-        );
+        assert!(set.warnings[3].contains("11 pictures in 1 folder; nothing else left out"), "{:?}", set.warnings);
+        // One is told of in a line.
+        std::fs::remove_file(dir.path().join("07.jpg")).unwrap();
+        let warnings = load(dir.path(), Some(SMALL), &Options::default()).unwrap().warnings;
+        assert!(warnings[0].contains("skipped 1 of 12 pictures: ") && warnings[0].contains("03.png"), "{warnings:?}");
+        assert_eq!(warnings.iter().filter(|line| line.contains("03.png") || line.contains("skipped")).count(), 1);
+        assert_eq!(warnings[1], "11 pictures in 1 folder; nothing else left out");
     }
 
     #[test]

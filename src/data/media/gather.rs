@@ -1,7 +1,7 @@
 //! Decoding many files side by side, into memory or into a file of the cache.
 
 use super::cache::{Cache, CacheEntry};
-use super::{Error, Geometry, Levels, Options, Range, split::Pixels};
+use super::{Error, Geometry, Levels, Options, Range, Sizes, split::Pixels};
 use crate::machine::memory_available;
 use crate::words::hex;
 use rayon::prelude::*;
@@ -37,6 +37,8 @@ pub(super) struct Gathered {
     pub(super) counts: Vec<usize>,
     /// The smallest and the largest value of the files, as their formats have them.
     pub(super) levels: Levels,
+    /// The sizes of pictures as they are stored.
+    pub(super) sizes: Option<Sizes>,
     /// Whether these were made black and white.
     pub(super) stretched: bool,
     /// What is to be said of units, by their numbers: why one cannot be used, or what one lacks
@@ -50,6 +52,8 @@ pub(super) struct Decoded {
     pub(super) images: Vec<u8>,
     /// The values of the file, before they were rounded or stretched.
     pub(super) levels: Levels,
+    /// What a picture was before it was brought to the geometry of all.
+    pub(super) sizes: Option<Sizes>,
     /// What is to be said of the unit although it is used.
     pub(super) remark: Option<String>,
 }
@@ -129,6 +133,7 @@ fn measured(
 /// What is known of the units decoded so far.
 struct Parts {
     levels: Levels,
+    sizes: Option<Sizes>,
     stretched: bool,
     counts: Vec<usize>,
     remarks: Vec<(usize, String)>,
@@ -136,7 +141,7 @@ struct Parts {
 
 impl Default for Parts {
     fn default() -> Parts {
-        Parts { levels: Levels::NONE, stretched: false, counts: Vec::new(), remarks: Vec::new() }
+        Parts { levels: Levels::NONE, sizes: None, stretched: false, counts: Vec::new(), remarks: Vec::new() }
     }
 }
 
@@ -154,8 +159,9 @@ impl Parts {
                 self.remarks.push((index, format!("{} is too short", path.display())));
                 images
             }
-            Ok(Decoded { images, levels, remark }) => {
+            Ok(Decoded { images, levels, sizes, remark }) => {
                 self.levels = self.levels.join(levels);
+                self.sizes = [self.sizes, sizes].into_iter().flatten().reduce(Sizes::join);
                 self.remarks.extend(remark.map(|remark| (index, remark)));
                 images
             }
@@ -240,8 +246,8 @@ impl<'a> Sink<'a> {
             self.remember(error)?;
         }
         let digest = hex(&self.hasher.finalize());
-        let Parts { levels, stretched, counts, remarks } = parts;
-        let gathered = |pixels| Gathered { pixels, digest: digest.clone(), levels, stretched, counts, remarks };
+        let Parts { levels, sizes, stretched, counts, remarks } = parts;
+        let gathered = |pixels| Gathered { pixels, digest: digest.clone(), levels, sizes, stretched, counts, remarks };
         match self.to {
             To::Memory(bytes) => Ok(gathered(bytes.into())),
             To::File(writer) => writer.finish(gathered(Vec::new().into())),

@@ -26,6 +26,6 @@ pub use folder::picture_files;
 pub use pictures::{Picture, read_image, read_mask, read_picture};
 
 use super::{
-    Error, Geometry, Levels, Look, Opened, Options, Range, Split, geometry, identity, medium, split, spread,
+    Error, Geometry, Levels, Look, Opened, Options, Range, Sizes, Split, geometry, identity, medium, split, spread,
     to_hold_out,
 };

@@ -45,7 +45,7 @@ pub(in crate::data) fn load(folder: &Path, wanted: Geometry, rate: u32, options:
                 pieces.extend(piece.iter().chain(silence).map(|v| stored(*v)));
             }
         }
-        Ok(Decoded { images: pieces, levels, remark: None })
+        Ok(Decoded { images: pieces, levels, sizes: None, remark: None })
     })
 }
 
@@ -131,7 +131,7 @@ mod tests {
         write(&dir.path().join("two.wav"), 8000, 1, 16, &tone(70, 8000, 500.0));
         let source = load(dir.path(), wanted, 8000, &Options::default()).unwrap();
         assert_eq!(source.train.len() + source.test.unwrap().len(), 2);
-        assert!(source.warnings[1].contains("bad.wav"), "{:?}", source.warnings);
+        assert!(source.warnings[0].contains("bad.wav"), "{:?}", source.warnings);
         let whole = std::fs::read(dir.path().join("two.wav")).unwrap();
         for i in 0..whole.len() {
             let mut broken = whole.clone();

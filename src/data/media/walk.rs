@@ -7,26 +7,40 @@ use walkdir::{DirEntry, WalkDir};
 
 /// Files that were left out, by why.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct LeftOut(BTreeMap<String, usize>);
+pub(super) struct LeftOut {
+    counts: BTreeMap<String, usize>,
+    /// Those of them that somebody would look for, as they are below the folder.
+    named: BTreeMap<String, Vec<String>>,
+}
+
+/// How many that were left out for the same reason are named.
+const NAMED: usize = 3;
 
 impl LeftOut {
     /// Counts one more that is `what`, a noun in the singular.
     pub(super) fn count(&mut self, what: impl Into<String>) {
-        *self.0.entry(what.into()).or_default() += 1;
+        *self.counts.entry(what.into()).or_default() += 1;
+    }
+
+    /// The same of one that is to be named.
+    fn name(&mut self, what: &str, path: &Path, folder: &Path) {
+        self.count(what);
+        let path = path.strip_prefix(folder).unwrap_or(path);
+        self.named.entry(what.into()).or_default().push(path.display().to_string());
     }
 
     /// Takes one back that turned out to be of use.
     pub(super) fn uncount(&mut self, what: &str) {
-        match self.0.get_mut(what) {
+        match self.counts.get_mut(what) {
             Some(count) if *count > 1 => *count -= 1,
-            _ => _ = self.0.remove(what),
+            _ => _ = self.counts.remove(what),
         }
     }
 
     /// Counts so many.
     pub(super) fn add(&mut self, what: impl Into<String>, count: usize) {
         if count > 0 {
-            *self.0.entry(what.into()).or_default() += count;
+            *self.counts.entry(what.into()).or_default() += count;
         }
     }
 
@@ -36,9 +50,9 @@ impl LeftOut {
         self.words().map_or(String::new(), |words| format!(", only {words}"))
     }
 
-    /// "3 .txt files, 1 hidden file", the most first; `None` where nothing was left out.
+    /// "3 .txt files, 1 unreadable folder (b/private)", the most first; `None` where nothing was left out.
     pub(super) fn words(&self) -> Option<String> {
-        let mut all: Vec<(&String, &usize)> = self.0.iter().collect();
+        let mut all: Vec<(&String, &usize)> = self.counts.iter().collect();
         all.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
         let several = |what: &String| match what.strip_prefix("file ") {
             Some(which) => format!("files {which}"),
@@ -47,6 +61,14 @@ impl LeftOut {
         let one = |(what, count): (&String, &usize)| match count {
             1 => format!("1 {what}"),
             count => format!("{count} {}", several(what)),
+        };
+        let one = |entry: (&String, &usize)| match self.named.get(entry.0) {
+            Some(names) => {
+                let more = if names.len() > NAMED { ", ..." } else { "" };
+                let first = &names[..names.len().min(NAMED)];
+                format!("{} ({}{more})", one(entry), first.join(", "))
+            }
+            None => one(entry),
         };
         (!all.is_empty()).then(|| all.into_iter().map(one).collect::<Vec<_>>().join(", "))
     }
@@ -76,7 +98,12 @@ pub(super) fn find(folder: &Path, extensions: &[&str]) -> Result<Found, Error> {
         let entry = match entry {
             Ok(entry) => entry,
             Err(error) => {
-                found.left_out.count(refusal(error, folder)?);
+                let path = error.path().map(Path::to_path_buf);
+                let what = refusal(error, folder)?;
+                match path {
+                    Some(path) if what != CIRCULAR => found.left_out.name(what, &path, folder),
+                    _ => found.left_out.count(what),
+                }
                 continue;
             }
         };
@@ -105,11 +132,14 @@ pub(super) fn find(folder: &Path, extensions: &[&str]) -> Result<Found, Error> {
     Ok(found)
 }
 
+/// A link that leads to where it is.
+const CIRCULAR: &str = "circular link";
+
 /// What an entry that cannot be read counts as, or the error if it must not be gone on from.
 fn refusal(error: walkdir::Error, folder: &Path) -> Result<&'static str, Error> {
     use std::io::ErrorKind::{NotFound, PermissionDenied};
     if error.loop_ancestor().is_some() {
-        return Ok("circular link");
+        return Ok(CIRCULAR);
     }
     let path = error.path().unwrap_or(folder).to_path_buf();
     let is_link = path.symlink_metadata().is_ok_and(|meta| meta.is_symlink());
@@ -117,7 +147,7 @@ fn refusal(error: walkdir::Error, folder: &Path) -> Result<&'static str, Error> 
     match source.kind() {
         NotFound if is_link => Ok("dangling link"),
         // A link to itself, or to one that comes back to it.
-        _ if is_link && is_loop(&source) => Ok("circular link"),
+        _ if is_link && is_loop(&source) => Ok(CIRCULAR),
         PermissionDenied if path != folder => Ok("unreadable folder"),
         _ => Err(Error::Io { doing: "read", path, source }),
     }

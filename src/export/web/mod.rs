@@ -9,6 +9,7 @@ use super::{ExportError, Options, Package, Trained};
 use crate::data::{Binarisation, Medium};
 use crate::eval;
 use crate::models::{Family, Prior};
+use crate::report::{escaped, filled};
 use crate::sample::{self, Drawing, Function, Grid};
 use crate::train::Weights;
 use base64::Engine;
@@ -150,15 +151,17 @@ pub(super) fn package(trained: &mut Trained, options: Options) -> Result<Package
         let advice = if options.half { "" } else { "; --f16 makes it half as large" };
         return Err(unsupported(format!("its weights take {megabytes} MB, and browsers load 256 MB{advice}")));
     }
-    let page = include_str!("page.html")
-        .replace("{{title}}", &crate::report::escaped(&content.about.name))
-        .replace("{{style}}", include_str!("style.css"))
-        .replace("{{still}}", &still)
-        .replace("{{replay}}", include_str!("replay.js"))
-        .replace("{{script}}", include_str!("page.js"))
-        .replace("{{drawing}}", include_str!("drawing.js"))
-        .replace("{{content}}", &packed(&text)?)
-        .replace("{{weights}}", &weights);
+    let parts = [
+        ("title", escaped(&content.about.name)),
+        ("style", include_str!("style.css").into()),
+        ("still", still),
+        ("replay", include_str!("replay.js").into()),
+        ("script", include_str!("page.js").into()),
+        ("drawing", include_str!("drawing.js").into()),
+        ("content", packed(&text)?),
+        ("weights", weights),
+    ];
+    let page = filled(include_str!("page.html"), &parts.each_ref().map(|(name, part)| (*name, part.as_str())));
     Ok(Package { files: vec![("model.html".into(), page.into_bytes())], remarks })
 }
 

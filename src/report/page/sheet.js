@@ -1,6 +1,6 @@
 "use strict";
 // What the pages of checks and of times share: elements, a filter, and a table that can be sorted.
-const data = JSON.parse(document.getElementById("data").textContent);
+const data = JSON.parse(document.getElementById("facts").textContent);
 const main = document.getElementById("main");
 
 function element(name, attributes, ...children) {

@@ -247,7 +247,7 @@ fn settings_change_one_key() {
     assert!(format!("{:?}", gated.model).contains("[1, 2]"));
     let before = c.clone();
     for (setting, words) in [
-        ("model.augment=colour", "unknown variant `colour`"),
+        ("model.augment=colour", "did you mean color?"),
         ("lr=1", "lr: unknown key; did you mean optim.lr?"),
         ("stride=0", "stride: unknown key; there are"),
         ("train.lgo_every=1", "did you mean train.log_every"),
@@ -360,7 +360,7 @@ fn settings_that_make_no_sense_are_refused_in_a_sentence() {
         ("wgan-gp", "model.discriminator_norm=batch", "batch norm has no second-order gradient"),
         ("lsgan", "model.instance_noise_steps=0", "model.instance_noise_steps = 0 must be at least 1"),
         ("gan", "optim.momentum_end=1", "optim.momentum_end = 1 must be at least 0 and below 1"),
-        ("dcgan", "model.width=60000", "more than the 1073741824 limn can hold"),
+        ("dcgan", "model.width=60000", "more than the 1,073,741,824 limn can hold"),
     ] {
         let mut c = Config::preset(preset).unwrap();
         c.set(setting.parse().unwrap()).unwrap();

@@ -1,7 +1,7 @@
 "use strict";
-// Draws the runs whose facts stand in the element #runs. All text goes into the page as text, never as HTML.
+// Draws the runs whose facts stand in the element #facts. All text goes into the page as text, never as HTML.
 
-const runs = JSON.parse(document.getElementById("runs").textContent);
+const runs = JSON.parse(document.getElementById("facts").textContent);
 const shown = runs.map(() => true);
 const by = (id) => document.getElementById(id);
 const colour = (k) => `var(--c${k % 8})`;
@@ -15,13 +15,21 @@ function make(tag, attributes = {}, ...children) {
   return element;
 }
 
-// Numbers for people: four digits, thousands apart.
+// Numbers for people: four digits, thousands apart, and millions as 6.34M.
 function number(v) {
   if (!Number.isFinite(v)) return String(v);
   if (v === 0 || (Math.abs(v) >= 1e-3 && Math.abs(v) < 1e6)) {
     return v.toLocaleString("en", { maximumSignificantDigits: Math.abs(v) >= 1e4 ? 6 : 4 });
   }
+  if (Math.abs(v) >= 1e6 && Math.abs(v) < 1e15) {
+    return v.toLocaleString("en", { notation: "compact", maximumSignificantDigits: 4 });
+  }
   return v.toExponential(2);
+}
+
+// A number of things: all its digits, thousands apart.
+function count(n) {
+  return n.toLocaleString("en", { maximumFractionDigits: 0 });
 }
 
 // A time in UTC, as people write it.
@@ -41,10 +49,11 @@ function head() {
   const names = runs.map((run) => run.name).join(", ");
   by("head").append(make("h1", {}, names));
   runs.forEach((run, k) => {
-    const done = run.total && run.step < run.total ? `step ${number(run.step)} of ${number(run.total)}` : `${number(run.step)} steps`;
+    const done = run.total && run.step < run.total ? `step ${count(run.step)} of ${count(run.total)}` : `${count(run.step)} steps`;
     const device = run.sittings.sittings.at(-1);
     const parts = [
-      run.model, `${number(run.parameters)} parameters`, run.data.source, done,
+      run.model, `${count(run.parameters)} parameters`, run.data.source, done,
+      run.broke_down ? `broke down at step ${count(run.broke_down.step)}` : null,
       duration(run.curves.seconds.at(-1) || 0), device ? `on ${device.device.name}` : null,
     ];
     const line = make("p", { class: "soft" });
@@ -88,6 +97,9 @@ function ticks(low, high, log) {
   return all;
 }
 
+const DOT = 6;
+// Where two runs have the same values, both show: the second is broken, and its dots are smaller.
+const DASHES = ["none", "7 5", "2 4", "9 3 2 3"];
 const SIZE = { height: 230, left: 52, right: 10, top: 8, bottom: 24 };
 
 // One chart: what it draws, and what it says at a place that is pointed at.
@@ -101,7 +113,8 @@ class Chart {
     this.reading = make("p", { class: "reading", "aria-live": "polite" });
     this.svg = make("svg", { role: "img", tabindex: "0" });
     const meaning = runs.map((run) => run.meanings[name]).find(Boolean);
-    this.box = make("div", { class: "chart" }, make("h3", {}, name));
+    this.scale = make("span", { class: "scale" });
+    this.box = make("div", { class: "chart" }, make("h3", {}, name, this.scale));
     if (meaning) this.box.append(make("p", { class: "meaning" }, meaning));
     this.box.append(this.svg, this.reading);
     this.svg.addEventListener("pointermove", (e) => this.pointed((e.clientX - this.svg.getBoundingClientRect().left)));
@@ -132,14 +145,17 @@ class Chart {
     }));
     const xs = this.drawn.flatMap((d) => d.x.concat(d.tests ? d.tests.x : []));
     const ys = this.drawn.flatMap((d) => d.y.concat(d.raw.length < 3 ? d.raw : [], d.tests ? d.tests.y : [])).filter(Number.isFinite);
-    const log = by("log").checked && ys.length > 0 && ys.every((v) => v > 0);
+    const wanted = by("log").checked && ys.length > 0;
+    const log = wanted && ys.every((v) => v > 0);
+    this.scale.textContent = wanted && !log ? " linear: not all of it is above 0" : "";
     const [x0, x1] = [Math.min(...xs, xs[0] ?? 0), Math.max(...xs, 1)];
     let [y0, y1] = ys.length ? [Math.min(...ys), Math.max(...ys)] : [0, 1];
     if (y0 === y1) [y0, y1] = log ? [y0 / 2, y1 * 2] : [y0 - 1, y1 + 1];
     const pad = log ? (y1 / y0) ** 0.05 : (y1 - y0) * 0.05;
     [y0, y1] = log ? [y0 / pad, y1 * pad] : [y0 - pad, y1 + pad];
     const f = log ? Math.log : (v) => v;
-    this.px = (v) => left + ((v - x0) / (x1 - x0 || 1)) * (this.width - left - right);
+    // A dot at either end is whole, and none stands on the axis.
+    this.px = (v) => left + DOT + ((v - x0) / (x1 - x0 || 1)) * (this.width - left - right - 2 * DOT);
     this.py = (v) => height - bottom - ((f(v) - f(y0)) / (f(y1) - f(y0))) * (height - top - bottom);
     const path = (x, y) => {
       let pen = "M", d = "";
@@ -158,7 +174,7 @@ class Chart {
     const across = ticks(x0, x1, false);
     for (const v of across) {
       if (this.px(v) > this.width - right - 4 && across.length > 1) continue;
-      this.svg.append(make("text", { class: "tick", x: this.px(v), y: height - 7, "text-anchor": "middle" }, axis === "step" ? number(v) : duration(v)));
+      this.svg.append(make("text", { class: "tick", x: this.px(v), y: height - 7, "text-anchor": "middle" }, axis === "step" ? count(v) : duration(v)));
     }
     for (const d of this.drawn) {
       if (lines.length === 1 && d.x.length) {
@@ -166,9 +182,13 @@ class Chart {
         if (up && down) this.svg.append(make("path", { class: "band", d: `${up}${down}Z`, fill: colour(d.k) }));
       }
       if (weight > 0) this.svg.append(make("path", { class: "raw", d: path(d.x, inside(d.raw)), stroke: colour(d.k) }));
-      this.svg.append(make("path", { class: "curve", d: path(d.x, d.y), stroke: colour(d.k) }));
+      const dashes = DASHES[this.drawn.indexOf(d) % DASHES.length];
+      this.svg.append(make("path", { class: "curve", d: path(d.x, d.y), stroke: colour(d.k), "stroke-dasharray": dashes }));
       if (d.tests) {
-        d.tests.x.forEach((v, i) => this.svg.append(make("circle", { cx: this.px(v), cy: this.py(d.tests.y[i]), r: 3.5, fill: colour(d.k), stroke: "var(--raised)" })));
+        this.svg.append(make("path", { class: "tests", d: path(d.tests.x, d.tests.y), stroke: colour(d.k), "stroke-dasharray": dashes }));
+        const r = 3 + 1.5 * Math.min(2, this.drawn.length - 1 - this.drawn.indexOf(d));
+        const drawable = (v) => Number.isFinite(v) && (!log || v > 0);
+        d.tests.x.forEach((v, i) => drawable(d.tests.y[i]) && this.svg.append(make("circle", { cx: this.px(v), cy: this.py(d.tests.y[i]), r, fill: colour(d.k), stroke: "var(--raised)" })));
       }
     }
     const last = this.drawn.filter((d) => d.y.length).map((d) => `${runs[d.k].name} ${number(d.y.at(-1))}`).join(", ");
@@ -188,14 +208,14 @@ class Chart {
     let place = null;
     for (const d of this.drawn) {
       const nearest = (xs) => xs.reduce((best, v, j) => (at === null || Math.abs(this.px(v) - at) < Math.abs(this.px(xs[best]) - at) ? j : best), 0);
-      const say = (v) => { place ??= axis === "step" ? `step ${number(v)}` : duration(v); };
+      const say = (v) => { place ??= axis === "step" ? `step ${count(v)}` : duration(v); };
       if (d.y.length) {
         const i = nearest(d.x);
         say(d.x[i]);
         this.reading.append(" ", dot(d.k), ` ${number(d.raw[i])}`);
         if (d.tests && d.tests.x.length) {
           const t = nearest(d.tests.x);
-          const where = axis === "step" && d.tests.x[t] !== d.x[i] ? ` at ${number(d.tests.x[t])}` : "";
+          const where = axis === "step" && d.tests.x[t] !== d.x[i] ? ` at ${count(d.tests.x[t])}` : "";
           this.reading.append(` (test ${number(d.tests.y[t])}${where})`);
         }
       } else if (d.tests && d.tests.x.length) {
@@ -244,13 +264,21 @@ function curves() {
 
 // ---- pictures ----
 
+// Pixels that a picture is shown in, at most: in height, and in width where it is enlarged.
+const ROOM = 480;
+
 function figure(title, src, alt) {
   const image = make("img", { src, alt });
-  // Small pictures are shown larger, in whole multiples, as long as they fit.
+  // In whole multiples where small, as large as there is room; what is larger becomes smaller, and no page is one picture.
   image.addEventListener("load", () => {
-    const times = Math.max(1, Math.floor(480 / image.naturalWidth));
-    image.style.width = `${times * image.naturalWidth}px`;
+    const [w, h] = [image.naturalWidth || 1, image.naturalHeight || 1];
+    const times = Math.floor(Math.min(ROOM / w, ROOM / h));
+    image.style.width = `${Math.round(w * (times >= 1 ? times : Math.min(1, ROOM / h)))}px`;
+    sharpen();
   });
+  // Pixels stay sharp where they are enlarged; where several become one, leaving some out would be wrong.
+  const sharpen = () => { image.style.imageRendering = image.clientWidth < image.naturalWidth ? "auto" : "pixelated"; };
+  new ResizeObserver(sharpen).observe(image);
   return make("figure", {}, image, make("figcaption", {}, title));
 }
 
@@ -321,7 +349,8 @@ function table(heads, rows) {
 
 // Figures that were measured together stand together, with how that was done below them.
 function warnings() {
-  const all = runs.flatMap((run) => run.warnings.map((text) => (runs.length > 1 ? `${run.name}: ${text}` : text)));
+  const broken = (run) => (run.broke_down ? [`training broke down at step ${count(run.broke_down.step)}: ${run.broke_down.why}`] : []);
+  const all = runs.flatMap((run) => [...broken(run), ...run.warnings].map((text) => (runs.length > 1 ? `${run.name}: ${text}` : text)));
   by("warnings").hidden = all.length === 0;
   by("warning-list").append(...all.map((text) => make("li", {}, text)));
 }
@@ -338,7 +367,7 @@ function figures() {
   by("figures").hidden = groups.size === 0;
   for (const { run, first, all } of groups.values()) {
     const name = runs.length > 1 ? `${run.name}, ` : "";
-    const when = `${name}after step ${number(first.step)}, measured ${time(first.measured)}: ${first.protocol}`;
+    const when = `${name}after step ${count(first.step)}, measured ${time(first.measured)}: ${first.protocol}`;
     by("figure-table").append(make("div", { class: "measured" },
       table(["figure", "value", "unit"], all.map((f) => [f.name, f.value, f.unit])), make("p", { class: "soft" }, when)));
   }
@@ -385,22 +414,18 @@ function classCounts(identity) {
   const names = identity.classes || [], counts = identity.counts || [];
   const n = Math.max(names.length, counts.length);
   if (!n) return "";
-  const one = (k) => [names[k] ?? String(k), ...(counts[k] ? [`${number(counts[k][0])} + ${number(counts[k][1])}`] : [])].join(": ");
+  const one = (k) => [names[k] ?? String(k), ...(counts[k] ? [`${count(counts[k][0])} + ${count(counts[k][1])}`] : [])].join(": ");
   return `${n} classes; ${Array.from({ length: n }, (_, k) => one(k)).join(", ")}`;
 }
 
 function data() {
   const of = (name, read) => [make("span", { class: "soft" }, name), ...runs.map((run) => read(run, run.data.identity) ?? "")];
-  const size = (identity) => {
-    const [c, h, w] = identity.geometry;
-    return `${w}x${h}, ${c === 1 ? "grey" : `${c} channels`}`;
-  };
   const rows = [
     of("source", (run) => run.data.source),
     of("kind", (run) => run.data.medium),
-    of("to train on", (run, identity) => identity && number(identity.train)),
-    of("held out for tests", (run, identity) => identity && number(identity.test)),
-    of("size", (run, identity) => identity && size(identity)),
+    of("to train on", (run, identity) => identity && count(identity.train)),
+    of("held out for tests", (run, identity) => identity && count(identity.test)),
+    of("size", (run) => run.data.size),
     of("classes, with how many to train and to test on", (run, identity) => identity && classCounts(identity)),
   ];
   by("data").append(table(["", ...runs.map((run) => (runs.length > 1 ? run.name : ""))], rows.filter((row) => row.slice(1).some((cell) => cell !== ""))));
@@ -409,7 +434,7 @@ function data() {
 function machines() {
   const rows = runs.flatMap((run) => run.sittings.sittings.map((s) => {
     const changes = (s.changes || []).map((c) => `${c.key} ${c.from} → ${c.to}`).join(", ");
-    return [...(runs.length > 1 ? [run.name] : []), time(s.began), s.step + 1,
+    return [...(runs.length > 1 ? [run.name] : []), time(s.began), make("span", { class: "number" }, count(s.step + 1)),
       s.device.backend === "cpu" ? s.device.name : `${s.device.name} (${s.device.backend})`, s.device.driver, s.limn, changes];
   }));
   by("machines").append(table([...(runs.length > 1 ? ["run"] : []), "began", "with step", "device", "driver or processor", "limn", "changed settings"], rows));
