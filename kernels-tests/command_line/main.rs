@@ -4,6 +4,7 @@ mod bad_input;
 #[cfg(unix)]
 mod docs;
 mod engineer;
+mod export_web;
 mod figures;
 mod kill;
 mod leading_on;
@@ -25,7 +26,7 @@ mod watching;
 
 use crate::support::device_flag;
 use serde_json::Value;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -35,6 +36,19 @@ struct Call {
     code: Option<i32>,
     out: String,
     err: String,
+}
+
+/// Python with these modules, if there is one: `LIMN_PYTHON`, or `python3`. Says aloud what is not
+/// tested without.
+fn python(modules: &str, untested: &str) -> Option<String> {
+    let python = std::env::var("LIMN_PYTHON").unwrap_or_else(|_| "python3".into());
+    let import = Command::new(&python).args(["-c", &format!("import {modules}")]).output();
+    let found = import.is_ok_and(|call| call.status.success());
+    if !found {
+        // Past the harness, which shows nothing of tests that pass.
+        let _ = writeln!(std::io::stderr(), "NOT TESTED: {untested}: {python} has no {modules}");
+    }
+    found.then_some(python)
 }
 
 /// Calls limn and waits, for two minutes at most; nothing may panic, whatever the arguments.

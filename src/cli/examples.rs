@@ -38,7 +38,8 @@ pub const EXPORT: &str = "\
 Examples:
   limn export runs/vae-1 --format web
   limn export runs/vae-1 --format pytorch
-  limn export runs/vae-1 --format onnx --out vae/";
+  limn export runs/vae-1 --format onnx --out vae/
+  limn export runs/vae-1 runs/dcgan-28-1 --gallery --out site/";
 
 pub const FILM: &str = "\
 Examples:

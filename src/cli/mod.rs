@@ -48,7 +48,7 @@ use crate::kernels::Precision;
 use crate::train::{Config, RunDir, Session, Setting, Weights, presets};
 use crate::words::{either, nearest};
 use clap::{Args, Parser, Subcommand};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr;
 use strum::VariantNames;
@@ -147,6 +147,13 @@ struct DeviceArg {
 struct TrainedArg {
     /// Run folder
     dir: PathBuf,
+    #[command(flatten)]
+    weights: WeightsArg,
+}
+
+/// Which weights of a run, and where to compute.
+#[derive(Args, Clone, Debug)]
+struct WeightsArg {
     /// Weights: `trained`, or their moving average, which is the default of runs with train.ema
     #[arg(long, value_name = "averaged|trained", value_parser = variant::<Weights>)]
     weights: Option<Weights>,
@@ -160,7 +167,14 @@ struct TrainedArg {
 impl TrainedArg {
     /// The run, its model with these weights, and the training steps it has seen.
     fn open(&self) -> Result<(RunDir, Session, u64), Error> {
-        let run = RunDir::open(&self.dir)?;
+        self.weights.open(&self.dir)
+    }
+}
+
+impl WeightsArg {
+    /// The run in a folder, its model with these weights, and the training steps it has seen.
+    fn open(&self, dir: &Path) -> Result<(RunDir, Session, u64), Error> {
+        let run = RunDir::open(dir)?;
         let device = device::open(self.device.device.as_deref())?;
         let (mut session, step) =
             if self.best { run.best_session(device, self.weights)? } else { run.session(device, self.weights)? };

@@ -12,6 +12,14 @@ mod web;
 
 pub use package::Package;
 
+/// Several models as one site: a page of each, and one that shows them all.
+///
+/// # Errors
+/// Those of a page of each of them.
+pub fn gallery(all: &mut [Trained], options: Options) -> Result<Package, ExportError> {
+    web::gallery(all, options)
+}
+
 use crate::data::Dataset;
 use crate::program::{DeviceError, PlanError};
 use crate::train::{RunDir, RunError, Session, SessionError};

@@ -18,6 +18,8 @@ pub(super) struct Blob {
     /// The largest change of a number by rounding, relative to it, among those that are normal
     /// numbers of f16.
     rounded: f32,
+    /// An array with numbers that f16 does not reach.
+    overflow: Option<String>,
 }
 
 /// Where an array is.
@@ -42,6 +44,9 @@ impl Blob {
     pub fn floats(&mut self, name: &str, values: &[f32]) {
         if !self.half {
             return self.push(name, "f32", values.len(), bytemuck::cast_slice(values));
+        }
+        if values.iter().any(|v| v.abs() > f16::MAX.to_f32()) {
+            self.overflow.get_or_insert(name.into());
         }
         let halves: Vec<u16> = values.iter().map(|v| f16::from_f32(*v).to_bits()).collect();
         for (value, half) in std::iter::zip(values, &halves) {
@@ -80,15 +85,9 @@ impl Blob {
         self.rounded
     }
 
-    /// The numbers of an array of floats as somebody who reads them gets them.
-    #[cfg(test)]
-    pub fn read(&self, name: &str) -> Option<Vec<f32>> {
-        let entry = self.index.iter().find(|entry| entry.name == name)?;
-        let bytes = &self.bytes[entry.at..];
-        Some(match entry.kind {
-            "f16" => bytes.chunks_exact(2).take(entry.len).map(|b| f16::from_le_bytes([b[0], b[1]]).to_f32()).collect(),
-            _ => bytes.chunks_exact(4).take(entry.len).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
-        })
+    /// An array with numbers that f16 does not reach, if there is one.
+    pub fn overflow(&self) -> Option<&str> {
+        self.overflow.as_deref()
     }
 
     /// The whole as text.
@@ -106,4 +105,21 @@ pub(super) fn packed(bytes: &[u8]) -> Result<String, ExportError> {
     let packed = encoder.write_all(bytes).and_then(|()| encoder.finish());
     let packed = packed.map_err(|source| ExportError::Write { path: "the page".into(), source })?;
     Ok(BASE64_STANDARD.encode(packed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn halves_are_rounded_and_told_where_they_cannot_be() {
+        let mut blob = Blob::new(true);
+        blob.floats("a", &[1.0, 1.0 / 3.0, 0.0]);
+        blob.words("b", &[7]);
+        // An odd number of halves, and room up to a multiple of four bytes.
+        assert_eq!((blob.bytes.len(), blob.index[1].at), (12, 8));
+        assert!(blob.rounded() > 1e-5 && blob.rounded() < 1.0 / 2048.0 && blob.overflow().is_none());
+        blob.floats("c", &[1e5]);
+        assert_eq!(blob.overflow(), Some("c"));
+    }
 }

@@ -3,7 +3,10 @@
 
 mod blob;
 mod bundle;
+mod gallery;
 mod pixels;
+
+pub(super) use gallery::gallery;
 
 use super::{ExportError, Options, Package, Trained};
 use crate::data::{Binarisation, Medium};
@@ -34,6 +37,9 @@ const STILL: usize = 30_000;
 const LARGEST_PAGE: usize = 256 << 20;
 /// Bytes of a binding by WebGPU's default limits.
 const LARGEST_BINDING: usize = 128 << 20;
+
+/// How pages look.
+const STYLE: &str = include_str!("style.css");
 
 /// All that the page knows.
 #[derive(Serialize)]
@@ -97,35 +103,33 @@ struct ModelRow {
     labels: Vec<u8>,
 }
 
+/// A page, and what another page shows of it.
+struct Page {
+    about: About,
+    geometry: [usize; 3],
+    /// Samples as a picture: its bytes as text.
+    still: String,
+    html: String,
+    remarks: Vec<String>,
+}
+
 /// Makes the page.
 pub(super) fn package(trained: &mut Trained, options: Options) -> Result<Package, ExportError> {
-    let unsupported = |why: String| ExportError::Unsupported { format: "a page", why };
-    if let Family::Features(_) = trained.session.model.family() {
-        return Err(unsupported("it makes no images, only features of them; --format pytorch and onnx take it".into()));
-    }
+    let Page { html, remarks, .. } = page(trained, options)?;
+    Ok(Package { files: vec![("model.html".into(), html.into_bytes())], remarks })
+}
+
+fn unsupported(why: impl Into<String>) -> ExportError {
+    ExportError::Unsupported { format: "a page", why: why.into() }
+}
+
+fn page(trained: &mut Trained, options: Options) -> Result<Page, ExportError> {
     let (mut bundle, mut blob) = (Bundle::default(), Blob::new(options.half));
-    let mut remarks = Vec::new();
-    let mut drawn = None;
-    match trained.session.model.family() {
-        Family::Pixels(_) => drawn = Some(pixels::add(&mut trained.session, &mut bundle, &mut blob)?),
-        Family::Mixture(_) => {
-            bundle.add("components", &Function::Components.graph(&trained.session, 1)?.finish().map_err(graph)?)?;
-            bundle.add("draw", &sample::mixture_graph(&trained.session, 0)?.finish().map_err(graph)?)?;
-        }
-        Family::Latent(_) | Family::Features(_) => {
-            for (name, n) in [("decode", 1), ("many", MANY)] {
-                let source = Function::Decode.graph(&trained.session, n)?.finish().map_err(graph)?;
-                bundle.add(name, &source)?;
-            }
-            if Function::all(&trained.session).contains(&Function::Encode) {
-                bundle.add("encode", &Function::Encode.graph(&trained.session, 1)?.finish().map_err(graph)?)?;
-            }
-        }
-    }
+    let pixels = programs(trained, &mut bundle, &mut blob)?;
     if bundle.largest() > LARGEST_BINDING {
+        let megabytes = bundle.largest().div_ceil(1 << 20);
         return Err(unsupported(format!(
-            "a kernel binds {} MB at once, and WebGPU's default limit is 128 MB",
-            bundle.largest().div_ceil(1 << 20)
+            "a kernel binds {megabytes} MB at once, and WebGPU's default limit is 128 MB"
         )));
     }
     let networks = states(trained);
@@ -134,35 +138,65 @@ pub(super) fn package(trained: &mut Trained, options: Options) -> Result<Package
         true => store.read(name).map(Some),
         false => Ok(None),
     })?;
+    let mut remarks = Vec::new();
     let labels = images(trained, &mut blob, &mut remarks);
     means(trained, &mut blob)?;
-    let still = still(trained)?;
-    if options.half {
-        remarks.push(rounding(trained, blob.rounded())?);
+    if let Some(name) = blob.overflow() {
+        return Err(unsupported(format!("{name} has numbers that are too large for f16")));
     }
-    let about = About::of(trained, remarks.clone())?;
-    let model = ModelRow::of(trained, labels);
-    let content = Content { about, model, bundle, pixels: drawn, tensors: blob.index().to_vec() };
-    // Everything in there is made of strings, numbers and lists of them.
-    let text = serde_json::to_vec(&content).unwrap_or_default();
     let weights = blob.text()?;
     if weights.len() > LARGEST_PAGE {
         let megabytes = weights.len().div_ceil(1 << 20);
-        let advice = if options.half { "" } else { "; --f16 makes it half as large" };
-        return Err(unsupported(format!("its weights take {megabytes} MB, and browsers load 256 MB{advice}")));
+        let advice = if options.half { "" } else { ", and in f16 they would take half of that" };
+        return Err(unsupported(format!("its weights take {megabytes} MB{advice}; browsers load 256 MB")));
     }
+    if options.half {
+        remarks.push(rounding(trained, blob.rounded())?);
+    }
+    let (about, model) = (About::of(trained, remarks.clone())?, ModelRow::of(trained, labels));
+    let content = Content { about, model, bundle, pixels, tensors: blob.index().to_vec() };
+    // Everything in there is made of strings, numbers and lists of them.
+    let text = serde_json::to_vec(&content).unwrap_or_default();
+    let still = still(trained)?;
     let parts = [
         ("title", escaped(&content.about.name)),
-        ("style", include_str!("style.css").into()),
-        ("still", still),
+        ("style", STYLE.into()),
+        ("still", still.clone()),
         ("replay", include_str!("replay.js").into()),
         ("script", include_str!("page.js").into()),
         ("drawing", include_str!("drawing.js").into()),
         ("content", packed(&text)?),
         ("weights", weights),
     ];
-    let page = filled(include_str!("page.html"), &parts.each_ref().map(|(name, part)| (*name, part.as_str())));
-    Ok(Package { files: vec![("model.html".into(), page.into_bytes())], remarks })
+    let html = filled(include_str!("page.html"), &parts.each_ref().map(|(name, part)| (*name, part.as_str())));
+    Ok(Page { about: content.about, geometry: content.model.geometry, still, html, remarks })
+}
+
+/// Adds the programs of what the model does, and tells how it draws pixel by pixel, if it does.
+fn programs(trained: &mut Trained, bundle: &mut Bundle, blob: &mut Blob) -> Result<Option<Loop>, ExportError> {
+    let session = &mut trained.session;
+    let mut functions: Vec<(&'static str, Function, usize)> = Vec::new();
+    match session.model.family() {
+        Family::Pixels(_) => return pixels::add(session, bundle, blob).map(Some),
+        Family::Features(_) => {
+            return Err(unsupported(
+                "it makes no images, only features of them, which PyTorch and ONNX have words for",
+            ));
+        }
+        Family::Mixture(_) => {
+            bundle.add("draw", &sample::mixture_graph(session, 0)?.finish().map_err(graph)?)?;
+            functions.push(("components", Function::Components, 1));
+        }
+        Family::Latent(_) => {
+            functions.extend([("decode", Function::Decode, 1), ("many", Function::Decode, MANY)]);
+            let encode = Function::all(session).into_iter().find(|function| *function == Function::Encode);
+            functions.extend(encode.map(|encode| ("encode", encode, 1)));
+        }
+    }
+    for (name, function, n) in functions {
+        bundle.add(name, &function.graph(session, n)?.finish().map_err(graph)?)?;
+    }
+    Ok(None)
 }
 
 /// Names of the states of parameters and statistics.
