@@ -1,6 +1,6 @@
 # make demo   a driver if there is none, the program, a small model trained on the built-in images
 # make test   every test; one part of them is `cargo test --release --test graph`, say
-# make lint   format and lints, warnings denied; the library without the command as well
+# make lint   format and lints, warnings denied; the library without the command as well; what is built in is listed
 # make cross  type-checks for Windows and macOS, where rustup has their targets
 # make bench  kernels and whole steps on this machine's device
 
@@ -58,6 +58,7 @@ lint:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --release --all-targets -- -D warnings
 	$(CARGO) clippy --release --no-default-features --lib --target-dir target/library -- -D warnings
+	@if command -v python3 >/dev/null; then python3 benches/licences.py --check; fi
 
 cross:
 	benches/cross.sh

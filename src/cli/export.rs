@@ -21,6 +21,9 @@ pub struct ExportArgs {
     /// Make one site of several models: a page of each, and one that shows them all
     #[arg(long, conflicts_with = "format", requires = "out")]
     gallery: bool,
+    /// Formats that a folder for the Hub has beside its own
+    #[arg(long, value_name = "web,pytorch,onnx", value_delimiter = ',', value_parser = variant::<Format>)]
+    with: Vec<Format>,
     /// File or folder to write; by default model.html, or a folder called like the format, in the
     /// run folder
     #[arg(long, value_name = "FILE|DIR")]
@@ -34,7 +37,10 @@ pub struct ExportArgs {
 
 /// Exports a model, or several to look at, and says where they are.
 pub fn export(args: &ExportArgs) -> Result<(), Error> {
-    let options = Options { half: args.f16 };
+    if !args.with.is_empty() && args.format != Some(Format::Hub) {
+        return Err(Error::new("--with is for --format hub; the other formats are each by itself"));
+    }
+    let options = &Options { half: args.f16, also: args.with.clone() };
     let (package, out, what) = match (args.format, args.dirs.as_slice()) {
         (Some(format), [dir]) => {
             let mut trained = args.open(dir, matches!(format, Format::Web | Format::Hub))?;

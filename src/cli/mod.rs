@@ -53,13 +53,19 @@ use std::process::ExitCode;
 use std::str::FromStr;
 use strum::VariantNames;
 
+/// What others wrote that the program is made of; `benches/licences.py` lists it.
+const LICENCES: &str = include_str!("../../assets/licences.txt");
+
 /// Trains generative models on any GPU that speaks Vulkan, Metal or DX12.
 #[derive(Parser)]
 #[command(name = "limn", version, about, max_term_width = 100, arg_required_else_help = true)]
 #[command(after_help = examples::LIMN)]
 struct Cli {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
+    /// Print what is built into limn, and on what terms
+    #[arg(long, exclusive = true)]
+    licences: bool,
     /// Tell results, warnings and errors only: no progress, no remarks on the way
     #[arg(long, short, global = true)]
     quiet: bool,
@@ -326,7 +332,11 @@ pub fn main() -> ExitCode {
     if cli.quiet {
         term::be_quiet();
     }
-    match std::panic::catch_unwind(|| dispatch(cli.command)) {
+    match std::panic::catch_unwind(|| match (cli.licences, cli.command) {
+        (true, _) => term::say(LICENCES.trim_end()).map(|()| 0),
+        (false, Some(command)) => dispatch(command),
+        (false, None) => Err(Error::new("which command? `limn --help` lists them")),
+    }) {
         Ok(Ok(code)) => ExitCode::from(code),
         Ok(Err(error)) => {
             term::note(error);

@@ -54,7 +54,7 @@ pub use medium::{Medium, companded, expanded, open_medium};
 pub use options::Options;
 pub use order::Order;
 pub use own::{is_known, register};
-pub use sets::{KnownSet, Whereabouts, cache_dir, known_name, list};
+pub use sets::{KnownSet, Whereabouts, cache_dir, known_name, licence, list};
 pub use sizes::Sizes;
 pub use split::{Pixels, Split, spread, spread_at};
 

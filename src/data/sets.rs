@@ -216,6 +216,11 @@ pub fn list() -> Vec<KnownSet> {
     SETS.iter().map(entry).collect()
 }
 
+/// The licence of a set that limn knows by this name, as far as its authors state one.
+pub fn licence(name: &str) -> Option<&'static str> {
+    SETS.iter().find(|set| set.name == name).map(|set| set.licence)
+}
+
 /// The folder that fetched sets are kept in, one sub-folder each: `$LIMN_CACHE`, else `limn` in
 /// the system's folder for caches (`$XDG_CACHE_HOME` or `~/.cache`, on macOS `~/Library/Caches`,
 /// on Windows `%LOCALAPPDATA%`). Not created here.

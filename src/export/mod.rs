@@ -16,13 +16,13 @@ pub use package::Package;
 ///
 /// # Errors
 /// Those of a page of each of them.
-pub fn gallery(all: &mut [Trained], options: Options) -> Result<Package, ExportError> {
+pub fn gallery(all: &mut [Trained], options: &Options) -> Result<Package, ExportError> {
     web::gallery(all, options)
 }
 
 use crate::data::Dataset;
 use crate::program::{DeviceError, PlanError};
-use crate::train::{RunDir, RunError, Session, SessionError};
+use crate::train::{CheckpointError, ConfigError, RunDir, RunError, Session, SessionError};
 use std::path::PathBuf;
 
 /// What a model is exported as.
@@ -40,10 +40,12 @@ pub enum Format {
 }
 
 /// What there is to choose in an export.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// Weights in f16, where the format knows them: half as large, and rounded.
     pub half: bool,
+    /// Formats that a folder for the Hub has beside its own.
+    pub also: Vec<Format>,
 }
 
 impl Format {
@@ -61,7 +63,7 @@ impl Format {
     ///
     /// # Errors
     /// What the format cannot say, or what is wrong with the run or the device.
-    pub fn package(self, trained: &mut Trained, options: Options) -> Result<Package, ExportError> {
+    pub fn package(self, trained: &mut Trained, options: &Options) -> Result<Package, ExportError> {
         match self {
             Format::Web => web::package(trained, options),
             Format::Pytorch => pytorch::package(trained),
@@ -142,6 +144,12 @@ pub enum ExportError {
     /// The run's files.
     #[error("{0}")]
     Run(#[from] RunError),
+    /// Its weights.
+    #[error("{0}")]
+    Weights(#[from] CheckpointError),
+    /// Its settings.
+    #[error("{0}")]
+    Config(#[from] ConfigError),
     /// The model, or the device that it is on.
     #[error("{0}")]
     Session(#[from] SessionError),

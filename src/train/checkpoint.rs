@@ -252,31 +252,55 @@ fn first_not_finite<'a>(items: &'a [Item], states: &BTreeMap<String, Vec<f32>>) 
 /// [`CheckpointError::NotFinite`] before anything is written, [`CheckpointError::Io`].
 pub fn save(path: &Path, session: &Session, step: u64, batch: usize) -> Result<(), CheckpointError> {
     let items: Vec<Item> = weights(session, Weights::Trained).into_iter().chain(progress(session)).collect();
-    let states = read_states(session, &items)?;
-    if let Some(tensor) = first_not_finite(&items, &states) {
+    let bytes = packed(path, session, &items, step, Some(batch))?;
+    replace(path, |file| file.write_all(&bytes)).map_err(|source| io_failed(path, source))
+}
+
+/// A file of the weights that the session makes images with, for those who do not train on: what
+/// [`load_weights`] reads as [`Weights::Trained`]. `path` is what it is called in errors.
+///
+/// # Errors
+/// Weights that are not finite, or a device that is lost.
+pub fn weights_only(path: &Path, session: &Session, step: u64) -> Result<Vec<u8>, CheckpointError> {
+    packed(path, session, &weights(session, Weights::Trained), step, None)
+}
+
+fn io_failed(path: &Path, source: io::Error) -> CheckpointError {
+    CheckpointError::Io { doing: "save", path: path.into(), source }
+}
+
+/// These tensors as a file.
+fn packed(
+    path: &Path,
+    session: &Session,
+    items: &[Item],
+    step: u64,
+    batch: Option<usize>,
+) -> Result<Vec<u8>, CheckpointError> {
+    let states = read_states(session, items)?;
+    if let Some(tensor) = first_not_finite(items, &states) {
         return Err(CheckpointError::NotFinite { tensor: tensor.into() });
     }
-    let failed = |source| CheckpointError::Io { doing: "save", path: path.into(), source };
+    let failed = |source| io_failed(path, source);
     let info = CheckpointInfo {
         format: FORMAT,
         version: env!("CARGO_PKG_VERSION").into(),
         step,
         seed: session.seed,
         model: session.config.clone(),
-        optim: Some(session.optim.rule.clone()),
-        ema: Some(session.optim.ema),
-        batch: Some(batch),
+        optim: batch.map(|_| session.optim.rule.clone()),
+        ema: batch.map(|_| session.optim.ema),
+        batch,
     };
     let info = serde_json::to_string(&info).map_err(|e| failed(e.into()))?;
     let mut tensors = Vec::new();
-    for item in &items {
+    for item in items {
         let data = &states[&item.state][item.offset..item.offset + item.len()];
         let view = TensorView::new(item.dtype, item.shape.clone(), bytemuck::cast_slice(data));
         tensors.push((item.tensor.as_str(), view.map_err(|e| failed(io::Error::other(e)))?));
     }
     let metadata = HashMap::from([(KEY.to_string(), checksum::seal(&info, &tensors))]);
-    let bytes = safetensors::serialize(tensors, Some(metadata)).map_err(|e| failed(io::Error::other(e)))?;
-    replace(path, |file| file.write_all(&bytes)).map_err(failed)
+    safetensors::serialize(tensors, Some(metadata)).map_err(|e| failed(io::Error::other(e)))
 }
 
 /// Loads a checkpoint with all that resuming needs, and returns what it says of itself.

@@ -242,10 +242,12 @@ impl RunDir {
     /// [`RunError::NoCheckpoint`], [`RunError::NoAverages`], or what is wrong with the checkpoint
     /// or the device.
     pub fn session(&self, device: Device, weights: Option<Weights>) -> Result<(Session, u64), RunError> {
-        if !self.checkpoint().is_file() {
-            return Err(RunError::NoCheckpoint { path: self.path.clone() });
+        // A folder that was made to be handed on has the weights alone, by the name they have there.
+        let handed_on = self.path.join(WEIGHTS);
+        match [self.checkpoint(), handed_on].into_iter().find(|file| file.is_file()) {
+            Some(file) => self.session_of(&file, device, weights),
+            None => Err(RunError::NoCheckpoint { path: self.path.clone() }),
         }
-        self.session_of(&self.checkpoint(), device, weights)
     }
 
     /// The same of the checkpoint that did best on test images.
@@ -295,6 +297,9 @@ pub(super) struct Lock(#[expect(dead_code, reason = "it is held, not read")] Opt
 
 /// The file of a run's settings, which makes its folder one.
 pub(super) const CONFIG: &str = "config.toml";
+
+/// The file of a trained model's weights, where there is nothing else of its training.
+pub const WEIGHTS: &str = "model.safetensors";
 
 /// The file of the variants a run takes.
 pub(super) const CHOICES: &str = "choices.json";

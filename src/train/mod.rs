@@ -61,7 +61,7 @@ pub use breakdown::{Breakdown, Cure};
 pub use change::{Change, ChangeError};
 pub use checkpoint::{CheckpointError, CheckpointInfo};
 pub use config::{Config, ConfigError, DataConfig, Given, TrainConfig};
-pub use folder::{RunDir, RunError};
+pub use folder::{RunDir, RunError, WEIGHTS};
 pub use follow::{Fitted, fitted};
 pub use health::deviation;
 pub use images::images;

@@ -1,8 +1,160 @@
-//! A trained model as a folder for the Hub.
+//! A trained model as a folder for the Hub: a model card, settings, weights, and other formats beside
+//! them. limn itself samples from such a folder as from a run's.
 
-use super::{ExportError, Options, Package, Trained};
+use super::{ExportError, Format, Options, Package, Trained};
+use crate::data::Medium;
+use crate::eval::{self, KeptFigure};
+use crate::models::Family;
+use crate::sample::{self, Drawing, Grid};
+use crate::train::{Config, WEIGHTS, checkpoint};
+use crate::words::count;
+use image::ImageFormat;
+use std::fmt::Write;
+use std::io::Cursor;
+use std::path::Path;
 
-/// Makes it.
-pub(super) fn package(_trained: &mut Trained, _options: Options) -> Result<Package, ExportError> {
-    Err(ExportError::Unsupported { format: "the Hub", why: "not written yet".into() })
+/// Images in the model card's picture.
+const SHOWN: usize = 64;
+/// The same of a model that draws pixel by pixel.
+const SHOWN_BY_PIXEL: usize = 16;
+
+/// Makes the folder.
+pub(super) fn package(trained: &mut Trained, options: &Options) -> Result<Package, ExportError> {
+    let mut package = Package::default();
+    // What is written are the weights that images are made with, whether averaged or not.
+    let mut config = trained.run.config.clone();
+    config.train.ema = 0.0;
+    let path = trained.run.path.join(WEIGHTS);
+    let weights = checkpoint::weights_only(&path, &trained.session, trained.step)?;
+    let settings = serde_json::to_vec_pretty(&config)
+        .map_err(|e| ExportError::Write { path: "config.json".into(), source: e.into() })?;
+    let picture = picture(trained)?;
+    package.files.extend([
+        (WEIGHTS.to_string(), weights),
+        ("config.toml".into(), config.to_toml()?.into_bytes()),
+        ("config.json".into(), settings),
+    ]);
+    package.files.extend(picture.map(|bytes| (PICTURE.to_string(), bytes)));
+    for format in options.also.iter().filter(|format| **format != Format::Hub) {
+        let own = format.package(trained, options)?;
+        package.remarks.extend(own.remarks);
+        let folder = match format {
+            Format::Web => String::new(),
+            _ => format!("{format}/"),
+        };
+        package.files.extend(own.files.into_iter().map(|(name, bytes)| (format!("{folder}{name}"), bytes)));
+    }
+    let figures = eval::kept(&trained.run)
+        .map_err(|source| ExportError::Read { path: trained.run.path.clone(), source })?
+        .into_iter()
+        .filter(|kept| kept.step == trained.step)
+        .collect::<Vec<_>>();
+    let card = card(trained, &config, &figures, options, &package);
+    package.files.push(("README.md".into(), card.into_bytes()));
+    Ok(package)
+}
+
+/// The picture of samples.
+const PICTURE: &str = "samples.png";
+
+/// Samples as a picture; none of a model that makes no images.
+fn picture(trained: &mut Trained) -> Result<Option<Vec<u8>>, ExportError> {
+    let session = &mut trained.session;
+    let n = match session.model.family() {
+        Family::Features(_) => return Ok(None),
+        Family::Pixels(_) => SHOWN_BY_PIXEL,
+        Family::Latent(_) | Family::Mixture(_) => SHOWN,
+    };
+    let images = sample::samples(session, n, None, 0, Drawing::Cached)?;
+    let mut bytes = Cursor::new(Vec::new());
+    let written = Grid::of(session, &images, None).render().write_to(&mut bytes, ImageFormat::Png);
+    written.map_err(|e| ExportError::Write { path: PICTURE.into(), source: std::io::Error::other(e) })?;
+    Ok(Some(bytes.into_inner()))
+}
+
+/// Text in YAML's double quotes.
+fn quoted(text: &str) -> String {
+    // JSON's strings are YAML's.
+    serde_json::Value::from(text).to_string()
+}
+
+/// The model card: metadata for the Hub, and what a person wants to know.
+fn card(trained: &Trained, config: &Config, figures: &[KeptFigure], options: &Options, package: &Package) -> String {
+    let (name, model) = (trained.name(), trained.session.model.as_ref());
+    let [c, h, w] = model.geometry();
+    let (data, licence) = data(config);
+    let task = match model.images().medium {
+        Medium::Sounds { .. } => "unconditional-audio-generation",
+        _ if matches!(model.family(), Family::Features(_)) => "image-feature-extraction",
+        _ => "unconditional-image-generation",
+    };
+    let mut out = format!("---\nlibrary_name: limn\npipeline_tag: {task}\ntags:\n- limn\n- {}\n", config.model.kind());
+    if !figures.is_empty() {
+        let _ = write!(out, "model-index:\n- name: {}\n  results:\n", quoted(&name));
+        let _ = write!(
+            out,
+            "  - task:\n      type: {task}\n    dataset:\n      name: {0}\n      type: {0}\n    metrics:\n",
+            quoted(&data)
+        );
+        for KeptFigure { figure, .. } in figures {
+            let (kind, value) = (quoted(&figure.name), figure.value);
+            let _ = write!(out, "    - type: {kind}\n      value: {value}\n      name: {}\n", quoted(&figure.protocol));
+        }
+    }
+    out += "---\n\n";
+    let _ = write!(out, "# {name}\n\n{}\n\n", config.about().unwrap_or_default());
+    let _ = write!(
+        out,
+        "A {} of {} parameters for images of {w}x{h} in {}, trained for {} steps by limn {} on {data}.\n\n",
+        config.model.kind(),
+        count(model.parameters() as u64),
+        if c == 1 { "grey" } else { "RGB" },
+        count(trained.step),
+        env!("CARGO_PKG_VERSION"),
+    );
+    if package.files.iter().any(|(file, _)| file == PICTURE) {
+        let _ = write!(out, "![samples]({PICTURE})\n\n");
+    }
+    out += "```sh\nlimn sample FOLDER          # this folder\nlimn eval FOLDER\n```\n\n";
+    if !figures.is_empty() {
+        out += "| figure | value | how it was measured |\n|---|---|---|\n";
+        for KeptFigure { figure, .. } in figures {
+            let _ = writeln!(
+                out,
+                "| {} | {:.4} {} | {} |",
+                figure.name,
+                figure.value,
+                figure.unit,
+                figure.protocol.replace('|', "/")
+            );
+        }
+        out.push('\n');
+    }
+    let _ = write!(out, "## Files\n\n- `{WEIGHTS}`: weights, with the names that they have in PyTorch\n");
+    out += "- `config.toml`, `config.json`: the settings\n";
+    for format in &options.also {
+        out += match format {
+            Format::Web => "- `model.html`: a page that runs the model in a browser\n",
+            Format::Pytorch => "- `pytorch/`: the model as a module of PyTorch\n",
+            Format::Onnx => "- `onnx/`: the model's functions as graphs\n",
+            Format::Hub => "",
+        };
+    }
+    let _ = write!(out, "\n## Data\n\n{data}: {licence}\n\n## Settings\n\n```toml\n");
+    out += &config.to_toml().unwrap_or_default();
+    out += "```\n";
+    out
+}
+
+/// What the data are called, without a path of somebody's machine, and their licence.
+fn data(config: &Config) -> (String, String) {
+    let source = &config.data.source;
+    match crate::data::licence(source) {
+        Some(licence) => (source.clone(), licence.to_string()),
+        None => {
+            let name =
+                Path::new(source).file_name().map_or_else(|| source.clone(), |n| n.to_string_lossy().into_owned());
+            (name, "pictures of somebody's own; say here whose they are".into())
+        }
+    }
 }

@@ -5,7 +5,7 @@ use crate::words::{count, size};
 use std::fmt::Write;
 
 /// Makes the site of some models: `index.html`, and a page of each.
-pub(in crate::export) fn gallery(all: &mut [Trained], options: Options) -> Result<Package, ExportError> {
+pub(in crate::export) fn gallery(all: &mut [Trained], options: &Options) -> Result<Package, ExportError> {
     let mut package = Package::default();
     let mut cards = String::new();
     for trained in all {

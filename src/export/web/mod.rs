@@ -114,7 +114,7 @@ struct Page {
 }
 
 /// Makes the page.
-pub(super) fn package(trained: &mut Trained, options: Options) -> Result<Package, ExportError> {
+pub(super) fn package(trained: &mut Trained, options: &Options) -> Result<Package, ExportError> {
     let Page { html, remarks, .. } = page(trained, options)?;
     Ok(Package { files: vec![("model.html".into(), html.into_bytes())], remarks })
 }
@@ -123,7 +123,7 @@ fn unsupported(why: impl Into<String>) -> ExportError {
     ExportError::Unsupported { format: "a page", why: why.into() }
 }
 
-fn page(trained: &mut Trained, options: Options) -> Result<Page, ExportError> {
+fn page(trained: &mut Trained, options: &Options) -> Result<Page, ExportError> {
     let (mut bundle, mut blob) = (Bundle::default(), Blob::new(options.half));
     let pixels = programs(trained, &mut bundle, &mut blob)?;
     if bundle.largest() > LARGEST_BINDING {
