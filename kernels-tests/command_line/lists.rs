@@ -81,7 +81,7 @@ fn a_run_of_a_file_is_called_by_its_name() {
 
 /// Python with these modules, if there is one: `LIMN_PYTHON`, or `python3`. Says aloud what is not
 /// tested without.
-fn python(modules: &str, untested: &str) -> Option<String> {
+pub(super) fn python(modules: &str, untested: &str) -> Option<String> {
     let python = std::env::var("LIMN_PYTHON").unwrap_or_else(|_| "python3".into());
     let import = Command::new(&python).args(["-c", &format!("import {modules}")]).output();
     let found = import.is_ok_and(|call| call.status.success());

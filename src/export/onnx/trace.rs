@@ -12,8 +12,12 @@ use crate::train::{Session, SessionError};
 use std::collections::HashSet;
 use std::sync::Arc;
 
-/// The numbers of images that graphs are built for: unlike one another and unlike most extents.
-const BATCHES: [usize; 3] = [11, 13, 17];
+/// The numbers of images that graphs are built for. What depends on their divisors, such as groups
+/// of images, is another thing for a prime than for the others.
+const BATCHES: [usize; 3] = [12, 13, 25];
+
+/// What parts of a model are called that have no name.
+pub(super) const UNNAMED: &str = "-";
 
 /// An extent of a tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -65,7 +69,7 @@ impl Trace {
         }
         let [(source, records), others @ ..] = built.as_slice() else { return Err(refuse(function, "it is empty")) };
         if let Some(node) = source.nodes.iter().find(|node| node.writes.iter().any(|id| is_state(source, *id))) {
-            return Err(refuse(function, format!("{} updates its weights", node.scope)));
+            return Err(refuse(function, placed("an update of its weights", &node.scope)));
         }
         let alike = |(other, its): &(Source, Vec<Record>)| {
             let same = std::iter::zip(records, its).all(|(a, b)| a.inputs == b.inputs && a.outputs == b.outputs);
@@ -87,10 +91,10 @@ impl Trace {
             let (op, scope) = (record.op.name(), &record.scope);
             let standard = record.op.standard().filter(|_| record.outputs.len() == 1);
             let Some(standard) = standard else {
-                return Err(refuse(function, format!("{op} in {scope} has no words there")));
+                return Err(refuse(function, format!("{} has no words there", placed(op, scope))));
             };
             if others.iter().any(|(_, its)| its[at].op.standard().as_ref() != Some(&standard)) {
-                return Err(refuse(function, format!("{op} in {scope} depends on how many images there are")));
+                return Err(refuse(function, format!("{} depends on how many images there are", placed(op, scope))));
             }
             let step = Step { standard, name: op, inputs: record.inputs.clone(), output, scope: scope.clone() };
             needed.extend(step.reads());
@@ -101,8 +105,9 @@ impl Trace {
         for id in 0..source.values.len() {
             let shape = shape(id);
             if shape.is_none() && needed.contains(&id) {
-                let scope = steps.iter().find(|step| step.output == id).map_or("an input", |step| &step.scope);
-                return Err(refuse(function, format!("{scope} has extents that do not grow with the images")));
+                let step = steps.iter().find(|step| step.output == id);
+                let what = step.map_or("an input".into(), |step| placed(step.name, &step.scope));
+                return Err(refuse(function, format!("{what} has extents that do not grow with the images")));
             }
             shapes.push(shape.unwrap_or_default());
         }
@@ -134,6 +139,14 @@ impl Step {
     pub(super) fn reads(&self) -> impl Iterator<Item = ValueId> {
         let most = if matches!(self.standard, Standard::Memory { .. }) { 2 } else { self.inputs.len() };
         self.inputs.iter().take(most).flatten().copied()
+    }
+}
+
+/// An op and the part of the model that it is in.
+pub(super) fn placed(op: &str, scope: &str) -> String {
+    match scope {
+        UNNAMED => op.into(),
+        _ => format!("{op} in {scope}"),
     }
 }
 

@@ -1,7 +1,7 @@
 //! From a function's steps to nodes: what each [`Standard`] is in operators of ONNX.
 
 use super::layers;
-use super::trace::{Extent, Step, Trace};
+use super::trace::{Extent, Step, Trace, placed};
 use super::weights::Weights;
 use super::writer::{Writer, float, int, ints, word};
 use crate::graph::Standard;
@@ -174,7 +174,7 @@ impl<'a> Translator<'a> {
     pub(super) fn run(&mut self) -> Result<(), (String, Refusal)> {
         for step in &self.trace.steps {
             self.writer.scope = step.scope.to_string();
-            let refused = |why| (format!("{} in {}", step.name, step.scope), why);
+            let refused = |why| (placed(step.name, &step.scope), why);
             let held = self.step(step).map_err(refused)?;
             self.held.insert(step.output, held);
         }

@@ -1,6 +1,7 @@
 //! Nodes of a graph in ONNX, with names that are unlike one another.
 
 use super::proto::{AttributeProto, AttributeType, DataType, GraphProto, NodeProto, TensorProto, ValueInfoProto};
+use super::trace::UNNAMED;
 use std::collections::{HashMap, HashSet};
 
 /// A graph that is being written.
@@ -37,7 +38,10 @@ impl Writer {
 
     /// An operator on values by their names; returns the name of its result.
     pub(super) fn node(&mut self, operator: &str, inputs: &[&str], attributes: Vec<AttributeProto>) -> String {
-        let wanted = format!("{}/{operator}", self.scope);
+        let wanted = match self.scope.as_str() {
+            "" | UNNAMED => operator.to_string(),
+            scope => format!("{scope}/{operator}"),
+        };
         self.node_called(&wanted, operator, inputs, attributes)
     }
 
