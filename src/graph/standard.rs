@@ -65,7 +65,7 @@ pub enum Standard {
     Skew,
     /// What [`Standard::Skew`] is undone by.
     Unskew,
-    /// Of x [n,4 hidden,t,w] and weights [4 hidden,hidden,1,k] the states [n,hidden,t,w] of a long
+    /// Of x [n,4 hidden,t,w] and weights [4 hidden,hidden,1,k] the states `[n,hidden,t,w]` of a long
     /// short-term memory that goes through the rows: its gates (out, forget, in, candidate) are
     /// given the row of x, and of the row of states before it the convolution with the weights,
     /// `left` zeros before the row and k - 1 - left behind it.

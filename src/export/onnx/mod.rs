@@ -1,7 +1,7 @@
 //! A trained model as ONNX: a file for each of its functions.
 //!
-//! [`trace`] has a function's graph for any number of images, [`weights`] the parameters that it
-//! reads, and [`translate`] makes nodes of it, by what each op says that it is
+//! `trace` has a function's graph for any number of images, `weights` the parameters that it
+//! reads, and `translate` makes nodes of it, by what each op says that it is
 //! ([`crate::graph::Op::standard`]). Operators are those of set 15, the first in which all of them
 //! are as they are used here, so that old runtimes take the files too. Arithmetic on parameters
 //! alone, such as that of a spectral norm, is left in the graph; runtimes do it once, at loading.

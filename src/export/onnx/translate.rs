@@ -70,24 +70,23 @@ impl<'a> Translator<'a> {
     }
 
     /// The tensor of a value.
-    pub(super) fn tensor(&mut self, id: ValueId) -> String {
+    fn tensor(&mut self, id: ValueId) -> Result<String, Refusal> {
         match self.held.get(&id) {
-            Some(Held::Tensor(name)) => name.clone(),
+            Some(Held::Tensor(name)) => Ok(name.clone()),
             Some(Held::Number(value)) => {
                 let (value, shape) = (*value, self.shape(id));
                 let name = self.filled(value, shape);
                 self.held.insert(id, Held::Tensor(name.clone()));
-                name
+                Ok(name)
             }
-            // Values come in the order in which they are made.
-            None => String::new(),
+            None => Err("it reads what nothing makes"),
         }
     }
 
     /// The tensor of an input of a step.
     pub(super) fn input(&mut self, step: &Step, k: usize) -> Result<String, Refusal> {
         let id = step.inputs.get(k).copied().flatten().ok_or("an operand is missing")?;
-        Ok(self.tensor(id))
+        self.tensor(id)
     }
 
     /// A tensor of one number.
@@ -180,7 +179,7 @@ impl<'a> Translator<'a> {
         }
         self.writer.scope = "output".into();
         for (name, id) in &self.trace.source.outputs {
-            let made = self.tensor(*id);
+            let made = self.tensor(*id).map_err(|why| (name.clone(), why))?;
             // Twice an output, or no node's result: the name is that of a copy.
             let others = self.trace.source.outputs.iter().filter(|(_, other)| other == id).count();
             if others == 1 && self.made_by.contains_key(id) && !self.is_kept(&made, *id) {
@@ -307,7 +306,7 @@ impl<'a> Translator<'a> {
                 Some(value) => self.writer.number(*value),
                 None => {
                     made = broadcast(&made, self.shape(*id));
-                    self.tensor(*id)
+                    self.tensor(*id)?
                 }
             });
         }
@@ -340,10 +339,10 @@ impl<'a> Translator<'a> {
         let extents = std::iter::zip(self.shape(from), self.shape(step.output));
         let axes: Vec<usize> = extents.enumerate().filter(|(_, (a, b))| a != b).map(|(axis, _)| axis).collect();
         if let (Some(x), true) = (self.masked_by_largest(from, &axes), scale == 1.0) {
-            let x = self.tensor(x);
+            let x = self.tensor(x)?;
             return Ok(self.writer.node("ReduceMax", &[&x], vec![ints("axes", &axes)]));
         }
-        let x = self.tensor(from);
+        let x = self.tensor(from)?;
         if axes.is_empty() {
             return Ok(self.scaled(x, scale));
         }
