@@ -19,6 +19,10 @@
 //! assert!(matches!(g.finish(), Err(GraphError::Shape { op: "matmul", .. })));
 //! ```
 
+mod standard;
+
+pub use standard::Standard;
+
 use crate::kernels::philox::NoiseBlock;
 use crate::program::{Body, Node, Place, Source, State, Value, ValueId};
 use std::cell::RefCell;
@@ -79,6 +83,12 @@ pub trait Op: Debug {
     /// Gradients of the loss with respect to each input, in the order of the inputs; `None` where
     /// there is none or [`Call::wants`] does not ask. Written in ops, so it can be differentiated.
     fn gradient(&self, call: &Call) -> Result<Vec<Option<Var>>, GraphError>;
+
+    /// What the op is in other languages; none where it has no word that they share, and a model
+    /// with it cannot be told in these.
+    fn standard(&self) -> Option<Standard> {
+        None
+    }
 }
 
 /// What a gradient rule sees of the node it belongs to.
@@ -110,11 +120,17 @@ impl Call {
     }
 }
 
-struct Record {
-    op: Rc<dyn Op>,
-    inputs: Vec<Option<ValueId>>,
-    outputs: Vec<ValueId>,
-    scope: Arc<str>,
+/// An op that was applied, and to what.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// The op.
+    pub op: Rc<dyn Op>,
+    /// What it was given; `None` where an optional input is absent.
+    pub inputs: Vec<Option<ValueId>>,
+    /// What it made.
+    pub outputs: Vec<ValueId>,
+    /// Which part of the model it belongs to.
+    pub scope: Arc<str>,
 }
 
 #[derive(Default)]
@@ -355,6 +371,12 @@ impl Graph {
     pub fn fail(&self, error: GraphError, shape: &[usize]) -> Var {
         self.inner.borrow_mut().error.get_or_insert(error);
         self.value(shape, Place::Input("failed".into()))
+    }
+
+    /// Every op in the order of the graph, for those who say it in another language. Updates of
+    /// states are not among them.
+    pub fn records(&self) -> Vec<Record> {
+        self.inner.borrow().entries.clone()
     }
 
     /// The finished program source, or the first mistake.

@@ -4,6 +4,7 @@ mod bad_input;
 #[cfg(unix)]
 mod docs;
 mod engineer;
+mod export_onnx;
 mod export_web;
 mod figures;
 mod kill;

@@ -40,6 +40,9 @@ pub fn export(args: &ExportArgs) -> Result<(), Error> {
     if !args.with.is_empty() && args.format != Some(Format::Hub) {
         return Err(Error::new("--with is for --format hub; the other formats are each by itself"));
     }
+    if args.f16 && matches!(args.format, Some(Format::Pytorch | Format::Onnx)) {
+        return Err(Error::new("--f16 is for pages; the other formats have the weights as they are"));
+    }
     let options = &Options { half: args.f16, also: args.with.clone() };
     let (package, out, what) = match (args.format, args.dirs.as_slice()) {
         (Some(format), [dir]) => {

@@ -5,7 +5,7 @@
 //! nothing behind.
 
 mod hub;
-mod onnx;
+pub mod onnx;
 mod package;
 mod pytorch;
 mod web;

@@ -5,7 +5,7 @@
 //! each names the other two, and nothing else is needed for any order of differentiation.
 
 use super::{launch, mismatch};
-use crate::graph::{Call, GraphError, Op, Var};
+use crate::graph::{Call, GraphError, Op, Standard, Var};
 use crate::kernels::conv::Conv;
 use crate::kernels::convolution::epilogue::EpilogueBlock;
 use crate::kernels::{conv_transpose2d::ConvTranspose2d, conv2d::Conv2d, conv2d_weight_grad::Conv2dWeightGrad};
@@ -157,6 +157,11 @@ fn channel_sum(v: &Var) -> Var {
     v.sum_axes(&[0, 2, 3]).reshape(&[v.shape()[1]])
 }
 
+/// The block without the number of images.
+fn of_any_batch(block: Conv) -> Conv {
+    Conv { n: 1, ..block }
+}
+
 #[derive(Debug)]
 struct Forward(Conv);
 #[derive(Debug)]
@@ -178,6 +183,10 @@ impl Op for Forward {
         }
         Ok(vec![dx, call.wants(1).then(|| weight_grad(x, dy, self.0)), call.wants(2).then(|| channel_sum(dy))])
     }
+
+    fn standard(&self) -> Option<Standard> {
+        Some(Standard::Conv(of_any_batch(self.0)))
+    }
 }
 
 impl Op for Transposed {
@@ -192,6 +201,10 @@ impl Op for Transposed {
             call.wants(1).then(|| weight_grad(dx, y, self.0)),
             call.wants(2).then(|| channel_sum(dx)),
         ])
+    }
+
+    fn standard(&self) -> Option<Standard> {
+        Some(Standard::ConvTranspose(of_any_batch(self.0)))
     }
 }
 

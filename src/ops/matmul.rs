@@ -1,7 +1,7 @@
 //! Matrix products.
 
 use super::{launch, mismatch};
-use crate::graph::{Call, GraphError, Op, Var};
+use crate::graph::{Call, GraphError, Op, Standard, Var};
 use crate::kernels::convolution::epilogue::EpilogueBlock;
 use crate::kernels::matmul::MatMul;
 
@@ -29,6 +29,10 @@ impl Op for Product {
         // The bias, where there is one, is added to every row.
         let dbias = || call.inputs[2].as_ref().map(|bias| dc.sum_to(bias.shape()));
         Ok(vec![call.wants(0).then(da), call.wants(1).then(db), if call.wants(2) { dbias() } else { None }])
+    }
+
+    fn standard(&self) -> Option<Standard> {
+        Some(Standard::Product([self.trans_a, self.trans_b]))
     }
 }
 

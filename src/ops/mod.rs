@@ -33,7 +33,7 @@ pub use norm::Normed;
 pub use random::Latent;
 pub use update::Average;
 
-use crate::graph::{Call, Graph, GraphError, Op, Var};
+use crate::graph::{Call, Graph, GraphError, Op, Standard, Var};
 use crate::kernels::Kernel;
 use crate::kernels::fill::Fill;
 use crate::program::Body;
@@ -80,6 +80,24 @@ impl Op for Leaf {
     }
 }
 
+/// A tensor of one number.
+#[derive(Debug)]
+struct Constant(f32);
+
+impl Op for Constant {
+    fn name(&self) -> &'static str {
+        "constant"
+    }
+
+    fn gradient(&self, _: &Call) -> Result<Vec<Option<Var>>, GraphError> {
+        Ok(Vec::new())
+    }
+
+    fn standard(&self) -> Option<Standard> {
+        Some(Standard::Constant(self.0))
+    }
+}
+
 /// A gradient kernel that has no gradient of its own.
 #[derive(Debug)]
 struct FirstOrderOnly(&'static str);
@@ -100,6 +118,6 @@ impl Graph {
         // A tensor with more elements than this counts is refused when its value is made.
         let len = shape.iter().fold(1u32, |len, n| len.saturating_mul(u32::try_from(*n).unwrap_or(u32::MAX)));
         let body = Body::Constant(value, Arc::new(Fill { len, value }));
-        self.apply1(Leaf("constant"), body, &[], shape)
+        self.apply1(Constant(value), body, &[], shape)
     }
 }

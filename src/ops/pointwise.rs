@@ -3,7 +3,7 @@
 //! Every op here is one step of a chain; the planner fuses chains into single launches.
 
 use super::mismatch;
-use crate::graph::{Call, GraphError, Op, Var};
+use crate::graph::{Call, GraphError, Op, Standard, Var};
 use crate::kernels::pointwise::{Operation, Term};
 use crate::program::{Body, is_run};
 use std::ops::{Add, Div, Mul, Neg, Sub};
@@ -25,6 +25,10 @@ impl Op for Pointwise {
             grads[i] = Some(value(term, call).sum_to(call.input(i).shape()));
         }
         Ok(grads)
+    }
+
+    fn standard(&self) -> Option<Standard> {
+        Some(Standard::Pointwise(self.code, self.c))
     }
 }
 

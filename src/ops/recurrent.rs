@@ -6,7 +6,7 @@
 //! convolution's over all.
 
 use super::{ConvSpec, FirstOrderOnly, launch, mismatch};
-use crate::graph::{Call, GraphError, Op, Var};
+use crate::graph::{Call, GraphError, Op, Standard, Var};
 use crate::kernels::lstm::{LstmCell, LstmCellGrad};
 use crate::kernels::skew::Skew;
 
@@ -20,6 +20,10 @@ impl Op for Skewed {
 
     fn gradient(&self, call: &Call) -> Result<Vec<Option<Var>>, GraphError> {
         Ok(vec![Some(skewed(call.dy(), Skew { back: 1 - self.0.back, ..self.0 }))])
+    }
+
+    fn standard(&self) -> Option<Standard> {
+        Some(if self.0.back == 1 { Standard::Unskew } else { Standard::Skew })
     }
 }
 
@@ -57,6 +61,10 @@ impl Op for Rows {
         let dpre = joined(&dpre);
         let dw = call.wants(1).then(|| h.shift(2, 1).conv2d_weight_grad(&dpre, w.shape(), &self.0));
         Ok(vec![Some(dpre), dw])
+    }
+
+    fn standard(&self) -> Option<Standard> {
+        Some(Standard::Memory { left: self.0.padding[1] })
     }
 }
 

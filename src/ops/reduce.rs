@@ -1,7 +1,7 @@
 //! Sums over axes, and the largest along one.
 
-use super::{Leaf, launch, mismatch};
-use crate::graph::{Call, GraphError, Op, Var};
+use super::{launch, mismatch};
+use crate::graph::{Call, GraphError, Op, Standard, Var};
 use crate::kernels::largest::Largest;
 use crate::kernels::reduce::Reduce;
 
@@ -18,6 +18,30 @@ impl Op for Sum {
 
     fn gradient(&self, call: &Call) -> Result<Vec<Option<Var>>, GraphError> {
         Ok(vec![Some(call.dy().spread_scaled(call.input(0).shape(), self.scale))])
+    }
+
+    fn standard(&self) -> Option<Standard> {
+        Some(Standard::Sum(self.scale))
+    }
+}
+
+/// Where the largest along an axis is, flat almost everywhere.
+#[derive(Debug)]
+struct Place {
+    axis: usize,
+}
+
+impl Op for Place {
+    fn name(&self) -> &'static str {
+        "largest"
+    }
+
+    fn gradient(&self, _: &Call) -> Result<Vec<Option<Var>>, GraphError> {
+        Ok(vec![None])
+    }
+
+    fn standard(&self) -> Option<Standard> {
+        Some(Standard::Largest(self.axis))
     }
 }
 
@@ -116,7 +140,7 @@ impl Var {
         let extent = |axes: &[usize]| axes.iter().product::<usize>() as u32;
         let kernel =
             Largest { outer: extent(&shape[..axis]), pieces: shape[axis] as u32, inner: extent(&shape[axis + 1..]) };
-        self.graph().apply1(Leaf("largest"), launch(kernel), &[Some(self)], shape)
+        self.graph().apply1(Place { axis }, launch(kernel), &[Some(self)], shape)
     }
 
     /// The largest in each of `to` windows along height and width of x `[n,c,h,w]`, which cover it

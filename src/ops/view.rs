@@ -4,7 +4,7 @@
 //! slice and pad undo each other, so do subsample and dilate; flip undoes itself.
 
 use super::{launch, mismatch};
-use crate::graph::{Call, GraphError, Op, Var};
+use crate::graph::{Call, GraphError, Op, Standard, Var};
 use crate::kernels::concat::Concat;
 use crate::kernels::resample::{AvgPool, Upsample};
 use crate::kernels::strided::{Axis, Strided};
@@ -19,6 +19,10 @@ impl Op for Reshape {
 
     fn gradient(&self, call: &Call) -> Result<Vec<Option<Var>>, GraphError> {
         Ok(vec![Some(call.dy().reshape(call.input(0).shape()))])
+    }
+
+    fn standard(&self) -> Option<Standard> {
+        Some(Standard::Reshape)
     }
 }
 
@@ -67,6 +71,22 @@ impl Op for GatherOp {
             }
         })])
     }
+
+    fn standard(&self) -> Option<Standard> {
+        Some(match *self {
+            GatherOp::Slice { axis, start } => Standard::Slice { axis, start, step: 1 },
+            GatherOp::Subsample { axis, step } => Standard::Slice { axis, start: 0, step },
+            GatherOp::Pad { axis, before } => Standard::Pad { axis, before },
+            GatherOp::Shift { axis, by } => Standard::Shift { axis, by },
+            GatherOp::Flip { axis } => Standard::Flip(axis),
+            GatherOp::Permute { ref inverse } => {
+                let at = |k: usize| inverse.iter().position(|to| *to == k).unwrap_or(k);
+                Standard::Permute((0..inverse.len()).map(at).collect())
+            }
+            GatherOp::Expand => Standard::Expand,
+            GatherOp::Dilate { .. } => return None,
+        })
+    }
 }
 
 /// Row-major strides.
@@ -92,6 +112,10 @@ impl Op for Joined {
         let (dy, a, b) = (call.dy(), call.input(0).shape()[self.axis], call.input(1).shape()[self.axis]);
         Ok(vec![call.wants(0).then(|| dy.slice(self.axis, 0, a)), call.wants(1).then(|| dy.slice(self.axis, a, b))])
     }
+
+    fn standard(&self) -> Option<Standard> {
+        Some(Standard::Concat(self.axis))
+    }
 }
 
 #[derive(Debug)]
@@ -107,6 +131,10 @@ impl Op for Enlarge {
     fn gradient(&self, call: &Call) -> Result<Vec<Option<Var>>, GraphError> {
         Ok(vec![Some(call.dy().window_sum([self.0.fh as usize, self.0.fw as usize], 1.0))])
     }
+
+    fn standard(&self) -> Option<Standard> {
+        Some(Standard::Upsample([self.0.fh as usize, self.0.fw as usize]))
+    }
 }
 
 impl Op for Pool {
@@ -117,6 +145,10 @@ impl Op for Pool {
     fn gradient(&self, call: &Call) -> Result<Vec<Option<Var>>, GraphError> {
         let factor = [self.0.fh as usize, self.0.fw as usize];
         Ok(vec![Some(call.dy().upsample(factor).mul_scalar(self.0.scale))])
+    }
+
+    fn standard(&self) -> Option<Standard> {
+        Some(Standard::WindowSum([self.0.fh as usize, self.0.fw as usize], self.0.scale))
     }
 }
 

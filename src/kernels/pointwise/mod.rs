@@ -8,10 +8,12 @@
 
 pub mod activation;
 mod derivative;
+mod formula;
 pub mod lstm;
 mod operations;
 
 pub use derivative::Term;
+pub use formula::Formula;
 pub(super) use operations::{ACTIVATE, APPLY, gate, larger};
 pub use operations::{Domain, Operation};
 

@@ -1,8 +1,9 @@
 //! The table of pointwise operations. A row is all that an operation is: [`Operation`], the host's
-//! arithmetic, the error that is permitted to it, the shaders' switch and the rule of its gradient
-//! come from it.
+//! arithmetic, the error that is permitted to it, the shaders' switch, its words in ONNX and the rule
+//! of its gradient come from it.
 
 use super::derivative::{A, B, DY, Term, Y};
+use super::formula::{Formula, formula};
 use crate::kernels::EPS;
 use crate::kernels::activation::Activation;
 
@@ -74,6 +75,7 @@ macro_rules! operations {
             (a $(, $b:ident)? $(; c = $example:literal)?) $(where a $domain:tt 0)? {
                 $(epilogue: $kind:literal $act:ident $(($slope:ident))?;)?
                 wgsl: $wgsl:literal;
+                onnx: $word:ident $([$attribute:ident])? ($($formula:tt)*);
                 host: $host:expr;
                 error: $error:expr;
                 gradient: [$($gradient:expr),*];
@@ -152,6 +154,11 @@ macro_rules! operations {
                 match self { $(Operation::$code => $error,)* }
             }
 
+            /// The operation in the words of ONNX's operators.
+            pub const fn formula(self) -> Formula {
+                match self { $(Operation::$code => formula!($word $([$attribute])? ($($formula)*)),)* }
+            }
+
             /// The gradient by each operand; none where the operation is flat almost everywhere.
             pub fn gradient(self, $z: f32) -> Vec<Term> {
                 match self { $(Operation::$code => vec![$($gradient),*],)* }
@@ -196,6 +203,7 @@ operations! {
     /// a + b
     0 Add "add" (a, b) {
         wgsl: "a + b";
+        onnx: Add(a, b);
         host: a + b;
         error: units(2.0, y) + (ea + eb);
         gradient: [DY, DY];
@@ -203,6 +211,7 @@ operations! {
     /// a - b
     1 Sub "sub" (a, b) {
         wgsl: "a - b";
+        onnx: Sub(a, b);
         host: a - b;
         error: units(2.0, y) + (ea + eb);
         gradient: [DY, -DY];
@@ -210,6 +219,7 @@ operations! {
     /// a · b
     2 Mul "mul" (a, b) {
         wgsl: "a * b";
+        onnx: Mul(a, b);
         host: a * b;
         error: units(2.0, y) + (ea * (b.abs() + eb) + eb * a.abs());
         gradient: [DY * B, DY * A];
@@ -217,6 +227,7 @@ operations! {
     /// a / b
     3 Div "div" (a, b) {
         wgsl: "a / b";
+        onnx: Div(a, b);
         host: a / b;
         error: units(6.0, y) + (ea + y.abs() * eb) / (b.abs() - eb).max(f32::MIN_POSITIVE);
         gradient: [DY / B, -(DY * Y / B)];
@@ -224,6 +235,7 @@ operations! {
     /// max(a, b)
     4 Max "max" (a, b) {
         wgsl: "larger(a, b)";
+        onnx: Max(a, b);
         host: larger(a, b);
         error: units(2.0, y) + (ea + eb);
         gradient: [DY * Operation::ReluMask.on(A - B, 0.0), DY * (1.0 - Operation::ReluMask.on(A - B, 0.0))];
@@ -231,6 +243,7 @@ operations! {
     /// min(a, b)
     5 Min "min" (a, b) {
         wgsl: "smaller(a, b)";
+        onnx: Min(a, b);
         host: smaller(a, b);
         error: units(2.0, y) + (ea + eb);
         gradient: [DY * Operation::ReluMask.on(B - A, 0.0), DY * (1.0 - Operation::ReluMask.on(B - A, 0.0))];
@@ -238,6 +251,7 @@ operations! {
     /// a + c
     6 AddC "add_const" (a; c = 0.7) {
         wgsl: "a + c";
+        onnx: Add(a, c);
         host: a + c;
         error: units(2.0, y) + ea;
         gradient: [DY];
@@ -245,6 +259,7 @@ operations! {
     /// a · c
     7 MulC "mul_const" (a; c = -1.3) {
         wgsl: "a * c";
+        onnx: Mul(a, c);
         host: a * c;
         error: units(2.0, y) + ea * c.abs();
         gradient: [c * DY];
@@ -252,6 +267,7 @@ operations! {
     /// c - a
     8 RsubC "rsub_const" (a; c = 1.0) {
         wgsl: "c - a";
+        onnx: Sub(c, a);
         host: c - a;
         error: units(2.0, y) + ea;
         gradient: [-DY];
@@ -259,6 +275,7 @@ operations! {
     /// e^a
     9 Exp "exp" (a) {
         wgsl: "unless_nan(exp(a), a)";
+        onnx: Exp(a);
         host: f64::from(a).exp() as f32;
         // WGSL lets exp err by 3 + 2|x| units and ln, tanh and their kin be built from it.
         error: units((3.0 + 2.0 * a.abs()) * 2.0, y) + ea * y.abs() * (1.0 + ea);
@@ -267,6 +284,7 @@ operations! {
     /// ln a
     10 Ln "ln" (a) where a > 0 {
         wgsl: "unless_nan(log(a), a)";
+        onnx: Log(a);
         host: f64::from(a).ln() as f32;
         error: units(8.0, y) + 4.0 * EPS + ea / (a - ea).max(f32::MIN_POSITIVE);
         gradient: [DY / A];
@@ -274,6 +292,7 @@ operations! {
     /// √a
     11 Sqrt "sqrt" (a) where a > 0 {
         wgsl: "unless_nan(sqrt(a), a)";
+        onnx: Sqrt(a);
         host: a.sqrt();
         error: units(6.0, y) + ea / y.max(ea.sqrt()).max(f32::MIN_POSITIVE);
         gradient: [0.5 * DY / Y];
@@ -281,6 +300,7 @@ operations! {
     /// |a|
     12 Abs "abs" (a) {
         wgsl: "abs(a)";
+        onnx: Abs(a);
         host: a.abs();
         error: units(2.0, y) + ea;
         gradient: [DY * Operation::Sign.on(A, 0.0)];
@@ -288,6 +308,7 @@ operations! {
     /// 1 / a
     13 Recip "recip" (a) where a != 0 {
         wgsl: "1.0 / a";
+        onnx: Reciprocal(a);
         host: 1.0 / a;
         error: units(6.0, y) + ea * y * y * 2.0;
         gradient: [-(DY * Y * Y)];
@@ -296,6 +317,7 @@ operations! {
     14 Relu "relu" (a) {
         epilogue: 1 Relu;
         wgsl: "relu(a)";
+        onnx: Relu(a);
         host: if a <= 0.0 { 0.0 } else { a };
         error: units(2.0, y) + ea;
         gradient: [DY * Operation::ReluMask.on(Y, 0.0)];
@@ -304,6 +326,7 @@ operations! {
     15 LeakyRelu "leaky_relu" (a; c = 0.2) {
         epilogue: 2 LeakyRelu(c);
         wgsl: "select(c * a, a, a > 0.0)";
+        onnx: LeakyRelu[alpha](a);
         host: if a > 0.0 { a } else { c * a };
         error: units(2.0, y) + ea * c.abs().max(1.0);
         // Where the slope is negative, y is positive on both sides.
@@ -313,6 +336,7 @@ operations! {
     16 Elu "elu" (a) {
         epilogue: 3 Elu;
         wgsl: "elu(a)";
+        onnx: Elu(a);
         host: if a > 0.0 { a } else { f64::from(a).exp_m1() as f32 };
         error: units(32.0, y) + 4.0 * EPS + ea;
         gradient: [DY * Operation::EluSlope.on(Y, 0.0)];
@@ -321,6 +345,7 @@ operations! {
     17 Tanh "tanh" (a) {
         epilogue: 4 Tanh;
         wgsl: "tanh_safe(a)";
+        onnx: Tanh(a);
         host: f64::from(a).tanh() as f32;
         error: units(32.0, y) + 4.0 * EPS + ea;
         gradient: [DY * (1.0 - Y * Y)];
@@ -329,6 +354,7 @@ operations! {
     18 Sigmoid "sigmoid" (a) {
         epilogue: 5 Sigmoid;
         wgsl: "sigmoid(a)";
+        onnx: Sigmoid(a);
         host: (1.0 / (1.0 + (-f64::from(a)).exp())) as f32;
         error: units(32.0, y) + 4.0 * EPS + ea;
         gradient: [DY * (Y * (1.0 - Y))];
@@ -336,6 +362,7 @@ operations! {
     /// ln(1 + e^a)
     19 Softplus "softplus" (a) {
         wgsl: "softplus(a)";
+        onnx: Softplus(a);
         host: softplus(f64::from(a)) as f32;
         error: units(16.0, y) + (3.0 + 2.0 * a.abs()) * 2.0 * EPS + ea;
         gradient: [DY * Operation::Sigmoid.on(A, 0.0)];
@@ -343,6 +370,7 @@ operations! {
     /// 1 where a > 0, c elsewhere: the slope of (leaky) ReLU, from its input or its output
     20 ReluMask "relu_mask" (a; c = 0.2) {
         wgsl: "gate_of(a, c)";
+        onnx: Where(Greater(a, 0.0), 1.0, c);
         host: gate(a, c);
         error: units(2.0, y) + step_error(a, ea, 1.0 - c);
         gradient: [];
@@ -350,6 +378,7 @@ operations! {
     /// 1 where a > 0, a + 1 elsewhere: the slope of ELU from its output
     21 EluSlope "elu_slope" (a) {
         wgsl: "select(a + 1.0, 1.0, a > 0.0)";
+        onnx: Where(Greater(a, 0.0), 1.0, Add(a, 1.0));
         host: if a > 0.0 { 1.0 } else { a + 1.0 };
         error: units(2.0, y) + ea;
         // It changes with the output of ELU where that is negative.
@@ -358,6 +387,7 @@ operations! {
     /// -1, 0 or 1
     22 Sign "sign" (a) {
         wgsl: "unless_nan(sign(a), a)";
+        onnx: Sign(a);
         host: if a == 0.0 || a.is_nan() { a.abs() } else { a.signum() };
         error: units(2.0, y) + step_error(a, ea, 1.0);
         gradient: [];
@@ -365,6 +395,7 @@ operations! {
     /// max(a, c)
     23 MaxC "max_const" (a; c = 0.3) {
         wgsl: "larger(a, c)";
+        onnx: Max(a, c);
         host: larger(a, c);
         error: units(2.0, y) + ea;
         gradient: [DY * Operation::ReluMask.on(A - c, 0.0)];
@@ -372,6 +403,7 @@ operations! {
     /// min(a, c)
     24 MinC "min_const" (a; c = 0.3) {
         wgsl: "smaller(a, c)";
+        onnx: Min(a, c);
         host: smaller(a, c);
         error: units(2.0, y) + ea;
         gradient: [DY * Operation::ReluMask.on(c - A, 0.0)];
@@ -379,6 +411,7 @@ operations! {
     /// ln(1 + e^a) - a·b: binary cross-entropy of a logit a and a target b
     25 Bce "bce_with_logits" (a, b) {
         wgsl: "softplus(a) - a * b";
+        onnx: Sub(Softplus(a), Mul(a, b));
         host: (f64::from(a).max(0.0) - f64::from(a) * f64::from(b) + (-f64::from(a).abs()).exp().ln_1p()) as f32;
         // Both terms grow with |a| while their difference need not.
         error: 16.0 * EPS * (1.0 + a.abs() * (2.0 + b.abs())) + (ea * (1.0 + b.abs() + eb) + eb * a.abs());

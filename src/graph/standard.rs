@@ -1,0 +1,76 @@
+//! What an op is in terms that frameworks share.
+
+use crate::kernels::conv::Conv;
+use crate::kernels::pointwise::Operation;
+
+/// What an op makes of its inputs, for those who say it in another language. Extents are those of
+/// the values; what is said here does not depend on how many images they are of.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Standard {
+    /// A tensor of one number.
+    Constant(f32),
+    /// The elements of the input in the same order under another shape.
+    Reshape,
+    /// The input repeated where the result is larger: aligned at the last axis, along axes of
+    /// extent 1.
+    Expand,
+    /// A pointwise operation with its constant; operands are repeated as by [`Standard::Expand`].
+    Pointwise(Operation, f32),
+    /// The sum over all axes that the result has extent 1 along, times a number.
+    Sum(f32),
+    /// 1 where the input is the largest along an axis, of equals the first, and 0 elsewhere.
+    Largest(usize),
+    /// The product of two matrices, or of each of two batches of them; the first and the second are
+    /// transposed or not, and a third input is added to every row.
+    Product([bool; 2]),
+    /// The convolution x, w, bias -> y of this block.
+    Conv(Conv),
+    /// The transposed convolution y, w, bias -> x of this block.
+    ConvTranspose(Conv),
+    /// As many elements of an axis as the result has, from this one on, so many apart.
+    Slice {
+        /// The axis.
+        axis: usize,
+        /// The first element.
+        start: usize,
+        /// Distance between elements.
+        step: usize,
+    },
+    /// So many zeros before an axis, and behind it those that the result has room for.
+    Pad {
+        /// The axis.
+        axis: usize,
+        /// Zeros before it.
+        before: usize,
+    },
+    /// An axis moved by so many elements; zeros take the places of those that are moved away.
+    Shift {
+        /// The axis.
+        axis: usize,
+        /// How far.
+        by: isize,
+    },
+    /// An axis from its last element to its first.
+    Flip(usize),
+    /// Axes in another order: axis k of the result is this one of the input.
+    Permute(Vec<usize>),
+    /// One input behind the other along an axis.
+    Concat(usize),
+    /// Each element of the planes of `[n,c,h,w]` repeated so often down and to the right.
+    Upsample([usize; 2]),
+    /// The sum over windows of height and width that do not overlap, times a number.
+    WindowSum([usize; 2], f32),
+    /// The planes of `[n,c,h,w]` by their diagonals [n,c,h+w-1,h]: row d has element (i, d - i) in
+    /// column i, and zeros where there is none.
+    Skew,
+    /// What [`Standard::Skew`] is undone by.
+    Unskew,
+    /// Of x [n,4 hidden,t,w] and weights [4 hidden,hidden,1,k] the states `[n,hidden,t,w]` of a long
+    /// short-term memory that goes through the rows: its gates (out, forget, in, candidate) are
+    /// given the row of x, and of the row of states before it the convolution with the weights,
+    /// `left` zeros before the row and k - 1 - left behind it.
+    Memory {
+        /// Zeros before the row.
+        left: usize,
+    },
+}
