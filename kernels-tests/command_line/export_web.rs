@@ -12,7 +12,7 @@ const MODELS: [(&str, &[&str]); 6] = [
     ("dcgan-28-small", &["model.width=4"]),
     ("pixelcnn-small", &["model.hidden=4", "model.blocks=1"]),
     ("pixelcnn-gated-conditional-small", &["model.hidden=4", "model.dilations=[1]"]),
-    ("gmm-small", &[]),
+    ("gmm-small", &["model.components=6"]),
 ];
 
 fn train(dir: &Path, preset: &str, settings: &[&str]) -> String {

@@ -20,7 +20,7 @@ use base64::prelude::BASE64_STANDARD;
 use blob::{Blob, Entry, packed};
 use bundle::Bundle;
 use half::f16;
-use image::ImageFormat;
+use image::{DynamicImage, ImageFormat};
 use pixels::Loop;
 use serde::Serialize;
 use std::io::Cursor;
