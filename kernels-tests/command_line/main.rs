@@ -4,6 +4,7 @@ mod bad_input;
 #[cfg(unix)]
 mod docs;
 mod engineer;
+mod export_pytorch;
 mod figures;
 mod kill;
 mod leading_on;

@@ -2,6 +2,7 @@
 
 use super::change::Change;
 use super::folder::{RunDir, RunError};
+use super::initial::Initial;
 use crate::choices::Choices;
 use crate::files::{read_small, replace};
 use crate::gpu::AdapterDesc;
@@ -105,6 +106,9 @@ pub struct Sitting {
     /// Settings that are others than before.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<Change>,
+    /// The weights that a new run was started from, where they were given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub initial: Option<Initial>,
 }
 
 impl Sitting {
@@ -118,6 +122,7 @@ impl Sitting {
             precision: device.precision(),
             variants: choices.filter(|_| device.gpu().is_some()).map(variants),
             changes,
+            initial: None,
         }
     }
 
@@ -204,6 +209,7 @@ impl RunDir {
             precision: self.config.train.precision,
             variants: None,
             changes: Vec::new(),
+            initial: None,
         };
         Provenance { sittings: device.map(sitting).into_iter().collect() }
     }
