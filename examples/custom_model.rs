@@ -53,7 +53,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut config = Config::of(ModelConfig::new(Settings { width: 16 }));
     config.train.steps = Some(200);
     let mut draw = |session: &mut _, n, path: &_| Ok(picture(session, n, None, 0, Drawing::Cached, path).map(Some)?);
-    let start = Start::New { config, out: std::env::args_os().nth(1).map(Into::into) };
+    let start = Start::New { config, out: std::env::args_os().nth(1).map(Into::into), init: None };
     let outcome = train(start, Device::best(), Hooks { sampler: Some(&mut draw), ..Hooks::default() })?;
     println!("{:?} after {} steps, in {}", outcome.losses, outcome.step, outcome.run.path.display());
     Ok(())

@@ -5,6 +5,7 @@ mod bad_input;
 mod docs;
 mod engineer;
 mod export_onnx;
+mod export_pytorch;
 mod export_web;
 mod figures;
 mod kill;

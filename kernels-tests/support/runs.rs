@@ -25,7 +25,7 @@ pub fn vae(settings: &[&str]) -> Config {
 }
 
 pub fn start(config: &Config, out: &Path) -> Start {
-    Start::New { config: config.clone(), out: Some(out.into()) }
+    Start::New { config: config.clone(), out: Some(out.into()), init: None }
 }
 
 pub fn resume(dir: &Path) -> Start {

@@ -84,7 +84,11 @@ pub fn trained(preset: &str, settings: &[&str], steps: usize) -> (Session, Vec<V
         let first = i * batch % (data.train.len() - batch);
         let mut bytes = Vec::new();
         data.train.upload(first..first + batch, session.model.classes() > 0, &mut bytes);
-        step.write("images", &pack(bytes)).expect("an upload");
+        let words = pack(bytes);
+        if i == 0 {
+            session.initialise(batch, &words).expect("a start");
+        }
+        step.write("images", &words).expect("an upload");
         step.run().expect("a step");
         let row = i % limn::train::HISTORY_ROWS;
         losses.push(session.store.read("history").expect("losses")[row * columns..][..columns].to_vec());

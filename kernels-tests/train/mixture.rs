@@ -80,6 +80,7 @@ fn passes_of_batches_are_iterations_over_all_images() {
             variances: [[1.0; D]; K],
         };
         let mut session = session(batches as u32, device.clone());
+        session.initialise(batch, &pack(bytes[..batch * D].to_vec())).expect("means");
         let mut step = session.train_step(batch).expect("a program");
         let mut before = f64::INFINITY;
         for pass in 0..6 {

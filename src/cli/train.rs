@@ -45,6 +45,11 @@ pub struct TrainArgs {
     shape: ShapeArg,
     #[command(flatten)]
     changed: ChangedArg,
+    /// Start the new run from the weights in this file, by name: a state dict of PyTorch's saved by
+    /// safetensors, such as `limn export --format pytorch` writes, or a checkpoint.safetensors; what
+    /// the file lacks starts as in any run
+    #[arg(long, value_name = "FILE.safetensors", conflicts_with = "resume")]
+    init: Option<PathBuf>,
     /// Training steps
     #[arg(long, value_name = "N", conflicts_with = "epochs", value_parser = clap::value_parser!(u64).range(1..))]
     steps: Option<u64>,
@@ -121,7 +126,7 @@ pub fn train(args: &TrainArgs) -> Result<u8, Error> {
         (None, Some(what)) => {
             let config = config(what, args)?;
             let settings = config.train.clone();
-            (Start::New { config, out: args.out.clone() }, settings)
+            (Start::New { config, out: args.out.clone(), init: args.init.clone() }, settings)
         }
         (None, None) => return Err(Error::new("say what to train: a preset, a FILE.toml, or --resume DIR")),
     };

@@ -37,7 +37,7 @@ pub struct BigGanConfig {
 
 impl BigGanConfig {
     /// Sides of the generator's planes, from the smallest to the image's.
-    fn sides(&self) -> Vec<usize> {
+    pub(crate) fn sides(&self) -> Vec<usize> {
         let mut sides = vec![self.image];
         while let Some(side) = sides.last().filter(|side| **side > SMALLEST && side.is_multiple_of(2)) {
             sides.push(side / 2);
@@ -47,9 +47,37 @@ impl BigGanConfig {
     }
 
     /// Channels at this side.
-    fn width_at(&self, side: usize) -> usize {
+    pub(crate) fn width_at(&self, side: usize) -> usize {
         self.widest.min(self.width.saturating_mul(self.image / side))
     }
+
+    /// The blocks of the discriminator, from the image on.
+    pub(crate) fn downs(&self) -> Vec<DownPlan> {
+        let mut sides = vec![self.image];
+        while sides[sides.len() - 1] > JUDGED && sides[sides.len() - 1].is_multiple_of(2) {
+            sides.push(sides[sides.len() - 1] / 2);
+        }
+        let smallest = sides[sides.len() - 1];
+        sides.extend([smallest; PLAIN]);
+        let mut narrow = self.channels;
+        let block = |pair: &[usize]| {
+            let (wide, halves) = (self.width_at(pair[1]), pair[1] < pair[0]);
+            let channels = [std::mem::replace(&mut narrow, wide), wide];
+            DownPlan { channels, halves, attended: halves && pair[1] == self.attention }
+        };
+        sides.windows(2).map(block).collect()
+    }
+}
+
+/// A block of the discriminator.
+#[derive(Clone, Copy)]
+pub(crate) struct DownPlan {
+    /// Channels before and behind it.
+    pub(crate) channels: [usize; 2],
+    /// Whether it halves the side.
+    pub(crate) halves: bool,
+    /// Whether attention comes after it.
+    pub(crate) attended: bool,
 }
 
 /// Planes are halved until they are no larger than this, or odd.
@@ -218,19 +246,9 @@ struct Down {
 
 impl Discriminator {
     fn new(net: &mut NetworkBuilder, c: &BigGanConfig) -> Discriminator {
-        let mut sides = vec![c.image];
-        while sides[sides.len() - 1] > JUDGED && sides[sides.len() - 1].is_multiple_of(2) {
-            sides.push(sides[sides.len() - 1] / 2);
-        }
-        let smallest = sides[sides.len() - 1];
-        sides.extend([smallest; PLAIN]);
-        let mut channels = c.channels;
-        let mut blocks = Vec::new();
-        for (k, pair) in sides.windows(2).enumerate() {
-            let wide = c.width_at(pair[1]);
-            blocks.push(Down::new(net, c, k, [channels, wide], [pair[0], pair[1]]));
-            channels = wide;
-        }
+        let downs = c.downs();
+        let blocks = downs.iter().enumerate().map(|(k, plan)| Down::new(net, k, *plan)).collect();
+        let channels = downs.last().map_or(c.channels, |plan| plan.channels[1]);
         let score = spectral(net, "discriminator.score").linear(channels, 1, true).build();
         let class = spectral(net, "discriminator.class").linear(c.classes, channels, false).build();
         Discriminator { blocks, score, class }
@@ -254,20 +272,14 @@ impl Discriminator {
 }
 
 impl Down {
-    fn new(
-        net: &mut NetworkBuilder,
-        c: &BigGanConfig,
-        number: usize,
-        [narrow, wide]: [usize; 2],
-        [from, side]: [usize; 2],
-    ) -> Down {
+    fn new(net: &mut NetworkBuilder, number: usize, plan: DownPlan) -> Down {
+        let DownPlan { channels: [narrow, wide], halves, attended } = plan;
         let name = |what: &str| format!("discriminator.{number}.{what}");
-        let (is_first, halves) = (number == 0, side < from);
+        let is_first = number == 0;
         let convs = [("conv1", narrow), ("conv2", wide)]
             .map(|(what, channels)| spectral(net, &name(what)).conv(channels, wide, 3, same(), true).build());
         let changes = halves || narrow != wide;
         let skip = changes.then(|| spectral(net, &name("skip")).conv1x1(narrow, wide).build());
-        let attended = halves && side == c.attention;
         let attention = attended.then(|| Attention::new(net, &name("attention"), wide));
         Down { convs, skip, attention, is_first, halves }
     }

@@ -110,13 +110,21 @@ impl Dcgan {
 }
 
 impl DcganConfig {
+    /// How its images are halved.
+    ///
+    /// # Errors
+    /// Sides that cannot be.
+    pub(crate) fn plan(&self) -> Result<Plan, ModelError> {
+        Plan::of(self)
+    }
+
     /// Channels that the networks make and see: those of all frames.
-    fn planes(&self) -> usize {
+    pub(crate) fn planes(&self) -> usize {
         self.channels * self.frames
     }
 
     /// Height and width of a frame.
-    fn sides(&self) -> [usize; 2] {
+    pub(crate) fn sides(&self) -> [usize; 2] {
         [self.image_height, self.image_width].map(|side| if side == 0 { self.image } else { side })
     }
 }
@@ -129,9 +137,9 @@ const SIDES: [usize; 2] = [16, 256];
 const DEEP: usize = 4;
 
 /// How often an image is halved, and to what.
-struct Plan {
+pub(crate) struct Plan {
     /// Sides of the smallest plane.
-    smallest: [usize; 2],
+    pub(crate) smallest: [usize; 2],
     /// Channels behind each stage of the discriminator, from the image on.
     channels: Vec<usize>,
 }
@@ -170,17 +178,17 @@ impl Plan {
     }
 
     /// Whether the networks begin and end in convolutions.
-    fn is_deep(&self) -> bool {
+    pub(crate) fn is_deep(&self) -> bool {
         self.channels.len() >= DEEP
     }
 
     /// Channels of the smallest plane.
-    fn most(&self) -> usize {
+    pub(crate) fn most(&self) -> usize {
         self.channels.last().copied().unwrap_or(0)
     }
 
     /// Channels before and behind each stage of the discriminator after the first.
-    fn steps(&self) -> impl DoubleEndedIterator<Item = (usize, usize)> {
+    pub(crate) fn steps(&self) -> impl DoubleEndedIterator<Item = (usize, usize)> {
         std::iter::zip(&self.channels, self.channels.iter().skip(1)).map(|(narrow, wide)| (*narrow, *wide))
     }
 }

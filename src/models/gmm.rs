@@ -129,16 +129,6 @@ impl Gmm {
         }
     }
 
-    /// The mixture that a step begins with: at the very first, its means are the first images of
-    /// the batch, which are drawn at random, and it has equal weights and unit variances.
-    fn begun(&self, x: &Var) -> Mixture {
-        let graph = x.graph();
-        graph.scope("initialisation");
-        let stored = self.mixture(graph);
-        let begun = graph.ramp(0.0, 1.0, 1);
-        Mixture { means: choose(&begun, &stored.means, &x.slice(0, 0, self.config.components)), ..stored }
-    }
-
     /// The mixture that these sums over a pass make most likely, each variance with `floor` added
     /// to it.
     fn maximise(counts: &Var, sums: &Var, squares: &Var, floor: f32) -> Mixture {
@@ -172,6 +162,15 @@ impl Model for Gmm {
         &["nll"]
     }
 
+    /// The means begin as the first images of the first batch, which are drawn at random; weights
+    /// are equal then, and variances 1.
+    fn initialise(&self, batch: &Batch) -> bool {
+        let x = batch.images.flatten();
+        x.graph().scope("initialisation");
+        x.graph().assign(&x.slice(0, 0, self.config.components), &self.means.var(x.graph()));
+        true
+    }
+
     /// Every batch of a pass is held against the same mixture; the last one's step ends with the
     /// next.
     fn step(&self, batch: &Batch, optim: &Optimizer) -> Vec<Var> {
@@ -185,7 +184,7 @@ impl Model for Gmm {
                 "its means begin as images of the first batch, so train.batch must be at least model.components",
             );
         }
-        let now = self.begun(&x);
+        let now = self.mixture(graph);
         let joint = now.joint(&x);
         let nll = Gmm::nll(&joint);
         let responsibilities = (&joint + &nll).exp();

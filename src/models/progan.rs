@@ -119,8 +119,15 @@ impl Growth {
 }
 
 impl ProganConfig {
+    /// The level of its images after `step` training steps, and what the newest layers count for
+    /// where these are fading in.
+    pub(crate) fn grown(&self, step: u64) -> (usize, Option<f32>) {
+        let Growth { level, fade, .. } = Growth::at(self, step);
+        (level, fade.map(|fade| fade.share))
+    }
+
     /// Sides there are.
-    fn levels(&self) -> usize {
+    pub(crate) fn levels(&self) -> usize {
         (self.image / FIRST).ilog2() as usize + 1
     }
 
@@ -130,7 +137,7 @@ impl ProganConfig {
     }
 
     /// Channels of a level's layers.
-    fn width_at(&self, level: usize) -> usize {
+    pub(crate) fn width_at(&self, level: usize) -> usize {
         self.widest.min(self.width.saturating_mul(self.image / Self::side(level)))
     }
 }

@@ -19,6 +19,7 @@ mod conditional;
 mod layers;
 mod network;
 mod optim;
+pub(crate) mod torch_names;
 mod weight;
 mod weight_norm;
 

@@ -148,13 +148,13 @@ impl CheckpointInfo {
 }
 
 /// Where a tensor of the file lives on the device.
-struct Item {
-    tensor: String,
-    shape: Vec<usize>,
+pub(super) struct Item {
+    pub(super) tensor: String,
+    pub(super) shape: Vec<usize>,
     dtype: Dtype,
-    state: String,
+    pub(super) state: String,
     state_len: usize,
-    offset: usize,
+    pub(super) offset: usize,
 }
 
 impl Item {
@@ -178,7 +178,7 @@ fn parts(prefix: &'static str, infos: &[ParamInfo], state: String, state_len: us
 
 /// Parameters and running statistics: what a trained model is. Averaged parameters take the place
 /// of the trained ones in networks that make images.
-fn weights(session: &Session, weights: Weights) -> Vec<Item> {
+pub(super) fn weights(session: &Session, weights: Weights) -> Vec<Item> {
     let mut items = Vec::new();
     for net in session.model.networks() {
         let averaged = weights == Weights::Averaged && net.makes_images;
@@ -209,7 +209,7 @@ fn progress(session: &Session) -> Vec<Item> {
 }
 
 /// Reads the states of `items`; one that no program has touched yet is zeros.
-fn read_states(session: &Session, items: &[Item]) -> Result<BTreeMap<String, Vec<f32>>, DeviceError> {
+pub(super) fn read_states(session: &Session, items: &[Item]) -> Result<BTreeMap<String, Vec<f32>>, DeviceError> {
     let mut pending: BTreeMap<&str, Option<Pending>> = BTreeMap::new();
     for item in items {
         if !pending.contains_key(item.state.as_str()) {
@@ -390,19 +390,35 @@ pub fn info(path: &Path) -> Result<CheckpointInfo, CheckpointError> {
     Ok(open(path, &bytes)?.0)
 }
 
-fn open<'a>(path: &Path, bytes: &'a [u8]) -> Result<(CheckpointInfo, SafeTensors<'a>), CheckpointError> {
+/// The tensors of a file that anybody wrote, and whether limn did, whose checksum they must match.
+pub(super) fn tensors<'a>(path: &Path, bytes: &'a [u8]) -> Result<(SafeTensors<'a>, bool), CheckpointError> {
+    let (file, text) = read(path, bytes)?;
+    match text {
+        Some(_) => open(path, bytes).map(|(_, file)| (file, true)),
+        None => Ok((file, false)),
+    }
+}
+
+/// The tensors of a file, and the text that only limn writes.
+fn read<'a>(path: &Path, bytes: &'a [u8]) -> Result<(SafeTensors<'a>, Option<String>), CheckpointError> {
     let damaged = |why: String| CheckpointError::Damaged { path: path.into(), why };
-    let foreign = |why: String| CheckpointError::Foreign { path: path.into(), why };
     if bytes.is_empty() {
         return Err(damaged("it is empty".into()));
     }
     let file = SafeTensors::deserialize(bytes).map_err(|e| damaged(e.to_string()))?;
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| damaged(e.to_string()))?;
-    let Some(text) = header.metadata().as_ref().and_then(|m| m.get(KEY)) else {
+    let text = header.metadata().as_ref().and_then(|metadata| metadata.get(KEY)).cloned();
+    Ok((file, text))
+}
+
+fn open<'a>(path: &Path, bytes: &'a [u8]) -> Result<(CheckpointInfo, SafeTensors<'a>), CheckpointError> {
+    let damaged = |why: String| CheckpointError::Damaged { path: path.into(), why };
+    let foreign = |why: String| CheckpointError::Foreign { path: path.into(), why };
+    let (file, Some(text)) = read(path, bytes)? else {
         return Err(foreign("is a safetensors file, but not one that limn wrote".into()));
     };
-    let sealed = Sealed::of(text, &file);
-    let value: serde_json::Value = serde_json::from_str(text).map_err(|e| damaged(e.to_string()))?;
+    let sealed = Sealed::of(&text, &file);
+    let value: serde_json::Value = serde_json::from_str(&text).map_err(|e| damaged(e.to_string()))?;
     if value["format"].as_u64().is_none_or(|format| format > u64::from(FORMAT)) {
         let version = value["version"].as_str().unwrap_or("unknown");
         return Err(foreign(format!("was written by another limn ({version}); this is {}", env!("CARGO_PKG_VERSION"))));

@@ -1,6 +1,6 @@
 //! Claiming the folder of a new run: where it is, whose it is, and that it holds nothing.
 
-use super::folder::{CHOICES, CONFIG, LOCK, RunError};
+use super::folder::{CHECKPOINT, CHOICES, CONFIG, LOCK, RunError};
 use super::provenance::PROVENANCE;
 use crate::files::is_temporary_of;
 use std::ffi::OsStr;
@@ -121,7 +121,7 @@ fn make(path: &Path, made: &mut Vec<PathBuf>) -> Result<(), RunError> {
 }
 
 /// What else a start makes before its run is one.
-const MADE: [&str; 2] = ["samples", CONFIG];
+const MADE: [&str; 3] = ["samples", CONFIG, CHECKPOINT];
 
 /// How often a lock is taken that somebody takes away.
 const TRIES: usize = 8;

@@ -185,7 +185,7 @@ impl RunDir {
 
     /// Where the checkpoint is, or will be.
     pub fn checkpoint(&self) -> PathBuf {
-        self.path.join("checkpoint.safetensors")
+        self.path.join(CHECKPOINT)
     }
 
     /// The variants chosen when the run began, if that was on this device: a run that goes on takes
@@ -294,6 +294,9 @@ impl RunDir {
 
 /// A lock that keeps other processes from training in a folder.
 pub(super) struct Lock(#[expect(dead_code, reason = "it is held, not read")] Option<File>);
+
+/// The last checkpoint's name in the run's folder.
+pub(super) const CHECKPOINT: &str = "checkpoint.safetensors";
 
 /// The file of a run's settings, which makes its folder one.
 pub(super) const CONFIG: &str = "config.toml";

@@ -22,6 +22,8 @@ pub(super) struct GoingOn {
     remarks: Vec<String>,
     /// The step to go back to, where its checkpoint is not the last one.
     back: Option<u64>,
+    /// Whether there was a checkpoint.
+    pub(super) loaded: bool,
 }
 
 impl GoingOn {
@@ -30,7 +32,16 @@ impl GoingOn {
         // What another process wrote before it gave the lock back counts.
         let run = RunDir::open(&resume.dir)?;
         let provenance = run.provenance()?;
-        Ok(GoingOn { run, lock, resume, provenance, changes: Vec::new(), remarks: Vec::new(), back: None })
+        Ok(GoingOn {
+            run,
+            lock,
+            resume,
+            provenance,
+            changes: Vec::new(),
+            remarks: Vec::new(),
+            back: None,
+            loaded: false,
+        })
     }
 
     /// The settings it goes on with, and their model.
@@ -84,6 +95,7 @@ impl GoingOn {
             was.optim = info.optim.unwrap_or(was.optim);
             was.train.batch = info.batch.unwrap_or(was.train.batch);
             step = info.step;
+            self.loaded = true;
             self.back = back.then_some(step);
         }
         // The precision is the device's, and told of beside it.

@@ -11,7 +11,7 @@
 //! config.train.steps = Some(3);
 //! # let folder = tempfile::tempdir()?;
 //! # let out = folder.path().join("run");
-//! let start = Start::New { config, out: Some(out) }; // the folder of the run
+//! let start = Start::New { config, out: Some(out), init: None }; // the folder of the run
 //! let outcome = train(start, Device::Cpu, Hooks::default())?;
 //! assert_eq!(outcome.step, 3);
 //! # Ok(())
@@ -31,6 +31,7 @@ mod follow;
 mod going_on;
 mod health;
 mod images;
+mod initial;
 mod jsonl;
 mod kept;
 mod log;
@@ -65,6 +66,7 @@ pub use folder::{RunDir, RunError, WEIGHTS};
 pub use follow::{Fitted, fitted};
 pub use health::deviation;
 pub use images::images;
+pub use initial::Initial;
 pub use log::{Progress, Watch};
 pub use logs::LogKind;
 pub use measure::{Profile, ProfileRow, StepTiming, profile, time_steps};

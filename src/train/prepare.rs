@@ -2,12 +2,14 @@
 //! there will be one.
 
 use super::batches::Images;
+use super::checkpoint;
 use super::claim::{self, Claim};
-use super::folder::{RunDir, RunError};
+use super::folder::{CHECKPOINT, RunDir, RunError};
 use super::follow::{self, Fitted, fitted};
 use super::going_on::GoingOn;
 use super::health::Health;
 use super::images::images;
+use super::initial::{self, Initial};
 use super::log::Log;
 use super::logs::Followers;
 use super::losses::Losses;
@@ -41,6 +43,8 @@ pub(super) struct Prepared {
     origin: Origin,
     config: Config,
     session: Session,
+    /// What it was started from.
+    initial: Option<Initial>,
     stage: StepRunner,
     images: Images,
     /// What the images are, what they are called, whether those to test on were held out, and what is
@@ -56,8 +60,9 @@ pub(super) struct Prepared {
 
 /// Where it comes from.
 enum Origin {
-    /// It is new, and goes into this folder if one is named.
-    New(Option<PathBuf>),
+    /// It is new, goes into the first of these if one is named, and starts from the weights in the
+    /// second.
+    New(Option<PathBuf>, Option<PathBuf>),
     /// It goes on.
     Resumed(Box<GoingOn>),
 }
@@ -66,7 +71,7 @@ impl Prepared {
     /// Reads settings, images and checkpoint, chooses variants, and makes the first steps ready.
     pub(super) fn new(start: Start, device: Device, hooks: &mut Hooks) -> Result<Prepared, TrainError> {
         let (mut config, mut model, mut origin) = match start {
-            Start::New { mut config, out } => {
+            Start::New { mut config, out, init } => {
                 let model = config.validate()?;
                 if config.train.ema > 0.0 {
                     config.train.ema_warm_up.get_or_insert(true);
@@ -74,7 +79,7 @@ impl Prepared {
                 let resolved = |out: PathBuf| claim::resolve(&out).map_err(RunError::io("create", &out));
                 let out = out.map(resolved).transpose()?;
                 out.as_deref().map_or(Ok(()), claim::look)?;
-                (config, model, Origin::New(out))
+                (config, model, Origin::New(out, init))
             }
             Start::Resume(resume) => {
                 let lock = RunDir::open(&resume.dir)?.lock()?;
@@ -86,7 +91,7 @@ impl Prepared {
         };
         config.train.precision = device.precision();
         hooks.preparing("reading the images");
-        let (dataset, fitted) = open_data(&mut config, model.as_ref(), matches!(origin, Origin::New(_)), hooks)?;
+        let (dataset, fitted) = open_data(&mut config, model.as_ref(), matches!(origin, Origin::New(..)), hooks)?;
         let Dataset { name, train, test, held_out, identity, mut warnings, .. } = dataset;
         if let Some(fitted) = fitted {
             warnings.extend(config.shrink_batch(train.len())?);
@@ -108,18 +113,25 @@ impl Prepared {
         let total = config.settle(steps_per_epoch, per_step);
         config.check()?;
         session.optim = config.optimizer();
-        if let Origin::New(_) = origin {
+        if let Origin::New(..) = origin {
             warnings.extend(follow::few(&config, session.model.as_ref(), train.len(), total, by_epochs));
         }
+        let (mut initial, mut loaded) = (None, false);
         let step = match &mut origin {
             Origin::Resumed(going) => {
                 let step = going.load(&mut session, &config, (&order, train.len()), per_step)?;
                 if step >= total {
                     return Err(TrainError::Complete { dir: going.run.path.clone(), step });
                 }
+                loaded = going.loaded;
                 step
             }
-            Origin::New(_) => 0,
+            Origin::New(_, None) => 0,
+            Origin::New(_, Some(file)) => {
+                initial = Some(initial::start_from(file, &mut session).map_err(RunError::from)?);
+                loaded = true;
+                0
+            }
         };
         session.go_to(step)?;
         let tuned = choose(&mut session, config.train.batch, total, &origin, hooks.tune.as_deref_mut())?;
@@ -128,27 +140,35 @@ impl Prepared {
         let labelled = session.model.classes() > 0;
         hooks.preparing("compiling the training step");
         let images = Images { split: Arc::new(train), order: Arc::new(order), per_step, labelled };
-        if step == 0 {
+        if step == 0 && !loaded {
             session.initialise(config.train.batch, &images.words(0))?;
         }
         let stage = StepRunner::new(&mut session, &images, step..total)?;
         let data = (identity, name, held_out, warnings);
-        Ok(Prepared { origin, config, session, stage, images, data, test, tuned, steps_per_epoch, steps: step..total })
+        let steps = step..total;
+        Ok(Prepared { origin, config, session, initial, stage, images, data, test, tuned, steps_per_epoch, steps })
     }
 
     /// Makes the run's folder, or takes it up again, and says what the run is.
     pub(super) fn begin(self, mut hooks: Hooks) -> Result<Loop, TrainError> {
-        let Prepared { origin, config, session, stage, images, data, test, tuned, steps_per_epoch, steps } = self;
+        let Prepared { origin, config, session, initial, stage, images, data, test, tuned, steps_per_epoch, steps } =
+            self;
         (hooks.phase)(Phase::Training);
         going(&hooks)?;
         let (run, lock, remarks) = match origin {
             Origin::Resumed(going) => going.go_on(config, &session, steps.start)?,
-            Origin::New(out) => {
+            Origin::New(out, _) => {
                 let claim = match &out {
                     Some(out) => Claim::of(out)?,
                     None => Claim::fresh(Path::new("runs"), &config.name_or_kind())?,
                 };
+                if initial.is_some() {
+                    // A run that is stopped before its next checkpoint would begin with others.
+                    let file = claim.path().join(CHECKPOINT);
+                    checkpoint::save(&file, &session, 0, config.train.batch).map_err(RunError::from)?;
+                }
                 let begun = Sitting::now(session.store.device(), session.choices.as_ref(), 0, Vec::new());
+                let begun = Sitting { initial: initial.clone(), ..begun };
                 let provenance = Provenance { sittings: vec![begun] };
                 let (run, lock) = RunDir::create(config, claim, session.choices.as_ref(), &provenance)?;
                 (run, lock, Vec::new())
@@ -162,6 +182,7 @@ impl Prepared {
         let apart = if held_out { "held out for testing, never trained on" } else { "to test on" };
         let data = format!("{name}, {} images of {geometry} ({} more {apart})", images.split.len(), test.len());
         introduce(&mut log, &run, &session, &data, steps.clone());
+        initial.iter().flat_map(Initial::lines).for_each(|line| log.say(&line));
         tuned.iter().flat_map(tune::Report::lines).for_each(|line| log.say(&line));
         let Range { start: step, end: total } = steps;
         let names = session.model.losses();
@@ -179,7 +200,7 @@ impl Prepared {
         if let Some(watch) = log.watch() {
             watch.begin(&run, step, total);
         }
-        let (saved, sampled) = ((step > 0).then_some(step), None);
+        let (saved, sampled) = ((step > 0 || initial.is_some()).then_some(step), None);
         let (stage, last) = (Some(stage), Vec::new());
         let device = session.store.device().name();
         let tracing = hooks.trace.as_ref().filter(|_| step < total).map(|t| Tracing::new(t, &device, step..total));
@@ -235,7 +256,7 @@ fn choose(
     let none = Choices::new(gpu.desc());
     session.choices = match origin {
         Origin::Resumed(going) => going.run.load_choices(session.store.device())?,
-        Origin::New(_) => None,
+        Origin::New(..) => None,
     };
     match tune {
         Some(tune) if session.choices.is_none() => Ok(Some(tune(session, batch, end)?)),

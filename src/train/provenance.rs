@@ -3,6 +3,7 @@
 use super::breakdown::Breakdown;
 use super::change::Change;
 use super::folder::{RunDir, RunError};
+use super::initial::Initial;
 use crate::choices::Choices;
 use crate::files::{read_small, replace};
 use crate::gpu::AdapterDesc;
@@ -109,6 +110,9 @@ pub struct Sitting {
     /// How its numbers broke down, where that is how it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub broke_down: Option<Breakdown>,
+    /// The weights that a new run was started from, where they were given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub initial: Option<Initial>,
 }
 
 impl Sitting {
@@ -123,6 +127,7 @@ impl Sitting {
             variants: choices.filter(|_| device.gpu().is_some()).map(variants),
             changes,
             broke_down: None,
+            initial: None,
         }
     }
 
@@ -210,6 +215,7 @@ impl RunDir {
             variants: None,
             changes: Vec::new(),
             broke_down: None,
+            initial: None,
         };
         Provenance { sittings: device.map(sitting).into_iter().collect() }
     }

@@ -26,6 +26,9 @@ pub enum Start {
         config: Config,
         /// Its folder; `runs/NAME-N` without one.
         out: Option<PathBuf>,
+        /// The file of the weights it starts from, by name: a state dict of PyTorch's in
+        /// safetensors, or a checkpoint; freshly drawn ones without it.
+        init: Option<PathBuf>,
     },
     /// A run that goes on from its checkpoint, or from the start if it has none yet.
     Resume(Resume),

@@ -315,7 +315,8 @@ fn still(trained: &mut Trained) -> Result<String, ExportError> {
     let images = sample::samples(&mut trained.session, side * side, None, 0, Drawing::Cached)?;
     let mut bytes = Cursor::new(Vec::new());
     let geometry = trained.session.model.geometry();
-    let picture = Grid { images: &images, geometry, columns: side }.enlarged(Some(1));
+    let picture = DynamicImage::from(Grid { images: &images, geometry, columns: side }.enlarged(Some(1)));
+    let picture = if geometry[0] == 1 { picture.to_luma8().into() } else { picture };
     picture
         .write_to(&mut bytes, ImageFormat::Png)
         .map_err(|e| ExportError::Write { path: "the page's picture".into(), source: std::io::Error::other(e) })?;
