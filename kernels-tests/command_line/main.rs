@@ -4,6 +4,7 @@ mod bad_input;
 #[cfg(unix)]
 mod docs;
 mod engineer;
+mod export_hub;
 mod export_onnx;
 mod export_pytorch;
 mod export_web;

@@ -2,7 +2,7 @@
 //! them. limn itself samples from such a folder as from a run's.
 
 use super::{ExportError, Format, Options, Package, Trained};
-use crate::data::Medium;
+use crate::data::{Geometry, Medium};
 use crate::eval::{self, KeptFigure};
 use crate::models::Family;
 use crate::sample::{self, Drawing, Grid};
@@ -105,10 +105,11 @@ fn card(trained: &Trained, config: &Config, figures: &[KeptFigure], options: &Op
     let _ = write!(out, "# {name}\n\n{}\n\n", config.about().unwrap_or_default());
     let _ = write!(
         out,
-        "A {} of {} parameters for images of {w}x{h} in {}, trained for {} steps by limn {} on {data}.\n\n",
+        "A {} of {} parameters for {} ({}), trained for {} steps by limn {} on {data}.\n\n",
         config.model.kind(),
         count(model.parameters() as u64),
-        if c == 1 { "grey" } else { "RGB" },
+        model.images().medium.plural(),
+        model.images().medium.describe(Geometry::new(c, h, w)),
         count(trained.step),
         env!("CARGO_PKG_VERSION"),
     );
