@@ -26,7 +26,9 @@ fn a_folder_for_the_hub_is_sampled_from_like_a_run() {
     assert!(hub.join("onnx/decode.onnx").is_file() && hub.join("pytorch/model.py").is_file());
     let card = std::fs::read_to_string(hub.join("README.md")).unwrap();
     let (front, rest) = card.strip_prefix("---\n").unwrap().split_once("\n---\n").unwrap();
-    assert!(front.contains("library_name: limn") && front.contains("name: \"run\"") && front.contains("type: \"elbo\""));
+    assert!(
+        front.contains("library_name: limn") && front.contains("name: \"run\"") && front.contains("type: \"elbo\"")
+    );
     assert!(rest.contains("![samples](samples.png)") && rest.contains("hidden = 16") && rest.contains("MIT"), "{rest}");
     let draw = |of: &str, to: &str| {
         limn(&["sample", of, "--n", "5", "--device", "cpu", "--out", &path(to)]).good();

@@ -17,6 +17,7 @@ const COMMANDS: &[(&[&str], &str)] = &[
     (&["summary", "info", "describe", "params", "graph"], "limn plan PRESET"),
     (&["plot", "curves", "ui", "dashboard", "visualize", "view"], "limn report DIR"),
     (&["diff"], "limn compare DIR DIR"),
+    (&["save", "convert", "onnx", "deploy", "publish", "web"], "limn export DIR --format web|pytorch|onnx|hub"),
     (&["animate", "gif", "video"], "limn film DIR"),
     (&["benchmark", "speed", "time"], "limn bench step PRESET"),
     (&["tune", "autotune"], "limn bench --tune PRESET"),
@@ -27,10 +28,6 @@ const COMMANDS: &[(&[&str], &str)] = &[
     (&["completion", "complete-shell"], "limn completions SHELL"),
     (&["version"], "limn --version"),
 ];
-
-/// Where a model lies that is to be taken elsewhere.
-const EXPORT: &str = "a run's checkpoint.safetensors has the model, its tensors named and shaped as in PyTorch, and \
-                      `limn sample DIR --out samples.npz` its samples as arrays";
 
 /// What to say of this mistake; `None` where clap says it best.
 pub fn told(mistake: &clap::Error, typed: &[String]) -> Option<String> {
@@ -55,9 +52,6 @@ fn command(mistake: &clap::Error, typed: &[String]) -> Option<String> {
     // Commands of commands have names of their own.
     typed.iter().find(|word| !word.starts_with('-')).filter(|first| *first == wrong)?;
     let plain = wrong.to_lowercase();
-    if ["export", "save", "convert", "onnx"].contains(&plain.as_str()) {
-        return Some(format!("there is no command {wrong}: {EXPORT}"));
-    }
     let (_, meant) = COMMANDS.iter().find(|(names, _)| names.contains(&plain.as_str()))?;
     Some(format!("there is no command {wrong}; it is `{meant}`"))
 }
@@ -147,7 +141,7 @@ mod tests {
             ("fit vae --epochs 3", "`limn train PRESET`"),
             ("val runs/a", "`limn eval DIR`"),
             ("Test", "`limn eval DIR`"),
-            ("export runs/a", "checkpoint.safetensors"),
+            ("convert runs/a", "`limn export DIR --format web|pytorch|onnx|hub`"),
             ("--quiet download mnist", "`limn data get NAME`"),
             ("train vae --epochs 0", "--epochs is at least 1, not 0"),
             ("train vae --steps many", "--steps is a whole number, not many"),

@@ -22,7 +22,8 @@ pub fn gallery(all: &mut [Trained], options: &Options) -> Result<Package, Export
 
 use crate::data::Dataset;
 use crate::program::{DeviceError, PlanError};
-use crate::train::{CheckpointError, ConfigError, RunDir, RunError, Session, SessionError};
+use crate::report::differences;
+use crate::train::{CheckpointError, Config, ConfigError, RunDir, RunError, Session, SessionError};
 use std::path::PathBuf;
 
 /// What a model is exported as.
@@ -90,6 +91,21 @@ impl Trained {
     pub fn name(&self) -> String {
         let path = self.run.path.canonicalize().unwrap_or_else(|_| self.run.path.clone());
         path.file_name().map_or_else(|| "model".into(), |name| name.to_string_lossy().into_owned())
+    }
+
+    /// What its preset says of it, and the settings of the model in which it differs from that.
+    pub fn words(&self) -> String {
+        let config = &self.run.config;
+        let Some(words) = config.about() else { return String::new() };
+        let preset = Config::preset(&config.name).ok();
+        let differ = preset.map(|preset| differences(&[&preset, config])).unwrap_or_default();
+        let own = differ.into_iter().filter(|differ| differ.key.starts_with("model."));
+        let own: Vec<String> =
+            own.filter_map(|differ| Some(format!("{} = {}", differ.key, differ.values[1].as_ref()?))).collect();
+        match own.is_empty() {
+            true => words,
+            false => format!("{words} Here with {}.", own.join(", ")),
+        }
     }
 
     /// Names of the classes of its images: numbers, where only the model knows of them.

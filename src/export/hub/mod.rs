@@ -102,7 +102,7 @@ fn card(trained: &Trained, config: &Config, figures: &[KeptFigure], options: &Op
         }
     }
     out += "---\n\n";
-    let _ = write!(out, "# {name}\n\n{}\n\n", config.about().unwrap_or_default());
+    let _ = write!(out, "# {name}\n\n{}\n\n", trained.words());
     let _ = write!(
         out,
         "A {} of {} parameters for {} ({}), trained for {} steps by limn {} on {data}.\n\n",

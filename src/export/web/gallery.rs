@@ -11,16 +11,10 @@ pub(in crate::export) fn gallery(all: &mut [Trained], options: &Options) -> Resu
     for trained in all {
         let name = trained.name();
         let file = file(&name, &package);
-        let Page { about, geometry, still, html, remarks } = page(trained, options)?;
+        let Page { about, image, still, html, remarks } = page(trained, options)?;
         package.remarks.extend(remarks.into_iter().map(|remark| format!("{name}: {remark}")));
         let figure = about.figures.first().map_or(String::new(), |f| format!("{} {:.4} {}", f.name, f.value, f.unit));
-        let [_, h, w] = geometry;
-        let facts = [
-            format!("{w}x{h}"),
-            format!("{} parameters", count(about.parameters as u64)),
-            figure,
-            size(html.len() as u64),
-        ];
+        let facts = [image, format!("{} parameters", count(about.parameters as u64)), figure, size(html.len() as u64)];
         let facts: Vec<&str> = facts.iter().map(String::as_str).filter(|fact| !fact.is_empty()).collect();
         let _ = writeln!(
             cards,

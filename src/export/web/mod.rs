@@ -9,7 +9,7 @@ mod pixels;
 pub(super) use gallery::gallery;
 
 use super::{ExportError, Options, Package, Trained};
-use crate::data::{Binarisation, Medium};
+use crate::data::{Binarisation, Geometry, Medium};
 use crate::eval;
 use crate::models::{Family, Prior};
 use crate::report::{escaped, filled};
@@ -106,7 +106,8 @@ struct ModelRow {
 /// A page, and what another page shows of it.
 struct Page {
     about: About,
-    geometry: [usize; 3],
+    /// What an image is, in words.
+    image: String,
     /// Samples as a picture: its bytes as text.
     still: String,
     html: String,
@@ -169,7 +170,9 @@ fn page(trained: &mut Trained, options: &Options) -> Result<Page, ExportError> {
         ("weights", weights),
     ];
     let html = filled(include_str!("page.html"), &parts.each_ref().map(|(name, part)| (*name, part.as_str())));
-    Ok(Page { about: content.about, geometry: content.model.geometry, still, html, remarks })
+    let [c, h, w] = content.model.geometry;
+    let image = trained.session.model.images().medium.describe(Geometry::new(c, h, w));
+    Ok(Page { about: content.about, image, still, html, remarks })
 }
 
 /// Adds the programs of what the model does, and tells how it draws pixel by pixel, if it does.
@@ -230,7 +233,7 @@ impl About {
         }
         Ok(About {
             name: trained.name(),
-            words: run.config.about().unwrap_or_default(),
+            words: trained.words(),
             kind: run.config.model.kind().into(),
             step: *step,
             parameters: session.model.parameters(),
