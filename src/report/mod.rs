@@ -189,6 +189,10 @@ impl Run {
         let kept = eval::kept(run);
         let figures =
             kept.map_err(|source| RunError::Io { doing: "read the figures of", path: run.path.clone(), source })?;
+        let progress = read.of_training(&run.samples());
+        // What training drew itself stands there already.
+        let mut pictures = read.beside(&run.path);
+        pictures.retain(|picture| !progress.iter().any(|drawn| drawn.shows_as(picture)));
         Ok(Run {
             name: overview::name_of(&run.path),
             folder: run.path.display().to_string(),
@@ -199,9 +203,9 @@ impl Run {
             meanings: curves.names().chain(tests.iter().map(|test| &test.name)).filter_map(known).collect(),
             tests,
             warnings: run.warnings(),
-            progress: read.of_training(&run.samples()),
+            progress,
             views: read.views(&run.samples()),
-            pictures: read.beside(&run.path),
+            pictures,
             settings: settings(config, preset.as_ref(), identity.as_ref().map(|identity| identity.train)),
             preset: preset.map(|preset| preset.name),
             figures,

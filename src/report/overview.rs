@@ -1,7 +1,7 @@
 //! What a run has come to, in few numbers, without reading all of it.
 
 use crate::eval;
-use crate::train::{Breakdown, Config, RunDir, RunError};
+use crate::train::{Breakdown, Config, RunDir, RunError, Sitting};
 use crate::words::count;
 use serde::Serialize;
 use std::fs::{self, File};
@@ -58,7 +58,7 @@ pub struct Overview {
     pub steps: Option<u64>,
     /// Seconds of training.
     pub seconds: f64,
-    /// Images a second, lately.
+    /// Images a second over all of its training.
     pub rate: Option<f64>,
     /// The losses of its last step.
     pub losses: Vec<(String, f64)>,
@@ -91,6 +91,9 @@ impl Overview {
             false => State::Stopped,
         };
         let sittings = run.provenance()?.sittings;
+        let seconds = number("seconds").unwrap_or(0.0);
+        let per_step = config.validate()?.batches_per_step() as u64;
+        let images = per_step * batches(config.train.batch as u64, &sittings, step);
         Ok(Overview {
             name: name_of(&run.path),
             folder: run.path.clone(),
@@ -101,8 +104,8 @@ impl Overview {
             broke_down,
             step,
             steps,
-            seconds: number("seconds").unwrap_or(0.0),
-            rate: number("images_per_s"),
+            seconds,
+            rate: (seconds > 0.0 && step > 0).then(|| images as f64 / seconds),
             losses,
             best: best(run)?,
             began: sittings.first().map(|sitting| sitting.began.clone()),
@@ -123,6 +126,19 @@ impl Overview {
         let began = humantime::parse_rfc3339(self.began.as_ref()?).ok()?;
         SystemTime::now().duration_since(began).ok()
     }
+}
+
+/// The images of all batches of `step` steps, where they are now of `batch`: a run may have gone on
+/// with another.
+fn batches(mut batch: u64, sittings: &[Sitting], step: u64) -> u64 {
+    let (mut end, mut sum) = (step, 0);
+    for sitting in sittings.iter().rev() {
+        sum += end.saturating_sub(sitting.step) * batch;
+        end = end.min(sitting.step);
+        let change = sitting.changes.iter().find(|change| change.key == "train.batch");
+        batch = change.and_then(|change| change.from.parse().ok()).unwrap_or(batch);
+    }
+    sum + end * batch
 }
 
 /// A folder's own name, however it was given.
@@ -241,6 +257,29 @@ mod tests {
         assert_eq!((row[0].clone(), row[4].clone()), (("step".into(), 2000.0), ("seconds".into(), 2000.5)));
         fs::write(&path, format!("{text}no row\n")).unwrap();
         assert_eq!(last_row(&path).unwrap()[0].1, 2000.0);
+    }
+
+    #[test]
+    fn images_are_counted_by_the_batches_there_were() {
+        use crate::train::{Change, Machine};
+        let sitting = |step, was: Option<&str>| Sitting {
+            began: String::new(),
+            step,
+            limn: String::new(),
+            device: Machine::of(&crate::program::Device::Cpu),
+            precision: Default::default(),
+            variants: None,
+            changes: was
+                .map(|from| Change { key: "train.batch".into(), from: from.into(), to: String::new() })
+                .into_iter()
+                .collect(),
+            broke_down: None,
+        };
+        assert_eq!(batches(8, &[sitting(0, None)], 10), 80);
+        // Ten steps of 4, and then five of 8; of a run that went back, those that count.
+        assert_eq!(batches(8, &[sitting(0, None), sitting(10, Some("4"))], 15), 80);
+        assert_eq!(batches(8, &[sitting(0, None), sitting(10, None), sitting(5, Some("4"))], 15), 100);
+        assert_eq!(batches(8, &[], 3), 24);
     }
 
     #[test]

@@ -26,9 +26,19 @@ pub(super) struct Read(HashMap<PathBuf, (u64, Option<SystemTime>, Rc<str>)>);
 pub(super) struct Picture {
     /// Its step, or what its file is called.
     title: String,
+    /// Of one that training drew, the steps that had been taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    step: Option<u64>,
     /// The picture itself, as a `data:` address.
     #[serde(serialize_with = "shared")]
     src: Rc<str>,
+}
+
+impl Picture {
+    /// Whether another one is the same file.
+    pub(super) fn shows_as(&self, other: &Picture) -> bool {
+        self.src == other.src
+    }
 }
 
 fn shared<S: serde::Serializer>(text: &Rc<str>, to: S) -> Result<S::Ok, S::Error> {
@@ -46,13 +56,13 @@ impl Read {
         let spread = crate::data::spread(all.len().min(SHOWN), all.len());
         // The last is the one that people look for.
         let chosen = spread.into_iter().map(|k| &all[k]).filter(|one| Some(*one) != all.last()).chain(all.last());
-        self.read(chosen.map(|(step, path)| (format!("step {step}"), path.as_path())))
+        self.read(chosen.map(|(step, path)| (format!("step {step}"), Some(*step), path.as_path())))
     }
 
     /// Pictures of what else a model can do, which training puts beside those of samples.
     pub(super) fn views(&mut self, folder: &Path) -> Vec<Picture> {
         let all = VIEWS.map(|(file, title)| (title.to_string(), folder.join(file)));
-        self.read(all.iter().map(|(title, path)| (title.clone(), path.as_path())))
+        self.read(all.iter().map(|(title, path)| (title.clone(), None, path.as_path())))
     }
 
     /// The pictures in a run's own folder, by name.
@@ -61,7 +71,7 @@ impl Read {
         all.sort();
         self.read(all.iter().map(|path| {
             let title = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
-            (title, path.as_path())
+            (title, None, path.as_path())
         }))
     }
 }
@@ -92,10 +102,10 @@ fn kind(path: &Path) -> Option<&'static str> {
 
 impl Read {
     /// Those that can be read and are not too large for a page.
-    fn read<'a>(&mut self, named: impl Iterator<Item = (String, &'a Path)>) -> Vec<Picture> {
+    fn read<'a>(&mut self, named: impl Iterator<Item = (String, Option<u64>, &'a Path)>) -> Vec<Picture> {
         let mut left = ALL;
         let mut all = Vec::new();
-        for (title, path) in named {
+        for (title, step, path) in named {
             let Ok(about) = fs::metadata(path) else { continue };
             if !about.is_file() || about.len() > LARGEST.min(left) {
                 continue;
@@ -112,7 +122,7 @@ impl Read {
                 }
             };
             left -= about.len();
-            all.push(Picture { title, src });
+            all.push(Picture { title, step, src });
         }
         all
     }
@@ -133,7 +143,7 @@ mod tests {
         let all = read.of_training(folder.path());
         assert!(all.len() <= SHOWN + 1 && all.len() > SHOWN / 2, "{}", all.len());
         assert_eq!((all[0].title.as_str(), &*all[0].src), ("step 10", "data:image/png;base64,AQ=="));
-        assert_eq!(all.last().unwrap().title, "step 1000");
+        assert_eq!((all.last().unwrap().title.as_str(), all.last().unwrap().step), ("step 1000", Some(1000)));
         assert!(read.of_training(&folder.path().join("gone")).is_empty());
         // One that is another is read again, and others are not.
         fs::write(folder.path().join("step-10.png"), [7, 7]).unwrap();

@@ -205,14 +205,18 @@ class Chart {
     this.cursor.setAttribute("visibility", at === null ? "hidden" : "visible");
     if (at !== null) { this.cursor.setAttribute("x1", at); this.cursor.setAttribute("x2", at); }
     this.reading.replaceChildren();
-    let place = null;
+    const unit = (v) => (axis === "step" ? `step ${count(v)}` : duration(v));
+    // What is pointed at, or the end of the longest run; of a run that ended before it the end is told, with where that is.
+    const all = this.drawn.flatMap((d) => (d.y.length ? d.x : d.tests ? d.tests.x : []));
+    if (!all.length) return;
+    const place = at === null ? Math.max(...all) : all.reduce((best, v) => (Math.abs(this.px(v) - at) < Math.abs(this.px(best) - at) ? v : best));
+    this.reading.append(`${unit(place)}:`);
     for (const d of this.drawn) {
-      const nearest = (xs) => xs.reduce((best, v, j) => (at === null || Math.abs(this.px(v) - at) < Math.abs(this.px(xs[best]) - at) ? j : best), 0);
-      const say = (v) => { place ??= axis === "step" ? `step ${count(v)}` : duration(v); };
+      const nearest = (xs) => xs.reduce((best, v, j) => (Math.abs(v - place) <= Math.abs(xs[best] - place) ? j : best), 0);
+      const ended = (xs) => (xs.at(-1) < place ? ` at ${unit(xs.at(-1))}` : "");
       if (d.y.length) {
         const i = nearest(d.x);
-        say(d.x[i]);
-        this.reading.append(" ", dot(d.k), ` ${number(d.raw[i])}`);
+        this.reading.append(" ", dot(d.k), ` ${number(d.raw[i])}${ended(d.x)}`);
         if (d.tests && d.tests.x.length) {
           const t = nearest(d.tests.x);
           const where = axis === "step" && d.tests.x[t] !== d.x[i] ? ` at ${count(d.tests.x[t])}` : "";
@@ -220,11 +224,9 @@ class Chart {
         }
       } else if (d.tests && d.tests.x.length) {
         const i = nearest(d.tests.x);
-        say(d.tests.x[i]);
-        this.reading.append(" ", dot(d.k), ` test ${number(d.tests.y[i])}`);
+        this.reading.append(" ", dot(d.k), ` test ${number(d.tests.y[i])}${ended(d.tests.x)}`);
       }
     }
-    if (place) this.reading.prepend(`${place}: `);
   }
 }
 
@@ -283,7 +285,9 @@ function figure(title, src, alt) {
 }
 
 function progress() {
-  const most = Math.max(...runs.map((run) => run.progress.length));
+  // A stop for each step of which any run has a picture; each run shows its latest until there.
+  const steps = [...new Set(runs.flatMap((run) => run.progress.map((picture) => picture.step)))].sort((a, b) => a - b);
+  const most = steps.length;
   if (most < 1) { by("progress").hidden = true; return; }
   const figures = runs.map((run) => {
     if (!run.progress.length) return null;
@@ -295,15 +299,14 @@ function progress() {
   slider.max = String(most - 1);
   slider.value = slider.max;
   const show = () => {
-    const share = most > 1 ? Number(slider.value) / (most - 1) : 1;
-    const titles = runs.map((run, k) => {
-      if (!figures[k]) return null;
-      const picture = run.progress[Math.round(share * (run.progress.length - 1))];
+    const at = steps[Number(slider.value)];
+    runs.forEach((run, k) => {
+      if (!figures[k]) return;
+      const picture = run.progress.findLast((one) => one.step <= at) || run.progress[0];
       figures[k].querySelector("img").src = picture.src;
-      figures[k].querySelector("figcaption").textContent = runs.length > 1 ? `${run.name}, ${picture.title}` : "";
-      return picture.title;
+      figures[k].querySelector("figcaption").textContent = runs.length > 1 ? `${run.name}, step ${count(picture.step)}` : "";
     });
-    by("moment-value").textContent = titles.find(Boolean) || "";
+    by("moment-value").textContent = `step ${count(at)}`;
     slider.setAttribute("aria-valuetext", by("moment-value").textContent);
   };
   slider.addEventListener("input", show);
@@ -339,11 +342,13 @@ function pictures() {
 // ---- tables ----
 
 function table(heads, rows) {
-  const cell = (value) => {
-    if (value instanceof Node) return make("td", {}, value);
-    return make("td", typeof value === "number" ? { class: "number" } : {}, typeof value === "number" ? number(value) : value ?? "");
+  // Where there is no room for many columns each row is a list, and says itself what its cells are.
+  const cell = (value, i) => {
+    const head = heads.length > 4 ? { "data-head": heads[i] } : {};
+    if (value instanceof Node) return make("td", head, value);
+    return make("td", typeof value === "number" ? { class: "number", ...head } : head, typeof value === "number" ? number(value) : value ?? "");
   };
-  return make("table", {}, make("thead", {}, make("tr", {}, ...heads.map((h) => make("th", { scope: "col" }, h)))),
+  return make("table", heads.length > 4 ? { class: "many" } : {}, make("thead", {}, make("tr", {}, ...heads.map((h) => make("th", { scope: "col" }, h)))),
     make("tbody", {}, ...rows.map((row) => make("tr", {}, ...row.map(cell)))));
 }
 
