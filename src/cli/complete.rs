@@ -2,13 +2,14 @@
 
 use super::images::{ImagesArg, ScaleArg, class};
 use super::sample::drawing;
-use super::{Error, TrainedArg, nearest, report, term};
+use super::{Error, TrainedArg, report, term};
 use crate::data::{self, Binarisation, Geometry};
 use crate::files;
 use crate::models::{Family, Model};
 use crate::program::room;
 use crate::sample::{self, Grid};
 use crate::train::RunDir;
+use crate::words::either;
 use std::path::{Path, PathBuf};
 
 /// Arguments of `limn complete`.
@@ -59,7 +60,7 @@ pub fn complete(args: &CompleteArgs) -> Result<(), Error> {
     let geometry = Geometry::new(c, h, w);
     let medium = session.model.images().medium;
     let place = args.scale.place(args.out.as_deref(), &run.path, "completed.png", medium)?;
-    let (originals, labels) = originals(args, &run, session.model.as_ref())?;
+    // Before pictures are read, which may take long.
     let keep = keep(&args.keep, geometry)?;
     match keep.iter().filter(|k| **k == 0.0).count() {
         0 => {
@@ -71,6 +72,7 @@ pub fn complete(args: &CompleteArgs) -> Result<(), Error> {
         }
         _ => {}
     }
+    let (originals, labels) = originals(args, &run, session.model.as_ref())?;
     let size = geometry.elements();
     place.roomy([c, h, w], originals.len() / size * (2 + TRIES))?;
     let repeated: Vec<f32> = originals.chunks(size).flat_map(|image| image.repeat(TRIES)).collect();
@@ -120,11 +122,18 @@ fn originals(args: &CompleteArgs, run: &RunDir, model: &dyn Model) -> Result<(Ve
             return Err(Error::new("this model draws images of a class; say with --class which this one is of"));
         }
     };
-    let last = match model.images().binarisation {
-        Binarisation::None => model.images().levels - 1,
-        Binarisation::Dynamic | Binarisation::Static => 1,
-    } as f32;
+    let last = last_level(model);
     Ok((grey.iter().map(|v| (v * last).round() / last).collect(), labels))
+}
+
+/// The last of the levels, counted from 0, that a model knows of a pixel.
+fn last_level(model: &dyn Model) -> f32 {
+    let images = model.images();
+    let last = match images.binarisation {
+        Binarisation::None => images.levels - 1,
+        Binarisation::Dynamic | Binarisation::Static => 1,
+    };
+    last as f32
 }
 
 /// A picture [c,h,w] in [0, 1] as training would have it.
@@ -133,10 +142,20 @@ fn pixels(path: &Path, run: &RunDir, model: &dyn Model) -> Result<Vec<f32>, Erro
     let [c, h, w] = model.geometry();
     let wanted = Geometry::new(c, h, w);
     let picture = data::read_picture(path, Some(wanted), stretch, &files::NEVER)?;
-    if let Some(made) = picture.native.made(wanted) {
-        term::note(format!("{} is {made}", path.display()));
+    let pixels: Vec<f32> = picture.bytes.iter().map(|b| f32::from(*b) / 255.0).collect();
+    let last = last_level(model);
+    let rounded = pixels.iter().any(|v| *v != (v * last).round() / last);
+    let levels = match last as usize {
+        1 => "made black and white".to_string(),
+        last => format!("rounded to {} levels", last + 1),
+    };
+    let clear = picture.transparent.then(|| "laid on white where it is transparent".to_string());
+    let made = [picture.native.made(wanted), clear, (rounded && last < 255.0).then_some(levels)];
+    let made: Vec<String> = made.into_iter().flatten().collect();
+    if !made.is_empty() {
+        term::note(format!("{} is {}", path.display(), made.join(", ")));
     }
-    Ok(picture.bytes.iter().map(|b| f32::from(*b) / 255.0).collect())
+    Ok(pixels)
 }
 
 /// The first pictures of a folder, and the classes of the folders that they lie in, if the model
@@ -210,8 +229,10 @@ fn keep(what: &str, geometry: Geometry) -> Result<Vec<f32>, Error> {
     }
     let path = Path::new(what);
     if !path.exists() {
-        let hint = nearest(what, ["upper-half", "left-half", "box"]);
-        return Err(Error::new(format!("--keep {what}: there is no such region or file; {hint}")));
+        let regions = either(&sample::REGIONS);
+        return Err(Error::new(format!(
+            "--keep {what}: there is no such region or file; it is {regions}, or a picture of which what is white is kept"
+        )));
     }
     let (kept, native) = data::read_mask(path)?;
     if (native.height, native.width) != (geometry.height, geometry.width) {

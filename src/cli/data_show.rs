@@ -84,13 +84,18 @@ pub fn show(args: &ShowArgs) -> Result<(), Error> {
         }
         None => say(format!("each is {each}"))?,
     }
+    if model.is_none() {
+        dataset.sizes.and_then(|sizes| sizes.transparency()).map_or(Ok(()), &say)?;
+    }
     // Classes of folders have been told by their names.
     if dataset.classes.is_empty() && !classes.is_empty() {
         let each: Vec<String> =
             classes.iter().map(|(name, train, test)| format!("{name} ({train} + {test})")).collect();
         say(format!("{} classes (to train + to test on): {}", each.len(), each.join(", ")))?;
     }
-    if model.is_some_and(|model| model.images().binarisation == Binarisation::Dynamic) {
+    // Of somebody's own pictures that has been told.
+    let known = args.data.as_ref().is_none_or(|data| data::is_known(data));
+    if known && model.is_some_and(|model| model.images().binarisation == Binarisation::Dynamic) {
         say(format!("{name} draws black and white of these greys, anew at every step"))?;
     }
     say(format!("{} of those to train on: {written}", indices.len()))?;

@@ -12,6 +12,15 @@ pub struct Sizes {
     pub smallest: [usize; 2],
     /// Width and height of one of the largest.
     pub largest: [usize; 2],
+    /// The least and the largest width.
+    #[serde(default)]
+    pub widths: [usize; 2],
+    /// The least and the largest height.
+    #[serde(default)]
+    pub heights: [usize; 2],
+    /// How many can be seen through in places, where they are laid on white.
+    #[serde(default)]
+    pub transparent: usize,
     /// How many lose something at two of their sides.
     pub cropped: usize,
     /// How many are scaled.
@@ -32,6 +41,9 @@ impl Sizes {
             count: 1,
             smallest: size,
             largest: size,
+            widths: [picture.width; 2],
+            heights: [picture.height; 2],
+            transparent: 0,
             cropped,
             scaled,
             made_grey: usize::from(picture.channels > wanted.channels),
@@ -42,11 +54,15 @@ impl Sizes {
     /// Those of two sets together.
     #[cfg(feature = "media")]
     pub(super) fn join(self, other: Sizes) -> Sizes {
+        let span = |[least, most]: [usize; 2], [a, b]: [usize; 2]| [least.min(a), most.max(b)];
         let order = |[width, height]: &[usize; 2]| (width.saturating_mul(*height), *width);
         Sizes {
             count: self.count + other.count,
             smallest: std::cmp::min_by_key(self.smallest, other.smallest, order),
             largest: std::cmp::max_by_key(self.largest, other.largest, order),
+            widths: span(self.widths, other.widths),
+            heights: span(self.heights, other.heights),
+            transparent: self.transparent + other.transparent,
             cropped: self.cropped + other.cropped,
             scaled: self.scaled + other.scaled,
             made_grey: self.made_grey + other.made_grey,
@@ -59,10 +75,24 @@ impl Sizes {
         self.smallest != self.largest
     }
 
-    /// "of sizes from 20x30 to 640x480".
+    /// "of several sizes, 20 to 640 wide and 30 to 480 high".
     pub fn range(&self) -> String {
-        let ([w, h], [width, height]) = (self.smallest, self.largest);
-        format!("of sizes from {w}x{h} to {width}x{height}")
+        let span = |[least, most]: [usize; 2]| match least == most {
+            true => least.to_string(),
+            false => format!("{least} to {most}"),
+        };
+        format!("of several sizes, {} wide and {} high", span(self.widths), span(self.heights))
+    }
+
+    /// How many can be seen through, and what becomes of that; none where no picture can.
+    pub fn transparency(&self) -> Option<String> {
+        let of = match self.transparent {
+            0 => return None,
+            1 => "1 picture is".to_string(),
+            all if all == self.count => format!("all {all} pictures are"),
+            some => format!("{some} of {} pictures are", self.count),
+        };
+        Some(format!("{of} transparent in places, which become white"))
     }
 
     /// What is done to how many of them: "40 cropped to the middle, all scaled, 3 made grey"; none
@@ -96,7 +126,14 @@ mod tests {
         assert_eq!((same.made(), same.differ()), (None, false));
         let all = [picture(3, 40, 40), picture(1, 20, 30), picture(3, 10, 40)].into_iter().fold(same, Sizes::join);
         assert_eq!((all.smallest, all.largest, all.count), ([20, 20], [40, 40], 4));
-        assert_eq!(all.range(), "of sizes from 20x20 to 40x40");
+        assert_eq!(all.range(), "of several sizes, 20 to 40 wide and 10 to 40 high");
+        assert_eq!(picture(3, 20, 20).join(picture(3, 90, 20)).range(), "of several sizes, 20 wide and 20 to 90 high");
+        // One that is neither the smallest nor the largest may be the highest.
+        let high = [picture(3, 90, 50), picture(3, 60, 80)].into_iter().fold(picture(3, 48, 48), Sizes::join);
+        assert_eq!(high.range(), "of several sizes, 48 to 80 wide and 48 to 90 high");
+        let clear = Sizes { transparent: 1, ..same };
+        assert_eq!(all.join(clear).transparency().unwrap(), "1 picture is transparent in places, which become white");
+        assert_eq!((clear.join(clear).transparency().unwrap().starts_with("all 2"), all.transparency()), (true, None));
         assert_eq!(all.made().unwrap(), "2 cropped to the middle, 2 scaled, 1 grey in three channels");
         let grey = Sizes::of(Geometry::new(3, 20, 20), Geometry::new(1, 20, 20));
         assert_eq!(grey.join(grey).made().unwrap(), "all made grey");

@@ -54,7 +54,7 @@ pub use mixture::components;
 pub use output::Output;
 #[cfg(feature = "media")]
 pub use picture::{DrawError, picture};
-pub use pixels::{Drawing, complete, keep_mask};
+pub use pixels::{Drawing, REGIONS, complete, keep_mask};
 #[cfg(feature = "media")]
 pub use training::{TrainingFilm, step_pictures};
 #[cfg(feature = "media")]

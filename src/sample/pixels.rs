@@ -116,8 +116,11 @@ fn draw(
     Ok(session.store.read(&name)?)
 }
 
-/// Which pixels of an image [h·w] are known, for a region by name: `upper-half`, `left-half`, or
-/// `box`, which hides a box in the middle.
+/// The regions of which one is known, by name.
+pub const REGIONS: [&str; 3] = ["upper-half", "left-half", "box"];
+
+/// Which pixels of an image [h·w] are known, for one of [`REGIONS`]; `box` hides a box in the
+/// middle.
 pub fn keep_mask(region: &str, h: usize, w: usize) -> Option<Vec<f32>> {
     let middle = |at: usize, extent: usize| (extent / 4..extent - extent / 4).contains(&at);
     let known: &dyn Fn(usize, usize) -> bool = match region {
@@ -142,5 +145,6 @@ mod tests {
         let hidden = keep_mask("box", 8, 8).expect("a region").iter().filter(|k| **k == 0.0).count();
         assert_eq!(hidden, 16);
         assert!(keep_mask("middle", 4, 4).is_none());
+        assert!(REGIONS.iter().all(|region| keep_mask(region, 4, 4).is_some()));
     }
 }

@@ -31,7 +31,7 @@ const FEW: usize = 2000;
 pub fn fitted(config: &mut Config, options: &Options) -> Result<Fitted, TrainError> {
     let options = &Options { range: config.data.range, ..options.clone() };
     let mut model = config.validate()?;
-    let own = model.geometry();
+    let own = of_preset(config).unwrap_or(model.geometry());
     let look = match model.images().medium {
         Medium::Pictures => data::look(&config.data.source, options)?,
         Medium::Films { .. } | Medium::Sounds { .. } => None,
@@ -51,6 +51,12 @@ pub fn fitted(config: &mut Config, options: &Options) -> Result<Fitted, TrainErr
     said.append(&mut dataset.warnings);
     dataset.warnings = said;
     Ok(Fitted { model, dataset })
+}
+
+/// The geometry of the images of the preset that settings came from, whatever was changed in them.
+fn of_preset(config: &Config) -> Option<[usize; 3]> {
+    let preset = Config::preset(&config.name).ok().filter(|preset| preset.model.kind() == config.model.kind())?;
+    Some(preset.validate().ok()?.geometry())
 }
 
 impl Config {
@@ -151,11 +157,28 @@ pub(super) fn became(
         Some(sizes) => sizes.made(),
         None => native.made_how(takes),
     };
-    match made {
+    let mut said = match made {
         Some(how) => vec![format!("{those}; {name} takes {takes}{before}: {how}")],
         None if followed => vec![format!("{those}; {name} takes them so{before}")],
         None => Vec::new(),
-    }
+    };
+    said.extend(dataset.sizes.and_then(|sizes| sizes.transparency()));
+    said.extend(look.and_then(|_| in_few_levels(name, model)));
+    said
+}
+
+/// What a model makes of the values of pictures where it does not take all of them.
+fn in_few_levels(name: &str, model: &dyn Model) -> Option<String> {
+    let images = model.images();
+    Some(match (images.binarisation, images.levels) {
+        (Binarisation::Static, _) => format!("{name} takes black and white, drawn once from how light each pixel is"),
+        (Binarisation::Dynamic, _) => {
+            format!("{name} takes black and white, drawn at every step anew from how light each pixel is")
+        }
+        (Binarisation::None, 2) => format!("{name} takes black and white: what is lighter than half is white"),
+        (Binarisation::None, levels @ ..256) => format!("{name} takes {levels} levels, the nearest to each value"),
+        _ => return None,
+    })
 }
 
 /// What helps where there are few images, for a run of so many steps; `by_epochs` if they are as many

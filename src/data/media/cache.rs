@@ -19,8 +19,8 @@ use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-/// Raised whenever the same files come to be decoded to other images.
-const DECODERS: u32 = 2;
+/// Raised whenever the same files come to be decoded to other images, or more is noted of them.
+const DECODERS: u32 = 3;
 
 /// How long nobody takes to write a set.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);

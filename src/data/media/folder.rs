@@ -35,8 +35,10 @@ pub(in crate::data) fn load(folder: &Path, wanted: Option<Geometry>, options: &O
     let units: Vec<Unit> = arranged.files.iter().cloned().map(Unit::from).collect();
     let way = Way { name: &name, geometry, how: "pictures", each: Some(1) };
     let gathered = gather(&units, way, options, |path, stretch| {
-        let Picture { bytes, levels, native, .. } = read_picture(path, Some(geometry), stretch, options.flag())?;
-        Ok(Decoded { images: bytes, levels, sizes: Some(Sizes::of(native, geometry)), remark: None })
+        let picture = read_picture(path, Some(geometry), stretch, options.flag())?;
+        let Picture { bytes, levels, native, transparent, .. } = picture;
+        let sizes = Sizes { transparent: usize::from(transparent), ..Sizes::of(native, geometry) };
+        Ok(Decoded { images: bytes, levels, sizes: Some(sizes), remark: None })
     })?;
     let set = FromFiles { folder, geometry, native, arranged, gathered, left_out, noun: "picture" };
     set.opened()

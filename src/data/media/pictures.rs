@@ -34,6 +34,8 @@ pub struct Picture {
     pub native: Geometry,
     /// The values of the file, before any of them was rounded to eight bits or scaled.
     pub levels: Levels,
+    /// Whether the file can be seen through in places, which were laid on white.
+    pub transparent: bool,
 }
 
 /// Decodes one picture file and brings it to `wanted` (`None`: its own size, grey or RGB). With
@@ -56,11 +58,12 @@ pub fn read_picture(
     let native = Geometry::new(channels, image.height() as usize, image.width() as usize);
     let wanted = wanted.unwrap_or(native).check()?;
     let levels = values::of_image(&image).ok_or_else(|| reading.damaged("it holds numbers that are not finite"))?;
+    let transparent = image.color().has_alpha() && image.to_rgba8().pixels().any(|pixel| pixel[3] < 255);
     let image = match stretch {
         Some(levels) => values::stretched(image, levels),
         None => image,
     };
-    Ok(Picture { bytes: geometry::fit(image, wanted), geometry: wanted, native, levels })
+    Ok(Picture { bytes: geometry::fit(image, wanted), geometry: wanted, native, levels, transparent })
 }
 
 /// The geometry of a picture as somebody sees it: grey where its channels are all the same, but for
