@@ -84,6 +84,20 @@ fn the_best_checkpoint_is_the_one_of_the_least_figure() {
 }
 
 #[test]
+fn a_run_that_goes_on_is_measured_on_as_many_images_as_before() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let dir = folder.path().join("run");
+    let settings = ["train.eval_every=4", "train.steps=4", "train.batch=16"];
+    figured(start(&vae(&settings), &dir), |_| 1.0);
+    let Start::Resume(on) = resume(&dir) else { panic!("a resume") };
+    // So many steps would be measured on more, were they a new run's.
+    figured(Start::Resume(limn::train::Resume { steps: Some(100), ..on }), |_| 0.5);
+    let rows = std::fs::read_to_string(dir.join("tests.csv")).expect("figures");
+    let images: Vec<&str> = rows.lines().skip(1).filter_map(|row| row.split(',').nth(2)).collect();
+    assert!(images.len() > 2 && images.iter().all(|images| *images == "16"), "{rows}");
+}
+
+#[test]
 fn a_page_holds_what_the_folder_does() {
     let folder = tempfile::tempdir().expect("a folder");
     let dir = folder.path().join("run");
@@ -97,7 +111,13 @@ fn a_page_holds_what_the_folder_does() {
     assert_eq!((run["step"].as_u64(), run["model"].as_str()), (Some(7), Some("vae")));
     assert_eq!(run["curves"]["losses"][0]["mean"].as_array().expect("a curve").len(), 7);
     assert_eq!(run["tests"][0]["step"].as_array().expect("tests").len(), steps(&dir).len());
-    assert_eq!(run["progress"][0]["title"], "step 7");
+    assert_eq!((&run["progress"][0]["title"], run["progress"][0]["step"].as_u64()), (&"step 7".into(), Some(7)));
+    // The same picture in the run's own folder does not stand there twice.
+    let beside = |bytes: &[u8]| {
+        std::fs::write(dir.join("samples.png"), bytes).expect("a picture");
+        report::page(std::slice::from_ref(&outcome.run)).expect("a page").contains("\"title\":\"samples\"")
+    };
+    assert!(!beside(b"a picture") && beside(b"another"));
     let changed = |key: &str| run["settings"].as_array().expect("settings").iter().find(|s| s["key"] == key).cloned();
     assert_eq!(changed("train.batch").expect("a batch")["preset"], "128");
     assert_eq!(run["sittings"]["sittings"][0]["device"]["name"], "cpu");

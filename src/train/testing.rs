@@ -50,9 +50,11 @@ impl Testing {
     ) -> Result<Testing, RunError> {
         let file = run.path.join(FILE);
         let images = (total.saturating_mul(batch) / TRAINED_FOR_ONE).clamp(batch.min(IMAGES), IMAGES);
-        let images = (images as usize).min(split.len());
         let rows = rows(&file)?;
         let (kept, gone): (Vec<_>, Vec<_>) = rows.1.into_iter().partition(|row| row.0 <= step);
+        // A run that goes on is measured on as many as before, so that its figures are alike.
+        let before = kept.iter().find_map(|row| images_of(&row.2));
+        let images = before.unwrap_or(images as usize).min(split.len());
         if !gone.is_empty() {
             let text: String = std::iter::once(&rows.0)
                 .chain(kept.iter().map(|row| &row.2))
@@ -62,7 +64,8 @@ impl Testing {
         // Where the checkpoint of the best row is not there, the next to be measured is the best
         // there is.
         let held = checkpoint::info(&run.best()).ok().map(|info| info.step);
-        let least = kept.iter().map(|row| (row.1, row.0)).min_by(|a, b| a.0.total_cmp(&b.0));
+        let alike = kept.iter().filter(|row| images_of(&row.2) == Some(images));
+        let least = alike.map(|row| (row.1, row.0)).min_by(|a, b| a.0.total_cmp(&b.0));
         let best = least.filter(|(_, step)| held == Some(*step)).map(|(least, _)| least);
         let turns = Turns::new(every, total, every.is_none());
         Ok(Testing { split, data, images, turns, file, best })
@@ -71,6 +74,7 @@ impl Testing {
     /// What the figures are of, in words.
     pub(super) fn basis(&self) -> String {
         match self.split.len() {
+            1 => "on the only test image".into(),
             all if all == self.images => format!("on all {all} test images"),
             all => format!("on {} of {all} test images", self.images),
         }
@@ -131,6 +135,11 @@ fn rows(path: &Path) -> Result<(String, Vec<Row>), RunError> {
         Some((cells.next()?.parse().ok()?, cells.nth(2)?.parse().ok()?, line.to_string()))
     };
     Ok((header, lines.filter_map(row).collect()))
+}
+
+/// The number of test images that a row is of.
+fn images_of(line: &str) -> Option<usize> {
+    line.split(',').nth(2)?.trim().parse().ok().filter(|images| *images > 0)
 }
 
 /// Figures of test images on the way of a run.
