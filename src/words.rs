@@ -93,7 +93,7 @@ pub(crate) fn nearest_or<'a>(wanted: &str, names: impl IntoIterator<Item = &'a s
 }
 
 /// The names most like `wanted`, three at most, the most similar first.
-fn similar<'a>(wanted: &str, names: &[&'a str]) -> Vec<&'a str> {
+pub(crate) fn similar<'a>(wanted: &str, names: &[&'a str]) -> Vec<&'a str> {
     let wanted = wanted.to_lowercase();
     // What dotted names have in common says nothing.
     let common = names

@@ -5,9 +5,10 @@ use super::term::quoted;
 use crate::data;
 use crate::eval::FigureError;
 use crate::gpu::GpuError;
+use crate::report;
 use crate::train::{ChangeError, ConfigError, Cure, RunError, SessionError, TrainError};
 use crate::tune::TuneError;
-use crate::words::either;
+use crate::words::{either, similar};
 use std::error::Error;
 use std::path::Path;
 
@@ -72,6 +73,7 @@ fn images(error: &data::Error) -> Option<String> {
         data::Error::NotFetched { name, .. } => format!("`limn data get {name}` fetches it"),
         data::Error::NotTheSet { name, .. } => format!("`limn data get {name}` fetches it again"),
         data::Error::Moved { .. } => "say where they are with --data".into(),
+        data::Error::NotThere { .. } => "--data says where the images of the run are now".into(),
         data::Error::Changed { .. } => {
             "give the place where they are now with --data, or go on with what is there with --accept-changed-data"
                 .into()
@@ -84,6 +86,7 @@ fn images(error: &data::Error) -> Option<String> {
 
 fn run(error: &RunError) -> Option<String> {
     Some(match error {
+        RunError::NoRun { path, .. } => return meant(path, Path::new("runs")),
         RunError::NoCheckpoint { path } => format!("train it with `limn train --resume {}`", quoted(path)),
         RunError::NoAverages { .. } => "a run keeps them with --set train.ema=0.999".into(),
         RunError::InUse { path, run: true } => {
@@ -96,6 +99,43 @@ fn run(error: &RunError) -> Option<String> {
         }
         _ => return None,
     })
+}
+
+/// The run that somebody means by its name alone, where it is in the folder of runs.
+pub fn run_called(name: &str) -> Option<String> {
+    let run = Path::new("runs").join(name);
+    run.join("config.toml").is_file().then(|| format!("did you mean {}?", quoted(run)))
+}
+
+/// The runs that somebody may have meant by a path that is none: those in it, or those of its name
+/// in `folder`, where limn puts them.
+fn meant(path: &Path, folder: &Path) -> Option<String> {
+    let found = |folder: &Path| {
+        let mut found = report::folders(folder).unwrap_or_default();
+        found.sort();
+        found
+    };
+    if path.is_dir() {
+        let inside: Vec<_> = found(path).into_iter().filter(|run| run != path).collect();
+        return inside.first().map(|first| format!("there are runs in it, such as {}", quoted(first)));
+    }
+    let below = folder.join(path);
+    if below.join("config.toml").is_file() {
+        return Some(format!("did you mean {}?", quoted(below)));
+    }
+    let all: Vec<String> = found(folder).iter().map(|run| run.display().to_string()).collect();
+    let last = |path: &str| Path::new(path).file_name().map(|name| name.to_string_lossy().into_owned());
+    let names: Vec<String> = all.iter().filter_map(|run| last(run)).collect();
+    let wanted = path.file_name()?.to_string_lossy();
+    let near = similar(&wanted, &names.iter().map(String::as_str).collect::<Vec<_>>());
+    let near: Vec<String> =
+        all.iter().filter(|run| last(run).is_some_and(|name| near.contains(&&*name))).map(quoted).collect();
+    let first: Vec<&str> = near.iter().take(3).map(String::as_str).collect();
+    match (&first[..], &all[..]) {
+        ([], []) => None,
+        ([], _) => Some("`limn runs` lists those there are".into()),
+        (first, _) => Some(format!("did you mean {}?", either(first))),
+    }
 }
 
 fn setting(error: &ConfigError) -> Option<String> {
@@ -199,6 +239,7 @@ mod tests {
             Box::new(GpuError::NoDxc { adapter: "A card".into() }),
             Box::new(data::Error::BatchZero),
             Box::new(data::Error::Moved { path: path() }),
+            Box::new(data::Error::NotThere { path: path() }),
             Box::new(RunError::NoCheckpoint { path: path() }),
             Box::new(RunError::InUse { path: path(), run: true }),
             Box::new(SessionError::NoClass { class: 3, classes: 0 }),
@@ -220,6 +261,24 @@ mod tests {
         for error in errors {
             assert!(!error.to_string().contains("--") && told(&*error).contains("--"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_run_that_is_not_there_leads_to_those_there_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let runs = folder.path().join("runs");
+        assert_eq!(meant(Path::new("vae-1"), &runs), None);
+        for run in ["vae-1", "dcgan-1"] {
+            std::fs::create_dir_all(runs.join(run)).unwrap();
+            std::fs::write(runs.join(run).join("config.toml"), "").unwrap();
+        }
+        let one = quoted(runs.join("vae-1"));
+        for name in ["vae-1", "vae1", "elsewhere/vae-1"] {
+            assert_eq!(meant(Path::new(name), &runs), Some(format!("did you mean {one}?")), "{name}");
+        }
+        assert_eq!(meant(Path::new("other"), &runs).unwrap(), "`limn runs` lists those there are");
+        assert!(meant(&runs, &runs).unwrap().starts_with("there are runs in it, such as "));
+        assert_eq!(meant(&runs.join("vae-1"), &runs), None);
     }
 
     #[test]

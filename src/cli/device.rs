@@ -61,7 +61,7 @@ fn no_gpu(adapters: &[AdapterDesc], hint: Option<&str>) -> String {
 pub fn open_to_compute(wanted: Option<&str>, precision: Precision) -> Result<Device, Error> {
     let device = open_for(wanted, precision)?;
     if wanted.is_none() && matches!(device, Device::Cpu) && !term::is_quiet() {
-        term::note(NO_GPU);
+        term::later(NO_GPU);
     }
     Ok(device)
 }

@@ -43,7 +43,13 @@ pub fn eval(args: &EvalArgs) -> Result<(), Error> {
     if args.features.is_some() && !asked.compares_features() {
         return Err(Error::new(format!("--features is for --metric {}", eval::by_features())));
     }
-    let data = args.of.open(&run, session.model.as_ref())?;
+    let mut data = args.of.open(&run, session.model.as_ref())?;
+    // The same images are the same data wherever they lie now, and others are not.
+    match run.identity()? {
+        Some(was) if was.require(&data.identity, &data.name).is_ok() => data.name.clone_from(&run.config.data.source),
+        Some(_) => data.name += " (other images than the run's)",
+        None => {}
+    }
     let all = data.test.len();
     let count = args.images.map_or(all, |n| n as usize);
     if count > all {
@@ -117,7 +123,7 @@ pub(super) fn show(figures: &[Figure], json: bool) -> Result<(), Error> {
         }
     }
     match figures.first() {
-        Some(figure) if !json => term::sentence(&format!("({})", figure.protocol)).iter().try_for_each(term::say),
+        Some(figure) if !json => term::paragraph(&format!("({})", figure.protocol)).iter().try_for_each(term::say),
         _ => Ok(()),
     }
 }

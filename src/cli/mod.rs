@@ -45,7 +45,7 @@ mod usage;
 
 use crate::kernels::Precision;
 use crate::train::{Config, RunDir, Session, Setting, Weights, presets};
-use crate::words::{either, nearest};
+use crate::words::{either, nearest, word};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -257,7 +257,10 @@ fn config(what: &str, batch: Option<u32>, set: &[Setting]) -> Result<Config, Err
     let is_preset = presets().iter().any(|(name, _)| *name == what);
     let base = match !is_preset && std::path::Path::new(what).is_dir() {
         true => RunDir::open(std::path::Path::new(what))?.config,
-        false => Config::load(what)?,
+        false => Config::load(what).map_err(|error| match advice::run_called(what) {
+            Some(run) => Error::new(format!("there is no preset and no run folder {}; {run}", word(what))),
+            None => error.into(),
+        })?,
     };
     let config = set_in(base, batch, set)?;
     config.validate()?;
@@ -296,6 +299,9 @@ pub fn main() -> ExitCode {
                 term::lead(usage::train());
             } else if let Some(told) = usage::told(&usage, &typed) {
                 term::note(told);
+            } else if let Some(words) = text.strip_prefix("error: ") {
+                let lines: Vec<&str> = words.lines().filter(|line| !line.trim().is_empty()).collect();
+                term::note(lines.join("\n"));
             } else if term::is_harmless(&text) {
                 // Fails only where nobody reads on, and then there is nobody to tell.
                 let _ = usage.print();
@@ -311,6 +317,8 @@ pub fn main() -> ExitCode {
     match std::panic::catch_unwind(|| dispatch(cli.command)) {
         Ok(Ok(code)) => ExitCode::from(code),
         Ok(Err(error)) => {
+            // Nothing came of it, whatever would have computed.
+            term::forget_later();
             term::note(error);
             ExitCode::from(2)
         }

@@ -107,10 +107,14 @@ pub fn list(args: &PresetsArgs) -> Result<(), Error> {
     }
     match (&args.name, &all[..]) {
         (Some(_), [(preset, _)]) => {
-            term::sentence(&preset.about).iter().try_for_each(term::say)?;
+            term::paragraph(&preset.about).iter().try_for_each(term::say)?;
             let train = &preset.config.train;
             let (kind, parameters) = (preset.config.model.kind(), preset.model.parameters());
-            term::say(format!("{kind}, {}, {} parameters, batch {}", preset.size(), count(parameters), train.batch))?;
+            // Many files tell them.
+            let parameters =
+                Some(format!("{} parameters", count(parameters))).filter(|words| !preset.about.contains(words));
+            let parameters = parameters.map_or(String::new(), |words| format!(", {words}"));
+            term::say(format!("{kind}, {}{parameters}, batch {}", preset.size(), train.batch))?;
             match times.in_words(&here, &preset.config) {
                 Some(run) => term::say(format!("a run takes {run} on {here}"))?,
                 None => {

@@ -6,25 +6,32 @@ use crate::train::RunDir;
 use crate::words::{count, duration};
 use serde_json::json;
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Arguments of `limn runs`.
 #[derive(clap::Args, Debug)]
 pub struct RunsArgs {
     /// Folder with runs in it, or in folders in it
-    #[arg(value_name = "FOLDER", default_value = "runs")]
+    #[arg(value_name = "FOLDER", default_value = FOLDER)]
     folder: PathBuf,
     /// One JSON object per run
     #[arg(long)]
     json: bool,
 }
 
+/// Where runs are if nobody says where.
+const FOLDER: &str = "runs";
+
 /// Lists the runs below a folder, the latest first.
 pub fn runs(args: &RunsArgs) -> Result<(), Error> {
     let folder = args.folder.display();
     let found = match report::folders(&args.folder) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+        // Before the first training there is none, and that is no mistake.
+        Err(error) if error.kind() == ErrorKind::NotFound && args.folder == Path::new(FOLDER) => Vec::new(),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            return Err(Error::new(format!("there is no folder {folder}")));
+        }
         found => found.map_err(|e| Error::new(format!("cannot look into {folder}: {e}")))?,
     };
     let (mut all, mut broken) = (Vec::new(), Vec::new());

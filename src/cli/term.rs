@@ -7,6 +7,7 @@ pub(crate) use crate::words::{quoted, shown, size};
 use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -62,6 +63,27 @@ pub fn note(words: impl Display) {
     let _ = writeln!(io::stderr().lock(), "limn: {}", hanging(&words.to_string()));
 }
 
+/// What is to be told as soon as anything is.
+static LATER: Mutex<Option<String>> = Mutex::new(None);
+
+/// Tells a remark on stderr before whatever is told next; not where that is an error which ends the
+/// command.
+pub fn later(words: impl Display) {
+    *LATER.lock().unwrap_or_else(|e| e.into_inner()) = Some(words.to_string());
+}
+
+/// Leaves untold what waits to be told.
+pub fn forget_later() {
+    LATER.lock().unwrap_or_else(|e| e.into_inner()).take();
+}
+
+fn tell_what_waits() {
+    let waits = LATER.lock().unwrap_or_else(|e| e.into_inner()).take();
+    if let Some(words) = waits {
+        note(words);
+    }
+}
+
 /// Prints lines on stderr that are no remark but all that a command says.
 pub fn lead(lines: impl Display) {
     // Where stderr is closed there is nobody to tell.
@@ -97,6 +119,7 @@ pub fn listener() -> impl FnMut(&str) + Send {
 }
 
 fn clear_line() {
+    tell_what_waits();
     if SHOWN.swap(false, Ordering::Relaxed) {
         let _ = write!(io::stderr().lock(), "\r\x1b[K");
     }
@@ -188,6 +211,15 @@ fn beside_within(rows: &[Vec<String>], most: Option<usize>) -> Vec<String> {
 /// pasted any more.
 pub fn sentence(words: &str) -> Vec<String> {
     fold(words, width())
+}
+
+/// Columns of a line that nothing says the width of.
+const PAGE: usize = 100;
+
+/// The same where stdout is no terminal, too. For what nobody takes apart: commands that print it
+/// have `--json`.
+pub fn paragraph(words: &str) -> Vec<String> {
+    fold(words, Some(width().unwrap_or(PAGE)))
 }
 
 /// Columns of the terminal that stdout is, if it is one.

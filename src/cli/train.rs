@@ -294,7 +294,7 @@ fn tell(outcome: &Outcome, device: &str) -> Result<(), Error> {
         term::say(format!("stopped after step {} of {} and saved; go on with:", outcome.step, outcome.total))?;
         return term::say(format!("  limn train --resume {dir}"));
     }
-    term::say(format!("trained {} steps", outcome.step))?;
+    term::say(format!("trained {} step{}", outcome.step, if outcome.step == 1 { "" } else { "s" }))?;
     term::say(format!("pictures    {}", outcome.run.samples().display()))?;
     term::say(format!("checkpoint  {}", outcome.run.checkpoint().display()))?;
     let commands: &[&str] = match outcome.model.family() {

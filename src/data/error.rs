@@ -312,6 +312,13 @@ pub enum Error {
         path: PathBuf,
     },
 
+    /// Nothing is where the images of a run are said to be now.
+    #[error("there is no dataset and no file or folder called '{}'", path.display())]
+    NotThere {
+        /// Where they were said to be.
+        path: PathBuf,
+    },
+
     /// The set is not the one it was.
     #[error("{name} is not the data this run was trained on: {difference}")]
     Changed {
@@ -393,9 +400,11 @@ impl Error {
         }
     }
 
-    /// The same error of the images of a run: a path that has gone is one that they were at.
-    pub(crate) fn moved(self) -> Error {
+    /// The same error of the images of a run: a path that has gone is one that they were at, or
+    /// where somebody said they are `now`.
+    pub(crate) fn moved(self, now: bool) -> Error {
         match self {
+            Error::Unknown { name, .. } if now => Error::NotThere { path: name.into() },
             Error::Unknown { name, .. } => Error::Moved { path: name.into() },
             other => other,
         }

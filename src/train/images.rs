@@ -46,7 +46,8 @@ impl RunDir {
         options: &Options,
     ) -> Result<Dataset, RunError> {
         let options = &Options { range: self.config.data.range, ..options.clone() };
-        let dataset = images(moved.unwrap_or(&self.config.data.source), model, options).map_err(data::Error::moved)?;
+        let source = moved.unwrap_or(&self.config.data.source);
+        let dataset = images(source, model, options).map_err(|error| error.moved(moved.is_some()))?;
         match self.identity()? {
             Some(was) if !changed => was.require(&dataset.identity, &dataset.name)?,
             _ => {}

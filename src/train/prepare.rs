@@ -262,7 +262,8 @@ fn open_data(
         }
         false => {
             let options = data::Options { range: config.data.range, ..options.clone() };
-            let mut dataset = images(&config.data.source, model, &options).map_err(data::Error::moved)?;
+            let mut dataset = images(&config.data.source, model, &options)
+                .map_err(|error| error.moved(hooks.reading.moved.is_some()))?;
             let said = follow::became(&dataset, None, &config.name_or_kind(), model, model.geometry());
             dataset.warnings.splice(0..0, said);
             (dataset, None)
