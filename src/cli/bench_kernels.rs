@@ -251,11 +251,20 @@ fn tell(rows: &[Row], roof: &Roof, device: &str, baseline: Option<&Baseline>) ->
         }
         table.push(cells);
     }
-    term::say(format!("on {device}"))?;
+    let Roof { gflops, gbps, .. } = roof;
+    let held = if roof.cached.is_empty() { "" } else { ", more of what caches hold" };
+    term::say(format!("on {device}; ceilings: {gflops:.1} GFLOP/s, {gbps:.1} GB/s{held} (limn bench roof)"))?;
     if let Some(baseline) = baseline.filter(|baseline| baseline.device != device) {
         term::note(format!("the baseline was taken on {}", baseline.device));
     }
-    term::table(&table).iter().try_for_each(term::say)
+    term::table(&table).iter().try_for_each(term::say)?;
+    // In the digits that are shown.
+    match rows.iter().filter(|row| roof.share(row.cost, row.arithmetic, row.ms) >= 1.0005).count() {
+        0 => Ok(()),
+        above => term::say(format!(
+            "({above} above 100%: another program lowered the ceilings whenever they were measured; try again when none runs)"
+        )),
+    }
 }
 
 /// A variant, what computes in it, and the median milliseconds of each round.

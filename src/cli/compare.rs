@@ -36,7 +36,7 @@ pub fn compare(args: &CompareArgs) -> Result<(), Error> {
         lines.push(Line { of: "setting", name: difference.key, values: difference.values });
     }
     lines.extend(numbers(&all));
-    lines.extend(figures(&runs)?);
+    lines.extend(figures(&runs, &all)?);
     if args.json {
         return lines.iter().try_for_each(|line| {
             let values: serde_json::Map<_, _> = std::iter::zip(&args.dirs, &line.values)
@@ -88,8 +88,9 @@ fn numbers(all: &[Overview]) -> Vec<Line> {
     lines
 }
 
-/// What `limn eval` has measured of each, of the latest step.
-fn figures(runs: &[RunDir]) -> Result<Vec<Line>, Error> {
+/// What `limn eval` has measured of each, of the latest step; of an earlier one than its last with
+/// that step.
+fn figures(runs: &[RunDir], overviews: &[Overview]) -> Result<Vec<Line>, Error> {
     let mut all = Vec::new();
     for run in runs {
         let path = run.path.display();
@@ -100,11 +101,14 @@ fn figures(runs: &[RunDir]) -> Result<Vec<Line>, Error> {
     }
     let names = names(all.iter().flatten().map(|kept| &kept.figure.name));
     let of = |name: &String| {
-        let value = |kept: &Vec<eval::KeptFigure>| {
+        let value = |(kept, run): (&Vec<eval::KeptFigure>, &Overview)| {
             let last = kept.iter().rev().find(|kept| kept.figure.name == *name)?;
-            Some(format!("{:.4} {}", last.figure.value, last.figure.unit).trim_end().to_string())
+            let value = format!("{:.4} {}", last.figure.value, last.figure.unit);
+            let at = if last.step == run.step { String::new() } else { format!(" (at step {})", count(last.step)) };
+            Some(format!("{}{at}", value.trim_end()))
         };
-        Line { of: "figure", name: format!("{name} (eval)"), values: all.iter().map(value).collect() }
+        let values = std::iter::zip(&all, overviews).map(value).collect();
+        Line { of: "figure", name: format!("{name} (eval)"), values }
     };
     Ok(names.iter().map(of).collect())
 }

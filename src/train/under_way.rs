@@ -163,11 +163,11 @@ impl Loop<'_> {
         }
         self.report(true);
         self.log.finish();
-        let (spent, host) = (self.watch.spent(), self.watch.host_ms());
-        self.log.note(&format!(
-            "step {} done after {spent}; the host spent {host:.2} ms on a step (median), waiting left out",
-            self.step
-        ));
+        // On a built-in device the host computes the step itself, and nothing is waited for.
+        let host = self.session.store.device().gpu().map_or(String::new(), |_| {
+            format!("; the host spent {:.2} ms on a step (median), waiting left out", self.watch.host_ms())
+        });
+        self.log.note(&format!("step {} done after {}{host}", self.step, self.watch.spent()));
         Ok(())
     }
 
