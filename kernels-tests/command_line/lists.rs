@@ -39,11 +39,28 @@ fn runs_are_listed_and_compared_with_their_figures() {
     assert!(
         !compared.contains("train.batch") && row("elbo (eval)").contains("nats") && row("elbo (eval)").contains(" -")
     );
-    assert!(compared.contains("limn report "), "{compared}");
+    assert!(compared.contains("limn report ") && !compared.contains("at step"), "{compared}");
+    // The speed is that of the whole run, whatever its last moments were.
+    let metrics = std::fs::read_to_string(dir.path().join("one/metrics.csv")).unwrap();
+    let slow: Vec<String> = metrics.lines().map(|line| line.rsplit_once(',').unwrap().0.to_string() + ",2.0").collect();
+    let slow = slow.join("\n").replacen(",2.0", ",seconds", 1) + "\n";
+    std::fs::write(dir.path().join("one/metrics.csv"), slow).unwrap();
+    let rates = limn(&["compare", &path("one"), &path("two")]).good().out;
+    let rate = rates.lines().find(|line| line.starts_with("images/s")).unwrap();
+    assert_eq!(rate.split_whitespace().nth(1), Some("12"), "6 steps of 4 in 2 seconds: {rates}");
+    // A figure of an earlier checkpoint than the last says so.
+    limn(&["train", "--resume", &path("one"), "--steps", "8", "--device", "cpu"]).good();
+    let later = limn(&["compare", &path("one"), &path("two")]).good().out;
+    assert!(later.lines().any(|line| line.starts_with("elbo (eval)") && line.contains("(at step 6)")), "{later}");
+    limn(&["runs", &path("nothere")]).bad(&["there is no folder", "nothere"]);
     let json = limn(&["compare", &path("one"), &path("two"), "--json"]).good().out;
     let first: Value = serde_json::from_str(json.lines().next().unwrap()).unwrap();
     assert_eq!((&first["of"], &first["name"]), (&Value::from("setting"), &Value::from("optim.lr")));
     limn(&["compare", &path("one"), &path("gone")]).bad(&["gone", "does not exist"]);
+    limn(&["eval", &path("one"), "--data", "nowhere"]).bad(&["no file or folder called 'nowhere'", "--data"]);
+    // What computes is no matter where nothing does.
+    let call = limn(&["bench", "step", "vae", "--set", "train.steps=3"]);
+    call.bad(&["--set train.steps: single steps are timed"]);
 
     let page = path("page.html");
     limn(&["report", &path("one"), "--out", &page]).good();

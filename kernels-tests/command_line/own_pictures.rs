@@ -203,16 +203,44 @@ fn of_pictures_of_several_sizes_the_range_is_told_and_how_many_are_cropped() {
     let out = place.path("shown.png");
     let show = |args: &[&str]| limn(&[&["data", "show", text(&data), "--out", text(&out)], args].concat()).good().out;
     let said = show(&[]);
-    let line = "pictures of sizes from 20x20 to 60x30, shown as 40x40 RGB: 2 cropped to the middle, 3 scaled";
+    let line = "pictures of several sizes, 20 to 60 wide and 20 to 60 high, shown as 40x40 RGB: 2 cropped to the middle, 3 scaled";
     assert!(said.lines().any(|l| l == line), "{said}");
     let sizes = show(&["--json"]).parse::<serde_json::Value>().expect("JSON")["sizes"].clone();
     assert_eq!([&sizes["count"], &sizes["cropped"]], [12, 2]);
     // The same of a set that is kept decoded, and for a preset.
     assert!(show(&[]).contains(line));
     let said = show(&["--preset", "dcgan-28", "--size", "28", "--grey"]).replace('\n', " ");
-    let words = "your 12 pictures are of sizes from 20x20 to 60x30; dcgan-28 takes 28x28 grey: 2 cropped to the middle, \
+    let words = "your 12 pictures are of several sizes, 20 to 60 wide and 20 to 60 high; dcgan-28 takes 28x28 grey: 2 cropped to the middle, \
                  all scaled, all made grey";
     assert!(said.contains(words), "{said}");
+    // A picture that can be seen through is counted, and a model of black and white says so.
+    let clear = place.path("clear");
+    std::fs::create_dir_all(&clear).expect("a folder");
+    for i in 0..4u8 {
+        let alpha = if i < 2 { 0 } else { 255 };
+        let picture = image::RgbaImage::from_pixel(48, 48, image::Rgba([90 * (i % 2), 9, 9, alpha]));
+        picture.save(clear.join(format!("{i}.png"))).expect("a picture");
+    }
+    let show = |args: &[&str]| limn(&[&["data", "show", text(&clear), "--out", text(&out)], args].concat()).good().out;
+    let line = "2 of 4 pictures are transparent in places, which become white";
+    for preset in ["vae-static", "pixelcnn-gated-small", "pixelcnn-small"] {
+        let said = show(&["--preset", preset]).replace('\n', " ");
+        assert!(said.contains(line) && said.contains(&format!("{preset} takes black and white")), "{said}");
+    }
+    assert!(show(&[]).lines().any(|l| l == line));
+    // The size that is left is the preset's own.
+    let said = show(&["--preset", "vae", "--size", "48"]);
+    assert!(said.contains("vae takes them so in place of its 28x28 grey"), "{said}");
+    let run = place.pixelcnn();
+    let said =
+        on_cpu(&["complete", text(&run), "--images", text(&clear.join("3.png"))]).good().err.replace("\n      ", " ");
+    assert!(said.contains("scaled") && said.contains("made black and white"), "{said}");
+    // A figure of other images than the run's says so.
+    let said = on_cpu(&["eval", text(&run), "--data", text(&clear), "--accept-changed-data"]).good().out;
+    let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(said.contains("(other images than the run's)"), "{said}");
+    on_cpu(&["complete", text(&run), "--images", "nowhere", "--keep", "lower-half"])
+        .bad(&["--keep lower-half", "upper-half, left-half or box"]);
     // Of one size it is said what it was.
     let same = pictures(&place, "same", 4, [500, 300], true);
     let said = limn(&["data", "show", text(&same), "--out", text(&out)]).good().out;

@@ -2,7 +2,7 @@
 
 use super::bench_sample::{self, SampleArgs};
 use super::times;
-use super::{Error, PrecisionArg, SettingsArg, Switch, TuneArg, bench_kernels, config, device, term, tune};
+use super::{Error, PrecisionArg, SettingsArg, Switch, TuneArg, bench_kernels, config, device, term, tune, usage};
 use crate::bench::Roof;
 use crate::choices::Verdict;
 use crate::gpu::Gpu;
@@ -179,6 +179,7 @@ const WARM: usize = 3;
 const STEPS: usize = 9;
 
 fn step(args: &StepArgs, all: &BenchArgs) -> Result<(), Error> {
+    usage::refuse_idle(&args.of.set)?;
     let config = args.of.config()?;
     let precision = all.precision.of(&config);
     let device = device::open_to_compute(all.device.as_deref(), precision)?;
@@ -217,7 +218,7 @@ fn step(args: &StepArgs, all: &BenchArgs) -> Result<(), Error> {
     ))?;
     let share = 100.0 * t.gflops / ceiling;
     term::say(format!(
-        "  {:>10.2} GFLOP a step, {:.2} GFLOP/s, {share:.1}% of the multiply-add ceiling",
+        "  {:>10.2} GFLOP a step, {:.2} GFLOP/s, {share:.1}% of the multiply-add ceiling of {ceiling:.1}",
         t.gflop_per_step, t.gflops
     ))?;
     term::say(format!("  {:>10.1} MB in buffers", t.peak_bytes as f64 / 1e6))?;

@@ -1,6 +1,9 @@
 //! What other programs call limn's commands, and values that flags cannot have: what was meant, in
 //! place of clap's words.
 
+use super::{Cli, usage};
+use crate::words::{either, similar};
+use clap::CommandFactory;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use std::error::Error;
 
@@ -52,14 +55,34 @@ fn context(mistake: &clap::Error, kind: ContextKind) -> Option<&str> {
 
 fn command(mistake: &clap::Error, typed: &[String]) -> Option<String> {
     let wrong = context(mistake, ContextKind::InvalidSubcommand)?;
+    let mut words = typed.iter().filter(|word| !word.starts_with('-'));
+    let first = words.next()?;
+    let helped = first == "help" && words.next().is_some_and(|second| second == wrong);
     // Commands of commands have names of their own.
-    typed.iter().find(|word| !word.starts_with('-')).filter(|first| *first == wrong)?;
+    if first != wrong && !helped {
+        return None;
+    }
     let plain = wrong.to_lowercase();
+    if ["delete", "remove", "rm", "del", "prune"].contains(&plain.as_str()) {
+        return Some(format!("there is no command {wrong}: a run is its folder and nothing else; remove that"));
+    }
     if ["export", "save", "convert", "onnx"].contains(&plain.as_str()) {
         return Some(format!("there is no command {wrong}: {EXPORT}"));
     }
-    let (_, meant) = COMMANDS.iter().find(|(names, _)| names.contains(&plain.as_str()))?;
-    Some(format!("there is no command {wrong}; it is `{meant}`"))
+    if let Some((_, meant)) = COMMANDS.iter().find(|(names, _)| names.contains(&plain.as_str())) {
+        return Some(format!("there is no command {wrong}; it is `{meant}`"));
+    }
+    // Of these clap tells nothing that is near.
+    let all = Cli::command();
+    let names: Vec<&str> = all.get_subcommands().map(clap::Command::get_name).collect();
+    helped.then(|| match &similar(&plain, &names)[..] {
+        [] => format!("there is no command {wrong}; `limn --help` lists those there are"),
+        near => {
+            let near: Vec<String> = near.iter().map(|name| format!("`limn help {name}`")).collect();
+            let near: Vec<&str> = near.iter().map(String::as_str).collect();
+            format!("there is no command {wrong}; did you mean {}?", either(&near))
+        }
+    })
 }
 
 /// Numbers that a flag cannot have, without the limits of the machine's numbers.
@@ -98,6 +121,11 @@ const NEEDLESS: &[(&[&str], &str)] = &[
     (&["verbose", "v", "progress"], "how it goes is told unless --quiet is given"),
     (&["shuffle"], "images come in another order at every pass, drawn by --seed"),
     (&["deterministic", "benchmark"], "the same seed makes the same bits on the same device"),
+    (
+        &["val-split", "split", "validation-split", "test-split", "train-split", "val-size", "test-size", "val"],
+        "a tenth of the images is held out for testing, 1,000 at most; folders called train/ and test/ say it otherwise \
+         (docs/data.md)",
+    ),
     (&["save", "save-model", "checkpoint-dir"], "a run saves itself into its folder"),
 ];
 
@@ -116,21 +144,34 @@ fn needless(mistake: &clap::Error, typed: &[String]) -> Option<String> {
     Some(format!("there is no {name} here: {why}"))
 }
 
-/// The folder of a run, which many commands take.
+/// What a command takes first: the folder of a run, as many do, a preset, or data.
 fn missing(mistake: &clap::Error, typed: &[String]) -> Option<String> {
     let Some(ContextValue::Strings(missing)) = mistake.get(ContextKind::InvalidArg) else { return None };
-    let command = typed.iter().find(|word| !word.starts_with('-'))?;
-    let wants_run = missing.first().is_some_and(|first| first == "<DIR>");
-    wants_run.then(|| {
-        format!("limn {command} takes the folder of a run, such as runs/vae-1; `limn runs` lists those there are")
-    })
+    let (_, command) = usage::command(typed);
+    let run = missing.iter().find(|missing| missing.starts_with("<DIR>"));
+    let what = match run.or(missing.first())?.as_str() {
+        two if two.starts_with("<DIR> <DIR>") || (two.starts_with("<DIR>") && command == "limn compare") => {
+            "the folders of two runs or more, such as runs/vae-1 runs/vae-2; `limn runs` lists those there are"
+        }
+        one if one.starts_with("<DIR>") => "the folder of a run, such as runs/vae-1; `limn runs` lists those there are",
+        preset if preset.starts_with("<PRESET") => "a preset, such as vae; `limn presets` lists them",
+        images if images.starts_with("--images ") => {
+            "--images: a picture, a folder of pictures, or test for test images of the run"
+        }
+        "<D>" => {
+            "a folder of pictures or a dataset, such as fashion-mini; `limn data list` lists those, and --preset NAME \
+             shows a preset's own"
+        }
+        "<NAME>" if command == "limn data get" => "the name of a dataset, such as mnist; `limn data list` lists them",
+        _ => return None,
+    };
+    Some(format!("{command} takes {what}"))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Cli, usage};
     use super::*;
-    use clap::{CommandFactory, Parser};
+    use clap::Parser;
 
     /// What is said of a command line.
     fn said(line: &str) -> Option<String> {
@@ -163,6 +204,19 @@ mod tests {
             ("train vae --verbose", "--quiet"),
             ("sample", "limn sample takes the folder of a run, such as runs/vae-1; `limn runs` lists"),
             ("eval --json", "limn eval takes the folder of a run"),
+            ("report", "limn report takes the folder of a run, such as runs/vae-1"),
+            ("compare", "limn compare takes the folders of two runs or more"),
+            ("data show", "limn data show takes a folder of pictures or a dataset, such as fashion-mini"),
+            ("data get", "limn data get takes the name of a dataset"),
+            ("plan", "limn plan takes a preset, such as vae; `limn presets` lists them"),
+            ("bench step", "limn bench step takes a preset"),
+            ("profile", "limn profile takes a preset"),
+            ("complete", "limn complete takes the folder of a run"),
+            ("complete runs/vae-1", "limn complete takes --images: a picture, a folder"),
+            ("delete runs/vae-1", "a run is its folder and nothing else; remove that"),
+            ("help trian", "there is no command trian; did you mean `limn help train`?"),
+            ("help zzz", "`limn --help` lists"),
+            ("help fit", "it is `limn train PRESET`"),
         ] {
             let said = said(line).unwrap_or_else(|| panic!("nothing of {line}"));
             assert!(said.contains(words), "{line}: {said}");

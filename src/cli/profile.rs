@@ -48,6 +48,7 @@ struct Step {
 
 /// Times every launch of a training step.
 pub fn profile(args: &ProfileArgs) -> Result<(), Error> {
+    super::usage::refuse_idle(&args.of.set)?;
     let step = Step {
         what: args.of.preset.clone(),
         set: args.of.set.clone(),

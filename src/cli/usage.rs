@@ -2,9 +2,9 @@
 //! commands without anything behind them, lead on.
 
 use super::times::{self, Times, about};
-use super::{Cli, commands, device, term};
-use crate::train::{Config, presets};
-use crate::words::word;
+use super::{Cli, Error, commands, device, term};
+use crate::train::{Config, Setting, presets};
+use crate::words::{either, similar, word};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Command, CommandFactory};
 use std::collections::BTreeSet;
@@ -70,6 +70,15 @@ const ALIASES: &[(&str, &str)] = &[
     ("manual_seed", "--seed"),
     ("checkpoint", "--resume"),
     ("ckpt", "--resume"),
+    ("o", "--out"),
+    ("b", "--batch"),
+    ("e", "--epochs"),
+    ("mask", "--keep"),
+    ("region", "--keep"),
+    ("count", "--n"),
+    ("number", "--n"),
+    ("num", "--n"),
+    ("num_images", "--n"),
     ("nz", "model.latent"),
     ("z_dim", "model.latent"),
     ("latent_dim", "model.latent"),
@@ -101,9 +110,29 @@ const IN_WORDS: &[(&str, &str)] = &[
 /// What to say in place of clap's own words about this mistake; `None` where those are best. `typed`
 /// is the command line behind the program's name.
 pub fn told(mistake: &clap::Error, typed: &[String]) -> Option<String> {
-    if let Some(told) = commands::told(mistake, typed) {
-        return Some(told);
+    commands::told(mistake, typed).or_else(|| leading(mistake, typed)).or_else(|| unknown(mistake, typed))
+}
+
+/// A flag that there is nowhere near: those that are most like it, or where all are told. clap would
+/// say how to pass it as a value, which nobody wants.
+fn unknown(mistake: &clap::Error, typed: &[String]) -> Option<String> {
+    let Some(ContextValue::String(wrong)) = mistake.get(ContextKind::InvalidArg) else { return None };
+    if mistake.kind() != ErrorKind::UnknownArgument || !wrong.starts_with('-') {
+        return None;
     }
+    let (command, path) = command(typed);
+    let name = wrong.split('=').next().unwrap_or(wrong);
+    let known: Vec<&str> = command.get_arguments().filter_map(clap::Arg::get_long).collect();
+    let near = similar(name.trim_start_matches('-'), &known);
+    let near: Vec<String> = near.iter().map(|flag| format!("--{flag}")).collect();
+    Some(match &near.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => format!("there is no {name} here; `{path} --help` tells all flags"),
+        near => format!("there is no {name} here; did you mean {}?", either(near)),
+    })
+}
+
+/// Flags of other programs and settings, which lead to limn's.
+fn leading(mistake: &clap::Error, typed: &[String]) -> Option<String> {
     if mistake.kind() != ErrorKind::UnknownArgument {
         return None;
     }
@@ -118,14 +147,22 @@ pub fn told(mistake: &clap::Error, typed: &[String]) -> Option<String> {
     if !is_flag && !typed[at].contains('=') {
         return None;
     }
-    let command = command(typed)?;
+    let (command, path) = command(typed);
+    // -oFILE is -o FILE.
+    let (name, value) = match name.strip_prefix(wrong.as_str()).filter(|rest| wrong.len() == 2 && !rest.is_empty()) {
+        Some(rest) if wrong != "--" && settings(&name[1..].to_lowercase(), typed).is_empty() => {
+            (wrong.as_str(), Some(rest))
+        }
+        _ => (name, value),
+    };
     let plain = name.trim_start_matches('-').replace('-', "_").to_lowercase();
     if let (Some(value), true) = (value, ["model", "arch", "config", "cfg", "preset"].contains(&plain.as_str()))
         && command.get_name() == "train"
     {
         return Some(format!("there is no {name} here; it goes by its name alone: limn train {}", word(value)));
     }
-    let wanted = ALIASES.iter().find(|(alias, _)| *alias == plain).map(|(_, meant)| *meant);
+    let wanted =
+        ALIASES.iter().find(|(alias, _)| *alias == plain && (is_flag || alias.len() > 1)).map(|(_, meant)| *meant);
     if let Some(flag) = wanted.filter(|meant| meant.starts_with("--")) {
         let (flag, fixed) = flag.split_once(' ').unwrap_or((flag, ""));
         let known = command.get_arguments().any(|arg| arg.get_long() == Some(flag.trim_start_matches("--")));
@@ -136,6 +173,13 @@ pub fn told(mistake: &clap::Error, typed: &[String]) -> Option<String> {
         return None;
     }
     let meant = wanted.map_or_else(|| settings(&plain, typed), |key| vec![key.to_string()]);
+    if path == "limn bench step"
+        && let [key] = &meant[..]
+        && IDLE.contains(&key.as_str())
+    {
+        let words = "as many steps as it takes are timed, whatever a run has";
+        return Some(format!("there is no {name} here: {words}; `limn profile PRESET --steps N` takes their number"));
+    }
     let set = |key: &String| format!("--set {key}={}", value.map_or("VALUE".into(), word));
     let ways: Vec<String> = meant.iter().map(set).collect();
     let what = match &meant[..] {
@@ -169,15 +213,41 @@ fn settings(name: &str, typed: &[String]) -> Vec<String> {
     Vec::new()
 }
 
-/// The definition of the command that was typed.
-fn command(typed: &[String]) -> Option<Command> {
-    let mut command = Cli::command();
+/// The definition of the command that was typed, and how it is typed whole.
+pub(super) fn command(typed: &[String]) -> (Command, String) {
+    let (mut command, mut path) = (Cli::command(), String::from("limn"));
     for word in typed {
         if let Some(inner) = command.find_subcommand(word) {
+            path += &format!(" {}", inner.get_name());
             command = inner.clone();
         }
     }
-    Some(command)
+    (command, path)
+}
+
+/// Settings of a run that change nothing of a step.
+const IDLE: [&str; 10] = [
+    "train.steps",
+    "train.epochs",
+    "train.log_every",
+    "train.checkpoint_every",
+    "train.sample_every",
+    "train.eval_every",
+    "train.views_every",
+    "train.checkpoint_minutes",
+    "train.samples",
+    "train.keep",
+];
+
+/// Refuses settings that would change nothing where single steps are timed.
+pub fn refuse_idle(set: &[Setting]) -> Result<(), Error> {
+    match set.iter().find(|setting| IDLE.contains(&setting.key.as_str())) {
+        Some(Setting { key, .. }) => {
+            let words = "single steps are timed, and it changes nothing of one; leave it away";
+            Err(Error::new(format!("--set {key}: {words}")))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Where `limn train` has nothing behind it: what there is, and one command to try.
@@ -267,11 +337,43 @@ mod tests {
                 }
             }
         }
-        for line in
-            ["sample DIR --lr 3", "train vae --nonsense", "data list --lr 1", "train vae other", "train a b=c d"]
-        {
+        for line in ["train vae other", "train a b=c d"] {
             assert_eq!(said(line), None, "{line}");
         }
+    }
+
+    #[test]
+    fn unknown_flags_lead_to_those_that_are_like_them() {
+        for (line, words) in [
+            ("sample DIR -o a.png", "there is no -o here; it is --out a.png"),
+            ("sample DIR -oa.png", "there is no -o here; it is --out a.png"),
+            ("train vae -o DIR", "it is --out DIR"),
+            ("complete DIR --images a --mask m.png", "there is no --mask here; it is --keep m.png"),
+            ("sample DIR --count 4", "it is --n 4"),
+            ("train vae --val-split 0.2", "a tenth of the images"),
+            ("train vae --split=0.2", "a tenth of the images"),
+            ("train vae --bacth 4", "there is no --bacth here; did you mean --batch?"),
+            ("sample DIR --lr 3", "there is no --lr here; `limn sample --help` tells all flags"),
+            ("data list --lr 1", "`limn data list --help`"),
+            ("data show a --nonsense", "`limn data show --help` tells all flags"),
+            ("train vae -z", "there is no -z here; `limn train --help`"),
+            ("bench step vae --steps 3", "there is no --steps here: as many steps as it takes"),
+            ("bench step vae --epochs=3", "`limn profile PRESET --steps N`"),
+        ] {
+            let said = said(line).unwrap_or_else(|| panic!("nothing of {line}"));
+            assert!(said.contains(words) && !said.contains("as a value"), "{line}: {said}");
+        }
+    }
+
+    #[test]
+    fn settings_that_change_nothing_of_a_step_are_refused_where_steps_are_timed() {
+        let keys: BTreeSet<String> =
+            presets().iter().flat_map(|(name, _)| Config::preset(name).unwrap().keys()).collect();
+        let set = |text: &str| refuse_idle(&[text.parse().unwrap()]);
+        assert!(set("train.steps=3").unwrap_err().to_string().contains("--set train.steps: single steps"));
+        assert!(set("train.recompute=true").is_ok() && set("model.hidden=3").is_ok());
+        // Those that presets name are spelled as they are there.
+        assert!(IDLE.iter().filter(|key| keys.contains(**key)).count() > 4);
     }
 
     #[test]
