@@ -59,8 +59,9 @@ fn runs_are_listed_and_compared_with_their_figures() {
     limn(&["compare", &path("one"), &path("gone")]).bad(&["gone", "does not exist"]);
     limn(&["eval", &path("one"), "--data", "nowhere"]).bad(&["no file or folder called 'nowhere'", "--data"]);
     // What computes is no matter where nothing does.
-    let call = limn(&["bench", "step", "vae", "--set", "train.steps=3"]);
-    call.bad(&["--set train.steps: single steps are timed"]);
+    limn(&["bench", "step", "vae", "--set", "train.steps=3"]).bad(&["--set train.steps: single steps are timed"]);
+    let call = limn(&["train", "vae", "--data", "nowhere", "--out", &path("three")]);
+    assert!(call.err.contains("'nowhere'") && call.err.lines().count() == 1, "{}", call.err);
 
     let page = path("page.html");
     limn(&["report", &path("one"), "--out", &page]).good();

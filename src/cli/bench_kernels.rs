@@ -262,8 +262,7 @@ fn tell(rows: &[Row], roof: &Roof, device: &str, baseline: Option<&Baseline>) ->
     match rows.iter().filter(|row| roof.share(row.cost, row.arithmetic, row.ms) >= 1.0005).count() {
         0 => Ok(()),
         above => term::say(format!(
-            "({above} above 100%: the ceilings were measured twice, and other programs lowered them; try again when none \
-             runs)"
+            "({above} above 100%: another program lowered the ceilings whenever they were measured; try again when none runs)"
         )),
     }
 }

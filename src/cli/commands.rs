@@ -142,12 +142,16 @@ fn needless(mistake: &clap::Error, typed: &[String]) -> Option<String> {
 fn missing(mistake: &clap::Error, typed: &[String]) -> Option<String> {
     let Some(ContextValue::Strings(missing)) = mistake.get(ContextKind::InvalidArg) else { return None };
     let (_, command) = usage::command(typed);
-    let what = match missing.first()?.as_str() {
+    let run = missing.iter().find(|missing| missing.starts_with("<DIR>"));
+    let what = match run.or(missing.first())?.as_str() {
         two if two.starts_with("<DIR> <DIR>") || (two.starts_with("<DIR>") && command == "limn compare") => {
             "the folders of two runs or more, such as runs/vae-1 runs/vae-2; `limn runs` lists those there are"
         }
         one if one.starts_with("<DIR>") => "the folder of a run, such as runs/vae-1; `limn runs` lists those there are",
         preset if preset.starts_with("<PRESET") => "a preset, such as vae; `limn presets` lists them",
+        images if images.starts_with("--images ") => {
+            "--images: a picture, a folder of pictures, or test for test images of the run"
+        }
         "<D>" => {
             "a folder of pictures or a dataset, such as fashion-mini; `limn data list` lists those, and --preset NAME \
              shows a preset's own"
@@ -202,6 +206,7 @@ mod tests {
             ("bench step", "limn bench step takes a preset"),
             ("profile", "limn profile takes a preset"),
             ("complete", "limn complete takes the folder of a run"),
+            ("complete runs/vae-1", "limn complete takes --images: a picture, a folder"),
             ("delete runs/vae-1", "a run is its folder and nothing else; remove that"),
             ("help trian", "there is no command trian; did you mean `limn help train`?"),
             ("help zzz", "`limn --help` lists"),

@@ -28,6 +28,7 @@ pub fn is_quiet() -> bool {
 /// the command finishes, and the rest of its words are lost. Names in it cannot steer the terminal,
 /// or make lines of their own.
 pub fn say(line: impl Display) -> Result<(), Error> {
+    tell_what_waits();
     clear_line();
     match writeln!(io::stdout().lock(), "{}", shown(&line.to_string())) {
         Err(e) if e.kind() != ErrorKind::BrokenPipe => Err(Error::new(format!("cannot write to the output: {e}"))),
@@ -58,6 +59,7 @@ pub fn written(place: &Output, words: impl Display) -> Result<(), Error> {
 /// Prints one line on stderr. What follows the end of a line in it, as a driver's words or a name
 /// may have one, cannot be taken for another.
 pub fn note(words: impl Display) {
+    tell_what_waits();
     clear_line();
     // Where stderr is closed there is nobody to tell.
     let _ = writeln!(io::stderr().lock(), "limn: {}", hanging(&words.to_string()));

@@ -161,7 +161,8 @@ fn leading(mistake: &clap::Error, typed: &[String]) -> Option<String> {
     {
         return Some(format!("there is no {name} here; it goes by its name alone: limn train {}", word(value)));
     }
-    let wanted = ALIASES.iter().find(|(alias, _)| *alias == plain).map(|(_, meant)| *meant);
+    let wanted =
+        ALIASES.iter().find(|(alias, _)| *alias == plain && (is_flag || alias.len() > 1)).map(|(_, meant)| *meant);
     if let Some(flag) = wanted.filter(|meant| meant.starts_with("--")) {
         let (flag, fixed) = flag.split_once(' ').unwrap_or((flag, ""));
         let known = command.get_arguments().any(|arg| arg.get_long() == Some(flag.trim_start_matches("--")));

@@ -49,7 +49,7 @@ mod tests {
 
     /// What is counted in words, and the setting that has it.
     const COUNTED: [(&str, &[&str]); 6] = [
-        ("blocks", &["blocks", "layers"]),
+        ("blocks", &["blocks", "dilations"]),
         ("layers", &["layers"]),
         ("layer", &["layers"]),
         ("filters", &["filters"]),
@@ -76,7 +76,9 @@ mod tests {
                 let before = words[..at].iter().rfind(|word| **word != "narrow").copied().unwrap_or_default();
                 let spelled = WORDS.iter().position(|word| *word == before).map(|n| n as i64);
                 let Some(told) = before.parse().ok().or(spelled) else { continue };
-                let is = keys.iter().find_map(|key| model.get(*key)).and_then(toml::Value::as_integer);
+                let number =
+                    |value: &toml::Value| value.as_array().map_or(value.as_integer(), |all| Some(all.len() as i64));
+                let is = keys.iter().find_map(|key| model.get(*key)).and_then(number);
                 assert_eq!(is, Some(told), "{name}: {before} {word}");
                 numbers += 1;
             }
