@@ -138,7 +138,7 @@ def use_pixels(browser, fail):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("pages", nargs="+", help="PAGE.html, or PAGE.html=SAMPLES.safetensors")
+    parser.add_argument("pages", nargs="*", help="PAGE.html, or PAGE.html=SAMPLES.safetensors; none asks for the browser only")
     parser.add_argument("--shots", type=pathlib.Path, help="folder for screenshots")
     parser.add_argument("--class", dest="kind", choices=["gpu", "lanes"], help="take the programs of this class")
     args = parser.parse_args()
@@ -146,6 +146,8 @@ def main():
     if not binary:
         print("there is no Chromium here; CHROMIUM=PATH names one")
         return 77
+    if not args.pages:
+        return 0
     if args.shots:
         args.shots.mkdir(parents=True, exist_ok=True)
     faults = []

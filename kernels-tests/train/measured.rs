@@ -134,13 +134,13 @@ fn a_measurement_says_on_how_many_of_the_test_images() {
     figured(start(&vae(&["train.eval_every=4", "train.steps=4"]), &short), |_| 1.0);
     figured(start(&vae(&["train.eval_every=80", "train.steps=80", "train.batch=1024"]), &long), |_| 1.0);
     let log = |dir: &Path| std::fs::read_to_string(dir.join("log.txt")).expect("a log");
-    assert!(log(&short).contains("loss 1.000 (on 4 of 1000 test images; best so far)"), "{}", log(&short));
-    assert!(log(&long).contains("(on all 1000 test images"), "{}", log(&long));
+    assert!(log(&short).contains("loss 1.000 (test: 4 of 1000; best)"), "{}", log(&short));
+    assert!(log(&long).contains("(test: all 1000"), "{}", log(&long));
     // What the documents say of the number.
     let [step, batch, each] = [300, 16, 70];
     let middle = folder.path().join("middle");
     let settings = [format!("train.steps={step}"), format!("train.eval_every={step}"), format!("train.batch={batch}")];
     figured(start(&vae(&settings.each_ref().map(String::as_str)), &middle), |_| 1.0);
-    let wanted = format!("(on {} of 1000 test images", step * batch / each);
+    let wanted = format!("(test: {} of 1000", step * batch / each);
     assert!(log(&middle).contains(&wanted), "{wanted}: {}", log(&middle));
 }

@@ -74,9 +74,9 @@ impl Testing {
     /// What the figures are of, in words.
     pub(super) fn basis(&self) -> String {
         match self.split.len() {
-            1 => "on the only test image".into(),
-            all if all == self.images => format!("on all {all} test images"),
-            all => format!("on {} of {all} test images", self.images),
+            1 => "test: the only image".into(),
+            all if all == self.images => format!("test: all {all}"),
+            all => format!("test: {} of {all}", self.images),
         }
     }
 

@@ -421,7 +421,7 @@ impl Loop<'_> {
         let now = (self.step, self.watch.now().wall);
         let best = testing.record(now, &figures).map_err(|e| self.stopped(e))?;
         self.followers.each(&mut self.log, |log| log.tests(now, &figures));
-        let words = if best { "; best so far" } else { "" };
+        let words = if best { "; best" } else { "" };
         if let Some(watch) = self.log.watch() {
             watch.tested(self.step, &figures, best);
         }
