@@ -121,7 +121,6 @@ pub fn listener() -> impl FnMut(&str) + Send {
 }
 
 fn clear_line() {
-    tell_what_waits();
     if SHOWN.swap(false, Ordering::Relaxed) {
         let _ = write!(io::stderr().lock(), "\r\x1b[K");
     }
