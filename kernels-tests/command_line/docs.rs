@@ -189,6 +189,7 @@ fn pages() -> Vec<(String, String)> {
     let docs = fs::read_dir(repository().join("docs")).expect("pages");
     let mut names: Vec<String> =
         docs.map(|entry| format!("docs/{}", entry.expect("a page").file_name().to_string_lossy())).collect();
+    names.retain(|name| name.ends_with(".md"));
     names.sort();
     names.insert(0, "README.md".into());
     let read = |name: String| {
