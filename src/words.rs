@@ -71,7 +71,6 @@ pub(crate) fn hanging(words: &str) -> String {
 }
 
 /// A name for the middle of a sentence: the same, in one line.
-#[cfg(feature = "cli")]
 pub(crate) fn shown(name: &str) -> Cow<'_, str> {
     escaped(name, steers)
 }

@@ -59,9 +59,9 @@ fn a_page_holds_its_programs_their_kernels_and_its_weights() {
                 for dispatch in dispatches {
                     // WebGPU binds from multiples of 256 bytes on, and eight storage buffers at most.
                     let bound = dispatch["bind"].as_array().unwrap();
-                    let aligned = |place: &Value| place.is_null() || place[1].as_u64().unwrap() % 64 == 0;
+                    let aligned = |place: &Value| place.is_null() || place[1].as_u64().unwrap().is_multiple_of(64);
                     assert!(bound.len() <= 8 && bound.iter().all(aligned), "{preset}: {dispatch}");
-                    assert!(dispatch["params"][0].as_u64().unwrap() % 256 == 0);
+                    assert!(dispatch["params"][0].as_u64().unwrap().is_multiple_of(256));
                 }
             }
         }

@@ -1,5 +1,6 @@
 //! The sizes that the pictures of a set have as they are stored, and what becomes of them.
 
+#[cfg(feature = "media")]
 use super::Geometry;
 use serde::{Deserialize, Serialize};
 

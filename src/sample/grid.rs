@@ -2,6 +2,7 @@
 
 use crate::data::expanded;
 use crate::files::{Target, replace};
+use crate::train::Session;
 use image::{ImageFormat, Rgb, RgbImage};
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
@@ -41,6 +42,20 @@ pub struct Grid<'a> {
     pub geometry: [usize; 3],
     /// Images in a row.
     pub columns: usize,
+}
+
+impl<'a> Grid<'a> {
+    /// Images of a session's model in a square, or with a class in each column where there are
+    /// several.
+    pub fn of(session: &Session, images: &'a [f32], class: Option<usize>) -> Grid<'a> {
+        let geometry = session.model.geometry();
+        let n = images.len() / geometry.iter().product::<usize>();
+        let columns = match session.model.classes() {
+            classes if classes > 0 && class.is_none() => classes,
+            _ => (n as f64).sqrt().ceil() as usize,
+        };
+        Grid { images, geometry, columns }
+    }
 }
 
 impl Grid<'_> {

@@ -33,17 +33,3 @@ pub fn picture(
     Grid::of(session, &images, class).save_medium(session.model.images().medium, path)?;
     Ok(deviation(&images, n))
 }
-
-impl<'a> Grid<'a> {
-    /// Images of a session's model in a square, or with a class in each column where there are
-    /// several.
-    pub fn of(session: &Session, images: &'a [f32], class: Option<usize>) -> Grid<'a> {
-        let geometry = session.model.geometry();
-        let n = images.len() / geometry.iter().product::<usize>();
-        let columns = match session.model.classes() {
-            classes if classes > 0 && class.is_none() => classes,
-            _ => (n as f64).sqrt().ceil() as usize,
-        };
-        Grid { images, geometry, columns }
-    }
-}
