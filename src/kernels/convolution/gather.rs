@@ -360,8 +360,9 @@ pub(super) fn recipes(software: Vec<Recipe>, form: &Gather, operands: Operands, 
     let few = in_few_columns(form, operands, caps);
     match caps.class {
         // Without variants for its subgroups, a software device does best with what is simplest.
-        Class::Lanes if !software.is_empty() => [mixed, software, f32, few].concat(),
-        Class::Lanes | Class::Gpu => [few, mixed, f32].concat(),
+        Class::Lanes if software.is_empty() => [mixed, few, f32].concat(),
+        Class::Lanes => [mixed, software, f32, few].concat(),
+        Class::Gpu => [few, mixed, f32].concat(),
     }
 }
 
