@@ -4,7 +4,7 @@ use super::times::{self, Times};
 use super::{DeviceArg, Error, device, term};
 use crate::data::Geometry;
 use crate::models::Model;
-use crate::train::{Config, presets};
+use crate::train::{Config, about, presets};
 use crate::words::count;
 use serde_json::json;
 
@@ -55,13 +55,7 @@ impl Preset {
     }
 }
 
-/// What the file of a preset says at its top.
-fn about(text: &str) -> String {
-    let comments = text.lines().map_while(|line| line.strip_prefix('#'));
-    comments.map(str::trim).collect::<Vec<_>>().join(" ")
-}
-
-/// The first sentence of that.
+/// The first sentence of what the file of a preset says at its top.
 pub fn line(text: &str) -> String {
     first_sentence(&about(text)).to_string()
 }

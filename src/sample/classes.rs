@@ -18,7 +18,7 @@ pub fn labels(model: &dyn Model, n: usize, class: Option<usize>) -> Result<Vec<u
 }
 
 /// Rows [n,classes] with a one in the column of each label.
-pub(super) fn one_hot(labels: &[u8], classes: usize) -> Vec<f32> {
+pub(crate) fn one_hot(labels: &[u8], classes: usize) -> Vec<f32> {
     let mut rows = vec![0.0; labels.len() * classes];
     for (row, label) in std::iter::zip(rows.chunks_exact_mut(classes.max(1)), labels) {
         row[usize::from(*label)] = 1.0;

@@ -44,6 +44,7 @@ mod webp;
 pub use arrays::{ArrayError, ArrayFormat, Arrays, Latents, read_latents};
 pub use cached::{PixelLoop, refusal};
 pub use classes::labels;
+pub(crate) use classes::one_hot;
 #[cfg(feature = "media")]
 pub use film::{Film, FilmFormat};
 pub use function::Function;

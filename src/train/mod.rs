@@ -71,6 +71,8 @@ pub use log::{Progress, Watch};
 pub use logs::LogKind;
 pub use measure::{Profile, ProfileRow, StepTiming, profile, time_steps};
 pub use memory::{MemoryUse, StepSpec};
+#[cfg(feature = "cli")]
+pub(crate) use presets::about;
 pub use presets::presets;
 pub use profile::{KernelTime, StepProfile};
 pub use provenance::{Machine, Provenance, Sitting};

@@ -35,9 +35,14 @@ impl Config {
     /// where there is none of the name.
     pub fn about(&self) -> Option<String> {
         let (_, text) = presets().iter().find(|(known, _)| *known == self.name)?;
-        let comments = text.lines().map_while(|line| line.strip_prefix('#'));
-        Some(comments.map(str::trim).collect::<Vec<_>>().join(" "))
+        Some(about(text))
     }
+}
+
+/// What the file of a preset says at its top.
+pub(crate) fn about(text: &str) -> String {
+    let comments = text.lines().map_while(|line| line.strip_prefix('#'));
+    comments.map(str::trim).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

@@ -366,9 +366,7 @@ fn made(trained: &mut Trained) -> Result<Vec<f32>, ExportError> {
     let images: Vec<f32> = (0..n * size).map(|i| ((i * 7919) % 256) as f32 / 255.0).collect();
     runner.write("images", &images)?;
     if !labels.is_empty() {
-        let classes = session.model.classes();
-        let rows = labels.iter().flat_map(|l| (0..classes).map(move |c| f32::from(u8::from(c == usize::from(*l)))));
-        runner.write("labels", &rows.collect::<Vec<f32>>())?;
+        runner.write("labels", &sample::one_hot(&labels, session.model.classes()))?;
     }
     runner.run()?;
     Ok(runner.read("logits")?)
