@@ -136,3 +136,25 @@ impl KernelTime {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::{RngExt, SeedableRng, rngs::ChaCha8Rng};
+
+    #[test]
+    fn a_table_is_read_back_to_the_last_bit() {
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        let (name, part, shape, variant) = ("dot".into(), "loss".into(), "[2, 3]".into(), "lanes".into());
+        let first = KernelTime { name, part, shape, variant, count: 1, ms: 0.0, gflops: 0.0, gbs: 0.0, share: 0.0 };
+        let kernels = (0..1000).map(|_| KernelTime { ms: rng.random(), share: rng.random(), ..first.clone() }).collect();
+        let [of, device, precision, clock] = ["vae", "cpu", "full", "host"].map(String::from);
+        let ceilings = Roof { gflops: 1.0, ..Roof::default() };
+        let table =
+            StepProfile { of, device, precision, batch: 2, step_ms: 1.0, launches_ms: 1.0, clock, ceilings, kernels };
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join(StepProfile::FILE);
+        table.save(&path).expect("a file");
+        assert!(StepProfile::read(&path).expect("a table") == table);
+    }
+}
