@@ -147,7 +147,8 @@ mod tests {
         let mut rng = ChaCha8Rng::seed_from_u64(3);
         let (name, part, shape, variant) = ("dot".into(), "loss".into(), "[2, 3]".into(), "lanes".into());
         let first = KernelTime { name, part, shape, variant, count: 1, ms: 0.0, gflops: 0.0, gbs: 0.0, share: 0.0 };
-        let kernels = (0..1000).map(|_| KernelTime { ms: rng.random(), share: rng.random(), ..first.clone() }).collect();
+        let kernels =
+            (0..1000).map(|_| KernelTime { ms: rng.random(), share: rng.random(), ..first.clone() }).collect();
         let [of, device, precision, clock] = ["vae", "cpu", "full", "host"].map(String::from);
         let ceilings = Roof { gflops: 1.0, ..Roof::default() };
         let table =
