@@ -20,10 +20,13 @@ pub fn gallery(all: &mut [Trained], options: &Options) -> Result<Package, Export
     web::gallery(all, options)
 }
 
-use crate::data::Dataset;
+use crate::data::{Dataset, Medium};
 use crate::program::{DeviceError, PlanError};
 use crate::report::differences;
+use crate::sample::{self, Drawing, Grid};
 use crate::train::{CheckpointError, Config, ConfigError, RunDir, RunError, Session, SessionError};
+use image::{DynamicImage, ImageFormat};
+use std::io::Cursor;
 use std::path::PathBuf;
 
 /// What a model is exported as.
@@ -74,6 +77,9 @@ impl Format {
     }
 }
 
+/// Films in a picture of samples, at most.
+const FILMS: usize = 8;
+
 /// A trained model, as a run has left it.
 pub struct Trained {
     /// The run.
@@ -117,6 +123,27 @@ impl Trained {
         }
         let count = data.and_then(Dataset::class_count).unwrap_or(0).max(self.session.model.classes());
         (0..count).map(|class| class.to_string()).collect()
+    }
+
+    /// At most so many samples side by side, as many of each class, or some films in rows of their
+    /// frames: the bytes of a PNG.
+    fn picture(&mut self, most: usize, scale: Option<usize>) -> Result<Vec<u8>, ExportError> {
+        let session = &mut self.session;
+        let medium = session.model.images().medium;
+        let most = if matches!(medium, Medium::Films { .. }) { most.min(FILMS) } else { most };
+        let n = most - most % session.model.classes().clamp(1, most.max(1));
+        let images = sample::samples(session, n, None, 0, Drawing::Cached)?;
+        let grid = Grid::of(session, &images, None);
+        let picture = DynamicImage::from(match medium {
+            Medium::Films { frames } => grid.strips(frames, scale),
+            Medium::Pictures | Medium::Sounds { .. } => grid.enlarged(scale),
+        });
+        let picture = if session.model.geometry()[0] == 1 { picture.to_luma8().into() } else { picture };
+        let mut bytes = Cursor::new(Vec::new());
+        picture
+            .write_to(&mut bytes, ImageFormat::Png)
+            .map_err(|e| ExportError::Write { path: "a picture".into(), source: std::io::Error::other(e) })?;
+        Ok(bytes.into_inner())
     }
 
     /// Its parameters and running statistics with PyTorch's names, network by network, and values

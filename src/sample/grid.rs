@@ -91,6 +91,18 @@ impl Grid<'_> {
         picture
     }
 
+    /// Films with their frames side by side, a film a row.
+    pub fn strips(&self, frames: usize, scale: Option<usize>) -> RgbImage {
+        let [c, h, w] = self.geometry;
+        let (tall, plane) = (h / frames, h / frames * w);
+        let frame = |film: &'_ [f32], t: usize| -> Vec<f32> {
+            film.chunks_exact(h * w).flat_map(|channel| &channel[t * plane..(t + 1) * plane]).copied().collect()
+        };
+        let films = self.images.chunks_exact(c * h * w);
+        let images: Vec<f32> = films.flat_map(|film| (0..frames).flat_map(move |t| frame(film, t))).collect();
+        Grid { images: &images, geometry: [c, tall, w], columns: frames }.enlarged(scale)
+    }
+
     /// Images of one row are sounds: each a bar from the least to the greatest amplitude for every
     /// column of its cell.
     fn waveforms(&self) -> RgbImage {
@@ -215,6 +227,16 @@ mod tests {
         assert_eq!(picture.get_pixel(68, 2).0, [255, 255, 255]);
         assert_eq!(picture.get_pixel(2, 68).0, [255, 0, 255]);
         assert_eq!(*picture.get_pixel(68, 68), BACKGROUND);
+    }
+
+    #[test]
+    fn frames_of_a_film_are_a_row_in_all_colours() {
+        // Two films of two frames of one pixel, whose colours lie one behind the other.
+        let films: Vec<f32> = (0..2 * 3 * 2).map(|i| i as f32 / 255.0).collect();
+        let picture = Grid { images: &films, geometry: [3, 2, 1], columns: 1 }.strips(2, Some(1));
+        assert_eq!(picture.dimensions(), (2 * 3 + 2, 2 * 3 + 2));
+        let at = |film: u32, frame: u32| picture.get_pixel(2 + 3 * frame, 2 + 3 * film).0;
+        assert_eq!([at(0, 0), at(0, 1), at(1, 0), at(1, 1)], [[0, 2, 4], [1, 3, 5], [6, 8, 10], [7, 9, 11]]);
     }
 
     #[test]

@@ -5,12 +5,9 @@ use super::{ExportError, Format, Options, Package, Trained};
 use crate::data::{Geometry, Medium};
 use crate::eval::{self, KeptFigure};
 use crate::models::Family;
-use crate::sample::{self, Drawing, Grid};
 use crate::train::{Config, WEIGHTS, checkpoint};
 use crate::words::count;
-use image::ImageFormat;
 use std::fmt::Write;
-use std::io::Cursor;
 use std::path::Path;
 
 /// Images in the model card's picture.
@@ -28,7 +25,12 @@ pub(super) fn package(trained: &mut Trained, options: &Options) -> Result<Packag
     let weights = checkpoint::weights_only(&path, &trained.session, trained.step)?;
     let settings = serde_json::to_vec_pretty(&config)
         .map_err(|e| ExportError::Write { path: "config.json".into(), source: e.into() })?;
-    let picture = picture(trained)?;
+    let shown = match trained.session.model.family() {
+        Family::Features(_) => None,
+        Family::Pixels(_) => Some(SHOWN_BY_PIXEL),
+        Family::Latent(_) | Family::Mixture(_) => Some(SHOWN),
+    };
+    let picture = shown.map(|n| trained.picture(n, None)).transpose()?;
     package.files.extend([
         (WEIGHTS.to_string(), weights),
         ("config.toml".into(), config.to_toml()?.into_bytes()),
@@ -56,21 +58,6 @@ pub(super) fn package(trained: &mut Trained, options: &Options) -> Result<Packag
 
 /// The picture of samples.
 const PICTURE: &str = "samples.png";
-
-/// Samples as a picture; none of a model that makes no images.
-fn picture(trained: &mut Trained) -> Result<Option<Vec<u8>>, ExportError> {
-    let session = &mut trained.session;
-    let n = match session.model.family() {
-        Family::Features(_) => return Ok(None),
-        Family::Pixels(_) => SHOWN_BY_PIXEL,
-        Family::Latent(_) | Family::Mixture(_) => SHOWN,
-    };
-    let images = sample::samples(session, n, None, 0, Drawing::Cached)?;
-    let mut bytes = Cursor::new(Vec::new());
-    let written = Grid::of(session, &images, None).render().write_to(&mut bytes, ImageFormat::Png);
-    written.map_err(|e| ExportError::Write { path: PICTURE.into(), source: std::io::Error::other(e) })?;
-    Ok(Some(bytes.into_inner()))
-}
 
 /// Text in YAML's double quotes.
 fn quoted(text: &str) -> String {

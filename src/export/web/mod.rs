@@ -13,17 +13,15 @@ use crate::data::{Binarisation, Geometry, Medium};
 use crate::eval;
 use crate::models::{Family, Prior};
 use crate::report::{escaped, filled};
-use crate::sample::{self, Drawing, Function, Grid};
+use crate::sample::{self, Drawing, Function};
 use crate::train::Weights;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use blob::{Blob, Entry, packed};
 use bundle::Bundle;
 use half::f16;
-use image::{DynamicImage, ImageFormat};
 use pixels::Loop;
 use serde::Serialize;
-use std::io::Cursor;
 
 /// Images that a page decodes at once where it shows many.
 const MANY: usize = 16;
@@ -314,16 +312,12 @@ fn means(trained: &mut Trained, blob: &mut Blob) -> Result<(), ExportError> {
 fn still(trained: &mut Trained) -> Result<String, ExportError> {
     let most = if matches!(trained.session.model.family(), Family::Pixels(_)) { 4 } else { 8 };
     let size: usize = trained.session.model.geometry().iter().product();
-    let side = (STILL as f64 / size as f64).sqrt().clamp(1.0, f64::from(most)) as usize;
-    let images = sample::samples(&mut trained.session, side * side, None, 0, Drawing::Cached)?;
-    let mut bytes = Cursor::new(Vec::new());
-    let geometry = trained.session.model.geometry();
-    let picture = DynamicImage::from(Grid { images: &images, geometry, columns: side }.enlarged(Some(1)));
-    let picture = if geometry[0] == 1 { picture.to_luma8().into() } else { picture };
-    picture
-        .write_to(&mut bytes, ImageFormat::Png)
-        .map_err(|e| ExportError::Write { path: "the page's picture".into(), source: std::io::Error::other(e) })?;
-    Ok(BASE64_STANDARD.encode(bytes.into_inner()))
+    let side = (STILL as f64 / size as f64).sqrt().clamp(1.0, f64::from(most));
+    let n = match trained.session.model.images().medium {
+        Medium::Films { .. } => side * side,
+        Medium::Pictures | Medium::Sounds { .. } => side.floor().powi(2),
+    };
+    Ok(BASE64_STANDARD.encode(trained.picture(n as usize, Some(1))?))
 }
 
 /// What rounding to f16 changes, in a sentence: measured on what the model makes.
