@@ -52,6 +52,24 @@ fn program(session: &Session) -> Result<(Result<PixelProgram, NotPerPixel>, u32)
     Ok((program.and_then(fits), graph.next_stream()))
 }
 
+/// Packs the weights for images of a class.
+fn packer(
+    session: &mut Session,
+    program: &PixelProgram,
+) -> Result<impl FnMut(Option<u8>) -> Result<Vec<f32>, SessionError>, SessionError> {
+    let mut runner = session.prepare(&program.operands)?;
+    let classes = session.model.classes();
+    let told = runner.program().inputs.iter().any(|(name, _)| name == "labels");
+    Ok(move |class: Option<u8>| {
+        if let Some(class) = class.filter(|_| told) {
+            runner.write("labels", &one_hot(&[class], classes))?;
+        }
+        runner.run()?;
+        let names = program.operands.outputs.iter().map(|(name, _)| name);
+        Ok(program.pack(&names.map(|name| runner.read(name)).collect::<Result<Vec<_>, _>>()?))
+    })
+}
+
 impl Cached {
     /// Packs the model's present weights, and what it makes of images of `class` if it has classes;
     /// the inner error is why it cannot be drawn this way.
@@ -61,15 +79,13 @@ impl Cached {
             Ok(program) => program,
             Err(why) => return Ok(Err(why)),
         };
-        let mut runner = session.prepare(&program.operands)?;
-        if let Some(class) = class.filter(|_| runner.program().inputs.iter().any(|(name, _)| name == "labels")) {
-            runner.write("labels", &one_hot(&[class], session.model.classes()))?;
-        }
-        runner.run()?;
-        let names = program.operands.outputs.iter().map(|(name, _)| name);
-        let operands = names.map(|name| runner.read(name)).collect::<Result<Vec<_>, _>>()?;
-        let words = program.code.words().into_iter().map(f32::from_bits).collect();
-        Ok(Ok(Cached { words, weights: program.pack(&operands), code: Arc::new(program.code), stream }))
+        let weights = packer(session, &program)?(class)?;
+        Ok(Ok(Cached::of(program.code, weights, stream)))
+    }
+
+    fn of(code: PixelCode, weights: Vec<f32>, stream: u32) -> Cached {
+        let words = code.words().into_iter().map(f32::from_bits).collect();
+        Cached { words, weights, code: Arc::new(code), stream }
     }
 
     /// Numbers of an image.
@@ -162,8 +178,11 @@ impl Cached {
 pub struct PixelLoop {
     /// The program of some steps.
     pub graph: Graph,
-    /// Its inputs but `keep` `[n,c·h·w]`, which is nonzero where a pixel is known, and `labels`.
+    /// Its inputs but `keep` `[n,c·h·w]`, which is nonzero where a pixel is known, and `labels`; of
+    /// the first class, where the model has any.
     pub inputs: Vec<(&'static str, Vec<f32>)>,
+    /// The input `weights` of each of the other classes, where classes are told by it.
+    pub others: Vec<Vec<f32>>,
     /// The state `[n,c,h,w]` that holds the images, known pixels in their places and zeros in the
     /// others before the first run.
     pub canvas: String,
@@ -176,26 +195,33 @@ pub struct PixelLoop {
 }
 
 impl PixelLoop {
-    /// That of `n` images of `class`, where the model has any. A run costs so many products, or has
-    /// one step.
+    /// That of `n` images. A run costs so many products, or has one step.
     ///
     /// # Errors
     /// A model that does not draw pixel by pixel, and all that can be wrong with a device.
-    pub fn new(session: &mut Session, n: usize, class: Option<u8>, products: u64) -> Result<PixelLoop, SessionError> {
-        match Cached::new(session, class)? {
-            Ok(cached) => {
+    pub fn new(session: &mut Session, n: usize, products: u64) -> Result<PixelLoop, SessionError> {
+        let canvas = canvas(n);
+        match program(session)? {
+            (Ok(program), stream) => {
+                let classes = session.model.classes();
+                let mut pack = packer(session, &program)?;
+                let weights = pack((classes > 0).then_some(0))?;
+                let others = (1..classes).map(|class| pack(Some(class as u8))).collect::<Result<_, _>>()?;
+                drop(pack);
+                let cached = Cached::of(program.code, weights, stream);
                 let steps = cached.steps_for(n, products);
                 let graph = cached.graph(session, [n, steps], 0, 0);
                 let Cached { code, words, weights, .. } = cached;
                 let inputs = vec![("code", words), ("weights", weights)];
-                Ok(PixelLoop { graph, inputs, canvas: canvas(n), clock: CLOCK, steps, end: code.steps() as usize })
+                Ok(PixelLoop { graph, inputs, others, canvas, clock: CLOCK, steps, end: code.steps() as usize })
             }
-            Err(_) => {
+            (Err(_), _) => {
                 let [c, h, w] = session.model.geometry();
                 let Family::Pixels(model) = session.model.family() else { return Err(no_pixels()) };
                 let end = h * w * model.head().passes(c);
                 let graph = naive(session, n, 0)?;
-                Ok(PixelLoop { graph, inputs: Vec::new(), canvas: canvas(n), clock: CLOCK, steps: 1, end })
+                let (inputs, others) = (Vec::new(), Vec::new());
+                Ok(PixelLoop { graph, inputs, others, canvas, clock: CLOCK, steps: 1, end })
             }
         }
     }

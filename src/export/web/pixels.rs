@@ -32,26 +32,20 @@ pub(super) struct Loop {
 
 /// Adds the program and its inputs.
 pub(super) fn add(session: &mut Session, bundle: &mut Bundle, blob: &mut Blob) -> Result<Loop, ExportError> {
-    let classes = session.model.classes();
-    let first = (classes > 0).then_some(0);
-    let drawn = PixelLoop::new(session, TOGETHER, first, PER_RUN)?;
+    let drawn = PixelLoop::new(session, TOGETHER, PER_RUN)?;
     bundle.add("draw", &drawn.graph.finish().map_err(graph)?)?;
-    let weights = drawn.inputs.iter().find(|(name, _)| *name == "weights").map(|(_, weights)| weights);
     for (name, values) in &drawn.inputs {
         match *name {
             "code" => blob.words(name, &values.iter().map(|v| v.to_bits()).collect::<Vec<u32>>()),
             _ => blob.floats(name, values),
         }
     }
-    let mut others = Vec::new();
-    if let Some(weights) = weights {
-        for class in 1..classes {
-            let own = PixelLoop::new(session, 1, Some(class as u8), 1)?;
-            let own = own.inputs.into_iter().find(|(name, _)| *name == "weights").map(|(_, own)| own);
-            let (runs, values) = differences(weights, &own.unwrap_or_default());
-            blob.floats(&format!("class {class}"), &values);
-            others.push(runs);
-        }
+    let first = drawn.inputs.iter().find(|(name, _)| *name == "weights").map_or(&[][..], |(_, weights)| weights);
+    let mut classes = Vec::new();
+    for (k, weights) in drawn.others.iter().enumerate() {
+        let (runs, values) = differences(first, weights);
+        blob.floats(&format!("class {}", k + 1), &values);
+        classes.push(runs);
     }
     Ok(Loop {
         n: TOGETHER,
@@ -60,7 +54,7 @@ pub(super) fn add(session: &mut Session, bundle: &mut Bundle, blob: &mut Blob) -
         steps: drawn.steps,
         end: drawn.end,
         inputs: drawn.inputs.iter().map(|(name, _)| *name).collect(),
-        classes: others,
+        classes,
     })
 }
 
