@@ -81,7 +81,7 @@ impl Target {
             Target::File(path) => path,
         };
         sweep(folder_of(path));
-        let (temporary, mut file) = temporary(path)?;
+        let (temporary, mut file) = temporary(path, new_file)?;
         let written = write(&mut file).and_then(|()| file.sync_all()).and_then(|()| {
             // Windows renames no file that is open; elsewhere it stays locked until it has its
             // name.
@@ -131,7 +131,7 @@ pub(crate) fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Res
 #[cfg(feature = "media")]
 pub(crate) fn create(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     sweep(folder_of(path));
-    let (temporary, mut file) = temporary(path)?;
+    let (temporary, mut file) = temporary(path, new_file)?;
     let linked = write(&mut file).and_then(|()| file.sync_all()).and_then(|()| {
         match fs::hard_link(&temporary, path) {
             Err(e) if e.kind() != ErrorKind::AlreadyExists => {
@@ -146,12 +146,46 @@ pub(crate) fn create(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Resu
     linked
 }
 
+/// Makes the folder `path` with all that `write` puts into it, or not at all; those that it lies in
+/// as well.
+///
+/// # Errors
+/// The folder is there and not empty; what the system said.
+pub(crate) fn create_folder(path: &Path, write: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
+    if path.file_name().is_none() {
+        return Err(io::Error::new(ErrorKind::InvalidInput, "it names no folder"));
+    }
+    fs::create_dir_all(folder_of(path))?;
+    sweep(folder_of(path));
+    let (temporary, _locked) = temporary(path, new_folder)?;
+    let written = write(&temporary).and_then(|()| fs::rename(&temporary, path));
+    if written.is_err() {
+        // The first error is the one to tell.
+        let _ = fs::remove_dir_all(&temporary);
+    }
+    written
+}
+
 fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// A new file beside `path`, which nobody else writes to, locked for as long as it is open.
-fn temporary(path: &Path) -> io::Result<(PathBuf, File)> {
+/// A new file, locked for as long as it is open.
+fn new_file(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().write(true).create_new(true).open(path)?;
+    // Where the file system knows no locks, its age is what protects it.
+    let _ = file.try_lock();
+    Ok(file)
+}
+
+/// A new folder, locked likewise where the system opens folders.
+fn new_folder(path: &Path) -> io::Result<Option<File>> {
+    fs::create_dir(path)?;
+    Ok(File::open(path).ok().inspect(|folder| drop(folder.try_lock())))
+}
+
+/// What `make` makes new beside `path`, which nobody else writes to.
+fn temporary<T>(path: &Path, make: impl Fn(&Path) -> io::Result<T>) -> io::Result<(PathBuf, T)> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let mut last = io::Error::from(ErrorKind::AlreadyExists);
     for _ in 0..TRIES {
@@ -162,12 +196,8 @@ fn temporary(path: &Path) -> io::Result<(PathBuf, File)> {
         );
         name.push(format!(".{}-{}{ENDING}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)));
         let temporary = path.with_file_name(name);
-        match OpenOptions::new().write(true).create_new(true).open(&temporary) {
-            Ok(file) => {
-                // Where the file system knows no locks, its age is what protects it.
-                let _ = file.try_lock();
-                return Ok((temporary, file));
-            }
+        match make(&temporary) {
+            Ok(made) => return Ok((temporary, made)),
             Err(e) if e.kind() == ErrorKind::AlreadyExists => last = e,
             Err(e) => return Err(e),
         }
@@ -194,11 +224,12 @@ fn remove_stale(folder: &Path, young: Duration) {
         if !ours || age.is_none_or(|age| age < young) {
             continue;
         }
-        if let Ok(file) = OpenOptions::new().write(true).open(entry.path())
-            && file.try_lock().is_ok()
+        let (path, folder) = (entry.path(), entry.file_type().is_ok_and(|kind| kind.is_dir()));
+        if let Ok(opened) = OpenOptions::new().read(folder).write(!folder).open(&path)
+            && opened.try_lock().is_ok()
         {
             // Somebody else may sweep as well.
-            let _ = fs::remove_file(entry.path());
+            let _ = if folder { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
         }
     }
 }
@@ -227,15 +258,20 @@ mod tests {
     fn what_a_kill_left_behind_goes_and_what_is_being_written_stays() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.toml");
-        let (kept, file) = temporary(&path).unwrap();
-        let (left, killed) = temporary(&path).unwrap();
+        let (kept, file) = temporary(&path, new_file).unwrap();
+        let (left, killed) = temporary(&path, new_file).unwrap();
+        drop(killed);
+        let (kept_folder, folder) = temporary(&path, new_folder).unwrap();
+        let (left_folder, killed) = temporary(&path, new_folder).unwrap();
+        fs::write(left_folder.join("half"), b"of it").unwrap();
         drop(killed);
         fs::write(dir.path().join(".mine.tmp"), b"somebody's").unwrap();
         remove_stale(dir.path(), YOUNG);
         assert!(left.exists(), "it is young");
         remove_stale(dir.path(), Duration::ZERO);
         assert!(!left.exists() && kept.exists() && dir.path().join(".mine.tmp").exists());
-        drop(file);
+        assert!(kept_folder.exists() && (!left_folder.exists() || cfg!(windows)));
+        drop((file, folder));
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! Files that are made together and written together.
 
 use super::ExportError;
-use crate::files::replace;
+use crate::files::{create_folder, replace};
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The files of an export: one, or a folder of some.
 #[derive(Clone, Debug, Default)]
@@ -44,35 +44,19 @@ impl Package {
     /// # Errors
     /// What the system said.
     pub fn save_folder(&self, path: &Path) -> Result<(), ExportError> {
-        let failed = |path: &Path| {
-            let path = path.to_path_buf();
-            move |source| ExportError::Write { path, source }
+        let written = match path.exists() {
+            true => self.write_into(path),
+            false => create_folder(path, |staged| self.write_into(staged)),
         };
-        if path.exists() {
-            return self.write_into(path);
-        }
-        let name = path.file_name().ok_or_else(|| failed(path)(io::Error::other("it names no folder")))?;
-        let staged = path.with_file_name(format!(".{}.{}.partial", name.to_string_lossy(), std::process::id()));
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent).map_err(failed(parent))?;
-        }
-        let written = fs::create_dir(&staged)
-            .map_err(failed(path))
-            .and_then(|()| self.write_into(&staged))
-            .and_then(|()| fs::rename(&staged, path).map_err(failed(path)));
-        if written.is_err() {
-            // The first error is the one to tell.
-            let _ = fs::remove_dir_all(&staged);
-        }
-        written
+        written.map_err(|source| ExportError::Write { path: path.into(), source })
     }
 
-    fn write_into(&self, folder: &Path) -> Result<(), ExportError> {
+    fn write_into(&self, folder: &Path) -> io::Result<()> {
         for (name, bytes) in &self.files {
-            let path: PathBuf = folder.join(name);
+            let path = folder.join(name);
             let parent = path.parent().unwrap_or(folder);
             let made = fs::create_dir_all(parent).and_then(|()| replace(&path, |file| file.write_all(bytes)));
-            made.map_err(|source| ExportError::Write { path: path.clone(), source })?;
+            made.map_err(|e| io::Error::new(e.kind(), format!("{name}: {e}")))?;
         }
         Ok(())
     }
@@ -98,7 +82,8 @@ mod tests {
         assert_eq!(fs::read(folder.join("mine.txt")).unwrap(), b"kept");
         // A file where a folder is to be leaves nothing behind.
         let broken = Package { files: vec![("a".into(), vec![1]), ("a/b".into(), vec![2])], remarks: Vec::new() };
-        assert!(broken.save_folder(&at.path().join("broken")).is_err());
+        let told = broken.save_folder(&at.path().join("broken")).unwrap_err().to_string();
+        assert!(told.contains("broken: a/b: "), "{told}");
         assert!(fs::read_dir(at.path()).unwrap().all(|entry| entry.unwrap().file_name() == "new"));
         assert!(package.save_file(&at.path().join("one")).is_err());
     }
