@@ -17,6 +17,7 @@ mod mixed;
 mod models;
 mod outputs;
 mod own_pictures;
+mod package;
 mod pictures;
 mod pytorch;
 mod run_folders;
