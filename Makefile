@@ -57,7 +57,7 @@ test: driver
 lint:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --release --all-targets -- -D warnings
-	$(CARGO) clippy --release --no-default-features --lib --target-dir target/library -- -D warnings
+	$(CARGO) clippy --release --no-default-features --lib -- -D warnings
 	@if command -v python3 >/dev/null; then python3 benches/licences.py --check; fi
 
 cross:
