@@ -190,6 +190,73 @@ fn a_run_killed_before_its_first_checkpoint_starts_again() {
 }
 
 #[test]
+fn a_start_killed_before_its_run_is_one_is_begun_again() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let [first, whole, plain, half] = ["first", "whole", "plain", "half"].map(|name| dir.path().join(name));
+    run(start(&vae(&[]), &first)).expect("a run");
+    let settings = ["train.keep=9", "train.checkpoint_every=1000", "train.sample_every=1"];
+    let given = |out: &Path| match start(&vae(&settings), out) {
+        Start::New { config, out, .. } => Start::New { config, out, init: Some(first.join("checkpoint.safetensors")) },
+        resumed => resumed,
+    };
+    run(given(&whole)).expect("a run");
+    run(start(&vae(&settings), &plain)).expect("a run");
+    let (known, begun) = (whole.join("provenance.json"), whole.join("checkpoints/step-0.safetensors"));
+    // What there is in the folder, in the order in which a start makes it.
+    let made: [(&str, Option<&Path>); 7] = [
+        (".provenance.json.12-0.limn-tmp", None),
+        ("provenance.json", Some(&known)),
+        ("samples/", None),
+        (".checkpoint.safetensors.12-1.limn-tmp", None),
+        ("checkpoint.safetensors", Some(&begun)),
+        (".config.toml.12-2.limn-tmp", None),
+        (".lock", None),
+    ];
+    let left = |out: &Path, some: &[(&str, Option<&Path>)]| {
+        std::fs::create_dir(out).expect("a folder");
+        for (name, file) in some {
+            let to = out.join(name);
+            match file {
+                Some(file) => std::fs::copy(file, to).map(drop),
+                None if name.ends_with('/') => std::fs::create_dir(to),
+                None => std::fs::write(to, b"half of "),
+            }
+            .expect("a file");
+        }
+    };
+    for count in 1..=made.len() {
+        left(&half, &made[..count]);
+        run(given(&half)).unwrap_or_else(|e| panic!("{count}: {e}"));
+        assert!(bytes(&whole) == bytes(&half), "{count}");
+        std::fs::remove_dir_all(&half).expect("gone");
+    }
+    // Nothing of it is in another run, which would begin with those weights if it were killed too.
+    left(&half, &made);
+    let (stop, mut looked) = (AtomicBool::new(false), 0);
+    let mut sampler = |_: &mut Session, _: usize, _: &Path| {
+        looked += usize::from(!half.join("checkpoint.safetensors").exists());
+        Ok(None)
+    };
+    train(start(&vae(&settings), &half), Device::Cpu, hooks(&mut sampler, &stop)).expect("a run");
+    assert!(looked > 0 && bytes(&plain) == bytes(&half));
+    // A checkpoint of more than that stays, and so does one of which nothing is known.
+    let trained = whole.join("checkpoint.safetensors");
+    let others: [&[(&str, Option<&Path>)]; 3] = [
+        &[("provenance.json", Some(&known)), ("checkpoint.safetensors", Some(&trained))],
+        &[("checkpoint.safetensors", Some(&begun))],
+        &[("provenance.json", Some(&first.join("provenance.json"))), ("checkpoint.safetensors", Some(&begun))],
+    ];
+    for (k, other) in others.into_iter().enumerate() {
+        let out = dir.path().join(format!("other-{k}"));
+        left(&out, other);
+        let before = bytes(&out);
+        let refused = run(given(&out)).expect_err("somebody's").to_string();
+        assert!(refused.contains("other-"), "{refused}");
+        assert!(before == bytes(&out) && std::fs::read_dir(&out).expect("a folder").count() == other.len());
+    }
+}
+
+#[test]
 fn a_run_can_be_opened_and_its_settings_reproduce_it() {
     let dir = tempfile::tempdir().expect("a folder");
     let [first, second] = ["first", "second"].map(|name| dir.path().join(name));

@@ -1,14 +1,16 @@
 //! Claiming the folder of a new run: where it is, whose it is, and that it holds nothing.
 
-use super::folder::{CHECKPOINT, CHOICES, CONFIG, LOCK, RunError};
-use super::provenance::PROVENANCE;
-use crate::files::is_temporary_of;
+use super::checkpoint;
+use super::folder::{CHECKPOINT, CHOICES, CONFIG, LOCK, RunError, SAMPLES};
+use super::provenance::{PROVENANCE, Provenance};
+use crate::files::{is_temporary_of, read_small};
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-/// A folder that this process has locked, and that holds nothing yet. Unless it is kept, everything
+/// A folder that this process has locked, and that holds nothing yet. What a start left there that
+/// was killed before its run was one is gone, so that nothing of it gets into the new run. Unless it is kept, everything
 /// that was made for it is taken away again.
 pub(super) struct Claim {
     path: PathBuf,
@@ -39,7 +41,10 @@ impl Claim {
             Ok(false) => claim.empty = true,
             Err(error) => return Err(RunError::io("read", path)(error)),
         }
-        Ok(claim)
+        match claim.clear() {
+            None => Ok(claim),
+            Some((left, error)) => Err(RunError::io("remove", &left)(error)),
+        }
     }
 
     /// Claims `parent/NAME-N` for the first N from 1 that nobody has.
@@ -85,6 +90,21 @@ impl Claim {
         self.lock.take()
     }
 
+    /// Takes away what a start makes, but for the lock; returns the first that cannot be.
+    fn clear(&self) -> Option<(PathBuf, io::Error)> {
+        let mut failed = None;
+        for entry in fs::read_dir(&self.path).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            if name == LOCK || !(left_over(&name) || MADE.iter().any(|made| name == *made)) {
+                continue;
+            }
+            let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            let gone = if is_folder { fs::remove_dir(entry.path()) } else { fs::remove_file(entry.path()) };
+            failed = failed.or_else(|| gone.err().map(|error| (entry.path(), error)));
+        }
+        failed
+    }
+
     fn lock(&mut self) -> Result<(), RunError> {
         let file = self.path.join(LOCK);
         // A start that fails takes its file away, and whoever waited for that has the lock of a
@@ -120,8 +140,8 @@ fn make(path: &Path, made: &mut Vec<PathBuf>) -> Result<(), RunError> {
     }
 }
 
-/// What else a start makes before its run is one.
-const MADE: [&str; 3] = ["samples", CONFIG, CHECKPOINT];
+/// What else a start makes, the settings last: with them its run is one.
+const MADE: [&str; 3] = [SAMPLES, CHECKPOINT, CONFIG];
 
 /// How often a lock is taken that somebody takes away.
 const TRIES: usize = 8;
@@ -133,12 +153,7 @@ impl Drop for Claim {
         }
         // What cannot be taken away stays; the error that led here is the one to tell.
         if self.empty {
-            for entry in fs::read_dir(&self.path).into_iter().flatten().flatten() {
-                let ours = left_over(&entry.file_name()) || MADE.iter().any(|made| entry.file_name() == *made);
-                if ours && entry.file_name() != LOCK {
-                    let _ = fs::remove_file(entry.path()).or_else(|_| fs::remove_dir(entry.path()));
-                }
-            }
+            let _ = self.clear();
         }
         if self.lock.is_some() && (self.empty || self.made_lock) {
             let _ = fs::remove_file(self.path.join(LOCK));
@@ -194,17 +209,32 @@ fn in_use(path: &Path) -> RunError {
 /// was one.
 fn occupied(path: &Path) -> io::Result<bool> {
     for entry in fs::read_dir(path)? {
-        if !left_over(&entry?.file_name()) {
+        let entry = entry?;
+        let name = entry.file_name();
+        let is_left = left_over(&name)
+            || (name == SAMPLES && fs::read_dir(entry.path()).is_ok_and(|mut inside| inside.next().is_none()))
+            || (name == CHECKPOINT && is_beginning(path));
+        if !is_left {
             return Ok(true);
         }
     }
     Ok(false)
 }
 
-/// Whether a name is that of a file which a start writes before its run is one, or of its
-/// temporary.
+/// Whether a name is that of a file which holds nothing of anybody's before a run is one, or of the
+/// temporary of one that a start writes.
 fn left_over(name: &OsStr) -> bool {
     [LOCK, CHOICES, PROVENANCE].iter().any(|known| name == *known || is_temporary_of(name, known))
+        || [CHECKPOINT, CONFIG].iter().any(|known| is_temporary_of(name, known))
+}
+
+/// Whether a folder's checkpoint is what a start made of weights that it was given, and holds no
+/// step of training: so it says itself, and so does the provenance beside it.
+fn is_beginning(path: &Path) -> bool {
+    let text = read_small(&path.join(PROVENANCE)).unwrap_or_default();
+    let given = |known: &Provenance| matches!(known.sittings.as_slice(), [only] if only.initial.is_some());
+    serde_json::from_slice::<Provenance>(&text).is_ok_and(|known| given(&known))
+        && checkpoint::info(&path.join(CHECKPOINT)).is_ok_and(|info| info.step == 0)
 }
 
 /// Whether an open file is the one of that name.
@@ -338,16 +368,20 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = fs::canonicalize(dir.path()).unwrap().join("run");
         fs::create_dir(&path).unwrap();
-        for name in ["Cargo.lock", "choices.json.bak", ".provenance.json.swp", "my provenance.json"] {
+        let others = ["Cargo.lock", "choices.json.bak", ".provenance.json.swp", "my provenance.json"];
+        for name in others.into_iter().chain(["samples", CHECKPOINT, ".config.toml.swp"]) {
             fs::write(path.join(name), "mine").unwrap();
             assert!(matches!(Claim::of(&path), Err(RunError::InUse { run: false, .. })), "{name}");
             assert_eq!(fs::read(path.join(name)).unwrap(), b"mine");
             fs::remove_file(path.join(name)).unwrap();
         }
-        for name in [".lock", "choices.json", ".provenance.json.12-0.limn-tmp"] {
+        for name in [".lock", "choices.json", ".provenance.json.12-0.limn-tmp", ".config.toml.12-1.limn-tmp"] {
             fs::write(path.join(name), "").unwrap();
         }
+        fs::create_dir(path.join("samples")).unwrap();
         let claim = Claim::of(&path).unwrap();
+        // Nothing of it gets into the run.
+        assert!(fs::read_dir(&path).unwrap().all(|entry| entry.unwrap().file_name() == LOCK));
         // What somebody puts there meanwhile stays where the start fails.
         fs::write(path.join("notes.txt"), "mine").unwrap();
         drop(claim);

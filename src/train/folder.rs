@@ -160,20 +160,23 @@ impl RunDir {
         Ok(RunDir { path: path.into(), config })
     }
 
-    /// Makes a run in the folder that was claimed for it. Writes the choices, if there are any, and
-    /// then `config.toml`, which makes it a run: whenever it is killed, it goes on with the
-    /// variants it began with. On an error the folder is as it was.
+    /// Makes a run in the folder that was claimed for it. Writes the choices, if there are any, the
+    /// checkpoint that it begins with, by `begin`, and then `config.toml`, which makes it a run:
+    /// whenever it is killed, it goes on with the variants and the weights it began with, or the
+    /// folder is one that a run can begin in. On an error the folder is as it was.
     pub(super) fn create(
         config: Config,
         claim: Claim,
         choices: Option<&Choices>,
         provenance: &Provenance,
+        begin: impl FnOnce(&Path) -> Result<(), CheckpointError>,
     ) -> Result<(RunDir, Lock), RunError> {
         let run = RunDir { path: claim.path().into(), config };
         run.write_provenance(provenance)?;
         choices.map_or(Ok(()), |choices| run.write_choices(choices))?;
         let samples = run.samples();
         fs::create_dir_all(&samples).map_err(RunError::io("create", &samples))?;
+        begin(&run.checkpoint())?;
         run.write_config()?;
         Ok((run, Lock(claim.keep())))
     }
@@ -222,7 +225,7 @@ impl RunDir {
 
     /// Where pictures of samples are.
     pub fn samples(&self) -> PathBuf {
-        self.path.join("samples")
+        self.path.join(SAMPLES)
     }
 
     /// Where the losses are.
@@ -294,6 +297,9 @@ impl RunDir {
 
 /// A lock that keeps other processes from training in a folder.
 pub(super) struct Lock(#[expect(dead_code, reason = "it is held, not read")] Option<File>);
+
+/// The folder of pictures that training draws.
+pub(super) const SAMPLES: &str = "samples";
 
 /// The last checkpoint's name in the run's folder.
 pub(super) const CHECKPOINT: &str = "checkpoint.safetensors";

@@ -4,7 +4,7 @@
 use super::batches::Images;
 use super::checkpoint;
 use super::claim::{self, Claim};
-use super::folder::{CHECKPOINT, RunDir, RunError};
+use super::folder::{RunDir, RunError};
 use super::follow::{self, Fitted, fitted};
 use super::going_on::GoingOn;
 use super::health::Health;
@@ -162,15 +162,16 @@ impl Prepared {
                     Some(out) => Claim::of(out)?,
                     None => Claim::fresh(Path::new("runs"), &config.name_or_kind())?,
                 };
-                if initial.is_some() {
-                    // A run that is stopped before its next checkpoint would begin with others.
-                    let file = claim.path().join(CHECKPOINT);
-                    checkpoint::save(&file, &session, 0, config.train.batch).map_err(RunError::from)?;
-                }
                 let begun = Sitting::now(session.store.device(), session.choices.as_ref(), 0, Vec::new());
                 let begun = Sitting { initial: initial.clone(), ..begun };
                 let provenance = Provenance { sittings: vec![begun] };
-                let (run, lock) = RunDir::create(config, claim, session.choices.as_ref(), &provenance)?;
+                let batch = config.train.batch;
+                // A run that is stopped before its next checkpoint would begin with others.
+                let begin = |file: &Path| match initial {
+                    Some(_) => checkpoint::save(file, &session, 0, batch),
+                    None => Ok(()),
+                };
+                let (run, lock) = RunDir::create(config, claim, session.choices.as_ref(), &provenance, begin)?;
                 (run, lock, Vec::new())
             }
         };
