@@ -24,7 +24,7 @@ pub const TRAIN: &str = "\
 Examples:
   limn train vae
   limn train dcgan --data ~/pictures --set model.image=128
-  limn train my.toml --steps 5000 --log tensorboard
+  limn train my.toml --init runs/vae-1/checkpoint.safetensors --log tensorboard
   limn train --resume runs/vae-1 --steps 20000";
 
 pub const SAMPLE: &str = "\
