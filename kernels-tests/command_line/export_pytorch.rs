@@ -306,6 +306,21 @@ fn a_run_starts_from_the_weights_of_another_and_its_averages_are_copies() {
 }
 
 #[test]
+fn the_page_beside_them_is_short_and_says_what_to_do() {
+    let place = tempfile::tempdir().expect("a folder");
+    let said = ["# ", "A run of", "model.py", "weights.safetensors", "`torch`", "save_file", "load()", "images"];
+    for preset in ["vae", "vae-conditional", "wavegan-small", "frames-small", "pixelcnn-small", "classifier"] {
+        let folder = exported(&trained(place.path(), preset, preset, "1", &[]));
+        let page = std::fs::read_to_string(folder.join("README.md")).expect("a page");
+        let lines: Vec<&str> = page.lines().collect();
+        assert!((8..=12).contains(&lines.len()) && lines.iter().all(|line| line.len() <= 120), "{page}");
+        let back = format!("limn train {preset} --init FILE.safetensors");
+        let words = page.split_whitespace().collect::<Vec<_>>().join(" ");
+        said.iter().copied().chain([back.as_str()]).for_each(|word| assert!(words.contains(word), "{word}: {page}"));
+    }
+}
+
+#[test]
 fn exported_weights_under_their_parametrisations_come_back() {
     let place = tempfile::tempdir().expect("a folder");
     for preset in ["biggan-small", "pixelcnn++-small", "gmm-small", "progan-small"] {

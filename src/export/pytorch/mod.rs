@@ -28,6 +28,9 @@ use std::path::Path;
 /// Characters in a line of prose.
 const WIDTH: usize = 100;
 
+/// Characters in a line of the page.
+const PAGE: usize = 118;
+
 /// Statistics of an unfinished pass over the data, which only training needs.
 const UNFINISHED: &str = "pass.";
 
@@ -58,11 +61,17 @@ pub(super) fn package(trained: &mut Trained) -> Result<Package, ExportError> {
         body = module.body,
         class = module.class,
     ));
-    let readme = python!("readme.md", name = named(&trained.name()), origin = wrapped(&origin, WIDTH), preset = named(&trained.run.config.name_or_kind()), use = module.using)
-        + "\n";
+    let readme = readme(&trained.name(), &origin, &trained.run.config.name_or_kind(), &module.using);
     let files =
         [("model.py", model.into_bytes()), ("weights.safetensors", weights), ("README.md", readme.into_bytes())];
     Ok(Package { files: files.map(|(name, bytes)| (name.into(), bytes)).into(), remarks: Vec::new() })
+}
+
+/// The page beside the files.
+fn readme(name: &str, origin: &str, preset: &str, using: &str) -> String {
+    let files = python!("files.md", origin = origin, preset = named(preset));
+    let about = wrapped(&files, PAGE);
+    python!("readme.md", name = named(name), about = about, use = using) + "\n"
 }
 
 fn unsupported(why: String) -> ExportError {
@@ -236,7 +245,7 @@ impl Told {
         match self.classes {
             0 => "from model import load\nmodel = load()\nimages = model.sample(16)",
             _ => {
-                "import torch\nfrom model import load\nmodel = load()\nlabels = torch.full([16], 3)\nimages = \
+                "import torch\nfrom model import load\nmodel, labels = load(), torch.full([16], 3)\nimages = \
                  model.sample(16, labels)"
             }
         }

@@ -37,7 +37,7 @@ pub(super) fn classifier(c: &ClassifierConfig) -> Module {
          compare images by."
     );
     let using = format!(
-        "import torch\nfrom model import load\nmodel = load()\nimages = torch.rand(16, {shape})\nclasses = \
+        "import torch\nfrom model import load\nmodel, images = load(), torch.rand(16, {shape})\nclasses = \
          model(images).argmax(1)\nfeatures = model.features(images)"
     );
     Module { about, class: "Classifier", body, using }
