@@ -18,6 +18,15 @@ pub enum Standard {
     Pointwise(Operation, f32),
     /// The sum over all axes that the result has extent 1 along, times a number.
     Sum(f32),
+    /// The logarithm of the sum of e^(x - x\[0\]) along axis 1, which keeps extent 1; x\[0\] is the
+    /// first element along it.
+    LogSumExpOfRest,
+    /// Of logits `[n,classes,...]` and class numbers `[n,...]` the negative logarithm of that class's
+    /// share in their softmax.
+    CrossEntropy,
+    /// Of x `[n,c]` or `[n,c,h,w]`, γ and β `[c]`: γ (x - mean) / √(var + this) + β, and mean and
+    /// variance of each channel, `[c]`; the variance is the mean square of what is left of it.
+    BatchNorm(f32),
     /// 1 where the input is the largest along an axis, of equals the first, and 0 elsewhere.
     Largest(usize),
     /// The product of two matrices, or of each of two batches of them; the first and the second are
@@ -25,6 +34,14 @@ pub enum Standard {
     Product([bool; 2]),
     /// The convolution x, w, bias -> y of this block.
     Conv(Conv),
+    /// The convolution of x `[n,c,h,w]` channel by channel, each with its kernel of w `[c,1,kh,kw]`
+    /// and its bias: the stride, and the zeros on every side.
+    Depthwise {
+        /// Rows and columns from one output to the next.
+        stride: usize,
+        /// Zeros on every side.
+        padding: usize,
+    },
     /// The transposed convolution y, w, bias -> x of this block.
     ConvTranspose(Conv),
     /// As many elements of an axis as the result has, from this one on, so many apart.
@@ -33,6 +50,13 @@ pub enum Standard {
         axis: usize,
         /// The first element.
         start: usize,
+        /// Distance between elements.
+        step: usize,
+    },
+    /// The elements of an axis so many apart, zeros between them, until the result is full.
+    Dilate {
+        /// The axis.
+        axis: usize,
         /// Distance between elements.
         step: usize,
     },

@@ -1,11 +1,14 @@
 //! Convolution channel by channel, for networks that are not trained here: it has no gradient.
 
 use super::{launch, mismatch};
-use crate::graph::{Call, GraphError, Op, Var};
+use crate::graph::{Call, GraphError, Op, Standard, Var};
 use crate::kernels::depthwise::Depthwise;
 
 #[derive(Debug)]
-struct Forward;
+struct Forward {
+    stride: usize,
+    padding: usize,
+}
 
 impl Op for Forward {
     fn name(&self) -> &'static str {
@@ -14,6 +17,10 @@ impl Op for Forward {
 
     fn gradient(&self, _: &Call) -> Result<Vec<Option<Var>>, GraphError> {
         Err(GraphError::NoGradient { op: "depthwise_conv2d", order: "first" })
+    }
+
+    fn standard(&self) -> Option<Standard> {
+        Some(Standard::Depthwise { stride: self.stride, padding: self.padding })
     }
 }
 
@@ -38,8 +45,9 @@ impl Var {
             return self.graph().fail(error, self.shape());
         };
         let [n_, c_, h, w_, oh_, ow_, kh, kw] = [n, c, h, wide, oh, ow, kh, kw].map(|v| v as u32);
+        let op = Forward { stride, padding };
         let (stride, pad) = (stride as u32, padding as u32);
         let kernel = Depthwise { n: n_, c: c_, h, w: w_, oh: oh_, ow: ow_, kh, kw, stride, pad };
-        self.graph().apply1(Forward, launch(kernel), &[Some(self), Some(w), Some(b)], &[n, c, oh, ow])
+        self.graph().apply1(op, launch(kernel), &[Some(self), Some(w), Some(b)], &[n, c, oh, ow])
     }
 }

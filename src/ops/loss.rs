@@ -1,7 +1,7 @@
 //! Losses. Each is elementwise; reduce them with `mean`, `sum` or `mean_per_image`.
 
 use super::{FirstOrderOnly, launch, mismatch};
-use crate::graph::{Call, GraphError, Op, Var};
+use crate::graph::{Call, GraphError, Op, Standard, Var};
 use crate::kernels::cross_entropy::{CrossEntropy, CrossEntropyGrad};
 use crate::kernels::pointwise::Operation;
 
@@ -21,6 +21,10 @@ impl Op for Softmax {
         let op = FirstOrderOnly("cross_entropy");
         Ok(vec![Some(dloss.graph().apply1(op, launch(kernel), &inputs, logits.shape())), None])
     }
+
+    fn standard(&self) -> Option<Standard> {
+        Some(Standard::CrossEntropy)
+    }
 }
 
 /// ln Σ exp(x - x\[0\]) over an axis: a cross-entropy whose gradient is written in ops.
@@ -36,6 +40,10 @@ impl Op for Excess {
         let (dy, y, x) = (call.dy(), &call.outputs[0], call.input(0));
         let softmax = (x - &(y + &x.slice(1, 0, 1))).exp();
         Ok(vec![Some(&(dy * &softmax) - &dy.pad(1, 0, x.shape()[1] - 1)), None])
+    }
+
+    fn standard(&self) -> Option<Standard> {
+        Some(Standard::LogSumExpOfRest)
     }
 }
 

@@ -2,7 +2,7 @@
 //! al. 2018).
 
 use super::{FirstOrderOnly, launch, mismatch};
-use crate::graph::{Call, GraphError, Op, Var};
+use crate::graph::{Call, GraphError, Op, Standard, Var};
 use crate::kernels::activation::ActivationBlock;
 use crate::kernels::batch_norm::{BatchNorm, BatchNormGrad};
 
@@ -33,6 +33,10 @@ impl Op for Training {
         let shapes = [x.shape(), gamma.shape(), gamma.shape()];
         let grads = dy.graph().apply(FirstOrderOnly("batch_norm"), launch(kernel), &inputs, &shapes);
         Ok(grads.into_iter().map(Some).collect())
+    }
+
+    fn standard(&self) -> Option<Standard> {
+        Some(Standard::BatchNorm(self.eps))
     }
 }
 

@@ -84,7 +84,7 @@ impl Op for GatherOp {
                 Standard::Permute((0..inverse.len()).map(at).collect())
             }
             GatherOp::Expand => Standard::Expand,
-            GatherOp::Dilate { .. } => return None,
+            GatherOp::Dilate { axis, step } => Standard::Dilate { axis, step },
         })
     }
 }

@@ -101,7 +101,7 @@ fn pointwise(z: &Var, _: &[Var]) -> Var {
 type Case = (&'static str, Decoder);
 
 /// Every op that has words, in ways that the presets do not have.
-const CASES: [Case; 24] = [
+const CASES: [Case; 30] = [
     ("pointwise", pointwise),
     ("identity", |z, _| z.clone()),
     ("reshape", |z, _| planes(z).reshape(&[z.shape()[0] * 2, 24]).exp().flatten()),
@@ -122,6 +122,40 @@ const CASES: [Case; 24] = [
         &all + &some
     }),
     ("sum of many runs", |z, _| z.reshape(&[z.shape()[0], 2, 2, 2, 3, 2]).sum_axes(&[1, 3, 5]).mul_scalar(0.1)),
+    ("over the images", |z, _| {
+        let centred = z - &z.mean_axes(&[0]);
+        let both = planes(z).mean_axes(&[0, 2]).reshape(&[1, 12]);
+        centred.concat(&(&centred.slice(1, 0, 12) + &both), 1)
+    }),
+    ("logarithms of sums", |z, _| {
+        let x = planes(&z.mul_scalar(30.0));
+        let [first, last] = [x.log_sum_exp(1).flatten(), x.log_sum_exp(3).flatten()];
+        first.concat(&last, 1)
+    }),
+    ("cross-entropy", |z, _| {
+        let class = planes(z).slice(1, 0, 1).abs().mul_scalar(0.9);
+        let class = class.reshape(&[z.shape()[0], 4, 6]);
+        let logits = planes(z).concat(&planes(&z.flip(1)), 1).concat(&planes(z).exp(), 1);
+        logits.cross_entropy(&class).flatten()
+    }),
+    ("depthwise", |z, p| {
+        let w = weights(p, &[2, 1, 3, 2]);
+        let y = planes(z).depthwise_conv2d(&w, &weights(p, &[2]), 2, 1);
+        y.flatten().concat(&planes(z).depthwise_conv2d(&w, &weights(p, &[2]), 1, 0).flatten(), 1)
+    }),
+    ("normalised by the images", |z, p| {
+        let [gamma, beta] = [weights(p, &[2]).add_scalar(1.0), weights(p, &[2])];
+        let all = planes(z).batch_norm(&gamma, &beta, 1e-3);
+        let flat = z.slice(1, 0, 2).batch_norm(&gamma, &beta, 0.5);
+        let beside = &(&all.mean + &all.var) + &flat.var;
+        all.y.flatten().concat(&(&flat.y + &beside), 1)
+    }),
+    ("spread out", |z, _| {
+        let x = planes(z);
+        let [shorter, longer] = [x.dilate(2, 3, 10), x.dilate(2, 3, 14)];
+        let one = x.slice(2, 0, 1).dilate(2, 5, 10).dilate(3, 1, 6);
+        shorter.concat(&longer, 2).concat(&one, 2).dilate(1, 2, 4)
+    }),
     ("largest", |z, _| planes(z).largest(2).concat(&planes(z).largest(3), 1)),
     ("max", |z, _| planes(z).max_axis(1).concat(&planes(z).max_axis(2).pad(1, 1, 1), 1)),
     ("pooling", |z, _| {
@@ -185,10 +219,13 @@ fn onnx_runtime_makes_what_limn_does_of_every_op() {
 
 #[test]
 fn what_onnx_has_no_words_for_is_named() {
-    let cases: [(Decoder, &[&str]); 6] = [
-        (|z, _| z.dropout(0.5), &["dropout", "no words"]),
-        (|z, _| z + &z.graph().normal(z.shape()), &["normal", "no words"]),
-        (|z, _| z - &z.mean_axes(&[0]), &["reduce_sum", "how many images"]),
+    let cases: [(Decoder, &[&str]); 9] = [
+        (|z, _| z.dropout(0.5), &["dropout follows the steps of training", "random numbers"]),
+        (|z, _| z + &z.graph().normal(z.shape()), &["normal follows the steps of training"]),
+        (|z, _| z * &z.graph().ramp(0.0, 1.0, 10), &["ramp follows the steps of training"]),
+        (|z, _| z.mul_scalar(z.shape()[0] as f32), &["how many images"]),
+        (|z, _| z.mean_axes(&[0]).dilate(0, 2, z.shape()[0]), &["takes the images of a batch apart"]),
+        (|z, _| z - &z.log_sum_exp(0), &["takes the images of a batch apart"]),
         (|z, _| planes(z).minibatch_stddev(4), &["how many images"]),
         (|z, _| z - &z.slice(0, 0, 1), &["slice", "takes the images of a batch apart"]),
         (

@@ -47,6 +47,43 @@ pub(super) fn conv(to: &mut Translator, step: &Step, block: &Conv) -> Result<Str
     Ok(to.writer.node("Conv", &all, how))
 }
 
+pub(super) fn depthwise(to: &mut Translator, step: &Step, stride: usize, padding: usize) -> Result<String, Refusal> {
+    let [x, w, b] = [to.input(step, 0)?, to.input(step, 1)?, to.input(step, 2)?];
+    let weights = step.inputs[1].unwrap_or_default();
+    let (channels, [_, kh, kw]) = (to.fixed(weights, 0)?, to.planes(weights)?);
+    let how = vec![
+        ints("kernel_shape", &[kh, kw]),
+        ints("strides", &[stride; 2]),
+        ints("pads", &[padding; 4]),
+        int("group", channels),
+    ];
+    Ok(to.writer.node("Conv", &[&x, &w, &b], how))
+}
+
+/// y, mean and variance. ONNX's own operator makes them as well, and runtimes that do not train have
+/// it for known statistics only.
+pub(super) fn batch_norm(to: &mut Translator, step: &Step, eps: f32) -> Result<[String; 3], Refusal> {
+    let [x, gamma, beta] = [to.input(step, 0)?, to.input(step, 1)?, to.input(step, 2)?];
+    let [from, of_channels] = [0, 1].map(|k| step.inputs[k].unwrap_or_default());
+    let (rank, c) = (to.shape(from).len(), to.shape(of_channels)[0]);
+    let axes: Vec<usize> = (0..rank).filter(|axis| *axis != 1).collect();
+    let mut plane = vec![Extent::Fixed(1); rank];
+    plane[1] = c;
+    let mean = to.writer.node("ReduceMean", &[&x], vec![ints("axes", &axes)]);
+    let centred = to.writer.node("Sub", &[&x, &mean], Vec::new());
+    let square = to.writer.node("Mul", &[&centred, &centred], Vec::new());
+    let var = to.writer.node("ReduceMean", &[&square], vec![ints("axes", &axes)]);
+    let eps = to.writer.number(eps);
+    let above = to.writer.node("Add", &[&var, &eps], Vec::new());
+    let deviation = to.writer.node("Sqrt", &[&above], Vec::new());
+    let normal = to.writer.node("Div", &[&centred, &deviation], Vec::new());
+    let [gamma, beta] = [gamma, beta].map(|channels| to.reshaped(&channels, &plane));
+    let scaled = to.writer.node("Mul", &[&normal, &gamma], Vec::new());
+    let y = to.writer.node("Add", &[&scaled, &beta], Vec::new());
+    let [mean, var] = [mean, var].map(|each| to.reshaped(&each, &[c]));
+    Ok([y, mean, var])
+}
+
 pub(super) fn conv_transpose(to: &mut Translator, step: &Step, block: &Conv) -> Result<String, Refusal> {
     let (y, w, b) = (to.input(step, 0)?, weights(to, step, block)?, to.input(step, 2).ok());
     let all: Vec<&str> = [&y, &w].into_iter().chain(&b).map(String::as_str).collect();

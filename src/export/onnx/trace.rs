@@ -39,6 +39,10 @@ pub(super) struct Step {
     pub inputs: Vec<Option<ValueId>>,
     /// What it makes.
     pub output: ValueId,
+    /// What it makes beside it.
+    pub others: Vec<ValueId>,
+    /// Whether a sum's factor is for one image, and divided by the number of images.
+    pub per_image: bool,
     /// Which part of the model it belongs to.
     pub scope: Arc<str>,
 }
@@ -62,13 +66,14 @@ impl Trace {
     /// An op that cannot be said, or a graph that depends on the number of images in other ways
     /// than by extents.
     pub(super) fn new(function: Function, session: &Session) -> Result<Trace, ExportError> {
-        let mut built = Vec::new();
+        let (mut built, mut clock) = (Vec::new(), String::new());
         for n in BATCHES {
             let graph = function.graph(session, n)?;
+            graph.noise().clock.clone_into(&mut clock);
             built.push((graph.finish().map_err(SessionError::from)?, graph.records()));
         }
         let [(source, records), others @ ..] = built.as_slice() else { return Err(refuse(function, "it is empty")) };
-        if let Some(node) = source.nodes.iter().find(|node| node.writes.iter().any(|id| is_state(source, *id))) {
+        if let Some(node) = source.nodes.iter().find(|node| node.writes.iter().any(|id| state(source, *id).is_some())) {
             return Err(refuse(function, placed("an update of its weights", &node.scope)));
         }
         let alike = |(other, its): &(Source, Vec<Record>)| {
@@ -87,16 +92,20 @@ impl Trace {
         let mut needed: HashSet<ValueId> = source.outputs.iter().map(|(_, id)| *id).collect();
         let mut steps = Vec::new();
         for (at, record) in records.iter().enumerate().rev() {
-            let Some(output) = record.outputs.iter().copied().find(|id| needed.contains(id)) else { continue };
+            let is_wanted = record.outputs.iter().any(|id| needed.contains(id));
+            let Some((&output, beside)) = record.outputs.split_first().filter(|_| is_wanted) else { continue };
             let (op, scope) = (record.op.name(), &record.scope);
-            let standard = record.op.standard().filter(|_| record.outputs.len() == 1);
-            let Some(standard) = standard else {
-                return Err(refuse(function, format!("{} has no words there", placed(op, scope))));
+            let Some(standard) = record.op.standard() else {
+                let by_clock = record.inputs.iter().flatten().any(|id| state(source, *id) == Some(&clock));
+                let why = if by_clock { BY_CLOCK } else { "has no words there" };
+                return Err(refuse(function, format!("{} {why}", placed(op, scope))));
             };
-            if others.iter().any(|(_, its)| its[at].op.standard().as_ref() != Some(&standard)) {
+            let its = |k: usize| if k == 0 { Some(standard.clone()) } else { others[k - 1].1[at].op.standard() };
+            let Some((standard, per_image)) = of_any_number([its(0), its(1), its(2)]) else {
                 return Err(refuse(function, format!("{} depends on how many images there are", placed(op, scope))));
-            }
-            let step = Step { standard, name: op, inputs: record.inputs.clone(), output, scope: scope.clone() };
+            };
+            let (inputs, scope, others) = (record.inputs.clone(), scope.clone(), beside.to_vec());
+            let step = Step { standard, name: op, inputs, output, others, per_image, scope };
             needed.extend(step.reads());
             steps.push(step);
         }
@@ -105,7 +114,7 @@ impl Trace {
         for id in 0..source.values.len() {
             let shape = shape(id);
             if shape.is_none() && needed.contains(&id) {
-                let step = steps.iter().find(|step| step.output == id);
+                let step = steps.iter().find(|step| step.output == id || step.others.contains(&id));
                 let what = step.map_or("an input".into(), |step| placed(step.name, &step.scope));
                 return Err(refuse(function, format!("{what} has extents that do not grow with the images")));
             }
@@ -150,8 +159,31 @@ pub(super) fn placed(op: &str, scope: &str) -> String {
     }
 }
 
-fn is_state(source: &Source, id: ValueId) -> bool {
-    matches!(source.values[source.root(id)].place, Place::State { .. })
+/// What is said of an op that reads the count of training steps.
+const BY_CLOCK: &str = "follows the steps of training (random numbers, schedules), and a graph there has none";
+
+/// The state that a value is a part of.
+fn state(source: &Source, id: ValueId) -> Option<&str> {
+    match source.values[source.root(id)].place {
+        Place::State { state, .. } => Some(&source.states[state].name),
+        _ => None,
+    }
+}
+
+/// What an op is for any number of images that is this for [`BATCHES`] images, and whether it is a
+/// sum that is divided by that number.
+fn of_any_number(seen: [Option<Standard>; 3]) -> Option<(Standard, bool)> {
+    match seen {
+        [Some(a), b, c] if b.as_ref() == Some(&a) && c.as_ref() == Some(&a) => Some((a, false)),
+        [Some(Standard::Sum(a)), Some(Standard::Sum(b)), Some(Standard::Sum(c))] => {
+            let whole = std::iter::zip([a, b, c], BATCHES).map(|(scale, n)| f64::from(scale) * n as f64);
+            let whole: Vec<f64> = whole.collect();
+            let same =
+                whole.iter().all(|scale| (scale - whole[0]).abs() <= whole[0].abs() * 2.0 * f64::from(f32::EPSILON));
+            same.then_some((Standard::Sum(whole[0] as f32), true))
+        }
+        _ => None,
+    }
 }
 
 /// What an extent is that these are for [`BATCHES`] images.

@@ -1,6 +1,7 @@
 //! From a function's steps to nodes: what each [`Standard`] is in operators of ONNX.
 
 use super::layers;
+use super::proto::DataType;
 use super::trace::{Extent, Step, Trace, placed};
 use super::weights::Weights;
 use super::writer::{Writer, float, int, ints, word};
@@ -62,7 +63,7 @@ impl<'a> Translator<'a> {
     }
 
     /// Extent `axis` of a value, which has to be fixed.
-    fn fixed(&self, id: ValueId, axis: usize) -> Result<usize, Refusal> {
+    pub(super) fn fixed(&self, id: ValueId, axis: usize) -> Result<usize, Refusal> {
         match self.shape(id)[axis] {
             Extent::Fixed(extent) => Ok(extent),
             Extent::Batch(_) => Err("it takes the images of a batch apart"),
@@ -174,6 +175,12 @@ impl<'a> Translator<'a> {
         for step in &self.trace.steps {
             self.writer.scope = step.scope.to_string();
             let refused = |why| (placed(step.name, &step.scope), why);
+            if let Standard::BatchNorm(eps) = step.standard {
+                let made = layers::batch_norm(self, step, eps).map_err(refused)?;
+                let ids = std::iter::once(step.output).chain(step.others.iter().copied());
+                self.held.extend(std::iter::zip(ids, made.map(Held::Tensor)));
+                continue;
+            }
             let held = self.step(step).map_err(refused)?;
             self.held.insert(step.output, held);
         }
@@ -221,9 +228,23 @@ impl<'a> Translator<'a> {
                 self.writer.node("Expand", &[&x, &shape], Vec::new())
             }
             Standard::Sum(scale) => self.sum(step, *scale)?,
+            Standard::LogSumExpOfRest => {
+                let x = self.input(step, 0)?;
+                let first = self.sliced(&x, 1, [0, 1, 1]);
+                let apart = self.writer.node("Sub", &[&x, &first], Vec::new());
+                self.writer.node("ReduceLogSumExp", &[&apart], vec![ints("axes", &[1])])
+            }
+            Standard::CrossEntropy => {
+                let (logits, classes) = (self.input(step, 0)?, self.input(step, 1)?);
+                let classes = self.writer.node("Cast", &[&classes], vec![int("to", DataType::Int64 as usize)]);
+                let how = vec![word("reduction", "none")];
+                self.writer.node("SoftmaxCrossEntropyLoss", &[&logits, &classes], how)
+            }
+            Standard::BatchNorm(_) => return Err("it makes more than one thing"),
             Standard::Largest(axis) => self.largest(step, *axis)?,
             Standard::Product(transposed) => self.product(step, *transposed)?,
             Standard::Conv(block) => layers::conv(self, step, block)?,
+            Standard::Depthwise { stride, padding } => layers::depthwise(self, step, *stride, *padding)?,
             Standard::ConvTranspose(block) => layers::conv_transpose(self, step, block)?,
             Standard::Slice { axis, start, step: by } => {
                 let x = self.input(step, 0)?;
@@ -234,6 +255,7 @@ impl<'a> Translator<'a> {
                 let (by, _) = (*by as i64, self.fixed(step.inputs[0].unwrap_or_default(), *axis)?);
                 self.sliced(&x, *axis, [first, first + (len - 1) * by + 1, by])
             }
+            Standard::Dilate { axis, step: by } => self.dilated(step, *axis, *by)?,
             Standard::Pad { axis, before } => {
                 let x = self.input(step, 0)?;
                 let there = self.fixed(step.inputs[0].unwrap_or_default(), *axis)?;
@@ -334,6 +356,26 @@ impl<'a> Translator<'a> {
         })
     }
 
+    /// An axis of extent 1 more behind `axis`, filled up with zeros, makes two axes of which one is
+    /// left.
+    fn dilated(&mut self, step: &Step, axis: usize, by: usize) -> Result<String, Refusal> {
+        let (x, from) = (self.input(step, 0)?, step.inputs[0].unwrap_or_default());
+        let (there, wanted) = (self.fixed(from, axis)?, self.fixed(step.output, axis)?);
+        let (shape, one) = (self.shape(from), Extent::Fixed(1));
+        let apart: Vec<Extent> =
+            shape[..=axis].iter().copied().chain([one]).chain(shape[axis + 1..].to_vec()).collect();
+        let mut wide = shape.to_vec();
+        wide[axis] = Extent::Fixed(there * by);
+        let x = self.reshaped(&x, &apart);
+        let x = self.padded(&x, apart.len(), axis + 1, [0, by - 1]);
+        let x = self.reshaped(&x, &wide);
+        Ok(match wanted.checked_sub(there * by) {
+            Some(0) => x,
+            Some(more) => self.padded(&x, wide.len(), axis, [0, more]),
+            None => self.sliced(&x, axis, [0, wanted as i64, 1]),
+        })
+    }
+
     fn sum(&mut self, step: &Step, scale: f32) -> Result<String, Refusal> {
         let from = step.inputs[0].ok_or("an operand is missing")?;
         let extents = std::iter::zip(self.shape(from), self.shape(step.output));
@@ -343,17 +385,23 @@ impl<'a> Translator<'a> {
             return Ok(self.writer.node("ReduceMax", &[&x], vec![ints("axes", &axes)]));
         }
         let x = self.tensor(from)?;
-        if axes.is_empty() {
-            return Ok(self.scaled(x, scale));
-        }
         let terms = axes.iter().map(|axis| self.fixed(from, *axis).ok()).product::<Option<usize>>();
-        if terms.is_some_and(|terms| scale == 1.0 / terms as f32) {
+        if !axes.is_empty() && terms.is_some_and(|terms| scale == 1.0 / terms as f32) && !step.per_image {
             return Ok(self.writer.node("ReduceMean", &[&x], vec![ints("axes", &axes)]));
         }
-        let axes: Vec<i64> = axes.iter().map(|axis| *axis as i64).collect();
-        let axes = self.writer.ints(&axes);
-        let sum = self.writer.node("ReduceSum", &[&x, &axes], Vec::new());
-        Ok(self.scaled(sum, scale))
+        let mut sum = x;
+        if !axes.is_empty() {
+            let axes: Vec<i64> = axes.iter().map(|axis| *axis as i64).collect();
+            let axes = self.writer.ints(&axes);
+            sum = self.writer.node("ReduceSum", &[&sum, &axes], Vec::new());
+        }
+        sum = self.scaled(sum, scale);
+        if step.per_image {
+            let n = self.images(1);
+            let n = self.writer.node("Cast", &[&n], vec![int("to", DataType::Float as usize)]);
+            sum = self.writer.node("Div", &[&sum, &n], Vec::new());
+        }
+        Ok(sum)
     }
 
     /// The x of which `id` is the product with a mask that is 1 where x is the largest along the
