@@ -9,7 +9,7 @@ use limn::train::{Config, RunDir, fitted};
 use std::path::{Path, PathBuf};
 
 /// A folder of so many pictures of this size, in colour or all grey.
-fn pictures(place: &Place, name: &str, count: u32, [w, h]: [u32; 2], colour: bool) -> PathBuf {
+pub(super) fn pictures(place: &Place, name: &str, count: u32, [w, h]: [u32; 2], colour: bool) -> PathBuf {
     let folder = place.path(name);
     std::fs::create_dir(&folder).expect("a folder");
     for i in 0..count {

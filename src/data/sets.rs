@@ -216,9 +216,10 @@ pub fn list() -> Vec<KnownSet> {
     SETS.iter().map(entry).collect()
 }
 
-/// The licence of a set that limn knows by this name, as far as its authors state one.
-pub fn licence(name: &str) -> Option<&'static str> {
-    SETS.iter().find(|set| set.name == name).map(|set| set.licence)
+/// Of a set that limn knows by this name its licence, as far as its authors state one, and who made
+/// it.
+pub fn licence(name: &str) -> Option<[&'static str; 2]> {
+    find(name).map(|set| [set.licence, set.source])
 }
 
 /// The folder that fetched sets are kept in, one sub-folder each: `$LIMN_CACHE`, else `limn` in

@@ -27,7 +27,7 @@ use crate::sample::{self, Drawing, Grid};
 use crate::train::{CheckpointError, Config, ConfigError, RunDir, RunError, Session, SessionError};
 use image::{DynamicImage, ImageFormat};
 use std::io::Cursor;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What a model is exported as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::Display, strum::EnumString, strum::VariantNames)]
@@ -167,6 +167,27 @@ impl Trained {
             }
         }
         Ok(all)
+    }
+}
+
+/// Where the images of a model come from.
+struct Origin {
+    /// What they are called, without a path of somebody's machine.
+    name: String,
+    /// Of a set that limn knows its licence, and who made it.
+    known: Option<[&'static str; 2]>,
+}
+
+impl Origin {
+    fn of(config: &Config) -> Origin {
+        let source = &config.data.source;
+        let known = crate::data::licence(source);
+        let last = Path::new(source).file_name().filter(|_| known.is_none());
+        let name = last.map_or_else(
+            || crate::data::known_name(source.clone()),
+            |name| crate::words::shown(&name.to_string_lossy()).into_owned(),
+        );
+        Origin { name, known }
     }
 }
 

@@ -5,8 +5,9 @@ use super::super::python;
 use super::super::{call, limn, support::normals, text};
 use super::trained;
 use limn::export::onnx::model;
+use limn::program::Device;
 use limn::sample::Function;
-use limn::train::Session;
+use limn::train::{Config, Session};
 use prost::Message;
 use safetensors::tensor::{Dtype, TensorView};
 use std::path::{Path, PathBuf};
@@ -144,6 +145,23 @@ fn onnx_runtime_makes_what_limn_does_of_every_family() {
         quick.iter().chain(sizes).for_each(|setting| args.extend(["--set", setting]));
         limn(&args).good();
         let mut session = trained(&folder).session;
+        for function in Function::all(&session) {
+            files.push(write(&place.path(""), preset, function, &mut session));
+        }
+    }
+    agree(&python, &files);
+}
+
+#[test]
+fn onnx_runtime_makes_what_limn_does_of_the_largest_presets() {
+    let Some(python) = runtime() else { return };
+    let place = Place::new();
+    let mut files = Vec::new();
+    for preset in ["pixelcnn++", "progan", "biggan"] {
+        let config = Config::preset(preset).expect("a preset");
+        let mut session = Session::new(&config.model, &config.optimizer(), 0, Device::Cpu).expect("a session");
+        // What grows has grown.
+        session.go_to(u64::from(u32::MAX)).expect("a later step");
         for function in Function::all(&session) {
             files.push(write(&place.path(""), preset, function, &mut session));
         }

@@ -1,14 +1,13 @@
 //! A trained model as a folder for the Hub: a model card, settings, weights, and other formats beside
 //! them. limn itself samples from such a folder as from a run's.
 
-use super::{ExportError, Format, Options, Package, Trained};
+use super::{ExportError, Format, Options, Origin, Package, Trained};
 use crate::data::{Geometry, Medium};
 use crate::eval::{self, KeptFigure};
 use crate::models::Family;
 use crate::train::{Config, WEIGHTS, checkpoint};
 use crate::words::count;
 use std::fmt::Write;
-use std::path::Path;
 
 /// Images in the model card's picture.
 const SHOWN: usize = 64;
@@ -69,7 +68,10 @@ fn quoted(text: &str) -> String {
 fn card(trained: &Trained, config: &Config, figures: &[KeptFigure], options: &Options, package: &Package) -> String {
     let (name, model) = (trained.name(), trained.session.model.as_ref());
     let [c, h, w] = model.geometry();
-    let (data, licence) = data(config);
+    let Origin { name: data, known } = Origin::of(config);
+    let licence = known.map_or("pictures of somebody's own; say here whose they are".into(), |[licence, source]| {
+        format!("{source}; {licence}")
+    });
     let task = match model.images().medium {
         Medium::Sounds { .. } => "unconditional-audio-generation",
         _ if matches!(model.family(), Family::Features(_)) => "image-feature-extraction",
@@ -132,17 +134,4 @@ fn card(trained: &Trained, config: &Config, figures: &[KeptFigure], options: &Op
     out += &config.to_toml().unwrap_or_default();
     out += "```\n";
     out
-}
-
-/// What the data are called, without a path of somebody's machine, and their licence.
-fn data(config: &Config) -> (String, String) {
-    let source = &config.data.source;
-    match crate::data::licence(source) {
-        Some(licence) => (source.clone(), licence.to_string()),
-        None => {
-            let name =
-                Path::new(source).file_name().map_or_else(|| source.clone(), |n| n.to_string_lossy().into_owned());
-            (name, "pictures of somebody's own; say here whose they are".into())
-        }
-    }
 }

@@ -32,9 +32,11 @@ pub const OPSET: i64 = 15;
 pub const IR_VERSION: i64 = 8;
 /// What the number of images is called in shapes.
 pub const BATCH: &str = "n";
-/// Bytes of weights that a file takes: protobuf counts them with a sign, and the graph is in there
-/// as well.
-const MOST_BYTES: u64 = (1 << 31) - (1 << 24);
+/// Bytes of a file: protobuf counts them with a sign.
+const MOST_BYTES: u64 = (1 << 31) - 1;
+
+/// Bytes left for what is known of a model.
+const ROOM: u64 = 1 << 20;
 
 /// Makes it.
 pub(super) fn package(trained: &mut Trained) -> Result<Package, ExportError> {
@@ -63,12 +65,15 @@ pub(super) fn package(trained: &mut Trained) -> Result<Package, ExportError> {
 /// # Errors
 /// [`ExportError::Unsupported`] names what has no words in ONNX.
 pub fn model(function: Function, session: &Session) -> Result<ModelProto, ExportError> {
+    made(function, session, MOST_BYTES)
+}
+
+/// The same in a file of at most so many bytes.
+fn made(function: Function, session: &Session, most: u64) -> Result<ModelProto, ExportError> {
     let trace = Trace::new(function, session)?;
     let weights = Weights::new(&trace, function, session)?;
-    if weights.len() > MOST_BYTES {
-        let words = crate::words::size(weights.len());
-        return Err(refuse(function, format!("its weights are {words}, and a file takes 2 GiB")));
-    }
+    // Before any of them is read: a copy takes as much memory.
+    fits(function, weights.len(), most)?;
     let mut translator = Translator::new(&trace, &weights);
     translator.run().map_err(|(step, why)| refuse(function, format!("{step}: {why}")))?;
     let tensor = |(name, id): (&str, usize)| value(name, DataType::Float, &trace.shapes[id]);
@@ -81,7 +86,7 @@ pub fn model(function: Function, session: &Session) -> Result<ModelProto, Export
         input: trace.inputs().map(tensor).collect(),
         output,
     };
-    Ok(ModelProto {
+    let model = ModelProto {
         ir_version: IR_VERSION,
         producer_name: env!("CARGO_PKG_NAME").into(),
         producer_version: env!("CARGO_PKG_VERSION").into(),
@@ -89,7 +94,20 @@ pub fn model(function: Function, session: &Session) -> Result<ModelProto, Export
         graph: Some(graph),
         opset_import: vec![OperatorSetIdProto { domain: String::new(), version: OPSET }],
         metadata_props: Vec::new(),
-    })
+    };
+    // What is said of it and its graph are small beside weights of that size.
+    fits(function, model.encoded_len() as u64 + ROOM, most)?;
+    Ok(model)
+}
+
+/// Refuses what is larger than a file.
+fn fits(function: Function, bytes: u64, most: u64) -> Result<(), ExportError> {
+    if bytes <= most {
+        return Ok(());
+    }
+    let [bytes, most] = [bytes, most].map(crate::words::size);
+    let instead = "the PyTorch format and the folder for the Hub hold weights of any size";
+    Err(refuse(function, format!("it takes {bytes}, and a file there holds {most} at most; {instead}")))
 }
 
 /// A value of a graph: its name, its elements and its shape.
@@ -110,4 +128,32 @@ fn value(name: &str, elements: DataType, shape: &[Extent]) -> ValueInfoProto {
 /// What a function does that has no words in ONNX.
 fn refuse(function: Function, why: impl std::fmt::Display) -> ExportError {
     ExportError::Unsupported { format: "ONNX", why: format!("{function}: {why}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::program::Device;
+    use crate::train::Config;
+
+    #[test]
+    fn a_file_holds_two_gibibytes_and_what_is_larger_is_told_where_to_go() {
+        assert!(fits(Function::Decode, MOST_BYTES, MOST_BYTES).is_ok());
+        let told = fits(Function::Decode, 3 << 30, MOST_BYTES).unwrap_err().to_string();
+        for words in ["ONNX cannot say", "decode: it takes 3.2 GB", "2.1 GB at most", "PyTorch", "Hub"] {
+            assert!(told.contains(words), "no \"{words}\" in {told}");
+        }
+        // A model is refused for its weights, and for them with the graph.
+        let config = Config::preset("vae-conv-small").unwrap();
+        let session = Session::new(&config.model, &config.optimizer(), 0, Device::Cpu).unwrap();
+        let model = made(Function::Decode, &session, MOST_BYTES).unwrap();
+        let all = model.graph.as_ref().map_or(0, |graph| graph.initializer.iter().map(|w| w.raw_data.len()).sum());
+        let whole = model.encoded_len() as u64 + ROOM;
+        assert!(all > 0 && (all as u64) < whole);
+        assert_eq!(made(Function::Decode, &session, whole).unwrap(), model);
+        for most in [all as u64 - 1, whole - 1] {
+            let refused = made(Function::Decode, &session, most).unwrap_err();
+            assert!(matches!(refused, ExportError::Unsupported { format: "ONNX", .. }), "{refused}");
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use super::{BATCH, OPSET, Trained};
 use crate::eval::kept;
+use crate::export::Origin;
 use crate::kernels::pixel_distribution::PixelDistribution;
 use crate::models::{Family, Prior};
 use crate::sample::Function;
@@ -12,13 +13,18 @@ use std::fmt::Write;
 /// What is known of a model, by name. Figures are those of the checkpoint that was measured last.
 pub(super) fn metadata(trained: &Trained) -> Vec<(&'static str, String)> {
     let (config, session) = (&trained.run.config, &trained.session);
+    let origin = Origin::of(config);
     let mut known = vec![
         ("preset", config.name.clone()),
         ("model", config.model.kind().to_string()),
         ("step", trained.step.to_string()),
         ("weights", session.weights.to_string()),
-        ("data", config.data.source.clone()),
+        ("limn", env!("CARGO_PKG_VERSION").into()),
+        ("data", origin.name),
     ];
+    if let Some([licence, source]) = origin.known {
+        known.extend([("data_licence", licence.into()), ("data_source", source.into())]);
+    }
     if !config.data.classes.is_empty() {
         known.push(("classes", config.data.classes.join(", ")));
     }
@@ -110,6 +116,14 @@ pub(super) fn text(trained: &Trained, files: &[Row], known: &[(&str, String)]) -
              outputs = model.run(None, {{{}}})\n```",
             given.join(", ")
         );
+    }
+    if let Some((_, data)) = known.iter().find(|(key, _)| *key == "data") {
+        let about = |key: &str| known.iter().find(|(known, _)| *known == key).map(|(_, value)| value.as_str());
+        let whose = match (about("data_source"), about("data_licence")) {
+            (Some(source), Some(licence)) => format!("{source}; {licence}"),
+            _ => "somebody's own".into(),
+        };
+        let _ = writeln!(page, "\nTrained on {data}: {whose}.");
     }
     page
 }
