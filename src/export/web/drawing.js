@@ -147,14 +147,20 @@ function kernels(content) {
   });
 }
 
+/** The weights, which stand behind the scripts: what is known before is done before. */
+async function arrived() {
+  if (document.readyState === "loading") await new Promise(done => addEventListener("DOMContentLoaded", done));
+  return unpacked($("weights").textContent);
+}
+
 async function begin() {
-  const [content, weights] = await Promise.all(["content", "weights"].map(id => unpacked($(id).textContent)));
-  const known = parse(content);
+  const opened = Replay.device(), weights = arrived();
+  for (const promise of [opened, weights]) promise.catch(() => {}); // both are awaited below, by then with their errors
+  const known = parse(await unpacked($("content").textContent));
   $("words").textContent = known.about.words;
-  kernels(known);
   // Behind a # the page's address may say which programs it takes: those for a GPU, or for a software device.
   const kind = ["gpu", "lanes"].find(kind => location.hash === `#${kind}`);
-  const replay = await Replay.open(known, weights, kind), model = new Model(replay);
+  const replay = await Replay.open(known, weights, kind, opened), model = new Model(replay);
   model.about = known.about;
   model.tests = replay.array("test") && Float32Array.from(replay.array("test"), v => v / 255);
   replay.lost.then(failed);
@@ -162,18 +168,25 @@ async function begin() {
   window.limn = model;
   let chosen = null;
   if (model.family === "latent") {
-    const { take } = latentControls(model);
+    const { take, drawn } = latentControls(model);
     chosen = (k, seed) => take(model.latents(k + 1, seed).subarray(k * model.latent));
+    await drawn;
   } else if (model.family === "pixels") {
     pixelControls(model);
   } else {
     await mixtureControls(model);
   }
   const grid = gridControls(model, chosen);
-  if (model.family !== "pixels") await grid();
   $("still").hidden = true;
   facts(model);
   document.body.dataset.ready = "true";
+  // The first picture is there: the rest may take its time.
+  const rest = async () => {
+    kernels(known);
+    if (model.family !== "pixels") await grid();
+    await replay.warm();
+  };
+  rest().catch(failed);
 }
 
 begin().catch(error => {

@@ -20,19 +20,24 @@ const amplitude = stored => {
 /** Puts an image into a picture, its upper left corner at (left, top). */
 function put(picture, image, model, left, top, frame) {
   const [c, h, w] = model.geometry, [width, height] = extents(model);
-  const set = (x, y, rgb) => picture.data.set([...rgb, 255], 4 * ((top + y) * picture.width + left + x));
+  const { data } = picture, set = (x, y, r, g, b) => {
+    const to = 4 * ((top + y) * picture.width + left + x);
+    [data[to], data[to + 1], data[to + 2], data[to + 3]] = [r, g, b, 255];
+  };
   if (model.medium === "sounds") {
     for (let x = 0; x < width; x++) {
       const part = image.subarray(Math.floor(x * w / width), Math.floor((x + 1) * w / width)).map(amplitude);
       const [low, high] = [Math.min(...part), Math.max(...part)].map(v => Math.round((1 - v) / 2 * (height - 1)));
-      for (let y = 0; y < height; y++) set(x, y, y >= high && y <= low ? [110, 168, 254] : [30, 34, 40]);
+      for (let y = 0; y < height; y++) set(x, y, ...(y >= high && y <= low ? [110, 168, 254] : [30, 34, 40]));
     }
     return;
   }
   const from = model.medium === "films" ? (frame % model.rate) * height : 0;
+  const [green, blue] = [1, 2].map(k => Math.min(k, c - 1) * h * w);
   for (let y = 0; y < height; y++) {
     for (let x = 0; x < width; x++) {
-      set(x, y, [0, 1, 2].map(k => 255 * image[(Math.min(k, c - 1) * h + from + y) * w + x]));
+      const at = (from + y) * w + x;
+      set(x, y, 255 * image[at], 255 * image[green + at], 255 * image[blue + at]);
     }
   }
 }
@@ -202,13 +207,14 @@ function latentControls(model) {
   let waiting = 0;
   function changed(k) {
     sliders.forEach(({ input, value }, d) => { input.value = state.z[d]; value.textContent = state.z[d].toFixed(2); });
-    redraw();
+    const drawn = redraw();
     point();
     const onPlane = model.latent >= 2 && [across.value, down.value].includes(String(k));
     if (cheap && !onPlane && model.latent >= 2) {
       clearTimeout(waiting);
-      waiting = setTimeout(background, 150);
+      waiting = setTimeout(() => drawn.then(background), 150);
     }
+    return drawn;
   }
   const move = (x, y) => {
     state.z[across.value] = reach * (2 * x - 1);
@@ -295,8 +301,7 @@ function latentControls(model) {
     $("play-sound").hidden = false;
     $("play-sound").onclick = () => play(state.image, model);
   }
-  changed(-1);
-  return { take, state };
+  return { take, drawn: changed(-1) };
 }
 
 /** Between two codes: along a great circle, which keeps to lengths that a normal prior knows. */

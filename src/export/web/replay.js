@@ -31,12 +31,20 @@ function latentNumber(seed, i, step, uniform) {
   return Math.fround(radius * (i % 2 ? Math.sin(angle) : Math.cos(angle)));
 }
 
-/** Bytes that were compressed by gzip and written in base 64. */
+/** Bytes that were compressed by gzip and written in base 64. Between the pieces the page does what else there is. */
 async function unpacked(text) {
-  const letters = atob(text.trim()), bytes = new Uint8Array(letters.length);
-  for (let i = 0; i < letters.length; i++) bytes[i] = letters.charCodeAt(i);
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-  return new Response(stream).arrayBuffer();
+  const all = text.trim(), piece = 1 << 20;
+  let at = 0;
+  const pieces = new ReadableStream({
+    async pull(stream) {
+      if (at > 0) await new Promise(done => setTimeout(done));
+      const letters = atob(all.slice(at, at += piece)), bytes = new Uint8Array(letters.length);
+      for (let i = 0; i < letters.length; i++) bytes[i] = letters.charCodeAt(i);
+      stream.enqueue(bytes);
+      if (at >= all.length) stream.close();
+    },
+  });
+  return new Response(pieces.pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
 }
 
 /** Numbers of 16 bits as floats: 1 bit of sign, 5 of the exponent, 10 of the fraction. */
@@ -49,12 +57,21 @@ function floats(halves) {
 }
 
 class Replay {
-  /** A device, and the programs and arrays of a page on it: those for its class, if none is said. */
-  static async open(content, weights, kind) {
+  /** A device and its adapter. */
+  static async device() {
     const adapter = await navigator.gpu?.requestAdapter({ powerPreference: "high-performance" });
     if (!adapter) throw new Error("no adapter");
-    const device = await adapter.requestDevice();
-    return new Replay(content, weights, adapter, device, kind);
+    return { adapter, device: await adapter.requestDevice() };
+  }
+
+  /** The programs and arrays of a page on a device: those for its class, if none is said. While the weights are only
+   * promised, what makes the first picture is compiled. */
+  static async open(content, weights, kind, opened = Replay.device()) {
+    const { adapter, device } = await opened, replay = new Replay(content, null, adapter, device, kind);
+    const first = ["decode", "components", "draw"].find(name => replay.programs[name]);
+    replay.compiled(replay.programs[first]).catch(() => {}); // it is told to whoever asks for the program
+    replay.weights = await weights;
+    return replay;
   }
 
   constructor(content, weights, adapter, device, kind) {
@@ -114,9 +131,18 @@ class Replay {
     return this.made.get(name);
   }
 
+  /** Prepares all programs, one after another, so that nobody waits for them later. */
+  async warm() {
+    for (const name of Object.keys(this.programs)) await this.program(name);
+  }
+
+  /** The pipelines of a program's dispatches, compiled side by side. */
+  compiled(program) {
+    return Promise.all(program.dispatches.map(d => this.pipeline(d.pipeline)));
+  }
+
   async prepare(program) {
-    const { device } = this;
-    const pipelines = await Promise.all(program.dispatches.map(d => this.pipeline(d.pipeline)));
+    const { device } = this, pipelines = await this.compiled(program);
     const buffers = program.buffers.map(([words, state]) => state === null ? this.buffer(words) : this.state(state, words));
     const params = Uint32Array.from(program.params);
     const block = device.createBuffer({ size: Math.max(16, 4 * params.length), usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST });
@@ -227,12 +253,15 @@ class Model {
     const { replay } = this, n = rows.length / width, all = [];
     for (let first = 0; first < n;) {
       const [name, count] = programs.find(([, count]) => count <= n - first) ?? programs.at(-1);
-      await replay.write(name, input, rows.subarray(first * width, (first + count) * width));
-      if (replay.programs[name].inputs.labels) {
-        await replay.write(name, "labels", labels.subarray(first * this.classes, (first + count) * this.classes));
-      }
-      await replay.run(name);
-      all.push(await replay.read(name, output));
+      const part = (values, width) => values.subarray(first * width, (first + count) * width);
+      // Others take turns while this is compiled, and between what is done at once.
+      await replay.program(name);
+      all.push(await this.alone(async () => {
+        await replay.write(name, input, part(rows, width));
+        if (replay.programs[name].inputs.labels) await replay.write(name, "labels", part(labels, this.classes));
+        await replay.run(name);
+        return replay.read(name, output);
+      }));
       first += count;
     }
     const joined = new Float32Array(all.reduce((sum, part) => sum + part.length, 0));
@@ -243,12 +272,12 @@ class Model {
   /** Images of latent vectors; labels are rows of oneHot, or between such. */
   decode(z, labels) {
     const n = this.replay.programs.many.inputs.z[2] / this.latent;
-    return this.alone(() => this.map([["many", n], ["decode", 1]], ["z", "images"], this.latent, z, labels));
+    return this.map([["many", n], ["decode", 1]], ["z", "images"], this.latent, z, labels);
   }
 
   /** Latent vectors of images. */
   encode(images, labels) {
-    return this.alone(() => this.map([["encode", 1]], ["images", "z"], this.size, images, labels));
+    return this.map([["encode", 1]], ["images", "z"], this.size, images, labels);
   }
 
   /** n images of a mixture. */
