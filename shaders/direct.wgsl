@@ -23,7 +23,7 @@ override RESIDUAL: u32 = 0;
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> src: array<f32>; // [rows, sc, sh, sw]
 @group(0) @binding(2) var<storage, read> w: array<f32>; // sc x dc x taps, strides w_src, w_dst, 1
-@group(0) @binding(3) var<storage, read> b: array<f32>; // [dc / bias_plane]
+@group(0) @binding(3) var<storage, read> b: array<f32>; // of columns, or of rows: bias_at
 @group(0) @binding(4) var<storage, read> r: array<f32>; // as dst
 @group(0) @binding(5) var<storage, read> g: array<f32>; // as dst
 @group(0) @binding(6) var<storage, read_write> dst: array<f32>; // [rows, dc, dh, dw]
@@ -47,9 +47,9 @@ fn load_weights(first: u32, c0: u32, tid: u32) {
   }
 }
 
-fn finish(index: u32, col: u32, sum: f32) {
+fn finish(index: u32, row: u32, col: u32, sum: f32) {
   var value = sum;
-  if (BIAS == 1u) { value += b[col / p.bias_plane]; }
+  if (BIAS == 1u) { value += b[bias_at(row, col)]; }
   if (GATE == 1u) { value *= gate_of(g[index], p.epilogue_gate_slope); }
   if (RESIDUAL == 1u) { value += r[index]; }
   dst[index] = activate(ACT, p.epilogue_act_slope, value);
@@ -116,9 +116,9 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) grid: vec
     let oy = h.dst0 + h.dst_step * uy;
     let ox = v.dst0 + v.dst_step * ux;
     let at = batch * p.dst_batch + row * p.dst_row + oy * p.dw + ox;
-    finish(at, 0u, sums.x);
-    if (COLUMNS > 1u) { finish(at + p.dst_chan, 1u, sums.y); }
-    if (COLUMNS > 2u) { finish(at + 2u * p.dst_chan, 2u, sums.z); }
-    if (COLUMNS > 3u) { finish(at + 3u * p.dst_chan, 3u, sums.w); }
+    finish(at, row, 0u, sums.x);
+    if (COLUMNS > 1u) { finish(at + p.dst_chan, row, 1u, sums.y); }
+    if (COLUMNS > 2u) { finish(at + 2u * p.dst_chan, row, 2u, sums.z); }
+    if (COLUMNS > 3u) { finish(at + 3u * p.dst_chan, row, 3u, sums.w); }
   }
 }

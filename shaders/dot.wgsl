@@ -20,7 +20,7 @@ override RESIDUAL: u32 = 0;
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> src: array<f32>; // [rows, sc]
 @group(0) @binding(2) var<storage, read> w: array<f32>; // sc x dc, strides w_src, w_dst
-@group(0) @binding(3) var<storage, read> b: array<f32>; // [dc / bias_plane]
+@group(0) @binding(3) var<storage, read> b: array<f32>; // of columns, or of rows: bias_at
 @group(0) @binding(4) var<storage, read> r: array<f32>; // as dst
 @group(0) @binding(5) var<storage, read> g: array<f32>; // as dst
 @group(0) @binding(6) var<storage, read_write> dst: array<f32>; // [rows, dc]
@@ -55,7 +55,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) grid: vec
     let at = batch * p.dst_batch + row * p.dst_row + tid * p.dst_chan;
     let all = partial[0];
     var value = select(select(all.x, all.y, tid == 1u), select(all.z, all.w, tid == 3u), tid >= 2u);
-    if (BIAS == 1u) { value += b[tid / p.bias_plane]; }
+    if (BIAS == 1u) { value += b[bias_at(row, tid)]; }
     if (GATE == 1u) { value *= gate_of(g[at], p.epilogue_gate_slope); }
     if (RESIDUAL == 1u) { value += r[at]; }
     dst[at] = activate(ACT, p.epilogue_act_slope, value);

@@ -19,6 +19,11 @@ fn rem(a: u32, b: u32) -> u32 {
   return a - div(a, b) * b;
 }
 
+// Where the bias of an output stands.
+fn bias_at(row: u32, col: u32) -> u32 {
+  return row * p.bias_row + col / p.bias_plane;
+}
+
 // One axis of one phase. Output u (of `units`) of the phase stands at dst0 + u * dst_step; its
 // m-th live tap (of `taps`) is tap0 + m * tap_step and reads src0 + u * src_u + m * src_m.
 //

@@ -359,6 +359,7 @@ impl Gpu {
                 0
             },
             nested_arrays: mesa_version(&desc.driver).is_some_and(|major| major < 24),
+            once: false,
             precision,
             f16: features.contains(wgpu::Features::SHADER_F16),
             coop: None,

@@ -21,6 +21,9 @@ pub struct Caps {
     /// Whether the compiler of a [`Class::Lanes`] device unrolls loops over nested arrays, and
     /// indexes a flat one lane by lane. Mesa before 24; newer ones are the other way round.
     pub nested_arrays: bool,
+    /// Whether programs run a few times only, so that to compile them takes longer than to run them:
+    /// variants that are little code come first on a [`Class::Lanes`] device.
+    pub once: bool,
     /// What is asked for: with [`Precision::Mixed`] variants with operands in f16 come first.
     pub precision: Precision,
     /// Whether shaders may compute in f16.
@@ -86,6 +89,7 @@ impl Caps {
         max_binding_bytes: 128 << 20,
         subgroup: 0,
         nested_arrays: false,
+        once: false,
         precision: Precision::Full,
         f16: false,
         coop: None,

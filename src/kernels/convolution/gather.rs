@@ -103,6 +103,8 @@ params! {
         pub quads: u32,
         /// Destination channels that share a bias.
         pub bias_plane: u32,
+        /// Biases between rows.
+        pub bias_row: u32,
         /// Parts that the terms are split into.
         pub splits: u32,
         /// Terms of a part.
@@ -166,6 +168,7 @@ impl Gather {
             full_w: 0,
             quads: 0,
             bias_plane: 1,
+            bias_row: 0,
             splits: 1,
             chunk: u32::MAX,
             part: c.n * dc * dh * dw,
@@ -225,7 +228,7 @@ impl Gather {
     }
 
     /// A matrix product with rows and columns exchanged, source and weights with them; of a product
-    /// without batch and bias.
+    /// without batch. What was a bias to a column is one to a row then.
     fn exchanged(&self) -> Gather {
         Gather {
             rows: self.dc,
@@ -237,6 +240,8 @@ impl Gather {
             w_dst: self.src_row,
             dst_row: self.dst_chan,
             dst_chan: self.dst_row,
+            bias_plane: u32::MAX,
+            bias_row: 1,
             ..*self
         }
     }
@@ -292,6 +297,11 @@ const LEAST: u32 = 128;
 const FEW: u32 = 4;
 /// Terms from which on a workgroup to a row pays.
 const LONG: u32 = 64;
+/// Products up to which `each.wgsl` is worth a try.
+const SMALL: u64 = 1 << 26;
+/// Terms that it takes at most: Mesa's software rasteriser leaves an invocation's loops after twice
+/// as many turns.
+const TURNS: u32 = 1 << 15;
 
 /// The reads of a product: source, weights, and those of the epilogue where there is one.
 #[derive(Clone, Copy)]
@@ -337,9 +347,14 @@ fn on_lanes(form: &Gather, caps: &Caps) -> Vec<Recipe> {
 pub(super) fn matmul(m: &MatMul, caps: &Caps) -> Vec<Recipe> {
     let form = Gather::matmul(m);
     let software = on_lanes(&form, caps);
-    if m.batch == 1 && m.epilogue.bias == 0 && m.m <= FEW && m.n > FEW {
-        let operands = Operands { src: 1, w: 0, ..Operands::USUAL };
-        return recipes(software, &form.exchanged(), operands, caps);
+    if m.batch == 1 && m.m <= FEW && m.n > FEW {
+        // Few rows are few columns of the exchanged product. Tiles know biases of columns alone.
+        let (other, operands) = (form.exchanged(), Operands { src: 1, w: 0, ..Operands::USUAL });
+        let small = Small { few: in_few_columns(&other, operands, caps), each: each(&form, Operands::USUAL, caps) };
+        return match m.epilogue.bias {
+            0 => ordered(software, small, &other, operands, caps),
+            _ => ordered(software, small, &form, Operands::USUAL, caps),
+        };
     }
     recipes(software, &form, Operands::USUAL, caps)
 }
@@ -347,6 +362,18 @@ pub(super) fn matmul(m: &MatMul, caps: &Caps) -> Vec<Recipe> {
 /// Every variant, the best guess first: those for software devices, which somebody else made, and
 /// those of `form`.
 pub(super) fn recipes(software: Vec<Recipe>, form: &Gather, operands: Operands, caps: &Caps) -> Vec<Recipe> {
+    let small = Small { few: in_few_columns(form, operands, caps), each: each(form, operands, caps) };
+    ordered(software, small, form, operands, caps)
+}
+
+/// Variants for products that are small in one way or another.
+struct Small {
+    few: Vec<Recipe>,
+    each: Vec<Recipe>,
+}
+
+/// The same with those for small products given.
+fn ordered(software: Vec<Recipe>, small: Small, form: &Gather, operands: Operands, caps: &Caps) -> Vec<Recipe> {
     // What a tile computes for nothing counts as what is wanted does.
     let [(ph, uh), (pw, uw)] = form.phases();
     let lines = (form.rows as usize * uh * uw) as u32;
@@ -357,12 +384,13 @@ pub(super) fn recipes(software: Vec<Recipe>, form: &Gather, operands: Operands, 
     let (mixed, f32): (Vec<Tile>, Vec<Tile>) = tiles(caps, waste).into_iter().partition(Tile::mixed);
     let make = |tile: &Tile| in_tiles(form, operands, caps, tile);
     let (mixed, f32): (Vec<_>, Vec<_>) = (mixed.iter().map(make).collect(), f32.iter().map(make).collect());
-    let few = in_few_columns(form, operands, caps);
+    let Small { few, each } = small;
     match caps.class {
+        Class::Lanes if soon(caps) => [mixed, each, software, few, f32].concat(),
         // Without variants for its subgroups, a software device does best with what is simplest.
-        Class::Lanes if software.is_empty() => [mixed, few, f32].concat(),
-        Class::Lanes => [mixed, software, f32, few].concat(),
-        Class::Gpu => [few, mixed, f32].concat(),
+        Class::Lanes if software.is_empty() => [mixed, few, f32, each].concat(),
+        Class::Lanes => [mixed, software, f32, few, each].concat(),
+        Class::Gpu => [few, mixed, f32, each].concat(),
     }
 }
 
@@ -370,6 +398,7 @@ static SHADERS: Shaders = shaders!(Gather, "gather");
 static REDUCE: Shader = shader!(Gather, "gather_reduce");
 static DIRECT: Shader = shader!(Gather, "direct");
 static DOT: Shader = shader!(Gather, "dot");
+static EACH: Shader = shader!(Gather, "each");
 
 fn in_tiles(form: &Gather, operands: Operands, caps: &Caps, tile: &Tile) -> Recipe {
     let [(ph, uh), (pw, uw)] = form.phases();
@@ -405,6 +434,26 @@ fn in_tiles(form: &Gather, operands: Operands, caps: &Caps, tile: &Tile) -> Reci
         recipe.stages.push(stage.epilogue(&form).constant("WG", wide));
     }
     recipe
+}
+
+/// The variant of an invocation to an output: for few rows, and for any where its little code counts.
+fn each(form: &Gather, operands: Operands, caps: &Caps) -> Vec<Recipe> {
+    let (terms, outputs) = (form.terms(), form.part as usize);
+    let wanted = form.rows <= FEW || soon(caps);
+    if !wanted || form.mask != 0 || terms > TURNS || outputs as u64 * u64::from(terms) > SMALL {
+        return Vec::new();
+    }
+    let wide = if caps.class == Class::Lanes { 16 } else { 64 };
+    let stage = Stage::new(&EACH, form, grid_1d(outputs.div_ceil(wide as usize), caps))
+        .bind("src", Slot::Read(operands.src))
+        .bind("w", Slot::Read(operands.w));
+    let stage = operands.epilogue(stage).bind("dst", Slot::Write(0)).epilogue(form);
+    vec![Recipe::single("each", stage.constant("WG", wide))]
+}
+
+/// Whether it is a processor that compiles programs to run them a few times.
+fn soon(caps: &Caps) -> bool {
+    caps.class == Class::Lanes && caps.once
 }
 
 /// The variants for few columns, if there are.

@@ -193,6 +193,9 @@ pub fn cases() -> Vec<Box<dyn Kernel>> {
         MatMul::new(300, 5, 4).transposed(true, false),
         MatMul::new(2, 300, 70).epilogue(Tanh, false, true).gated(0.2),
         MatMul::new(4, 65, 130).transposed(true, true),
+        // Few rows with a bias to each column, as linear layers of a few images have it.
+        MatMul::new(1, 300, 70).transposed(false, true).epilogue(Relu, true, false),
+        MatMul::new(3, 20, 66).epilogue(Sigmoid, true, true).gated(0.2),
         // More than 65535 rows, and more than 65535 columns.
         MatMul::new(66_000, 2, 1),
         MatMul::new(1, 3, 66_001),
