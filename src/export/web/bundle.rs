@@ -86,7 +86,7 @@ impl Bundle {
     /// What such a device cannot do.
     pub fn add(&mut self, name: &'static str, source: &Source) -> Result<(), PlanError> {
         for class in [Class::Gpu, Class::Lanes] {
-            let program = plan(source, &Options::new(Some(Caps { class, ..Caps::WEBGPU })))?;
+            let program = plan(source, &Options::new(Some(Caps { class, once: true, ..Caps::WEBGPU })))?;
             let row = self.row(&program);
             match class {
                 Class::Gpu => self.programs.gpu.insert(name, row),
@@ -94,6 +94,11 @@ impl Bundle {
             };
         }
         Ok(())
+    }
+
+    /// Floating-point operations of a program.
+    pub fn flops(&self, name: &str) -> u64 {
+        self.programs.gpu.get(name).map_or(0, |program| program.flops)
     }
 
     /// Bytes of the largest binding.

@@ -23,8 +23,11 @@ use half::f16;
 use pixels::Loop;
 use serde::Serialize;
 
-/// Images that a page decodes at once where it shows many.
+/// Images that a page decodes at once where it shows many, unless they cost too much.
 const MANY: usize = 16;
+/// Operations that a run may cost: a slow device takes some hundredths of a second for them, and a
+/// slider that is dragged has to wait for as long.
+const PER_RUN: u64 = 1 << 25;
 /// Test images that it brings along.
 const SHOWN: usize = 12;
 /// Images that the mean code of each class is taken over.
@@ -189,7 +192,9 @@ fn programs(trained: &mut Trained, bundle: &mut Bundle, blob: &mut Blob) -> Resu
             functions.push(("components", Function::Components, 1));
         }
         Family::Latent(_) => {
-            functions.extend([("decode", Function::Decode, 1), ("many", Function::Decode, MANY)]);
+            bundle.add("decode", &Function::Decode.graph(session, 1)?.finish().map_err(graph)?)?;
+            let many = (PER_RUN / bundle.flops("decode").max(1)).clamp(1, MANY as u64);
+            functions.push(("many", Function::Decode, many as usize));
             let encode = Function::all(session).into_iter().find(|function| *function == Function::Encode);
             functions.extend(encode.map(|encode| ("encode", encode, 1)));
         }

@@ -221,14 +221,27 @@ class Model {
     this.replay = replay;
     Object.assign(this, replay.content.model);
     this.size = this.geometry[0] * this.geometry[1] * this.geometry[2];
-    this.turn = Promise.resolve();
+    Object.assign(this, { turns: [], busy: false });
   }
 
-  /** Programs share buffers, so one call waits for the one before. */
-  alone(work) {
-    const done = this.turn.then(work);
-    this.turn = done.catch(() => {});
-    return done;
+  /** Programs share buffers, so one call waits for the one that runs, and unless it is urgent for all that wait. */
+  alone(work, urgent = false) {
+    return new Promise((done, failed) => {
+      this.turns[urgent ? "unshift" : "push"](async () => {
+        try {
+          done(await work());
+        } catch (error) {
+          failed(error);
+        }
+      });
+      if (!this.busy) this.go();
+    });
+  }
+
+  async go() {
+    this.busy = true;
+    while (this.turns.length) await this.turns.shift()();
+    this.busy = false;
   }
 
   /** n latent vectors of a seed; with a bound, numbers beyond it are drawn again. */
@@ -261,7 +274,7 @@ class Model {
         if (replay.programs[name].inputs.labels) await replay.write(name, "labels", part(labels, this.classes));
         await replay.run(name);
         return replay.read(name, output);
-      }));
+      }, n === 1));
       first += count;
     }
     const joined = new Float32Array(all.reduce((sum, part) => sum + part.length, 0));
