@@ -80,6 +80,42 @@ def agrees(browser, fail, samples):
     print(f"  {n} samples: {others:.2%} differ by more than {BOUND}, the largest difference is {max(differences):.1e}")
 
 
+# Notes the kernels that the page has asked to be compiled until it shows its first picture, whatever it says of itself.
+WATCH = """
+if (window.GPUDevice) {
+  window.waited = [];
+  window.shown = false;
+  const compile = GPUDevice.prototype.createComputePipelineAsync, put = CanvasRenderingContext2D.prototype.putImageData;
+  GPUDevice.prototype.createComputePipelineAsync = function (about) {
+    if (!window.shown) window.waited.push(about.label);
+    return compile.call(this, about);
+  };
+  CanvasRenderingContext2D.prototype.putImageData = function (...all) {
+    window.shown ||= this.canvas.id === "image";
+    return put.apply(this, all);
+  };
+}
+"""
+# What takes a software device long to compile: barriers, and many registers.
+LARGE = ("tile", "coop", "dot")
+
+
+def first_picture(browser, fail, kind):
+    """The first picture has waited for the kernels of one image alone, all of them small; then the others come by themselves."""
+    waited = browser.js("window.waited")
+    own = browser.js("(r => [...new Set(r.programs.decode.dispatches.map(d => d.pipeline))].map(p => "
+                     "r.content.modules[r.content.pipelines[p].module][0]))(limn.replay)")
+    fail(sorted(waited) != sorted(own), f"the first picture has waited for {sorted(waited)}, and is made by {sorted(own)}")
+    large = [name for name in waited if name.startswith(LARGE)]
+    if kind != "gpu" and browser.js("limn.replay.class") == "lanes":
+        fail(large, f"the first picture has waited for the large kernels {large}")
+    try:
+        wait(browser, "Object.keys(limn.replay.programs).every(name => limn.replay.made.has(name))")
+    except RuntimeError:
+        fail(True, "some programs are compiled only when they are asked for")
+    print(f"  the first picture waited for {len(waited)} kernels: {', '.join(sorted(set(waited)))}")
+
+
 PICTURE = "document.querySelector('{}').toDataURL()"
 
 
@@ -153,6 +189,7 @@ def main():
     faults = []
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         browser = Browser(binary, profile, FLAGS)
+        browser.call("Page.addScriptToEvaluateOnNewDocument", source=WATCH)
         try:
             for given in args.pages:
                 page, _, samples = given.partition("=")
@@ -170,9 +207,11 @@ def main():
                 if browser.js("document.body.dataset.ready") != "true":
                     fail(True, browser.js("document.querySelector('#status').textContent"))
                     continue
+                family = browser.js("limn.family")
+                if family == "latent":
+                    first_picture(browser, fail, args.kind)
                 if samples:
                     agrees(browser, fail, pathlib.Path(samples))
-                family = browser.js("limn.family")
                 if family == "latent":
                     use_latent(browser, fail)
                 elif family == "pixels":
@@ -187,6 +226,7 @@ def main():
                     browser.shot(args.shots / f"{page.stem}.png")
                     browser.open(url, PHONE, dark=True)
                     wait(browser, "document.body.dataset.ready")
+                    wait(browser, "limn.family === 'pixels' || document.querySelector('#many-words').textContent !== ''")
                     wide = browser.js("document.scrollingElement.scrollWidth")
                     fail(wide > PHONE[0], f"the page is {wide} wide on a screen of {PHONE[0]}")
                     time.sleep(1)

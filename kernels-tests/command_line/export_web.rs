@@ -69,6 +69,34 @@ fn a_page_holds_its_programs_their_kernels_and_its_weights() {
     }
 }
 
+/// Names and WGSL of what the dispatches of a program run.
+fn kernels<'a>(content: &'a Value, class: &str, program: &str) -> Vec<[&'a str; 2]> {
+    let dispatches = content["programs"][class][program]["dispatches"].as_array().unwrap();
+    let index = |value: &Value| value.as_u64().unwrap() as usize;
+    let module = |d: &Value| &content["modules"][index(&content["pipelines"][index(&d["pipeline"])]["module"])];
+    dispatches.iter().map(|d| [0, 1].map(|k| module(d)[k].as_str().unwrap())).collect()
+}
+
+#[test]
+fn one_image_is_made_by_kernels_that_are_soon_compiled() {
+    let dir = tempfile::tempdir().unwrap();
+    for (preset, settings) in &MODELS[..3] {
+        let run = train(dir.path(), preset, settings);
+        limn(&["export", &run, "--format", "web", "--device", "cpu"]).good();
+        let page = std::fs::read_to_string(Path::new(&run).join("model.html")).unwrap();
+        let content: Value = serde_json::from_slice(&packed(&page, "content").1).unwrap();
+        // A software device makes coroutines of what waits at barriers.
+        for [name, code] in kernels(&content, "lanes", "decode") {
+            assert!(!code.contains("workgroupBarrier()"), "{preset}: {name}");
+        }
+        // A tile of 64 rows would be empty but for one.
+        if preset.starts_with("vae") {
+            let gpu = kernels(&content, "gpu", "decode");
+            assert!(gpu.iter().all(|[name, _]| !name.starts_with("tile")), "{preset}: {gpu:?}");
+        }
+    }
+}
+
 #[test]
 fn halves_are_smaller_and_say_what_they_change() {
     let dir = tempfile::tempdir().unwrap();
