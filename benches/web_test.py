@@ -10,18 +10,14 @@ Chromium (CHROMIUM names one), or none with WebGPU.
 import argparse
 import base64
 import json
-import os
 import pathlib
-import shutil
 import struct
 import sys
 import tempfile
 import time
 
-from report_test import DESKTOP, NAMES, PHONE, Browser
+from chromium import DESKTOP, PHONE, WEBGPU, Browser, binary, later, wait
 
-FLAGS = ["--enable-unsafe-webgpu", "--enable-features=Vulkan", "--use-vulkan=swiftshader",
-         "--use-webgpu-adapter=swiftshader", "--ignore-gpu-blocklist"]
 # Of numbers from 0 to 1: two devices add up in another order, and GANs magnify that.
 BOUND = 2e-3
 # Pixels of drawn images that may be others: a draw within rounding of its probability changes all that follow.
@@ -35,22 +31,6 @@ def images_of(path):
     about = json.loads(data[8:8 + length])["images"]
     begin, end = (8 + length + at for at in about["data_offsets"])
     return about["shape"][0], struct.unpack(f"<{(end - begin) // 4}f", data[begin:end])
-
-
-def wait(browser, expression, seconds=120):
-    """Until an expression is true, or so many seconds are over."""
-    end = time.monotonic() + seconds
-    while not browser.js(expression):
-        if time.monotonic() > end:
-            raise RuntimeError(f"{expression} did not come true")
-        time.sleep(0.05)
-
-
-def later(browser, expression):
-    """The value that a promise is resolved to."""
-    browser.js(f"window.result = undefined; ({expression}).then(v => {{ window.result = [v]; }}, e => {{ window.result = [String(e)]; }})")
-    wait(browser, "window.result !== undefined", 300)
-    return browser.js("window.result[0]")
 
 
 def drag(browser, selector, places):
@@ -178,9 +158,8 @@ def main():
     parser.add_argument("--shots", type=pathlib.Path, help="folder for screenshots")
     parser.add_argument("--class", dest="kind", choices=["gpu", "lanes"], help="take the programs of this class")
     args = parser.parse_args()
-    binary = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
-    if not binary:
-        print("there is no Chromium here; CHROMIUM=PATH names one")
+    chromium = binary()
+    if not chromium:
         return 77
     if not args.pages:
         return 0
@@ -188,7 +167,7 @@ def main():
         args.shots.mkdir(parents=True, exist_ok=True)
     faults = []
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        browser = Browser(binary, profile, FLAGS)
+        browser = Browser(chromium, profile, WEBGPU)
         browser.call("Page.addScriptToEvaluateOnNewDocument", source=WATCH)
         try:
             for given in args.pages:
