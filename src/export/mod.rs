@@ -125,15 +125,18 @@ impl Trained {
         (0..count).map(|class| class.to_string()).collect()
     }
 
-    /// At most so many samples side by side, as many of each class, or some films in rows of their
-    /// frames: the bytes of a PNG.
-    fn picture(&mut self, most: usize, scale: Option<usize>) -> Result<Vec<u8>, ExportError> {
+    /// So many samples at most in so many columns, or as many of each class in a column of its own;
+    /// some films in rows of their frames: the bytes of a PNG.
+    fn picture(&mut self, most: usize, columns: Option<usize>, scale: Option<usize>) -> Result<Vec<u8>, ExportError> {
         let session = &mut self.session;
         let medium = session.model.images().medium;
         let most = if matches!(medium, Medium::Films { .. }) { most.min(FILMS) } else { most };
-        let n = most - most % session.model.classes().clamp(1, most.max(1));
+        let classes = session.model.classes();
+        let columns = columns.or((classes > most).then(|| most.isqrt()));
+        let n = if columns.is_none() { most - most % classes.max(1) } else { most };
         let images = sample::samples(session, n, None, 0, Drawing::Cached)?;
         let grid = Grid::of(session, &images, None);
+        let grid = Grid { columns: columns.unwrap_or(grid.columns), ..grid };
         let picture = DynamicImage::from(match medium {
             Medium::Films { frames } => grid.strips(frames, scale),
             Medium::Pictures | Medium::Sounds { .. } => grid.enlarged(scale),

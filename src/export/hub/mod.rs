@@ -29,7 +29,7 @@ pub(super) fn package(trained: &mut Trained, options: &Options) -> Result<Packag
         Family::Pixels(_) => Some(SHOWN_BY_PIXEL),
         Family::Latent(_) | Family::Mixture(_) => Some(SHOWN),
     };
-    let picture = shown.map(|n| trained.picture(n, None)).transpose()?;
+    let picture = shown.map(|n| trained.picture(n, None, None)).transpose()?;
     package.files.extend([
         (WEIGHTS.to_string(), weights),
         ("config.toml".into(), config.to_toml()?.into_bytes()),

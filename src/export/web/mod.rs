@@ -322,7 +322,7 @@ fn still(trained: &mut Trained) -> Result<String, ExportError> {
         Medium::Films { .. } => side * side,
         Medium::Pictures | Medium::Sounds { .. } => side.floor().powi(2),
     };
-    Ok(BASE64_STANDARD.encode(trained.picture(n as usize, Some(1))?))
+    Ok(BASE64_STANDARD.encode(trained.picture(n as usize, Some(side as usize), Some(1))?))
 }
 
 /// What rounding to f16 changes, in a sentence: measured on what the model makes.
