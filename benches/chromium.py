@@ -158,8 +158,8 @@ def wait(browser, expression, seconds=120):
         time.sleep(0.05)
 
 
-def later(browser, expression):
-    """The value that a promise is resolved to."""
+def later(browser, expression, seconds=300):
+    """The value that a promise is resolved to within so many seconds."""
     browser.js(f"window.result = undefined; ({expression}).then(v => {{ window.result = [v]; }}, e => {{ window.result = [String(e)]; }})")
-    wait(browser, "window.result !== undefined", 300)
+    wait(browser, "window.result !== undefined", seconds)
     return browser.js("window.result[0]")

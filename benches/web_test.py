@@ -152,6 +152,66 @@ def use_pixels(browser, fail):
     wait(browser, "!document.querySelector('#status').textContent.startsWith('drawing')", 120)
 
 
+# What devices and browsers may do to a page: a name, what is put in their place before the page is loaded, and words of the
+# sentence that it shows instead of the model.
+HINDRANCES = [
+    ("without WebGPU", "Object.defineProperty(Navigator.prototype, 'gpu', { get: () => undefined })", "has no WebGPU"),
+    ("without an adapter", "GPU.prototype.requestAdapter = async () => null", "finds no device"),
+    ("without a device", "GPUAdapter.prototype.requestDevice = async () => { throw new Error('none to be had'); }", "none to be had"),
+    *((f"with a small {limit}", f"Object.defineProperty(GPUSupportedLimits.prototype, '{limit}', {{ get: () => 64 }})", f"it needs a {limit} of")
+      for limit in ["maxStorageBufferBindingSize", "maxBufferSize"]),
+    ("without a pipeline", "GPUDevice.prototype.createComputePipelineAsync = async () => { throw new Error('not compiled'); }", "not compiled"),
+]
+# The same to one that runs.
+MISHAPS = [
+    ("when the device is lost", "limn.replay.device.destroy()", "the device was lost"),
+    # What is asked of a device reaches it with the next commands.
+    ("when memory ends", "limn.replay.device.createBuffer({ size: 2 ** 52, usage: GPUBufferUsage.STORAGE }); "
+                         "limn.replay.device.queue.submit([])", "does not run here"),
+]
+
+
+def is_still(browser, fail, what, words):
+    """The page shows a sentence and the pictures made at export, nothing else moves, and nobody sees an error in the console."""
+    try:
+        wait(browser, "document.body.dataset.ready === 'false'", 60)
+    except RuntimeError:
+        return fail(True, f"{what}: nothing is said")
+    browser.settle()
+    told = browser.js("document.querySelector('#status').textContent")
+    fail(words not in told or "drawn when the page was made" not in told, f"{what}: it says {told!r}")
+    fail(not browser.js("(i => i.offsetParent && i.naturalWidth > 1)(document.querySelector('#still img'))"), f"{what}: there are no pictures")
+    live = browser.js("[...document.querySelectorAll('section button, section canvas')].filter(e => e.offsetParent && !e.closest('[inert]')).length")
+    fail(live > 0, f"{what}: {live} controls do nothing")
+    for error in browser.errors():
+        fail(True, f"{what}: {error}")
+
+
+def hinder(browser, url, fail):
+    """A page whose model cannot run."""
+    for what, script, words in HINDRANCES:
+        put = browser.call("Page.addScriptToEvaluateOnNewDocument", source=f"{{ {script}; }}")["identifier"]
+        # A page whose address differs behind the # only is not loaded again.
+        browser.open("about:blank", DESKTOP)
+        browser.open(url, DESKTOP)
+        is_still(browser, fail, what, words)
+        browser.call("Page.removeScriptToEvaluateOnNewDocument", identifier=put)
+
+
+def interrupt(browser, url, fail):
+    """A page whose model stops in the midst of its work."""
+    for what, script, words in MISHAPS:
+        browser.open("about:blank", DESKTOP)
+        browser.open(url, DESKTOP)
+        wait(browser, "document.body.dataset.ready")
+        # Codes that are walked between, an image that is drawn, other samples.
+        for control in ["#walk", "#draw", "#more"]:
+            if browser.js(f"document.querySelector('{control}').offsetParent !== null"):
+                browser.click(browser.place(control))
+        browser.js(f"{script}; 0")
+        is_still(browser, fail, what, words)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("pages", nargs="*", help="PAGE.html, or PAGE.html=SAMPLES.safetensors; none asks for the browser only")
@@ -165,7 +225,7 @@ def main():
         return 0
     if args.shots:
         args.shots.mkdir(parents=True, exist_ok=True)
-    faults = []
+    faults, families = [], set()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         browser = Browser(chromium, profile, WEBGPU)
         browser.call("Page.addScriptToEvaluateOnNewDocument", source=WATCH)
@@ -201,6 +261,11 @@ def main():
                      browser.js("document.querySelector('#status').textContent"))
                 for error in browser.errors():
                     fail(True, error)
+                if not families:
+                    hinder(browser, url, fail)
+                if family not in families:
+                    interrupt(browser, url, fail)
+                families.add(family)
                 if args.shots:
                     browser.shot(args.shots / f"{page.stem}.png")
                     browser.open(url, PHONE, dark=True)

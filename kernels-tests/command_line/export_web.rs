@@ -132,6 +132,31 @@ fn what_cannot_be_a_page_is_told_and_leaves_nothing() {
 }
 
 #[test]
+fn a_model_too_large_for_a_page_is_told_how_large_it_would_be() {
+    let dir = tempfile::tempdir().unwrap();
+    // Of one latent number, so that all is in two matrices: the first makes too long a page, the second
+    // too large a buffer, whose numbers are f32 whatever those of the page are.
+    let cases: [(&str, &[&str]); 2] = [
+        (
+            "model.hidden=41000",
+            &["the page would take", "browsers load 268.4 MB at most", "with weights in f16", "--f16"],
+        ),
+        ("model.hidden=43000", &["it needs a buffer of 270.5 MB", "at most 268.4 MB", "WebGPU's default limits"]),
+    ];
+    for (hidden, words) in cases {
+        let run = dir.path().join("vae").display().to_string();
+        let small = ["--steps", "1", "--batch", "1", "--device", "cpu", "--set", "model.latent=1", "--set", hidden];
+        limn(&[&["train", "vae", "--out", &run][..], &small].concat()).good();
+        let out = dir.path().join("pages/page.html").display().to_string();
+        let call = limn(&["export", &run, "--format", "web", "--device", "cpu", "--out", &out]);
+        assert_eq!(call.err.contains("--f16"), words.contains(&"--f16"), "{}", call.err);
+        call.bad(words);
+        assert!(!dir.path().join("pages").exists());
+        std::fs::remove_dir_all(run).unwrap();
+    }
+}
+
+#[test]
 fn pages_draw_in_a_browser_what_limn_draws() {
     let Some(python) = python("json", "pages of models in a browser") else { return };
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/web_test.py");

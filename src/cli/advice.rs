@@ -4,6 +4,7 @@ use super::flags;
 use super::term::quoted;
 use crate::data;
 use crate::eval::FigureError;
+use crate::export::TooLarge;
 use crate::gpu::GpuError;
 use crate::report;
 use crate::train::{ChangeError, ConfigError, Cure, RunError, SessionError, TrainError};
@@ -35,9 +36,16 @@ fn advice(error: &(dyn Error + 'static)) -> Option<String> {
     let of_training = || error.downcast_ref().and_then(training);
     let of_session = || error.downcast_ref().and_then(session);
     let of_figure = || error.downcast_ref().and_then(figure);
+    let of_export = || error.downcast_ref().and_then(export);
     let of_program = || of_gpu().or_else(of_data).or_else(of_tuner);
     let of_settings = || error.downcast_ref().and_then(setting).or_else(|| error.downcast_ref().and_then(change));
-    of_program().or_else(of_settings).or_else(of_run).or_else(of_training).or_else(of_session).or_else(of_figure)
+    of_program()
+        .or_else(of_settings)
+        .or_else(of_run)
+        .or_else(of_training)
+        .or_else(of_session)
+        .or_else(of_figure)
+        .or_else(of_export)
 }
 
 /// What other programs call a GPU.
@@ -136,6 +144,10 @@ fn meant(path: &Path, folder: &Path) -> Option<String> {
         ([], _) => Some("`limn runs` lists those there are".into()),
         (first, _) => Some(format!("did you mean {}?", either(first))),
     }
+}
+
+fn export(error: &TooLarge) -> Option<String> {
+    matches!(error, TooLarge::Page { half, .. } if half.suffices()).then(|| "make it with --f16".into())
 }
 
 fn setting(error: &ConfigError) -> Option<String> {

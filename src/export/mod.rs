@@ -11,6 +11,7 @@ mod pytorch;
 mod web;
 
 pub use package::Package;
+pub use web::{Half, TooLarge, WebPipeline};
 
 /// Several models as one site: a page of each, and one that shows them all.
 ///
@@ -227,6 +228,18 @@ pub enum ExportError {
         format: &'static str,
         /// What it is that cannot be said, by name.
         why: String,
+    },
+    /// A page that browsers could not load or run.
+    #[error("this model is too large for a page: {0}")]
+    TooLarge(#[from] TooLarge),
+    /// One of several models.
+    #[error("{model}: {why}")]
+    Of {
+        /// What it is called.
+        model: String,
+        /// What is wrong with it.
+        #[source]
+        why: Box<ExportError>,
     },
     /// A file of the run that cannot be read.
     #[error("cannot read {}: {source}", .path.display())]

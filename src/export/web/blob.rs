@@ -75,6 +75,26 @@ impl Blob {
         self.bytes.resize(self.bytes.len().next_multiple_of(4), 0);
     }
 
+    /// Whether floats are taken as f16.
+    pub fn is_half(&self) -> bool {
+        self.half
+    }
+
+    /// The same with its floats as f16.
+    pub fn halved(&self) -> Blob {
+        let mut halves = Blob::new(true);
+        for Entry { name, kind, at, len } in &self.index {
+            match *kind {
+                "f32" => halves.floats(name, &bytemuck::pod_collect_to_vec(&self.bytes[*at..at + 4 * len])),
+                _ => {
+                    let end = self.index.iter().map(|next| next.at).find(|next| next > at).unwrap_or(self.bytes.len());
+                    halves.push(name, kind, *len, &self.bytes[*at..end]);
+                }
+            }
+        }
+        halves
+    }
+
     /// Where each array is.
     pub fn index(&self) -> &[Entry] {
         &self.index
@@ -121,5 +141,21 @@ mod tests {
         assert!(blob.rounded() > 1e-5 && blob.rounded() < 1.0 / 2048.0 && blob.overflow().is_none());
         blob.floats("c", &[1e5]);
         assert_eq!(blob.overflow(), Some("c"));
+    }
+
+    #[test]
+    fn what_is_halved_later_is_as_if_it_had_been_from_the_start() {
+        let filled = |half| {
+            let mut blob = Blob::new(half);
+            blob.floats("a", &[1.0, 1.0 / 3.0, 0.0]);
+            blob.words("b", &[7, 8]);
+            blob.bytes("c", &[1, 2, 3]);
+            blob.floats("d", &[0.5]);
+            blob
+        };
+        let (halved, half) = (filled(false).halved(), filled(true));
+        assert!(halved.is_half() && halved.text().unwrap() == half.text().unwrap());
+        let places = |blob: &Blob| blob.index.iter().map(|e| (e.kind, e.at, e.len)).collect::<Vec<_>>();
+        assert_eq!(places(&halved), places(&half));
     }
 }

@@ -1,10 +1,12 @@
 //! Programs in the words of a page: what WebGPU needs to replay them.
 
 use super::blob::Blob;
-use crate::kernels::{Caps, Class, Slot, Stage, words};
-use crate::program::{Options, PlanError, Program, Purpose, Source, View, plan};
+use super::limits::{TooLarge, fitting};
+use super::pipeline::WebPipeline;
+use crate::kernels::{Class, Slot, Stage, words};
+use crate::program::{Program, Purpose, Source, View};
 use serde::Serialize;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 /// Bytes between the beginnings of what is bound: WebGPU's default for uniforms and storage.
 const ALIGN: usize = 256;
@@ -13,11 +15,19 @@ const ALIGN: usize = 256;
 #[derive(Default, Serialize)]
 pub(super) struct Bundle {
     /// Texts of WGSL modules, with a name for people.
-    modules: Vec<(&'static str, String)>,
+    modules: Vec<(&'static str, &'static str)>,
     pipelines: Vec<PipelineRow>,
     programs: Programs,
-    #[serde(skip)]
-    known_modules: HashMap<usize, usize>,
+    limits: Limits,
+}
+
+/// The most that a program takes of what WebGPU limits, by its names: bytes that a dispatch binds of
+/// a buffer, bytes of a buffer.
+#[derive(Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Limits {
+    max_storage_buffer_binding_size: usize,
+    max_buffer_size: usize,
 }
 
 /// Programs by their names, planned for both classes of devices: a browser without a GPU computes as
@@ -39,8 +49,7 @@ impl Programs {
 struct PipelineRow {
     module: usize,
     constants: BTreeMap<&'static str, f64>,
-    /// A letter for each storage binding from 1 on: `r` is read, `w` is written. Binding 0 is a
-    /// uniform block.
+    /// As in [`WebPipeline`].
     access: String,
 }
 
@@ -83,28 +92,18 @@ impl Bundle {
     /// Plans a graph for devices with WebGPU's default limits, and adds it.
     ///
     /// # Errors
-    /// What such a device cannot do.
-    pub fn add(&mut self, name: &'static str, source: &Source) -> Result<(), PlanError> {
-        for class in [Class::Gpu, Class::Lanes] {
-            let program = plan(source, &Options::new(Some(Caps { class, once: true, ..Caps::WEBGPU })))?;
-            let row = self.row(&program);
-            match class {
-                Class::Gpu => self.programs.gpu.insert(name, row),
-                Class::Lanes => self.programs.lanes.insert(name, row),
-            };
-        }
+    /// What such a device cannot do; nothing is added then.
+    pub fn add(&mut self, name: &'static str, source: &Source) -> Result<(), TooLarge> {
+        let (gpu, lanes) = (fitting(source, Class::Gpu)?, fitting(source, Class::Lanes)?);
+        let (gpu, lanes) = (self.row(&gpu), self.row(&lanes));
+        self.programs.gpu.insert(name, gpu);
+        self.programs.lanes.insert(name, lanes);
         Ok(())
     }
 
     /// Floating-point operations of a program.
     pub fn flops(&self, name: &str) -> u64 {
         self.programs.gpu.get(name).map_or(0, |program| program.flops)
-    }
-
-    /// Bytes of the largest binding.
-    pub fn largest(&self) -> usize {
-        let bound = self.programs.all().flat_map(|p| &p.dispatches).flat_map(|d| d.bind.iter().flatten());
-        4 * bound.map(|[_, _, words]| *words).max().unwrap_or(0)
     }
 
     fn row(&mut self, program: &Program) -> ProgramRow {
@@ -140,6 +139,11 @@ impl Bundle {
             Purpose::State(name) => (buffer.len, Some(name.clone())),
             Purpose::Input(_) | Purpose::Flat | Purpose::Temp => (buffer.len, None),
         });
+        let bytes = |words: usize| 4 * words.next_multiple_of(4);
+        let bound = dispatches.iter().flat_map(|d| d.bind.iter().flatten()).map(|[_, _, words]| bytes(*words));
+        let Limits { max_storage_buffer_binding_size: binding, max_buffer_size: buffer } = &mut self.limits;
+        *binding = bound.fold(*binding, usize::max);
+        *buffer = program.buffers.iter().map(|b| bytes(b.len)).fold(*buffer, usize::max);
         ProgramRow {
             buffers: buffers.collect(),
             inputs: named(&program.inputs),
@@ -151,23 +155,9 @@ impl Bundle {
     }
 
     fn pipeline(&mut self, stage: &Stage) -> usize {
-        let address = std::ptr::from_ref(stage.shader).addr();
-        let modules = &mut self.modules;
-        let module = *self.known_modules.entry(address).or_insert_with(|| {
-            // A shader without a source makes no recipe that a device would take.
-            modules.push((stage.shader.name, stage.shader.source().unwrap_or_default().to_string()));
-            modules.len() - 1
-        });
-        let letter = |slot: &Slot| if matches!(slot, Slot::Read(_) | Slot::ScratchIn(_)) { 'r' } else { 'w' };
-        let row = PipelineRow {
-            module,
-            constants: stage.constants.iter().copied().collect(),
-            access: stage.bind.iter().map(|(_, slot)| letter(slot)).collect(),
-        };
-        self.pipelines.iter().position(|known| *known == row).unwrap_or_else(|| {
-            self.pipelines.push(row);
-            self.pipelines.len() - 1
-        })
+        let WebPipeline { name, code, constants, access } = WebPipeline::of(stage);
+        let row = PipelineRow { module: known(&mut self.modules, (name, code)), constants, access };
+        known(&mut self.pipelines, row)
     }
 
     /// Adds the parts of the states that the programs read and `values` knows to a blob: what nobody
@@ -198,4 +188,12 @@ impl Bundle {
         }
         Ok(())
     }
+}
+
+/// Where a row is in a list, at whose end it is put if it is not there yet.
+fn known<T: PartialEq>(list: &mut Vec<T>, row: T) -> usize {
+    list.iter().position(|other| *other == row).unwrap_or_else(|| {
+        list.push(row);
+        list.len() - 1
+    })
 }

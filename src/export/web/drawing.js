@@ -22,7 +22,7 @@ function pixelControls(model) {
     const drawn = await model.complete(repeated, keep, Number($("pixel-seed").value), state.label, {
       show: (images, done) => {
         show($("completions"), images, model, 2);
-        $("status").textContent = `drawing, ${Math.round(100 * done)}%`;
+        say(`drawing, ${Math.round(100 * done)}%`);
       },
       wanted: () => turn === state.turn,
     });
@@ -132,7 +132,7 @@ function facts(model) {
     row.append(head, cell);
     return row;
   }));
-  $("status").textContent = `runs here, on ${device || "this device"}`;
+  say(`runs here, on ${device || "this device"}`);
 }
 
 /** The kernels that run, with their shapes and their WGSL. */
@@ -163,8 +163,11 @@ async function begin() {
   const replay = await Replay.open(known, weights, kind, opened), model = new Model(replay);
   model.about = known.about;
   model.tests = replay.array("test") && Float32Array.from(replay.array("test"), v => v / 255);
-  replay.lost.then(failed);
-  replay.device.onuncapturederror = event => failed(event.error);
+  replay.lost.then(loss => broken(loss));
+  replay.device.onuncapturederror = event => {
+    event.preventDefault();
+    broken(event.error);
+  };
   window.limn = model;
   let chosen = null;
   if (model.family === "latent") {
@@ -177,6 +180,7 @@ async function begin() {
     await mixtureControls(model);
   }
   const grid = gridControls(model, chosen);
+  if (document.body.dataset.ready === "false") return;
   $("still").hidden = true;
   facts(model);
   document.body.dataset.ready = "true";
@@ -190,8 +194,7 @@ async function begin() {
 }
 
 begin().catch(error => {
-  $("status").textContent = navigator.gpu && window.DecompressionStream
-    ? `the model does not run here (${error.message}); the pictures were drawn when the page was made`
-    : "this browser has no WebGPU, which the model's kernels run on (Chrome, Edge, and newer Safari and Firefox have it); the pictures were drawn when the page was made";
-  document.body.dataset.ready = "false";
+  if (navigator.gpu && window.DecompressionStream) return broken(error);
+  const where = isSecureContext ? "" : ", and gives it to pages over https or from a file only";
+  broken("Chrome, Edge, and newer Safari and Firefox have it", `this browser has no WebGPU, which the model's kernels run on${where}`);
 });

@@ -11,7 +11,8 @@ pub(in crate::export) fn gallery(all: &mut [Trained], options: &Options) -> Resu
     for trained in all {
         let name = trained.name();
         let file = file(&name, &package);
-        let Page { about, image, still, html, remarks } = page(trained, options)?;
+        let Page { about, image, still, html, remarks } =
+            page(trained, options).map_err(|why| ExportError::Of { model: name.clone(), why: Box::new(why) })?;
         package.remarks.extend(remarks.into_iter().map(|remark| format!("{name}: {remark}")));
         let figure = about.figures.first().map_or(String::new(), |f| format!("{} {:.4} {}", f.name, f.value, f.unit));
         let facts = [image, format!("{} parameters", count(about.parameters as u64)), figure, size(html.len() as u64)];

@@ -4,9 +4,13 @@
 mod blob;
 mod bundle;
 mod gallery;
+mod limits;
+mod pipeline;
 mod pixels;
 
 pub(super) use gallery::gallery;
+pub use limits::{Half, TooLarge};
+pub use pipeline::WebPipeline;
 
 use super::{ExportError, Options, Package, Trained};
 use crate::data::{Binarisation, Geometry, Medium};
@@ -14,7 +18,7 @@ use crate::eval;
 use crate::models::{Family, Prior};
 use crate::report::{escaped, filled};
 use crate::sample::{self, Drawing, Function};
-use crate::train::Weights;
+use crate::train::{Session, Weights};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use blob::{Blob, Entry, packed};
@@ -34,10 +38,6 @@ const SHOWN: usize = 12;
 const CODED: usize = 2000;
 /// Numbers of the images in its picture, which is not compressed well.
 const STILL: usize = 30_000;
-/// Bytes of a page that browsers still load.
-const LARGEST_PAGE: usize = 256 << 20;
-/// Bytes of a binding by WebGPU's default limits.
-const LARGEST_BINDING: usize = 128 << 20;
 
 /// How pages look.
 const STYLE: &str = include_str!("style.css");
@@ -128,12 +128,6 @@ fn unsupported(why: impl Into<String>) -> ExportError {
 fn page(trained: &mut Trained, options: &Options) -> Result<Page, ExportError> {
     let (mut bundle, mut blob) = (Bundle::default(), Blob::new(options.half));
     let pixels = programs(trained, &mut bundle, &mut blob)?;
-    if bundle.largest() > LARGEST_BINDING {
-        let megabytes = bundle.largest().div_ceil(1 << 20);
-        return Err(unsupported(format!(
-            "a kernel binds {megabytes} MB at once, and WebGPU's default limit is 128 MB"
-        )));
-    }
     let networks = states(trained);
     let store = &trained.session.store;
     bundle.states(&mut blob, |name| match networks.iter().any(|known| known == name) {
@@ -147,11 +141,7 @@ fn page(trained: &mut Trained, options: &Options) -> Result<Page, ExportError> {
         return Err(unsupported(format!("{name} has numbers that are too large for f16")));
     }
     let weights = blob.text()?;
-    if weights.len() > LARGEST_PAGE {
-        let megabytes = weights.len().div_ceil(1 << 20);
-        let advice = if options.half { "" } else { ", and in f16 they would take half of that" };
-        return Err(unsupported(format!("its weights take {megabytes} MB{advice}; browsers load 256 MB")));
-    }
+    let taken = weights.len();
     if options.half {
         remarks.push(rounding(trained, blob.rounded())?);
     }
@@ -171,6 +161,7 @@ fn page(trained: &mut Trained, options: &Options) -> Result<Page, ExportError> {
         ("weights", weights),
     ];
     let html = filled(include_str!("page.html"), &parts.each_ref().map(|(name, part)| (*name, part.as_str())));
+    limits::loads(html.len() as u64, || half(&blob, html.len() - taken))?;
     let [c, h, w] = content.model.geometry;
     let image = trained.session.model.images().medium.describe(Geometry::new(c, h, w));
     Ok(Page { about: content.about, image, still, html, remarks })
@@ -193,8 +184,7 @@ fn programs(trained: &mut Trained, bundle: &mut Bundle, blob: &mut Blob) -> Resu
         }
         Family::Latent(_) => {
             bundle.add("decode", &Function::Decode.graph(session, 1)?.finish().map_err(graph)?)?;
-            let many = (PER_RUN / bundle.flops("decode").max(1)).clamp(1, MANY as u64);
-            functions.push(("many", Function::Decode, many as usize));
+            many(session, bundle)?;
             let encode = Function::all(session).into_iter().find(|function| *function == Function::Encode);
             functions.extend(encode.map(|encode| ("encode", encode, 1)));
         }
@@ -203,6 +193,30 @@ fn programs(trained: &mut Trained, bundle: &mut Bundle, blob: &mut Blob) -> Resu
         bundle.add(name, &function.graph(session, n)?.finish().map_err(graph)?)?;
     }
     Ok(None)
+}
+
+/// Adds the program that decodes some codes at once: fewer, where a browser could not hold more.
+fn many(session: &Session, bundle: &mut Bundle) -> Result<(), ExportError> {
+    let mut n = (PER_RUN / bundle.flops("decode").max(1)).clamp(1, MANY as u64) as usize;
+    loop {
+        let graph = Function::Decode.graph(session, n)?.finish().map_err(graph)?;
+        match bundle.add("many", &graph) {
+            Err(_) if n > 1 => n /= 2,
+            added => return Ok(added?),
+        }
+    }
+}
+
+/// What weights in f16 would make of a page that takes so many bytes without its weights.
+fn half(blob: &Blob, others: usize) -> Result<Half, ExportError> {
+    if blob.is_half() {
+        return Ok(Half::Taken);
+    }
+    let halves = blob.halved();
+    Ok(match halves.overflow() {
+        Some(_) => Half::Impossible,
+        None => Half::Bytes((others + halves.text()?.len()) as u64),
+    })
 }
 
 /// Names of the states of parameters and statistics.

@@ -99,16 +99,33 @@ function latest(work) {
         await work(...now);
       }
     } catch (error) {
-      failed(error);
+      broken(error);
     } finally {
       busy = false;
     }
   };
 }
 
-function failed(error) {
-  $("status").textContent = `this went wrong: ${error.message ?? error}`;
+function failed(words) {
+  $("status").textContent = words;
   $("status").classList.add("failed");
+}
+
+/** What goes on, unless the model no longer runs. */
+function say(words) {
+  if (document.body.dataset.ready !== "false") $("status").textContent = words;
+}
+
+const STILL = "the pictures were drawn when the page was made";
+
+/** The model does not run, or no longer: its pictures are shown, and its controls rest. The first reason is the one told. */
+function broken(error, why = "the model does not run here") {
+  const words = error.isLoss ? "the device was lost, and the page runs again once it is loaded again" : why;
+  if (document.body.dataset.ready === "false") return;
+  document.body.dataset.ready = "false";
+  failed(`${words} (${error.message ?? error}); ${STILL}`);
+  $("still").hidden = false;
+  for (const controls of ["latent", "pixels", "mixture", "many"]) $(controls).inert = true;
 }
 
 const buttons = (box, names, chosen) => names.forEach((name, k) => {

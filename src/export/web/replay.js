@@ -60,14 +60,18 @@ class Replay {
   /** A device and its adapter. */
   static async device() {
     const adapter = await navigator.gpu?.requestAdapter({ powerPreference: "high-performance" });
-    if (!adapter) throw new Error("no adapter");
+    if (!adapter) throw new Error("WebGPU finds no device here");
     return { adapter, device: await adapter.requestDevice() };
   }
 
   /** The programs and arrays of a page on a device: those for its class, if none is said. While the weights are only
    * promised, what makes the first picture is compiled. */
   static async open(content, weights, kind, opened = Replay.device()) {
-    const { adapter, device } = await opened, replay = new Replay(content, null, adapter, device, kind);
+    const { adapter, device } = await opened;
+    for (const [name, needs] of Object.entries(content.limits)) {
+      if (device.limits[name] < needs) throw new Error(`it needs a ${name} of ${needs}, and the device has ${device.limits[name]}`);
+    }
+    const replay = new Replay(content, null, adapter, device, kind);
     const first = ["decode", "components", "draw"].find(name => replay.programs[name]);
     replay.compiled(replay.programs[first]).catch(() => {}); // it is told to whoever asks for the program
     replay.weights = await weights;
@@ -83,7 +87,7 @@ class Replay {
     this.buffer = words => device.createBuffer({ size: 4 * Math.ceil(words / 4) * 4 || 16, usage });
     this.absent = this.buffer(64);
     this.sink = this.buffer(64 * 8);
-    this.lost = device.lost.then(info => info.message || "the device was lost");
+    this.lost = device.lost.then(info => Object.assign(new Error(info.message || "it says no more"), { isLoss: true }));
     this.modules = content.modules.map(() => null);
   }
 
@@ -231,7 +235,9 @@ class Model {
         try {
           done(await work());
         } catch (error) {
-          failed(error);
+          // What fails because the device is lost may be told first.
+          const moment = new Promise(resolve => { setTimeout(resolve, 500); });
+          failed(await Promise.race([this.replay.lost, moment]) ?? error);
         }
       });
       if (!this.busy) this.go();
