@@ -13,6 +13,7 @@ mod references;
 #[path = "../support/mod.rs"]
 mod support;
 mod timing;
+mod tint;
 mod translate;
 mod tuner;
 mod zero_steps;

@@ -145,7 +145,7 @@ fn size(module: &naga::Module) -> (u32, u32) {
 }
 
 /// What [`size`] says of a stage, or why it has none.
-type Needs = HashMap<(&'static str, Vec<(&'static str, u64)>), Result<(u32, u32), String>>;
+pub(crate) type Needs = HashMap<(&'static str, Vec<(&'static str, u64)>), Result<(u32, u32), String>>;
 
 fn needs(stage: &Stage, allowed: Capabilities, known: &mut Needs) -> Result<(u32, u32), String> {
     let constants = stage.constants.iter().map(|(name, v)| (*name, v.to_bits())).collect();
@@ -154,7 +154,7 @@ fn needs(stage: &Stage, allowed: Capabilities, known: &mut Needs) -> Result<(u32
 }
 
 /// Why a stage does not fit WebGPU's default limits.
-fn excess(stage: &Stage, known: &mut Needs) -> Option<String> {
+pub(crate) fn excess(stage: &Stage, known: &mut Needs) -> Option<String> {
     let limits = Caps::WEBGPU;
     let (invocations, bytes) = match needs(stage, Capabilities::empty(), known) {
         Ok(needs) => needs,
