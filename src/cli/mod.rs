@@ -339,7 +339,7 @@ pub fn main() -> ExitCode {
         term::be_quiet();
     }
     match std::panic::catch_unwind(|| match (cli.licences, cli.command) {
-        (true, _) => LICENCES.lines().try_for_each(term::say).map(|()| 0),
+        (true, _) => LICENCES.lines().try_for_each(|line| term::say(line.replace('\t', "  "))).map(|()| 0),
         (false, Some(command)) => dispatch(command),
         (false, None) => Err(Error::new("which command? `limn --help` lists them")),
     }) {
