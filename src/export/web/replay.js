@@ -73,7 +73,7 @@ class Replay {
     }
     const replay = new Replay(content, null, adapter, device, kind);
     const first = ["decode", "components", "draw"].find(name => replay.programs[name]);
-    replay.compiled(replay.programs[first]).catch(() => {}); // it is told to whoever asks for the program
+    if (first) replay.compiled(replay.programs[first]).catch(() => {}); // it is told to whoever asks for the program
     replay.weights = await weights;
     return replay;
   }
