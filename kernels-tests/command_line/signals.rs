@@ -120,7 +120,9 @@ fn a_picture_that_is_being_drawn_is_left() {
         until(&mut child, || folder.path().join("run/checkpoint.safetensors").exists());
         std::thread::sleep(Duration::from_millis(500));
         tell(&child, "INT");
-        assert_eq!(end(&mut child, 2.0).code(), Some(130), "{device}");
+        // A driver that has not met the kernel compiles it first, which nothing interrupts.
+        let seconds = if device == "cpu" { 2.0 } else { 60.0 };
+        assert_eq!(end(&mut child, seconds).code(), Some(130), "{device}");
         assert!(words(folder.path()).contains("leaving the picture"), "{}", words(folder.path()));
         let log = std::fs::read_to_string(folder.path().join("run/log.txt")).expect("a log");
         assert!(log.contains("the picture of step 1 is left, as the run is to stop"), "{log}");
