@@ -11,6 +11,7 @@ override BK: u32 = 16;
 override BM: u32 = TY * 4;
 override BN: u32 = TX * 4;
 override THREADS: u32 = TX * TY;
+override APART: u32 = TX;
 // Elements more than needed per line of a tile, so that a column of lines falls into different banks.
 override PAD: u32 = 1;
 

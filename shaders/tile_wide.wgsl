@@ -12,6 +12,7 @@ override BK: u32 = 8;
 override BM: u32 = TY * 8;
 override BN: u32 = TX * 8;
 override THREADS: u32 = TX * TY;
+override APART: u32 = TX;
 // Elements more than needed per line of a tile, so that a column of lines falls into different banks.
 override PAD: u32 = 1;
 

@@ -1,16 +1,7 @@
-// A block of the sums of lib/gather.wgsl, as an implicit matrix product whose operands pass through
-// workgroup memory BK terms at a time:
-//
-//   dst[m, col] = act((sum over k of A[m, k] * B[k, col] + b[col]) * gate(g[m, col]) + r[m, col])
-//
-// m runs over the outputs of one phase (row, uy, ux), k over (source channel, live tap), the tap
-// fastest. A workgroup makes BM outputs of BN columns. Its columns are of one colour, so that the
-// centre tap of a mask has one set of live channels: those terms come last. Where there are few blocks the
-// terms are split: each split makes sums of its own, without an epilogue, and gather_reduce.wgsl adds them up.
+// A block of lib/gather_block.wgsl as an implicit matrix product whose operands pass through workgroup memory BK
+// terms at a time. k runs over (source channel, live tap), the tap fastest; the terms of a mask's centre tap come last.
 
-#import nan
-#import activate
-#import gather
+#import gather_block
 #expects const BM
 #expects const PAD
 #expects const BN
@@ -19,7 +10,6 @@
 #expects const THREADS
 #expects fn operand_a(value: f32) -> f32
 #expects fn operand_b(value: f32) -> f32
-#expects fn unscaled(sum: f32) -> f32
 #params
 
 override A_LINE: u32 = BM + PAD;
@@ -30,11 +20,6 @@ override B_SIZE: u32 = BK * B_LINE;
 override ALONG_K: u32 = 1;
 // 1: neighbouring invocations make neighbouring outputs of one column; 0: columns of one output.
 override ALONG_M: u32 = 1;
-// The epilogue: the code of the activation, and 1 where there is a bias, a gate, a residual.
-override ACT: u32 = 0;
-override BIAS: u32 = 0;
-override GATE: u32 = 0;
-override RESIDUAL: u32 = 0;
 
 // The binding of the peaks, where operands are in f16.
 const PEAKS = 7u;
@@ -52,8 +37,6 @@ var<workgroup> b_tile: array<Operand, B_SIZE>;
 
 // The next BK terms: y, x and index in the source from an output's first tap, and the index of their weights.
 var<workgroup> term_at: array<vec4<i32>, BK>;
-
-const NOWHERE: i32 = 0x20000000; // outside of every source: the y of a term or line past the last
 
 // The output whose line of A this invocation loads: the first tap's position.
 var<private> line_y: i32;
@@ -85,10 +68,6 @@ fn terms(h: Axis, v: Axis, own: u32) -> Terms {
   return found;
 }
 
-fn raster(h: Axis, v: Axis, t: u32) -> u32 {
-  return (h.tap0 + (t / v.taps) * h.tap_step) * p.kw + v.tap0 + (t % v.taps) * v.tap_step;
-}
-
 fn term(all: Terms, k: u32) -> Term {
   var found: Term;
   if (k < all.main) {
@@ -103,44 +82,6 @@ fn term(all: Terms, k: u32) -> Term {
     found = Term(colour + p.groups * q, all.dense);
   }
   return found;
-}
-
-struct Block {
-  live: bool, first: u32, end: u32, // whether there is something to do; the terms
-  h: Axis, v: Axis, units: u32, all: Terms,
-  batch: u32, split: u32, m0: u32, m_total: u32, own: u32, q0: u32, columns: u32,
-}
-
-// The block of workgroup `index`. Neighbouring workgroups share their rows of A.
-fn block_at(index: u32) -> Block {
-  let phases_h = select(1u, p.stride_h, p.transposed != 0u);
-  let phases_w = select(1u, p.stride_w, p.transposed != 0u);
-  let max_units = ((p.dh + phases_h - 1u) / phases_h) * ((p.dw + phases_w - 1u) / phases_w);
-  let m_blocks = (p.rows * max_units + BM - 1u) / BM;
-  let colour_blocks = (p.pack_dst + BN - 1u) / BN;
-
-  var at = index;
-  let column_block = at % (colour_blocks * p.groups);
-  at /= colour_blocks * p.groups;
-  let m_block = at % m_blocks;
-  at /= m_blocks;
-  let phase = at % (phases_h * phases_w);
-  at /= phases_h * phases_w;
-  let batch = at % p.batch;
-  let split = at / p.batch;
-
-  let h = axis(phase / phases_w, p.transposed, p.kh, p.stride_h, p.pad_top, p.dilation_h, p.step_h, p.dh);
-  let v = axis(phase % phases_w, p.transposed, p.kw, p.stride_w, p.pad_left, p.dilation_w, p.step_w, p.dw);
-  let units = h.units * v.units;
-  let own = column_block / colour_blocks;
-  let m_total = p.rows * units;
-  let m0 = m_block * BM;
-  let all = terms(h, v, own);
-  let live = (split < p.splits) & (m0 < m_total);
-  let first = split * p.chunk;
-  let end = min(first + p.chunk, all.total);
-  let q0 = (column_block % colour_blocks) * BN;
-  return Block(live, first, end, h, v, units, all, batch, split, m0, m_total, own, q0, colour_count(p.dc, own));
 }
 
 // What this invocation keeps. BM divides the number of invocations.
@@ -202,38 +143,3 @@ fn load_weight(block: Block, first: u32, step: u32, i: u32, j: u32) {
 fn attend(block: Block, tid: u32) {}
 
 fn conclude(block: Block, tid: u32) {}
-
-// A line of the block: whether there is such an output, and where it stands in column 0.
-struct Row { live: bool, at: u32 }
-
-fn row_at(block: Block, line: u32) -> Row {
-  let m = block.m0 + line;
-  let u = m % block.units;
-  let oy = block.h.dst0 + block.h.dst_step * (u / block.v.units);
-  let ox = block.v.dst0 + block.v.dst_step * (u % block.v.units);
-  let row = block.split * p.part + block.batch * p.dst_batch + (m / block.units) * p.dst_row;
-  return Row(m < block.m_total, row + oy * p.dw + ox);
-}
-
-// A column of the block: whether there is such a channel, how far it is from column 0, and its bias.
-struct Column { live: bool, at: u32, bias: f32 }
-
-fn column_at(block: Block, q: u32) -> Column {
-  let live = block.q0 + q < block.columns;
-  let col = block.own + p.groups * (block.q0 + q);
-  var bias = 0.0;
-  if (BIAS == 1u) { bias = b[select(0u, col / p.bias_plane, live)]; }
-  return Column(live, col * p.dst_chan, bias);
-}
-
-// Writes what comes of the sum of a line and a column, if there is such an output.
-fn finish(row: Row, column: Column, sum: f32) {
-  if (row.live & column.live) {
-    let index = row.at + column.at;
-    var value = unscaled(sum);
-    if (BIAS == 1u) { value += column.bias; }
-    if (GATE == 1u) { value *= gate_of(g[index], p.epilogue_gate_slope); }
-    if (RESIDUAL == 1u) { value += r[index]; }
-    dst[index] = activate(ACT, p.epilogue_act_slope, value);
-  }
-}

@@ -25,6 +25,7 @@ pub(super) static PIECES: &[(&str, &str)] = pieces! {
     "fragments_emulated"
     "fragments_units"
     "gather"
+    "gather_block"
     "gather_lanes"
     "lstm"
     "nan"

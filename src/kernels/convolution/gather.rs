@@ -7,6 +7,7 @@
 use super::conv::Conv;
 use super::epilogue::EpilogueBlock;
 use super::gather_lanes;
+use super::last;
 use super::matmul::MatMul;
 use super::tiles::{Shaders, Tile, WANTED, shaders, tiles};
 use crate::kernels::{Caps, Class, Recipe, Shader, Slot, Stage, grid_1d, params, shader};
@@ -265,7 +266,7 @@ impl Gather {
     /// parts of a multiple of `step` terms that are no shorter than [`LEAST`]. A quarter of what is
     /// wanted is a workgroup for nearly every multiprocessor there is: from there on a second stage
     /// costs a middling GPU more than it brings.
-    fn split(self, blocks: usize, step: u32) -> Gather {
+    pub(super) fn split(self, blocks: usize, step: u32) -> Gather {
         let (terms, blocks, wanted) = (self.terms(), blocks.max(1), WANTED as usize);
         let splits =
             if 4 * blocks >= wanted { 1 } else { (wanted / blocks).min((terms / LEAST) as usize).max(1) as u32 };
@@ -316,7 +317,8 @@ impl Operands {
     /// Those of the kernels with an epilogue.
     pub(super) const USUAL: Operands = Operands { src: 0, w: 1, tail: Some(2) };
 
-    fn epilogue(&self, stage: Stage) -> Stage {
+    /// Binds what the epilogue reads.
+    pub(super) fn epilogue(&self, stage: Stage) -> Stage {
         // Where there is none, anything that is only read may stand there.
         let slot = |i| Slot::Read(self.tail.map_or(self.src, |tail| tail + i));
         stage.bind("b", slot(0)).bind("r", slot(1)).bind("g", slot(2))
@@ -325,7 +327,7 @@ impl Operands {
 
 impl Stage {
     /// Sets the constants of an epilogue.
-    fn epilogue(self, form: &Gather) -> Stage {
+    pub(super) fn epilogue(self, form: &Gather) -> Stage {
         let EpilogueBlock { bias, residual, gate, act, .. } = form.epilogue;
         let stage = self.constant("ACT", act.code).constant("BIAS", bias);
         stage.constant("GATE", gate).constant("RESIDUAL", residual)
@@ -390,7 +392,11 @@ fn ordered(software: Vec<Recipe>, small: Small, form: &Gather, operands: Operand
         // Without variants for its subgroups, a software device does best with what is simplest.
         Class::Lanes if software.is_empty() => [mixed, few, f32, each].concat(),
         Class::Lanes => [mixed, software, f32, few, each].concat(),
-        Class::Gpu => [few, mixed, f32, each].concat(),
+        Class::Gpu => {
+            let last = last::recipes(form, operands, caps);
+            let f32 = if last::first(form) { [last, f32] } else { [f32, last] }.concat();
+            [few, mixed, f32, each].concat()
+        }
     }
 }
 
@@ -428,12 +434,17 @@ fn in_tiles(form: &Gather, operands: Operands, caps: &Caps, tile: &Tile) -> Reci
     let factors = [(operands.src, per_product[0]), (operands.w, per_product[1])];
     let mut recipe = tile.recipe(stage, factors, scratch, caps);
     if form.splits > 1 {
-        let wide = if caps.class == Class::Lanes { 8 } else { 64 };
-        let stage = Stage::new(&REDUCE, &form, grid_1d((form.part as usize).div_ceil(wide as usize), caps));
-        let stage = operands.epilogue(stage.bind("part", Slot::ScratchIn(0))).bind("dst", Slot::Write(0));
-        recipe.stages.push(stage.epilogue(&form).constant("WG", wide));
+        recipe.stages.push(behind(&form, 0, operands, caps));
     }
     recipe
+}
+
+/// The stage that adds up the parts in scratch buffer `part` where terms are split.
+pub(super) fn behind(form: &Gather, part: usize, operands: Operands, caps: &Caps) -> Stage {
+    let wide = if caps.class == Class::Lanes { 8 } else { 64 };
+    let stage = Stage::new(&REDUCE, form, grid_1d((form.part as usize).div_ceil(wide as usize), caps));
+    let stage = operands.epilogue(stage.bind("part", Slot::ScratchIn(part))).bind("dst", Slot::Write(0));
+    stage.epilogue(form).constant("WG", wide)
 }
 
 /// The variant of an invocation to an output: for few rows, and for any where its little code counts.

@@ -21,6 +21,7 @@ mod gather;
 mod gather_lanes;
 mod host;
 mod lanes;
+mod last;
 pub mod matmul;
 pub(crate) mod matrix;
 mod role;

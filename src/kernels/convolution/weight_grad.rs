@@ -3,6 +3,7 @@
 
 use super::conv::Conv;
 use super::gather::{self, Gather, Operands};
+use super::last;
 use super::tiles::{Shaders, Tile, WANTED, shaders, tiles};
 use super::weight_grad_lanes;
 use crate::kernels::reduce::Reduce;
@@ -138,6 +139,16 @@ impl WeightGrad {
         (self.splits * self.columns) as usize
     }
 
+    /// Where the main stage puts its sums: whether they are the entries of dw itself, and the slot, a
+    /// scratch buffer of the recipe where they are not. Dead entries of a mask and the gradient of a
+    /// bias are written by a second stage.
+    pub(super) fn into(self, bias: u32, recipe: &mut Recipe) -> (bool, Slot) {
+        if self.splits == 1 && self.mask == 0 && bias == 0 {
+            return (true, Slot::Write(0));
+        }
+        (false, Slot::ScratchOut(recipe.scratch(self.partials() + bias as usize * self.bias_partials())))
+    }
+
     /// The stage that adds up partial sums held in scratch buffer `scratch`, those of a bias among
     /// them if `bias` is 1.
     pub(super) fn reduce(&self, scratch: usize, bias: u32, caps: &Caps) -> Stage {
@@ -179,7 +190,8 @@ pub(super) fn variants(conv: &Conv, caps: &Caps) -> Vec<Recipe> {
     let all = tiles(caps, |lines, columns| waste(form.pack, columns) * waste(form.lines, lines));
     let (mixed, f32): (Vec<Tile>, Vec<Tile>) = all.into_iter().partition(Tile::mixed);
     let make = |tile: &Tile| recipe(conv, caps, tile);
-    mixed.iter().map(make).chain(lanes).chain(f32.iter().map(make)).collect()
+    let last = last::weight_grads(&WeightGrad::new(conv, 4, 4), conv.epilogue.bias, caps);
+    mixed.iter().map(make).chain(lanes).chain(last).chain(f32.iter().map(make)).collect()
 }
 
 /// Adds the sum of dy, the gradient of a bias, in stages of its own.
@@ -208,12 +220,8 @@ fn recipe(conv: &Conv, caps: &Caps, tile: &Tile) -> Recipe {
     let form = WeightGrad::new(conv, 1, 1);
     let blocks = form.lines.div_ceil(tile.lines).max(1) * form.pack.div_ceil(tile.columns) * form.groups;
     let form = form.split(blocks, WANTED, 256, tile.terms);
-    // Dead entries of a mask and the gradient of a bias are written by the second stage.
-    let direct = form.splits == 1 && form.mask == 0 && conv.epilogue.bias == 0;
-    let (part, scratch) = match direct {
-        true => (Slot::Write(0), Vec::new()),
-        false => (Slot::ScratchOut(0), vec![form.partials() + conv.epilogue.bias as usize * form.bias_partials()]),
-    };
+    let mut outer = Recipe { name: tile.name, scratch: Vec::new(), stages: Vec::new() };
+    let (direct, part) = form.into(conv.epilogue.bias, &mut outer);
     let stage = tile
         .stage(&SHADERS, &form, grid_1d((blocks * form.splits) as usize, caps))
         .bind("x", Slot::Read(0))
@@ -223,9 +231,9 @@ fn recipe(conv: &Conv, caps: &Caps, tile: &Tile) -> Recipe {
         .constant("BIAS", conv.epilogue.bias)
         .constant("ALONG_M", u32::from(direct));
     let factors = [(0, conv.x_len() as u32), (1, conv.y_len() as u32)];
-    let mut recipe = tile.recipe(stage, factors, scratch, caps);
-    if !direct {
-        recipe.stages.push(form.reduce(0, conv.epilogue.bias, caps));
+    let mut recipe = tile.recipe(stage, factors, outer.scratch, caps);
+    if let Slot::ScratchOut(part) = part {
+        recipe.stages.push(form.reduce(part, conv.epilogue.bias, caps));
     }
     recipe
 }
