@@ -8,6 +8,7 @@ use limn::graph::{Graph, Var, gradients};
 use limn::kernels::Caps;
 use limn::kernels::optimisers::adam::AdamRule;
 use limn::kernels::optimisers::schedule::Schedule;
+use limn::ops::ConvSpec;
 use limn::program::{Device, Options, Program, Purpose, Source, View, plan};
 use limn::train::presets;
 
@@ -292,4 +293,31 @@ fn an_update_that_reads_another_part_of_its_state_is_refused() {
     g.ema(&g.state("s", 128, 0, &[3]), &g.state("s", 128, 64, &[3]), 0.5, 1.0);
     let error = plan(&g.finish().expect("a graph"), &CPU).expect_err("one buffer read and written").to_string();
     assert!(error.starts_with("ema s[3] rate 0.5 would read and write one buffer"), "{error}");
+}
+
+/// Stages of a program's shaders of this name.
+fn stages_of(program: &Program, shader: &str) -> usize {
+    let recipes = program.launches.iter().filter_map(|launch| launch.recipe.as_ref());
+    recipes.flat_map(|recipe| &recipe.stages).filter(|stage| stage.shader.name == shader).count()
+}
+
+#[test]
+fn what_is_packed_for_a_launch_serves_those_behind_it_until_it_changes() {
+    let on = Options::new(Some(Caps::WEBGPU));
+    // Of each convolution images and weights are packed; images differ, weights do not.
+    let twice = |between: &dyn Fn(&Graph, &Var)| {
+        let g = graph();
+        let w = g.state("w", 64 * 64 * 9, 0, &[64, 64, 3, 3]);
+        let y = g.input("x", &[2, 64, 8, 8]).conv2d(&w, None, &ConvSpec::new(1, 1));
+        between(&g, &w);
+        g.output("y", &y.flip(0).conv2d(&w, None, &ConvSpec::new(1, 1)));
+        g.finish().expect("a graph")
+    };
+    let kept = twice(&|_, _| ());
+    assert_eq!(stages_of(&planned(&kept, &on), "pack_last"), 3);
+    let changed = twice(&|g, w| g.assign(&g.input("v", &[64, 64, 3, 3]), w));
+    assert_eq!(stages_of(&planned(&changed, &on), "pack_last"), 4);
+    for source in [kept, changed] {
+        assert_same_everywhere(&source, &random_values(&source), &gpu(), 2);
+    }
 }

@@ -4,6 +4,7 @@
 //! their producers wherever no launch would then read and write one buffer, which GPU APIs refuse
 //! even for disjoint ranges. Everything else shares buffers by liveness.
 
+use super::packs;
 use super::plan::{accesses, copy};
 use super::share::share;
 use super::{Body, Buffer, Launch, Node, Options, Place, PlanError, Program, Purpose, Source, Value, ValueId, View};
@@ -67,6 +68,7 @@ pub(super) fn place(source: &Source, nodes: Vec<Node>, options: &Options) -> Res
     let outputs = source.outputs.iter().map(|(name, id)| (name.clone(), layout.view(*id))).collect();
     let unshared = layout.buffers.iter().filter(|b| b.purpose == Purpose::Temp).map(|b| b.len).sum();
     let mut program = Program { launches, buffers: layout.buffers, inputs: layout.inputs, outputs, unshared };
+    packs::once(&mut program);
     if options.reuse {
         share(&mut program);
     }

@@ -33,6 +33,7 @@ mod merge;
 mod on_gpu;
 mod on_host;
 mod pace;
+mod packs;
 mod pixel;
 mod plan;
 mod recompute;
