@@ -66,7 +66,7 @@ fn presets_take_little_more_than_what_is_alive_at_once() {
                 "gan" | "gan-small" => 1.3,
                 "ae" | "vae-conv" | "vae-conditional" | "vae-static" | "progan-small" => 1.17,
                 "dcgan" | "frames-small" | "dragan" | "dragan-small" | "wgan-gp" => 1.17,
-                "pixelrnn-row-small" | "pixelrnn-diagonal-small" => 1.2,
+                "pixelrnn-row-small" | "pixelrnn-diagonal-small" => 1.25,
                 _ => 1.1,
             };
             if takes > most * least {
