@@ -58,15 +58,20 @@ fn fours() -> u32 {
 
 fn terms(h: Axis, v: Axis, own: u32) -> Terms {
   let all = h.taps * v.taps;
-  if (p.mask == 0u) { return Terms(all, all * fours(), 0u); }
-  let centre = (p.kh / 2u) * p.kw + p.kw / 2u;
-  var dense = 0u;
-  while (dense < all && raster(h, v, dense) < centre) { dense += 1u; }
-  let main = dense * fours();
-  if (dense == all || raster(h, v, dense) != centre) { return Terms(dense, main, 0u); }
-  let see = centre_colours(own);
-  let colour = p.pack_src / 4u;
-  return Terms(dense, main + (max(see.hi, see.lo) - see.lo) * colour, see.lo * colour);
+  var found = Terms(all, all * fours(), 0u);
+  if (p.mask != 0u) {
+    let centre = (p.kh / 2u) * p.kw + p.kw / 2u;
+    var dense = 0u;
+    while (dense < all && raster(h, v, dense) < centre) { dense += 1u; }
+    found = Terms(dense, dense * fours(), 0u);
+    if (dense < all && raster(h, v, dense) == centre) {
+      let see = centre_colours(own);
+      let colour = p.pack_src / 4u;
+      found.total += (max(see.hi, see.lo) - see.lo) * colour;
+      found.lo = see.lo * colour;
+    }
+  }
+  return found;
 }
 
 fn unscaled(sum: f32) -> f32 { return sum; }
