@@ -305,19 +305,18 @@ fn stages_of(program: &Program, shader: &str) -> usize {
 fn what_is_packed_for_a_launch_serves_those_behind_it_until_it_changes() {
     let on = Options::new(Some(Caps::WEBGPU));
     // Of each convolution images and weights are packed; images differ, weights do not.
-    let twice = |between: &dyn Fn(&Graph, &Var)| {
+    let twice = |side: usize, between: &dyn Fn(&Graph, &Var)| {
         let g = graph();
         let w = g.state("w", 64 * 64 * 9, 0, &[64, 64, 3, 3]);
-        let y = g.input("x", &[2, 64, 8, 8]).conv2d(&w, None, &ConvSpec::new(1, 1));
+        let y = g.input("x", &[2, 64, side, side]).conv2d(&w, None, &ConvSpec::new(1, 1));
         between(&g, &w);
         g.output("y", &y.flip(0).conv2d(&w, None, &ConvSpec::new(1, 1)));
         g.finish().expect("a graph")
     };
-    let kept = twice(&|_, _| ());
-    assert_eq!(stages_of(&planned(&kept, &on), "pack_last"), 3);
-    let changed = twice(&|g, w| g.assign(&g.input("v", &[64, 64, 3, 3]), w));
-    assert_eq!(stages_of(&planned(&changed, &on), "pack_last"), 4);
-    for source in [kept, changed] {
+    let assigned = |g: &Graph, w: &Var| g.assign(&g.input("v", &[64, 64, 3, 3]), w);
+    assert_eq!(stages_of(&planned(&twice(64, &|_, _| ()), &on), "pack_last"), 3);
+    assert_eq!(stages_of(&planned(&twice(64, &assigned), &on), "pack_last"), 4);
+    for source in [twice(6, &|_, _| ()), twice(6, &assigned)] {
         assert_same_everywhere(&source, &random_values(&source), &gpu(), 2);
     }
 }

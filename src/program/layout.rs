@@ -4,7 +4,7 @@
 //! their producers wherever no launch would then read and write one buffer, which GPU APIs refuse
 //! even for disjoint ranges. Everything else shares buffers by liveness.
 
-use super::packs;
+use super::packs::{self, Keep};
 use super::plan::{accesses, copy};
 use super::share::share;
 use super::{Body, Buffer, Launch, Node, Options, Place, PlanError, Program, Purpose, Source, Value, ValueId, View};
@@ -21,8 +21,34 @@ struct Layout {
     inputs: Vec<(String, View)>,
 }
 
+/// Part of a program's memory that keeping all copies for the backward pass may take in addition.
+const ROOM: f64 = 0.5;
+
 /// Places every value and makes the launches.
 pub(super) fn place(source: &Source, nodes: Vec<Node>, options: &Options) -> Result<Program, PlanError> {
+    let program = launches(source, nodes, options)?;
+    let with = |keep| placed(program.clone(), keep, options);
+    let (all, lasting) = (with(Keep::All), with(Keep::Lasting));
+    let fits = all.totals().memory as f64 <= (1.0 + ROOM) * lasting.totals().memory as f64;
+    Ok(if fits { all } else { lasting })
+}
+
+/// The same in as little memory as may be.
+pub(super) fn place_tightly(source: &Source, nodes: Vec<Node>, options: &Options) -> Result<Program, PlanError> {
+    Ok(placed(launches(source, nodes, options)?, Keep::None, options))
+}
+
+/// Gives temporaries their places.
+fn placed(mut program: Program, keep: Keep, options: &Options) -> Program {
+    packs::once(&mut program, keep);
+    if options.reuse {
+        share(&mut program);
+    }
+    program
+}
+
+/// The launches, with a buffer to every temporary.
+fn launches(source: &Source, nodes: Vec<Node>, options: &Options) -> Result<Program, PlanError> {
     let mut layout = Layout {
         source: source.clone(),
         buffers: Vec::new(),
@@ -67,12 +93,7 @@ pub(super) fn place(source: &Source, nodes: Vec<Node>, options: &Options) -> Res
     }
     let outputs = source.outputs.iter().map(|(name, id)| (name.clone(), layout.view(*id))).collect();
     let unshared = layout.buffers.iter().filter(|b| b.purpose == Purpose::Temp).map(|b| b.len).sum();
-    let mut program = Program { launches, buffers: layout.buffers, inputs: layout.inputs, outputs, unshared };
-    packs::once(&mut program);
-    if options.reuse {
-        share(&mut program);
-    }
-    Ok(program)
+    Ok(Program { launches, buffers: layout.buffers, inputs: layout.inputs, outputs, unshared })
 }
 
 /// A kernel with what it reads and writes.

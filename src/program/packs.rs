@@ -1,13 +1,22 @@
 //! Packing once: what a launch would copy into scratch just as one before it has, it reads there.
 //!
 //! Many variants begin with stages that lay an operand out anew. A network's weights are read by
-//! several launches between two updates, a gradient by that of the weights and that of the images.
-//! Such a copy is kept while nobody writes what it is a copy of: that of a state or an input as
-//! long as the program wants it, that of a temporary for a few launches only, so that activations
-//! are not held twice until the backward pass.
+//! several launches between two updates, activations by those of the forward and of the backward
+//! pass. Such a copy may be kept while nobody writes what it is a copy of, if there is room.
 
 use super::{Launch, Program, Purpose, View};
 use crate::kernels::{Slot, Stage};
+
+/// How long copies are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keep {
+    /// As long as somebody wants them.
+    All,
+    /// Those of temporaries, such as activations, for a few launches only.
+    Lasting,
+    /// For their own launch.
+    None,
+}
 
 /// Launches that the copy of a temporary may wait for.
 const NEAR: usize = 8;
@@ -43,12 +52,15 @@ fn overlap(one: &View, other: &View) -> bool {
 }
 
 /// Takes stages away that fill scratch with what already is in that of a launch before.
-pub(super) fn once(program: &mut Program) {
+pub(super) fn once(program: &mut Program, keep: Keep) {
+    if keep == Keep::None {
+        return;
+    }
     let mut made: Vec<Copy> = Vec::new();
     let buffers = &program.buffers;
     let lasting = |view: &View| matches!(buffers[view.buffer].purpose, Purpose::State(_) | Purpose::Input(_));
     for (at, launch) in program.launches.iter_mut().enumerate() {
-        made.retain(|copy| lasting(&copy.read) || at - copy.at <= NEAR);
+        made.retain(|copy| keep == Keep::All || lasting(&copy.read) || at - copy.at <= NEAR);
         let Launch { recipe: Some(recipe), reads, scratch, writes, .. } = launch else { continue };
         let writes_to = |stage: &&Stage, i| stage.bind.iter().any(|(_, slot)| *slot == Slot::ScratchOut(i));
         let fills = |i| recipe.stages.iter().filter(|stage| writes_to(stage, i)).count();

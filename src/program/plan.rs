@@ -87,7 +87,7 @@ pub fn plan(source: &Source, options: &Options) -> Result<Program, PlanError> {
 pub fn plan_recomputing(source: &Source, options: &Options) -> Result<Program, PlanError> {
     let (source, nodes) = lower(source, options)?;
     let ways = Lowered::new(source, nodes).ways();
-    let programs = ways.into_iter().map(|way| layout::place(&way.source, way.nodes, options));
+    let programs = ways.into_iter().map(|way| layout::place_tightly(&way.source, way.nodes, options));
     let programs = programs.collect::<Result<Vec<_>, _>>()?;
     // A hundredth of the memory is not worth any arithmetic.
     let least = programs.iter().map(|p| p.totals().memory).min().unwrap_or(0);

@@ -52,6 +52,8 @@ const STEP: u32 = 16;
 const EXACT: u32 = 1 << 21;
 /// Products to an element of the source from which on packing it is little beside them.
 const PAYS: u64 = 128;
+/// Products from which on what is gained is more than two more launches take.
+const MANY: u64 = 1 << 28;
 
 /// A size of the tiles, and how many instructions it takes for a multiply-add beside the largest.
 struct Tile {
@@ -186,13 +188,28 @@ impl PackLast {
     }
 }
 
-/// Whether these variants are to be tried before those that read their operands as they are.
+/// Whether variants of so many products to each element that is packed, and so many elements, are
+/// to be tried before those that read their operands as they are.
+fn pays(each: u64, elements: u64) -> bool {
+    each >= PAYS && each * elements >= MANY
+}
+
+/// Whether that is so of a product that gathers.
 pub(super) fn first(form: &Gather) -> bool {
     let source = u64::from(form.sh * form.sw);
     let outputs = u64::from(form.dh * form.dw);
-    let taps =
-        u64::from(form.kh * form.kw) / if form.transposed == 0 { 1 } else { u64::from(form.stride_h * form.stride_w) };
-    u64::from(form.dc) * outputs * taps.max(1) / source >= PAYS
+    let strides = if form.transposed == 0 { 1 } else { form.stride_h * form.stride_w };
+    let taps = (form.kh * form.kw / strides).max(1);
+    let each = u64::from(form.dc) * outputs * u64::from(taps) / source.max(1);
+    pays(each, u64::from(form.batch * form.rows) * u64::from(form.sc) * source)
+}
+
+/// Whether that is so of the gradient of weights.
+pub(super) fn first_weights(form: &WeightGrad) -> bool {
+    let outputs = u64::from(form.n * form.oh * form.ow) * u64::from(form.co);
+    let images = u64::from(form.n * form.h * form.w) * u64::from(form.ci);
+    let products = outputs * u64::from(form.ci * form.kh * form.kw);
+    pays(products / (outputs + images).max(1), outputs + images)
 }
 
 /// The variants of a product that gathers.

@@ -190,8 +190,11 @@ pub(super) fn variants(conv: &Conv, caps: &Caps) -> Vec<Recipe> {
     let all = tiles(caps, |lines, columns| waste(form.pack, columns) * waste(form.lines, lines));
     let (mixed, f32): (Vec<Tile>, Vec<Tile>) = all.into_iter().partition(Tile::mixed);
     let make = |tile: &Tile| recipe(conv, caps, tile);
-    let last = last::weight_grads(&WeightGrad::new(conv, 4, 4), conv.epilogue.bias, caps);
-    mixed.iter().map(make).chain(lanes).chain(last).chain(f32.iter().map(make)).collect()
+    let packed = WeightGrad::new(conv, 4, 4);
+    let last = last::weight_grads(&packed, conv.epilogue.bias, caps);
+    let f32: Vec<Recipe> = f32.iter().map(make).collect();
+    let registers = if last::first_weights(&packed) { [last, f32] } else { [f32, last] };
+    mixed.iter().map(make).chain(lanes).chain(registers.concat()).collect()
 }
 
 /// Adds the sum of dy, the gradient of a bias, in stages of its own.
