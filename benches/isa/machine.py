@@ -278,7 +278,7 @@ def ratios(block):
 def shape(code, step=None):
     """What multiplies in a program, or an empty dict where nothing does in a loop:
 
-    core           the basic block with most multiply-adds
+    core           the basic block with most multiply-adds, of those in loops
     loop           the smallest loop around it that also synchronises its workgroup: it loads a tile, then
                    multiplies it. Without a barrier in any, the innermost loop around the core. `per_fma`: its
                    instructions for each of its multiply-adds; `words_per_fma`: what it reads of workgroup memory
@@ -288,13 +288,12 @@ def shape(code, step=None):
                    the multiply-adds of an invocation in one turn of the loop, it counts as often as those take
                    (`trips`)
     """
-    if not code or max(b.fma + b.matrix for b in code) < 4:
+    every = loops(code or [Block()])
+    inside = sorted(set().union(*every))
+    if not any(code[i].fma + code[i].matrix for i in inside):
         return {}
-    core = max(range(len(code)), key=lambda i: code[i].fma + MATRIX * code[i].matrix)
-    every = loops(code)
+    core = max(inside, key=lambda i: code[i].fma + MATRIX * code[i].matrix)
     around = sorted((loop for loop in every if core in loop), key=len)
-    if not around:
-        return {}
     turn = next((loop for loop in around if total(code[i] for i in loop).barriers), around[0])
     sums = total(code[i] for i in turn)
     inner = [loop for loop in every if loop < turn and total(code[i] for i in loop).fma >= 4]

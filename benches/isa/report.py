@@ -223,10 +223,10 @@ def page(results, versions):
         counts = {len(r["launches"]) for r in results if r["preset"] == preset}
         found = [whole.get((target, preset)) for target in targets]
         lines.append([preset, "/".join(map(str, sorted(counts))), *(number(row and row["loop"]) for row in found)])
-    parts = ["# What compilers of GPUs make of training steps", "By `benches/isa.sh --page`, whose head says what the "
-             "columns mean; the first table has the loop's instructions for each multiply-add, over all products of a step "
-             "by their share of its arithmetic. Nothing was computed, and times are not in it. Compilers: %s."
-             % ", ".join(versions), markdown(lines)]
+    about = "By `benches/isa.sh --page`, whose head says what the columns mean. The first table has the loops' " \
+        "instructions for each multiply-add, over all products of a step by their share of its arithmetic. Nothing was " \
+        "computed, and times are not in it. Compilers: %s." % ", ".join(versions)
+    parts = ["# What compilers of GPUs make of training steps", about, markdown(lines)]
     for preset in presets:
         for result in results:
             if result["preset"] == preset:
