@@ -16,12 +16,13 @@ A step in f32 is its launches one after the other, each with the time of its ari
 - A launch: what lies between two that depend on each other (the barrier, the last workgroups of one and the first of
   the next), guessed; gpu.py measures the least of it.
 
-What it leaves out: reads of an operand that no cache holds for the next workgroup, bank conflicts, scalar units that
-work beside the lanes, clocks that fall, and the host, which records ahead. The compilers are Mesa's: NVIDIA's and
-Apple's make other code, rather better, so that products may take less than in the good case; there is none for an H100
-here, and code for GA102 takes its place. Rates are the data sheets', or for gpu.py limn's ceilings that it measured.
+What it leaves out: reads of an operand that no cache holds for the next workgroup, what the stages of a launch hand
+each other, bank conflicts, scalar units that work beside the lanes, clocks that fall, and the host, which records
+ahead. The compilers are Mesa's: NVIDIA's and Apple's make other code, rather better, so that products may take less
+than in the good case; there is none for an H100 here, and code for GA102 takes its place. Rates are the data sheets',
+or for gpu.py limn's ceilings that it measured.
 
-PyTorch in fp32 (and TF32), eager: products at 65% of the peak (or TF32 at 35% of its own), 1.6 times limn's traffic,
+PyTorch in fp32 and TF32, eager: products at 65% of the peak (or TF32 at 35% of its own), 1.6 times limn's traffic,
 for nothing is fused, or where that is longer the host, with four kernels for each launch of limn's and 7 us for each.
 """
 import argparse
@@ -138,7 +139,8 @@ def steps(folder, target, presets):
 def page(folder, gpus, presets):
     """The predictions as Markdown, with what is assumed: a table for each GPU."""
     lines = ["# Training steps on GPUs, predicted", "",
-             "By `benches/isa.sh` and then `benches/model_gpu.py --page`; none of it is measured.", *__doc__.split("--json    of this machine's GPU, for gpu.py\n")[1].splitlines(), ""]
+             "By `benches/isa.sh` and then `benches/model_gpu.py --page`; none of it is measured. This is assumed:", "",
+             *__doc__[__doc__.index("A step in f32"):].splitlines(), ""]
     for gpu in gpus:
         found = steps(folder, gpu.target, presets)
         nvidia = gpu.tf32 is not None
@@ -164,6 +166,19 @@ def page(folder, gpus, presets):
                 flops / 1e9 / bad.total, flops / 1e9 / good.total, " | ".join(torch), thought))
         lines.append("")
     return "\n".join(lines)
+
+
+def longest(step, gpu, count):
+    """Lines of a step's longest launches in the good case: time, share of the step, part, kernel, workgroups."""
+    times = [(predict([launch], gpu, False).total, launch) for launch in step["launches"]]
+    whole = sum(seconds for seconds, _ in times)
+    lines = []
+    for seconds, launch in sorted(times, key=lambda pair: -pair[0])[:count]:
+        groups = "+".join(str(math.prod(stage["workgroups"])) for stage in launch["stages"])
+        lines.append("%8.3f ms %5.1f%%  %-22s %s %s %s, workgroups %s" % (
+            1e3 * seconds, 100.0 * seconds / whole, launch["part"], launch["kernel"], launch["shape"],
+            launch["variant"], groups))
+    return lines
 
 
 def of_machine(name, roof, launch_ms):
@@ -246,6 +261,7 @@ def main(argv):
     parser.add_argument("--isa", default=os.path.join(isa.ROOT, "target/isa"), metavar="FOLDER",
                         help="what isa.sh left (target/isa)")
     parser.add_argument("--page", metavar="FILE", help="write the tables there")
+    parser.add_argument("--longest", type=int, default=0, metavar="N", help="steps' longest launches, and no tables")
     parser.add_argument("--golden", default=isa.GOLDEN, metavar="FILE", help="the loops of kernels, for --limn")
     parser.add_argument("--limn", metavar="PATH", help="ask it for the plan of a preset on this machine's GPU")
     parser.add_argument("--batch", metavar="N")
@@ -258,6 +274,11 @@ def main(argv):
     unknown = [name for name in args.gpu if name not in GPUS]
     if unknown:
         parser.error("no GPU is called %s; there are %s" % (unknown[0], ", ".join(GPUS)))
+    for name in args.gpu if args.longest else []:
+        for preset, step in steps(args.isa, GPUS[name].target, args.presets or PRESETS).items():
+            print("%s on %s" % (preset, GPUS[name].name), *longest(step, GPUS[name], args.longest), sep="\n")
+    if args.longest:
+        return 0
     text = page(args.isa, [GPUS[name] for name in args.gpu], args.presets or PRESETS)
     if "| " not in text:
         parser.error("%s has no launches: run benches/isa.sh first" % args.isa)

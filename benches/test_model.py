@@ -99,12 +99,17 @@ class Model(unittest.TestCase):
             path = os.path.join(folder, "nvk-ampere", "dcgan")
             os.makedirs(path)
             with open(os.path.join(path, "launches.json"), "w") as file:
-                json.dump({"preset": "dcgan", "batch": 128, "launches": [product(132, 4e9), passing(1e9)]}, file)
+                launches = [{**launch, "part": "d.0", "shape": "x[1]"} for launch in (product(132, 4e9), passing(1e9))]
+                json.dump({"preset": "dcgan", "batch": 128, "launches": launches}, file)
             told = io.StringIO()
             with contextlib.redirect_stdout(told):
                 self.assertEqual(model_gpu.main(["--gpu", "h100,h200", "--isa", folder]), 0)
             self.assertEqual(told.getvalue().count("| dcgan | 128 | 4.0 | 1.00 | 2 |"), 2)
             self.assertIn("| 8.5 to 10.0: its products", told.getvalue())
+            told = io.StringIO()
+            with contextlib.redirect_stdout(told):
+                self.assertEqual(model_gpu.main(["--gpu", "h100", "--isa", folder, "--longest", "1"]), 0)
+            self.assertRegex(told.getvalue(), r"^dcgan on H100 SXM\n   0.326 ms  72.9%  d.0 +copy x\[1\] vec4, ")
             with contextlib.redirect_stderr(io.StringIO()), self.assertRaises(SystemExit):
                 model_gpu.main(["--gpu", "h300", "--isa", folder])
 
