@@ -3,6 +3,7 @@
 # make lint   format and lints, warnings denied; the library without the command as well; what is built in is listed
 # make cross  type-checks for Windows and macOS, where rustup has their targets
 # make bench  kernels and whole steps on this machine's device
+# make isa    what compilers of GPUs make of the kernels, beside a golden table; on Debian for amd64, without a GPU
 
 # Where there is no desktop, Mesa's layer that sorts devices complains that it finds none: off, unless it is asked.
 ifeq ($(XDG_RUNTIME_DIR)$(MESA_VK_DEVICE_SELECT)$(DRI_PRIME),)
@@ -20,7 +21,7 @@ LIMN_DEVICE ?= $(shell $(LIMN) devices --json 2>/dev/null | grep -q '"backend":"
   $(LIMN) devices --json 2>/dev/null | sed -n 's/^{"index":\([0-9][0-9]*\),.*/\1/p' | head -n 1)
 ON = $(addprefix --device ,$(LIMN_DEVICE))
 
-.PHONY: demo test lint cross bench driver build
+.PHONY: demo test lint cross bench isa driver build
 
 demo: build driver
 	rm -rf $(DEMO_OUT)
@@ -50,8 +51,9 @@ driver: build
 	fi
 
 test: driver
-	@if command -v python3 >/dev/null; then python3 benches/test_gpu.py; \
-	  else echo "there is no python3: the tests of benches/gpu.py are left out"; fi
+	@if command -v python3 >/dev/null; then \
+	  for part in gpu isa model; do python3 benches/test_$$part.py || exit; done; \
+	  else echo "there is no python3: the tests of benches/gpu.py, isa.sh and model_gpu.py are left out"; fi
 	$(CARGO) test --release
 
 lint:
@@ -62,6 +64,9 @@ lint:
 
 cross:
 	benches/cross.sh
+
+isa: build
+	benches/isa.sh --limn $(LIMN)
 
 bench: driver
 	$(LIMN) bench $(ON)

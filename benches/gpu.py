@@ -23,6 +23,7 @@ import gpu_page
 from gpu_run import Folder, Runner, Step, Telemetry, offered
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+MODEL = os.path.join(HERE, "model_gpu.py")
 #: Presets whose steps stand side by side with PyTorch: batch (None: the preset's) and the yardstick's name for it.
 WHOLE = [("dcgan", 128, "dcgan64"), ("dcgan-28", None, "dcgan28"), ("vae", None, "vae"), ("pixelcnn", 256, "pixelcnn"),
          ("pixelcnn-cifar", None, "pixelcnn-cifar"), ("pixelcnn-gated", None, "pixelcnn-gated"),
@@ -97,6 +98,8 @@ class Table:
 
     def ceilings(self):
         self.runner.run(self.limn("roof", "bench", "roof"))
+        # So small that its time is that of a launch behind one that it depends on.
+        self.runner.run(self.limn("launch", "bench", "copy", "--shape", "x=1024"))
         self.yardstick("torch peaks", "peaks")
 
     def yardstick(self, name, *words, **labels):
@@ -118,10 +121,20 @@ class Table:
             return self.runner.skip(step, self.mixed)
         return self.runner.run(step)
 
+    def model(self, preset, batch):
+        """What the model of a GPU expects of a step on this one; software devices have none."""
+        if self.args.quick:
+            return
+        size = ["--batch", batch] if batch else []
+        argv = [sys.executable, MODEL, preset, "--limn", self.args.limn, *size, *self.device, "--results",
+                self.runner.folder.path, "--json"]
+        self.runner.run(Step("model %s" % preset, argv, self.limit, side="model", kind="model", preset=preset))
+
     def whole(self):
         """limn and PyTorch in turn, model after model, so that a clock that falls meets both."""
         for preset, batch, model in WHOLE_QUICK if self.args.quick else WHOLE:
             self.step(preset, batch, "full")
+            self.model(preset, batch)
             for mode in MODES if model else []:
                 size = ["--batch", str(batch)] if batch else []
                 self.yardstick("torch %s, %s" % (preset, mode), model, *size, "--mode", mode, kind="step", preset=preset,
@@ -148,6 +161,7 @@ class Table:
     def more_mixed(self):
         for preset in MIXED_QUICK if self.args.quick else MIXED:
             self.step(preset, None, "full")
+            self.model(preset, None)
             self.step(preset, None, "mixed")
 
     def sampling(self):

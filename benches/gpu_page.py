@@ -196,9 +196,10 @@ def report(folder):
 
 
 def page(found):
-    """The lines of a page: the machine, ceilings, whole steps, sampling, checks, the gallery, what went wrong."""
+    """The lines of a page: the machine, ceilings, whole steps, what was expected of them, sampling, checks, the
+    gallery, what went wrong."""
     lines = []
-    for part in (about, ceilings, steps, sampling, checks, gallery, faults):
+    for part in (about, ceilings, steps, expected, sampling, checks, gallery, faults):
         section = part(found)
         lines += section + [""] if section else []
     return lines or ["There are no results."]
@@ -245,9 +246,12 @@ def ceilings(found):
     for key, name, unit in names:
         if roof.get(key) is not None:
             rows.append(["limn", name, figure(roof[key] / (1e3 if unit == "TFLOP/s" else 1)), unit])
+    if shortest_launch(found):
+        rows.append(["limn", "a launch", figure(1e3 * shortest_launch(found)), "us"])
     for peak in next((r["data"] for r in found if r["step"] == "torch peaks" and r.get("data")), []):
-        unit = "TFLOP/s" if "tflops" in peak else "GB/s"
-        rows.append(["torch", str(peak.get("peak")), figure(peak.get("tflops", peak.get("gb_per_s"))), unit])
+        units = (("TFLOP/s", "tflops"), ("us", "us"), ("GB/s", "gb_per_s"))
+        unit, key = next(pair for pair in units if pair[1] in peak or pair is units[-1])
+        rows.append(["torch", str(peak.get("peak")), figure(peak.get(key)), unit])
     return ["## Ceilings", ""] + table(["by", "what", "rate", "unit"], rows) if rows else []
 
 
@@ -278,6 +282,37 @@ def steps(found):
             "mixed / amp", "limn GFLOP/s", "% of ceiling"]
     return ["## Training steps", "", "Milliseconds a step when nobody waits for its end.", ""] + table(head, rows) \
         if rows else []
+
+
+def shortest_launch(found):
+    """Milliseconds of a launch that has next to nothing to do, by the better variant; None if it was not measured."""
+    told = next((r["data"] for r in found if r["step"] == "launch" and r.get("data")), [])
+    return min((one["ms"] for one in told if one.get("ms")), default=None)
+
+
+def expected(found):
+    """Steps beside what model_gpu.py expects of them in a good and a bad case."""
+    def data(**labels):
+        return next((r["data"][-1] for r in found if r.get("data") and r["status"] == "ok"
+                     and all(r.get(key) == value for key, value in labels.items())), {})
+    rows = []
+    for result in found:
+        if result.get("kind") != "model" or result["status"] != "ok" or not result.get("data"):
+            continue
+        one, preset = result["data"][-1], result["preset"]
+        took = data(kind="step", side="limn", mode="full", preset=preset).get("pipelined_ms")
+        torch = data(kind="step", side="torch", mode="fp32", preset=preset).get("pipelined_ms")
+        verdict = "-"
+        if took:
+            verdict = "faster" if took < one["good_ms"] else "slower" if took > one["bad_ms"] else "within"
+        span = "%s to %s" % (figure(one["good_ms"], 3), figure(one["bad_ms"], 3))
+        rows.append([preset, figure(took, 3), span, verdict,
+                     *("%s to %s" % (figure(one["good"][key], 3), figure(one["bad"][key], 3))
+                       for key in ("arithmetic", "memory", "launches")),
+                     figure(torch, 3), "%s, its %s" % (figure(one["torch_fp32_ms"], 3), one["torch_by"])])
+    head = ["preset", "limn ms", "expected", "", "arithmetic", "memory", "launches", "torch fp32", "expected"]
+    title = ["## Beside the model", "", "What model_gpu.py expects of this GPU, in milliseconds.", ""]
+    return title + table(head, rows) if rows else []
 
 
 def sampling(found):

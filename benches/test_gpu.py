@@ -58,6 +58,15 @@ if words[0] == "devices":
     say(index=0, name="Fake GPU", backend="vulkan", kind="discrete", default=True, driver="fake 1")
 elif words[:2] == ["bench", "roof"]:
     say(device="Fake GPU", gflops=1e4, f16_gflops=2e4, matrix_gflops=None, gb_per_s=900.0)
+elif words[:2] == ["bench", "copy"]:
+    say(kernel="copy", variant="vec4", ms=0.004)
+    say(kernel="copy", variant="scalar", ms=0.005)
+elif words[0] == "plan":
+    say(preset=words[1], batch=64, device="NVIDIA Fake GPU", program=[
+        {"kernel": "conv2d", "variant": "tile_64x64", "flops": 10**10, "bytes": 10**7,
+         "stages": [{"shader": "tile_gather", "workgroups": [512, 1, 1]}]},
+        {"kernel": "copy", "variant": "vec4", "flops": 0, "bytes": 9 * 10**8,
+         "stages": [{"shader": "copy4", "workgroups": [512, 1, 1]}]}])
 elif words[:2] == ["bench", "step"]:
     say(preset=words[2], batch=int(value("--batch") or 64), pipelined_ms=2.0, median_ms=2.5, gflops=500.0,
         ceiling_share=0.05)
@@ -104,6 +113,7 @@ if sys.argv[1] == "-c":
     print(json.dumps({"torch": "9.9", "cuda": "99", "on": "Fake GPU"}))
 elif sys.argv[2] == "peaks":
     print(json.dumps({"peak": "matmul", "tflops": 50.0}))
+    print(json.dumps({"peak": "a small addition", "us": 4.0}))
 else:
     print(json.dumps({"model": sys.argv[2], "pipelined_ms": 1.0, "median_ms": 1.1}))
 ''' % sys.executable
@@ -168,8 +178,8 @@ class Runs(unittest.TestCase):
         self.assertEqual(bad, {})
         order = list(results)
         turn = order.index("step dcgan")
-        self.assertEqual(order[turn:turn + 5], ["step dcgan", "torch dcgan, fp32", "torch dcgan, tf32", "torch dcgan, amp",
-                                                "step dcgan, mixed"])
+        self.assertEqual(order[turn:turn + 6], ["step dcgan", "model dcgan", "torch dcgan, fp32", "torch dcgan, tf32",
+                                                "torch dcgan, amp", "step dcgan, mixed"])
         self.assertEqual(results["step dcgan"]["data"][0]["batch"], 128)
         self.assertIn("check matmul, mixed", results)
         self.assertNotIn("check copy, mixed", results)
@@ -183,6 +193,14 @@ class Runs(unittest.TestCase):
         self.assertIn("| dcgan | 128 | 2.000 | 2.000 | 1.000 | 1.000 | 1.000 | 2.00 | 2.00 | 2.00 | 500.0 | 5.0 |", page)
         self.assertIn("| limn | f32 | 10.00 | TFLOP/s |", page)
         self.assertIn("| torch | matmul | 50.00 | TFLOP/s |", page)
+        self.assertIn("| torch | a small addition | 4.00 | us |", page)
+        self.assertIn("| limn | a launch | 4.00 | us |", page)
+        # Two launches of four or eight microseconds; a GB at 900 GB/s; 10 GFLOP by a loop, on 10 TFLOP/s.
+        model = results["model dcgan"]["data"][0]
+        self.assertEqual((model["good"]["launches"], model["bad"]["launches"]), (0.008, 0.016))
+        self.assertAlmostEqual(model["good"]["memory"], 1.0 + 10 / 900, delta=0.01)
+        self.assertGreater(model["good"]["arithmetic"], 2.0)
+        self.assertRegex(page, r"\| dcgan \| 2\.000 \| \d\.\d{3} to \d+\.\d{3} \| (faster|within) \|")
         self.assertIn("| pixelcnn | 64 | 0.500 | 2.00 | 50.000 | 100.0 |", page)
         self.assertIn("| full | 6 | 1 | 3 of 3 |", page)
         width, height, rgb = gpu_page.read_png(os.path.join(self.out, "samples.png"))

@@ -282,7 +282,8 @@ def on(device):
 
 
 def peaks(device):
-    """Matrix products in three precisions, in TFLOP/s, and a copy, in GB/s, reading and writing counted."""
+    """Matrix products in three precisions, in TFLOP/s; a copy, in GB/s, reading and writing counted; and an operation
+    so small that its time is that of a launch, in microseconds."""
     n = 8192 if device == "cuda" else 1024
 
     def seconds(work):
@@ -305,6 +306,9 @@ def peaks(device):
     a, b = (torch.empty(n * n, device=device).normal_() for _ in range(2))
     yield {"peak": "copy of %d MiB" % (a.nbytes >> 20), "device": on(device),
            "gb_per_s": 2.0 * a.nbytes / seconds(lambda: a.copy_(b)) / 1e9}
+    small = torch.zeros(1024, device=device)
+    yield {"peak": "a small addition, of 1000", "device": on(device),
+           "us": 1e3 * seconds(lambda: [small.add_(1.0) for _ in range(1000)])}
 
 
 def main():
