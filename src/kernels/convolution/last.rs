@@ -200,8 +200,10 @@ pub(super) fn first(form: &Gather) -> bool {
     let outputs = u64::from(form.dh * form.dw);
     let strides = if form.transposed == 0 { 1 } else { form.stride_h * form.stride_w };
     let taps = (form.kh * form.kw / strides).max(1);
+    // The narrowest tile has so many columns.
+    let used = f64::from(form.dc) / f64::from(form.pack_dst.next_multiple_of(TILES[3].columns) * form.groups);
     let each = u64::from(form.dc) * outputs * u64::from(taps) / source.max(1);
-    pays(each, u64::from(form.batch * form.rows) * u64::from(form.sc) * source)
+    pays((used * each as f64) as u64, u64::from(form.batch * form.rows) * u64::from(form.sc) * source)
 }
 
 /// Whether that is so of the gradient of weights.
