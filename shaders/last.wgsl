@@ -105,7 +105,7 @@ fn steps(block: Block) -> Steps {
     ((block.batch * p.kh + block.h.tap0) * p.kw + block.v.tap0) * tap);
 }
 
-// a / b by 1 / b, for a below 2^21: half is further from the next whole number than products in f32 are off.
+// a / b by 1 / b, for a below 2^20: half is further from the next whole number than products in f32 are off.
 fn by(a: u32, over: f32) -> u32 {
   return u32((f32(a) + 0.5) * over);
 }

@@ -46,7 +46,7 @@ var<workgroup> term_at: array<vec4<i32>, BK>;
 
 const NOWHERE: i32 = 0x20000000; // outside of every x: the y of a term or line that is none
 
-// a / b, or by 1 / b for a below 2^21: half is further from the next whole number than products in f32 are off.
+// a / b, or by 1 / b for a below 2^20: half is further from the next whole number than products in f32 are off.
 fn by(a: u32, b: u32, over: f32) -> u32 {
   if (MANY == 1u) { return a / b; }
   return u32((f32(a) + 0.5) * over);

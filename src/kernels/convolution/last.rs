@@ -48,8 +48,9 @@ static WEIGHT_GRAD: Shader = shader!(WeightGrad, "last_weight_grad");
 const EDGE: u32 = 8;
 /// Terms that pass through workgroup memory at a time: DEPTH fours, or BK.
 const STEP: u32 = 16;
-/// Whole numbers below which a division is one multiplication in f32, see `by` of the shaders.
-const EXACT: u32 = 1 << 21;
+/// Whole numbers below which a division is one multiplication in f32 (`by` of the shaders): WGSL lets
+/// 1 / b be off by 2.5 units in the last place, and half must be more than that and the rounding.
+const EXACT: u32 = 1 << 20;
 /// Products to an element of the source from which on packing it is little beside them.
 const PAYS: u64 = 128;
 /// Products from which on what is gained is more than two more launches take.
@@ -295,4 +296,52 @@ pub(super) fn weight_grads(form: &WeightGrad, bias: u32, caps: &Caps) -> Vec<Rec
         recipe
     };
     tiles(caps, fours, waste).iter().map(make).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::conv::Conv;
+    use super::super::gather::Role;
+    use super::super::matmul::MatMul;
+    use super::*;
+
+    const GPU: Caps = Caps { max_workgroup_bytes: 32768, ..Caps::WEBGPU };
+
+    fn packs(recipe: &Recipe) -> usize {
+        recipe.stages.iter().filter(|stage| stage.shader.name == "pack_last").count()
+    }
+
+    #[test]
+    fn what_stands_packed_is_read_where_it_is() {
+        let of = |m: MatMul| packs(&recipes(&Gather::matmul(&m), Operands::USUAL, &GPU)[0]);
+        assert_eq!(of(MatMul::new(64, 64, 64)), 0);
+        assert_eq!(of(MatMul { batch: 3, ..MatMul::new(64, 64, 64) }), 0);
+        assert_eq!(of(MatMul::new(64, 64, 64).transposed(false, true)), 1);
+        assert_eq!(of(MatMul::new(64, 64, 64).transposed(true, true)), 2);
+        // Terms, or columns, that are no fours.
+        assert_eq!(of(MatMul::new(64, 63, 64)), 2);
+        assert_eq!(of(MatMul::new(64, 64, 63)), 1);
+        let conv = Conv::new([2, 64, 8, 8], 64, [3, 3]);
+        assert_eq!(packs(&recipes(&Gather::conv(&conv, Role::Conv), Operands::USUAL, &GPU)[0]), 2);
+        assert_eq!(packs(&weight_grads(&WeightGrad::new(&conv, 4, 4), 0, &GPU)[0]), 2);
+    }
+
+    #[test]
+    fn large_and_wide_products_come_first() {
+        let of = |rows: u32, terms: u32, columns: u32| first(&Gather::matmul(&MatMul::new(rows, terms, columns)));
+        assert!(of(1024, 1024, 1024));
+        assert!(!of(64, 64, 64), "little is gained");
+        assert!(!of(1 << 20, 1024, 16), "each element of the source is in few products");
+    }
+
+    #[test]
+    fn divisions_by_one_multiplication_are_exact_as_far_as_they_are_used() {
+        for b in [1, 2, 3, 5, 7, 49, 196, 255, 1023, 65535, EXACT - 1] {
+            let over = 1.0 / b as f32;
+            let quotients = (0..EXACT).step_by(61).chain((1..EXACT / b).flat_map(|q| [q * b - 1, q * b]).take(100_000));
+            for a in quotients.chain([EXACT - 1]) {
+                assert_eq!(((a as f32 + 0.5) * over) as u32, a / b, "{a} / {b}");
+            }
+        }
+    }
 }
