@@ -27,6 +27,16 @@ pub enum Standard {
     /// Of x `[n,c]` or `[n,c,h,w]`, γ and β `[c]`: γ (x - mean) / √(var + this) + β, and mean and
     /// variance of each channel, `[c]`; the variance is the mean square of what is left of it.
     BatchNorm(f32),
+    /// Of v and lengths of extent 1 along all axes but this one v · length / ‖v‖ for every element of
+    /// the axis.
+    WeightNorm(usize),
+    /// Of `[n,2c,...]` the first half of the channels, or its tanh, times the sigmoid of the second.
+    Gate {
+        /// Whether it is its tanh.
+        tanh: bool,
+    },
+    /// ELU of the input and of its negative, one behind the other along axis 1.
+    ConcatElu,
     /// 1 where the input is the largest along an axis, of equals the first, and 0 elsewhere.
     Largest(usize),
     /// The product of two matrices, or of each of two batches of them; the first and the second are

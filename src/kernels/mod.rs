@@ -70,12 +70,12 @@ pub use params::{Field, Layout, Params, Part, Word, words};
 #[doc(no_inline)]
 pub use pixels::{at_pixel, draw_pixels, pixel_code, pixel_distribution, sample_pixel, skew};
 #[doc(no_inline)]
-pub use pointwise::{activation, lstm};
+pub use pointwise::{activation, halves, lstm, memory};
 #[doc(no_inline)]
 pub use random::{dropout, reparameterize, translate};
 pub use recipe::{Arithmetic, Recipe, Slot, Stage};
 #[doc(no_inline)]
-pub use reductions::{batch_norm, cross_entropy, largest, reduce};
+pub use reductions::{batch_norm, cross_entropy, largest, reduce, weight_norm};
 pub use shader::Shader;
 pub(crate) use shader::shader;
 

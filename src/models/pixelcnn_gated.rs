@@ -99,8 +99,7 @@ impl PixelCnnGated {
 /// adds to both.
 fn gate(x: &Var, class: Option<Var>) -> Var {
     let x = class.map_or(x.clone(), |class| x + &class.reshape(&[x.shape()[0], x.shape()[1], 1, 1]));
-    let half = x.shape()[1] / 2;
-    &x.slice(1, 0, half).tanh() * &x.slice(1, half, half).sigmoid()
+    x.gate(true)
 }
 
 impl PixelModel for PixelCnnGated {

@@ -87,19 +87,14 @@ fn nin(net: &mut NetworkBuilder, name: &str, channels: [usize; 2]) -> NormedConv
     NormedConv::new(net, name, channels, [1, 1], ConvSpec::default())
 }
 
-/// ELU of x and of -x, side by side.
-fn concat_elu(x: &Var) -> Var {
-    x.concat(&-x, 1).elu()
-}
-
 /// Everything one row further down.
 fn down_shift(x: &Var) -> Var {
-    x.pad(2, 1, 0).slice(2, 0, x.shape()[2])
+    x.shift(2, 1)
 }
 
 /// Everything one column further right.
 fn right_shift(x: &Var) -> Var {
-    x.pad(3, 1, 0).slice(3, 0, x.shape()[3])
+    x.shift(3, 1)
 }
 
 /// How the network is computed.
@@ -164,18 +159,16 @@ impl Block {
     }
 
     fn forward(&self, x: &Var, beside: Option<&Var>, form: Form) -> Var {
-        let mut y = form.apply(&self.first, &concat_elu(x));
+        let mut y = form.apply(&self.first, &x.concat_elu());
         if let (Some(nin), Some(seen)) = (&self.beside, beside) {
-            y = &y + &form.apply(nin, &concat_elu(seen));
+            y = &y + &form.apply(nin, &seen.concat_elu());
         }
-        let y = concat_elu(&y);
+        let y = y.concat_elu();
         let y = match form {
             Form::Sizes(Mode::Train | Mode::Initialise) if self.keep < 1.0 => y.dropout(self.keep),
             _ => y,
         };
-        let y = form.apply(&self.second, &y);
-        let half = y.shape()[1] / 2;
-        x + &(&y.slice(1, 0, half) * &y.slice(1, half, half).sigmoid())
+        x + &form.apply(&self.second, &y).gate(false)
     }
 }
 

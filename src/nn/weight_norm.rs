@@ -74,10 +74,12 @@ impl NormedConv {
 
     /// v / ‖v‖, times g if wanted.
     fn weight(&self, graph: &Graph, with_length: bool) -> Var {
-        let v = self.v.var(graph);
-        let others: Vec<usize> = (0..4).filter(|axis| *axis != usize::from(self.is_transposed)).collect();
-        let length = v.square().sum_axes(&others).sqrt();
-        if with_length { &v * &(&self.g.var(graph) / &length) } else { &v / &length }
+        let (v, axis) = (self.v.var(graph), usize::from(self.is_transposed));
+        if with_length {
+            return v.weight_norm(&self.g.var(graph), axis);
+        }
+        let others: Vec<usize> = (0..4).filter(|other| *other != axis).collect();
+        &v / &v.square().sum_axes(&others).sqrt()
     }
 
     fn convolve(&self, x: &Var, w: &Var, b: Option<&Var>) -> Var {

@@ -16,6 +16,7 @@
 mod attention;
 mod conv;
 mod depthwise;
+mod halves;
 mod loss;
 mod matmul;
 mod norm;

@@ -1,10 +1,11 @@
-//! Batch normalisation (Ioffe & Szegedy 2015), and what progressive growing has instead (Karras et
-//! al. 2018).
+//! Batch normalisation (Ioffe & Szegedy 2015), what progressive growing has instead (Karras et
+//! al. 2018), and weights of a length and a direction (Salimans & Kingma 2016).
 
 use super::{FirstOrderOnly, launch, mismatch};
 use crate::graph::{Call, GraphError, Op, Standard, Var};
 use crate::kernels::activation::ActivationBlock;
 use crate::kernels::batch_norm::{BatchNorm, BatchNormGrad};
+use crate::kernels::weight_norm::{WeightNorm, WeightNormGrad};
 
 /// Added to mean squares before their roots divide or are differentiated.
 const NORM_EPS: f32 = 1e-8;
@@ -40,6 +41,27 @@ impl Op for Training {
     }
 }
 
+#[derive(Debug)]
+struct OfLength(WeightNorm, usize);
+
+impl Op for OfLength {
+    fn name(&self) -> &'static str {
+        "weight_norm"
+    }
+
+    fn gradient(&self, call: &Call) -> Result<Vec<Option<Var>>, GraphError> {
+        let (dw, [v, g], length) = (call.dy(), [0, 1].map(|k| call.input(k)), &call.outputs[1]);
+        let (op, kernel) = (FirstOrderOnly("weight_norm"), WeightNormGrad(self.0));
+        let reads = [dw, v, g, length].map(Some);
+        let grads = dw.graph().apply(op, launch(kernel), &reads, &[v.shape(), g.shape()]);
+        Ok(grads.into_iter().map(Some).collect())
+    }
+
+    fn standard(&self) -> Option<Standard> {
+        Some(Standard::WeightNorm(self.1))
+    }
+}
+
 /// A normalised tensor and the statistics it was normalised by.
 pub struct Normed {
     /// The result.
@@ -51,6 +73,22 @@ pub struct Normed {
 }
 
 impl Var {
+    /// v g / ‖v‖ for every element of `axis` of this v, with g of v's shape where other axes have
+    /// extent 1.
+    pub fn weight_norm(&self, g: &Var, axis: usize) -> Var {
+        let shape = self.shape();
+        let outputs = shape.get(axis).copied().unwrap_or(0);
+        let fits = (0..shape.len()).all(|k| g.shape().get(k) == Some(if k == axis { &outputs } else { &1 }));
+        if g.len() != outputs || !fits {
+            let why = "g must have v's extent along the axis, and 1 along others";
+            return self.graph().fail(mismatch("weight_norm", &[shape, g.shape()], why), shape);
+        }
+        let extent = |axes: &[usize]| axes.iter().product::<usize>() as u32;
+        let kernel = WeightNorm { a: extent(&shape[..axis]), outputs: outputs as u32, c: extent(&shape[axis + 1..]) };
+        let op = OfLength(kernel, axis);
+        self.graph().apply(op, launch(kernel), &[Some(self), Some(g)], &[shape, g.shape()]).remove(0)
+    }
+
     /// y = γ (x - mean) / √(var + eps) + β with the statistics of this batch, for x `[n,c]` or
     /// `[n,c,h,w]` and γ, β `[c]`.
     pub fn batch_norm(&self, gamma: &Var, beta: &Var, eps: f32) -> Normed {

@@ -1,13 +1,14 @@
 //! Long short-term memories over the rows and the diagonals of images (van den Oord, Kalchbrenner &
 //! Kavukcuoglu, "Pixel Recurrent Neural Networks", ICML 2016, §3.1 to 3.3).
 //!
-//! A step of the memory is a convolution of the row before and a cell. All steps of an image are
-//! part of the program; their gradient goes back through them once more, and the weight's is one
-//! convolution's over all.
+//! A step of the memory is a convolution of the row before and a cell. Where rows are small all
+//! steps of an image are one launch; elsewhere they are part of the program. Their gradient goes back
+//! through them once more, and the weight's is one convolution's over all.
 
 use super::{ConvSpec, FirstOrderOnly, launch, mismatch};
 use crate::graph::{Call, GraphError, Op, Standard, Var};
 use crate::kernels::lstm::{LstmCell, LstmCellGrad};
+use crate::kernels::memory::{Memory, MemoryGrad};
 use crate::kernels::skew::Skew;
 
 #[derive(Debug)]
@@ -31,6 +32,28 @@ fn skewed(x: &Var, skew: Skew) -> Var {
     let [h, w] = [skew.h, skew.w].map(|d| d as usize);
     let [rows, columns] = if skew.back == 1 { [h, w] } else { [h + w - 1, h] };
     x.graph().apply1(Skewed(skew), launch(skew), &[Some(x)], &[x.shape()[0], x.shape()[1], rows, columns])
+}
+
+/// A memory of one launch: x, w -> h, c, gates.
+#[derive(Debug)]
+struct Whole(Memory, ConvSpec);
+
+impl Op for Whole {
+    fn name(&self) -> &'static str {
+        "lstm"
+    }
+
+    fn gradient(&self, call: &Call) -> Result<Vec<Option<Var>>, GraphError> {
+        let (dh, w, [h, c, gates]) = (call.dy(), call.input(1), [0, 1, 2].map(|k| &call.outputs[k]));
+        let reads = [dh, w, gates, c].map(Some);
+        let dpre = dh.graph().apply1(FirstOrderOnly("lstm"), launch(MemoryGrad(self.0)), &reads, gates.shape());
+        let dw = call.wants(1).then(|| h.shift(2, 1).conv2d_weight_grad(&dpre, w.shape(), &self.1));
+        Ok(vec![Some(dpre), dw])
+    }
+
+    fn standard(&self) -> Option<Standard> {
+        Some(Standard::Memory { left: self.0.left as usize })
+    }
 }
 
 /// What the gates are given, x, and the states so far: the inputs of an LSTM over rows are x, w, a
@@ -159,6 +182,13 @@ impl Var {
             return self.clone();
         };
         let spec = ConvSpec { padding: [0, left, 0, k - 1 - left], ..ConvSpec::default() };
+        let [images, channels, rows, columns, taps, before] = [n, hidden, steps, wide, k, left].map(|d| d as u32);
+        let whole = Memory { n: images, hidden: channels, steps: rows, w: columns, taps, left: before };
+        if whole.is_small() {
+            let state = [n, hidden, steps, wide];
+            let shapes = [&state, &state, self.shape()];
+            return graph.apply(Whole(whole, spec), launch(whole), &[Some(self), Some(w)], &shapes).remove(0);
+        }
         let zeros = graph.constant(&[n, hidden, 1, wide], 0.0);
         let mut states = vec![zeros.clone()];
         let mut rows: Vec<Var> = Vec::new();

@@ -60,6 +60,31 @@ pub(super) fn depthwise(to: &mut Translator, step: &Step, stride: usize, padding
     Ok(to.writer.node("Conv", &[&x, &w, &b], how))
 }
 
+pub(super) fn weight_norm(to: &mut Translator, step: &Step, axis: usize) -> Result<String, Refusal> {
+    let (v, g) = (to.input(step, 0)?, to.input(step, 1)?);
+    let rank = to.shape(step.inputs[0].unwrap_or_default()).len();
+    let others: Vec<usize> = (0..rank).filter(|other| *other != axis).collect();
+    let length = to.writer.node("ReduceL2", &[&v], vec![ints("axes", &others)]);
+    let factor = to.writer.node("Div", &[&g, &length], Vec::new());
+    Ok(to.writer.node("Mul", &[&v, &factor], Vec::new()))
+}
+
+pub(super) fn gate(to: &mut Translator, step: &Step, tanh: bool) -> Result<String, Refusal> {
+    let (x, from) = (to.input(step, 0)?, step.inputs[0].unwrap_or_default());
+    let channels = to.fixed(from, 1)? as i64;
+    let [first, second] = [[0, channels / 2, 1], [channels / 2, channels, 1]].map(|part| to.sliced(&x, 1, part));
+    let first = if tanh { to.writer.node("Tanh", &[&first], Vec::new()) } else { first };
+    let second = to.writer.node("Sigmoid", &[&second], Vec::new());
+    Ok(to.writer.node("Mul", &[&first, &second], Vec::new()))
+}
+
+pub(super) fn concat_elu(to: &mut Translator, step: &Step) -> Result<String, Refusal> {
+    let x = to.input(step, 0)?;
+    let other = to.writer.node("Neg", &[&x], Vec::new());
+    let both = to.writer.node("Concat", &[&x, &other], vec![int("axis", 1)]);
+    Ok(to.writer.node("Elu", &[&both], Vec::new()))
+}
+
 /// y, mean and variance. ONNX's own operator makes them as well, and runtimes that do not train have
 /// it for known statistics only.
 pub(super) fn batch_norm(to: &mut Translator, step: &Step, eps: f32) -> Result<[String; 3], Refusal> {

@@ -300,6 +300,9 @@ impl<'a> Translator<'a> {
                 let mean = self.writer.node("AveragePool", &[&x], windows);
                 self.scaled(mean, scale * (window[0] * window[1]) as f32)
             }
+            Standard::WeightNorm(axis) => layers::weight_norm(self, step, *axis)?,
+            Standard::Gate { tanh } => layers::gate(self, step, *tanh)?,
+            Standard::ConcatElu => layers::concat_elu(self, step)?,
             Standard::Skew => layers::skew(self, step)?,
             Standard::Unskew => layers::unskew(self, step)?,
             Standard::Memory { left } => layers::memory(self, step, *left)?,

@@ -9,7 +9,9 @@
 pub mod activation;
 mod derivative;
 mod formula;
+pub mod halves;
 pub mod lstm;
+pub mod memory;
 mod operations;
 
 pub use derivative::Term;

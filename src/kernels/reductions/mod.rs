@@ -13,3 +13,4 @@ pub mod batch_norm;
 pub mod cross_entropy;
 pub mod largest;
 pub mod reduce;
+pub mod weight_norm;
