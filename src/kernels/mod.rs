@@ -29,6 +29,7 @@ mod caps;
 mod checks;
 pub mod compose;
 mod fuse;
+mod host;
 mod launch;
 mod library;
 mod list;

@@ -23,6 +23,7 @@ mod host;
 mod lanes;
 pub mod matmul;
 pub(crate) mod matrix;
+mod patches;
 mod role;
 mod sampled;
 pub(crate) mod tiles;

@@ -2,6 +2,7 @@
 //! its gradient.
 
 use crate::kernels::activation::{Activation, ActivationBlock};
+use crate::kernels::pointwise::{Operation, activate};
 use crate::kernels::*;
 use rayon::prelude::*;
 
@@ -152,6 +153,35 @@ fn channel(n: u32, c: u32, hw: u32, ic: usize) -> impl Iterator<Item = usize> {
     (0..n).flat_map(move |i| (0..hw).map(move |k| (i * c + ic) * hw + k))
 }
 
+/// Pixels of a channel below which the reference is as fast.
+const FEW: u32 = 8;
+
+/// The planes of each channel of `[n, c, hw]`.
+fn by_channel(y: &mut [f32], c: usize, hw: usize) -> Vec<Vec<&mut [f32]>> {
+    let mut channels: Vec<Vec<&mut [f32]>> = (0..c).map(|_| Vec::with_capacity(y.len() / hw / c)).collect();
+    y.chunks_mut(hw).enumerate().for_each(|(plane, y)| channels[plane % c].push(y));
+    channels
+}
+
+host::wide! {
+    /// y = factor (x - mean) + beta.
+    fn normalise(x: &[f32], mean: f32, factor: f32, beta: f32, y: &mut [f32]) {
+        for (y, x) in std::iter::zip(y, x) {
+            *y = factor * (x - mean) + beta;
+        }
+    }
+}
+
+host::wide! {
+    /// dx = factor (dy - plain - along (x - mean)).
+    fn backward(dy: &[f32], x: &[f32], mean: f32, factor: f32, means: [f32; 2], dx: &mut [f32]) {
+        let [along, plain] = means;
+        for (dx, (dy, x)) in std::iter::zip(dx, std::iter::zip(dy, x)) {
+            *dx = factor * (dy - (plain + along * (x - mean)));
+        }
+    }
+}
+
 impl Kernel for BatchNorm {
     fn signature(&self) -> &'static Signature {
         &FORWARD
@@ -185,6 +215,39 @@ impl Kernel for BatchNorm {
         });
         for ic in 0..c {
             (mean[ic], var[ic]) = (moments[ic].0 as f32, moments[ic].1 as f32);
+        }
+    }
+
+    /// A channel to a task: it stays in cache from its mean to what is made of it.
+    fn host(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
+        if self.hw < FEW {
+            return self.cpu(reads, writes);
+        }
+        let &[x, gamma, beta] = reads else { return };
+        let [y, mean, var] = writes else { return };
+        let (c, hw) = (self.c as usize, self.hw as usize);
+        let terms = f64::from(self.n) * f64::from(self.hw);
+        let act = Operation::of(self.act.activation());
+        let one = |(ic, planes): (usize, &mut Vec<&mut [f32]>)| {
+            let plane = |n: usize| &x[(n * c + ic) * hw..][..hw];
+            let rough = (planes.iter().enumerate().map(|(n, _)| host::sum(plane(n))).sum::<f64>() / terms) as f32;
+            let around = planes.iter().enumerate().map(|(n, _)| host::around(plane(n), rough));
+            let [d, square] = around.fold([0.0; 2], |[d, square], [a, b]| [d + a, square + b]);
+            // The first mean is rounded: what it is off by is in the second sum.
+            let off = d / terms;
+            let (mean, var) = (f64::from(rough) + off, square / terms - off * off);
+            let rstd = 1.0 / (var + f64::from(self.eps)).sqrt();
+            let factor = f64::from(gamma[ic]) * rstd;
+            let beta = (f64::from(beta[ic]) - factor * off) as f32;
+            for (n, y) in planes.iter_mut().enumerate() {
+                normalise(plane(n), rough, factor as f32, beta, y);
+                activate(act, y);
+            }
+            [mean as f32, var as f32]
+        };
+        let moments: Vec<[f32; 2]> = by_channel(y, c, hw).par_iter_mut().enumerate().map(one).collect();
+        for (ic, [m, v]) in moments.into_iter().enumerate() {
+            (mean[ic], var[ic]) = (m, v);
         }
     }
 
@@ -322,6 +385,32 @@ impl Kernel for BatchNormGrad {
         });
         for ic in 0..c {
             (dgamma[ic], dbeta[ic]) = (sums[ic].0 as f32, sums[ic].1 as f32);
+        }
+    }
+
+    fn host(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
+        if self.hw < FEW {
+            return self.cpu(reads, writes);
+        }
+        let &[dy, x, gamma, mean, var] = reads else { return };
+        let [dx, dgamma, dbeta] = writes else { return };
+        let (c, hw) = (self.c as usize, self.hw as usize);
+        let terms = f64::from(self.n) * f64::from(self.hw);
+        let one = |(ic, planes): (usize, &mut Vec<&mut [f32]>)| {
+            let plane = |n: usize| (n * c + ic) * hw..(n * c + ic + 1) * hw;
+            let rstd = 1.0 / (f64::from(var[ic]) + f64::from(self.eps)).sqrt();
+            let sums = (0..planes.len()).map(|n| host::turns(&dy[plane(n)], &x[plane(n)], mean[ic]));
+            let [along, plain] = sums.fold([0.0; 2], |[along, plain], [a, b]| [along + a, plain + b]);
+            let means = [(along * rstd * rstd / terms) as f32, (plain / terms) as f32];
+            let factor = (f64::from(gamma[ic]) * rstd) as f32;
+            for (n, dx) in planes.iter_mut().enumerate() {
+                backward(&dy[plane(n)], &x[plane(n)], mean[ic], factor, means, dx);
+            }
+            [(along * rstd) as f32, plain as f32]
+        };
+        let sums: Vec<[f32; 2]> = by_channel(dx, c, hw).par_iter_mut().enumerate().map(one).collect();
+        for (ic, [g, b]) in sums.into_iter().enumerate() {
+            (dgamma[ic], dbeta[ic]) = (g, b);
         }
     }
 
