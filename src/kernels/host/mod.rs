@@ -8,7 +8,7 @@ mod elementary;
 mod sums;
 
 pub(super) use elementary::{exp, exp_m1, ln, normals, sigmoid, softplus, tanh, uniforms};
-pub(super) use sums::{around, dot, sum, turns};
+pub(super) use sums::{Planes, around, dot, sum, sum_planes, turns};
 
 use rayon::prelude::*;
 

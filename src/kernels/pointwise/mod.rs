@@ -14,11 +14,12 @@ mod operations;
 
 pub use derivative::Term;
 pub use formula::Formula;
-pub(super) use operations::{ACTIVATE, APPLY, gate, larger, over};
+pub(super) use operations::{ACTIVATE, APPLY, gate, larger};
 pub use operations::{Domain, Operation};
 
 use crate::kernels::host::BLOCK;
 use crate::kernels::*;
+use operations::{over, over_itself};
 
 /// Operands of a chain.
 pub const MAX_INPUTS: usize = 6;
@@ -36,12 +37,8 @@ pub struct Broadcast {
 
 /// y = an operation on y and its constant, or nothing: what behind a kernel is an activation.
 pub(super) fn activate(operation: Option<(Operation, f32)>, y: &mut [f32]) {
-    let Some((operation, c)) = operation else { return };
-    let mut before = [0.0; BLOCK];
-    for y in y.chunks_mut(BLOCK) {
-        let before = &mut before[..y.len()];
-        before.copy_from_slice(y);
-        over(operation, before, before, c, y);
+    if let Some((operation, c)) = operation {
+        over_itself(operation, c, y);
     }
 }
 

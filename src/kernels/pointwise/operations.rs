@@ -196,6 +196,21 @@ macro_rules! operations {
             }
         }
 
+        wide! {
+            /// y = a unary operation on y and c in f32.
+            #[allow(unused_variables)]
+            pub(in crate::kernels) fn over_itself(operation: Operation, $z: f32, to: &mut [f32]) {
+                match operation {
+                    $(Operation::$code => {
+                        for to in to {
+                            let ($x, $y) = (*to, *to);
+                            *to = fast!($host; $($fast)?);
+                        }
+                    })*
+                }
+            }
+        }
+
         impl Activation {
             /// The function itself, its transcendental functions by way of f64: a match of its own,
             /// for processors go through it for every element.

@@ -155,12 +155,17 @@ fn channel(n: u32, c: u32, hw: u32, ic: usize) -> impl Iterator<Item = usize> {
 
 /// Pixels of a channel below which the reference is as fast.
 const FEW: u32 = 8;
+/// Neighbouring elements of an image that a task takes, about: whole channels, one at least.
+const TOGETHER: usize = 1024;
 
-/// The planes of each channel of `[n, c, hw]`.
-fn by_channel(y: &mut [f32], c: usize, hw: usize) -> Vec<Vec<&mut [f32]>> {
-    let mut channels: Vec<Vec<&mut [f32]>> = (0..c).map(|_| Vec::with_capacity(y.len() / hw / c)).collect();
-    y.chunks_mut(hw).enumerate().for_each(|(plane, y)| channels[plane % c].push(y));
-    channels
+/// The planes of some channels of `[n, c, hw]`: for each few channels a slice of every image.
+fn by_channels(y: &mut [f32], c: usize, hw: usize) -> Vec<Vec<&mut [f32]>> {
+    let together = (TOGETHER / hw).clamp(1, c);
+    let mut tasks: Vec<Vec<&mut [f32]>> = (0..c.div_ceil(together)).map(|_| Vec::new()).collect();
+    for image in y.chunks_mut(c * hw) {
+        std::iter::zip(&mut tasks, image.chunks_mut(together * hw)).for_each(|(task, y)| task.push(y));
+    }
+    tasks
 }
 
 host::wide! {
@@ -218,35 +223,45 @@ impl Kernel for BatchNorm {
         }
     }
 
-    /// A channel to a task: it stays in cache from its mean to what is made of it.
+    /// Some channels to a task: they stay in cache from their means to what is made of them.
     fn host(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
         if self.hw < FEW {
             return self.cpu(reads, writes);
         }
         let &[x, gamma, beta] = reads else { return };
         let [y, mean, var] = writes else { return };
-        let (c, hw) = (self.c as usize, self.hw as usize);
+        let (n, c, hw) = (self.n as usize, self.c as usize, self.hw as usize);
         let terms = f64::from(self.n) * f64::from(self.hw);
         let act = Operation::of(self.act.activation());
-        let one = |(ic, planes): (usize, &mut Vec<&mut [f32]>)| {
-            let plane = |n: usize| &x[(n * c + ic) * hw..][..hw];
-            let rough = (planes.iter().enumerate().map(|(n, _)| host::sum(plane(n))).sum::<f64>() / terms) as f32;
-            let around = planes.iter().enumerate().map(|(n, _)| host::around(plane(n), rough));
-            let [d, square] = around.fold([0.0; 2], |[d, square], [a, b]| [d + a, square + b]);
-            // The first mean is rounded: what it is off by is in the second sum.
-            let off = d / terms;
-            let (mean, var) = (f64::from(rough) + off, square / terms - off * off);
-            let rstd = 1.0 / (var + f64::from(self.eps)).sqrt();
-            let factor = f64::from(gamma[ic]) * rstd;
-            let beta = (f64::from(beta[ic]) - factor * off) as f32;
-            for (n, y) in planes.iter_mut().enumerate() {
-                normalise(plane(n), rough, factor as f32, beta, y);
+        let mut tasks = by_channels(y, c, hw);
+        let together = tasks[0][0].len() / hw;
+        let one = |(task, images): (usize, &mut Vec<&mut [f32]>)| -> Vec<[f32; 2]> {
+            let channels = task * together..c.min((task + 1) * together);
+            // What an image is made with: the mean as it is rounded, a factor, and what is added.
+            let mut lines = Vec::new();
+            let moments = channels.clone().map(|ic| {
+                let planes = host::Planes { first: ic * hw, len: hw, step: c * hw, count: n };
+                let rough = (host::sum_planes(x, planes) / terms) as f32;
+                let [d, square] = host::around(x, planes, rough);
+                // What the first mean is off by, for it is rounded, is in the second sum.
+                let off = d / terms;
+                let (mean, var) = (f64::from(rough) + off, square / terms - off * off);
+                let factor = f64::from(gamma[ic]) / (var + f64::from(self.eps)).sqrt();
+                lines.push([rough, factor as f32, (f64::from(beta[ic]) - factor * off) as f32]);
+                [mean as f32, var as f32]
+            });
+            let moments = moments.collect();
+            for (i, y) in images.iter_mut().enumerate() {
+                let x = &x[i * c * hw + channels.start * hw..][..y.len()];
+                for ((x, y), [mean, factor, beta]) in std::iter::zip(x.chunks(hw), y.chunks_mut(hw)).zip(&lines) {
+                    normalise(x, *mean, *factor, *beta, y);
+                }
                 activate(act, y);
             }
-            [mean as f32, var as f32]
+            moments
         };
-        let moments: Vec<[f32; 2]> = by_channel(y, c, hw).par_iter_mut().enumerate().map(one).collect();
-        for (ic, [m, v]) in moments.into_iter().enumerate() {
+        let moments: Vec<Vec<[f32; 2]>> = tasks.par_iter_mut().enumerate().map(one).collect();
+        for (ic, [m, v]) in moments.into_iter().flatten().enumerate() {
             (mean[ic], var[ic]) = (m, v);
         }
     }
@@ -394,22 +409,34 @@ impl Kernel for BatchNormGrad {
         }
         let &[dy, x, gamma, mean, var] = reads else { return };
         let [dx, dgamma, dbeta] = writes else { return };
-        let (c, hw) = (self.c as usize, self.hw as usize);
+        let (n, c, hw) = (self.n as usize, self.c as usize, self.hw as usize);
         let terms = f64::from(self.n) * f64::from(self.hw);
-        let one = |(ic, planes): (usize, &mut Vec<&mut [f32]>)| {
-            let plane = |n: usize| (n * c + ic) * hw..(n * c + ic + 1) * hw;
-            let rstd = 1.0 / (f64::from(var[ic]) + f64::from(self.eps)).sqrt();
-            let sums = (0..planes.len()).map(|n| host::turns(&dy[plane(n)], &x[plane(n)], mean[ic]));
-            let [along, plain] = sums.fold([0.0; 2], |[along, plain], [a, b]| [along + a, plain + b]);
-            let means = [(along * rstd * rstd / terms) as f32, (plain / terms) as f32];
-            let factor = (f64::from(gamma[ic]) * rstd) as f32;
-            for (n, dx) in planes.iter_mut().enumerate() {
-                backward(&dy[plane(n)], &x[plane(n)], mean[ic], factor, means, dx);
+        let mut tasks = by_channels(dx, c, hw);
+        let together = tasks[0][0].len() / hw;
+        let one = |(task, images): (usize, &mut Vec<&mut [f32]>)| -> Vec<[f32; 2]> {
+            let channels = task * together..c.min((task + 1) * together);
+            // What an image is made with: the factor, and the means of the gradient and along x.
+            let mut lines = Vec::new();
+            let sums = channels.clone().map(|ic| {
+                let planes = host::Planes { first: ic * hw, len: hw, step: c * hw, count: n };
+                let rstd = 1.0 / (f64::from(var[ic]) + f64::from(self.eps)).sqrt();
+                let [along, plain] = host::turns(dy, x, planes, mean[ic]);
+                let means = [(along * rstd * rstd / terms) as f32, (plain / terms) as f32];
+                lines.push((mean[ic], (f64::from(gamma[ic]) * rstd) as f32, means));
+                [(along * rstd) as f32, plain as f32]
+            });
+            let sums = sums.collect();
+            for (i, dx) in images.iter_mut().enumerate() {
+                let own = i * c * hw + channels.start * hw..i * c * hw + channels.end * hw;
+                let operands = std::iter::zip(dy[own.clone()].chunks(hw), x[own].chunks(hw));
+                for ((dx, (dy, x)), line) in std::iter::zip(dx.chunks_mut(hw), operands).zip(&lines) {
+                    backward(dy, x, line.0, line.1, line.2, dx);
+                }
             }
-            [(along * rstd) as f32, plain as f32]
+            sums
         };
-        let sums: Vec<[f32; 2]> = by_channel(dx, c, hw).par_iter_mut().enumerate().map(one).collect();
-        for (ic, [g, b]) in sums.into_iter().enumerate() {
+        let sums: Vec<Vec<[f32; 2]>> = tasks.par_iter_mut().enumerate().map(one).collect();
+        for (ic, [g, b]) in sums.into_iter().flatten().enumerate() {
             (dgamma[ic], dbeta[ic]) = (g, b);
         }
     }
