@@ -8,7 +8,7 @@ mod elementary;
 mod sums;
 
 pub(super) use elementary::{exp, exp_m1, ln, normals, sigmoid, softplus, tanh, uniforms};
-pub(super) use sums::{Planes, around, dot, sum, sum_planes, turns};
+pub(super) use sums::{Planes, around, dot, sum, turns};
 
 use rayon::prelude::*;
 

@@ -73,13 +73,6 @@ super::wide! {
 }
 
 super::wide! {
-    /// Σ x over some planes.
-    pub(in crate::kernels) fn sum_planes(x: &[f32], planes: Planes) -> f64 {
-        totals([x, x], planes, |x, _| x, |_, _| 0.0)[0]
-    }
-}
-
-super::wide! {
     /// Σ x y.
     pub(in crate::kernels) fn dot(x: &[f32], y: &[f32]) -> f64 {
         totals([x, y], Planes::whole(x), |x, y| x * y, |_, _| 0.0)[0]
@@ -94,8 +87,8 @@ super::wide! {
 }
 
 super::wide! {
-    /// Σ dy (x - mean) and Σ dy over some planes.
-    pub(in crate::kernels) fn turns(dy: &[f32], x: &[f32], planes: Planes, mean: f32) -> [f64; 2] {
-        totals([dy, x], planes, |dy, x| dy * (x - mean), |dy, _| dy)
+    /// Σ dy (x - mean) and Σ dy.
+    pub(in crate::kernels) fn turns(dy: &[f32], x: &[f32], mean: f32) -> [f64; 2] {
+        totals([dy, x], Planes::whole(x), |dy, x| dy * (x - mean), |dy, _| dy)
     }
 }

@@ -237,11 +237,17 @@ impl Kernel for BatchNorm {
         let together = tasks[0][0].len() / hw;
         let one = |(task, images): (usize, &mut Vec<&mut [f32]>)| -> Vec<[f32; 2]> {
             let channels = task * together..c.min((task + 1) * together);
+            // Image by image, as x lies in memory; from there on it is in cache.
+            let mut sums = vec![0.0; channels.len()];
+            for x in x.chunks(c * hw) {
+                let planes = x[channels.start * hw..channels.end * hw].chunks(hw);
+                std::iter::zip(&mut sums, planes).for_each(|(sum, plane)| *sum += host::sum(plane));
+            }
             // What an image is made with: the mean as it is rounded, a factor, and what is added.
             let mut lines = Vec::new();
-            let moments = channels.clone().map(|ic| {
+            let moments = std::iter::zip(channels.clone(), sums).map(|(ic, sum)| {
                 let planes = host::Planes { first: ic * hw, len: hw, step: c * hw, count: n };
-                let rough = (host::sum_planes(x, planes) / terms) as f32;
+                let rough = (sum / terms) as f32;
                 let [d, square] = host::around(x, planes, rough);
                 // What the first mean is off by, for it is rounded, is in the second sum.
                 let off = d / terms;
@@ -415,12 +421,18 @@ impl Kernel for BatchNormGrad {
         let together = tasks[0][0].len() / hw;
         let one = |(task, images): (usize, &mut Vec<&mut [f32]>)| -> Vec<[f32; 2]> {
             let channels = task * together..c.min((task + 1) * together);
+            let mut turns = vec![[0.0; 2]; channels.len()];
+            for i in 0..n {
+                for (ic, turns) in std::iter::zip(channels.clone(), &mut turns) {
+                    let plane = (i * c + ic) * hw..(i * c + ic + 1) * hw;
+                    let [along, plain] = host::turns(&dy[plane.clone()], &x[plane], mean[ic]);
+                    *turns = [turns[0] + along, turns[1] + plain];
+                }
+            }
             // What an image is made with: the factor, and the means of the gradient and along x.
             let mut lines = Vec::new();
-            let sums = channels.clone().map(|ic| {
-                let planes = host::Planes { first: ic * hw, len: hw, step: c * hw, count: n };
+            let sums = std::iter::zip(channels.clone(), turns).map(|(ic, [along, plain])| {
                 let rstd = 1.0 / (f64::from(var[ic]) + f64::from(self.eps)).sqrt();
-                let [along, plain] = host::turns(dy, x, planes, mean[ic]);
                 let means = [(along * rstd * rstd / terms) as f32, (plain / terms) as f32];
                 lines.push((mean[ic], (f64::from(gamma[ic]) * rstd) as f32, means));
                 [(along * rstd) as f32, plain as f32]
