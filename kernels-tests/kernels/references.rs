@@ -39,6 +39,28 @@ fn every_kernel_agrees_with_its_twin_on_the_cpu() {
     every_case(|name, kernel| vec![check::check_host(name, kernel, 3)]);
 }
 
+/// What the processor computes does not depend on how many threads it has.
+#[test]
+fn every_kernel_has_the_same_bits_on_one_thread_and_on_three() {
+    let pools = [1, 3].map(|n| rayon::ThreadPoolBuilder::new().num_threads(n).build().expect("a pool"));
+    let mut shared = 0;
+    for entry in kernels::all().iter().filter(|e| wanted(e.name)) {
+        for kernel in (entry.cases)() {
+            let example = Example::inputs(kernel.as_ref(), 5, f32::NAN);
+            let reads: Vec<&[f32]> = example.reads.iter().map(Vec::as_slice).collect();
+            let [one, three] = pools.each_ref().map(|pool| {
+                let mut writes = example.old.clone();
+                let mut slices: Vec<&mut [f32]> = writes.iter_mut().map(Vec::as_mut_slice).collect();
+                pool.install(|| kernel.host(&reads, &mut slices));
+                writes.into_iter().flatten().map(f32::to_bits).collect::<Vec<u32>>()
+            });
+            assert!(one == three, "{} {}", entry.name, kernel.label());
+            shared += one.len();
+        }
+    }
+    assert!(shared > 0 || std::env::var("LIMN_KERNELS").is_ok());
+}
+
 /// The first variant as training runs it, without bounds checks, on a device that pretends to allow
 /// few workgroups per dimension, so that linear grids fold into two.
 #[test]

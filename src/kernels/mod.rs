@@ -29,6 +29,7 @@ mod caps;
 mod checks;
 pub mod compose;
 mod fuse;
+mod host;
 mod launch;
 mod library;
 mod list;
@@ -133,8 +134,9 @@ pub trait Kernel: Checks + Debug + Send + Sync {
     /// of an [`Access::Write`] is overwritten.
     fn cpu(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]);
 
-    /// The kernel on the CPU as a device, from the same to the same: in f32 by a matrix library
-    /// where that pays, the reference elsewhere. Every run gives the same bits.
+    /// The kernel on the CPU as a device, from the same to the same: where that pays in f32, by a
+    /// matrix library or by loops as wide as the processor's vectors, the reference elsewhere. Every
+    /// run gives the same bits, whatever the number of threads.
     fn host(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
         self.cpu(reads, writes);
     }

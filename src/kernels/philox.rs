@@ -109,11 +109,13 @@ pub fn unit_block(stream: &Stream, block: usize) -> [f32; 4] {
 }
 
 /// The upper 24 bits of a word as a number in [0, 1).
+#[inline(always)]
 pub fn unit(word: u32) -> f32 {
     (word >> 8) as f32 * (1.0 / 16_777_216.0)
 }
 
 /// Ten rounds of Philox-4x32 on a 128-bit counter and a 64-bit key.
+#[inline(always)]
 pub fn philox4x32_10(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
     const M: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
     const W: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];

@@ -2,10 +2,8 @@
 
 use super::{Buffer, DeviceError, Exceeded, Program, Purpose};
 use crate::gpu::{self, Gpu, GpuError, Readback, Span};
-use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// What holds elements on one kind of device.
 pub(super) trait Memory: Clone {
@@ -26,7 +24,17 @@ pub(super) trait Memory: Clone {
 }
 
 /// Elements in the host's memory.
-pub(super) type OnHost = Rc<RefCell<Vec<f32>>>;
+pub(super) type OnHost = Arc<RwLock<Vec<f32>>>;
+
+/// The elements to read, whatever became of who wrote them.
+pub(super) fn seen(memory: &OnHost) -> RwLockReadGuard<'_, Vec<f32>> {
+    RwLock::read(memory).unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The elements to write.
+pub(super) fn changed(memory: &OnHost) -> RwLockWriteGuard<'_, Vec<f32>> {
+    RwLock::write(memory).unwrap_or_else(PoisonError::into_inner)
+}
 
 /// The processor as a device: by the kernels' references, or by what is fast.
 pub(super) struct Host {
@@ -37,15 +45,15 @@ impl Memory for OnHost {
     type Home = Host;
 
     fn new(_: &Host, len: usize, _: &str) -> Result<Self, GpuError> {
-        Ok(Rc::new(RefCell::new(vec![0.0; len])))
+        Ok(Arc::new(RwLock::new(vec![0.0; len])))
     }
 
     fn write(&self, at: usize, data: &[f32]) {
-        self.borrow_mut()[at..at + data.len()].copy_from_slice(data);
+        changed(self)[at..at + data.len()].copy_from_slice(data);
     }
 
     fn start_read(&self, at: usize, len: usize) -> Pending {
-        Pending(Arrival::Done(self.borrow()[at..at + len].to_vec()))
+        Pending(Arrival::Done(seen(self)[at..at + len].to_vec()))
     }
 
     fn ring(&self, _: usize) -> ReadbackRing {
@@ -126,7 +134,7 @@ impl ReadbackRing {
     /// Starts reading the whole state behind everything submitted so far.
     pub fn start_read(&mut self) -> Pending {
         Pending(match &mut self.0 {
-            Held::Host(host) => Arrival::Done(host.borrow().clone()),
+            Held::Host(host) => Arrival::Done(seen(host).clone()),
             Held::Gpu(gpu, ring) => Arrival::Gpu(gpu.clone(), gpu.start_ring(ring)),
         })
     }

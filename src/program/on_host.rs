@@ -1,6 +1,6 @@
 //! A program made ready on the processor.
 
-use super::memory::{OnHost, States};
+use super::memory::{OnHost, States, changed, seen};
 use super::run::{Traced, What};
 use super::{DeviceError, Launch, Program};
 use std::time::Instant;
@@ -16,9 +16,10 @@ impl HostRun {
         Ok(HostRun { memory: states.buffers(program)?, reference: states.home.reference })
     }
 
-    /// Runs every launch in turn.
+    /// Runs every launch in turn, on a thread of the pool: a launch then begins on the one that
+    /// ended the last, and short ones wake no other.
     pub(super) fn run(&self, program: &Program) {
-        program.launches.iter().for_each(|launch| run(launch, &self.memory, self.reference));
+        rayon::scope(|_| program.launches.iter().for_each(|launch| run(launch, &self.memory, self.reference)));
     }
 
     /// The same, and the nanoseconds of each.
@@ -28,11 +29,13 @@ impl HostRun {
 
     /// The same, and when each began.
     pub(super) fn run_traced(&self, program: &Program) -> impl Iterator<Item = Traced> {
-        program.launches.iter().enumerate().map(|(i, launch)| {
+        let one = |(i, launch)| {
             let start = Instant::now();
             run(launch, &self.memory, self.reference);
             Traced::since(What::Launch(i), start)
-        })
+        };
+        let traced: Vec<Traced> = rayon::scope(|_| program.launches.iter().enumerate().map(one).collect());
+        traced.into_iter()
     }
 }
 
@@ -42,9 +45,9 @@ fn run(launch: &Launch, memory: &[OnHost], reference: bool) {
     order.sort_by_key(|&i| (launch.writes[i].buffer, launch.writes[i].offset));
     let mut buffers: Vec<usize> = order.iter().map(|&i| launch.writes[i].buffer).collect();
     buffers.dedup();
-    let mut taken: Vec<Vec<f32>> = buffers.iter().map(|b| memory[*b].take()).collect();
+    let mut taken: Vec<Vec<f32>> = buffers.iter().map(|b| std::mem::take(&mut *changed(&memory[*b]))).collect();
     {
-        let borrowed: Vec<_> = launch.reads.iter().map(|v| v.map(|v| (memory[v.buffer].borrow(), v))).collect();
+        let borrowed: Vec<_> = launch.reads.iter().map(|v| v.map(|v| (seen(&memory[v.buffer]), v))).collect();
         let needed = launch.kernel.signature().reads.len();
         let mut reads: Vec<&[f32]> = borrowed
             .iter()
@@ -74,6 +77,6 @@ fn run(launch: &Launch, memory: &[OnHost], reference: bool) {
         }
     }
     for (buffer, data) in std::iter::zip(buffers, taken) {
-        memory[buffer].replace(data);
+        *changed(&memory[buffer]) = data;
     }
 }

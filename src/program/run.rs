@@ -1,6 +1,6 @@
 //! Running programs: a program made ready on a device.
 
-use super::memory::Memory;
+use super::memory::{Memory, changed};
 use super::on_gpu::{Copy, GpuRun, IN_FLIGHT};
 use super::on_host::HostRun;
 use super::staging::{Staged, Used};
@@ -175,7 +175,7 @@ impl Runner {
         let (room, to, used) = self.placed(room)?;
         match (&mut self.engine, room) {
             (Engine::Host(run), Staged::Host(words)) => {
-                used.give_back(Staged::Host(run.memory[to.buffer].replace(words)));
+                used.give_back(Staged::Host(std::mem::replace(&mut changed(&run.memory[to.buffer]), words)));
                 run.run(&self.program);
                 Ok(())
             }
@@ -198,7 +198,7 @@ impl Runner {
         match &mut self.engine {
             Engine::Host(run) => {
                 if let Some((Staged::Host(words), to, used)) = copy {
-                    used.give_back(Staged::Host(run.memory[to.buffer].replace(words)));
+                    used.give_back(Staged::Host(std::mem::replace(&mut changed(&run.memory[to.buffer]), words)));
                 }
                 if copied {
                     traced.push(Traced::since(What::Upload, start));

@@ -4,6 +4,7 @@ use super::conv::{Conv, abs};
 use super::conv_cases;
 use super::tiles::Rounding;
 use super::weight_grad;
+use crate::kernels::host;
 use crate::kernels::{Access, Caps, Checks, Kernel, Lens, Precision, Recipe, Signature, sum_bound};
 use rayon::prelude::*;
 
@@ -76,8 +77,15 @@ impl Kernel for Conv2dWeightGrad {
     }
 
     fn host(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
+        if !self.0.has_room() {
+            return self.cpu(reads, writes);
+        }
         self.0.host_w(reads[0], reads[1], writes[0]);
-        self.write_bias(reads[1], writes);
+        let (channels, plane) = (self.0.co as usize, self.0.y_plane());
+        writes[1].par_iter_mut().enumerate().for_each(|(channel, db)| {
+            let planes = reads[1].chunks(plane).skip(channel).step_by(channels);
+            *db = planes.map(host::sum).sum::<f64>() as f32;
+        });
     }
 
     fn variants(&self, caps: &Caps) -> Vec<Recipe> {

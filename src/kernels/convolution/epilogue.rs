@@ -3,9 +3,9 @@
 use super::sampled::Sample;
 use super::tiles::Rounding;
 use crate::kernels::activation::{Activation, ActivationBlock};
-use crate::kernels::pointwise::gate;
+use crate::kernels::host::{self, BLOCK};
+use crate::kernels::pointwise::{Operation, activate, gate};
 use crate::kernels::{EPS, Epilogue, params, scales_exactly, sum_bound};
-use rayon::prelude::*;
 
 params! {
     /// act((sum + bias) · gate(g) + r), where a gate is 1 where g > 0 and a slope elsewhere, as a
@@ -105,6 +105,32 @@ pub(super) struct Tail<'a> {
     pub plane: usize,
 }
 
+host::wide! {
+    /// y += x.
+    fn add(y: &mut [f32], x: &[f32]) {
+        for (y, x) in std::iter::zip(y, x) {
+            *y += x;
+        }
+    }
+}
+
+host::wide! {
+    fn add_number(y: &mut [f32], number: f32) {
+        for y in y {
+            *y += number;
+        }
+    }
+}
+
+host::wide! {
+    /// y *= what a gate leaves.
+    fn close(y: &mut [f32], g: &[f32], slope: f32) {
+        for (y, g) in std::iter::zip(y, g) {
+            *y *= gate(*g, slope);
+        }
+    }
+}
+
 impl Tail<'_> {
     fn bias(&self, i: usize) -> f64 {
         if self.bias.is_empty() { 0.0 } else { f64::from(self.bias[i / self.plane % self.channels]) }
@@ -135,22 +161,39 @@ impl Tail<'_> {
         [y, self.bound(terms, spot.magnitude, rounding, i, y)]
     }
 
-    /// Does to sums in place what [`Tail::write`] does.
-    pub(super) fn finish(&self, y: &mut [f32]) {
+    /// Whether sums stay as they are.
+    pub(super) fn is_bare(&self) -> bool {
         let bare = self.bias.is_empty() && self.residual.is_empty() && self.gate.is_empty();
-        if bare && self.activation == Activation::Identity {
+        bare && self.activation == Activation::Identity
+    }
+
+    /// Does to sums in place what [`Tail::write`] does, in f32. They begin with element `first`, the
+    /// first of channel 0, and end with whole channels.
+    pub(super) fn finish(&self, first: usize, y: &mut [f32]) {
+        if self.is_bare() {
             return;
         }
-        let image = self.channels * self.plane;
-        y.par_chunks_mut(image).enumerate().for_each(|(n, y)| {
-            for (c, y) in y.chunks_mut(self.plane).enumerate() {
-                let bias = self.bias.get(c).copied().unwrap_or(0.0);
-                let first = n * image + c * self.plane;
-                for (i, y) in y.iter_mut().enumerate() {
-                    *y = self.activation.apply((*y + bias) * self.gate(first + i) + self.residual(first + i));
+        let operation = Operation::of(self.activation);
+        let one = if self.plane == 1 { self.channels } else { self.plane };
+        let block = one * (BLOCK / one).max(1);
+        for (k, y) in y.chunks_mut(block).enumerate() {
+            let own = first + k * block..first + k * block + y.len();
+            if !self.bias.is_empty() {
+                for (i, y) in y.chunks_mut(one).enumerate() {
+                    match self.plane {
+                        1 => add(y, self.bias),
+                        plane => add_number(y, self.bias[(own.start / plane + i) % self.channels]),
+                    }
                 }
             }
-        });
+            if !self.gate.is_empty() {
+                close(y, &self.gate[own.clone()], self.gate_slope);
+            }
+            if !self.residual.is_empty() {
+                add(y, &self.residual[own]);
+            }
+            activate(operation, y);
+        }
     }
 
     /// The permitted error where `magnitudes` are the sums of the terms' absolute values, whose

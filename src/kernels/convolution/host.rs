@@ -1,79 +1,66 @@
 //! Convolutions and products for the CPU as a device: f32, by a matrix library, parallel over
 //! images in pieces that do not depend on how many threads there are.
 
-use super::conv::{Conv, Tap};
+use super::conv::Conv;
+use super::epilogue::Tail;
 use super::matmul::MatMul;
-use super::matrix::{Matrix, product};
+use super::matrix::{Matrix, product, product_in_pieces};
+use super::patches::{Patches, transpose};
+use crate::kernels::host;
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// Images whose weight gradients are summed by one task.
 const IMAGES: usize = 8;
-/// Rows of a product that one task makes.
-const ROWS: usize = 32;
+/// Elements of patches that are multiplied together, about: they stay in the second cache.
+const AT_ONCE: usize = 1 << 18;
 
-/// A convolution as products: its live taps and its weights [co, ci, live taps], dead entries 0.
-struct Unfolded<'a> {
-    conv: &'a Conv,
-    taps: Vec<Tap>,
+/// Positions of y whose patches are multiplied together: of whole images, or rows of one.
+#[derive(Clone, Copy)]
+struct Positions {
+    /// Images, 1 where an image has too many positions.
+    images: usize,
+    /// Rows of y.
+    rows: usize,
 }
 
-impl<'a> Unfolded<'a> {
-    fn new(conv: &'a Conv) -> Unfolded<'a> {
-        Unfolded { conv, taps: conv.tap_list() }
+impl Positions {
+    fn of(conv: &Conv, terms: usize) -> Positions {
+        let (plane, row) = (conv.y_plane(), conv.ow as usize);
+        let wanted = (AT_ONCE / terms).clamp(64, 512);
+        let images = wanted.div_ceil(plane).min(conv.n as usize).max(1);
+        let rows = if images > 1 { conv.oh as usize } else { wanted.div_ceil(row).min(conv.oh as usize) };
+        Positions { images, rows }
     }
+}
 
-    /// Terms of an output: live taps of every channel.
-    fn terms(&self) -> usize {
-        self.conv.ci as usize * self.taps.len()
-    }
-
-    fn weights(&self, w: &[f32]) -> Vec<f32> {
-        let (c, live) = (self.conv, self.taps.len());
-        let entry = |at: usize| {
-            let (o, i, tap) = (at / self.terms(), at / live % c.ci as usize, at % live);
-            if c.live(tap, i, o) { w[(o * c.ci as usize + i) * c.taps() + tap] } else { 0.0 }
-        };
-        (0..c.co as usize * self.terms()).map(entry).collect()
-    }
-
-    /// Calls `each` with the ranges of a row of columns and of x that belong together: where in
-    /// `[terms, oh, ow]`, where in `[ci, h, w]`, how many; in x they are `stride_w` apart.
-    fn rows(&self, mut each: impl FnMut(usize, usize, usize)) {
-        let c = self.conv;
-        for i in 0..c.ci as usize {
-            for (t, tap) in self.taps.iter().enumerate().filter(|(_, t)| !t.ox.is_empty()) {
-                for oy in tap.oy.clone() {
-                    let (iy, ix) = c.source(tap, oy);
-                    let row = (i * self.taps.len() + t) * c.y_plane() + oy * c.ow as usize + tap.ox.start;
-                    each(row, i * c.x_plane() + iy * c.w as usize + ix, tap.ox.len());
-                }
-            }
+/// Calls `each` with the images from 0 on and the rows of y that are taken together.
+fn blocks(conv: &Conv, images: usize, at_once: Positions, mut each: impl FnMut(Range<usize>, Range<usize>)) {
+    let oh = conv.oh as usize;
+    for first in (0..images).step_by(at_once.images) {
+        for row in (0..oh).step_by(at_once.rows) {
+            each(first..images.min(first + at_once.images), row..oh.min(row + at_once.rows));
         }
     }
+}
 
-    /// Columns [terms, oh·ow] of an image.
-    fn unfold(&self, x: &[f32], columns: &mut Vec<f32>) {
-        columns.clear();
-        columns.resize(self.terms() * self.conv.y_plane(), 0.0);
-        let stride = self.conv.stride_w as usize;
-        self.rows(|to, from, len| {
-            let to = &mut columns[to..to + len];
-            if stride == 1 {
-                to.copy_from_slice(&x[from..from + len]);
-            } else {
-                std::iter::zip(to, x[from..].iter().step_by(stride)).for_each(|(to, x)| *to = *x);
-            }
-        });
-    }
+/// What a task writes time and again.
+#[derive(Default)]
+struct Scratch {
+    /// An image with channels last, twice: as it is and with zeros around.
+    image: [Vec<f32>; 2],
+    /// Patches `[positions, terms]`.
+    columns: Vec<f32>,
+    /// `[co, positions]`.
+    outputs: Vec<f32>,
+}
 
-    /// Adds columns to the image they were, or would have been, taken from.
-    fn fold(&self, columns: &[f32], x: &mut [f32]) {
-        let stride = self.conv.stride_w as usize;
-        self.rows(|from, to, len| {
-            let to = x[to..].iter_mut().step_by(stride);
-            std::iter::zip(to, &columns[from..from + len]).for_each(|(x, column)| *x += *column);
-        });
+/// A slice of so many elements, with whatever is in it.
+fn room(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
+    if buffer.len() < len {
+        buffer.resize(len, 0.0);
     }
+    &mut buffer[..len]
 }
 
 impl Conv {
@@ -85,73 +72,198 @@ impl Conv {
         self.co as usize * self.y_plane()
     }
 
-    /// conv(x, w), without epilogue.
-    pub(super) fn host_y(&self, x: &[f32], w: &[f32], y: &mut [f32]) {
-        let unfolded = Unfolded::new(self);
-        let (terms, weights) = (unfolded.terms(), unfolded.weights(w));
-        let w = Matrix::new(&weights, self.co as usize, terms);
-        let images = y.par_chunks_mut(self.y_image()).zip(x.par_chunks(self.x_image()));
-        images.for_each_init(Vec::new, |columns, (y, x)| {
-            unfolded.unfold(x, columns);
-            product(w, Matrix::new(columns, terms, self.y_plane()), y, false);
+    /// Whether x itself, channel by channel, is what is multiplied: one tap that reads all of it.
+    fn is_plain(&self) -> bool {
+        let one = [self.kh, self.kw, self.stride_h, self.stride_w] == [1; 4];
+        one && [self.pad_top, self.pad_left] == [0; 2] && [self.oh, self.ow] == [self.h, self.w]
+    }
+
+    /// Elements `[co, positions]` of some images: where they stand, or gathered.
+    fn outputs<'a>(
+        &self,
+        y: &'a [f32],
+        rows: &Range<usize>,
+        images: &Range<usize>,
+        to: &'a mut Vec<f32>,
+    ) -> Matrix<'a, f32> {
+        let (co, plane, ow) = (self.co as usize, self.y_plane(), self.ow as usize);
+        let (first, len) = (rows.start * ow, rows.len() * ow);
+        if images.len() == 1 {
+            return Matrix::stepped(&y[images.start * co * plane + first..], co, len, plane);
+        }
+        let all = images.len() * len;
+        let to = room(to, co * all);
+        for (k, image) in y[images.start * co * plane..images.end * co * plane].chunks(co * plane).enumerate() {
+            for (y, to) in std::iter::zip(image.chunks(plane), to.chunks_mut(all)) {
+                to[k * len..(k + 1) * len].copy_from_slice(&y[first..first + len]);
+            }
+        }
+        Matrix::new(to, co, all)
+    }
+
+    /// Whether what it multiplies has room.
+    pub(super) fn has_room(&self) -> bool {
+        Patches::new(self).fit()
+    }
+
+    /// conv(x, w) and what is done to it. Products of patches are fastest with channels last.
+    pub(super) fn host_y(&self, x: &[f32], w: &[f32], y: &mut [f32], tail: &Tail) {
+        let patches = Patches::new(self);
+        let (terms, weights) = (patches.terms(), patches.weights(w));
+        let (co, plane, ow, image) = (self.co as usize, self.y_plane(), self.ow as usize, self.y_image());
+        let mut turned = vec![0.0; if self.is_plain() { 0 } else { weights.len() }];
+        if !self.is_plain() {
+            transpose(&weights, [co, terms], &mut turned, co);
+        }
+        let at_once = Positions::of(self, terms);
+        let task = at_once.images * image;
+        let groups = y.par_chunks_mut(task).zip(x.par_chunks(at_once.images * self.x_image())).enumerate();
+        groups.for_each_init(Scratch::default, |scratch, (group, (y, x))| {
+            if self.is_plain() {
+                for (x, y) in std::iter::zip(x.chunks(self.x_image()), y.chunks_mut(image)) {
+                    product(Matrix::new(&weights, co, terms), Matrix::new(x, terms, plane), y, false);
+                }
+                return tail.finish(group * task, y);
+            }
+            blocks(self, y.len() / image, at_once, |images, rows| {
+                let len = rows.len() * ow;
+                let columns = room(&mut scratch.columns, images.len() * len * terms);
+                for (image, columns) in std::iter::zip(images.clone(), columns.chunks_mut(len * terms)) {
+                    if rows.start == 0 {
+                        patches.lay(&x[image * self.x_image()..][..self.x_image()], &mut scratch.image);
+                    }
+                    patches.unfold(&scratch.image[1], rows.clone(), columns);
+                }
+                let all = images.len() * len;
+                let sums = room(&mut scratch.outputs, all * co);
+                product(Matrix::new(columns, all, terms), Matrix::new(&turned, terms, co), sums, false);
+                for (at, sums) in std::iter::zip(images, sums.chunks(len * co)) {
+                    transpose(sums, [len, co], &mut y[at * image + rows.start * ow..], plane);
+                }
+            });
+            tail.finish(group * task, y);
         });
     }
 
-    /// The transposed convolution of y and w, without epilogue.
-    pub(super) fn host_x(&self, y: &[f32], w: &[f32], x: &mut [f32]) {
-        let unfolded = Unfolded::new(self);
-        let (terms, weights) = (unfolded.terms(), unfolded.weights(w));
-        let w = Matrix::new(&weights, self.co as usize, terms);
-        let images = x.par_chunks_mut(self.x_image()).zip(y.par_chunks(self.y_image()));
-        images.for_each_init(Vec::new, |columns, (x, y)| {
-            columns.resize(terms * self.y_plane(), 0.0);
-            product(w.transposed(), Matrix::new(y, self.co as usize, self.y_plane()), columns, false);
-            x.fill(0.0);
-            unfolded.fold(columns, x);
+    /// The transposed convolution of y and w, and what is done to it.
+    pub(super) fn host_x(&self, y: &[f32], w: &[f32], x: &mut [f32], tail: &Tail) {
+        let patches = Patches::new(self);
+        let (terms, weights) = (patches.terms(), patches.weights(w));
+        let (co, plane, ow, image) = (self.co as usize, self.y_plane(), self.ow as usize, self.x_image());
+        let w = Matrix::new(&weights, co, terms);
+        let at_once = Positions::of(self, terms);
+        let task = at_once.images * image;
+        let groups = x.par_chunks_mut(task).zip(y.par_chunks(at_once.images * self.y_image())).enumerate();
+        groups.for_each_init(Scratch::default, |scratch, (group, (x, y))| {
+            if self.is_plain() {
+                for (x, y) in std::iter::zip(x.chunks_mut(image), y.chunks(self.y_image())) {
+                    product(w.transposed(), Matrix::new(y, co, plane), x, false);
+                }
+                return tail.finish(group * task, x);
+            }
+            let all = x.len() / image;
+            blocks(self, all, at_once, |images, rows| {
+                let len = rows.len() * ow;
+                let outputs = self.outputs(y, &rows, &images, &mut scratch.outputs);
+                let columns = room(&mut scratch.columns, images.len() * len * terms);
+                product(outputs.transposed(), w, columns, false);
+                for (at, columns) in std::iter::zip(images, columns.chunks(len * terms)) {
+                    if rows.start == 0 {
+                        patches.clear(&mut scratch.image);
+                    }
+                    patches.fold(columns, rows.clone(), &mut scratch.image[1]);
+                    if rows.end == self.oh as usize {
+                        patches.take(&mut scratch.image, &mut x[at * image..][..image]);
+                    }
+                }
+            });
+            tail.finish(group * task, x);
         });
     }
 
     /// The gradient of Σ dy · conv(x, w) by w; dead entries are 0.
     pub(super) fn host_w(&self, x: &[f32], dy: &[f32], dw: &mut [f32]) {
-        let unfolded = Unfolded::new(self);
-        let terms = unfolded.terms();
+        let patches = Patches::new(self);
+        let (terms, ow) = (patches.terms(), self.ow as usize);
+        let at_once = Positions::of(self, terms);
         let groups = x.par_chunks(IMAGES * self.x_image()).zip(dy.par_chunks(IMAGES * self.y_image()));
         let partial: Vec<Vec<f32>> = groups
-            .map(|(x, dy)| {
-                let mut columns = Vec::new();
+            .map_init(Scratch::default, |scratch, (x, dy)| {
                 let mut sum = vec![0.0; self.co as usize * terms];
-                for (x, dy) in std::iter::zip(x.chunks(self.x_image()), dy.chunks(self.y_image())) {
-                    unfolded.unfold(x, &mut columns);
-                    let dy = Matrix::new(dy, self.co as usize, self.y_plane());
-                    product(dy, Matrix::new(&columns, terms, self.y_plane()).transposed(), &mut sum, true);
+                if self.is_plain() {
+                    for (x, dy) in std::iter::zip(x.chunks(self.x_image()), dy.chunks(self.y_image())) {
+                        let dy = Matrix::new(dy, self.co as usize, self.y_plane());
+                        product(dy, Matrix::new(x, terms, self.y_plane()).transposed(), &mut sum, true);
+                    }
+                    return sum;
                 }
+                blocks(self, x.len() / self.x_image(), at_once, |images, rows| {
+                    let len = rows.len() * ow;
+                    let columns = room(&mut scratch.columns, images.len() * len * terms);
+                    for (image, columns) in std::iter::zip(images.clone(), columns.chunks_mut(len * terms)) {
+                        if rows.start == 0 {
+                            patches.lay(&x[image * self.x_image()..][..self.x_image()], &mut scratch.image);
+                        }
+                        patches.unfold(&scratch.image[1], rows.clone(), columns);
+                    }
+                    let dy = self.outputs(dy, &rows, &images, &mut scratch.outputs);
+                    product(dy, Matrix::new(columns, images.len() * len, terms), &mut sum, true);
+                });
                 sum
             })
             .collect();
-        let live = unfolded.taps.len();
+        let ci = self.ci as usize;
         dw.par_chunks_mut(self.taps()).enumerate().for_each(|(at, dw)| {
-            let (o, i) = (at / self.ci as usize, at % self.ci as usize);
+            let (o, i) = (at / ci, at % ci);
             for (tap, dw) in dw.iter_mut().enumerate() {
-                let sum = |tap: usize| partial.iter().map(|p| p[at * live + tap]).sum();
+                let sum = |tap: usize| partial.iter().map(|p| p[o * terms + tap * ci + i]).sum();
                 *dw = if self.live(tap, i, o) { sum(tap) } else { 0.0 };
             }
         });
     }
 }
 
+host::wide! {
+    /// c = a number times b.
+    fn scale(a: f32, b: &[f32], c: &mut [f32]) {
+        for (c, b) in std::iter::zip(c, b) {
+            *c = a * b;
+        }
+    }
+}
+
 impl MatMul {
-    /// a·b, without epilogue.
-    pub(super) fn product(&self, a: &[f32], b: &[f32], c: &mut [f32]) {
+    /// a·b and what is done to it.
+    pub(super) fn host_c(&self, a: &[f32], b: &[f32], c: &mut [f32], tail: &Tail) {
         let [m, k, n] = [self.m, self.k, self.n].map(|v| v as usize);
+        let rows = (host::PIECE / n).max(1);
+        // One term, or one column of sums over rows: as much is read as is computed.
+        if k == 1 {
+            return host::in_pieces(c, rows * n, |first, c| {
+                for (row, c) in (first / n..).zip(c.chunks_mut(n)) {
+                    scale(a[row], &b[row / m * n..][..n], c);
+                }
+                tail.finish(first, c);
+            });
+        }
+        if n == 1 && self.trans_a == 0 {
+            return host::in_pieces(c, (host::PIECE / k).max(1), |first, c| {
+                for (row, c) in (first..).zip(&mut *c) {
+                    *c = host::dot(&a[row * k..][..k], &b[row / m * k..][..k]) as f32;
+                }
+                tail.finish(first, c);
+            });
+        }
         let matrix = |data, rows, cols, transposed: u32| {
             if transposed != 0 { Matrix::new(data, cols, rows).transposed() } else { Matrix::new(data, rows, cols) }
         };
         for (batch, c) in c.chunks_mut((m * n).max(1)).enumerate() {
             let a = matrix(&a[batch * m * k..][..m * k], m, k, self.trans_a);
             let b = matrix(&b[batch * k * n..][..k * n], k, n, self.trans_b);
-            c.par_chunks_mut(ROWS * n).enumerate().for_each(|(piece, c)| {
-                product(a.rows_from(piece * ROWS, c.len() / n), b, c, false);
-            });
+            product_in_pieces(a, b, c);
+        }
+        if !tail.is_bare() {
+            host::in_pieces(c, rows * n, |first, c| tail.finish(first, c));
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Products of matrices on the CPU by a matrix library, in f32 or f64.
 
+use rayon::prelude::*;
+
 /// A matrix in a slice: element (row, col) stands at row * `row_step` + col * `col_step`.
 #[derive(Clone, Copy)]
 pub(crate) struct Matrix<'a, T> {
@@ -16,6 +18,11 @@ impl<'a, T> Matrix<'a, T> {
         Matrix { data, rows, cols, row_step: cols, col_step: 1 }
     }
 
+    /// One whose rows begin so far from each other.
+    pub(crate) fn stepped(data: &'a [T], rows: usize, cols: usize, row_step: usize) -> Matrix<'a, T> {
+        Matrix { data, rows, cols, row_step, col_step: 1 }
+    }
+
     /// Its columns as rows.
     pub(crate) fn transposed(self) -> Matrix<'a, T> {
         let Matrix { data, rows, cols, row_step, col_step } = self;
@@ -23,7 +30,7 @@ impl<'a, T> Matrix<'a, T> {
     }
 
     /// `rows` rows of it.
-    pub(crate) fn rows_from(self, first: usize, rows: usize) -> Matrix<'a, T> {
+    fn rows_from(self, first: usize, rows: usize) -> Matrix<'a, T> {
         Matrix { data: &self.data[first * self.row_step..], rows, ..self }
     }
 
@@ -36,26 +43,96 @@ impl<'a, T> Matrix<'a, T> {
     }
 }
 
+/// What a product may be of.
+pub(crate) trait Number: Copy + Default + From<u8> + Send + Sync + 'static {}
+impl Number for f32 {}
+impl Number for f64 {}
+
 /// c = a·b, or c += a·b; c is row-major.
-pub(crate) fn product<T: Copy + Default + From<u8> + 'static>(a: Matrix<T>, b: Matrix<T>, c: &mut [T], add: bool) {
+pub(crate) fn product<T: Number>(a: Matrix<T>, b: Matrix<T>, c: &mut [T], add: bool) {
     assert!(a.cols == b.rows && c.len() == a.rows * b.cols, "matrices that do not fit");
     assert!(a.len() <= a.data.len() && b.len() <= b.data.len(), "a matrix longer than its data");
-    if !add && a.cols == 0 {
-        c.fill(T::default());
+    // SAFETY: the asserts above keep every element of the three matrices inside its slice.
+    unsafe { multiply(a, b, c.as_mut_ptr(), b.cols, add) }
+}
+
+/// Multiplications that are worth a task of their own.
+const OF_A_PIECE: usize = 1 << 22;
+
+/// Where a product is to be written from several threads.
+struct Target<T>(*mut T);
+// SAFETY: every thread writes columns or rows of its own.
+unsafe impl<T: Send> Sync for Target<T> {}
+
+impl<T> Target<T> {
+    /// What begins so many elements on.
+    ///
+    /// # Safety
+    /// There must be as many.
+    unsafe fn from(&self, element: usize) -> *mut T {
+        // SAFETY: the caller's.
+        unsafe { self.0.add(element) }
     }
-    if c.is_empty() || a.cols == 0 {
+}
+
+/// c = a·b side by side, in pieces that depend on the sizes alone; c is row-major.
+pub(crate) fn product_in_pieces<T: Number>(a: Matrix<T>, b: Matrix<T>, c: &mut [T]) {
+    assert!(a.cols == b.rows && c.len() == a.rows * b.cols, "matrices that do not fit");
+    assert!(a.len() <= a.data.len() && b.len() <= b.data.len(), "a matrix longer than its data");
+    let (m, n) = (a.rows, b.cols);
+    if m * n == 0 {
         return;
     }
+    // The longer side is cut: the other operand is then the smaller one to be read by each.
+    let long = m.max(n);
+    let pieces = (m * n / OF_A_PIECE.div_ceil(a.cols.max(1))).clamp(1, 64).min(long.div_ceil(16));
+    let piece = long.div_ceil(pieces).next_multiple_of(16);
+    let to = Target(c.as_mut_ptr());
+    let one = |i: usize| {
+        let (first, len) = (i * piece, piece.min(long - i * piece));
+        // SAFETY: the asserts above hold for parts of the matrices too, and pieces have rows or
+        // columns of c of their own.
+        unsafe {
+            if m >= n {
+                multiply(a.rows_from(first, len), b, to.from(first * n), n, false);
+            } else {
+                let b = b.transposed().rows_from(first, len).transposed();
+                multiply(a, b, to.from(first), n, false);
+            }
+        }
+    };
+    match long.div_ceil(piece) {
+        1 => product(a, b, c, false),
+        pieces => (0..pieces).into_par_iter().for_each(one),
+    }
+}
+
+/// c = a·b, or c += a·b, where rows of c begin `row_step` from each other.
+///
+/// # Safety
+/// All elements of the three matrices must be where they are said to be, and those of c nobody
+/// else's.
+unsafe fn multiply<T: Number>(a: Matrix<T>, b: Matrix<T>, c: *mut T, row_step: usize, add: bool) {
     let step = |n: usize| n as isize;
-    // SAFETY: the asserts above keep every element of the three matrices inside its slice.
+    if a.rows == 0 || b.cols == 0 || (add && a.cols == 0) {
+        return;
+    }
+    if a.cols == 0 {
+        for row in 0..a.rows {
+            // SAFETY: the caller's.
+            unsafe { std::slice::from_raw_parts_mut(c.add(row * row_step), b.cols) }.fill(T::default());
+        }
+        return;
+    }
+    // SAFETY: the caller's.
     unsafe {
         gemm::gemm(
             a.rows,
             b.cols,
             a.cols,
-            c.as_mut_ptr(),
+            c,
             1,
-            step(b.cols),
+            step(row_step),
             add,
             a.data.as_ptr(),
             step(a.col_step),

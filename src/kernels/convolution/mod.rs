@@ -24,6 +24,7 @@ mod lanes;
 mod last;
 pub mod matmul;
 pub(crate) mod matrix;
+mod patches;
 mod role;
 mod sampled;
 pub(crate) mod tiles;

@@ -28,11 +28,13 @@ impl Conv {
     }
 
     pub(super) fn host(&self, role: Role, reads: &[&[f32]], to: &mut [f32]) {
-        match role {
-            Role::Conv => self.host_y(reads[0], reads[1], to),
-            Role::Transpose => self.host_x(reads[0], reads[1], to),
+        if !self.has_room() {
+            return self.cpu(role, reads, to);
         }
-        self.tail(role, reads).finish(to);
+        match role {
+            Role::Conv => self.host_y(reads[0], reads[1], to, &self.tail(role, reads)),
+            Role::Transpose => self.host_x(reads[0], reads[1], to, &self.tail(role, reads)),
+        }
     }
 
     pub(super) fn permitted(&self, role: Role, reads: &[&[f32]], to: &[f32], rounding: Rounding) -> Vec<Vec<f32>> {

@@ -21,6 +21,21 @@ static SHADER: Shader = shader!(DecodeU8, "decode_u8");
 
 static SIGNATURE: Signature = Signature { name: "decode_u8", reads: &["words"], writes: &[("y", Access::Write)] };
 
+host::wide! {
+    fn decode(words: &[f32], scale: f32, shift: f32, y: &mut [f32]) {
+        let (fours, rest) = y.as_chunks_mut::<4>();
+        for (y, word) in std::iter::zip(&mut *fours, words) {
+            let word = word.to_bits();
+            for k in 0..4 {
+                y[k] = ((word >> (8 * k)) & 255) as f32 / 255.0 * scale + shift;
+            }
+        }
+        for (k, y) in rest.iter_mut().enumerate() {
+            *y = ((words[fours.len()].to_bits() >> (8 * k)) & 255) as f32 / 255.0 * scale + shift;
+        }
+    }
+}
+
 impl Kernel for DecodeU8 {
     fn signature(&self) -> &'static Signature {
         &SIGNATURE
@@ -35,6 +50,10 @@ impl Kernel for DecodeU8 {
             let byte = f64::from(reads[0][i / 4].to_bits() >> (8 * (i % 4)) & 255);
             *y = (byte / 255.0 * f64::from(self.scale) + f64::from(self.shift)) as f32;
         }
+    }
+
+    fn host(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
+        host::pieces(writes[0], |first, y| decode(&reads[0][first / 4..], self.scale, self.shift, y));
     }
 
     fn variants(&self, caps: &Caps) -> Vec<Recipe> {

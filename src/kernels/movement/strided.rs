@@ -171,6 +171,44 @@ impl Kernel for Strided {
         });
     }
 
+    /// A row at a time: which of its outputs are inside is the same for all.
+    fn host(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
+        let axes = self.axes();
+        let inner = axes[3];
+        let [_, n1, n2, n3] = axes.map(|a| a.out as usize);
+        let inside: Vec<usize> = (0..n3).filter(|o| inner.source(*o).is_some()).collect();
+        let dense = |inside: &[usize]| inside.last().is_some_and(|last| last - inside[0] + 1 == inside.len());
+        let run = (inner.mul == 1 && inner.div == 1 && dense(&inside)).then(|| inside[0]..inside[0] + inside.len());
+        let rows = (host::PIECE / n3).max(1);
+        host::in_pieces(writes[0], rows * n3, |first, y| {
+            for (row, y) in (first / n3..).zip(y.chunks_mut(n3)) {
+                let at = [row / n2 / n1, row / n2 % n1, row % n2];
+                let index = std::iter::zip(&axes, at).try_fold(self.offset as usize, |sum, (axis, o)| {
+                    axis.source(o).map(|t| sum + t * axis.stride as usize)
+                });
+                let source = |o: usize| inner.source(o).map_or(0, |t| t * inner.stride as usize);
+                match (index, &run) {
+                    (None, _) => y.fill(0.0),
+                    (Some(index), Some(run)) if inner.stride <= 1 => {
+                        y[..run.start].fill(0.0);
+                        y[run.end..].fill(0.0);
+                        let (first, y) = (index + source(run.start), &mut y[run.clone()]);
+                        match inner.stride {
+                            0 => y.fill(reads[0][first]),
+                            _ => y.copy_from_slice(&reads[0][first..first + y.len()]),
+                        }
+                    }
+                    (Some(index), _) => {
+                        if inside.len() < n3 {
+                            y.fill(0.0);
+                        }
+                        inside.iter().for_each(|o| y[*o] = reads[0][index + source(*o)]);
+                    }
+                }
+            }
+        });
+    }
+
     fn variants(&self, caps: &Caps) -> Vec<Recipe> {
         let divides = self.axes().iter().any(|axis| axis.div != 1);
         let stage = flat(&SHADER, self, self.lens().writes[0], caps)

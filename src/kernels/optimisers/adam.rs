@@ -48,6 +48,27 @@ impl Adam {
         let [beta1, beta2] = [beta1 as f32, beta2 as f32];
         Adam { len, lr, beta1, beta2, ln_beta1, ln_beta2, eps, average: AverageBlock::NONE }
     }
+
+    /// The rate over 1 - beta1^t, and √(1 - beta2^t).
+    fn corrected(&self, clocks: [&[f32]; 2]) -> [f64; 2] {
+        let t = f64::from(step(clocks[0])) + 1.0;
+        let correction = |ln_beta: f32| -(t * f64::from(ln_beta)).exp_m1();
+        [self.lr.at(clocks) / correction(self.ln_beta1), correction(self.ln_beta2).sqrt()]
+    }
+}
+
+host::wide! {
+    fn move_along(
+        g: &[f32], w: &mut [f32], m: &mut [f32], v: &mut [f32], betas: [f32; 2], step: [f32; 3],
+    ) {
+        let ([beta1, beta2], [step, unroot, eps]) = (betas, step);
+        let moments = std::iter::zip(m, v);
+        for ((w, g), (m, v)) in std::iter::zip(std::iter::zip(w, g), moments) {
+            *m = beta1 * *m + (1.0 - beta1) * g;
+            *v = beta2 * *v + (1.0 - beta2) * g * g;
+            *w -= step * *m / (v.sqrt() * unroot + eps);
+        }
+    }
 }
 
 impl Descent for Adam {
@@ -75,10 +96,7 @@ impl Descent for Adam {
 
     fn update(&self, g: &[f32], clocks: [&[f32]; 2], w: &mut [f32], moments: &mut [&mut [f32]]) {
         let [m, v] = moments else { return };
-        let t = f64::from(step(clocks[0])) + 1.0;
-        let correction = |ln_beta: f32| -(t * f64::from(ln_beta)).exp_m1();
-        let step = self.lr.at(clocks) / correction(self.ln_beta1);
-        let root = correction(self.ln_beta2).sqrt();
+        let [step, root] = self.corrected(clocks);
         let (beta1, beta2) = (f64::from(self.beta1), f64::from(self.beta2));
         for (i, g) in g.iter().enumerate() {
             let g = f64::from(*g);
@@ -87,6 +105,12 @@ impl Descent for Adam {
             (m[i], v[i]) = (first as f32, second as f32);
             w[i] = (f64::from(w[i]) - step * first / (second.sqrt() / root + f64::from(self.eps))) as f32;
         }
+    }
+
+    fn update_fast(&self, g: &[f32], clocks: [&[f32]; 2], w: &mut [f32], moments: &mut [&mut [f32]]) {
+        let [m, v] = moments else { return };
+        let [step, root] = self.corrected(clocks);
+        move_along(g, w, m, v, [self.beta1, self.beta2], [step as f32, (1.0 / root) as f32, self.eps]);
     }
 
     fn permitted(&self, reads: &[&[f32]], old: &[&[f32]], reference: &[&[f32]]) -> Vec<Vec<f32>> {

@@ -1,9 +1,10 @@
 //! What the kernels of optimisers share: the learning rate, the launch, and the moving average of
 //! the parameters that is kept in the same launch.
 
-use super::ema::Ema;
+use super::ema::{Ema, follow};
 use super::schedule::{Falling, Schedule};
 use crate::kernels::*;
+use rayon::prelude::*;
 use std::f64::consts::PI;
 
 params! {
@@ -207,6 +208,11 @@ pub trait Descent: Params + std::fmt::Debug + Send + Sync {
     /// The reference's update of w and the moments.
     fn update(&self, g: &[f32], clocks: [&[f32]; 2], w: &mut [f32], moments: &mut [&mut [f32]]);
 
+    /// The same of some of the elements where the processor is the device, in f32 where that pays.
+    fn update_fast(&self, g: &[f32], clocks: [&[f32]; 2], w: &mut [f32], moments: &mut [&mut [f32]]) {
+        self.update(g, clocks, w, moments);
+    }
+
     /// The permitted errors of w and the moments.
     fn permitted(&self, reads: &[&[f32]], old: &[&[f32]], reference: &[&[f32]]) -> Vec<Vec<f32>>;
 
@@ -240,6 +246,30 @@ impl<D: Descent> Kernel for D {
         let Some((average, moments)) = rest.split_last_mut() else { return };
         self.update(g, [clock, steps], w, moments);
         self.average().ema(w.len(), clock).cpu(&[w], &mut [average]);
+    }
+
+    fn host(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
+        let &[g, clock, steps] = reads else { return };
+        let rate = self.average().at(clock);
+        // The pieces of every write beside each other; an absent average has none.
+        let mut pieces: Vec<Vec<&mut [f32]>> = g.chunks(host::PIECE).map(|_| Vec::new()).collect();
+        for write in writes.iter_mut() {
+            std::iter::zip(&mut pieces, write.chunks_mut(host::PIECE)).for_each(|(pieces, piece)| pieces.push(piece));
+        }
+        let one = |(g, writes): (&[f32], &mut Vec<&mut [f32]>)| {
+            let Some((w, rest)) = writes.split_first_mut() else { return };
+            let moments = D::SIGNATURE.writes.len() - 2;
+            let (moments, average) = rest.split_at_mut(moments);
+            self.update_fast(g, [clock, steps], w, moments);
+            if let [average] = average {
+                follow(w, rate, 1.0, average);
+            }
+        };
+        if pieces.len() < 2 {
+            std::iter::zip(g.chunks(host::PIECE), &mut pieces).for_each(one);
+        } else {
+            g.par_chunks(host::PIECE).zip(&mut pieces).for_each(one);
+        }
     }
 
     fn variants(&self, caps: &Caps) -> Vec<Recipe> {

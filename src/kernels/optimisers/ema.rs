@@ -70,6 +70,15 @@ impl Ema {
     }
 }
 
+host::wide! {
+    /// s += rate (scale x - s).
+    pub(super) fn follow(x: &[f32], rate: f32, scale: f32, s: &mut [f32]) {
+        for (s, x) in std::iter::zip(s, x) {
+            *s += rate * (scale * x - *s);
+        }
+    }
+}
+
 impl Kernel for Ema {
     fn signature(&self) -> &'static Signature {
         &SIGNATURE
@@ -83,6 +92,17 @@ impl Kernel for Ema {
         let rate = f64::from(self.rate);
         for ((s, x), scale) in std::iter::zip(&mut *writes[0], reads[0]).zip(self.scales()) {
             *s = (f64::from(*s) + rate * (f64::from(scale) * f64::from(*x) - f64::from(*s))) as f32;
+        }
+    }
+
+    fn host(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
+        if let &[Range { scale, .. }] = &self.ranges[..] {
+            return host::pieces(writes[0], |first, s| follow(&reads[0][first..], self.rate, scale, s));
+        }
+        let ends = self.ranges.iter().skip(1).map(|r| r.start).chain([self.len]);
+        for (range, end) in std::iter::zip(&self.ranges, ends) {
+            let own = range.start as usize..end as usize;
+            follow(&reads[0][own.clone()], self.rate, range.scale, &mut writes[0][own]);
         }
     }
 

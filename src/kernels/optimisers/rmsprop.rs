@@ -43,6 +43,32 @@ static SIGNATURE: Signature = Signature {
     ],
 };
 
+host::wide! {
+    fn plain(g: &[f32], w: &mut [f32], square: &mut [f32], _mean: &mut [f32], v: &mut [f32], factors: [f32; 4]) {
+        let [alpha, momentum, eps, lr] = factors;
+        for ((w, v), (g, square)) in std::iter::zip(std::iter::zip(w, v), std::iter::zip(g, square)) {
+            *square = alpha * *square + (1.0 - alpha) * g * g;
+            *v = momentum * *v + g / (square.sqrt() + eps);
+            *w -= lr * *v;
+        }
+    }
+}
+
+host::wide! {
+    fn centred(g: &[f32], w: &mut [f32], square: &mut [f32], mean: &mut [f32], v: &mut [f32], factors: [f32; 4]) {
+        let [alpha, momentum, eps, lr] = factors;
+        let moments = std::iter::zip(square, mean);
+        for ((w, v), (g, (square, mean))) in std::iter::zip(std::iter::zip(w, v), std::iter::zip(g, moments)) {
+            *square = alpha * *square + (1.0 - alpha) * g * g;
+            *mean = alpha * *mean + (1.0 - alpha) * g;
+            let below = *square - *mean * *mean;
+            let variance = if below < 0.0 { 0.0 } else { below };
+            *v = momentum * *v + g / (variance.sqrt() + eps);
+            *w -= lr * *v;
+        }
+    }
+}
+
 impl Descent for RmsProp {
     const SIGNATURE: &'static Signature = &SIGNATURE;
 
@@ -86,6 +112,13 @@ impl Descent for RmsProp {
             v[i] = b as f32;
             w[i] = (f64::from(w[i]) - lr * b) as f32;
         }
+    }
+
+    fn update_fast(&self, g: &[f32], clocks: [&[f32]; 2], w: &mut [f32], moments: &mut [&mut [f32]]) {
+        let [square, mean, v] = moments else { return };
+        let factors = [self.alpha, self.momentum, self.eps, self.lr.at(clocks) as f32];
+        let forward = if self.centered != 0 { centred } else { plain };
+        forward(g, w, square, mean, v, factors);
     }
 
     fn permitted(&self, reads: &[&[f32]], old: &[&[f32]], reference: &[&[f32]]) -> Vec<Vec<f32>> {

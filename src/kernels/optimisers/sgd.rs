@@ -43,6 +43,16 @@ impl Sgd {
     }
 }
 
+host::wide! {
+    fn descend(g: &[f32], w: &mut [f32], v: &mut [f32], factors: [f32; 3]) {
+        let [lr, momentum, weight_decay] = factors;
+        for ((w, v), g) in std::iter::zip(std::iter::zip(w, v), g) {
+            *v = momentum * *v + (g + weight_decay * *w);
+            *w -= lr * *v;
+        }
+    }
+}
+
 impl Descent for Sgd {
     const SIGNATURE: &'static Signature = &SIGNATURE;
 
@@ -75,6 +85,12 @@ impl Descent for Sgd {
             v[i] = b as f32;
             w[i] = (f64::from(w[i]) - lr * b) as f32;
         }
+    }
+
+    fn update_fast(&self, g: &[f32], clocks: [&[f32]; 2], w: &mut [f32], moments: &mut [&mut [f32]]) {
+        let [v] = moments else { return };
+        let momentum = ramp(self.momenta(), self.momentum_step, clocks[0]);
+        descend(g, w, v, [self.lr.at(clocks) as f32, momentum as f32, self.weight_decay]);
     }
 
     fn permitted(&self, reads: &[&[f32]], old: &[&[f32]], reference: &[&[f32]]) -> Vec<Vec<f32>> {

@@ -19,15 +19,14 @@ pub use formula::Formula;
 pub(super) use operations::{ACTIVATE, APPLY, gate, larger};
 pub use operations::{Domain, Operation};
 
+use crate::kernels::host::BLOCK;
 use crate::kernels::*;
-use rayon::prelude::*;
+use operations::{over, over_itself};
 
 /// Operands of a chain.
 pub const MAX_INPUTS: usize = 6;
 /// Operations of a chain.
 pub const MAX_STEPS: usize = 8;
-/// Elements that the CPU takes through a chain together.
-const BLOCK: usize = 256;
 
 /// How an operand of a chain is laid over the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +35,32 @@ pub struct Broadcast {
     pub inner: u32,
     /// Operand elements before they repeat.
     pub period: u32,
+}
+
+/// y = an operation on y and its constant, or nothing: what behind a kernel is an activation.
+pub(super) fn activate(operation: Option<(Operation, f32)>, y: &mut [f32]) {
+    if let Some((operation, c)) = operation {
+        over_itself(operation, c, y);
+    }
+}
+
+impl Broadcast {
+    /// Elements `first..` of the operand as it is laid over the output.
+    fn spread(&self, x: &[f32], first: usize, to: &mut [f32]) {
+        let (inner, period) = (self.inner as usize, self.period as usize);
+        let mut at = 0;
+        while at < to.len() {
+            let i = first + at;
+            let from = i / inner % period;
+            // The rest of a row of the operand, or of the outputs that share one element.
+            let run = if inner == 1 { period - from } else { inner - i % inner }.min(to.len() - at);
+            match inner {
+                1 => to[at..at + run].copy_from_slice(&x[from..from + run]),
+                _ => to[at..at + run].fill(x[from]),
+            }
+            at += run;
+        }
+    }
 }
 
 /// One operation of a chain; `a` and `b` are registers.
@@ -128,6 +153,33 @@ impl Pointwise {
         stage.operands(&SIGNATURE)
     }
 
+    /// Runs the chain on elements `first..` of the output, block by block in f32.
+    fn piece(&self, reads: &[&[f32]], first: usize, y: &mut [f32]) {
+        let full = |s: &Broadcast| s.inner == 1 && s.period as usize == self.len;
+        // Operands that are spread out, and what steps make, but for the last, which is y.
+        let mut spread = vec![Vec::new(); self.inputs.len()];
+        for (k, s) in self.inputs.iter().enumerate().filter(|(_, s)| !full(s)) {
+            spread[k] = vec![if s.period == 1 { reads[k][0] } else { 0.0 }; BLOCK.min(y.len())];
+        }
+        let mut made = vec![[0.0f32; BLOCK]; self.steps.len() - 1];
+        for (block, y) in y.chunks_mut(BLOCK).enumerate() {
+            let (first, len) = (first + block * BLOCK, y.len());
+            for (k, s) in self.inputs.iter().enumerate().filter(|(_, s)| !full(s) && s.period > 1) {
+                s.spread(reads[k], first, &mut spread[k][..len]);
+            }
+            for (k, s) in self.steps.iter().enumerate() {
+                let (made, rest) = made.split_at_mut(k);
+                let register = |r: usize| match (r.checked_sub(MAX_INPUTS), self.inputs.get(r)) {
+                    (Some(step), _) => &made[step][..len],
+                    (None, Some(s)) if full(s) => &reads[r][first..first + len],
+                    _ => &spread[r][..len],
+                };
+                let (a, b) = (register(s.a), register(if s.code.is_binary() { s.b } else { s.a }));
+                over(s.code, a, b, s.c, rest.first_mut().map_or(&mut *y, |to| &mut to[..len]));
+            }
+        }
+    }
+
     /// Runs the chain on one output element: the registers and, beside each, its error bound.
     fn evaluate(&self, i: usize, reads: &[&[f32]]) -> (f32, f32) {
         let mut regs = [(0.0f32, 0.0f32); MAX_INPUTS + MAX_STEPS];
@@ -168,24 +220,7 @@ impl Kernel for Pointwise {
     }
 
     fn host(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
-        writes[0].par_chunks_mut(BLOCK).enumerate().for_each(|(block, y)| {
-            let (first, len) = (block * BLOCK, y.len());
-            let mut regs = [[0.0f32; BLOCK]; MAX_INPUTS + MAX_STEPS];
-            for (k, s) in self.inputs.iter().enumerate() {
-                let (inner, period) = (s.inner as usize, s.period as usize);
-                if inner == 1 && period == self.len {
-                    regs[k][..len].copy_from_slice(&reads[k][first..first + len]);
-                } else {
-                    regs[k].iter_mut().zip(first..first + len).for_each(|(r, i)| *r = reads[k][i / inner % period]);
-                }
-            }
-            for (k, s) in self.steps.iter().enumerate() {
-                let (given, made) = regs.split_at_mut(MAX_INPUTS + k);
-                let operands = std::iter::zip(&given[s.a][..len], &given[s.b][..len]);
-                std::iter::zip(&mut made[0], operands).for_each(|(r, (a, b))| *r = s.code.apply(*a, *b, s.c));
-            }
-            y.copy_from_slice(&regs[MAX_INPUTS + self.steps.len() - 1][..len]);
-        });
+        host::pieces(writes[0], |first, y| self.piece(reads, first, y));
     }
 
     fn variants(&self, caps: &Caps) -> Vec<Recipe> {

@@ -6,18 +6,22 @@ use super::derivative::{A, B, DY, Term, Y};
 use super::formula::{Formula, formula};
 use crate::kernels::EPS;
 use crate::kernels::activation::Activation;
+use crate::kernels::host::{self, wide};
 
 /// The larger of two numbers, which both have to be ones.
+#[inline(always)]
 pub(in crate::kernels) fn larger(a: f32, b: f32) -> f32 {
     if a.is_nan() || b.is_nan() { a + b } else { a.max(b) }
 }
 
 /// The smaller of two numbers, which both have to be ones.
+#[inline(always)]
 fn smaller(a: f32, b: f32) -> f32 {
     if a.is_nan() || b.is_nan() { a + b } else { a.min(b) }
 }
 
 /// 1 where `g` is above 0, elsewhere what a gate leaves there.
+#[inline(always)]
 pub(in crate::kernels) fn gate(g: f32, closed: f32) -> f32 {
     match g {
         g if g > 0.0 => 1.0,
@@ -64,6 +68,16 @@ macro_rules! domain {
     };
 }
 
+/// What the processor computes as a device: the reference's arithmetic, or what stands beside it.
+macro_rules! fast {
+    ($host:expr;) => {
+        $host
+    };
+    ($host:expr; $fast:expr) => {
+        $fast
+    };
+}
+
 /// Makes of the rows what [`Operation`] is. `epilogue` is the number under which convolutions and
 /// products know an operation as an activation, and the activation.
 macro_rules! operations {
@@ -77,6 +91,7 @@ macro_rules! operations {
                 wgsl: $wgsl:literal;
                 onnx: $word:ident $([$attribute:ident])? ($($formula:tt)*);
                 host: $host:expr;
+                $(fast: $fast:expr;)?
                 error: $error:expr;
                 gradient: [$($gradient:expr),*];
             }
@@ -165,6 +180,37 @@ macro_rules! operations {
             }
         }
 
+        wide! {
+            /// y = the operation on a, b and c, number by number, all in f32. What is unary is given
+            /// anything as b that is as long.
+            #[allow(unused_variables)]
+            pub(in crate::kernels) fn over(operation: Operation, a: &[f32], b: &[f32], $z: f32, to: &mut [f32]) {
+                match operation {
+                    $(Operation::$code => {
+                        for (to, (a, b)) in std::iter::zip(to, std::iter::zip(a, b)) {
+                            let ($x, $y) = (*a, *b);
+                            *to = fast!($host; $($fast)?);
+                        }
+                    })*
+                }
+            }
+        }
+
+        wide! {
+            /// y = a unary operation on y and c in f32.
+            #[allow(unused_variables)]
+            pub(in crate::kernels) fn over_itself(operation: Operation, $z: f32, to: &mut [f32]) {
+                match operation {
+                    $(Operation::$code => {
+                        for to in to {
+                            let ($x, $y) = (*to, *to);
+                            *to = fast!($host; $($fast)?);
+                        }
+                    })*
+                }
+            }
+        }
+
         impl Activation {
             /// The function itself, its transcendental functions by way of f64: a match of its own,
             /// for processors go through it for every element.
@@ -237,6 +283,7 @@ operations! {
         wgsl: "larger(a, b)";
         onnx: Max(a, b);
         host: larger(a, b);
+        fast: if a.is_nan() || b.is_nan() { a + b } else if a > b { a } else { b };
         error: units(2.0, y) + (ea + eb);
         gradient: [DY * Operation::ReluMask.on(A - B, 0.0), DY * (1.0 - Operation::ReluMask.on(A - B, 0.0))];
     }
@@ -245,6 +292,7 @@ operations! {
         wgsl: "smaller(a, b)";
         onnx: Min(a, b);
         host: smaller(a, b);
+        fast: if a.is_nan() || b.is_nan() { a + b } else if a < b { a } else { b };
         error: units(2.0, y) + (ea + eb);
         gradient: [DY * Operation::ReluMask.on(B - A, 0.0), DY * (1.0 - Operation::ReluMask.on(B - A, 0.0))];
     }
@@ -277,6 +325,7 @@ operations! {
         wgsl: "unless_nan(exp(a), a)";
         onnx: Exp(a);
         host: f64::from(a).exp() as f32;
+        fast: host::exp(a);
         // WGSL lets exp err by 3 + 2|x| units and ln, tanh and their kin be built from it.
         error: units((3.0 + 2.0 * a.abs()) * 2.0, y) + ea * y.abs() * (1.0 + ea);
         gradient: [DY * Y];
@@ -286,6 +335,7 @@ operations! {
         wgsl: "unless_nan(log(a), a)";
         onnx: Log(a);
         host: f64::from(a).ln() as f32;
+        fast: host::ln(a);
         error: units(8.0, y) + 4.0 * EPS + ea / (a - ea).max(f32::MIN_POSITIVE);
         gradient: [DY / A];
     }
@@ -338,6 +388,7 @@ operations! {
         wgsl: "elu(a)";
         onnx: Elu(a);
         host: if a > 0.0 { a } else { f64::from(a).exp_m1() as f32 };
+        fast: if a > 0.0 { a } else { host::exp_m1(a) };
         error: units(32.0, y) + 4.0 * EPS + ea;
         gradient: [DY * Operation::EluSlope.on(Y, 0.0)];
     }
@@ -347,6 +398,7 @@ operations! {
         wgsl: "tanh_safe(a)";
         onnx: Tanh(a);
         host: f64::from(a).tanh() as f32;
+        fast: host::tanh(a);
         error: units(32.0, y) + 4.0 * EPS + ea;
         gradient: [DY * (1.0 - Y * Y)];
     }
@@ -356,6 +408,7 @@ operations! {
         wgsl: "sigmoid(a)";
         onnx: Sigmoid(a);
         host: (1.0 / (1.0 + (-f64::from(a)).exp())) as f32;
+        fast: host::sigmoid(a);
         error: units(32.0, y) + 4.0 * EPS + ea;
         gradient: [DY * (Y * (1.0 - Y))];
     }
@@ -364,6 +417,7 @@ operations! {
         wgsl: "softplus(a)";
         onnx: Softplus(a);
         host: softplus(f64::from(a)) as f32;
+        fast: host::softplus(a);
         error: units(16.0, y) + (3.0 + 2.0 * a.abs()) * 2.0 * EPS + ea;
         gradient: [DY * Operation::Sigmoid.on(A, 0.0)];
     }
@@ -389,6 +443,7 @@ operations! {
         wgsl: "unless_nan(sign(a), a)";
         onnx: Sign(a);
         host: if a == 0.0 || a.is_nan() { a.abs() } else { a.signum() };
+        fast: if a > 0.0 { 1.0 } else if a < 0.0 { -1.0 } else { a.abs() };
         error: units(2.0, y) + step_error(a, ea, 1.0);
         gradient: [];
     }
@@ -397,6 +452,7 @@ operations! {
         wgsl: "larger(a, c)";
         onnx: Max(a, c);
         host: larger(a, c);
+        fast: if a > c || a.is_nan() { a } else { c };
         error: units(2.0, y) + ea;
         gradient: [DY * Operation::ReluMask.on(A - c, 0.0)];
     }
@@ -405,6 +461,7 @@ operations! {
         wgsl: "smaller(a, c)";
         onnx: Min(a, c);
         host: smaller(a, c);
+        fast: if a < c || a.is_nan() { a } else { c };
         error: units(2.0, y) + ea;
         gradient: [DY * Operation::ReluMask.on(c - A, 0.0)];
     }
@@ -413,6 +470,7 @@ operations! {
         wgsl: "softplus(a) - a * b";
         onnx: Sub(Softplus(a), Mul(a, b));
         host: (f64::from(a).max(0.0) - f64::from(a) * f64::from(b) + (-f64::from(a).abs()).exp().ln_1p()) as f32;
+        fast: host::softplus(a) - a * b;
         // Both terms grow with |a| while their difference need not.
         error: 16.0 * EPS * (1.0 + a.abs() * (2.0 + b.abs())) + (ea * (1.0 + b.abs() + eb) + eb * a.abs());
         gradient: [DY * (Operation::Sigmoid.on(A, 0.0) - B), -(DY * A)];

@@ -35,6 +35,17 @@ impl Kernel for Dropout {
         }
     }
 
+    fn host(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
+        let source = self.noise.at(step(reads[1]));
+        host::pieces(writes[0], |first, y| {
+            host::uniforms(&source, first, y);
+            for (y, x) in std::iter::zip(y, &reads[0][first..]) {
+                let stays = *y < self.keep || x.is_nan();
+                *y = if stays { x / self.keep } else { 0.0 };
+            }
+        });
+    }
+
     fn variants(&self, caps: &Caps) -> Vec<Recipe> {
         let items = (self.len as usize).div_ceil(4);
         let stage = flat(&SHADER, self, items, caps);

@@ -67,6 +67,20 @@ impl Kernel for Random {
         }
     }
 
+    fn host(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
+        let source = self.noise.at(step(reads[0]));
+        host::pieces(writes[0], |first, y| {
+            if self.kind == 0 {
+                host::uniforms(&source, first, y);
+            } else {
+                host::normals(&source, first, y);
+            }
+            if (self.offset, self.scale) != (0.0, 1.0) {
+                y.iter_mut().for_each(|y| *y = self.offset + self.scale * *y);
+            }
+        });
+    }
+
     fn variants(&self, caps: &Caps) -> Vec<Recipe> {
         let items = (self.len as usize).div_ceil(4);
         vec![Recipe::single("flat", flat(&RANDOM_SHADER, self, items, caps).operands(self.signature()))]
@@ -121,6 +135,17 @@ impl Kernel for Bernoulli {
                 _ => 0.0,
             };
         }
+    }
+
+    fn host(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
+        let source = self.noise.at(step(reads[1]));
+        host::pieces(writes[0], |first, y| {
+            host::uniforms(&source, first, y);
+            for (y, p) in std::iter::zip(y, &reads[0][first..]) {
+                let drawn = if *y < *p { 1.0 } else { 0.0 };
+                *y = if p.is_nan() { *p } else { drawn };
+            }
+        });
     }
 
     fn variants(&self, caps: &Caps) -> Vec<Recipe> {

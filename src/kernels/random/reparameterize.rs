@@ -35,6 +35,41 @@ static BACKWARD: Signature = Signature {
     writes: &[("dmu", Access::Write), ("dlogvar", Access::Write)],
 };
 
+host::wide! {
+    /// z = mu + exp(logvar / 2) z.
+    fn reparameterise(mu: &[f32], logvar: &[f32], z: &mut [f32]) {
+        for (z, (m, v)) in std::iter::zip(z, std::iter::zip(mu, logvar)) {
+            *z = m + host::exp(v / 2.0) * *z;
+        }
+    }
+}
+
+host::wide! {
+    fn divergences(mu: &[f32], logvar: &[f32], terms: &mut [f32]) {
+        for (term, (m, v)) in std::iter::zip(terms, std::iter::zip(mu, logvar)) {
+            *term = (m * m + host::exp_m1(*v) - v) / 2.0;
+        }
+    }
+}
+
+host::wide! {
+    /// dmu = dz + dkl mu.
+    fn over_both(dz: &[f32], dkl: &[f32], mu: &[f32], dmu: &mut [f32]) {
+        for ((dmu, mu), (dz, dkl)) in std::iter::zip(std::iter::zip(dmu, mu), std::iter::zip(dz, dkl)) {
+            *dmu = dz + dkl * mu;
+        }
+    }
+}
+
+host::wide! {
+    /// dlogvar = (dz noise exp(logvar / 2) + dkl (exp(logvar) - 1)) / 2, where noise is what it was.
+    fn back_to_logvar(dz: &[f32], dkl: &[f32], logvar: &[f32], dlogvar: &mut [f32]) {
+        for ((to, v), (dz, dkl)) in std::iter::zip(std::iter::zip(dlogvar, logvar), std::iter::zip(dz, dkl)) {
+            *to = (dz * *to * host::exp(v / 2.0) + dkl * host::exp_m1(*v)) / 2.0;
+        }
+    }
+}
+
 impl Kernel for Reparameterize {
     fn signature(&self) -> &'static Signature {
         &FORWARD
@@ -58,6 +93,24 @@ impl Kernel for Reparameterize {
             }
             *kl = sum as f32;
         }
+    }
+
+    fn host(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
+        let &[mu, logvar, clock] = reads else { return };
+        let [z, kl] = writes else { return };
+        let (source, d) = (self.noise.at(step(clock)), self.d as usize);
+        host::pieces(z, |first, z| {
+            host::normals(&source, first, z);
+            reparameterise(&mu[first..], &logvar[first..], z);
+        });
+        host::in_pieces(kl, (host::PIECE / d).max(1), |first, kl| {
+            let mut terms = vec![0.0; d];
+            for (row, kl) in (first..).zip(kl) {
+                let own = row * d..(row + 1) * d;
+                divergences(&mu[own.clone()], &logvar[own], &mut terms);
+                *kl = host::sum(&terms) as f32;
+            }
+        });
     }
 
     fn variants(&self, caps: &Caps) -> Vec<Recipe> {
@@ -131,6 +184,19 @@ impl Kernel for ReparameterizeGrad {
             let noise = f64::from(source.normal(i));
             dlogvar[i] = ((dz * noise * (v / 2.0).exp() + dkl * v.exp_m1()) / 2.0) as f32;
         }
+    }
+
+    fn host(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
+        let &[dz, dkl, mu, logvar, clock] = reads else { return };
+        let [dmu, dlogvar] = writes else { return };
+        let (source, d) = (self.0.noise.at(step(clock)), self.0.d as usize);
+        let spread = |row: usize| std::iter::repeat_n(dkl[row], d);
+        let dkl: Vec<f32> = (0..dkl.len()).flat_map(spread).collect();
+        over_both(dz, &dkl, mu, dmu);
+        host::pieces(dlogvar, |first, dlogvar| {
+            host::normals(&source, first, dlogvar);
+            back_to_logvar(&dz[first..], &dkl[first..], &logvar[first..], dlogvar);
+        });
     }
 
     fn variants(&self, caps: &Caps) -> Vec<Recipe> {

@@ -2,6 +2,7 @@
 //! its gradient.
 
 use crate::kernels::activation::{Activation, ActivationBlock};
+use crate::kernels::pointwise::{Operation, activate};
 use crate::kernels::*;
 use rayon::prelude::*;
 
@@ -152,6 +153,40 @@ fn channel(n: u32, c: u32, hw: u32, ic: usize) -> impl Iterator<Item = usize> {
     (0..n).flat_map(move |i| (0..hw).map(move |k| (i * c + ic) * hw + k))
 }
 
+/// Pixels of a channel below which the reference is as fast.
+const FEW: u32 = 8;
+/// Neighbouring elements of an image that a task takes, about: whole channels, one at least.
+const TOGETHER: usize = 1024;
+
+/// The planes of some channels of `[n, c, hw]`: for each few channels a slice of every image.
+fn by_channels(y: &mut [f32], c: usize, hw: usize) -> Vec<Vec<&mut [f32]>> {
+    let together = (TOGETHER / hw).clamp(1, c);
+    let mut tasks: Vec<Vec<&mut [f32]>> = (0..c.div_ceil(together)).map(|_| Vec::new()).collect();
+    for image in y.chunks_mut(c * hw) {
+        std::iter::zip(&mut tasks, image.chunks_mut(together * hw)).for_each(|(task, y)| task.push(y));
+    }
+    tasks
+}
+
+host::wide! {
+    /// y = factor (x - mean) + beta.
+    fn normalise(x: &[f32], mean: f32, factor: f32, beta: f32, y: &mut [f32]) {
+        for (y, x) in std::iter::zip(y, x) {
+            *y = factor * (x - mean) + beta;
+        }
+    }
+}
+
+host::wide! {
+    /// dx = factor (dy - plain - along (x - mean)).
+    fn backward(dy: &[f32], x: &[f32], mean: f32, factor: f32, means: [f32; 2], dx: &mut [f32]) {
+        let [along, plain] = means;
+        for (dx, (dy, x)) in std::iter::zip(dx, std::iter::zip(dy, x)) {
+            *dx = factor * (dy - (plain + along * (x - mean)));
+        }
+    }
+}
+
 impl Kernel for BatchNorm {
     fn signature(&self) -> &'static Signature {
         &FORWARD
@@ -185,6 +220,55 @@ impl Kernel for BatchNorm {
         });
         for ic in 0..c {
             (mean[ic], var[ic]) = (moments[ic].0 as f32, moments[ic].1 as f32);
+        }
+    }
+
+    /// Some channels to a task: they stay in cache from their means to what is made of them.
+    fn host(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
+        if self.hw < FEW {
+            return self.cpu(reads, writes);
+        }
+        let &[x, gamma, beta] = reads else { return };
+        let [y, mean, var] = writes else { return };
+        let (n, c, hw) = (self.n as usize, self.c as usize, self.hw as usize);
+        let terms = f64::from(self.n) * f64::from(self.hw);
+        let act = Operation::of(self.act.activation());
+        let mut tasks = by_channels(y, c, hw);
+        let together = tasks[0][0].len() / hw;
+        let one = |(task, images): (usize, &mut Vec<&mut [f32]>)| -> Vec<[f32; 2]> {
+            let channels = task * together..c.min((task + 1) * together);
+            // Image by image, as x lies in memory; from there on it is in cache.
+            let mut sums = vec![0.0; channels.len()];
+            for x in x.chunks(c * hw) {
+                let planes = x[channels.start * hw..channels.end * hw].chunks(hw);
+                std::iter::zip(&mut sums, planes).for_each(|(sum, plane)| *sum += host::sum(plane));
+            }
+            // What an image is made with: the mean as it is rounded, a factor, and what is added.
+            let mut lines = Vec::new();
+            let moments = std::iter::zip(channels.clone(), sums).map(|(ic, sum)| {
+                let planes = host::Planes { first: ic * hw, len: hw, step: c * hw, count: n };
+                let rough = (sum / terms) as f32;
+                let [d, square] = host::around(x, planes, rough);
+                // What the first mean is off by, for it is rounded, is in the second sum.
+                let off = d / terms;
+                let (mean, var) = (f64::from(rough) + off, square / terms - off * off);
+                let factor = f64::from(gamma[ic]) / (var + f64::from(self.eps)).sqrt();
+                lines.push([rough, factor as f32, (f64::from(beta[ic]) - factor * off) as f32]);
+                [mean as f32, var as f32]
+            });
+            let moments = moments.collect();
+            for (i, y) in images.iter_mut().enumerate() {
+                let x = &x[i * c * hw + channels.start * hw..][..y.len()];
+                for ((x, y), [mean, factor, beta]) in std::iter::zip(x.chunks(hw), y.chunks_mut(hw)).zip(&lines) {
+                    normalise(x, *mean, *factor, *beta, y);
+                }
+                activate(act, y);
+            }
+            moments
+        };
+        let moments: Vec<Vec<[f32; 2]>> = tasks.par_iter_mut().enumerate().map(one).collect();
+        for (ic, [m, v]) in moments.into_iter().flatten().enumerate() {
+            (mean[ic], var[ic]) = (m, v);
         }
     }
 
@@ -322,6 +406,50 @@ impl Kernel for BatchNormGrad {
         });
         for ic in 0..c {
             (dgamma[ic], dbeta[ic]) = (sums[ic].0 as f32, sums[ic].1 as f32);
+        }
+    }
+
+    fn host(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
+        if self.hw < FEW {
+            return self.cpu(reads, writes);
+        }
+        let &[dy, x, gamma, mean, var] = reads else { return };
+        let [dx, dgamma, dbeta] = writes else { return };
+        let (n, c, hw) = (self.n as usize, self.c as usize, self.hw as usize);
+        let terms = f64::from(self.n) * f64::from(self.hw);
+        let mut tasks = by_channels(dx, c, hw);
+        let together = tasks[0][0].len() / hw;
+        let one = |(task, images): (usize, &mut Vec<&mut [f32]>)| -> Vec<[f32; 2]> {
+            let channels = task * together..c.min((task + 1) * together);
+            let mut turns = vec![[0.0; 2]; channels.len()];
+            for i in 0..n {
+                for (ic, turns) in std::iter::zip(channels.clone(), &mut turns) {
+                    let plane = (i * c + ic) * hw..(i * c + ic + 1) * hw;
+                    let [along, plain] = host::turns(&dy[plane.clone()], &x[plane], mean[ic]);
+                    *turns = [turns[0] + along, turns[1] + plain];
+                }
+            }
+            // What an image is made with: the factor, and the means of the gradient and along x.
+            let mut lines = Vec::new();
+            let sums = std::iter::zip(channels.clone(), turns).map(|(ic, [along, plain])| {
+                let rstd = 1.0 / (f64::from(var[ic]) + f64::from(self.eps)).sqrt();
+                let means = [(along * rstd * rstd / terms) as f32, (plain / terms) as f32];
+                lines.push((mean[ic], (f64::from(gamma[ic]) * rstd) as f32, means));
+                [(along * rstd) as f32, plain as f32]
+            });
+            let sums = sums.collect();
+            for (i, dx) in images.iter_mut().enumerate() {
+                let own = i * c * hw + channels.start * hw..i * c * hw + channels.end * hw;
+                let operands = std::iter::zip(dy[own.clone()].chunks(hw), x[own].chunks(hw));
+                for ((dx, (dy, x)), line) in std::iter::zip(dx.chunks_mut(hw), operands).zip(&lines) {
+                    backward(dy, x, line.0, line.1, line.2, dx);
+                }
+            }
+            sums
+        };
+        let sums: Vec<Vec<[f32; 2]>> = tasks.par_iter_mut().enumerate().map(one).collect();
+        for (ic, [g, b]) in sums.into_iter().flatten().enumerate() {
+            (dgamma[ic], dbeta[ic]) = (g, b);
         }
     }
 

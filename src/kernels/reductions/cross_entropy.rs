@@ -40,6 +40,40 @@ fn softmax_parts(logits: &[f32], first: usize, classes: usize, stride: usize) ->
     (max, column().map(|v| (v - max).exp()).sum())
 }
 
+/// Neighbouring positions that the processor takes together.
+const AT_ONCE: usize = 256;
+
+host::wide! {
+    /// The parts of the columns that start at position `at`, one for each element of `max`.
+    fn of_columns(logits: &[f32], positions: usize, at: usize, max: &mut [f32], sum: &mut [f32]) {
+        max.fill(f32::NEG_INFINITY);
+        sum.fill(0.0);
+        for row in logits.chunks_exact(positions) {
+            for (max, v) in std::iter::zip(&mut *max, &row[at..]) {
+                *max = if *v > *max { *v } else { *max };
+            }
+        }
+        for row in logits.chunks_exact(positions) {
+            for ((sum, max), v) in std::iter::zip(std::iter::zip(&mut *sum, &*max), &row[at..]) {
+                *sum += host::exp(v - max);
+            }
+        }
+    }
+}
+
+host::wide! {
+    /// softmax · dloss of the columns that start at position `at`, of max, sum and dloss each.
+    fn shares(logits: &[f32], positions: usize, at: usize, of: [&[f32]; 3], dlogits: &mut [f32]) {
+        let [max, sum, dloss] = of;
+        for (row, to) in std::iter::zip(logits.chunks_exact(positions), dlogits.chunks_exact_mut(positions)) {
+            let parts = std::iter::zip(max, std::iter::zip(sum, dloss));
+            for ((to, v), (max, (sum, dloss))) in std::iter::zip(std::iter::zip(&mut to[at..], &row[at..]), parts) {
+                *to = host::exp(v - max) / sum * dloss;
+            }
+        }
+    }
+}
+
 impl Kernel for CrossEntropy {
     fn signature(&self) -> &'static Signature {
         &FORWARD
@@ -58,6 +92,26 @@ impl Kernel for CrossEntropy {
             let (max, sum) = softmax_parts(logits, first, classes, positions);
             *loss = (sum.ln() + max - f64::from(logits[first + target[row] as usize * positions])) as f32;
         });
+    }
+
+    fn host(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
+        let &[logits, target] = reads else { return };
+        let (classes, positions) = (self.classes as usize, self.positions as usize);
+        let work = |(i, at, loss): (usize, usize, &mut [f32])| {
+            let mut parts = [[0.0; AT_ONCE]; 2];
+            let logits = &logits[i * classes * positions..][..classes * positions];
+            let [max, sum] = parts.each_mut().map(|part| &mut part[..loss.len()]);
+            of_columns(logits, positions, at, max, sum);
+            for (k, loss) in loss.iter_mut().enumerate() {
+                let chosen = logits[target[i * positions + at + k] as usize * positions + at + k];
+                *loss = host::ln(sum[k]) + (max[k] - chosen);
+            }
+        };
+        let mut all = Vec::new();
+        for (i, loss) in writes[0].chunks_mut(positions).enumerate() {
+            all.extend(loss.chunks_mut(AT_ONCE).enumerate().map(|(k, loss)| (i, k * AT_ONCE, loss)));
+        }
+        all.into_par_iter().for_each(work);
     }
 
     fn variants(&self, caps: &Caps) -> Vec<Recipe> {
@@ -120,6 +174,28 @@ impl Kernel for CrossEntropyGrad {
                     let logit = f64::from(logits[(i * classes + k) * positions + at]);
                     let onehot = if k == target[row] as usize { 1.0 } else { 0.0 };
                     dlogits[k * positions + at] = (((logit - max).exp() / sum - onehot) * f64::from(dloss[row])) as f32;
+                }
+            }
+        });
+    }
+
+    fn host(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
+        let &[dloss, logits, target] = reads else { return };
+        let (classes, positions) = (self.0.classes as usize, self.0.positions as usize);
+        writes[0].par_chunks_mut(classes * positions).enumerate().for_each(|(i, dlogits)| {
+            let logits = &logits[i * classes * positions..][..classes * positions];
+            let mut parts = [[0.0; AT_ONCE]; 2];
+            for at in (0..positions).step_by(AT_ONCE) {
+                let len = AT_ONCE.min(positions - at);
+                let [max, sum] = parts.each_mut().map(|part| &mut part[..len]);
+                of_columns(logits, positions, at, max, sum);
+                let dloss = &dloss[i * positions + at..][..len];
+                shares(logits, positions, at, [max, sum, dloss], dlogits);
+                for k in 0..len {
+                    let label = target[i * positions + at + k] as usize;
+                    if label < classes {
+                        dlogits[label * positions + at + k] -= dloss[k];
+                    }
                 }
             }
         });

@@ -176,6 +176,37 @@ fn columns(plan: &Reduce, caps: &Caps) -> Recipe {
     }
 }
 
+/// Neighbouring outputs that the processor sums together.
+const COLUMNS_AT_ONCE: usize = 256;
+/// Rows that it adds in f32 before it goes on in f64.
+const ROWS_AT_ONCE: usize = 64;
+
+host::wide! {
+    /// sums += a row.
+    fn add_row(sums: &mut [f32], row: &[f32]) {
+        for (sum, x) in std::iter::zip(sums, row) {
+            *sum += x;
+        }
+    }
+}
+
+impl Reduce {
+    /// Outputs `first..` of those that a and b of `at` have.
+    fn columns(&self, x: &[f32], at: [usize; 2], first: usize, y: &mut [f32]) {
+        let [r1, b, r2, c] = [self.r1, self.b, self.r2, self.c].map(|n| n as usize);
+        let row = |term: usize| (((at[0] * r1 + term / r2) * b + at[1]) * r2 + term % r2) * c + first;
+        let (mut totals, mut sums) = (vec![0.0f64; y.len()], vec![0.0f32; y.len()]);
+        for start in (0..self.terms()).step_by(ROWS_AT_ONCE) {
+            sums.fill(0.0);
+            for term in start..self.terms().min(start + ROWS_AT_ONCE) {
+                add_row(&mut sums, &x[row(term)..][..y.len()]);
+            }
+            std::iter::zip(&mut totals, &sums).for_each(|(total, sum)| *total += f64::from(*sum));
+        }
+        std::iter::zip(y, totals).for_each(|(y, total)| *y = (f64::from(self.scale) * total) as f32);
+    }
+}
+
 impl Kernel for Reduce {
     fn signature(&self) -> &'static Signature {
         &SIGNATURE
@@ -189,6 +220,31 @@ impl Kernel for Reduce {
         for (y, sum) in std::iter::zip(&mut *writes[0], self.sums(reads[0], f64::from)) {
             *y = (f64::from(self.scale) * sum) as f32;
         }
+    }
+
+    fn host(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
+        let p = self.plan();
+        let few = p.outputs() * p.terms() <= host::PIECE;
+        if p.c > 1 {
+            // Outputs that are neighbours have terms that are.
+            let [b, c] = [p.b as usize, p.c as usize];
+            let pieces = c.div_ceil(COLUMNS_AT_ONCE);
+            let width = if few { c } else { c.div_ceil(pieces) };
+            let mut all: Vec<(usize, usize, &mut [f32])> = Vec::new();
+            for (row, y) in writes[0].chunks_mut(c).enumerate() {
+                all.extend(y.chunks_mut(width).enumerate().map(|(i, y)| (row, i * width, y)));
+            }
+            let one = |(row, first, y): (usize, usize, &mut [f32])| p.columns(reads[0], [row / b, row % b], first, y);
+            return if few { all.into_iter().for_each(one) } else { all.into_par_iter().for_each(one) };
+        }
+        let [r1, b, r2] = [p.r1, p.b, p.r2].map(|n| n as usize);
+        let one = |first: usize, y: &mut [f32]| {
+            for (o, y) in (first..).zip(y) {
+                let row = |i1: usize| host::sum(&reads[0][((o / b * r1 + i1) * b + o % b) * r2..][..r2]);
+                *y = (f64::from(p.scale) * (0..r1).map(row).sum::<f64>()) as f32;
+            }
+        };
+        host::in_pieces(writes[0], (host::PIECE / p.terms()).max(1), one);
     }
 
     fn variants(&self, caps: &Caps) -> Vec<Recipe> {
