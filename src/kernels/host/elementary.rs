@@ -20,7 +20,7 @@ pub(in crate::kernels) fn exp(x: f32) -> f32 {
     y = y * r + 8.333_452e-3;
     y = y * r + 4.166_579_6e-2;
     y = y * r + 1.666_666_5e-1;
-    y = y * r + 5.000_000_1e-1;
+    y = y * r + 0.5;
     let y = y * (r * r) + r + 1.0;
     // 2^n in two factors, for it may lie outside of what a number takes.
     let n = (shifted.to_bits() as i32).wrapping_sub(SHIFT.to_bits() as i32);
@@ -145,6 +145,7 @@ fn of_blocks(source: &Stream, first: usize, y: &mut [f32], draw: Draw) {
 
 /// The words of some blocks, the first of each beside each other.
 #[inline(always)]
+#[allow(clippy::needless_range_loop)]
 fn words(key: [u32; 2], counter: [u32; 4]) -> [[u32; BLOCKS]; 4] {
     let mut words = [[0u32; BLOCKS]; 4];
     for b in 0..BLOCKS {

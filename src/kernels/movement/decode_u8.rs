@@ -26,8 +26,8 @@ host::wide! {
         let (fours, rest) = y.as_chunks_mut::<4>();
         for (y, word) in std::iter::zip(&mut *fours, words) {
             let word = word.to_bits();
-            for k in 0..4 {
-                y[k] = ((word >> (8 * k)) & 255) as f32 / 255.0 * scale + shift;
+            for (k, y) in y.iter_mut().enumerate() {
+                *y = ((word >> (8 * k)) & 255) as f32 / 255.0 * scale + shift;
             }
         }
         for (k, y) in rest.iter_mut().enumerate() {

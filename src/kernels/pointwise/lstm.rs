@@ -3,6 +3,7 @@
 //! Networks" (van den Oord, Kalchbrenner & Kavukcuoglu, ICML 2016) has it, and its gradient.
 
 use crate::kernels::*;
+use rayon::prelude::*;
 
 params! {
     /// pre `[n, 4 hidden, positions]`, before `[n, hidden, positions]` -> h, c
@@ -56,6 +57,46 @@ impl LstmCell {
     }
 }
 
+/// What becomes of an image's gates o, f, i and g.
+fn gates_of(pre: &[f32]) -> [&[f32]; 4] {
+    let cells = pre.len() / 4;
+    std::array::from_fn(|gate| &pre[gate * cells..][..cells])
+}
+
+host::wide! {
+    fn forward_of(gates: [&[f32]; 4], before: &[f32], h: &mut [f32], c: &mut [f32]) {
+        let [o, f, i, g] = gates;
+        let gates = std::iter::zip(std::iter::zip(o, f), std::iter::zip(i, g));
+        let states = std::iter::zip(before, std::iter::zip(h, c));
+        for (((o, f), (i, g)), (before, (h, c))) in std::iter::zip(gates, states) {
+            *c = host::sigmoid(*f) * before + host::sigmoid(*i) * host::tanh(*g);
+            *h = host::sigmoid(*o) * host::tanh(*c);
+        }
+    }
+}
+
+host::wide! {
+    fn back_through(gates: [&[f32]; 4], states: [&[f32]; 4], dpre: &mut [f32], dbefore: &mut [f32]) {
+        let cells = dbefore.len();
+        let [o, f, i, g] = gates.map(|gate| &gate[..cells]);
+        let [dh, dc, before, c] = states.map(|state| &state[..cells]);
+        let (d_o, rest) = dpre.split_at_mut(cells);
+        let (d_f, rest) = rest.split_at_mut(cells);
+        let (d_i, d_g) = rest.split_at_mut(cells);
+        let d_g = &mut d_g[..cells];
+        for e in 0..cells {
+            let [o, f, i, g] = [host::sigmoid(o[e]), host::sigmoid(f[e]), host::sigmoid(i[e]), host::tanh(g[e])];
+            let t = host::tanh(c[e]);
+            let s = dc[e] + dh[e] * o * (1.0 - t * t);
+            dbefore[e] = s * f;
+            d_o[e] = dh[e] * t * o * (1.0 - o);
+            d_f[e] = s * before[e] * f * (1.0 - f);
+            d_i[e] = s * g * i * (1.0 - i);
+            d_g[e] = s * i * (1.0 - g * g);
+        }
+    }
+}
+
 impl Kernel for LstmCell {
     fn signature(&self) -> &'static Signature {
         &FORWARD
@@ -75,6 +116,16 @@ impl Kernel for LstmCell {
             c[e] = now as f32;
             h[e] = (o * now.tanh()) as f32;
         }
+    }
+
+    fn host(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
+        let &[pre, before] = reads else { return };
+        let [h, c] = writes else { return };
+        let [cells, _] = self.sizes();
+        let images = h.par_chunks_mut(cells).zip(c.par_chunks_mut(cells)).enumerate();
+        images.with_min_len((host::PIECE / cells).max(1)).for_each(|(image, (h, c))| {
+            forward_of(gates_of(&pre[image * 4 * cells..][..4 * cells]), &before[image * cells..], h, c);
+        });
     }
 
     fn variants(&self, caps: &Caps) -> Vec<Recipe> {
@@ -129,6 +180,18 @@ impl Kernel for LstmCellGrad {
             dpre[at + 2 * cells] = (s * g * i * (1.0 - i)) as f32;
             dpre[at + 3 * cells] = (s * i * (1.0 - g * g)) as f32;
         }
+    }
+
+    fn host(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
+        let &[dh, dc, pre, before, c] = reads else { return };
+        let [dpre, dbefore] = writes else { return };
+        let [cells, _] = self.0.sizes();
+        let images = dpre.par_chunks_mut(4 * cells).zip(dbefore.par_chunks_mut(cells)).enumerate();
+        images.with_min_len((host::PIECE / cells).max(1)).for_each(|(image, (dpre, dbefore))| {
+            let own = image * cells..(image + 1) * cells;
+            let states = [dh, dc, before, c].map(|of| &of[own.clone()]);
+            back_through(gates_of(&pre[image * 4 * cells..][..4 * cells]), states, dpre, dbefore);
+        });
     }
 
     fn variants(&self, caps: &Caps) -> Vec<Recipe> {
