@@ -72,10 +72,11 @@ fn main(
           gates[at + 2u * gate] = i;
           gates[at + 3u * gate] = g;
           let own = state + row + l;
-          var now = i * g;
+          var before = 0.0;
           if (t > 0u) {
-            now += f * c[own - p.w];
+            before = c[own - p.w];
           }
+          let now = f * before + i * g;
           c[own] = now;
           h[own] = o * tanh_safe(now);
         }
