@@ -261,7 +261,7 @@ impl Checks for Memory {
             for t in 0..planes.steps {
                 for (m, pos) in (0..hidden).flat_map(|m| (0..planes.w).map(move |pos| (m, pos))) {
                     let most = self.pre(x, weights, h, [m, t, pos], f64::abs);
-                    for gate in 0..4 {
+                    for (gate, most) in most.iter().enumerate() {
                         let out = gate * hidden + m;
                         let before =
                             (0..if t == 0 { 0 } else { hidden }).flat_map(|j| self.taps_at(pos).map(move |at| (j, at)));
@@ -270,8 +270,7 @@ impl Checks for Memory {
                                 weights[(out * hidden + j) * taps + tap].abs() * eh[planes.row(j, t - 1)][from]
                             })
                             .sum();
-                        eg[planes.row(out, t)][pos] =
-                            GATE_ERROR + sum_bound(hidden * taps + 1, most[gate] as f32) + handed;
+                        eg[planes.row(out, t)][pos] = GATE_ERROR + sum_bound(hidden * taps + 1, *most as f32) + handed;
                     }
                     let of = |all: &[f32], gate: usize| all[planes.row(gate * hidden + m, t)][pos].abs();
                     let before = |all: &[f32]| if t == 0 { 0.0 } else { all[planes.row(m, t - 1)][pos].abs() };
