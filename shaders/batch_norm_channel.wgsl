@@ -17,12 +17,12 @@ override WG: u32 = 64u;
 override ACT: u32 = 0u;
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> x: array<V>;             // [n, c, hw]
+@group(0) @binding(1) var<storage, read> x: array<V>;             // [groups, n, c, hw]
 @group(0) @binding(2) var<storage, read> gamma: array<f32>;       // [c]
 @group(0) @binding(3) var<storage, read> beta: array<f32>;        // [c]
-@group(0) @binding(4) var<storage, read_write> y: array<V>;       // [n, c, hw]
-@group(0) @binding(5) var<storage, read_write> mean: array<f32>;  // [c]
-@group(0) @binding(6) var<storage, read_write> variance: array<f32>;  // [c]
+@group(0) @binding(4) var<storage, read_write> y: array<V>;       // [groups, n, c, hw]
+@group(0) @binding(5) var<storage, read_write> mean: array<f32>;  // [c, groups]
+@group(0) @binding(6) var<storage, read_write> variance: array<f32>;  // [c, groups]
 
 @compute @workgroup_size(WG)
 fn main(
@@ -31,7 +31,7 @@ fn main(
   @builtin(local_invocation_index) lane: u32,
 ) {
   let channel = wg.x + wg.y * groups.x;
-  if (channel >= p.c) {
+  if (channel >= p.c * p.groups) {
     return;
   }
   let count = p.n * p.hw;
@@ -75,8 +75,8 @@ fn main(
     variance[channel] = spread;
   }
 
-  let factor = gamma[channel] * inverseSqrt(spread + p.eps);
-  let shift = beta[channel];
+  let factor = gamma[channel / p.groups] * inverseSqrt(spread + p.eps);
+  let shift = beta[channel / p.groups];
   for (at = begin; at.t < count; at = next(at, step)) {
     y[at.i] = activate_all(ACT, p.act_slope, (x[at.i] - centre) * factor + shift);
   }

@@ -12,12 +12,12 @@
 override WG: u32 = 64u;
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> dy: array<V>;                  // [n, c, hw]
-@group(0) @binding(2) var<storage, read> x: array<V>;                   // [n, c, hw]
-@group(0) @binding(3) var<storage, read> mean: array<f32>;              // [c]
-@group(0) @binding(4) var<storage, read> variance: array<f32>;          // [c]
-@group(0) @binding(5) var<storage, read_write> part_gamma: array<f32>;  // [c, chunks]
-@group(0) @binding(6) var<storage, read_write> part_beta: array<f32>;   // [c, chunks]
+@group(0) @binding(1) var<storage, read> dy: array<V>;                  // [groups, n, c, hw]
+@group(0) @binding(2) var<storage, read> x: array<V>;                   // [groups, n, c, hw]
+@group(0) @binding(3) var<storage, read> mean: array<f32>;              // [c, groups]
+@group(0) @binding(4) var<storage, read> variance: array<f32>;          // [c, groups]
+@group(0) @binding(5) var<storage, read_write> part_gamma: array<f32>;  // [c, groups, chunks]
+@group(0) @binding(6) var<storage, read_write> part_beta: array<f32>;   // [c, groups, chunks]
 
 @compute @workgroup_size(WG)
 fn main(
@@ -27,7 +27,7 @@ fn main(
 ) {
   let id = wg.x + wg.y * groups.x;
   let channel = id / p.chunks;
-  if (channel >= p.c) {
+  if (channel >= p.c * p.groups) {
     return;
   }
   let first = (id - channel * p.chunks) * p.chunk;

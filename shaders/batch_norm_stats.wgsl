@@ -13,8 +13,8 @@
 override WG: u32 = 64u;
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> x: array<V>;                   // [n, c, hw]
-@group(0) @binding(2) var<storage, read_write> part: array<vec2<f32>>;  // [c, chunks]
+@group(0) @binding(1) var<storage, read> x: array<V>;                   // [groups, n, c, hw]
+@group(0) @binding(2) var<storage, read_write> part: array<vec2<f32>>;  // [c, groups, chunks]
 
 @compute @workgroup_size(WG)
 fn main(
@@ -24,7 +24,7 @@ fn main(
 ) {
   let id = wg.x + wg.y * groups.x;
   let channel = id / p.chunks;
-  if (channel >= p.c) {
+  if (channel >= p.c * p.groups) {
     return;
   }
   let first = (id - channel * p.chunks) * p.chunk;

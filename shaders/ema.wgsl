@@ -1,4 +1,5 @@
-// s[i] += rate (scale x[i] - s[i]), where scale is that of the last range that starts at i or before
+// s[i] += rate (scale x[i, k] - s[i]) round by round, where scale is that of the last range that starts at i
+// or before
 //
 // One invocation updates every WG-th element of its workgroup's block. An element is a V: one or
 // four numbers; len and starts count Vs.
@@ -10,7 +11,7 @@
 override WG: u32 = 64u;
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> x: array<V>;        // [len]
+@group(0) @binding(1) var<storage, read> x: array<V>;        // [len, rounds]
 @group(0) @binding(2) var<storage, read_write> s: array<V>;  // [len]
 
 fn factor(i: u32) -> f32 {
@@ -41,6 +42,9 @@ fn main(
 ) {
   let r = flat_range(p.len, wg, groups, lane);
   for (var i = r.first; i < r.end; i += WG) {
-    s[i] += p.rate * (factor(i) * x[i] - s[i]);
+    let scale = factor(i);
+    for (var k = 0u; k < p.rounds; k++) {
+      s[i] += p.rate * (scale * x[i * p.rounds + k] - s[i]);
+    }
   }
 }

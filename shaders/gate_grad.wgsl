@@ -16,7 +16,7 @@ const SIGMOID = 5u;
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> dy: array<V>;        // [outer, half]
 @group(0) @binding(2) var<storage, read> x: array<V>;         // [outer, 2, half]
-@group(0) @binding(3) var<storage, read_write> dx: array<V>;  // [outer, 2, half]
+@group(0) @binding(3) var<storage, read_write> grad_x: array<V>;  // [outer, 2, half]
 
 @compute @workgroup_size(WG)
 fn main(
@@ -30,7 +30,7 @@ fn main(
     let f = activate_all(ACT, 0.0, x[at]);
     let s = activate_all(SIGMOID, 0.0, x[at + p.half]);
     let passed = dy[i] * s;
-    if (ACT == 0u) { dx[at] = passed; } else { dx[at] = passed * (1.0 - f * f); }
-    dx[at + p.half] = passed * f * (1.0 - s);
+    if (ACT == 0u) { grad_x[at] = passed; } else { grad_x[at] = passed * (1.0 - f * f); }
+    grad_x[at + p.half] = passed * f * (1.0 - s);
   }
 }

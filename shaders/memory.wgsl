@@ -1,8 +1,8 @@
 // Row by row: o, f, i = sigmoid and g = tanh of x + the convolution of the row of h before,
 // c = f c' + i g, h = o tanh(c)
 //
-// One workgroup computes an image, its invocations every WG-th cell of a row. A row is read by other
-// invocations than have written it.
+// One workgroup computes an image, its invocations every WG-th run of B cells of a row. A row is read by
+// other invocations than have written it.
 
 #import activation
 #params
@@ -31,42 +31,56 @@ fn main(
   // From a gate to the next, of what they are made of and of their weights.
   let gate = p.hidden * plane;
   let turn = p.hidden * p.hidden * p.taps;
+  let blocks = (p.w + B - 1u) / B;
   for (var t = 0u; t < p.steps; t++) {
-    for (var e = lane; e < p.hidden * p.w; e += WG) {
-      let m = e / p.w;
-      let l = e - m * p.w;
-      let at = 4u * state + m * plane + t * p.w + l;
-      var sum = vec4(x[at], x[at + gate], x[at + 2u * gate], x[at + 3u * gate]);
+    for (var e = lane; e < p.hidden * blocks; e += WG) {
+      let m = e / blocks;
+      let first = (e - m * blocks) * B;
+      let row = m * plane + t * p.w;
+      var sums: array<vec4<f32>, B>;
+      for (var b = 0u; b < B; b++) {
+        let at = 4u * state + row + min(first + b, p.w - 1u);
+        sums[b] = vec4(x[at], x[at + gate], x[at + 2u * gate], x[at + 3u * gate]);
+      }
       if (t > 0u) {
         for (var tap = 0u; tap < p.taps; tap++) {
+          var k = m * p.hidden * p.taps + tap;
+          var source = state + (t - 1u) * p.w;
           // Before the row it wraps around to a number past its end.
-          let near = l + tap - p.left;
-          if (near < p.w) {
-            var k = m * p.hidden * p.taps + tap;
-            var source = state + (t - 1u) * p.w + near;
-            for (var j = 0u; j < p.hidden; j++) {
-              sum += vec4(weights[k], weights[k + turn], weights[k + 2u * turn], weights[k + 3u * turn]) * h[source];
-              k += p.taps;
-              source += plane;
+          let near = first + tap - p.left;
+          for (var j = 0u; j < p.hidden; j++) {
+            let weight = vec4(weights[k], weights[k + turn], weights[k + 2u * turn], weights[k + 3u * turn]);
+            for (var b = 0u; b < B; b++) {
+              let value = h[source + min(near + b, p.w - 1u)];
+              sums[b] += weight * select(0.0, value, near + b < p.w);
             }
+            k += p.taps;
+            source += plane;
           }
         }
       }
-      let o = sigmoid(sum.x);
-      let f = sigmoid(sum.y);
-      let i = sigmoid(sum.z);
-      let g = tanh_safe(sum.w);
-      gates[at] = o;
-      gates[at + gate] = f;
-      gates[at + 2u * gate] = i;
-      gates[at + 3u * gate] = g;
-      let own = state + m * plane + t * p.w + l;
-      var now = i * g;
-      if (t > 0u) {
-        now += f * c[own - p.w];
+      for (var b = 0u; b < B; b++) {
+        let l = first + b;
+        if (l < p.w) {
+          let at = 4u * state + row + l;
+          let o = sigmoid(sums[b].x);
+          let f = sigmoid(sums[b].y);
+          let i = sigmoid(sums[b].z);
+          let g = tanh_safe(sums[b].w);
+          gates[at] = o;
+          gates[at + gate] = f;
+          gates[at + 2u * gate] = i;
+          gates[at + 3u * gate] = g;
+          let own = state + row + l;
+          var before = 0.0;
+          if (t > 0u) {
+            before = c[own - p.w];
+          }
+          let now = f * before + i * g;
+          c[own] = now;
+          h[own] = o * tanh_safe(now);
+        }
       }
-      c[own] = now;
-      h[own] = o * tanh_safe(now);
     }
     storageBarrier();
   }

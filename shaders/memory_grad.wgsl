@@ -2,8 +2,8 @@
 // s = dc + dh o (1 - tanh² c): dc' = s f, and dpre of o = dh tanh(c) o (1 - o), of f = s c' f (1 - f),
 // of i = s g i (1 - i), of g = s i (1 - g²)
 //
-// One workgroup computes an image, its invocations every WG-th cell of a row. A row is read by other
-// invocations than have written it; dc by the same.
+// One workgroup computes an image, its invocations every WG-th block of B channels and B positions of a row. A
+// row is read by other invocations than have written it; dc by the same.
 
 #import activation
 #params
@@ -32,47 +32,68 @@ fn main(
   let state = n * p.hidden * plane;
   let gate = p.hidden * plane;
   let cells = p.hidden * p.w;
+  let blocks = (p.w + B - 1u) / B;
+  let tall = (p.hidden + B - 1u) / B;
   for (var back = 0u; back < p.steps; back++) {
     let t = p.steps - 1u - back;
-    for (var e = lane; e < cells; e += WG) {
-      let m = e / p.w;
-      let l = e - m * p.w;
-      let own = state + m * plane + t * p.w + l;
-      var sum = dh[own];
+    for (var e = lane; e < tall * blocks; e += WG) {
+      let m0 = e / blocks * B;
+      let first = e % blocks * B;
+      // Of channel m0 + a and position first + b at a·B + b.
+      var sums: array<f32, B * B>;
       if (back > 0u) {
         for (var tap = 0u; tap < p.taps; tap++) {
+          var k = tap;
+          var source = 4u * state + (t + 1u) * p.w;
           // Before the row it wraps around to a number past its end.
-          let near = l + p.left - tap;
-          if (near < p.w) {
-            var k = m * p.taps + tap;
-            var source = 4u * state + (t + 1u) * p.w + near;
-            for (var j = 0u; j < 4u * p.hidden; j++) {
-              sum += weights[k] * dpre[source];
-              k += p.hidden * p.taps;
-              source += plane;
+          let near = first + p.left - tap;
+          for (var j = 0u; j < 4u * p.hidden; j++) {
+            var values: array<f32, B>;
+            for (var b = 0u; b < B; b++) {
+              values[b] = select(0.0, dpre[source + min(near + b, p.w - 1u)], near + b < p.w);
             }
+            for (var a = 0u; a < B; a++) {
+              let weight = weights[k + min(m0 + a, p.hidden - 1u) * p.taps];
+              for (var b = 0u; b < B; b++) {
+                sums[a * B + b] += weight * values[b];
+              }
+            }
+            k += p.hidden * p.taps;
+            source += plane;
           }
         }
       }
-      let at = 4u * state + m * plane + t * p.w + l;
-      let o = gates[at];
-      let f = gates[at + gate];
-      let i = gates[at + 2u * gate];
-      let g = gates[at + 3u * gate];
-      let shown = tanh_safe(c[own]);
-      var s = sum * o * (1.0 - shown * shown);
-      if (back > 0u) {
-        s += dc[n * cells + e];
+      for (var a = 0u; a < B; a++) {
+        for (var b = 0u; b < B; b++) {
+          let m = m0 + a;
+          let l = first + b;
+          if (m < p.hidden && l < p.w) {
+            let row = m * plane + t * p.w + l;
+            let own = state + row;
+            let at = 4u * state + row;
+            let passed = dh[own] + sums[a * B + b];
+            let o = gates[at];
+            let f = gates[at + gate];
+            let i = gates[at + 2u * gate];
+            let g = gates[at + 3u * gate];
+            let shown = tanh_safe(c[own]);
+            let kept = n * cells + m * p.w + l;
+            var s = passed * o * (1.0 - shown * shown);
+            if (back > 0u) {
+              s += dc[kept];
+            }
+            dc[kept] = s * f;
+            var before = 0.0;
+            if (t > 0u) {
+              before = c[own - p.w];
+            }
+            dpre[at] = passed * shown * o * (1.0 - o);
+            dpre[at + gate] = s * before * f * (1.0 - f);
+            dpre[at + 2u * gate] = s * g * i * (1.0 - i);
+            dpre[at + 3u * gate] = s * i * (1.0 - g * g);
+          }
+        }
       }
-      dc[n * cells + e] = s * f;
-      var before = 0.0;
-      if (t > 0u) {
-        before = c[own - p.w];
-      }
-      dpre[at] = sum * shown * o * (1.0 - o);
-      dpre[at + gate] = s * before * f * (1.0 - f);
-      dpre[at + 2u * gate] = s * g * i * (1.0 - i);
-      dpre[at + 3u * gate] = s * i * (1.0 - g * g);
     }
     storageBarrier();
   }

@@ -311,15 +311,16 @@ impl Graph {
         var
     }
 
-    /// What `of` is, as the result of `op` on `inputs`: the gradient of the result goes to the
-    /// inputs by `op`, and not through what `of` was made by.
-    pub fn stand_for(&self, op: impl Op + 'static, of: &Var, inputs: &[&Var]) -> Var {
-        let var = self.value(of.shape(), Place::Alias(of.id));
+    /// What each of `of` is, as the results of `op` on `inputs`: the gradients of the results go to
+    /// the inputs by `op`, and not through what they were made by.
+    pub fn stand_for<const N: usize>(&self, op: impl Op + 'static, of: [&Var; N], inputs: &[&Var]) -> [Var; N] {
+        let vars = of.map(|of| self.value(of.shape(), Place::Alias(of.id)));
         let mut inner = self.inner.borrow_mut();
         let scope = inner.scope.clone().unwrap_or_else(|| Arc::from("-"));
         let inputs = inputs.iter().map(|i| Some(i.id)).collect();
-        inner.entries.push(Record { op: Rc::new(op), inputs, outputs: vec![var.id], scope });
-        var
+        let outputs = vars.iter().map(|var| var.id).collect();
+        inner.entries.push(Record { op: Rc::new(op), inputs, outputs, scope });
+        vars
     }
 
     /// Says that the graph is for [`crate::program::PixelProgram`], which computes one pixel at a

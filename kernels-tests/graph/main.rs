@@ -5,6 +5,7 @@ mod augment;
 mod biggan;
 mod derivatives;
 mod gradients;
+mod merged;
 mod pixelcnn_pp;
 mod progan;
 mod receptive_field;

@@ -10,3 +10,4 @@ mod sampling;
 #[path = "../support/mod.rs"]
 mod support;
 mod training;
+mod waiting;

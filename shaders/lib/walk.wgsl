@@ -1,4 +1,5 @@
-// A lane's walk over the elements of one channel of an [n, c, hw] tensor, WG elements at a step.
+// A lane's walk over the elements of one channel of a group of an [groups, n, c, hw] tensor, WG elements
+// at a step. Channel c of group g has the number c·groups + g.
 
 #expects var p
 #expects const WG
@@ -9,10 +10,11 @@ struct Walk {
   column: u32,  // t modulo hw
 }
 
-// Where element t of a channel is.
-fn walk_from(t: u32, channel: u32) -> Walk {
+// Where element t of the channel of this number is.
+fn walk_from(t: u32, number: u32) -> Walk {
   let n = t / p.hw;
-  return Walk(t, (n * p.c + channel) * p.hw + (t - n * p.hw), t - n * p.hw);
+  let image = number % p.groups * p.n + n;
+  return Walk(t, (image * p.c + number / p.groups) * p.hw + (t - n * p.hw), t - n * p.hw);
 }
 
 // What a step adds when it stays within a plane: computed once, for it divides.

@@ -398,8 +398,8 @@ fn batch_norm(s: &Sizes) -> Result<Vec<Direction>, Error> {
     let [n, c, h, w] = s.first("x")?;
     let (hw, eps) = (h * w, 1e-5);
     Ok(vec![
-        forward(BatchNorm { n, c, hw, eps, act: Activation::Identity.into() }),
-        gradient("gradient", BatchNormGrad { n, c, hw, eps }),
+        forward(BatchNorm { groups: 1, n, c, hw, eps, act: Activation::Identity.into() }),
+        gradient("gradient", BatchNormGrad { groups: 1, n, c, hw, eps }),
     ])
 }
 

@@ -30,6 +30,8 @@ pub enum Standard {
     /// Of v and lengths of extent 1 along all axes but this one v · length / ‖v‖ for every element of
     /// the axis.
     WeightNorm(usize),
+    /// Of W [outputs, ...], seen as a matrix, and vectors u and v W / (uᵀ W v).
+    Spectral,
     /// Of `[n,2c,...]` the first half of the channels, or its tanh, times the sigmoid of the second.
     Gate {
         /// Whether it is its tanh.

@@ -34,6 +34,9 @@ pub fn all() -> Vec<Entry> {
         "batch_norm_grad": batch_norm::grad_cases, batch_norm::grad_shapes;
         "weight_norm": weight_norm::cases, weight_norm::shapes;
         "weight_norm_grad": weight_norm::grad_cases, weight_norm::grad_shapes;
+        "unit": spectral::unit_cases, spectral::unit_shapes;
+        "spectral": spectral::cases, spectral::shapes;
+        "spectral_grad": spectral::grad_cases, spectral::grad_shapes;
         "reparameterize": reparameterize::cases, reparameterize::shapes;
         "reparameterize_grad": reparameterize::grad_cases, reparameterize::grad_shapes;
         "random": random::random_cases, random::random_shapes;

@@ -76,7 +76,7 @@ pub use pointwise::{activation, halves, lstm, memory};
 pub use random::{dropout, reparameterize, translate};
 pub use recipe::{Arithmetic, Recipe, Slot, Stage};
 #[doc(no_inline)]
-pub use reductions::{batch_norm, cross_entropy, largest, reduce, weight_norm};
+pub use reductions::{batch_norm, cross_entropy, largest, reduce, spectral, weight_norm};
 pub use shader::Shader;
 pub(crate) use shader::shader;
 
@@ -179,6 +179,12 @@ pub trait Kernel: Checks + Debug + Send + Sync {
     /// have no scratch.
     fn part(&self, len: u32) -> Option<Arc<dyn Kernel>> {
         let _ = len;
+        None
+    }
+
+    /// The first of the neighbouring elements of its only read, if all that it does is copy them: they
+    /// may as well be read where they lie.
+    fn piece(&self) -> Option<usize> {
         None
     }
 

@@ -329,6 +329,10 @@ impl AdversarialModel for BigGan {
         generated.mul_scalar(0.5).add_scalar(0.5)
     }
 
+    fn judges_together(&self) -> bool {
+        true
+    }
+
     fn scores(&self, images: &Var, labels: Option<&Var>, mode: Mode) -> Var {
         self.discriminator.forward(images, &self.told(images, labels), mode)
     }

@@ -303,6 +303,10 @@ impl AdversarialModel for Dcgan {
         generated.mul_scalar(0.5).add_scalar(0.5).reshape(&[generated.shape()[0], c, h, w])
     }
 
+    fn judges_together(&self) -> bool {
+        true
+    }
+
     fn scores(&self, images: &Var, labels: Option<&Var>, mode: Mode) -> Var {
         let n = images.shape()[0];
         let images = labels.map_or_else(|| images.clone(), |labels| with_planes(images, labels));

@@ -165,7 +165,7 @@ impl Block {
         }
         let y = y.concat_elu();
         let y = match form {
-            Form::Sizes(Mode::Train | Mode::Initialise) if self.keep < 1.0 => y.dropout(self.keep),
+            Form::Sizes(Mode::Train | Mode::TrainTwo | Mode::Initialise) if self.keep < 1.0 => y.dropout(self.keep),
             _ => y,
         };
         x + &form.apply(&self.second, &y).gate(false)

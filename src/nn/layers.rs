@@ -10,6 +10,9 @@ use crate::ops::{ConvSpec, Mask};
 pub enum Mode {
     /// Batch statistics, which also move the running ones; dropout.
     Train,
+    /// As in training, on two batches of one size, one behind the other, each with its own
+    /// statistics.
+    TrainTwo,
     /// As in training, on the batch that parameters start from: see [`super::NormedConv`].
     Initialise,
     /// Running statistics; nothing is dropped.
@@ -130,9 +133,10 @@ pub(super) fn batch_norm(x: &Var, gamma: &Var, beta: &Var, running: [&Param; 2],
     if mode == Mode::Eval {
         return x.batch_norm_eval(gamma, beta, &mean, &var, BATCH_NORM_EPS);
     }
-    let normed = x.batch_norm(gamma, beta, BATCH_NORM_EPS);
+    let groups = if mode == Mode::TrainTwo { 2 } else { 1 };
+    let normed = x.batch_norm_of(groups, gamma, beta, BATCH_NORM_EPS);
     // The running variance is the unbiased one, as in PyTorch.
-    let n = (x.len() / gamma.len()) as f32;
+    let n = (x.len() / gamma.len() / groups) as f32;
     g.ema(&normed.mean, &mean, BATCH_NORM_MOMENTUM, 1.0);
     g.ema(&normed.var, &var, BATCH_NORM_MOMENTUM, n / (n - 1.0).max(1.0));
     normed.y

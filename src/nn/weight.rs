@@ -57,11 +57,7 @@ impl Weight {
         match &self.used {
             Used::Plain => stored,
             Used::Scaled(scale) => stored.mul_scalar(*scale),
-            Used::Spectral([u, v]) => {
-                let (u, v) = (u.var(graph), v.var(graph));
-                let product = matrix(&stored).matmul(&column(&v));
-                &stored / &(&column(&u) * &product).sum()
-            }
+            Used::Spectral([u, v]) => stored.spectral_norm(&u.var(graph), &v.var(graph)),
         }
     }
 
@@ -69,10 +65,8 @@ impl Weight {
     pub(super) fn iterate(&self, graph: &Graph) {
         let Used::Spectral([u, v]) = &self.used else { return };
         let (w, u, v) = (matrix(&self.stored.var(graph)), u.var(graph), v.var(graph));
-        let right = unit(&w.matmul_t(&column(&u), true, false));
-        let left = unit(&w.matmul(&right));
-        graph.assign(&right.reshape(v.shape()), &v);
-        graph.assign(&left.reshape(u.shape()), &u);
+        graph.assign_unit(&w.matmul_t(&column(&u), true, false), &v, EPS);
+        graph.assign_unit(&w.matmul(&column(&v)), &u, EPS);
     }
 
     /// Makes every row of W no longer than `bound` (Hinton et al. 2012): W ← W min(1, bound /
@@ -92,8 +86,4 @@ fn matrix(weight: &Var) -> Var {
 
 fn column(vector: &Var) -> Var {
     vector.reshape(&[vector.len(), 1])
-}
-
-fn unit(vector: &Var) -> Var {
-    vector / &vector.square().sum().sqrt().add_scalar(EPS)
 }

@@ -92,7 +92,9 @@ impl NormedConv {
         graph.scope(&self.name);
         match mode {
             Mode::Initialise => self.initialise(x),
-            Mode::Train | Mode::Eval => self.convolve(x, &self.weight(graph, true), Some(&self.b.var(graph))),
+            Mode::Train | Mode::TrainTwo | Mode::Eval => {
+                self.convolve(x, &self.weight(graph, true), Some(&self.b.var(graph)))
+            }
         }
     }
 

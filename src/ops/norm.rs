@@ -2,9 +2,10 @@
 //! al. 2018), and weights of a length and a direction (Salimans & Kingma 2016).
 
 use super::{FirstOrderOnly, launch, mismatch};
-use crate::graph::{Call, GraphError, Op, Standard, Var};
+use crate::graph::{Call, Graph, GraphError, Op, Standard, Var};
 use crate::kernels::activation::ActivationBlock;
 use crate::kernels::batch_norm::{BatchNorm, BatchNormGrad};
+use crate::kernels::spectral::{Spectral, SpectralGrad, Unit};
 use crate::kernels::weight_norm::{WeightNorm, WeightNormGrad};
 
 /// Added to mean squares before their roots divide or are differentiated.
@@ -12,6 +13,7 @@ const NORM_EPS: f32 = 1e-8;
 
 #[derive(Debug)]
 struct Training {
+    groups: u32,
     n: u32,
     c: u32,
     hw: u32,
@@ -29,7 +31,8 @@ impl Op for Training {
         }
         let (dy, x, gamma) = (call.dy(), call.input(0), call.input(1));
         let (mean, var) = (&call.outputs[1], &call.outputs[2]);
-        let kernel = BatchNormGrad { n: self.n, c: self.c, hw: self.hw, eps: self.eps };
+        let Training { groups, n, c, hw, eps } = *self;
+        let kernel = BatchNormGrad { groups, n, c, hw, eps };
         let inputs = [Some(dy), Some(x), Some(gamma), Some(mean), Some(var)];
         let shapes = [x.shape(), gamma.shape(), gamma.shape()];
         let grads = dy.graph().apply(FirstOrderOnly("batch_norm"), launch(kernel), &inputs, &shapes);
@@ -37,7 +40,7 @@ impl Op for Training {
     }
 
     fn standard(&self) -> Option<Standard> {
-        Some(Standard::BatchNorm(self.eps))
+        (self.groups == 1).then_some(Standard::BatchNorm(self.eps))
     }
 }
 
@@ -62,17 +65,63 @@ impl Op for OfLength {
     }
 }
 
+/// Of w, u and v the quotient and σ.
+#[derive(Debug)]
+struct Quotient(Spectral);
+
+impl Op for Quotient {
+    fn name(&self) -> &'static str {
+        "spectral_norm"
+    }
+
+    fn gradient(&self, call: &Call) -> Result<Vec<Option<Var>>, GraphError> {
+        let (dy, [y, sigma]) = (call.dy(), [0, 1].map(|k| &call.outputs[k]));
+        let [w, u, v] = [0, 1, 2].map(|k| call.input(k));
+        let (op, reads) = (FirstOrderOnly("spectral_norm"), [dy, y, u, v, sigma].map(Some));
+        let dw = call.wants(0).then(|| dy.graph().apply1(op, launch(SpectralGrad(self.0)), &reads, w.shape()));
+        Ok(vec![dw, None, None])
+    }
+
+    fn standard(&self) -> Option<Standard> {
+        Some(Standard::Spectral)
+    }
+}
+
+impl Graph {
+    /// state ← x / (‖x‖ + eps)
+    pub fn assign_unit(&self, x: &Var, state: &Var, eps: f32) {
+        self.update(launch(Unit { len: x.len() as u32, eps }), &[Some(x)], &[state]);
+    }
+}
+
 /// A normalised tensor and the statistics it was normalised by.
 pub struct Normed {
     /// The result.
     pub y: Var,
-    /// Mean of each channel over the batch, `[c]`.
+    /// Mean of each channel over the batch, `[c]`, or over each of several, `[c,groups]`.
     pub mean: Var,
-    /// Biased variance of each channel over the batch, `[c]`.
+    /// Biased variance of each channel over the batch, `[c]`, or over each of several, `[c,groups]`.
     pub var: Var,
 }
 
 impl Var {
+    /// W / σ for this W [outputs, ...], seen as a matrix [outputs, everything else], with σ = uᵀ W v
+    /// of vectors that have no gradient.
+    pub fn spectral_norm(&self, u: &Var, v: &Var) -> Var {
+        let w = self.flatten();
+        let &[rows, columns] = w.shape() else { return w };
+        if u.len() != rows || v.len() != columns {
+            let why = "u must have an element for each output, and v for each input of one";
+            return self.graph().fail(mismatch("spectral_norm", &[w.shape(), u.shape(), v.shape()], why), self.shape());
+        }
+        let product = w.matmul(&v.reshape(&[columns, 1]));
+        let kernel = Spectral { rows: rows as u32, columns: columns as u32 };
+        let (op, reads) = (FirstOrderOnly("spectral_norm"), [self, u, &product].map(Some));
+        let made = self.graph().apply(op, launch(kernel), &reads, &[self.shape(), &[1]]);
+        let [y, _] = self.graph().stand_for(Quotient(kernel), [&made[0], &made[1]], &[self, u, v]);
+        y
+    }
+
     /// v g / ‖v‖ for every element of `axis` of this v, with g of v's shape where other axes have
     /// extent 1.
     pub fn weight_norm(&self, g: &Var, axis: usize) -> Var {
@@ -92,6 +141,11 @@ impl Var {
     /// y = γ (x - mean) / √(var + eps) + β with the statistics of this batch, for x `[n,c]` or
     /// `[n,c,h,w]` and γ, β `[c]`.
     pub fn batch_norm(&self, gamma: &Var, beta: &Var, eps: f32) -> Normed {
+        self.batch_norm_of(1, gamma, beta, eps)
+    }
+
+    /// The same for `groups` batches of one size, one behind the other, each with its own statistics.
+    pub fn batch_norm_of(&self, groups: usize, gamma: &Var, beta: &Var, eps: f32) -> Normed {
         let shape = self.shape().to_vec();
         let c = shape.get(1).copied().unwrap_or(0);
         if !(shape.len() == 2 || shape.len() == 4) || gamma.shape() != [c] || beta.shape() != [c] {
@@ -99,12 +153,18 @@ impl Var {
             let y = self.graph().fail(mismatch("batch_norm", &[&shape, gamma.shape(), beta.shape()], why), &shape);
             return Normed { y, mean: gamma.clone(), var: gamma.clone() };
         }
-        let (n, hw) = (shape[0] as u32, shape[2..].iter().product::<usize>() as u32);
-        let c = c as u32;
-        let kernel = BatchNorm { n, c, hw, eps, act: ActivationBlock::IDENTITY };
+        if groups == 0 || !shape[0].is_multiple_of(groups) {
+            let why = format!("the first axis must be of {groups} batches of one size");
+            let y = self.graph().fail(mismatch("batch_norm", &[&shape], why), &shape);
+            return Normed { y, mean: gamma.clone(), var: gamma.clone() };
+        }
+        let of_group = if groups == 1 { vec![c] } else { vec![c, groups] };
+        let (n, hw) = ((shape[0] / groups) as u32, shape[2..].iter().product::<usize>() as u32);
+        let (groups, c) = (groups as u32, c as u32);
+        let kernel = BatchNorm { groups, n, c, hw, eps, act: ActivationBlock::IDENTITY };
         let inputs = [Some(self), Some(gamma), Some(beta)];
-        let op = Training { n, c, hw, eps };
-        let mut out = self.graph().apply(op, launch(kernel), &inputs, &[&shape, gamma.shape(), gamma.shape()]);
+        let op = Training { groups, n, c, hw, eps };
+        let mut out = self.graph().apply(op, launch(kernel), &inputs, &[&shape, &of_group, &of_group]);
         let (var, mean, y) = (out.remove(2), out.remove(1), out.remove(0));
         Normed { y, mean, var }
     }

@@ -202,7 +202,8 @@ impl Var {
             rows.push(h);
         }
         let inputs: Vec<&Var> = [self, w].into_iter().chain(&states).collect();
-        graph.stand_for(Rows(spec), &joined(&rows), &inputs)
+        let [states] = graph.stand_for(Rows(spec), [&joined(&rows)], &inputs);
+        states
     }
 
     /// A sentence about shapes that an LSTM cannot take, as a failure of the graph.

@@ -40,7 +40,7 @@ impl Graph {
         self.update(body, &[Some(g), Some(updates), Some(&self.clock())], &targets.collect::<Vec<_>>());
     }
 
-    /// state ← state + rate·(scale·x - state)
+    /// state ← state + rate·(scale·x - state), once for each of several x of every element, [n, x].
     pub fn ema(&self, x: &Var, state: &Var, rate: f32, scale: f32) {
         self.update(Body::Average(rate, scale), &[Some(x)], &[state]);
     }

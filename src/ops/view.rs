@@ -8,6 +8,10 @@ use crate::graph::{Call, GraphError, Op, Standard, Var};
 use crate::kernels::concat::Concat;
 use crate::kernels::resample::{AvgPool, Upsample};
 use crate::kernels::strided::{Axis, Strided};
+use crate::program::{Body, Purpose};
+
+/// Words between places that can be bound: 256 bytes, the offset alignment every GPU takes.
+const ALIGN: usize = 64;
 
 #[derive(Debug)]
 struct Reshape;
@@ -115,6 +119,24 @@ impl Op for Joined {
 
     fn standard(&self) -> Option<Standard> {
         Some(Standard::Concat(self.axis))
+    }
+}
+
+/// Rows in two parts.
+#[derive(Debug)]
+struct Parted;
+
+impl Op for Parted {
+    fn name(&self) -> &'static str {
+        "part"
+    }
+
+    fn gradient(&self, call: &Call) -> Result<Vec<Option<Var>>, GraphError> {
+        let part = |k: usize| {
+            let zeros = || call.outputs[k].graph().constant(call.outputs[k].shape(), 0.0);
+            call.dys[k].clone().unwrap_or_else(zeros)
+        };
+        Ok(vec![Some(part(0).concat(&part(1), 0))])
     }
 }
 
@@ -321,7 +343,20 @@ impl Var {
         };
         let mut shape = a.to_vec();
         shape[axis] += b[axis];
-        self.graph().apply1(Joined { axis }, launch(kernel), &[Some(self), Some(other)], &shape)
+        // What lies one behind the other is written there by what makes it.
+        let is_placed = axis == 0 && self.len().is_multiple_of(ALIGN) && !self.graph().is_per_pixel();
+        let body = match is_placed {
+            true => Body::Flatten(vec![0, self.len()], Purpose::Temp),
+            false => launch(kernel),
+        };
+        self.graph().apply1(Joined { axis }, body, &[Some(self), Some(other)], &shape)
+    }
+
+    /// The first `rows` rows of [n, ...], and the others.
+    pub fn part(&self, rows: usize) -> [Var; 2] {
+        let all = self.rows("part");
+        let parts = [self.slice(0, 0, rows), self.slice(0, rows, all.saturating_sub(rows))];
+        self.graph().stand_for(Parted, parts.each_ref(), &[self])
     }
 
     /// Nearest-neighbour enlargement of `[n,c,h,w]` by whole factors.

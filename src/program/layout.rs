@@ -9,8 +9,11 @@ use super::plan::{accesses, copy};
 use super::share::share;
 use super::{Body, Buffer, Launch, Node, Options, Place, PlanError, Program, Purpose, Source, Value, ValueId, View};
 use crate::kernels::{Access, Kernel};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+
+/// Words between places that can be bound: 256 bytes, the offset alignment every GPU takes.
+const ALIGN: usize = 64;
 
 struct Layout {
     source: Source,
@@ -18,6 +21,8 @@ struct Layout {
     states: HashMap<usize, usize>,
     /// Views of root values.
     views: HashMap<ValueId, View>,
+    /// Pieces of root values that are read where they lie, and their first elements.
+    pieces: HashMap<ValueId, (ValueId, usize)>,
     inputs: Vec<(String, View)>,
 }
 
@@ -54,8 +59,10 @@ fn launches(source: &Source, nodes: Vec<Node>, options: &Options) -> Result<Prog
         buffers: Vec::new(),
         states: HashMap::new(),
         views: HashMap::new(),
+        pieces: HashMap::new(),
         inputs: Vec::new(),
     };
+    let nodes = if options.fuse { layout.leave_pieces(nodes) } else { nodes };
     let nodes = layout.flatten(nodes);
     let source = layout.source.clone();
     let mut launches = Vec::new();
@@ -126,11 +133,51 @@ impl Layout {
         self.buffers.len() - 1
     }
 
+    /// The value whose elements a value's are.
+    fn owner(&self, id: ValueId) -> ValueId {
+        let mut root = self.source.root(id);
+        while let Some((of, _)) = self.pieces.get(&root) {
+            root = *of;
+        }
+        root
+    }
+
+    /// Takes out nodes that copy neighbouring elements to where they would be read, if these lie where
+    /// a device can bind them. What is laid into a flat buffer, and what the host reads, has its own
+    /// place; states may change before their pieces are read.
+    fn leave_pieces(&mut self, nodes: Vec<Node>) -> Vec<Node> {
+        let source = self.source.clone();
+        let flat = nodes.iter().filter(|node| matches!(node.body, Body::Flatten(..)));
+        let mut own: HashSet<ValueId> =
+            flat.flat_map(|node| node.reads.iter().flatten()).map(|r| source.root(*r)).collect();
+        own.extend(source.outputs.iter().map(|(_, id)| source.root(*id)));
+        let mut stays = |node: &Node| {
+            let (Body::Kernel(kernel), &[Some(read)], &[write]) = (&node.body, &node.reads[..], &node.writes[..])
+            else {
+                return true;
+            };
+            let [from, to] = [read, write].map(|id| source.root(id));
+            let is_made = |id: ValueId| matches!(source.values[id].place, Place::Node(_));
+            match kernel.piece() {
+                Some(first) if first.is_multiple_of(ALIGN) && is_made(from) && is_made(to) && !own.contains(&to) => {
+                    self.pieces.insert(to, (from, first));
+                    false
+                }
+                _ => true,
+            }
+        };
+        nodes.into_iter().filter(|node| stays(node)).collect()
+    }
+
     /// The view of a value; states and inputs get their buffers when first seen.
     fn view(&mut self, id: ValueId) -> View {
         let root = self.source.root(id);
         let value = self.source.values[root].clone();
         let len = value.len();
+        if let Some(&(of, first)) = self.pieces.get(&root) {
+            let whole = self.view(of);
+            return View { offset: whole.offset + first, len, ..whole };
+        }
         match &value.place {
             Place::State { state, offset } => {
                 let decl = self.source.states[*state].clone();
@@ -167,7 +214,7 @@ impl Layout {
                     }
                 }
                 for read in node.reads.iter().flatten() {
-                    readers.entry(source.root(*read)).or_default().push(at);
+                    readers.entry(self.owner(*read)).or_default().push(at);
                 }
             }
         }
@@ -212,8 +259,9 @@ impl Layout {
             for (read, &offset) in std::iter::zip(node.reads.iter().flatten(), offsets) {
                 let root = source.root(*read);
                 let len = source.values[root].len();
-                let in_flat =
-                    |layout: &Self, id: &ValueId| layout.views.get(&source.root(*id)).is_some_and(|v| v.buffer == flat);
+                let in_flat = |layout: &Self, id: &ValueId| {
+                    layout.views.get(&layout.owner(*id)).is_some_and(|v| v.buffer == flat)
+                };
                 let clash = |layout: &Self, at: usize, node: &Node| {
                     let writes_here = producer.get(&root) == Some(&at);
                     (writes_here && node.reads.iter().flatten().any(|r| in_flat(layout, r)))

@@ -24,6 +24,8 @@ struct Part {
 /// Running averages of one state that may be updated where the last of them is.
 struct Group {
     rate: f32,
+    /// New values of each element.
+    rounds: usize,
     parts: Vec<Part>,
 }
 
@@ -43,15 +45,19 @@ pub(super) fn averages(source: &mut Source, nodes: Vec<Node>, merge: bool) -> Ve
         if let (Body::Average(rate, scale), Place::State { state, offset }) = (&node.body, place(node.writes[0])) {
             let len = source.values[node.writes[0]].len();
             let part = Part { node: at, offset, len, scale: *scale };
+            let rounds = node.reads[0].map_or(1, |read| source.values[read].len() / len.max(1));
             let waits = merge && node.reads.iter().flatten().all(|r| matches!(place(*r), Place::Node(_)));
             let fits = |group: &Group| {
                 let apart = |p: &Part| p.offset + p.len <= offset || offset + len <= p.offset;
-                waits && group.rate.to_bits() == rate.to_bits() && group.parts.iter().all(apart)
+                waits
+                    && group.rounds == rounds
+                    && group.rate.to_bits() == rate.to_bits()
+                    && group.parts.iter().all(apart)
             };
             match open.get_mut(&state) {
                 Some(group) if fits(group) => group.parts.push(part),
                 _ => {
-                    let group = Group { rate: *rate, parts: vec![part] };
+                    let group = Group { rate: *rate, rounds, parts: vec![part] };
                     match waits {
                         true => done.extend(open.insert(state, group)),
                         false => {
@@ -72,7 +78,7 @@ pub(super) fn averages(source: &mut Source, nodes: Vec<Node>, merge: bool) -> Ve
         group.parts.sort_by_key(|p| p.offset);
         let neighbours = |a: &Part, b: &Part| (a.offset + a.len).next_multiple_of(ALIGN) == b.offset;
         for run in group.parts.chunk_by(neighbours).flat_map(|run| run.chunks(MAX_RANGES)) {
-            let merged = average(source, &nodes, group.rate, run);
+            let merged = average(source, &nodes, (group.rate, group.rounds), run);
             made.entry(last).or_default().extend(merged);
         }
     }
@@ -88,11 +94,11 @@ pub(super) fn averages(source: &mut Source, nodes: Vec<Node>, merge: bool) -> Ve
 
 /// The launch that updates neighbouring ranges, behind the flat buffer it reads where there are
 /// several.
-fn average(source: &mut Source, nodes: &[Node], rate: f32, run: &[Part]) -> Vec<Node> {
+fn average(source: &mut Source, nodes: &[Node], (rate, rounds): (f32, usize), run: &[Part]) -> Vec<Node> {
     let (first, last) = (&run[0], &run[run.len() - 1]);
     let (start, len) = (first.offset, last.offset + last.len - first.offset);
     let ranges = run.iter().map(|p| Range { start: (p.offset - start) as u32, scale: p.scale }).collect();
-    let body = Body::Kernel(Arc::new(Ema { len: len as u32, rate, ranges }));
+    let body = Body::Kernel(Arc::new(Ema { len: len as u32, rounds: rounds as u32, rate, ranges }));
     if run.len() == 1 {
         return vec![Node { body, ..nodes[first.node].clone() }];
     }
@@ -100,10 +106,10 @@ fn average(source: &mut Source, nodes: &[Node], rate: f32, run: &[Part]) -> Vec<
         return Vec::new();
     };
     let target = add(source, len, Place::State { state, offset: start });
-    let whole = add(source, len, Place::Node(usize::MAX));
+    let whole = add(source, rounds * len, Place::Node(usize::MAX));
     let scope = nodes[last.node].scope.clone();
     let reads = run.iter().map(|p| nodes[p.node].reads[0]).collect();
-    let offsets = run.iter().map(|p| p.offset - start).collect();
+    let offsets = run.iter().map(|p| rounds * (p.offset - start)).collect();
     let flat = Body::Flatten(offsets, Purpose::Temp);
     vec![
         Node { body: flat, reads, writes: vec![whole], scope: scope.clone() },
@@ -204,8 +210,31 @@ impl Sums<'_> {
     }
 }
 
+/// Elements up to which a tensor of one number is kept for all who read one like it.
+const SMALL: usize = 4096;
+
+/// Makes small tensors of one number, which many layers ask for, one for each number and length.
+fn alike(source: &mut Source, nodes: Vec<Node>) -> Vec<Node> {
+    let outputs: HashSet<ValueId> = source.outputs.iter().map(|(_, id)| source.root(*id)).collect();
+    let mut first: HashMap<(u32, usize), ValueId> = HashMap::new();
+    let mut stays = |node: &Node| {
+        let Body::Constant(value, _) = node.body else { return true };
+        let (id, len) = (source.root(node.writes[0]), source.values[source.root(node.writes[0])].len());
+        if len > SMALL || outputs.contains(&id) {
+            return true;
+        }
+        match first.get(&(value.to_bits(), len)) {
+            Some(known) => source.values[id].place = Place::Alias(*known),
+            None => _ = first.insert((value.to_bits(), len), id),
+        }
+        source.root(id) == id
+    };
+    nodes.into_iter().filter(|node| stays(node)).collect()
+}
+
 /// Has arithmetic with tensors of one number take the number; with `fold` off they are only filled.
-pub(super) fn constants(source: &Source, nodes: Vec<Node>, fold: bool) -> Vec<Node> {
+pub(super) fn constants(source: &mut Source, nodes: Vec<Node>, fold: bool) -> Vec<Node> {
+    let nodes = if fold { alike(source, nodes) } else { nodes };
     let mut known: HashMap<ValueId, f32> = HashMap::new();
     let fold_node = |node: Node| {
         let [a, b] = [0, 1].map(|k| {

@@ -118,7 +118,8 @@ pub enum Body {
     /// Adds one to a counter, waiting for others.
     Advance,
     /// A running average, waiting for its neighbours: write ← write + rate·(scale·read - write),
-    /// with the rate and the scale.
+    /// with the rate and the scale. A read that is longer has several new values of each element
+    /// side by side, one after the other.
     Average(f32, f32),
 }
 

@@ -97,8 +97,9 @@ pub fn plan_recomputing(source: &Source, options: &Options) -> Result<Program, P
 
 /// The launches to be, fused and merged, with the values they are about.
 fn lower(source: &Source, options: &Options) -> Result<(Source, Vec<Node>), PlanError> {
-    let mut nodes = merge::constants(source, alive(source, &source.nodes), options.fuse);
     let mut source = source.clone();
+    let living = alive(&source, &source.nodes);
+    let mut nodes = merge::constants(&mut source, living, options.fuse);
     if options.fuse {
         nodes = alive(&source, &nodes);
         nodes = fuse::epilogues(&source, nodes);

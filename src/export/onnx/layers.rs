@@ -69,6 +69,18 @@ pub(super) fn weight_norm(to: &mut Translator, step: &Step, axis: usize) -> Resu
     Ok(to.writer.node("Mul", &[&v, &factor], Vec::new()))
 }
 
+pub(super) fn spectral(to: &mut Translator, step: &Step) -> Result<String, Refusal> {
+    let [w, u, v] = [to.input(step, 0)?, to.input(step, 1)?, to.input(step, 2)?];
+    let [rows, columns] = [1, 2].map(|k| to.shape(step.inputs[k].unwrap_or_default())[0]);
+    let one = Extent::Fixed(1);
+    let matrix = to.reshaped(&w, &[rows, columns]);
+    let (left, right) = (to.reshaped(&u, &[one, rows]), to.reshaped(&v, &[columns, one]));
+    let product = to.writer.node("MatMul", &[&matrix, &right], Vec::new());
+    let sigma = to.writer.node("MatMul", &[&left, &product], Vec::new());
+    let sigma = to.reshaped(&sigma, &[one]);
+    Ok(to.writer.node("Div", &[&w, &sigma], Vec::new()))
+}
+
 pub(super) fn gate(to: &mut Translator, step: &Step, tanh: bool) -> Result<String, Refusal> {
     let (x, from) = (to.input(step, 0)?, step.inputs[0].unwrap_or_default());
     let channels = to.fixed(from, 1)? as i64;

@@ -301,6 +301,7 @@ impl<'a> Translator<'a> {
                 self.scaled(mean, scale * (window[0] * window[1]) as f32)
             }
             Standard::WeightNorm(axis) => layers::weight_norm(self, step, *axis)?,
+            Standard::Spectral => layers::spectral(self, step)?,
             Standard::Gate { tanh } => layers::gate(self, step, *tanh)?,
             Standard::ConcatElu => layers::concat_elu(self, step)?,
             Standard::Skew => layers::skew(self, step)?,

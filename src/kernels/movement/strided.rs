@@ -209,6 +209,22 @@ impl Kernel for Strided {
         });
     }
 
+    fn piece(&self) -> Option<usize> {
+        // How far neighbours are apart, as long as inner axes are whole.
+        let (mut apart, mut whole, mut first) = (1, true, self.offset as usize);
+        for axis in self.axes().iter().rev() {
+            let start = u32::try_from(axis.add).ok()?;
+            let follows = axis.out == 1 || axis.mul == 1 && whole && axis.stride == apart;
+            if axis.div != 1 || start + axis.out > axis.size || !follows {
+                return None;
+            }
+            first += start as usize * axis.stride as usize;
+            whole &= axis.out == axis.size;
+            apart *= axis.size;
+        }
+        Some(first)
+    }
+
     fn variants(&self, caps: &Caps) -> Vec<Recipe> {
         let divides = self.axes().iter().any(|axis| axis.div != 1);
         let stage = flat(&SHADER, self, self.lens().writes[0], caps)

@@ -56,10 +56,10 @@ static CONCAT_ELU_GRAD: [Shader; 2] = widths!(ConcatElu, "concat_elu_grad");
 static GATE_SIGNATURE: Signature =
     Signature { name: "gate", reads: &["x", "residual"], writes: &[("y", Access::Write)] };
 static GATE_GRAD_SIGNATURE: Signature =
-    Signature { name: "gate_grad", reads: &["dy", "x"], writes: &[("dx", Access::Write)] };
+    Signature { name: "gate_grad", reads: &["dy", "x"], writes: &[("grad_x", Access::Write)] };
 static ELU_SIGNATURE: Signature = Signature { name: "concat_elu", reads: &["x"], writes: &[("y", Access::Write)] };
 static ELU_GRAD_SIGNATURE: Signature =
-    Signature { name: "concat_elu_grad", reads: &["dy", "y"], writes: &[("dx", Access::Write)] };
+    Signature { name: "concat_elu_grad", reads: &["dy", "y"], writes: &[("grad_x", Access::Write)] };
 
 /// The error permitted to an activation: that of the exponential where it is steep.
 const STEEP: f32 = 36.0 * EPS;

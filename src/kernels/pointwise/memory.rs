@@ -31,8 +31,14 @@ params! {
 #[derive(Clone, Copy, Debug)]
 pub struct MemoryGrad(pub Memory);
 
-static FORWARD_SHADER: Shader = shader!(Memory, "memory");
-static BACKWARD_SHADER: Shader = shader!(Memory, "memory_grad");
+/// For one cell of an invocation, which leaves most of them to a GPU, and for runs and blocks of four,
+/// which load less.
+static FORWARD_SHADERS: [Shader; 2] =
+    [shader!(Memory, "memory" as "memory"; "const B = 1u;"), shader!(Memory, "memory" as "memory_4"; "const B = 4u;")];
+static BACKWARD_SHADERS: [Shader; 2] = [
+    shader!(Memory, "memory_grad" as "memory_grad"; "const B = 1u;"),
+    shader!(Memory, "memory_grad" as "memory_grad_4"; "const B = 4u;"),
+];
 
 static FORWARD: Signature = Signature {
     name: "memory",
@@ -78,18 +84,14 @@ impl Memory {
     /// Whether an image is small enough for one workgroup.
     pub fn is_small(&self) -> bool {
         let row = [4, self.hidden, self.hidden, self.taps, self.w].iter().map(|n| *n as usize).product::<usize>();
-        row <= MOST_OF_ROW && self.turns_with(self.lanes_of(Class::Lanes)) <= MOST_TURNS
+        row <= MOST_OF_ROW && self.turns_with(64) <= MOST_TURNS
     }
 
+    /// Turns of an invocation's loops where so many share the cells of a row.
     fn turns_with(&self, wg: u32) -> u64 {
         let cells = u64::from(self.hidden) * u64::from(self.w);
         let each = 2 + u64::from(self.taps) * (1 + 4 * u64::from(self.hidden));
         u64::from(self.steps) * cells.div_ceil(u64::from(wg)) * each
-    }
-
-    fn lanes_of(&self, class: Class) -> u32 {
-        let most = if class == Class::Lanes { 64 } else { 256 };
-        (self.hidden * self.w).next_power_of_two().clamp(8, most)
     }
 
     /// Elements of an image's states.
@@ -113,8 +115,23 @@ impl Memory {
         self.all() as u64 * 4 * u64::from(self.hidden) * u64::from(self.taps)
     }
 
-    fn stage(&self, shader: &'static Shader, caps: &Caps) -> Stage {
-        Stage::new(shader, self, grid_1d(self.n as usize, caps)).constant("WG", self.lanes_of(caps.class))
+    /// Both ways to share an image's cells among invocations, blocks of `channels` by 1 or 4 positions.
+    fn recipes(
+        &self,
+        shaders: &'static [Shader; 2],
+        caps: &Caps,
+        tall: [u32; 2],
+        bind: impl Fn(Stage) -> Recipe,
+    ) -> Vec<Recipe> {
+        let recipe = |k: usize| {
+            let items = self.hidden.div_ceil(tall[k]) * self.w.div_ceil([1, 4][k]);
+            let most = if caps.class == Class::Lanes { 64 } else { 256 };
+            let wg = items.next_power_of_two().clamp(8, most);
+            let stage = Stage::new(&shaders[k], self, grid_1d(self.n as usize, caps)).constant("WG", wg);
+            Recipe { name: ["cells", "blocks"][k], ..bind(stage) }
+        };
+        let order = if caps.class == Class::Lanes { [1, 0] } else { [0, 1] };
+        order.map(recipe).into()
     }
 
     /// What a position takes from the row before, or gives to it: channels and taps.
@@ -206,7 +223,7 @@ impl Kernel for Memory {
     }
 
     fn variants(&self, caps: &Caps) -> Vec<Recipe> {
-        vec![Recipe::single("images", self.stage(&FORWARD_SHADER, caps).operands(&FORWARD))]
+        self.recipes(&FORWARD_SHADERS, caps, [1, 1], |stage| Recipe::single("cells", stage.operands(&FORWARD)))
     }
 
     fn flops(&self) -> u64 {
@@ -244,7 +261,7 @@ impl Checks for Memory {
             for t in 0..planes.steps {
                 for (m, pos) in (0..hidden).flat_map(|m| (0..planes.w).map(move |pos| (m, pos))) {
                     let most = self.pre(x, weights, h, [m, t, pos], f64::abs);
-                    for gate in 0..4 {
+                    for (gate, most) in most.iter().enumerate() {
                         let out = gate * hidden + m;
                         let before =
                             (0..if t == 0 { 0 } else { hidden }).flat_map(|j| self.taps_at(pos).map(move |at| (j, at)));
@@ -253,8 +270,7 @@ impl Checks for Memory {
                                 weights[(out * hidden + j) * taps + tap].abs() * eh[planes.row(j, t - 1)][from]
                             })
                             .sum();
-                        eg[planes.row(out, t)][pos] =
-                            GATE_ERROR + sum_bound(hidden * taps + 1, most[gate] as f32) + handed;
+                        eg[planes.row(out, t)][pos] = GATE_ERROR + sum_bound(hidden * taps + 1, *most as f32) + handed;
                     }
                     let of = |all: &[f32], gate: usize| all[planes.row(gate * hidden + m, t)][pos].abs();
                     let before = |all: &[f32]| if t == 0 { 0.0 } else { all[planes.row(m, t - 1)][pos].abs() };
@@ -374,9 +390,12 @@ impl Kernel for MemoryGrad {
     }
 
     fn variants(&self, caps: &Caps) -> Vec<Recipe> {
-        let stage = self.0.stage(&BACKWARD_SHADER, caps).operands(&BACKWARD).bind("dc", Slot::ScratchOut(0));
         let cells = self.0.n as usize * self.0.hidden as usize * self.0.w as usize;
-        vec![Recipe { name: "images", scratch: vec![cells], stages: vec![stage] }]
+        self.0.recipes(&BACKWARD_SHADERS, caps, [1, 4], |stage| Recipe {
+            name: "cells",
+            scratch: vec![cells],
+            stages: vec![stage.operands(&BACKWARD).bind("dc", Slot::ScratchOut(0))],
+        })
     }
 
     fn flops(&self) -> u64 {

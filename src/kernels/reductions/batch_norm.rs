@@ -7,10 +7,13 @@ use crate::kernels::*;
 use rayon::prelude::*;
 
 params! {
-    /// x `[n, c, hw]`, gamma `[c]`, beta `[c]` -> y `[n, c, hw]`, mean `[c]`, variance `[c]`
-    /// (biased): y = act(gamma (x - mean) / sqrt(variance + eps) + beta).
+    /// x `[groups, n, c, hw]`, gamma `[c]`, beta `[c]` -> y `[groups, n, c, hw]`, mean
+    /// `[c, groups]`, variance `[c, groups]` (biased): y = act(gamma (x - mean) / sqrt(variance + eps)
+    /// + beta). Groups are batches of which each is normalised by itself.
     pub struct BatchNorm {
-        /// Samples.
+        /// Groups of samples.
+        pub groups: u32,
+        /// Samples of a group.
         pub n: u32,
         /// Channels.
         pub c: u32,
@@ -24,10 +27,13 @@ params! {
 }
 
 params! {
-    /// dy `[n, c, hw]` (the gradient in front of the activation), x `[n, c, hw]`, gamma, mean,
-    /// variance `[c]` -> dx `[n, c, hw]`, dgamma `[c]`, dbeta `[c]`.
+    /// dy `[groups, n, c, hw]` (the gradient in front of the activation), x `[groups, n, c, hw]`,
+    /// gamma `[c]`, mean, variance `[c, groups]` -> dx `[groups, n, c, hw]`, dgamma, dbeta `[c]`,
+    /// the sums of those of the groups.
     pub struct BatchNormGrad {
-        /// Samples.
+        /// Groups of samples.
+        pub groups: u32,
+        /// Samples of a group.
         pub n: u32,
         /// Channels.
         pub c: u32,
@@ -53,7 +59,9 @@ static BACKWARD: Signature = Signature {
 params! {
     /// The block of `batch_norm_stats.wgsl`.
     pub struct StatsStage {
-        /// Samples.
+        /// Groups of samples.
+        pub groups: u32,
+        /// Samples of a group.
         pub n: u32,
         /// Channels.
         pub c: u32,
@@ -83,7 +91,9 @@ params! {
 params! {
     /// The block of `batch_norm_grad_sums.wgsl`.
     pub struct GradSumsStage {
-        /// Samples.
+        /// Groups of samples.
+        pub groups: u32,
+        /// Samples of a group.
         pub n: u32,
         /// Channels.
         pub c: u32,
@@ -147,10 +157,43 @@ fn depth(terms: u32) -> usize {
     terms.min(64 + terms / 512 + 1) + 8
 }
 
-/// The indices of a channel's elements in `[n, c, hw]`.
-fn channel(n: u32, c: u32, hw: u32, ic: usize) -> impl Iterator<Item = usize> {
-    let [n, c, hw] = [n, c, hw].map(|v| v as usize);
-    (0..n).flat_map(move |i| (0..hw).map(move |k| (i * c + ic) * hw + k))
+/// The first extent for people, who hear of groups only where there are several.
+fn of_groups(groups: u32) -> String {
+    if groups == 1 { String::new() } else { format!("{groups},") }
+}
+
+/// The extents of `[groups, n, c, hw]`. Channel c of group g has the number c·groups + g.
+#[derive(Clone, Copy)]
+struct Extents([usize; 4]);
+
+impl Extents {
+    fn len(self) -> usize {
+        self.0.iter().product()
+    }
+
+    /// Channels of all groups.
+    fn numbers(self) -> usize {
+        self.0[0] * self.0[2]
+    }
+
+    /// The indices of the elements of the channel of this number.
+    fn of(self, number: usize) -> impl Iterator<Item = usize> {
+        let [groups, n, c, hw] = self.0;
+        let (group, channel) = (number % groups, number / groups);
+        (group * n..(group + 1) * n).flat_map(move |i| (0..hw).map(move |k| (i * c + channel) * hw + k))
+    }
+
+    /// The channel that a plane is of, and its number.
+    fn at(self, plane: usize) -> [usize; 2] {
+        let [groups, n, c, _] = self.0;
+        [plane % c, plane % c * groups + plane / (n * c)]
+    }
+}
+
+impl BatchNorm {
+    fn extents(&self) -> Extents {
+        Extents([self.groups, self.n, self.c, self.hw].map(|extent| extent as usize))
+    }
 }
 
 /// Pixels of a channel below which the reference is as fast.
@@ -193,33 +236,32 @@ impl Kernel for BatchNorm {
     }
 
     fn lens(&self) -> Lens {
-        let c = self.c as usize;
-        let all = self.n as usize * c * self.hw as usize;
-        Lens { reads: vec![all, c, c], writes: vec![all, c, c] }
+        let (c, all, numbers) = (self.c as usize, self.extents().len(), self.extents().numbers());
+        Lens { reads: vec![all, c, c], writes: vec![all, numbers, numbers] }
     }
 
     fn cpu(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
         let &[x, gamma, beta] = reads else { return };
         let [y, mean, var] = writes else { return };
-        let (c, hw) = (self.c as usize, self.hw as usize);
+        let (extents, hw) = (self.extents(), self.hw as usize);
         let terms = f64::from(self.n) * f64::from(self.hw);
-        let elements = |ic| channel(self.n, self.c, self.hw, ic).map(|i| f64::from(x[i]));
-        let moments = |ic| {
-            let mean = elements(ic).sum::<f64>() / terms;
-            (mean, elements(ic).map(|v| (v - mean) * (v - mean)).sum::<f64>() / terms)
+        let elements = |number| extents.of(number).map(|i| f64::from(x[i]));
+        let moments = |number| {
+            let mean = elements(number).sum::<f64>() / terms;
+            (mean, elements(number).map(|v| (v - mean) * (v - mean)).sum::<f64>() / terms)
         };
-        let moments: Vec<(f64, f64)> = (0..c).into_par_iter().map(moments).collect();
+        let moments: Vec<(f64, f64)> = (0..extents.numbers()).into_par_iter().map(moments).collect();
         let act = self.act.activation();
         y.par_chunks_mut(hw).enumerate().for_each(|(plane, y)| {
-            let ic = plane % c;
-            let rstd = 1.0 / (moments[ic].1 + f64::from(self.eps)).sqrt();
+            let [channel, number] = extents.at(plane);
+            let rstd = 1.0 / (moments[number].1 + f64::from(self.eps)).sqrt();
             for (k, y) in y.iter_mut().enumerate() {
-                let hat = (f64::from(x[plane * hw + k]) - moments[ic].0) * rstd;
-                *y = act.apply((f64::from(gamma[ic]) * hat + f64::from(beta[ic])) as f32);
+                let hat = (f64::from(x[plane * hw + k]) - moments[number].0) * rstd;
+                *y = act.apply((f64::from(gamma[channel]) * hat + f64::from(beta[channel])) as f32);
             }
         });
-        for ic in 0..c {
-            (mean[ic], var[ic]) = (moments[ic].0 as f32, moments[ic].1 as f32);
+        for (number, moments) in moments.into_iter().enumerate() {
+            (mean[number], var[number]) = (moments.0 as f32, moments.1 as f32);
         }
     }
 
@@ -276,38 +318,39 @@ impl Kernel for BatchNorm {
         let wide = self.hw.is_multiple_of(4);
         let width = if wide { 4 } else { 1 };
         let p = BatchNorm { hw: self.hw / width, ..*self };
-        let channel = Stage::new(pick(&CHANNEL, wide), &p, grid_1d(p.c as usize, caps))
+        let numbers = self.extents().numbers();
+        let channel = Stage::new(pick(&CHANNEL, wide), &p, grid_1d(numbers, caps))
             .constant("WG", lanes(caps))
             .constant("ACT", self.act.code)
             .operands(self.signature());
         let channel = Recipe::single("channel", channel);
         let (chunk, chunks) = split(p.n * p.hw, caps);
-        let part = StatsStage { n: p.n, c: p.c, hw: p.hw, chunk, chunks };
-        let stats = Stage::new(pick(&STATS, wide), &part, grid_1d((p.c * chunks) as usize, caps))
+        let part = StatsStage { groups: p.groups, n: p.n, c: p.c, hw: p.hw, chunk, chunks };
+        let stats = Stage::new(pick(&STATS, wide), &part, grid_1d(numbers * chunks as usize, caps))
             .constant("WG", lanes(caps))
             .bind("x", Slot::Read(0))
             .bind("part", Slot::ScratchOut(0));
-        let whole = CombineStage { c: p.c, terms: p.n * self.hw, chunk: chunk * width, chunks };
-        let combine = Stage::new(&COMBINE, &whole, grid_1d(p.c as usize, caps))
+        let whole = CombineStage { c: numbers as u32, terms: p.n * self.hw, chunk: chunk * width, chunks };
+        let combine = Stage::new(&COMBINE, &whole, grid_1d(numbers, caps))
             .constant("WG", lanes(caps).min(64))
             .bind("part", Slot::ScratchIn(0))
             .bind("mean", Slot::Write(1))
             .bind("variance", Slot::Write(2));
-        let apply = flat(pick(&APPLY, wide), &p, (p.n * p.c * p.hw) as usize, caps)
+        let apply = flat(pick(&APPLY, wide), &p, (p.groups * p.n * p.c * p.hw) as usize, caps)
             .constant("ACT", self.act.code)
             .operands(self.signature());
-        let scratch = vec![2 * (p.c * chunks) as usize];
+        let scratch = vec![2 * numbers * chunks as usize];
         let split = Recipe { name: "split", scratch, stages: vec![stats, combine, apply] };
         order(channel, split, chunks, caps)
     }
 
     fn flops(&self) -> u64 {
-        8 * u64::from(self.n) * u64::from(self.c) * u64::from(self.hw)
+        8 * self.extents().len() as u64
     }
 
     fn label(&self) -> String {
         let BatchNorm { n, c, hw, act, .. } = self;
-        format!("x[{n},{c},{hw}] act {}", act.code)
+        format!("x[{}{n},{c},{hw}] act {}", of_groups(self.groups), act.code)
     }
 
     fn fuse(&self, epilogue: Epilogue) -> Option<Fused> {
@@ -323,12 +366,12 @@ impl Kernel for BatchNorm {
 impl Checks for BatchNorm {
     fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], reference: &[&[f32]]) -> Vec<Vec<f32>> {
         let &[x, gamma, beta] = reads else { return Vec::new() };
-        let (c, hw, terms) = (self.c as usize, self.hw as usize, (self.n * self.hw) as f32);
+        let (extents, hw, terms) = (self.extents(), self.hw as usize, (self.n * self.hw) as f32);
         let share = |magnitude: f32| sum_bound(depth(self.n * self.hw), magnitude / terms);
-        let moments: Vec<(f32, f32)> = (0..c)
+        let moments: Vec<(f32, f32)> = (0..extents.numbers())
             .map(|ic| {
                 let (mean, var) = (reference[1][ic], reference[2][ic]);
-                let elements = || channel(self.n, self.c, self.hw, ic).map(|i| x[i]);
+                let elements = || extents.of(ic).map(|i| x[i]);
                 // What the first pass may be off; the second is taken around it and corrects it.
                 let rough = share(elements().map(f32::abs).sum());
                 let around = share(elements().map(|v| (v - mean).abs() + rough).sum());
@@ -340,11 +383,11 @@ impl Checks for BatchNorm {
         let act = self.act.activation();
         let steepest = self.act.slope.abs().max(1.0);
         let y = |(i, y): (usize, &f32)| {
-            let ic = i / hw % c;
-            let (d_mean, d_var) = moments[ic];
-            let inside = reference[2][ic] + self.eps;
+            let [ic, number] = extents.at(i / hw);
+            let (d_mean, d_var) = moments[number];
+            let inside = reference[2][number] + self.eps;
             let rstd = 1.0 / inside.sqrt();
-            let hat = (x[i] - reference[1][ic]).abs() * rstd;
+            let hat = (x[i] - reference[1][number]).abs() * rstd;
             let d_hat = rstd * d_mean + (hat + rstd * d_mean) * (d_var / inside + 8.0 * EPS);
             let inner = gamma[ic].abs() * d_hat + 3.0 * EPS * (gamma[ic].abs() * hat + beta[ic].abs());
             let outer = match act {
@@ -370,42 +413,48 @@ impl Checks for BatchNorm {
     }
 }
 
+impl BatchNormGrad {
+    fn extents(&self) -> Extents {
+        Extents([self.groups, self.n, self.c, self.hw].map(|extent| extent as usize))
+    }
+}
+
 impl Kernel for BatchNormGrad {
     fn signature(&self) -> &'static Signature {
         &BACKWARD
     }
 
     fn lens(&self) -> Lens {
-        let c = self.c as usize;
-        let all = self.n as usize * c * self.hw as usize;
-        Lens { reads: vec![all, all, c, c, c], writes: vec![all, c, c] }
+        let (c, all, numbers) = (self.c as usize, self.extents().len(), self.extents().numbers());
+        Lens { reads: vec![all, all, c, numbers, numbers], writes: vec![all, c, c] }
     }
 
     fn cpu(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
         let &[dy, x, gamma, mean, var] = reads else { return };
         let [dx, dgamma, dbeta] = writes else { return };
-        let (c, hw) = (self.c as usize, self.hw as usize);
+        let (extents, hw) = (self.extents(), self.hw as usize);
         let terms = f64::from(self.n) * f64::from(self.hw);
         let rstd = |ic: usize| 1.0 / (f64::from(var[ic]) + f64::from(self.eps)).sqrt();
         let hat = |i: usize, ic: usize| (f64::from(x[i]) - f64::from(mean[ic])) * rstd(ic);
         let sums = |ic: usize| {
-            channel(self.n, self.c, self.hw, ic).fold((0.0, 0.0), |(g, b), i| {
+            extents.of(ic).fold((0.0, 0.0), |(g, b), i| {
                 let d = f64::from(dy[i]);
                 (g + d * hat(i, ic), b + d)
             })
         };
-        let sums: Vec<(f64, f64)> = (0..c).into_par_iter().map(sums).collect();
+        let sums: Vec<(f64, f64)> = (0..extents.numbers()).into_par_iter().map(sums).collect();
         dx.par_chunks_mut(hw).enumerate().for_each(|(plane, dx)| {
-            let ic = plane % c;
-            let factor = f64::from(gamma[ic]) * rstd(ic);
+            let [channel, ic] = extents.at(plane);
+            let factor = f64::from(gamma[channel]) * rstd(ic);
             for (k, dx) in dx.iter_mut().enumerate() {
                 let i = plane * hw + k;
                 let along = (sums[ic].1 + hat(i, ic) * sums[ic].0) / terms;
                 *dx = (factor * (f64::from(dy[i]) - along)) as f32;
             }
         });
-        for ic in 0..c {
-            (dgamma[ic], dbeta[ic]) = (sums[ic].0 as f32, sums[ic].1 as f32);
+        for (channel, sums) in sums.chunks(self.groups as usize).enumerate() {
+            let total = sums.iter().fold((0.0, 0.0), |all, sum| (all.0 + sum.0, all.1 + sum.1));
+            (dgamma[channel], dbeta[channel]) = (total.0 as f32, total.1 as f32);
         }
     }
 
@@ -456,11 +505,12 @@ impl Kernel for BatchNormGrad {
     fn variants(&self, caps: &Caps) -> Vec<Recipe> {
         let wide = self.hw.is_multiple_of(4);
         let p = BatchNormGrad { hw: self.hw / if wide { 4 } else { 1 }, ..*self };
+        let numbers = self.extents().numbers();
         let channel = Stage::new(pick(&GRAD_CHANNEL, wide), &p, grid_1d(p.c as usize, caps));
         let channel = Recipe::single("channel", channel.constant("WG", lanes(caps)).operands(&BACKWARD));
         let (chunk, chunks) = split(p.n * p.hw, caps);
-        let part = GradSumsStage { n: p.n, c: p.c, hw: p.hw, chunk, chunks, eps: p.eps };
-        let sums = Stage::new(pick(&GRAD_SUMS, wide), &part, grid_1d((p.c * chunks) as usize, caps))
+        let part = GradSumsStage { groups: p.groups, n: p.n, c: p.c, hw: p.hw, chunk, chunks, eps: p.eps };
+        let sums = Stage::new(pick(&GRAD_SUMS, wide), &part, grid_1d(numbers * chunks as usize, caps))
             .constant("WG", lanes(caps))
             .bind("dy", Slot::Read(0))
             .bind("x", Slot::Read(1))
@@ -468,53 +518,73 @@ impl Kernel for BatchNormGrad {
             .bind("variance", Slot::Read(4))
             .bind("part_gamma", Slot::ScratchOut(0))
             .bind("part_beta", Slot::ScratchOut(1));
+        // Sums of a channel, and where there are several groups those of each.
         let total = |from: usize, to: usize| {
-            reduce::total(p.c, chunks, caps).bind("x", Slot::ScratchIn(from)).bind("y", Slot::Write(to))
+            reduce::total(p.c, p.groups * chunks, caps).bind("x", Slot::ScratchIn(from)).bind("y", Slot::Write(to))
         };
-        let apply = flat(pick(&GRAD_APPLY, wide), &p, (p.n * p.c * p.hw) as usize, caps).operands(&BACKWARD);
-        let split = Recipe {
-            name: "split",
-            scratch: vec![(p.c * chunks) as usize; 2],
-            stages: vec![sums, total(0, 1), total(1, 2), apply],
+        let of_group = |from: usize| {
+            let sums = reduce::total(numbers as u32, chunks, caps).bind("x", Slot::ScratchIn(from));
+            sums.bind("y", Slot::ScratchOut(2 + from))
         };
+        let apply = flat(pick(&GRAD_APPLY, wide), &p, self.extents().len() / if wide { 4 } else { 1 }, caps);
+        let mut scratch = vec![numbers * chunks as usize; 2];
+        let mut stages = vec![sums, total(0, 1), total(1, 2)];
+        if p.groups == 1 {
+            stages.push(apply.operands(&BACKWARD));
+        } else {
+            scratch.extend([numbers; 2]);
+            let names = BACKWARD.reads.iter().enumerate().map(|(k, name)| (*name, Slot::Read(k)));
+            let sums = [("dgamma", Slot::ScratchIn(2)), ("dbeta", Slot::ScratchIn(3))];
+            let all = names.chain([("grad_x", Slot::Write(0))]).chain(sums);
+            stages.extend([of_group(0), of_group(1), all.fold(apply, |stage, (name, slot)| stage.bind(name, slot))]);
+        }
+        let split = Recipe { name: "split", scratch, stages };
         order(channel, split, chunks, caps)
     }
 
     fn flops(&self) -> u64 {
-        11 * u64::from(self.n) * u64::from(self.c) * u64::from(self.hw)
+        11 * self.extents().len() as u64
     }
 
     fn label(&self) -> String {
         let BatchNormGrad { n, c, hw, .. } = self;
-        format!("dy[{n},{c},{hw}]")
+        format!("dy[{}{n},{c},{hw}]", of_groups(self.groups))
     }
 }
 
 impl Checks for BatchNormGrad {
     fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], reference: &[&[f32]]) -> Vec<Vec<f32>> {
         let &[dy, x, gamma, mean, var] = reads else { return Vec::new() };
-        let (c, hw, terms) = (self.c as usize, self.hw as usize, (self.n * self.hw) as f32);
+        let (extents, hw, terms) = (self.extents(), self.hw as usize, (self.n * self.hw) as f32);
         let rstd = |ic: usize| 1.0 / (var[ic] + self.eps).sqrt();
         let hat = |i: usize, ic: usize| ((x[i] - mean[ic]) * rstd(ic)).abs();
         let sums = |ic: usize| {
             let depth = depth(self.n * self.hw);
-            let (along, plain) = channel(self.n, self.c, self.hw, ic)
-                .fold((0.0, 0.0), |(a, b), i| (a + dy[i].abs() * hat(i, ic), b + dy[i].abs()));
+            let (along, plain) =
+                extents.of(ic).fold((0.0, 0.0), |(a, b), i| (a + dy[i].abs() * hat(i, ic), b + dy[i].abs()));
             (sum_bound(depth + 10, along), sum_bound(depth, plain))
         };
-        let sums: Vec<(f32, f32)> = (0..c).map(sums).collect();
+        let sums: Vec<(f32, f32)> = (0..extents.numbers()).map(sums).collect();
+        let sizes = |ic: usize| {
+            let add = |(a, b): (f32, f32), i: usize| (a + dy[i] * (x[i] - mean[ic]) * rstd(ic), b + dy[i]);
+            let (along, plain) = extents.of(ic).fold((0.0, 0.0), add);
+            (along.abs() + sums[ic].0, plain.abs() + sums[ic].1)
+        };
+        let sizes: Vec<(f32, f32)> = (0..extents.numbers()).map(sizes).collect();
+        let of_all = |pick: fn(&(f32, f32)) -> f32, k: usize| {
+            let bound = |(c, sums): (usize, &[(f32, f32)])| {
+                sums.iter().map(pick).sum::<f32>() + 4.0 * EPS * sums.len() as f32 * reference[k][c].abs()
+            };
+            sums.chunks(self.groups as usize).enumerate().map(bound).collect::<Vec<_>>()
+        };
         let dx = |(i, dx): (usize, &f32)| {
-            let ic = i / hw % c;
-            let (along, plain) = (hat(i, ic) * reference[1][ic].abs() / terms, reference[2][ic].abs() / terms);
+            let [channel, ic] = extents.at(i / hw);
+            let (along, plain) = (hat(i, ic) * sizes[ic].0 / terms, sizes[ic].1 / terms);
             let inner =
                 (sums[ic].1 + hat(i, ic) * sums[ic].0) / terms + EPS * (4.0 * dy[i].abs() + 8.0 * plain + 16.0 * along);
-            (gamma[ic] * rstd(ic)).abs() * inner + 10.0 * EPS * dx.abs() + f32::MIN_POSITIVE
+            (gamma[channel] * rstd(ic)).abs() * inner + 10.0 * EPS * dx.abs() + f32::MIN_POSITIVE
         };
-        vec![
-            reference[0].iter().enumerate().map(dx).collect(),
-            sums.iter().map(|s| s.0).collect(),
-            sums.iter().map(|s| s.1).collect(),
-        ]
+        vec![reference[0].iter().enumerate().map(dx).collect(), of_all(|sum| sum.0, 1), of_all(|sum| sum.1, 2)]
     }
 
     fn example(&self, operand: Operand, len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
@@ -525,13 +595,25 @@ impl Checks for BatchNormGrad {
     }
 }
 
-const CASES: [[u32; 3]; 8] =
-    [[1, 5, 1], [1, 1, 2], [2, 3, 1], [5, 7, 9], [3, 2, 16], [64, 3, 49], [7, 5, 1012], [130, 11, 1]];
+/// Groups, samples, channels and pixels.
+const CASES: [[u32; 4]; 11] = [
+    [1, 1, 5, 1],
+    [1, 1, 1, 2],
+    [1, 2, 3, 1],
+    [1, 5, 7, 9],
+    [1, 3, 2, 16],
+    [1, 64, 3, 49],
+    [1, 7, 5, 1012],
+    [1, 130, 11, 1],
+    [2, 5, 3, 9],
+    [3, 2, 4, 1],
+    [2, 7, 5, 516],
+];
 
 /// Odd shapes of [`BatchNorm`], each with another activation.
 pub fn cases() -> Vec<Box<dyn Kernel>> {
-    let case = |(i, [n, c, hw]): (usize, [u32; 3])| {
-        Box::new(BatchNorm { n, c, hw, eps: 1e-5, act: ActivationBlock { code: i as u32 % 6, slope: 0.2 } })
+    let case = |(i, [groups, n, c, hw]): (usize, [u32; 4])| {
+        Box::new(BatchNorm { groups, n, c, hw, eps: 1e-5, act: ActivationBlock { code: i as u32 % 6, slope: 0.2 } })
             as Box<dyn Kernel>
     };
     CASES.into_iter().enumerate().map(case).collect()
@@ -539,18 +621,18 @@ pub fn cases() -> Vec<Box<dyn Kernel>> {
 
 /// Odd shapes of [`BatchNormGrad`].
 pub fn grad_cases() -> Vec<Box<dyn Kernel>> {
-    CASES.map(|[n, c, hw]| Box::new(BatchNormGrad { n, c, hw, eps: 1e-5 }) as Box<dyn Kernel>).into()
+    CASES.map(|[groups, n, c, hw]| Box::new(BatchNormGrad { groups, n, c, hw, eps: 1e-5 }) as Box<dyn Kernel>).into()
 }
 
-const SHAPES: [[u32; 3]; 3] = [[64, 128, 49], [64, 64, 196], [64, 64, 784]];
+const SHAPES: [[u32; 4]; 4] = [[1, 64, 128, 49], [1, 64, 64, 196], [1, 64, 64, 784], [2, 64, 128, 49]];
 
 /// Shapes of the presets for [`BatchNorm`].
 pub fn shapes() -> Vec<Box<dyn Kernel>> {
-    let case = |[n, c, hw]: [u32; 3]| BatchNorm { n, c, hw, eps: 1e-5, act: Activation::Relu.into() };
+    let case = |[groups, n, c, hw]: [u32; 4]| BatchNorm { groups, n, c, hw, eps: 1e-5, act: Activation::Relu.into() };
     SHAPES.map(|shape| Box::new(case(shape)) as Box<dyn Kernel>).into()
 }
 
 /// Shapes of the presets for [`BatchNormGrad`].
 pub fn grad_shapes() -> Vec<Box<dyn Kernel>> {
-    SHAPES.map(|[n, c, hw]| Box::new(BatchNormGrad { n, c, hw, eps: 1e-5 }) as Box<dyn Kernel>).into()
+    SHAPES.map(|[groups, n, c, hw]| Box::new(BatchNormGrad { groups, n, c, hw, eps: 1e-5 }) as Box<dyn Kernel>).into()
 }

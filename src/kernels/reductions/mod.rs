@@ -13,4 +13,5 @@ pub mod batch_norm;
 pub mod cross_entropy;
 pub mod largest;
 pub mod reduce;
+pub mod spectral;
 pub mod weight_norm;

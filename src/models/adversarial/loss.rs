@@ -46,10 +46,10 @@ impl AdversarialLoss {
         }
     }
 
-    /// The discriminator's loss, from its scores of images of the data and of generated ones, `[n]`
-    /// each.
+    /// The discriminator's loss, from its scores of images of the data and of as many generated ones,
+    /// `[n]` each.
     pub fn discriminator(self, real: &Var, fake: &Var) -> Var {
-        &self.real(real).mean() + &self.fake(fake).mean()
+        (&self.real(real) + &self.fake(fake)).mean()
     }
 
     /// The generator's loss, from the discriminator's scores of its images, `[n]`.

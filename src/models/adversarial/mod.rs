@@ -105,6 +105,12 @@ pub trait AdversarialModel {
     /// The discriminator's scores of images it sees, `[n]`.
     fn scores(&self, images: &Var, labels: Option<&Var>, mode: Mode) -> Var;
 
+    /// Whether images of the data and generated ones may be scored together, by [`Mode::TrainTwo`]: a
+    /// score depends on others of its batch by batch normalisation alone, and on nothing drawn.
+    fn judges_together(&self) -> bool {
+        false
+    }
+
     /// Moves estimates that weights are divided by, before each step of the discriminator.
     fn power_iteration(&self, _: &Graph) {}
 
@@ -126,6 +132,18 @@ pub trait AdversarialModel {
 fn fake<M: AdversarialModel>(model: &M, graph: &Graph, n: usize, labels: Option<&Var>, mode: Mode) -> Var {
     graph.scope("z");
     model.generate(&model.prior().draw(graph, &[n, model.latent()]), labels, mode)
+}
+
+/// The discriminator's scores of images of the data and of as many generated ones: of both at once
+/// where it can and nobody asks for the slopes at one of them.
+fn judged<M: AdversarialModel>(model: &M, images: [&Var; 2], labels: Option<&Var>) -> [Var; 2] {
+    if !model.judges_together() || model.game().penalty.is_by_scores() {
+        return images.map(|images| model.scores(images, labels, Mode::Train));
+    }
+    let [real, fake] = images;
+    let labels = labels.map(|labels| labels.repeat(2));
+    let n = real.shape()[0];
+    model.scores(&real.concat(fake, 0), labels.as_ref(), Mode::TrainTwo).part(n)
 }
 
 /// A [`Model`] that is trained by the game of its two networks.
@@ -174,7 +192,7 @@ impl<M: AdversarialModel> Model for Adversarial<M> {
             let x = shown(game, model.prepare(&x, Mode::Train));
             let fake = shown(game, fake(model, graph, m, labels, Mode::Train));
             model.power_iteration(graph);
-            let [on_real, on_fake] = [&x, &fake].map(|images| model.scores(images, labels, Mode::Train));
+            let [on_real, on_fake] = judged(model, [&x, &fake], labels);
             graph.scope("loss_d");
             let loss = game.loss.discriminator(&on_real, &on_fake);
             let real = Judged { images: &x, scores: &on_real };

@@ -35,6 +35,11 @@ pub struct Judged<'a> {
 }
 
 impl Penalty {
+    /// Whether it is made of the scores that it is given, not of others.
+    pub(super) fn is_by_scores(self) -> bool {
+        matches!(self, Penalty::R1 | Penalty::R2)
+    }
+
     /// The penalty of the discriminator `d`, which has judged images of the data and generated
     /// ones; nothing where there is none.
     pub fn of(self, real: &Judged, fake: &Judged, d: impl Fn(&Var) -> Var) -> Option<Var> {
