@@ -112,7 +112,7 @@ fn steps_take_few_launches() {
         // Two for each gradient of a weight.
         ("pixelcnn", 216, 0),
         ("pixelcnn-gated", 190, 110),
-        ("pixelcnn++", 2100, 400),
+        ("pixelcnn++", 2150, 400),
         ("pixelrnn-diagonal", 300, 0),
         ("pixelrnn-row", 125, 0),
         ("biggan", 2600, 100),
