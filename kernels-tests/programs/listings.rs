@@ -111,7 +111,7 @@ fn steps_take_few_launches() {
         // Two for each gradient of a weight.
         ("pixelcnn", 216),
         ("pixelcnn-gated", 190),
-        ("pixelcnn++", 2100),
+        ("pixelcnn++", 2150),
         ("pixelrnn-diagonal", 300),
         ("pixelrnn-row", 125),
         ("biggan", 2600),
