@@ -107,7 +107,7 @@ fn rows_of_a_plan_have_what_its_listing_has() {
 fn steps_take_few_launches() {
     // Stages, and the copies of operands besides, which products with their channels last begin with.
     for (name, most, copies) in [
-        ("dcgan", 120, 55),
+        ("dcgan", 121, 45),
         ("dcgan-28", 65, 20),
         // Two for each gradient of a weight.
         ("pixelcnn", 216, 0),

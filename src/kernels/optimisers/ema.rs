@@ -104,6 +104,9 @@ impl Kernel for Ema {
     }
 
     fn host(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
+        if self.rounds > 1 {
+            return self.cpu(reads, writes);
+        }
         if let &[Range { scale, .. }] = &self.ranges[..] {
             return host::pieces(writes[0], |first, s| follow(&reads[0][first..], self.rate, scale, s));
         }

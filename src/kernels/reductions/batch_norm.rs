@@ -273,6 +273,17 @@ impl Kernel for BatchNorm {
         let &[x, gamma, beta] = reads else { return };
         let [y, mean, var] = writes else { return };
         let (n, c, hw) = (self.n as usize, self.c as usize, self.hw as usize);
+        if self.groups > 1 {
+            let (one, groups) = (BatchNorm { groups: 1, ..*self }, self.groups as usize);
+            for (g, (x, y)) in std::iter::zip(x.chunks(n * c * hw), y.chunks_mut(n * c * hw)).enumerate() {
+                let (mut means, mut vars) = (vec![0.0; c], vec![0.0; c]);
+                one.host(&[x, gamma, beta], &mut [y, &mut means, &mut vars]);
+                for (ic, moments) in std::iter::zip(means, vars).enumerate() {
+                    (mean[ic * groups + g], var[ic * groups + g]) = moments;
+                }
+            }
+            return;
+        }
         let terms = f64::from(self.n) * f64::from(self.hw);
         let act = Operation::of(self.act.activation());
         let mut tasks = by_channels(y, c, hw);
@@ -465,6 +476,21 @@ impl Kernel for BatchNormGrad {
         let &[dy, x, gamma, mean, var] = reads else { return };
         let [dx, dgamma, dbeta] = writes else { return };
         let (n, c, hw) = (self.n as usize, self.c as usize, self.hw as usize);
+        if self.groups > 1 {
+            let (one, groups) = (BatchNormGrad { groups: 1, ..*self }, self.groups as usize);
+            let len = n * c * hw;
+            (dgamma.fill(0.0), dbeta.fill(0.0));
+            for (g, dx) in dx.chunks_mut(len).enumerate() {
+                let own = |all: &[f32]| all.iter().skip(g).step_by(groups).copied().collect::<Vec<_>>();
+                let (own_mean, own_var, at) = (own(mean), own(var), g * len..(g + 1) * len);
+                let (mut gammas, mut betas) = (vec![0.0; c], vec![0.0; c]);
+                let reads = [&dy[at.clone()], &x[at], gamma, &own_mean, &own_var];
+                one.host(&reads, &mut [dx, &mut gammas, &mut betas]);
+                std::iter::zip(&mut **dgamma, gammas).for_each(|(sum, more)| *sum += more);
+                std::iter::zip(&mut **dbeta, betas).for_each(|(sum, more)| *sum += more);
+            }
+            return;
+        }
         let terms = f64::from(self.n) * f64::from(self.hw);
         let mut tasks = by_channels(dx, c, hw);
         let together = tasks[0][0].len() / hw;
