@@ -108,14 +108,14 @@ fn steps_take_few_launches() {
     // Stages, and the copies of operands besides, which products with their channels last begin with.
     for (name, most, copies) in [
         ("dcgan", 121, 45),
-        ("dcgan-28", 65, 20),
+        ("dcgan-28", 65, 13),
         // Two for each gradient of a weight.
-        ("pixelcnn", 216, 0),
-        ("pixelcnn-gated", 190, 110),
-        ("pixelcnn++", 2150, 400),
+        ("pixelcnn", 216, 2),
+        ("pixelcnn-gated", 190, 72),
+        ("pixelcnn++", 2150, 534),
         ("pixelrnn-diagonal", 300, 0),
         ("pixelrnn-row", 125, 0),
-        ("biggan", 2600, 100),
+        ("biggan", 2600, 308),
     ] {
         let program = plan(&step_of(name), &Options::new(Some(Caps::WEBGPU))).expect("a plan");
         let stages = || program.launches.iter().filter_map(|launch| launch.recipe.as_ref()).flat_map(|r| &r.stages);

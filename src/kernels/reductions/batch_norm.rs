@@ -479,7 +479,8 @@ impl Kernel for BatchNormGrad {
         if self.groups > 1 {
             let (one, groups) = (BatchNormGrad { groups: 1, ..*self }, self.groups as usize);
             let len = n * c * hw;
-            (dgamma.fill(0.0), dbeta.fill(0.0));
+            dgamma.fill(0.0);
+            dbeta.fill(0.0);
             for (g, dx) in dx.chunks_mut(len).enumerate() {
                 let own = |all: &[f32]| all.iter().skip(g).step_by(groups).copied().collect::<Vec<_>>();
                 let (own_mean, own_var, at) = (own(mean), own(var), g * len..(g + 1) * len);
