@@ -1,10 +1,11 @@
 // Row by row: o, f, i = sigmoid and g = tanh of x + the convolution of the row of h before,
 // c = f c' + i g, h = o tanh(c)
 //
-// One workgroup computes an image, its invocations every WG-th run of B cells of a row. A row is read by
-// other invocations than have written it.
+// One workgroup computes an image, its invocations every WG-th run of TOGETHER cells of a row. A row is read
+// by other invocations than have written it.
 
 #import activation
+#expects const TOGETHER
 #params
 
 override WG: u32 = 64u;
@@ -31,14 +32,14 @@ fn main(
   // From a gate to the next, of what they are made of and of their weights.
   let gate = p.hidden * plane;
   let turn = p.hidden * p.hidden * p.taps;
-  let blocks = (p.w + B - 1u) / B;
+  let blocks = (p.w + TOGETHER - 1u) / TOGETHER;
   for (var t = 0u; t < p.steps; t++) {
     for (var e = lane; e < p.hidden * blocks; e += WG) {
       let m = e / blocks;
-      let first = (e - m * blocks) * B;
+      let first = (e - m * blocks) * TOGETHER;
       let row = m * plane + t * p.w;
-      var sums: array<vec4<f32>, B>;
-      for (var b = 0u; b < B; b++) {
+      var sums: array<vec4<f32>, TOGETHER>;
+      for (var b = 0u; b < TOGETHER; b++) {
         let at = 4u * state + row + min(first + b, p.w - 1u);
         sums[b] = vec4(x[at], x[at + gate], x[at + 2u * gate], x[at + 3u * gate]);
       }
@@ -50,7 +51,7 @@ fn main(
           let near = first + tap - p.left;
           for (var j = 0u; j < p.hidden; j++) {
             let weight = vec4(weights[k], weights[k + turn], weights[k + 2u * turn], weights[k + 3u * turn]);
-            for (var b = 0u; b < B; b++) {
+            for (var b = 0u; b < TOGETHER; b++) {
               let value = h[source + min(near + b, p.w - 1u)];
               sums[b] += weight * select(0.0, value, near + b < p.w);
             }
@@ -59,7 +60,7 @@ fn main(
           }
         }
       }
-      for (var b = 0u; b < B; b++) {
+      for (var b = 0u; b < TOGETHER; b++) {
         let l = first + b;
         if (l < p.w) {
           let at = 4u * state + row + l;

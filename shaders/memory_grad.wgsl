@@ -2,10 +2,11 @@
 // s = dc + dh o (1 - tanh² c): dc' = s f, and dpre of o = dh tanh(c) o (1 - o), of f = s c' f (1 - f),
 // of i = s g i (1 - i), of g = s i (1 - g²)
 //
-// One workgroup computes an image, its invocations every WG-th block of B channels and B positions of a row. A
-// row is read by other invocations than have written it; dc by the same.
+// One workgroup computes an image, its invocations every WG-th block of TOGETHER channels and as many positions of a
+// row. A row is read by other invocations than have written it; dc by the same.
 
 #import activation
+#expects const TOGETHER
 #params
 
 override WG: u32 = 64u;
@@ -32,15 +33,15 @@ fn main(
   let state = n * p.hidden * plane;
   let gate = p.hidden * plane;
   let cells = p.hidden * p.w;
-  let blocks = (p.w + B - 1u) / B;
-  let tall = (p.hidden + B - 1u) / B;
+  let blocks = (p.w + TOGETHER - 1u) / TOGETHER;
+  let tall = (p.hidden + TOGETHER - 1u) / TOGETHER;
   for (var back = 0u; back < p.steps; back++) {
     let t = p.steps - 1u - back;
     for (var e = lane; e < tall * blocks; e += WG) {
-      let m0 = e / blocks * B;
-      let first = e % blocks * B;
-      // Of channel m0 + a and position first + b at a·B + b.
-      var sums: array<f32, B * B>;
+      let m0 = e / blocks * TOGETHER;
+      let first = e % blocks * TOGETHER;
+      // Of channel m0 + a and position first + b at a·TOGETHER + b.
+      var sums: array<f32, TOGETHER * TOGETHER>;
       if (back > 0u) {
         for (var tap = 0u; tap < p.taps; tap++) {
           var k = tap;
@@ -48,14 +49,14 @@ fn main(
           // Before the row it wraps around to a number past its end.
           let near = first + p.left - tap;
           for (var j = 0u; j < 4u * p.hidden; j++) {
-            var values: array<f32, B>;
-            for (var b = 0u; b < B; b++) {
+            var values: array<f32, TOGETHER>;
+            for (var b = 0u; b < TOGETHER; b++) {
               values[b] = select(0.0, dpre[source + min(near + b, p.w - 1u)], near + b < p.w);
             }
-            for (var a = 0u; a < B; a++) {
+            for (var a = 0u; a < TOGETHER; a++) {
               let weight = weights[k + min(m0 + a, p.hidden - 1u) * p.taps];
-              for (var b = 0u; b < B; b++) {
-                sums[a * B + b] += weight * values[b];
+              for (var b = 0u; b < TOGETHER; b++) {
+                sums[a * TOGETHER + b] += weight * values[b];
               }
             }
             k += p.hidden * p.taps;
@@ -63,15 +64,15 @@ fn main(
           }
         }
       }
-      for (var a = 0u; a < B; a++) {
-        for (var b = 0u; b < B; b++) {
+      for (var a = 0u; a < TOGETHER; a++) {
+        for (var b = 0u; b < TOGETHER; b++) {
           let m = m0 + a;
           let l = first + b;
           if (m < p.hidden && l < p.w) {
             let row = m * plane + t * p.w + l;
             let own = state + row;
             let at = 4u * state + row;
-            let passed = dh[own] + sums[a * B + b];
+            let passed = dh[own] + sums[a * TOGETHER + b];
             let o = gates[at];
             let f = gates[at + gate];
             let i = gates[at + 2u * gate];

@@ -29,7 +29,7 @@ fn samples_are_held_against_images_by_a_parzen_window_and_by_their_neighbours() 
 fn a_broken_model_has_no_figures() {
     let place = Place::new();
     let run = place.path("broken");
-    let tiny = ["train", "vae", "--set", "model.hidden=8", "--set", "optim.lr=3e38", "--steps", "1", "--batch", "4"];
+    let tiny = ["train", "vae", "--set", "model.hidden=8", "--set", "optim.lr=3e37", "--steps", "1", "--batch", "4"];
     on_cpu(&[&tiny[..], &["--out", text(&run)]].concat()).good();
     for more in [&[][..], &["--metric", "parzen", "--samples", "70"], &["--metric", "iwae-3"], &["--json"]] {
         let call = on_cpu(&[&["eval", text(&run), "--images", "20"], more].concat());

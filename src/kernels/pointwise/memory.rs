@@ -33,11 +33,13 @@ pub struct MemoryGrad(pub Memory);
 
 /// For one cell of an invocation, which leaves most of them to a GPU, and for runs and blocks of four,
 /// which load less.
-static FORWARD_SHADERS: [Shader; 2] =
-    [shader!(Memory, "memory" as "memory"; "const B = 1u;"), shader!(Memory, "memory" as "memory_4"; "const B = 4u;")];
+static FORWARD_SHADERS: [Shader; 2] = [
+    shader!(Memory, "memory" as "memory"; "const TOGETHER = 1u;"),
+    shader!(Memory, "memory" as "memory_4"; "const TOGETHER = 4u;"),
+];
 static BACKWARD_SHADERS: [Shader; 2] = [
-    shader!(Memory, "memory_grad" as "memory_grad"; "const B = 1u;"),
-    shader!(Memory, "memory_grad" as "memory_grad_4"; "const B = 4u;"),
+    shader!(Memory, "memory_grad" as "memory_grad"; "const TOGETHER = 1u;"),
+    shader!(Memory, "memory_grad" as "memory_grad_4"; "const TOGETHER = 4u;"),
 ];
 
 static FORWARD: Signature = Signature {
