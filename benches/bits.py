@@ -3,7 +3,7 @@
 SHA-256 of every final checkpoint's tensors (their names, types, shapes and bytes) as a table; with --against FILE it
 holds them against such a table and exits with 1 where one differs.
 
-    benches/bits.py [--limn target/release/limn] [--devices cpu,llvmpipe] [--against assets/results/2026-11-28-bits.md]
+    benches/bits.py [--limn target/release/limn] [--devices cpu,llvmpipe] [--against assets/results/2026-11-29-bits.md]
 """
 import argparse
 import hashlib
