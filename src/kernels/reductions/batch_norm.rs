@@ -561,7 +561,8 @@ impl Kernel for BatchNormGrad {
         } else {
             scratch.extend([numbers; 2]);
             let names = BACKWARD.reads.iter().enumerate().map(|(k, name)| (*name, Slot::Read(k)));
-            let sums = [("dgamma", Slot::ScratchIn(2)), ("dbeta", Slot::ScratchIn(3))];
+            // The shader may write where these stand, as it does not with one group either.
+            let sums = [("dgamma", Slot::ScratchOut(2)), ("dbeta", Slot::ScratchOut(3))];
             let all = names.chain([("grad_x", Slot::Write(0))]).chain(sums);
             stages.extend([of_group(0), of_group(1), all.fold(apply, |stage, (name, slot)| stage.bind(name, slot))]);
         }
