@@ -73,9 +73,9 @@ class Folder:
         return True
 
 
-def in_session(leader):
-    """The processes of a session, by the system's table of processes, where there is such a table. A child that made
-    a process group of its own is among them."""
+def outside_group(leader):
+    """The processes of a session that left its leader's process group for one of their own, by the system's table of
+    processes, where there is such a table."""
     found = []
     for name in os.listdir("/proc") if os.path.isdir("/proc/self") else []:
         if not name.isdigit():
@@ -86,18 +86,19 @@ def in_session(leader):
                 fields = file.read().rpartition(")")[2].split()
         except OSError:
             continue
-        if int(fields[3]) == leader and fields[0] != "Z":
+        if int(fields[3]) == leader and int(fields[2]) != leader and fields[0] != "Z":
             found.append(int(name))
     return found
 
 
-def signal_all(child, number, whole=True):
-    """Sends a signal to a child's process group, and unless `whole` is false to all of its session."""
+def signal_all(child, number):
+    """Sends a signal to all processes of a child's session, to each of them once: limn takes a second interrupt for
+    the wish to leave without saving."""
     try:
         os.killpg(child.pid, number)
     except (ProcessLookupError, PermissionError):
         pass
-    for pid in in_session(child.pid) if whole else []:
+    for pid in outside_group(child.pid):
         try:
             os.kill(pid, number)
         except (ProcessLookupError, PermissionError):

@@ -95,6 +95,9 @@ elif words[0] == "train":
     end = time.monotonic() + (60.0 if words[1] == os.environ.get("ENDLESS") else 0.1)
     while not stop and time.monotonic() < end:
         time.sleep(0.01)
+    time.sleep(0.1 if stop else 0)  # a second interrupt would leave without saving
+    if len(stop) > 1:
+        sys.exit(130)
     print("stopped after step 7 of 100 and saved" if stop else "trained 100 steps: loss 1.0000")
 elif words[0] == "sample":
     picture(value("--out"))
