@@ -31,7 +31,7 @@ pub fn all() -> Vec<Entry> {
         "pointwise": pointwise::cases, pointwise::shapes;
         "reduce_sum": reduce::cases, reduce::shapes;
         "batch_norm": batch_norm::cases, batch_norm::shapes;
-        "batch_norm_grad": batch_norm::grad_cases, batch_norm::grad_shapes;
+        "batch_norm_grad": batch_norm_grad::cases, batch_norm_grad::shapes;
         "weight_norm": weight_norm::cases, weight_norm::shapes;
         "weight_norm_grad": weight_norm::grad_cases, weight_norm::grad_shapes;
         "unit": spectral::unit_cases, spectral::unit_shapes;

@@ -76,7 +76,7 @@ pub use pointwise::{activation, halves, lstm, memory};
 pub use random::{dropout, reparameterize, translate};
 pub use recipe::{Arithmetic, Recipe, Slot, Stage};
 #[doc(no_inline)]
-pub use reductions::{batch_norm, cross_entropy, largest, reduce, spectral, weight_norm};
+pub use reductions::{batch_norm, batch_norm_grad, cross_entropy, largest, reduce, spectral, weight_norm};
 pub use shader::Shader;
 pub(crate) use shader::shader;
 

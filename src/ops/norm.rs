@@ -4,7 +4,8 @@
 use super::{FirstOrderOnly, launch, mismatch};
 use crate::graph::{Call, Graph, GraphError, Op, Standard, Var};
 use crate::kernels::activation::ActivationBlock;
-use crate::kernels::batch_norm::{BatchNorm, BatchNormGrad};
+use crate::kernels::batch_norm::BatchNorm;
+use crate::kernels::batch_norm_grad::BatchNormGrad;
 use crate::kernels::spectral::{Spectral, SpectralGrad, Unit};
 use crate::kernels::weight_norm::{WeightNorm, WeightNormGrad};
 
