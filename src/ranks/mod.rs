@@ -19,8 +19,12 @@
 //! assert_eq!(means, [[2.0], [2.0]]);
 //! ```
 
+#[cfg(feature = "mpi")]
+pub mod mpi;
+mod started;
 mod threads;
 
+pub use started::started_by_many;
 pub use threads::{Threads, threads};
 
 use std::time::Duration;
