@@ -125,7 +125,7 @@ fn speed() {
 #[ignore = "mpirun starts it"]
 fn part() {
     let Ok(part) = std::env::var(PART) else { return };
-    let piece = if part == "pieces" { 1000 } else { usize::MAX };
+    let piece = if part == "pieces" { 10_001 } else { usize::MAX };
     let mut ranks = mpi::join_in_pieces(piece).unwrap().expect("mpirun started several");
     let rank = ranks.rank();
     // Ranks write to one place, in which a line stays whole that is written at once.

@@ -1,7 +1,7 @@
 //! The thread that owns MPI: it starts it, has messages carried, and ends it.
 
 use super::peers::Peer;
-use super::round::{Done, Key, LEAVING, Round, Work};
+use super::round::{Done, FIRST, Key, LEAVING, Round, Work};
 use super::wire::{Broken, Shared, Wire};
 use crate::ranks::{PATIENCE, RankError};
 use mpi::topology::Communicator;
@@ -10,11 +10,13 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Times that the thread asks again at once, before it sleeps in between.
-const AT_ONCE: u32 = 30;
+/// How long the thread asks again at once, while nothing comes. Messages that are under way in
+/// shared memory or through sockets get on only when it asks.
+const AT_ONCE: Duration = Duration::from_micros(200);
 
-/// How long it sleeps: the shortest and the longest.
-const SLEEPS: [Duration; 2] = [Duration::from_micros(50), Duration::from_micros(200)];
+/// How long it sleeps in between from then on, at least and at most: a fiftieth of the time in which
+/// nothing came. So a wait is a fiftieth longer than it has to be, and takes little of a processor.
+const SLEEPS: [Duration; 2] = [Duration::from_micros(50), Duration::from_millis(1)];
 
 /// How long what a rank sent before it left may be on its way.
 const BEHIND: Duration = Duration::from_millis(300);
@@ -112,7 +114,7 @@ impl Carrier {
         Carrier {
             rank: world.rank() as usize,
             count: world.size() as usize,
-            wire: Wire::new(world).cut(piece),
+            wire: Wire::new(world).cut(piece.max(FIRST)),
             known,
             said,
             left_now,
@@ -129,10 +131,10 @@ impl Carrier {
 
     /// Does what it is asked to until nobody asks any more.
     pub fn work(&mut self, jobs: &Receiver<Job>) -> End {
-        let mut quiet = 0;
+        let mut moved = Instant::now();
         loop {
+            let quiet = moved.elapsed();
             let job = if self.rounds.is_empty() && self.wire.is_idle() {
-                quiet = 0;
                 jobs.recv().map_err(|_| RecvTimeoutError::Disconnected)
             } else if quiet < AT_ONCE {
                 std::thread::yield_now();
@@ -141,19 +143,18 @@ impl Carrier {
                     TryRecvError::Disconnected => RecvTimeoutError::Disconnected,
                 })
             } else {
-                jobs.recv_timeout((SLEEPS[0] * (1 + (quiet - AT_ONCE) / 8)).min(SLEEPS[1]))
+                jobs.recv_timeout((quiet / 50).clamp(SLEEPS[0], SLEEPS[1]))
             };
-            quiet = quiet.saturating_add(1);
             match job {
                 Ok(job) => {
-                    quiet = 0;
+                    moved = Instant::now();
                     self.take(job);
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return self.end(),
             }
             match self.carry() {
-                Ok(true) => quiet = 0,
+                Ok(true) => moved = Instant::now(),
                 Ok(false) => {}
                 Err(error) => self.fail(error),
             }

@@ -14,10 +14,13 @@ use std::ops::Range;
 use std::sync::Arc;
 
 /// Bytes that go with the first message.
-pub const SHORT: usize = 8192;
+const SHORT: usize = 8192;
 
 /// Bytes of a first message's head: what is done, and with how many numbers.
 const HEAD: usize = 16;
+
+/// Bytes of the longest first message, which is never cut into pieces.
+pub const FIRST: usize = HEAD + SHORT;
 
 /// Rounds whose messages are told apart.
 const ROUNDS: u64 = 4096;
@@ -96,7 +99,7 @@ impl Round {
         let heard = (0..count).map(|other| other == rank).collect();
         let round = Round { number, rank, count, mine, given: none(), heard, means: none(), own: None };
         for from in round.others() {
-            wire.receive(from, round.tag(What::First), HEAD + SHORT, round.key(What::First))?;
+            wire.receive(from, round.tag(What::First), FIRST, round.key(What::First))?;
         }
         let all = round.all();
         let short = if round.is_short() { (*all).as_ref() } else { &[] };
