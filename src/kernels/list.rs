@@ -68,6 +68,7 @@ pub fn all() -> Vec<Entry> {
         "one_hot": one_hot::cases, one_hot::shapes;
         "advance": advance::cases, advance::shapes;
         "copy": copy::cases, copy::shapes;
+        "mean_of_ranks": mean_of_ranks::cases, mean_of_ranks::shapes;
         "record": record::cases, record::shapes;
         "multiply_add": multiply_add::cases, multiply_add::shapes;
         "multiply_add_matrix": multiply_add_matrix::cases, multiply_add_matrix::shapes;
