@@ -6,15 +6,12 @@
 //! all: 2 (N - 1) / N of the numbers in place of N - 1. Both sum in the order of ranks.
 
 use super::wire::{Arrived, Broken, Shared, Wire};
-use crate::ranks::{RankError, mean_in_order};
+use crate::ranks::{RankError, SHORT, mean_in_order};
 use bytemuck::{cast_slice, pod_collect_to_vec, try_cast_slice};
 use std::borrow::Cow;
 use std::ffi::c_int;
 use std::ops::Range;
 use std::sync::Arc;
-
-/// Bytes that go with the first message.
-const SHORT: usize = 8192;
 
 /// Bytes of a first message's head: what is done, and with how many numbers.
 const HEAD: usize = 16;
