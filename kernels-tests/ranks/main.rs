@@ -112,6 +112,16 @@ fn ranks_that_do_not_do_the_same_are_told() {
 }
 
 #[test]
+fn processes_that_mpi_does_not_bring_together_are_refused() {
+    // As if another launcher had started it, of which MPI knows nothing.
+    let this = std::env::current_exe().unwrap();
+    let args = ["part", "--exact", "--ignored", "--nocapture"];
+    let out = Command::new(this).args(args).env(PART, "alone").env("PMI_SIZE", "4").output().unwrap();
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(said.contains("4 processes were started together, but MPI tells each that it is alone"), "{said}");
+}
+
+#[test]
 #[ignore = "it takes the time of means, and of what waiting for them costs"]
 fn speed() {
     for ranks in [2, 4] {
@@ -126,7 +136,8 @@ fn speed() {
 fn part() {
     let Ok(part) = std::env::var(PART) else { return };
     let piece = if part == "pieces" { 10_001 } else { usize::MAX };
-    let mut ranks = mpi::join_in_pieces(piece).unwrap().expect("mpirun started several");
+    let joined = mpi::join_in_pieces(piece).unwrap_or_else(|error| panic!("{error}"));
+    let mut ranks = joined.expect("mpirun started several");
     let rank = ranks.rank();
     // Ranks write to one place, in which a line stays whole that is written at once.
     let say = |words: &str| std::io::stderr().write_all(format!("rank {rank}: {words}\n").as_bytes()).unwrap();

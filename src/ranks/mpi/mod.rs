@@ -88,7 +88,14 @@ pub fn join_in_pieces(bytes: usize) -> Result<Option<Mpi>, RankError> {
     let Itself { ranks: [rank, count], local: [local_rank, local_count], host } =
         begun.recv().unwrap_or_else(|_| Err(RankError::Library("MPI does not start".into())))?;
     if count == 1 {
-        return Ok(None);
+        return match started::started_by_many() {
+            // Each would do all of the work.
+            Some(many) => Err(RankError::Library(format!(
+                "{many} processes were started together, but MPI tells each that it is alone: what started them \
+                 belongs to another MPI than this program"
+            ))),
+            None => Ok(None),
+        };
     }
     let jobs = Some(jobs);
     let mut mpi = Mpi { rank, count, local_rank, local_count, known, jobs, said, left, ended, under_way: 0 };
