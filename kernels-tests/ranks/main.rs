@@ -160,11 +160,17 @@ fn part() {
     }
 }
 
-/// Numbers of a rank, of all sizes, so that another order of their sum has other bits.
+/// Numbers of a rank. Those of ranks 0 and 1 are so large, here and there, and cancel so well, that a
+/// sum of three or more has other bits in another order.
 fn numbers(rank: usize, length: usize) -> Vec<f32> {
-    let number = |i: usize| {
+    let of = |i: usize, rank: usize| {
         let bits = (i * 7919 + rank * 104_729 + length).wrapping_mul(2_654_435_761) % 1_000_003;
         (bits as f32 / 1_000_003.0 - 0.5) * 10f32.powi((bits % 9) as i32 - 4)
+    };
+    let number = |i: usize| match (i % 3, rank) {
+        (0, 0) => 1e12 * of(i, 0),
+        (0, 1) => -1e12 * of(i, 0),
+        _ => of(i, rank),
     };
     (0..length).map(number).collect()
 }
