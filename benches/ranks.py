@@ -50,11 +50,11 @@ def table(limn, preset):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--limn", default="target/release/limn")
-    parser.add_argument("--page", help="file of which everything behind its first `## ` is written anew")
+    parser.add_argument("--page", help="file of which everything from `## dcgan` on is written anew")
     args = parser.parse_args()
     text = "\n".join(table(args.limn, preset) for preset in STEPS)
     if args.page:
-        head = open(args.page).read().split("\n## ")[0]
+        head = open(args.page).read().split("\n## dcgan")[0].rstrip("\n") + "\n"
         open(args.page, "w").write(f"{head}\n{text}")
     else:
         print(text)

@@ -478,6 +478,7 @@ mod tests {
             "shader adam --variant vec4 --device cpu",
             "shader conv2d --stage 2 --precision mixed",
             "plan dcgan",
+            "plan dcgan --ranks 8 --network 1.5 --step-ms 20 --json",
             "train vae --precision mixed",
             "train --resume DIR --precision full",
             "check conv2d --precision mixed",
