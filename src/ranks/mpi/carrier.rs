@@ -222,7 +222,8 @@ impl Carrier {
         while self.rounds.front().is_some_and(|round| round.missing().is_empty()) {
             moved = true;
             if let Some(round) = self.rounds.pop_front() {
-                self.say(Ok(round.finish()));
+                let done = round.finish(&mut self.wire);
+                self.say(Ok(done));
             }
         }
         if !moved {

@@ -191,7 +191,7 @@ impl Round {
         }
         self.own = Some(own);
         // What was given is not needed any more.
-        self.given.iter_mut().for_each(|given| *given = given.take().map(|_| Vec::new()));
+        self.given.iter_mut().flatten().for_each(|given| wire.spare(std::mem::take(given)));
         Ok(())
     }
 
@@ -252,7 +252,7 @@ impl Round {
     }
 
     /// What came of it, once nothing is missing.
-    pub fn finish(self) -> Done {
+    pub fn finish(self, wire: &mut Wire<Key>) -> Done {
         let values = match &self.mine {
             Mine::Floats(values) => values.clone(),
             Mine::Bytes(bytes) => {
@@ -274,6 +274,7 @@ impl Round {
                 }
             }
         }
+        self.means.into_iter().flatten().for_each(|mean| wire.spare(mean));
         Done::Mean(mean)
     }
 }

@@ -11,6 +11,10 @@ use std::sync::Arc;
 /// Bytes of the largest message: counts of MPI are of 32 bits. What is larger goes in pieces.
 const PIECE: usize = 1 << 30;
 
+/// Buffers that are kept for further messages, and the bytes above which that pays.
+const SPARE: usize = 64;
+const LARGE: usize = 1 << 16;
+
 /// Bytes to send, which several messages may share.
 pub type Shared = Arc<dyn AsRef<[u8]> + Send + Sync>;
 
@@ -53,6 +57,8 @@ pub struct Wire<K> {
     held: Vec<Held>,
     incoming: HashMap<u64, Incoming<K>>,
     next: u64,
+    /// Buffers that have served.
+    spare: Vec<Vec<u8>>,
 }
 
 impl<K: Clone> Wire<K> {
@@ -61,7 +67,15 @@ impl<K: Clone> Wire<K> {
         let comm = comm.as_raw();
         // SAFETY: the communicator is one of the initialised library's.
         unsafe { ffi::MPI_Comm_set_errhandler(comm, ffi::RSMPI_ERRORS_RETURN) };
-        Wire { comm, piece: PIECE, requests: Vec::new(), held: Vec::new(), incoming: HashMap::new(), next: 0 }
+        Wire {
+            comm,
+            piece: PIECE,
+            requests: Vec::new(),
+            held: Vec::new(),
+            incoming: HashMap::new(),
+            next: 0,
+            spare: Vec::new(),
+        }
     }
 
     /// The same with messages of no more bytes than this.
@@ -108,7 +122,7 @@ impl<K: Clone> Wire<K> {
         self.next += 1;
         self.incoming.insert(number, Incoming { key, from, pieces: vec![None; count] });
         for k in 0..count {
-            let mut piece = vec![0u8; self.piece.min(bytes - k * self.piece)];
+            let mut piece = self.buffer(self.piece.min(bytes - k * self.piece));
             // SAFETY: a request is a handle, and this one is overwritten.
             let mut request = unsafe { ffi::RSMPI_REQUEST_NULL };
             let (start, len) = (piece.as_mut_ptr().cast::<c_void>(), piece.len() as c_int);
@@ -122,6 +136,23 @@ impl<K: Clone> Wire<K> {
             self.held.push(Held::Piece(number, k, piece));
         }
         Ok(())
+    }
+
+    /// A buffer of so many bytes, whatever they are. Memory that is new to a process costs more than
+    /// all that is done with it here.
+    fn buffer(&mut self, bytes: usize) -> Vec<u8> {
+        let fits = |spare: &Vec<u8>| (bytes..=2 * bytes).contains(&spare.capacity());
+        let place = self.spare.iter().position(fits);
+        let mut buffer = place.map(|place| self.spare.swap_remove(place)).unwrap_or_default();
+        buffer.resize(bytes, 0);
+        buffer
+    }
+
+    /// Takes back a buffer, for another message.
+    pub fn spare(&mut self, buffer: Vec<u8>) {
+        if self.spare.len() < SPARE && buffer.capacity() > LARGE {
+            self.spare.push(buffer);
+        }
     }
 
     /// Lets MPI get on: what has arrived whole since the last time, and whether anything has got on.
