@@ -18,8 +18,8 @@ struct Played {
     well: bool,
 }
 
-/// Has so many ranks play a part, one test at a time. They ignore that they are asked to end, so that
-/// it is seen what they find out themselves.
+/// Has so many ranks play a part, one test at a time. They ignore that they are asked to end, so
+/// that it is seen what they find out themselves.
 fn play(part: &str, ranks: usize) -> Option<Played> {
     static ONE: Mutex<()> = Mutex::new(());
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -33,7 +33,8 @@ fn play(part: &str, ranks: usize) -> Option<Played> {
         command.env(allowed, "1");
     }
     command.env("PRTE_MCA_rmaps_default_mapping_policy", ":oversubscribe");
-    // Seconds between the end of a rank and the word to the others to end, and from there to theirs.
+    // Seconds between the end of a rank and the word to the others to end, and from there to
+    // theirs.
     command.env("OMPI_MCA_odls_base_sigkill_timeout", "2");
     let out = match command.stdin(Stdio::null()).output() {
         Ok(out) => out,
@@ -160,8 +161,8 @@ fn part() {
     }
 }
 
-/// Numbers of a rank. Those of ranks 0 and 1 are so large, here and there, and cancel so well, that a
-/// sum of three or more has other bits in another order.
+/// Numbers of a rank. Those of ranks 0 and 1 are so large, here and there, and cancel so well, that
+/// a sum of three or more has other bits in another order.
 fn numbers(rank: usize, length: usize) -> Vec<f32> {
     let of = |i: usize, rank: usize| {
         let bits = (i * 7919 + rank * 104_729 + length).wrapping_mul(2_654_435_761) % 1_000_003;

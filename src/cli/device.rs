@@ -122,9 +122,9 @@ pub fn alone(count: usize) -> Error {
     ))
 }
 
-/// What names the device of a rank, the `local`th of those on its machine, where `wanted` is a device
-/// or a list of them, `0,2`, which ranks take in turn. Without a list they take the GPUs that there
-/// are, the fastest kinds first; `None` where there is none, so that the processor computes.
+/// What names the device of a rank, the `local`th of those on its machine, where `wanted` is a
+/// device or a list of them, `0,2`, which ranks take in turn. Without a list they take the GPUs that
+/// there are, the fastest kinds first; `None` where there is none, so that the processor computes.
 ///
 /// # Errors
 /// A name that fits no device.

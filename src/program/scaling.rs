@@ -3,13 +3,13 @@
 //! A rank sends messages one after the other at its network's rate, each after a gap; what goes
 //! along is as many bytes as [`crate::ranks`] sends. A mean of N ranks over at most
 //! [`SHORT`](crate::ranks::SHORT) bytes is N - 1 messages of all of them; a longer one is 3 (N - 1)
-//! messages, of heads, of parts and of their means, and 2 (N - 1) / N of the bytes. Before and behind
-//! lies the way between device and host. Means go in order, one at a time; each starts when what it is
-//! of has been made, and the device computes on until it is read. The launches in between take shares
-//! of the step by their arithmetic and traffic.
+//! messages, of heads, of parts and of their means, and 2 (N - 1) / N of the bytes. Before and
+//! behind lies the way between device and host. Means go in order, one at a time; each starts when
+//! what it is of has been made, and the device computes on until it is read. The launches in
+//! between take shares of the step by their arithmetic and traffic.
 //!
-//! It leaves out ranks that are not equally fast, networks that many ranks share, and that a host may
-//! be busy.
+//! It leaves out ranks that are not equally fast, networks that many ranks share, and that a host
+//! may be busy.
 
 use super::meet::meetings;
 use super::{Launch, Program};
@@ -57,8 +57,8 @@ pub struct Scaling {
 }
 
 impl Scaling {
-    /// The share of a step of so many seconds in which the device computes: what N ranks with a batch
-    /// each get done in a second, beside N times what one does.
+    /// The share of a step of so many seconds in which the device computes: what N ranks with a
+    /// batch each get done in a second, beside N times what one does.
     pub fn efficiency(&self, seconds: f64) -> f64 {
         seconds / (seconds + self.waiting)
     }

@@ -14,8 +14,9 @@ use std::time::{Duration, Instant};
 /// shared memory or through sockets get on only when it asks.
 const AT_ONCE: Duration = Duration::from_micros(200);
 
-/// How long it sleeps in between from then on, at least and at most: a fiftieth of the time in which
-/// nothing came. So a wait is a fiftieth longer than it has to be, and takes little of a processor.
+/// How long it sleeps in between from then on, at least and at most: a fiftieth of the time in
+/// which nothing came. So a wait is a fiftieth longer than it has to be, and takes little of a
+/// processor.
 const SLEEPS: [Duration; 2] = [Duration::from_micros(50), Duration::from_millis(1)];
 
 /// How long what a rank sent before it left may be on its way.

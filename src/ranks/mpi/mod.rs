@@ -4,9 +4,9 @@
 //! MPI carries, and does nothing else. Its own reductions may add in another order when there are
 //! other messages or another number of ranks to a machine, and wait for a lost rank for ever; here
 //! sums are taken in the order of ranks, and every wait ends. All its calls are made by one thread,
-//! which has messages carried while the others compute. It asks again and again, at once for a fifth
-//! of a millisecond, then with longer and longer pauses, in which a driver that computes on the
-//! processor has it: a rank that waits for seconds takes one or two percent of a core.
+//! which has messages carried while the others compute. It asks again and again, at once for a
+//! fifth of a millisecond, then with longer and longer pauses, in which a driver that computes on
+//! the processor has it: a rank that waits for seconds takes two or three percent of a core.
 //!
 //! A rank waits for another as long as [`PATIENCE`](super::PATIENCE) says, or [`Mpi::patient`]; of
 //! one that has ended, on this machine or with a word, it hears within a second.

@@ -7,8 +7,8 @@ use std::fs;
 pub struct Peer {
     /// The machine's name.
     pub host: String,
-    /// The system that counts its processes, where that can be told: two ranks with the same one see
-    /// each other's.
+    /// The system that counts its processes, where that can be told: two ranks with the same one
+    /// see each other's.
     system: String,
     process: u32,
 }
@@ -46,7 +46,8 @@ impl Peer {
     }
 }
 
-/// The system that runs since this start of the machine, and the space in which it counts processes.
+/// The system that runs since this start of the machine, and the space in which it counts
+/// processes.
 fn system() -> Option<String> {
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     let space = fs::read_link("/proc/self/ns/pid").ok()?;

@@ -232,8 +232,9 @@ impl Round {
         Ok(())
     }
 
-    /// The ranks that the round waits for: those that have said nothing, or else those that have not
-    /// sent what they said, or else those whose part's mean is missing, who may wait for another.
+    /// The ranks that the round waits for: those that have said nothing, or else those that have
+    /// not sent what they said, or else those whose part's mean is missing, who may wait for
+    /// another.
     pub fn missing(&self) -> Vec<usize> {
         let lacks = |there: &dyn Fn(usize) -> bool| self.others().filter(|other| !there(*other)).collect::<Vec<_>>();
         let waits = [lacks(&|other| self.heard[other]), lacks(&|other| self.given[other].is_some())];

@@ -126,7 +126,8 @@ impl<K: Clone> Wire<K> {
             // SAFETY: a request is a handle, and this one is overwritten.
             let mut request = unsafe { ffi::RSMPI_REQUEST_NULL };
             let (start, len) = (piece.as_mut_ptr().cast::<c_void>(), piece.len() as c_int);
-            // SAFETY: `Held::Piece` keeps the buffer, where it is, until the request is done, or for ever.
+            // SAFETY: `Held::Piece` keeps the buffer, where it is, until the request is done, or
+            // for ever.
             let code = unsafe {
                 let byte = ffi::RSMPI_UINT8_T;
                 ffi::MPI_Irecv(start, len, byte, from as c_int, tag, self.comm, &mut request)
@@ -138,8 +139,8 @@ impl<K: Clone> Wire<K> {
         Ok(())
     }
 
-    /// A buffer of so many bytes, whatever they are. Memory that is new to a process costs more than
-    /// all that is done with it here.
+    /// A buffer of so many bytes, whatever they are. Memory that is new to a process costs more
+    /// than all that is done with it here.
     fn buffer(&mut self, bytes: usize) -> Vec<u8> {
         let fits = |spare: &Vec<u8>| (bytes..=2 * bytes).contains(&spare.capacity());
         let place = self.spare.iter().position(fits);
@@ -155,7 +156,8 @@ impl<K: Clone> Wire<K> {
         }
     }
 
-    /// Lets MPI get on: what has arrived whole since the last time, and whether anything has got on.
+    /// Lets MPI get on: what has arrived whole since the last time, and whether anything has got
+    /// on.
     pub fn poll(&mut self, arrived: &mut Vec<Arrived<K>>) -> Result<bool, Broken> {
         if self.requests.is_empty() {
             return Ok(false);
@@ -214,8 +216,8 @@ impl<K: Clone> Wire<K> {
     /// sender does not wait for it to be received.
     pub fn short_one(&mut self, tag: c_int) -> Option<(usize, Vec<u8>)> {
         let mut there: c_int = 0;
-        // SAFETY: a status is made of numbers; the calls fill what they are given, and the message is
-        // received whole into a buffer of its length.
+        // SAFETY: a status is made of numbers; the calls fill what they are given, and the message
+        // is received whole into a buffer of its length.
         unsafe {
             let mut status: ffi::MPI_Status = std::mem::zeroed();
             let any = ffi::RSMPI_ANY_SOURCE;
