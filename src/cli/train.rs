@@ -303,6 +303,10 @@ fn tell(outcome: &Outcome, device: &str) -> Result<(), Error> {
     term::say(format!("trained {} step{}", outcome.step, if outcome.step == 1 { "" } else { "s" }))?;
     term::say(format!("pictures    {}", outcome.run.samples().display()))?;
     term::say(format!("checkpoint  {}", outcome.run.checkpoint().display()))?;
+    let report = outcome.run.path.join(crate::report::FILE);
+    if report.is_file() {
+        term::say(format!("report      {} (open it in a browser)", report.display()))?;
+    }
     let commands: &[&str] = match outcome.model.family() {
         Family::Latent(model) if model.latent() == 2 => &["sample DIR", "latent DIR manifold", "eval DIR"],
         Family::Latent(_) => &["sample DIR", "latent DIR interpolate", "eval DIR"],
