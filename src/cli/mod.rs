@@ -30,6 +30,7 @@ mod plan;
 mod presets;
 mod probe;
 mod profile;
+mod ranks;
 mod report;
 mod roofline;
 mod run;
@@ -338,20 +339,26 @@ pub fn main() -> ExitCode {
     if cli.quiet {
         term::be_quiet();
     }
-    match std::panic::catch_unwind(|| match (cli.licences, cli.command) {
+    let code = match std::panic::catch_unwind(|| match (cli.licences, cli.command) {
         (true, _) => LICENCES.lines().try_for_each(|line| term::say(line.replace('\t', "  "))).map(|()| 0),
         (false, Some(command)) => dispatch(command),
         (false, None) => Err(Error::new("which command? `limn --help` lists them")),
     }) {
-        Ok(Ok(code)) => ExitCode::from(code),
+        Ok(Ok(code)) => code,
         Ok(Err(error)) => {
             // Nothing came of it, whatever would have computed.
             term::forget_later();
             term::note(error);
-            ExitCode::from(2)
+            2
         }
-        Err(_) => ExitCode::from(2),
+        Err(_) => 2,
+    };
+    // All is said. Ranks that did not end with this one, and would wait for it, are ended.
+    #[cfg(feature = "mpi")]
+    if code != 0 {
+        crate::ranks::mpi::end(code.into());
     }
+    ExitCode::from(code)
 }
 
 /// The exit code of a command that did its work: 0, 1 where the verdict is bad, 130 where it was
@@ -472,6 +479,7 @@ mod tests {
             "shader adam --variant vec4 --device cpu",
             "shader conv2d --stage 2 --precision mixed",
             "plan dcgan",
+            "plan dcgan --ranks 8 --network 1.5 --step-ms 20 --json",
             "train vae --precision mixed",
             "train --resume DIR --precision full",
             "check conv2d --precision mixed",
