@@ -128,7 +128,6 @@ pub fn alone(count: usize) -> Error {
 ///
 /// # Errors
 /// A name that fits no device.
-#[cfg_attr(not(any(feature = "mpi", test)), expect(dead_code, reason = "a process by itself has no such number"))]
 pub fn of_rank(wanted: Option<&str>, local: usize) -> Result<Option<String>, Error> {
     let adapters = if wanted.and_then(built_in).is_some() { Vec::new() } else { gpu::adapters() };
     in_turn(&adapters, wanted, local)
