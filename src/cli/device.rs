@@ -143,15 +143,14 @@ fn in_turn(adapters: &[AdapterDesc], wanted: Option<&str>, local: usize) -> Resu
         Some(device) => Ok(device.name()),
         None => gpu::named(adapters, wanted).map(|adapter| adapter.index.to_string()),
     };
-    // A name may have a comma in it.
-    if let Ok(one) = one(wanted) {
-        return Ok(Some(one));
-    }
-    let listed: Vec<&str> = wanted.split(',').map(str::trim).filter(|item| !item.is_empty()).collect();
-    let all = listed.iter().map(|item| one(item)).collect::<Result<Vec<_>, _>>()?;
-    match all.get(turn(all.len())) {
-        Some(device) => Ok(Some(device.clone())),
-        None => Err(gpu::named(adapters, wanted).err().map_or_else(|| Error::new("no device is listed"), Error::from)),
+    let listed = wanted.split(',').map(str::trim).filter(|item| !item.is_empty());
+    match listed.map(one).collect::<Result<Vec<_>, _>>() {
+        Ok(all) if !all.is_empty() => Ok(all.get(turn(all.len())).cloned()),
+        // A name may have a comma in it.
+        listed => match (one(wanted), listed) {
+            (Ok(device), _) => Ok(Some(device)),
+            (_, Err(unknown)) | (Err(unknown), _) => Err(unknown.into()),
+        },
     }
 }
 
@@ -262,8 +261,10 @@ mod tests {
         assert_eq!(all(&gpus, Some("llvmpipe (LLVM 15.0.6, 256 bits)")), "0 0 0 0");
         assert_eq!(taken(&[llvmpipe(0)], None, 1), None);
         assert_eq!(taken(&[], None, 0), None);
-        for wrong in ["7", "0,7", ",", "0,warp"] {
-            assert!(in_turn(&gpus, Some(wrong), 0).is_err(), "{wrong}");
+        // An item that is no device is named, and not the list.
+        for (wrong, named) in [("7", "\"7\""), ("0,7", "\"7\""), ("0,warp", "\"warp\""), ("", "\"\"")] {
+            let error = in_turn(&gpus, Some(wrong), 0).unwrap_err().to_string();
+            assert!(error.contains(named), "{wrong}: {error}");
         }
     }
 
