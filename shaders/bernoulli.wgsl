@@ -28,7 +28,7 @@ fn main(
 ) {
   let r = flat_range((p.len + 3u) / 4u, wg, groups, lane);
   for (var block = r.first; block < r.end; block += WG) {
-    let draw = uniforms(philox(vec4(block, p.noise_stream, clock[0], p.noise_domain), p.noise_seed_lo, p.noise_seed_hi));
+    let draw = uniforms(philox(vec4(p.noise_first + block, p.noise_stream, clock[0], p.noise_domain), p.noise_seed_lo, p.noise_seed_hi));
     let i = 4u * block;
     toss(i, draw.x);
     toss(i + 1u, draw.y);

@@ -21,7 +21,7 @@ fn main(
 ) {
   let r = flat_range((p.len + 3u) / 4u, wg, groups, lane);
   for (var block = r.first; block < r.end; block += WG) {
-    let words = philox(vec4(block, p.noise_stream, clock[0], p.noise_domain), p.noise_seed_lo, p.noise_seed_hi);
+    let words = philox(vec4(p.noise_first + block, p.noise_stream, clock[0], p.noise_domain), p.noise_seed_lo, p.noise_seed_hi);
     var draw = uniforms(words);
     if (p.kind == 1u) {
       draw = normals(words);

@@ -40,7 +40,7 @@ fn main(
     let end = start + p.d;
     var sum = 0.0;
     for (var block = start / 4u + lane; 4u * block < end; block += WG) {
-      let eps = normals(philox(vec4(block, p.noise_stream, clock[0], p.noise_domain), p.noise_seed_lo, p.noise_seed_hi));
+      let eps = normals(philox(vec4(p.noise_first + block, p.noise_stream, clock[0], p.noise_domain), p.noise_seed_lo, p.noise_seed_hi));
       let i = 4u * block;
       sum += (element(i, start, end, eps.x) + element(i + 1u, start, end, eps.y))
            + (element(i + 2u, start, end, eps.z) + element(i + 3u, start, end, eps.w));

@@ -36,7 +36,7 @@ fn main(
 ) {
   let r = flat_range((p.rows * p.d + 3u) / 4u, wg, groups, lane);
   for (var block = r.first; block < r.end; block += WG) {
-    let eps = normals(philox(vec4(block, p.noise_stream, clock[0], p.noise_domain), p.noise_seed_lo, p.noise_seed_hi));
+    let eps = normals(philox(vec4(p.noise_first + block, p.noise_stream, clock[0], p.noise_domain), p.noise_seed_lo, p.noise_seed_hi));
     let i = 4u * block;
     element(i, eps.x);
     element(i + 1u, eps.y);

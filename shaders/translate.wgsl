@@ -28,7 +28,7 @@ fn main(
   let plane = p.h * p.w;
   let r = flat_range(p.n * p.c * plane, wg, groups, lane);
   for (var i = r.first; i < r.end; i += WG) {
-    let words = philox(vec4(i / (p.c * plane), p.noise_stream, clock[0], p.noise_domain), p.noise_seed_lo, p.noise_seed_hi);
+    let words = philox(vec4(p.noise_first + i / (p.c * plane), p.noise_stream, clock[0], p.noise_domain), p.noise_seed_lo, p.noise_seed_hi);
     let row = i32(i % plane / p.w) - moves(words.x, p.most_v);
     let column = i32(i % p.w) - moves(words.y, p.most_u);
     var moved = 0.0;

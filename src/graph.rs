@@ -133,6 +133,57 @@ pub struct Record {
     pub scope: Arc<str>,
 }
 
+/// What part of every batch a graph computes. All parts are equally large; the random numbers of an
+/// image are those that it would have in a graph of the whole batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shard {
+    /// The rank's number.
+    pub rank: usize,
+    /// Ranks that train together.
+    pub ranks: usize,
+    /// The number of a small part of the rank's images.
+    pub part: usize,
+    /// Such parts, which one program makes one after the other: see
+    /// [`accumulate`](crate::program::accumulate).
+    pub parts: usize,
+    /// Whether the statistics of batch normalisation and the like are those of the whole batch, and
+    /// not of each rank's part.
+    pub synchronised: bool,
+}
+
+impl Shard {
+    /// All of every batch.
+    pub const WHOLE: Shard = Shard { rank: 0, ranks: 1, part: 0, parts: 1, synchronised: true };
+
+    /// How many equal shares a batch has, in all ranks.
+    pub fn count(&self) -> usize {
+        self.ranks * self.parts
+    }
+
+    /// Which of a batch's images are its own, of `n` each.
+    pub fn own(&self, n: usize) -> Range<usize> {
+        let first = (self.rank * self.parts + self.part) * n;
+        first..first + n
+    }
+
+    /// Images of a share of a batch.
+    ///
+    /// # Errors
+    /// A sentence where the parts would not be equally large.
+    pub fn share(&self, batch: usize) -> Result<usize, String> {
+        match (batch / self.count(), batch % self.count()) {
+            (share, 0) if share > 0 => Ok(share),
+            _ => Err(format!("a batch of {batch} cannot be divided into {} equal shares", self.count())),
+        }
+    }
+}
+
+impl Default for Shard {
+    fn default() -> Shard {
+        Shard::WHOLE
+    }
+}
+
 #[derive(Default)]
 struct Inner {
     source: Source,
@@ -167,6 +218,7 @@ fn state_part(source: &Source, value: ValueId) -> Option<(usize, Range<usize>)> 
 pub struct Graph {
     inner: Rc<RefCell<Inner>>,
     noise: Noise,
+    shard: Shard,
 }
 
 /// The random numbers of a program.
@@ -204,7 +256,17 @@ impl Debug for Var {
 impl Graph {
     /// An empty graph that draws its random numbers from `noise`.
     pub fn new(noise: Noise) -> Graph {
-        Graph { inner: Rc::default(), noise }
+        Graph { inner: Rc::default(), noise, shard: Shard::WHOLE }
+    }
+
+    /// Says that the graph computes a part of every batch.
+    pub fn of_shard(self, shard: Shard) -> Graph {
+        Graph { shard, ..self }
+    }
+
+    /// The part of every batch that it computes.
+    pub fn shard(&self) -> Shard {
+        self.shard
     }
 
     /// The random numbers of this program.

@@ -68,6 +68,7 @@ pub mod models;
 pub mod nn;
 pub mod ops;
 pub mod program;
+pub mod ranks;
 pub mod report;
 pub mod sample;
 pub mod train;

@@ -218,7 +218,7 @@ fn trained(preset: &str, settings: &[&str], steps: usize) -> (Session, Vec<Vec<f
     let mut step = session.train_step(3).expect("a program");
     let [c, h, w] = session.model.geometry();
     let images = 3 * session.model.batches_per_step();
-    let source = Stream { seed: 5, domain: 9, stream: 0, step: 0 };
+    let source = Stream { seed: 5, domain: 9, stream: 0, step: 0, first: 0 };
     for _ in 0..steps {
         let bytes = (0..images * c * h * w).map(|i| (255.0 * source.uniform(i)) as u8).collect();
         step.write("images", &pack(bytes)).expect("an upload");
@@ -299,7 +299,8 @@ fn dcgans_play_on_images_of_many_sides() {
         let config = sizes(&settings);
         let model = config.model.build().expect("a model");
         assert_eq!(model.geometry()[1..], sides);
-        limn::train::train_source(model.as_ref(), &config.optimizer(), 2, 0).expect("a step");
+        limn::train::train_source(model.as_ref(), &config.optimizer(), 2, 0, limn::graph::Shard::WHOLE)
+            .expect("a step");
         if sides.iter().product::<usize>() <= 80 * 80 {
             let tiny = ["model.width=2", "model.latent=3", "train.batch=2"].map(String::from);
             let settings: Vec<&str> = tiny.iter().chain(&settings).map(String::as_str).collect();

@@ -119,7 +119,7 @@ fn the_gradient_of_a_penalty_agrees_with_pytorch() {
             .iter()
             .map(|n| n.as_u64().expect("an extent") as usize)
             .collect();
-        let source = Stream { seed: 0, domain: 9, stream: i as u32, step: 0 };
+        let source = Stream { seed: 0, domain: 9, stream: i as u32, step: 0, first: 0 };
         let scale = if name == "x" { 1.0 } else { 0.3 };
         let data: Vec<f32> = (0..shape.iter().product()).map(|k| scale * source.normal(k)).collect();
         assert_close(&data, &numbers(tensor), 1e-6, name);

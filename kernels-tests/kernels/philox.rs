@@ -27,7 +27,7 @@ fn floats(of: &Value) -> Vec<f32> {
 fn stream(fill: &Value) -> Stream {
     let number = |name: &str| fill[name].as_u64().expect("a number");
     let [domain, stream, step] = ["domain", "stream", "step"].map(|name| number(name) as u32);
-    Stream { seed: number("seed"), domain, stream, step }
+    Stream { seed: number("seed"), domain, stream, step, first: 0 }
 }
 
 #[test]

@@ -135,6 +135,28 @@ fn every_shader_translates_to_spirv_msl_and_hlsl() {
     assert!(failures.is_empty(), "{} failed:\n{}", failures.len(), failures.join("\n"));
 }
 
+#[test]
+fn every_stage_binds_what_its_shader_has() {
+    // One shader with the same constants may be launched with other bindings elsewhere.
+    let mut wrong = BTreeMap::new();
+    let mut known = BTreeSet::new();
+    for entry in kernels::all() {
+        for kernel in (entry.cases)().into_iter().chain((entry.shapes)()) {
+            let recipes = DEVICES.iter().flat_map(|caps| kernel.variants(caps));
+            for (recipe, stage) in recipes.flat_map(|r| r.stages.into_iter().map(move |stage| (r.name, stage))) {
+                let accesses: Vec<_> = stage.bind.iter().map(|(name, slot)| (*name, slot.is_read())).collect();
+                if known.insert((stage.shader.name, accesses))
+                    && let Err(why) = reflect(&stage)
+                {
+                    wrong.insert(format!("{} {} [{recipe}]", entry.name, kernel.label()), why.to_string());
+                }
+            }
+        }
+    }
+    assert!(known.len() > 100, "{}", known.len());
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
 /// Invocations and bytes of workgroup memory of a specialised module.
 fn size(module: &naga::Module) -> (u32, u32) {
     let invocations = module.entry_points[0].workgroup_size.iter().product::<u32>();

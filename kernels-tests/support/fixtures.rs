@@ -21,6 +21,6 @@ pub fn fixture_graph() -> Graph {
 
 /// Normal numbers as the fixtures draw them.
 pub fn fixture_normals(stream: u32, len: usize, scale: f32) -> Vec<f32> {
-    let source = Stream { seed: 0, domain: 9, stream, step: 0 };
+    let source = Stream { seed: 0, domain: 9, stream, step: 0, first: 0 };
     (0..len).map(|i| scale * source.normal(i)).collect()
 }

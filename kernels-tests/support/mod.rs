@@ -44,7 +44,7 @@ pub fn device_flag() -> Vec<String> {
 
 /// `len` standard normal numbers; every `stream` has its own.
 pub fn normals(stream: u32, len: usize) -> Vec<f32> {
-    let source = Stream { seed: 3, domain: 9, stream, step: 0 };
+    let source = Stream { seed: 3, domain: 9, stream, step: 0, first: 0 };
     (0..len).map(|i| source.normal(i)).collect()
 }
 
@@ -57,7 +57,7 @@ pub struct Choices {
 impl Choices {
     /// The choices of this seed.
     pub fn new(seed: u64) -> Choices {
-        Choices { source: Stream { seed, domain: 9, stream: 99, step: 0 }, drawn: 0 }
+        Choices { source: Stream { seed, domain: 9, stream: 99, step: 0, first: 0 }, drawn: 0 }
     }
 
     /// A number below `n`.
@@ -71,7 +71,7 @@ impl Choices {
 pub fn step_of(preset: &str) -> Source {
     let config = Config::preset(preset).expect("a preset");
     let model = config.model.build().expect("a model");
-    train_source(model.as_ref(), &config.optimizer(), config.train.batch, 0).expect("a step")
+    train_source(model.as_ref(), &config.optimizer(), config.train.batch, 0, limn::graph::Shard::WHOLE).expect("a step")
 }
 
 /// Every way to plan for a device: all on, and each optimisation off.

@@ -7,6 +7,7 @@ mod latent;
 mod library;
 mod measured;
 mod mixture;
+mod ranks;
 mod runs;
 mod steps;
 #[path = "../support/mod.rs"]

@@ -50,7 +50,7 @@ impl Example {
     fn drawn(kernel: &dyn Kernel, seed: u64, blank: f32, values: &Values<'_>) -> Example {
         let Lens { reads, writes } = kernel.lens();
         let fill = |operand, len: usize, stream| {
-            let source = philox::Stream { seed, domain: 9, stream, step: 0 };
+            let source = philox::Stream { seed, domain: 9, stream, step: 0, first: 0 };
             let mut table: Vec<f32> = Vec::new();
             let mut next = 0;
             let mut draw = || {
@@ -118,7 +118,7 @@ impl Example {
 
     fn with_spots(mut self, kernel: &dyn Kernel) -> Example {
         let len = kernel.lens().writes[0];
-        let draws = philox::Stream { seed: self.seed, domain: 9, stream: 128, step: 0 };
+        let draws = philox::Stream { seed: self.seed, domain: 9, stream: 128, step: 0, first: 0 };
         let anywhere = (0..SPOTS).map(|i| ((draws.uniform(i) * len as f32) as usize).min(len - 1));
         let ends = [0, len / 2, len - 1];
         let at: Vec<usize> = ends.into_iter().chain(anywhere).collect();

@@ -2,7 +2,8 @@
 
 use super::{Error, nearest};
 use crate::kernels::activation::Activation;
-use crate::kernels::batch_norm::{BatchNorm, BatchNormGrad};
+use crate::kernels::batch_norm::BatchNorm;
+use crate::kernels::batch_norm_grad::BatchNormGrad;
 use crate::kernels::conv::Conv;
 use crate::kernels::conv_transpose2d::ConvTranspose2d;
 use crate::kernels::conv2d::Conv2d;

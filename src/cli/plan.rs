@@ -1,6 +1,7 @@
 //! `limn plan`: the program of a preset.
 
 use super::{DeviceArg, Error, PrecisionArg, SettingsArg, device, term};
+use crate::graph::Shard;
 use crate::program::{Capacity, DeviceError};
 use crate::train::{MemoryUse, StepSpec};
 use crate::words::{count, size};
@@ -31,7 +32,7 @@ pub fn plan(args: &PlanArgs) -> Result<(), Error> {
     let batch = config.train.batch;
     let (seed, recompute) = (config.train.seed, config.train.recompute);
     let optim = config.optimizer();
-    let step = StepSpec { model: model.as_ref(), optim: &optim, seed, recompute, choices: None };
+    let step = StepSpec { model: model.as_ref(), optim: &optim, seed, recompute, choices: None, shard: Shard::WHOLE };
     let program = step.program(batch, device.caps()).map_err(|error| step.refusal(error, batch, &device))?;
     let (totals, memory) = (program.totals(), MemoryUse::of(&program, model.as_ref(), &optim));
     let recompute_saves = match recompute {

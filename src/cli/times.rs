@@ -4,6 +4,7 @@
 use super::{Error, Switch, TuneArg, device, term, tune};
 use crate::bench::quantile;
 use crate::data;
+use crate::graph::Shard;
 use crate::kernels::Precision;
 use crate::program::Device;
 use crate::train::{Config, Session, StepSpec, presets, time_steps};
@@ -121,7 +122,8 @@ pub fn measure(presets: &[Config], device: Option<&str>) -> Result<(), Error> {
         // What costs time are the last steps of a model that grows.
         let model = preset.model.at(preset.planned_steps().unwrap_or(1).saturating_sub(1))?;
         let (optim, recompute) = (preset.optimizer(), preset.train.recompute);
-        let step = StepSpec { model: model.as_ref(), optim: &optim, seed: 0, recompute, choices: None };
+        let step =
+            StepSpec { model: model.as_ref(), optim: &optim, seed: 0, recompute, choices: None, shard: Shard::WHOLE };
         planned.push((step.program(preset.train.batch, device.caps())?.totals().flops as f64, preset));
     }
     planned.sort_by(|a, b| a.0.total_cmp(&b.0));

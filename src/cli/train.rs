@@ -196,6 +196,7 @@ pub fn train(args: &TrainArgs) -> Result<u8, Error> {
             watch: Some(screen.as_mut()),
             trace: args.trace.clone().map(|path| TraceSteps { path, steps: args.trace_steps }),
             reading,
+            ranks: None,
         };
         train::train(start, device, hooks)
     });

@@ -194,7 +194,7 @@ mod tests {
     fn features_are_those_of_pytorch_and_other_files_are_refused() {
         let text = std::fs::read_to_string("assets/fixtures/mobilenet.json").unwrap();
         let fixture: serde_json::Value = serde_json::from_str(&text).unwrap();
-        let stream = |stream: usize| Stream { seed: 0, domain: 9, stream: stream as u32, step: 0 };
+        let stream = |stream: usize| Stream { seed: 0, domain: 9, stream: stream as u32, step: 0, first: 0 };
         let drawn = |(i, tensor): (usize, &serde_json::Value)| {
             let name = tensor[0].as_str().unwrap().to_string();
             let shape: Vec<usize> =

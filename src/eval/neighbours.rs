@@ -107,7 +107,7 @@ mod tests {
         let mut session = Session::new(&config.model, &config.optimizer(), 3, Device::Cpu).unwrap();
         // More images than are on the device at once, and more than are looked for together.
         let (geometry, len) = (Geometry::new(3, 64, 64), 700);
-        let noise = Stream { seed: 1, domain: 9, stream: 0, step: 0 };
+        let noise = Stream { seed: 1, domain: 9, stream: 0, step: 0, first: 0 };
         let bytes = (0..len * geometry.elements()).map(|i| (256.0 * noise.uniform(i)) as u8);
         let split = Split::new(geometry, bytes.collect::<Vec<u8>>(), None);
         let planted: Vec<usize> = (0..70).map(|k| (k * 389) % len).collect();

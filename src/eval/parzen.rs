@@ -115,7 +115,7 @@ mod tests {
     use crate::kernels::philox::Stream;
 
     fn draws(stream: u32, len: usize) -> Vec<f32> {
-        let source = Stream { seed: 1, domain: 9, stream, step: 0 };
+        let source = Stream { seed: 1, domain: 9, stream, step: 0, first: 0 };
         (0..len).map(|i| source.uniform(i)).collect()
     }
 

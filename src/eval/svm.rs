@@ -261,7 +261,7 @@ mod tests {
 
     /// Three classes that overlap, in `d` dimensions, the last of them 1.
     fn cloud(n: usize, d: usize) -> (Vec<f32>, Vec<u8>) {
-        let noise = Stream { seed: 5, domain: 9, stream: 0, step: 0 };
+        let noise = Stream { seed: 5, domain: 9, stream: 0, step: 0, first: 0 };
         let labels: Vec<u8> = (0..n).map(|i| (i % 3) as u8).collect();
         let value = |i: usize| match (i / d, i % d) {
             (_, last) if last == d - 1 => 1.0,

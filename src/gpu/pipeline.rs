@@ -69,9 +69,7 @@ impl Gpu {
         let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
         let module = self.module(stage, checks);
         let entries: Vec<_> = std::iter::once(wgpu::BufferBindingType::Uniform)
-            .chain(stage.bind.iter().map(|(_, slot)| wgpu::BufferBindingType::Storage {
-                read_only: matches!(slot, Slot::Read(_) | Slot::ScratchIn(_)),
-            }))
+            .chain(stage.bind.iter().map(|(_, slot)| wgpu::BufferBindingType::Storage { read_only: slot.is_read() }))
             .enumerate()
             .map(|(binding, ty)| wgpu::BindGroupLayoutEntry {
                 binding: binding as u32,

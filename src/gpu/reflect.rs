@@ -4,7 +4,7 @@
 //! parameter block looks like. naga says the same of the WGSL. Where the two differ, the pipeline
 //! is refused with a message that shows both sides.
 
-use crate::kernels::{Slot, Stage, Word, words};
+use crate::kernels::{Stage, Word, words};
 use naga::{AddressSpace, ScalarKind, StorageAccess, TypeInner};
 
 /// The host and the shader disagree, or the shader does not parse.
@@ -29,10 +29,7 @@ pub fn reflect(stage: &Stage) -> Result<naga::Module, Mismatch> {
     let module = naga::front::wgsl::parse_str(source).map_err(|e| fault("does not parse", e.emit_to_string(source)))?;
     let host: Vec<String> = std::iter::once("0 uniform p".to_string())
         .chain(stage.bind.iter().enumerate().map(|(i, (name, slot))| {
-            let access = match slot {
-                Slot::Read(_) | Slot::ScratchIn(_) => "read",
-                Slot::Write(_) | Slot::ScratchOut(_) => "read_write",
-            };
+            let access = if slot.is_read() { "read" } else { "read_write" };
             format!("{} {access} {name}", i + 1)
         }))
         .collect();

@@ -31,7 +31,7 @@ pub fn all() -> Vec<Entry> {
         "pointwise": pointwise::cases, pointwise::shapes;
         "reduce_sum": reduce::cases, reduce::shapes;
         "batch_norm": batch_norm::cases, batch_norm::shapes;
-        "batch_norm_grad": batch_norm::grad_cases, batch_norm::grad_shapes;
+        "batch_norm_grad": batch_norm_grad::cases, batch_norm_grad::shapes;
         "weight_norm": weight_norm::cases, weight_norm::shapes;
         "weight_norm_grad": weight_norm::grad_cases, weight_norm::grad_shapes;
         "unit": spectral::unit_cases, spectral::unit_shapes;
@@ -68,6 +68,7 @@ pub fn all() -> Vec<Entry> {
         "one_hot": one_hot::cases, one_hot::shapes;
         "advance": advance::cases, advance::shapes;
         "copy": copy::cases, copy::shapes;
+        "mean_of_ranks": mean_of_ranks::cases, mean_of_ranks::shapes;
         "record": record::cases, record::shapes;
         "multiply_add": multiply_add::cases, multiply_add::shapes;
         "multiply_add_matrix": multiply_add_matrix::cases, multiply_add_matrix::shapes;

@@ -64,7 +64,9 @@ pub use list::{Entry, all};
 #[doc(no_inline)]
 pub use measuring::{multiply_add, multiply_add_matrix, subgroups};
 #[doc(no_inline)]
-pub use movement::{advance, concat, copy, decode_u8, fill, one_hot, pulse, ramp, record, resample, strided};
+pub use movement::{
+    advance, concat, copy, decode_u8, fill, mean_of_ranks, one_hot, pulse, ramp, record, resample, strided,
+};
 #[doc(no_inline)]
 pub use optimisers::{adam, clip, ema, rmsprop, sgd};
 pub use params::{Field, Layout, Params, Part, Word, words};
@@ -76,7 +78,7 @@ pub use pointwise::{activation, halves, lstm, memory};
 pub use random::{dropout, reparameterize, translate};
 pub use recipe::{Arithmetic, Recipe, Slot, Stage};
 #[doc(no_inline)]
-pub use reductions::{batch_norm, cross_entropy, largest, reduce, spectral, weight_norm};
+pub use reductions::{batch_norm, batch_norm_grad, cross_entropy, largest, reduce, spectral, weight_norm};
 pub use shader::Shader;
 pub(crate) use shader::shader;
 
@@ -180,6 +182,11 @@ pub trait Kernel: Checks + Debug + Send + Sync {
     fn part(&self, len: u32) -> Option<Arc<dyn Kernel>> {
         let _ = len;
         None
+    }
+
+    /// Whether it is where ranks that train together take a mean: the program is cut there.
+    fn is_mean_of_ranks(&self) -> bool {
+        false
     }
 
     /// The first of the neighbouring elements of its only read, if all that it does is copy them: they

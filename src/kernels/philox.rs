@@ -7,7 +7,7 @@
 //! ```
 //! use limn::kernels::philox::{Domain, Stream};
 //!
-//! let noise = Stream { seed: 1, domain: Domain::Train as u32, stream: 0, step: 10 };
+//! let noise = Stream { seed: 1, domain: Domain::Train as u32, stream: 0, step: 10, first: 0 };
 //! let (first, again) = (noise.normal(5), noise.normal(5));
 //! assert_eq!(first, again);
 //! assert_ne!(first, Stream { step: 11, ..noise }.normal(5));
@@ -43,23 +43,26 @@ params! {
         pub stream: u32,
         /// What it is for ([`Domain`]).
         pub domain: u32,
+        /// The block that element 0 is in; see [`Stream::first`].
+        pub first: u32,
     }
 }
 
 impl NoiseBlock {
     /// Those of a run's seed.
     pub fn new(seed: u64, domain: u32, stream: u32) -> NoiseBlock {
-        NoiseBlock { seed_lo: seed as u32, seed_hi: (seed >> 32) as u32, stream, domain }
+        NoiseBlock { seed_lo: seed as u32, seed_hi: (seed >> 32) as u32, stream, domain, first: 0 }
     }
 
     /// Those of a kernel's cases.
     pub(super) fn example(stream: u32) -> NoiseBlock {
-        NoiseBlock::new(0x89ab_cdef_0123_4567, Domain::Train as u32, stream)
+        NoiseBlock { first: 5, ..NoiseBlock::new(0x89ab_cdef_0123_4567, Domain::Train as u32, stream) }
     }
 
     /// What is drawn at a step.
     pub fn at(&self, step: u32) -> Stream {
-        Stream::of([self.seed_lo, self.seed_hi], self.domain, self.stream, step)
+        let whole = Stream::of([self.seed_lo, self.seed_hi], self.domain, self.stream, step);
+        Stream { first: self.first, ..whole }
     }
 }
 
@@ -74,18 +77,21 @@ pub struct Stream {
     pub stream: u32,
     /// The step.
     pub step: u32,
+    /// The block that element 0 is in: elements of a larger draw are numbered from there, such as those
+    /// of one rank's images.
+    pub first: u32,
 }
 
 impl Stream {
     /// The stream a parameter block names: the seed's halves, lower first.
     pub fn of(key: [u32; 2], domain: u32, stream: u32, step: u32) -> Stream {
-        Stream { seed: u64::from(key[0]) | u64::from(key[1]) << 32, domain, stream, step }
+        Stream { seed: u64::from(key[0]) | u64::from(key[1]) << 32, domain, stream, step, first: 0 }
     }
 
     /// The four words of a block.
     pub(super) fn words(&self, block: u32) -> [u32; 4] {
         let key = [self.seed as u32, (self.seed >> 32) as u32];
-        philox4x32_10([block, self.stream, self.step, self.domain], key)
+        philox4x32_10([block.wrapping_add(self.first), self.stream, self.step, self.domain], key)
     }
 
     /// Element `i`, uniform in [0, 1) on a grid of 2^-24.
@@ -151,7 +157,7 @@ mod tests {
 
     #[test]
     fn normals_have_mean_zero_and_variance_one() {
-        let stream = Stream { seed: 1, domain: 0, stream: 0, step: 0 };
+        let stream = Stream { seed: 1, domain: 0, stream: 0, step: 0, first: 0 };
         let draws: Vec<f64> = (0..40_000).map(|i| f64::from(stream.normal(i))).collect();
         let mean = draws.iter().sum::<f64>() / draws.len() as f64;
         let variance = draws.iter().map(|v| v * v).sum::<f64>() / draws.len() as f64;

@@ -15,6 +15,13 @@ pub enum Slot {
     ScratchOut(usize),
 }
 
+impl Slot {
+    /// Whether the stage only reads what is bound there.
+    pub fn is_read(self) -> bool {
+        matches!(self, Slot::Read(_) | Slot::ScratchIn(_))
+    }
+}
+
 /// One dispatch: an entry point, its constants, its parameter block, its bindings and its grid.
 #[derive(Clone, Debug)]
 pub struct Stage {

@@ -97,8 +97,8 @@ impl Model for Autoencoder {
         optim.minimize(&loss, &self.net);
         let graph = images.graph();
         graph.scope("code");
-        let mean = code.mean_axes(&[0]);
-        let variance = (&code - &mean).square().mean_axes(&[0]);
+        let mean = code.mean_axes(&[0]).over_batch();
+        let variance = (&code - &mean).square().mean_axes(&[0]).over_batch();
         graph.ema(&mean, &self.mean.var(graph), MOMENTUM, 1.0);
         graph.ema(&variance, &self.variance.var(graph), MOMENTUM, 1.0);
         vec![loss]

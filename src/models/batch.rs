@@ -30,12 +30,17 @@ impl Batch {
 
     /// `n` images as they are uploaded in the input `images`, four bytes to a word: the pixels of
     /// all, and behind them for models with classes a byte for the class of each. See
-    /// [`crate::data::Split::upload`].
+    /// [`crate::data::Split::upload`]. Those of the small parts of a step are one behind the other, each
+    /// from a word of its own.
     pub fn uploaded(graph: &Graph, model: &dyn Model, n: usize) -> Batch {
         let ([c, h, w], classes) = (model.geometry(), model.classes());
         let pixels = n * c * h * w;
         let labels = if classes > 0 { n } else { 0 };
-        let words = graph.input("images", &[(pixels + labels).div_ceil(4)]);
+        let (len, shard) = ((pixels + labels).div_ceil(4), graph.shard());
+        let words = match shard.parts {
+            1 => graph.input("images", &[len]),
+            parts => graph.input("images", &[parts * len]).slice(0, shard.part * len, len),
+        };
         let images = graph.decode_u8(&words, &[n, c, h, w], 1.0, 0.0);
         Batch { images, labels: (classes > 0).then(|| graph.one_hot(&words, pixels, [n, classes])) }
     }

@@ -179,7 +179,7 @@ impl Model for Gmm {
         let Some(em) = optim.em() else {
             return refuse("a mixture is trained by expectation-maximisation; set optim.kind=em");
         };
-        if batch.len() < self.config.components {
+        if batch.len() * graph.shard().count() < self.config.components {
             return refuse(
                 "its means begin as images of the first batch, so train.batch must be at least model.components",
             );
@@ -192,7 +192,7 @@ impl Model for Gmm {
         graph.scope("maximisation");
         let (first, last) = (graph.pulse(em.batches, 0), graph.pulse(em.batches, em.batches - 1));
         let carried = first.mul_scalar(-1.0).add_scalar(1.0);
-        let add = |stored: &Param, new: &Var| &(&stored.var(graph) * &carried) + new;
+        let add = |stored: &Param, new: &Var| &(&stored.var(graph) * &carried) + &new.summed_over_batch();
         let counts = add(&self.counts, &responsibilities.sum_axes(&[1]));
         let sums = add(&self.sums, &responsibilities.matmul(&x));
         let squares = add(&self.squares, &responsibilities.matmul(&x.square()));

@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn uniform_draws_have_mean_zero_and_variance_one() {
-        let stream = Stream { seed: 1, domain: 0, stream: 0, step: 0 };
+        let stream = Stream { seed: 1, domain: 0, stream: 0, step: 0, first: 0 };
         let draws: Vec<f64> = (0..40_000).map(|i| f64::from(Prior::Uniform.element(&stream, i))).collect();
         let mean = draws.iter().sum::<f64>() / draws.len() as f64;
         let variance = draws.iter().map(|v| v * v).sum::<f64>() / draws.len() as f64;

@@ -109,7 +109,7 @@ fn draws(model: &dyn VariationalModel, x: &Batch, samples: usize) -> Draws {
     let (mu, logvar) = model.posterior(x);
     let (n, latent) = (mu.shape()[0], mu.shape()[1]);
     x.graph().scope("draws");
-    let noise = x.graph().normal(&[samples, n, latent]);
+    let noise = x.graph().normal_along(1, &[samples, n, latent]);
     let z = &mu + &(&logvar.mul_scalar(0.5).exp() * &noise);
     let labels = x.labels.as_ref().map(|labels| labels.repeat(samples));
     let outputs = model.outputs(&z.reshape(&[samples * n, latent]), labels.as_ref());

@@ -136,7 +136,9 @@ pub(super) fn batch_norm(x: &Var, gamma: &Var, beta: &Var, running: [&Param; 2],
     let groups = if mode == Mode::TrainTwo { 2 } else { 1 };
     let normed = x.batch_norm_of(groups, gamma, beta, BATCH_NORM_EPS);
     // The running variance is the unbiased one, as in PyTorch.
-    let n = (x.len() / gamma.len() / groups) as f32;
+    let shard = g.shard();
+    let together = if shard.synchronised { shard.ranks } else { 1 };
+    let n = (x.len() / gamma.len() / groups * together) as f32;
     g.ema(&normed.mean, &mean, BATCH_NORM_MOMENTUM, 1.0);
     g.ema(&normed.var, &var, BATCH_NORM_MOMENTUM, n / (n - 1.0).max(1.0));
     normed.y

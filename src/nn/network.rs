@@ -45,7 +45,7 @@ impl Init {
     }
 
     fn values(self, seed: u64, index: u32, len: usize) -> Vec<f32> {
-        let s = Stream { seed, domain: Domain::Init as u32, stream: index, step: 0 };
+        let s = Stream { seed, domain: Domain::Init as u32, stream: index, step: 0, first: 0 };
         match self {
             Init::Zeros => vec![0.0; len],
             Init::Ones => vec![1.0; len],

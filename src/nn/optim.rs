@@ -178,14 +178,10 @@ impl Optimizer {
     /// loss does not depend on see a zero gradient.
     pub fn minimize(&self, loss: &Var, net: &Network) {
         let g = loss.graph().clone();
-        let (mut tensors, mut offsets) = (Vec::new(), Vec::new());
-        for (grad, info) in std::iter::zip(gradients(loss, &net.vars(&g)), &net.params) {
-            if let Some(grad) = grad {
-                tensors.push(grad);
-                offsets.push(info.offset);
-            }
-        }
+        let grads = std::iter::zip(gradients(loss, &net.vars(&g)), &net.params);
+        let tensors = grads.filter_map(|(grad, info)| Some((grad?, info.offset))).collect();
         g.scope(&format!("{} update", net.name));
+        let (tensors, offsets): (Vec<Var>, Vec<usize>) = over_batch(&g, tensors).into_iter().unzip();
         let grads = g.flatten(&tensors, &offsets, net.flat_len());
         self.update(&g, &grads, net);
     }
@@ -206,6 +202,36 @@ impl Optimizer {
         g.descend((rule, &self.schedule), [grads, &updates, &p], &moments, average.as_ref());
         g.advance(&updates);
     }
+}
+
+/// Elements of neighbouring gradients that ranks take the mean of together, where there are so many.
+/// The first of them are on their way while the device makes the rest.
+const BUCKET: usize = 1 << 20;
+
+/// The means of gradients over the whole batch and the elements that they start at, neighbours laid
+/// together.
+fn over_batch(g: &Graph, tensors: Vec<(Var, usize)>) -> Vec<(Var, usize)> {
+    if g.shard().count() == 1 {
+        return tensors;
+    }
+    let mut buckets: Vec<Vec<(Var, usize)>> = Vec::new();
+    for (grad, offset) in tensors {
+        match buckets.last_mut() {
+            Some(bucket) if offset + grad.len() - bucket[0].1 <= BUCKET => bucket.push((grad, offset)),
+            _ => buckets.push(vec![(grad, offset)]),
+        }
+    }
+    // Those behind are there first.
+    let mean = |bucket: Vec<(Var, usize)>| {
+        let (first, (last, end)) = (bucket[0].1, &bucket[bucket.len() - 1]);
+        let len = end + last.len() - first;
+        let (tensors, offsets): (Vec<Var>, Vec<usize>) =
+            bucket.into_iter().map(|(grad, offset)| (grad, offset - first)).unzip();
+        (g.together(&tensors, &offsets, len).over_batch(), first)
+    };
+    let mut means: Vec<_> = buckets.into_iter().rev().map(mean).collect();
+    means.reverse();
+    means
 }
 
 /// g·min(1, bound / (‖g‖ + 1e-6)), as PyTorch scales gradients.

@@ -23,6 +23,7 @@ mod norm;
 mod pixels;
 mod pointwise;
 mod random;
+mod ranks;
 mod recurrent;
 mod reduce;
 mod update;

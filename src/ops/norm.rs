@@ -4,7 +4,8 @@
 use super::{FirstOrderOnly, launch, mismatch};
 use crate::graph::{Call, Graph, GraphError, Op, Standard, Var};
 use crate::kernels::activation::ActivationBlock;
-use crate::kernels::batch_norm::{BatchNorm, BatchNormGrad};
+use crate::kernels::batch_norm::BatchNorm;
+use crate::kernels::batch_norm_grad::BatchNormGrad;
 use crate::kernels::spectral::{Spectral, SpectralGrad, Unit};
 use crate::kernels::weight_norm::{WeightNorm, WeightNormGrad};
 
@@ -158,6 +159,9 @@ impl Var {
             let y = self.graph().fail(mismatch("batch_norm", &[&shape], why), &shape);
             return Normed { y, mean: gamma.clone(), var: gamma.clone() };
         }
+        if self.graph().shard().ranks > 1 {
+            return self.batch_norm_of_ranks(groups, gamma, beta, eps);
+        }
         let of_group = if groups == 1 { vec![c] } else { vec![c, groups] };
         let (n, hw) = ((shape[0] / groups) as u32, shape[2..].iter().product::<usize>() as u32);
         let (groups, c) = (groups as u32, c as u32);
@@ -166,7 +170,25 @@ impl Var {
         let op = Training { groups, n, c, hw, eps };
         let mut out = self.graph().apply(op, launch(kernel), &inputs, &[&shape, &of_group, &of_group]);
         let (var, mean, y) = (out.remove(2), out.remove(1), out.remove(0));
-        Normed { y, mean, var }
+        Normed { y, mean: mean.over_parts(), var: var.over_parts() }
+    }
+
+    /// The same where a batch is spread over ranks, made of operations that can be differentiated any
+    /// number of times. Running statistics are to be the same on all ranks, whatever it is normalised by.
+    fn batch_norm_of_ranks(&self, groups: usize, gamma: &Var, beta: &Var, eps: f32) -> Normed {
+        let (shape, c) = (self.shape(), gamma.len());
+        let x = self.reshape(&[groups, shape[0] / groups, c, shape[2..].iter().product()]);
+        let channels = |v: &Var| v.reshape(&[1, 1, c, 1]);
+        let mean = x.mean_axes(&[1, 3]).synchronised();
+        let centred = &x - &mean;
+        let var = centred.square().mean_axes(&[1, 3]).synchronised();
+        let scaled = &centred * &(&channels(gamma) / &var.add_scalar(eps).sqrt());
+        let y = (&scaled + &channels(beta)).reshape(shape);
+        let kept = |v: &Var| {
+            let v = if self.graph().shard().synchronised { v.over_parts() } else { v.over_batch() };
+            if groups == 1 { v.reshape(&[c]) } else { v.reshape(&[groups, c]).permute(&[1, 0]) }
+        };
+        Normed { y, mean: kept(&mean), var: kept(&var) }
     }
 
     /// The same with given statistics, as in evaluation. Made of pointwise ops, so it can be
@@ -205,6 +227,11 @@ impl Var {
             let error = mismatch("minibatch_stddev", &[self.shape()], "x must be [n,c,h,w]");
             return self.graph().fail(error, self.shape());
         };
+        if self.graph().shard().ranks > 1 && self.graph().shard().synchronised {
+            let why = "groups of images of the whole batch are compared, which no rank has; let batch statistics be those \
+                       of each rank";
+            return self.graph().fail(mismatch("minibatch_stddev", &[self.shape()], why), &[n, c + 1, h, w]);
+        }
         let group = (1..=group.min(n)).rev().find(|size| n.is_multiple_of(*size)).unwrap_or(1);
         let groups = n / group.max(1);
         let x = self.reshape(&[group, groups * c * h * w]);

@@ -105,7 +105,7 @@ impl Graph {
             self.fail(mismatch("draw_pixels", &[keep.shape()], "keep must be [n,colours·h·w]"), keep.shape());
             return;
         };
-        let source = Stream { seed: noise.seed, domain: noise.domain, stream, step: 0 };
+        let source = Stream { seed: noise.seed, domain: noise.domain, stream, step: 0, first: 0 };
         let kernel = draw_pixels::DrawPixels::new(code.clone(), images as u32, run, first, &source);
         self.update(launch(kernel), &[Some(words), Some(weights), Some(keep), Some(&self.clock())], &writes);
     }

@@ -6,27 +6,71 @@ use crate::graph::{Call, Graph, GraphError, Op, Var};
 use crate::kernels::decode_u8::DecodeU8;
 use crate::kernels::dropout::Dropout;
 use crate::kernels::one_hot::OneHot;
+use crate::kernels::philox::NoiseBlock;
 use crate::kernels::pulse::Pulse;
 use crate::kernels::ramp::Ramp;
 use crate::kernels::random::{Bernoulli, Random};
 use crate::kernels::reparameterize::{Reparameterize, ReparameterizeGrad};
 use crate::kernels::translate::Translate;
 
+/// What [`Random`] draws.
+#[derive(Clone, Copy)]
+enum Draw {
+    Uniform,
+    Normal,
+}
+
+impl Draw {
+    fn name(self) -> &'static str {
+        match self {
+            Draw::Uniform => "uniform",
+            Draw::Normal => "normal",
+        }
+    }
+}
+
 impl Graph {
-    /// offset + scale · draw, of the draws `kind` of [`Random`].
-    fn draw(&self, name: &'static str, kind: u32, shape: &[usize], [offset, scale]: [f32; 2], stream: u32) -> Var {
+    /// offset + scale · draw, of the draws `kind` of [`Random`]. Images are along `axis`; of those of a
+    /// larger batch the shard has its own.
+    fn draw(&self, kind: Draw, (shape, axis): (&[usize], usize), [offset, scale]: [f32; 2], stream: u32) -> Var {
         if scale == 0.0 {
             // Nothing of the draw is left in it.
             return self.constant(shape, offset);
         }
-        let kernel = Random {
-            len: shape.iter().product::<usize>() as u32,
-            kind,
-            offset,
-            scale,
-            noise: self.noise().block(stream),
+        let (name, kind) = (kind.name(), kind as u32);
+        let draw = |shape: &[usize], noise: NoiseBlock| {
+            let kernel = Random { len: shape.iter().product::<usize>() as u32, kind, offset, scale, noise };
+            self.apply1(Leaf(name), launch(kernel), &[Some(&self.clock())], shape)
         };
-        self.apply1(Leaf(name), launch(kernel), &[Some(&self.clock())], shape)
+        let noise = self.noise().block(stream);
+        let leading: usize = shape.iter().take(axis).product();
+        match self.own(noise, shape.iter().product()) {
+            Some(own) if leading == 1 => draw(shape, own),
+            _ if self.shard().count() == 1 => draw(shape, noise),
+            // They are not whole blocks one behind the other.
+            _ => {
+                let (mut all, own) = (shape.to_vec(), self.shard().own(shape[axis]));
+                all[axis] *= self.shard().count();
+                draw(&all, noise).slice(axis, own.start, own.len())
+            }
+        }
+    }
+
+    /// The part of some numbers that `len` elements of the shard's images are, where that is whole
+    /// blocks.
+    fn own(&self, noise: NoiseBlock, len: usize) -> Option<NoiseBlock> {
+        let first = self.shard().own(len).start;
+        first.is_multiple_of(4).then(|| NoiseBlock { first: (first / 4) as u32, ..noise })
+    }
+
+    /// New numbers for an operation that draws `len` of them as it goes.
+    fn own_noise(&self, op: &'static str, len: usize) -> NoiseBlock {
+        let noise = self.next_noise();
+        self.own(noise, len).unwrap_or_else(|| {
+            let why = "four numbers are drawn together, so a part of the batch must have a multiple of four of them";
+            self.fail(mismatch(op, &[&[len]], why), &[1]);
+            noise
+        })
     }
 
     /// Bytes uploaded as packed words, as numbers: (byte / 255)·scale + shift. `words` holds four
@@ -54,12 +98,17 @@ impl Graph {
 
     /// Standard normal noise, new at every step.
     pub fn normal(&self, shape: &[usize]) -> Var {
-        self.draw("normal", 1, shape, [0.0, 1.0], self.next_stream())
+        self.normal_along(0, shape)
+    }
+
+    /// The same for images that are along another axis than the first.
+    pub fn normal_along(&self, axis: usize, shape: &[usize]) -> Var {
+        self.draw(Draw::Normal, (shape, axis), [0.0, 1.0], self.next_stream())
     }
 
     /// Noise uniform in [low, high), new at every step.
     pub fn uniform(&self, shape: &[usize], low: f32, high: f32) -> Var {
-        self.draw("uniform", 0, shape, [low, high - low], self.next_stream())
+        self.draw(Draw::Uniform, (shape, 0), [low, high - low], self.next_stream())
     }
 
     /// A number `[1]` that goes from `start` to `end` in `steps` steps of the clock, and then
@@ -156,14 +205,14 @@ pub struct Latent {
 impl Latent {
     /// The ε of z, `[n,d]`, drawn once more.
     pub fn eps(&self) -> Var {
-        self.z.graph().draw("normal", 1, self.z.shape(), [0.0, 1.0], self.stream)
+        self.z.graph().draw(Draw::Normal, (self.z.shape(), 0), [0.0, 1.0], self.stream)
     }
 }
 
 impl Var {
     /// 1 with probability `self`, else 0; new at every step, without a gradient.
     pub fn bernoulli(&self) -> Var {
-        let kernel = Bernoulli { len: self.len() as u32, noise: self.graph().next_noise() };
+        let kernel = Bernoulli { len: self.len() as u32, noise: self.graph().own_noise("bernoulli", self.len()) };
         let clock = self.graph().clock();
         self.graph().apply1(Leaf("bernoulli"), launch(kernel), &[Some(self), Some(&clock)], self.shape())
     }
@@ -172,7 +221,8 @@ impl Var {
     /// is 0 otherwise; new at every step. The backward pass draws the mask again instead of storing
     /// it.
     pub fn dropout(&self, keep: f32) -> Var {
-        Dropped(Dropout { len: self.len() as u32, keep, noise: self.graph().next_noise() }).apply(self)
+        let noise = self.graph().own_noise("dropout", self.len());
+        Dropped(Dropout { len: self.len() as u32, keep, noise }).apply(self)
     }
 
     /// Each image of `[n,c,h,w]` moved by whole pixels, up to `most` up or down and left or right,
@@ -181,6 +231,8 @@ impl Var {
         let &[n, c, h, w] = self.shape() else {
             return self.graph().fail(mismatch("translate", &[self.shape()], "x must be [n,c,h,w]"), self.shape());
         };
+        // A block an image.
+        let first = self.graph().shard().own(n).start as u32;
         let [n, c, h, w] = [n, c, h, w].map(|d| d as u32);
         let kernel = Translate {
             n,
@@ -190,7 +242,7 @@ impl Var {
             most_v: h.min(most[0] as u32),
             most_u: w.min(most[1] as u32),
             back: 0,
-            noise: self.graph().next_noise(),
+            noise: NoiseBlock { first, ..self.graph().next_noise() },
         };
         Translated(kernel).apply(self)
     }
@@ -205,7 +257,8 @@ impl Var {
             let z = self.graph().fail(mismatch("reparameterize", &[&shape, logvar.shape()], why), &shape);
             return Latent { kl: z.clone(), z, stream: 0 };
         }
-        let kernel = Reparameterize { rows: shape[0] as u32, d: shape[1] as u32, noise: self.graph().next_noise() };
+        let noise = self.graph().own_noise("reparameterize", self.len());
+        let kernel = Reparameterize { rows: shape[0] as u32, d: shape[1] as u32, noise };
         let clock = self.graph().clock();
         let inputs = [Some(self), Some(logvar), Some(&clock)];
         let mut out = self.graph().apply(Fused(kernel), launch(kernel), &inputs, &[&shape, &shape[..1]]);

@@ -79,8 +79,17 @@ impl Graph {
     /// Lays tensors side by side in one flat buffer of `len` elements, tensor `k` from element
     /// `offsets[k]`; producers write there directly. Elements in between stay zero.
     pub fn flatten(&self, tensors: &[Var], offsets: &[usize], len: usize) -> Var {
+        self.laid(tensors, offsets, len, Purpose::Flat)
+    }
+
+    /// The same in memory that others may use before and after.
+    pub(crate) fn together(&self, tensors: &[Var], offsets: &[usize], len: usize) -> Var {
+        self.laid(tensors, offsets, len, Purpose::Temp)
+    }
+
+    fn laid(&self, tensors: &[Var], offsets: &[usize], len: usize, purpose: Purpose) -> Var {
         let inputs: Vec<Option<&Var>> = tensors.iter().map(Some).collect();
-        self.apply1(Flatten, Body::Flatten(offsets.to_vec(), Purpose::Flat), &inputs, &[len])
+        self.apply1(Flatten, Body::Flatten(offsets.to_vec(), purpose), &inputs, &[len])
     }
 }
 

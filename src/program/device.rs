@@ -46,6 +46,9 @@ pub enum DeviceError {
         /// Elements given.
         has: usize,
     },
+    /// Ranks that do not go on together.
+    #[error("{0}")]
+    Ranks(#[from] crate::ranks::RankError),
     /// An upload that was made for another program, or for none.
     #[error("an upload goes with the program whose feed it is from")]
     Foreign,

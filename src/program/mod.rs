@@ -23,11 +23,13 @@
 //! # }
 //! ```
 
+mod accumulate;
 mod capacity;
 mod device;
 mod fuse;
 mod layout;
 mod listing;
+mod meet;
 mod memory;
 mod merge;
 mod on_gpu;
@@ -43,9 +45,11 @@ mod share;
 mod staging;
 mod store;
 
+pub use accumulate::{Apart, accumulate};
 pub use capacity::{Capacity, Exceeded, NoRoom, room};
 pub use device::{Device, DeviceError};
 pub use listing::{LaunchRow, Operand, StageRow, Totals};
+pub use meet::{Together, speak};
 pub use memory::{Pending, ReadbackRing};
 pub use pixel::{NotPerPixel, PixelProgram};
 pub use plan::{Options, PlanError, plan, plan_recomputing};
@@ -115,6 +119,8 @@ pub enum Body {
     /// A tensor of one number, and the kernel that fills one with it where somebody reads it as a
     /// tensor.
     Constant(f32, Arc<dyn Kernel>),
+    /// The mean of what its read is in every small part of a batch, waiting for [`accumulate`].
+    MeanOfParts,
     /// Adds one to a counter, waiting for others.
     Advance,
     /// A running average, waiting for its neighbours: write ← write + rate·(scale·read - write),

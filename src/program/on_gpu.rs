@@ -1,6 +1,7 @@
 //! A program made ready on a GPU.
 
-use super::memory::{OnGpu, States};
+use super::meet::Meetings;
+use super::memory::{Memory, OnGpu, States};
 use super::pace::Pace;
 use super::recorder::Recorder;
 use super::run::{Traced, What};
@@ -25,6 +26,7 @@ pub(super) struct GpuRun {
     pub memory: Vec<OnGpu>,
     recorder: Recorder,
     pace: Pace,
+    meetings: Option<Meetings>,
     /// Runs that are on their way, and since when.
     in_flight: VecDeque<(gpu::Submission, Instant)>,
     /// Time spent recording and submitting.
@@ -40,12 +42,21 @@ pub(super) struct Copy {
 }
 
 impl GpuRun {
-    pub(super) fn new(program: &Program, states: &mut States<OnGpu>, checks: bool) -> Result<GpuRun, DeviceError> {
+    pub(super) fn new(
+        program: &Program,
+        states: &mut States<OnGpu>,
+        meetings: Option<Meetings>,
+        checks: bool,
+    ) -> Result<GpuRun, DeviceError> {
         let (gpu, memory) = (states.home.clone(), states.buffers(program)?);
-        let pace = Pace::new(program, gpu.caps().class);
-        let ready = prepare(&gpu, program, &memory, checks)?;
+        let pace = Pace::new(program, gpu.caps().class, meetings.as_ref().map_or_else(Vec::new, Meetings::breaks));
+        let mut ready = prepare(&gpu, program, &memory, checks)?;
+        if let Some(meetings) = &meetings {
+            // The host does what these would copy.
+            ready.iter_mut().enumerate().filter(|(at, _)| meetings.is_one(*at)).for_each(|(_, stages)| stages.clear());
+        }
         let recorder = Recorder::new(gpu.clone(), ready, pace.pieces());
-        Ok(GpuRun { gpu, memory, recorder, pace, in_flight: VecDeque::new(), host: Duration::ZERO })
+        Ok(GpuRun { gpu, memory, recorder, pace, meetings, in_flight: VecDeque::new(), host: Duration::ZERO })
     }
 
     pub(super) fn limit_submissions(&mut self, most: Duration) {
@@ -64,7 +75,7 @@ impl GpuRun {
     /// Submits a run, behind an upload if there is one, waiting first where too many are on their
     /// way.
     pub(super) fn run(&mut self, mut upload: Option<Copy>) -> Result<(), DeviceError> {
-        let GpuRun { gpu, memory, recorder, pace, in_flight, host } = self;
+        let GpuRun { gpu, memory, recorder, pace, meetings, in_flight, host } = self;
         let start = Instant::now();
         let run = recorder.next();
         *host += start.elapsed();
@@ -80,6 +91,8 @@ impl GpuRun {
         }
         let mut times = Vec::new();
         for piece in run {
+            let end = piece.launches.end;
+            meet_before(meetings, memory, piece.launches.start)?;
             let start = Instant::now();
             let submission = if let Some(Copy { staging, words, to, used }) = upload.take() {
                 let copy = gpu.upload(&staging, &memory[to.buffer].span.slice(to.offset, to.len));
@@ -96,6 +109,7 @@ impl GpuRun {
             } else {
                 in_flight.push_back((submission, start));
             }
+            meet_after(meetings, memory, end);
         }
         if timed {
             pace.timed(&times);
@@ -121,7 +135,12 @@ impl GpuRun {
         }
         let ready = self.recorder.ready();
         for piece in self.pace.pieces() {
-            let (start, first) = (Instant::now(), piece.start);
+            let start = Instant::now();
+            meet_before(&mut self.meetings, &self.memory, piece.start)?;
+            if self.meetings.is_some() {
+                traced.push(Traced::since(What::Wait, start));
+            }
+            let (start, first, end) = (Instant::now(), piece.start, piece.end);
             let launches = &ready[piece];
             if by != Clock::Stamps {
                 let commands = gpu.record(|pass| launches.iter().flatten().for_each(|r| r.record(pass)));
@@ -131,6 +150,7 @@ impl GpuRun {
                 gpu.wait_for(submission)?;
                 let what = [What::Wait, What::Launches(launches.len())];
                 traced.extend(what.map(|what| Traced::since(what, handed)));
+                meet_after(&mut self.meetings, &self.memory, end);
                 continue;
             }
             let stretches: Vec<Stretch> = launches.iter().map(|stages| (stages.as_slice(), 1)).collect();
@@ -147,6 +167,7 @@ impl GpuRun {
                 traced.push(Traced { what: What::Launch(first + i), start: at, took });
                 at += took;
             }
+            meet_after(&mut self.meetings, &self.memory, end);
         }
         gpu.check()?;
         Ok(traced)
@@ -175,6 +196,26 @@ impl GpuRun {
         };
         Ok((ready.iter().map(time).collect::<Result<_, _>>()?, by))
     }
+}
+
+/// The run comes to `launch`, which may be a mean over ranks.
+fn meet_before(meetings: &mut Option<Meetings>, memory: &[OnGpu], launch: usize) -> Result<(), DeviceError> {
+    let Some(meetings) = meetings else { return Ok(()) };
+    if launch == 0 {
+        meet(meetings, memory, 0);
+    }
+    meetings.before(launch, |view, mean| memory[view.buffer].write(view.offset, mean))
+}
+
+/// What has been handed over up to `end` may be what ranks take a mean of.
+fn meet_after(meetings: &mut Option<Meetings>, memory: &[OnGpu], end: usize) {
+    if let Some(meetings) = meetings {
+        meet(meetings, memory, end);
+    }
+}
+
+fn meet(meetings: &mut Meetings, memory: &[OnGpu], end: usize) {
+    meetings.after(end, |view| memory[view.buffer].start_read(view.offset, view.len));
 }
 
 /// Makes every dispatch of a program.

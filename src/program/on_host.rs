@@ -1,6 +1,7 @@
 //! A program made ready on the processor.
 
-use super::memory::{OnHost, States, changed, seen};
+use super::meet::Meetings;
+use super::memory::{Memory, OnHost, States, changed, seen};
 use super::run::{Traced, What};
 use super::{DeviceError, Launch, Program};
 use std::time::Instant;
@@ -9,33 +10,55 @@ use std::time::Instant;
 pub(super) struct HostRun {
     pub memory: Vec<OnHost>,
     reference: bool,
+    meetings: Option<Meetings>,
 }
 
 impl HostRun {
-    pub(super) fn new(program: &Program, states: &mut States<OnHost>) -> Result<HostRun, DeviceError> {
-        Ok(HostRun { memory: states.buffers(program)?, reference: states.home.reference })
+    pub(super) fn new(
+        program: &Program,
+        states: &mut States<OnHost>,
+        meetings: Option<Meetings>,
+    ) -> Result<HostRun, DeviceError> {
+        Ok(HostRun { memory: states.buffers(program)?, reference: states.home.reference, meetings })
     }
 
     /// Runs every launch in turn, on a thread of the pool: a launch then begins on the one that
     /// ended the last, and short ones wake no other.
-    pub(super) fn run(&self, program: &Program) {
+    pub(super) fn run(&mut self, program: &Program) -> Result<(), DeviceError> {
+        if self.meetings.is_some() {
+            return self.run_traced(program).map(drop);
+        }
         rayon::scope(|_| program.launches.iter().for_each(|launch| run(launch, &self.memory, self.reference)));
+        Ok(())
     }
 
     /// The same, and the nanoseconds of each.
-    pub(super) fn profile(&self, program: &Program) -> Vec<f64> {
-        self.run_traced(program).map(|launch| launch.took.as_nanos() as f64).collect()
+    pub(super) fn profile(&mut self, program: &Program) -> Result<Vec<f64>, DeviceError> {
+        Ok(self.run_traced(program)?.into_iter().map(|launch| launch.took.as_nanos() as f64).collect())
     }
 
     /// The same, and when each began.
-    pub(super) fn run_traced(&self, program: &Program) -> impl Iterator<Item = Traced> {
-        let one = |(i, launch)| {
+    pub(super) fn run_traced(&mut self, program: &Program) -> Result<Vec<Traced>, DeviceError> {
+        let (memory, reference) = (&self.memory, self.reference);
+        let timed = |i, work: &mut dyn FnMut() -> Result<(), DeviceError>| {
             let start = Instant::now();
-            run(launch, &self.memory, self.reference);
-            Traced::since(What::Launch(i), start)
+            work()?;
+            Ok(Traced::since(What::Launch(i), start))
         };
-        let traced: Vec<Traced> = rayon::scope(|_| program.launches.iter().enumerate().map(one).collect());
-        traced.into_iter()
+        let launches = program.launches.iter().enumerate();
+        let Some(meetings) = &mut self.meetings else {
+            let one = |(i, launch)| timed(i, &mut || Ok(run(launch, memory, reference)));
+            return rayon::scope(|_| launches.map(one).collect());
+        };
+        let one = |(i, launch)| {
+            meetings.after(i, |view| memory[view.buffer].start_read(view.offset, view.len));
+            timed(i, &mut || match meetings.is_one(i) {
+                // Other ranks may be threads that wait for the same pool, so none is waited for on it.
+                true => meetings.before(i, |view, mean| memory[view.buffer].write(view.offset, mean)),
+                false => rayon::scope(|_| Ok(run(launch, memory, reference))),
+            })
+        };
+        launches.map(one).collect()
     }
 }
 

@@ -30,16 +30,18 @@ pub(super) struct Pace {
     expected: Vec<f64>,
     /// What a submission may take, where there is a limit.
     most: Option<Duration>,
-    /// Runs that are to be timed even if they take one submission.
+    /// Runs that are to be timed even if they take no more submissions than they must.
     open: u32,
+    /// The launches that a run is cut before whatever they take.
+    breaks: Vec<usize>,
 }
 
 impl Pace {
     /// For a device of this class. A software driver is no GPU that a system would watch, and what
     /// it runs is cut nowhere.
-    pub fn new(program: &Program, class: Class) -> Pace {
+    pub fn new(program: &Program, class: Class, breaks: Vec<usize>) -> Pace {
         let expected = program.launches.iter().map(|launch| guess(launch.kernel.as_ref())).collect();
-        Pace { expected, most: (class == Class::Gpu).then_some(MOST), open: TIMED }
+        Pace { expected, most: (class == Class::Gpu).then_some(MOST), open: TIMED, breaks }
     }
 
     /// Sets what a submission may take.
@@ -49,12 +51,16 @@ impl Pace {
 
     /// The launches of each submission of a run.
     pub fn pieces(&self) -> Vec<Range<usize>> {
-        cut(&self.expected, self.most.map_or(f64::INFINITY, |most| most.as_nanos() as f64))
+        self.cut(self.most.map_or(f64::INFINITY, |most| most.as_nanos() as f64))
+    }
+
+    fn cut(&self, most: f64) -> Vec<Range<usize>> {
+        cut(&self.expected, most, &self.breaks)
     }
 
     /// Whether a run in so many submissions is to be waited for and timed.
     pub fn times(&self, pieces: usize) -> bool {
-        self.most.is_some() && (pieces > 1 || self.open > 0)
+        self.most.is_some() && (pieces > self.cut(f64::INFINITY).len() || self.open > 0)
     }
 
     /// Takes note of what each submission of a run took that had the device for itself.
@@ -84,12 +90,13 @@ fn guess(kernel: &dyn Kernel) -> f64 {
     LAUNCH + cost.flops as f64 / FLOPS + cost.bytes as f64 / BYTES + kernel.turns() as f64 * TURN
 }
 
-/// Cuts launches of these costs into rows of at most `most`, one after the other; a launch that
-/// costs more is alone. There is at least one, and none is empty unless there are no launches.
-fn cut(costs: &[f64], most: f64) -> Vec<Range<usize>> {
+/// Cuts launches of these costs into rows of at most `most`, one after the other, and before `breaks`; a
+/// launch that costs more is alone. There is at least one, and none is empty unless there are no
+/// launches.
+fn cut(costs: &[f64], most: f64, breaks: &[usize]) -> Vec<Range<usize>> {
     let (mut pieces, mut start, mut sum) = (Vec::new(), 0, 0.0);
     for (i, cost) in costs.iter().enumerate() {
-        if i > start && sum + cost > most {
+        if i > start && (sum + cost > most || breaks.binary_search(&i).is_ok()) {
             pieces.push(start..i);
             (start, sum) = (i, 0.0);
         }
@@ -110,11 +117,11 @@ mod tests {
 
     #[test]
     fn pieces_are_in_order_complete_never_empty_and_within_the_limit_unless_alone() {
-        let draws = Stream { seed: 1, domain: 9, stream: 3, step: 0 };
+        let draws = Stream { seed: 1, domain: 9, stream: 3, step: 0, first: 0 };
         for len in 1..60 {
             let costs: Vec<f64> = (0..len).map(|i| f64::from(draws.uniform(i)).powi(4)).collect();
             for most in [0.0, 0.1, 0.5, 1.0, 3.0, f64::INFINITY] {
-                let pieces = cut(&costs, most);
+                let pieces = cut(&costs, most, &[]);
                 let all: Vec<usize> = pieces.iter().cloned().flatten().collect();
                 assert_eq!(all, (0..len).collect::<Vec<_>>());
                 for piece in &pieces {
@@ -127,9 +134,10 @@ mod tests {
                 }
             }
         }
-        assert_eq!(ends(cut(&[], 1.0)), [0]);
-        assert_eq!(ends(cut(&[9.0, 1.0, 9.0, 0.5, 0.5], 2.0)), [1, 2, 3, 5]);
-        assert_eq!(ends(cut(&[1.0, 1.0, 1.0], 3.0)), [3]);
+        assert_eq!(ends(cut(&[], 1.0, &[])), [0]);
+        assert_eq!(ends(cut(&[9.0, 1.0, 9.0, 0.5, 0.5], 2.0, &[])), [1, 2, 3, 5]);
+        assert_eq!(ends(cut(&[1.0, 1.0, 1.0], 3.0, &[])), [3]);
+        assert_eq!(ends(cut(&[1.0, 1.0, 1.0], 3.0, &[0, 2])), [2, 3]);
     }
 
     fn ends(pieces: Vec<Range<usize>>) -> Vec<usize> {
@@ -137,7 +145,7 @@ mod tests {
     }
 
     fn pace(expected: &[f64]) -> Pace {
-        Pace { expected: expected.to_vec(), most: Some(Duration::from_nanos(100)), open: TIMED }
+        Pace { expected: expected.to_vec(), most: Some(Duration::from_nanos(100)), open: TIMED, breaks: Vec::new() }
     }
 
     #[test]
@@ -177,8 +185,8 @@ mod tests {
             scope: "".into(),
         };
         let program = Program { launches: vec![launch; 3], ..Program::default() };
-        assert_eq!(ends(Pace::new(&program, Class::Gpu).pieces()), [1, 2, 3]);
-        let mut pace = Pace::new(&program, Class::Lanes);
+        assert_eq!(ends(Pace::new(&program, Class::Gpu, Vec::new()).pieces()), [1, 2, 3]);
+        let mut pace = Pace::new(&program, Class::Lanes, Vec::new());
         assert_eq!(ends(pace.pieces()), [3]);
         pace.seen(Duration::MAX, 1);
         assert!(!pace.times(1));

@@ -254,6 +254,7 @@ impl Compiler<'_> {
             Body::Flatten(..) => ("flatten".to_string(), None),
             Body::Average(..) => ("ema".to_string(), None),
             Body::Advance => ("advance".to_string(), None),
+            Body::MeanOfParts => ("mean_of_parts".to_string(), None),
         };
         let no = |why| Err(refuse(&name, why));
         let (&[to], Some(action)) = (node.writes.as_slice(), action) else {

@@ -1,5 +1,6 @@
 //! Running programs: a program made ready on a device.
 
+use super::meet::Meetings;
 use super::memory::{Memory, changed};
 use super::on_gpu::{Copy, GpuRun, IN_FLIGHT};
 use super::on_host::HostRun;
@@ -75,9 +76,10 @@ impl Runner {
         let present = store.present(&program);
         capacity.total = capacity.total.map(|free| free.saturating_add(present));
         capacity.check(&program)?;
+        let meetings = store.together().map(|together| Meetings::new(&program, together.clone()));
         let engine = match &mut store.states {
-            Kept::Host(states) => Engine::Host(HostRun::new(&program, states)?),
-            Kept::Gpu(states) => Engine::Gpu(Box::new(GpuRun::new(&program, states, checks)?)),
+            Kept::Host(states) => Engine::Host(HostRun::new(&program, states, meetings)?),
+            Kept::Gpu(states) => Engine::Gpu(Box::new(GpuRun::new(&program, states, meetings, checks)?)),
         };
         Ok(Runner { program, engine, fed: None })
     }
@@ -162,9 +164,8 @@ impl Runner {
     pub fn run(&mut self) -> Result<(), DeviceError> {
         match &mut self.engine {
             Engine::Host(run) => run.run(&self.program),
-            Engine::Gpu(run) => run.run(None)?,
+            Engine::Gpu(run) => run.run(None),
         }
-        Ok(())
     }
 
     /// Runs the program once with the contents of a filled upload from [`Runner::feed`].
@@ -176,8 +177,7 @@ impl Runner {
         match (&mut self.engine, room) {
             (Engine::Host(run), Staged::Host(words)) => {
                 used.give_back(Staged::Host(std::mem::replace(&mut changed(&run.memory[to.buffer]), words)));
-                run.run(&self.program);
-                Ok(())
+                run.run(&self.program)
             }
             (Engine::Gpu(run), Staged::Gpu { staging, words }) => run.run(Some(Copy { staging, words, to, used })),
             _ => Err(DeviceError::Foreign),
@@ -203,7 +203,7 @@ impl Runner {
                 if copied {
                     traced.push(Traced::since(What::Upload, start));
                 }
-                traced.extend(run.run_traced(&self.program));
+                traced.extend(run.run_traced(&self.program)?);
                 Ok(traced)
             }
             Engine::Gpu(run) => {
@@ -274,7 +274,7 @@ impl Runner {
     pub fn profile(&mut self) -> Result<(Vec<f64>, Clock), DeviceError> {
         self.wait()?;
         match &mut self.engine {
-            Engine::Host(run) => Ok((run.profile(&self.program), Clock::Host)),
+            Engine::Host(run) => Ok((run.profile(&self.program)?, Clock::Host)),
             Engine::Gpu(run) => Ok(run.profile()?),
         }
     }

@@ -1,11 +1,13 @@
 //! The states that programs share.
 
+use super::meet::Together;
 use super::memory::{Host, Memory, OnGpu, OnHost, States};
 use super::{Device, DeviceError, Pending, Program, ReadbackRing};
 
 /// The named buffers that programs share on one device: parameters, moments, statistics, counters.
 pub struct Store {
     device: Device,
+    together: Option<Together>,
     pub(super) states: Kept,
 }
 
@@ -33,7 +35,17 @@ impl Store {
             Device::Reference => Kept::Host(States::new(Host { reference: true })),
             Device::Gpu(gpu) => Kept::Gpu(States::new(gpu.clone())),
         };
-        Store { device, states }
+        Store { device, together: None, states }
+    }
+
+    /// Lets the programs that are made from now on run with other ranks.
+    pub fn join(&mut self, together: Together) {
+        self.together = Some(together);
+    }
+
+    /// The ranks that its programs run with.
+    pub fn together(&self) -> Option<&Together> {
+        self.together.as_ref()
     }
 
     /// The device.

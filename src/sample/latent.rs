@@ -24,7 +24,7 @@ pub fn prior(prior: Prior, n: usize, latent: usize, seed: u64) -> Vec<f32> {
 
 /// Those of these numbers among all draws that the seed gives.
 pub(super) fn prior_from(prior: Prior, range: Range<usize>, latent: usize, seed: u64) -> Vec<f32> {
-    let stream = Stream { seed, domain: Domain::Sample as u32, stream: 0, step: 0 };
+    let stream = Stream { seed, domain: Domain::Sample as u32, stream: 0, step: 0, first: 0 };
     (range.start * latent..range.end * latent).map(|i| prior.element(&stream, i)).collect()
 }
 
@@ -33,7 +33,7 @@ pub(super) fn prior_from(prior: Prior, range: Range<usize>, latent: usize, seed:
 /// bound takes about 1 / bound draws where it is small.
 pub fn truncated(prior: Prior, n: usize, latent: usize, bound: f32, seed: u64) -> Vec<f32> {
     let near = |i: usize| {
-        let draw = |step| prior.element(&Stream { seed, domain: Domain::Sample as u32, stream: 0, step }, i);
+        let draw = |step| prior.element(&Stream { seed, domain: Domain::Sample as u32, stream: 0, step, first: 0 }, i);
         (0..u32::MAX).map(draw).find(|z| z.abs() <= bound).unwrap_or(0.0)
     };
     (0..n * latent).map(near).collect()

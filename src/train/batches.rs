@@ -2,6 +2,7 @@
 
 use super::step::pack;
 use crate::data::{Order, Split};
+use crate::graph::Shard;
 use crate::program::{DeviceError, StagingRing, Upload};
 use std::io;
 use std::ops::Range;
@@ -20,6 +21,8 @@ pub(super) struct Images {
     pub per_step: u64,
     /// Whether the program takes labels.
     pub labelled: bool,
+    /// The part of every batch that the program is given.
+    pub shard: Shard,
 }
 
 impl Images {
@@ -28,17 +31,25 @@ impl Images {
         self.order.size()
     }
 
-    /// Makes `bytes` what a step is given.
-    fn bytes(&self, step: u64, bytes: &mut Vec<u8>) {
+    /// Makes `bytes` what a step of a shard is given.
+    fn bytes(&self, step: u64, shard: Shard, bytes: &mut Vec<u8>) {
         let batches = step * self.per_step..(step + 1) * self.per_step;
-        let images: Vec<u32> = batches.flat_map(|batch| self.order.batch(batch)).collect();
-        self.split.upload(images.iter().map(|i| *i as usize), self.labelled, bytes);
+        let batches: Vec<Vec<u32>> = batches.map(|batch| self.order.batch(batch)).collect();
+        bytes.clear();
+        let mut own = Vec::new();
+        for part in 0..shard.parts {
+            let share = Shard { part, ..shard }.own(self.batch() / shard.count());
+            let images = batches.iter().flat_map(|batch| &batch[share.clone()]).map(|i| *i as usize);
+            self.split.upload(images, self.labelled, &mut own);
+            own.resize(own.len().next_multiple_of(4), 0);
+            bytes.append(&mut own);
+        }
     }
 
-    /// The images of a step as its program takes them.
+    /// The images of a step as its program takes them, of the whole batch.
     pub(super) fn words(&self, step: u64) -> Vec<f32> {
         let mut bytes = Vec::new();
-        self.bytes(step, &mut bytes);
+        self.bytes(step, Shard::WHOLE, &mut bytes);
         pack(bytes)
     }
 }
@@ -63,7 +74,7 @@ impl Batches {
             let mut bytes = Vec::new();
             for step in steps {
                 let began = Instant::now();
-                images.bytes(step, &mut bytes);
+                images.bytes(step, images.shard, &mut bytes);
                 let took = began.elapsed();
                 let Some(mut upload) = feed.next() else { return };
                 let filled = upload.fill(&bytes);
@@ -101,7 +112,13 @@ mod tests {
         g.output("words", &g.input("images", &[6]));
         let program = plan(&g.finish().unwrap(), &Options::new(None)).unwrap();
         let mut runner = Runner::new(program, &mut Store::new(Device::Cpu)).unwrap();
-        let images = Images { split: Arc::new(split), order: Arc::new(order()), per_step: 2, labelled: true };
+        let images = Images {
+            split: Arc::new(split),
+            order: Arc::new(order()),
+            per_step: 2,
+            labelled: true,
+            shard: Shard::WHOLE,
+        };
         let batches = Batches::start(runner.feed("images").unwrap(), images, 1..20).unwrap();
         for step in 1..20 {
             runner.run_with(batches.next().unwrap().unwrap().upload).unwrap();
@@ -123,7 +140,7 @@ mod tests {
         let program = plan(&g.finish().unwrap(), &Options::new(None)).unwrap();
         let mut runner = Runner::new(program, &mut Store::new(Device::Cpu)).unwrap();
         let order = Arc::new(Order::new(10, 3, 7).unwrap());
-        let images = Images { split: Arc::new(split), order, per_step: 1, labelled: false };
+        let images = Images { split: Arc::new(split), order, per_step: 1, labelled: false, shard: Shard::WHOLE };
         let batches = Batches::start(runner.feed("images").unwrap(), images, 0..5).unwrap();
         let Err(error) = batches.next() else { panic!("nine bytes are no seven words") };
         assert!(matches!(error, DeviceError::Length { needs: 7, has: 3, .. }), "{error}");

@@ -76,7 +76,7 @@ fn rule(key: &str) -> Rule {
         "optim.lr" | "optim.weight_decay" | "optim.eps" | "optim.momentum" | "optim.momentum_end" | "optim.floor" => {
             Rule::Free
         }
-        "train.steps" | "train.epochs" | "train.recompute" => Rule::Free,
+        "train.steps" | "train.epochs" | "train.recompute" | "train.accumulate" | "train.sync_batch_norm" => Rule::Free,
         "train.clip_norm" | "train.lr_schedule" | "train.lr_end" | "train.lr_steps" | "train.lr_warm_up" => Rule::Free,
         "train.eval_every"
         | "train.views_every"

@@ -181,6 +181,14 @@ pub struct TrainConfig {
     /// time, and the same bits.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub recompute: bool,
+    /// Small batches that a step is made of, one after the other, in the memory of one: the losses and
+    /// gradients of the whole batch, but for batch normalisation, whose statistics are those of each.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub accumulate: usize,
+    /// Whether batch normalisation of several ranks takes the statistics of the whole batch, so that
+    /// their losses are those of one rank, and not of each rank's part of it.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub sync_batch_norm: bool,
     /// Decay of a moving average of the weights, which samples and figures are then made with; 0
     /// for none. See [`Optimizer::ema`].
     #[serde(default)]
@@ -222,6 +230,14 @@ const FILLED_IN: [&str; 4] = ["train.steps", "train.lr_steps", "train.ema_warm_u
 
 fn one() -> usize {
     1
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn is_yes(yes: &bool) -> bool {
+    *yes
 }
 
 fn minutes() -> f64 {
@@ -287,6 +303,8 @@ impl Config {
                 samples: 64,
                 keep: 1,
                 recompute: false,
+                accumulate: 1,
+                sync_batch_norm: true,
                 ema: 0.0,
                 ema_warm_up: None,
                 clip_norm: 0.0,

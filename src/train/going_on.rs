@@ -131,7 +131,7 @@ impl GoingOn {
         let GoingOn { mut run, lock, mut provenance, changes, mut remarks, back, .. } = self;
         let (device, choices) = (session.store.device(), session.choices.as_ref());
         remarks.extend(changes.iter().map(|change| format!("from step {} on {change}", step + 1)));
-        let now = Sitting::now(device, choices, step, changes);
+        let now = Sitting { ranks: session.shard.ranks, ..Sitting::now(device, choices, step, changes) };
         remarks.extend(match provenance.sittings.last() {
             Some(earlier) => now.differs(earlier),
             None => (step > 0).then(|| now.unknown()),

@@ -85,7 +85,7 @@ pub struct Profile {
 /// A step's images, neither zeros nor constant, and their labels, as bytes.
 fn images(session: &Session, batch: usize) -> Vec<u8> {
     let size: usize = session.model.geometry().iter().product();
-    let draw = Stream { seed: 1, domain: Domain::Sample as u32, stream: 7, step: 0 };
+    let draw = Stream { seed: 1, domain: Domain::Sample as u32, stream: 7, step: 0, first: 0 };
     let n = batch * session.model.batches_per_step();
     let mut bytes: Vec<u8> = (0..n * size).map(|i| (255.0 * draw.uniform(i)) as u8).collect();
     if session.model.classes() > 0 {

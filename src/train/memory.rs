@@ -2,6 +2,7 @@
 
 use super::{SessionError, train_source};
 use crate::choices::Choices;
+use crate::graph::Shard;
 use crate::kernels::Caps;
 use crate::models::Model;
 use crate::nn::Optimizer;
@@ -20,12 +21,15 @@ pub struct StepSpec<'a> {
     pub recompute: bool,
     /// Variants that were measured to be the fastest.
     pub choices: Option<&'a Choices>,
+    /// The part of every batch that it computes.
+    pub shard: Shard,
 }
 
 impl StepSpec<'_> {
-    /// The step for a device with these capabilities; `None` plans for the CPU.
+    /// The step of its part of `batch` for a device with these capabilities; `None` plans for the CPU.
     pub fn program(&self, batch: usize, caps: Option<Caps>) -> Result<Program, SessionError> {
-        let source = train_source(self.model, self.optim, batch, self.seed)?;
+        let own = self.shard.share(batch).map_err(SessionError::Config)?;
+        let source = train_source(self.model, self.optim, own, self.seed, self.shard)?;
         let plan = if self.recompute { plan_recomputing } else { plan };
         Ok(plan(&source, &Options { choices: self.choices, ..Options::new(caps) })?)
     }
@@ -54,13 +58,14 @@ impl StepSpec<'_> {
     /// The largest batch below `batch` whose step fits, if a batch of 1 does. Larger batches take
     /// more memory, so it is found by halving.
     fn largest_batch(&self, batch: usize, caps: Option<Caps>, capacity: &Capacity) -> Option<usize> {
-        let fits = |n: usize| self.program(n, caps).is_ok_and(|program| capacity.check(&program).is_ok());
-        let (mut good, mut bad) = (0, batch);
+        let count = self.shard.count();
+        let fits = |n: usize| self.program(n * count, caps).is_ok_and(|program| capacity.check(&program).is_ok());
+        let (mut good, mut bad) = (0, batch / count);
         while bad - good > 1 {
             let middle = good + (bad - good) / 2;
             if fits(middle) { good = middle } else { bad = middle }
         }
-        (good > 0).then_some(good)
+        (good > 0).then_some(good * count)
     }
 }
 
@@ -129,8 +134,14 @@ mod tests {
         let config = Config::preset("vae-conv").unwrap();
         let model = config.model.build().unwrap();
         for recompute in [false, true] {
-            let step =
-                StepSpec { model: model.as_ref(), optim: &config.optimizer(), seed: 0, recompute, choices: None };
+            let step = StepSpec {
+                model: model.as_ref(),
+                optim: &config.optimizer(),
+                seed: 0,
+                recompute,
+                choices: None,
+                shard: Shard::WHOLE,
+            };
             let takes = |batch: usize| {
                 let program = step.program(batch, None).unwrap();
                 let capacity = Capacity { buffer: u64::MAX, binding: u64::MAX, total: Some(0) };
@@ -162,7 +173,14 @@ mod tests {
                 continue;
             }
             let (model, optim) = (config.model.build().unwrap(), config.optimizer());
-            let step = StepSpec { model: model.as_ref(), optim: &optim, seed: 0, recompute: false, choices: None };
+            let step = StepSpec {
+                model: model.as_ref(),
+                optim: &optim,
+                seed: 0,
+                recompute: false,
+                choices: None,
+                shard: Shard::WHOLE,
+            };
             let program = step.program(config.train.batch, None).unwrap();
             let memory = MemoryUse::of(&program, model.as_ref(), &optim);
             assert_eq!(memory.peak(), program.totals().memory, "{name}");

@@ -21,12 +21,14 @@ use super::run::{Hooks, Phase, Start, TrainError, Tune};
 use super::step_runner::StepRunner;
 use super::stopwatch::Stopwatch;
 use super::testing::Testing;
+use super::together;
 use super::tracing::Tracing;
 use super::turns::Turns;
 use super::under_way::Loop;
 use super::{Config, Session};
 use crate::choices::Choices;
 use crate::data::{self, Dataset, Identity, Order, Split};
+use crate::graph::Shard;
 use crate::kernels::Precision;
 use crate::models::Model;
 use crate::program::Device;
@@ -105,6 +107,10 @@ impl Prepared {
         hooks.preparing("making the model");
         let mut session = Session::of(model, &config.model, &config.optimizer(), config.train.seed, device)?;
         session.recompute = config.train.recompute;
+        session.shard.parts = config.train.accumulate;
+        if let Some(together) = &hooks.ranks {
+            session.share(together, config.train.sync_batch_norm);
+        }
         going(hooks)?;
         let per_step = session.model.batches_per_step() as u64;
         let order = Order::new(train.len(), config.train.batch, config.train.seed)?;
@@ -139,13 +145,15 @@ impl Prepared {
         session.check_later(config.train.batch, total)?;
         let labelled = session.model.classes() > 0;
         hooks.preparing("compiling the training step");
-        let images = Images { split: Arc::new(train), order: Arc::new(order), per_step, labelled };
+        let images =
+            Images { split: Arc::new(train), order: Arc::new(order), per_step, labelled, shard: session.shard };
         if step == 0 && !loaded {
             session.initialise(config.train.batch, &images.words(0))?;
         }
         let stage = StepRunner::new(&mut session, &images, step..total)?;
-        let data = (identity, name, held_out, warnings);
         let steps = step..total;
+        together::invite(&session, &config, &identity, steps.clone())?;
+        let data = (identity, name, held_out, warnings);
         Ok(Prepared { origin, config, session, initial, stage, images, data, test, tuned, steps_per_epoch, steps })
     }
 
@@ -163,7 +171,7 @@ impl Prepared {
                     None => Claim::fresh(Path::new("runs"), &config.name_or_kind())?,
                 };
                 let begun = Sitting::now(session.store.device(), session.choices.as_ref(), 0, Vec::new());
-                let begun = Sitting { initial: initial.clone(), ..begun };
+                let begun = Sitting { initial: initial.clone(), ranks: session.shard.ranks, ..begun };
                 let provenance = Provenance { sittings: vec![begun] };
                 let batch = config.train.batch;
                 // A run that is stopped before its next checkpoint would begin with others.
@@ -318,6 +326,15 @@ fn introduce(log: &mut Log, run: &RunDir, session: &Session, data: &str, steps: 
     let verb = if steps.start == 0 { "steps" } else { "goes on with steps" };
     log.say(&format!("{verb} {} to {}, seed {}, in {}", steps.start + 1, steps.end, t.seed, run.path.display()));
     session.optim.average_in_words().iter().for_each(|words| log.say(words));
+    let Shard { ranks, parts, synchronised, .. } = session.shard;
+    if parts > 1 {
+        let each = t.batch / session.shard.count();
+        log.say(&format!("gradients add up over {parts} small batches of {each} images, with statistics of their own"));
+    }
+    if ranks > 1 {
+        let statistics = if synchronised { "the whole batch" } else { "each rank's part of the batch" };
+        log.say(&format!("{ranks} ranks, {} images each; statistics are those of {statistics}", t.batch / ranks));
+    }
     if let Some(stage) = session.model.stage() {
         log.say(&format!("from step {}: {}", steps.start + 1, stage.name));
     }

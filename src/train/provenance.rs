@@ -113,6 +113,17 @@ pub struct Sitting {
     /// The weights that a new run was started from, where they were given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub initial: Option<Initial>,
+    /// Ranks that trained together.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub ranks: usize,
+}
+
+fn one() -> usize {
+    1
+}
+
+fn is_one(ranks: &usize) -> bool {
+    *ranks == 1
 }
 
 impl Sitting {
@@ -128,6 +139,7 @@ impl Sitting {
             changes,
             broke_down: None,
             initial: None,
+            ranks: 1,
         }
     }
 
@@ -152,6 +164,9 @@ impl Sitting {
         let same = |a: &Option<String>, b: &Option<String>| a.is_none() || b.is_none() || a == b;
         if why.is_empty() && !same(&earlier.variants, &self.variants) {
             why.push("its kernels take other variants than before".into());
+        }
+        if earlier.ranks != self.ranks {
+            why.push(format!("sums over a batch were taken in {} ranks and now are in {}", earlier.ranks, self.ranks));
         }
         let will = if moved { "will" } else { "may" };
         let bits = format!("its bits {will} differ from those of a run that never stopped");
@@ -216,6 +231,7 @@ impl RunDir {
             changes: Vec::new(),
             broke_down: None,
             initial: None,
+            ranks: 1,
         };
         Provenance { sittings: device.map(sitting).into_iter().collect() }
     }

@@ -10,7 +10,7 @@ use super::{Config, ConfigError, Session, SessionError, Setting, Tested};
 use crate::data::{self, Split};
 use crate::files;
 use crate::models::Model;
-use crate::program::{Device, DeviceError};
+use crate::program::{Device, DeviceError, Together, speak};
 use crate::tune;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -115,6 +115,8 @@ pub struct Hooks<'a> {
     pub trace: Option<TraceSteps>,
     /// How its images are read.
     pub reading: Reading<'a>,
+    /// The ranks that train with it; this one is the first. The others [take part](super::take_part).
+    pub ranks: Option<Together>,
 }
 
 impl Default for Hooks<'_> {
@@ -133,6 +135,7 @@ impl Default for Hooks<'_> {
             watch: None,
             trace: None,
             reading: Reading::default(),
+            ranks: None,
         }
     }
 }
@@ -261,7 +264,16 @@ impl From<DeviceError> for TrainError {
 ///
 /// # Errors
 /// One sentence. Whatever went wrong, a checkpoint that was there is whole.
-pub fn train(start: Start, device: Device, mut hooks: Hooks) -> Result<Outcome, TrainError> {
+pub fn train(start: Start, device: Device, hooks: Hooks) -> Result<Outcome, TrainError> {
+    let together = hooks.ranks.clone();
+    let trained = train_first(start, device, hooks);
+    if let (Some(together), Err(error)) = (together, &trained) {
+        speak(&together).leave(&error.to_string());
+    }
+    trained
+}
+
+fn train_first(start: Start, device: Device, mut hooks: Hooks) -> Result<Outcome, TrainError> {
     let mut training = Prepared::new(start, device, &mut hooks)?.begin(hooks)?;
     let result = training.train();
     if let Err(error) = &result {

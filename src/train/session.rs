@@ -3,7 +3,7 @@
 use super::memory::StepSpec;
 use super::step::initialise_source;
 use crate::choices::Choices;
-use crate::graph::{Graph, GraphError, Noise};
+use crate::graph::{Graph, GraphError, Noise, Shard};
 use crate::kernels::philox::Domain;
 use crate::models::{Model, ModelConfig, ModelError};
 use crate::nn::{Network, Optimizer};
@@ -129,6 +129,8 @@ pub struct Session {
     pub optim: Optimizer,
     /// The run's seed.
     pub seed: u64,
+    /// The part of every batch that its training steps compute.
+    pub shard: Shard,
     /// Whether training computes activations again rather than hold them.
     pub recompute: bool,
     /// Parameters, statistics, moments, averages, counters.
@@ -190,6 +192,7 @@ impl Session {
             step: 0,
             optim,
             seed,
+            shard: Shard::WHOLE,
             recompute,
             store,
             weights,
@@ -267,7 +270,7 @@ impl Session {
 
     /// Sets the parameters that start from data, if there are any, by `images`, the first that a
     /// training step is given; averages start as copies of them. To be called before the first
-    /// step.
+    /// step, and with the images of the whole batch on every rank.
     ///
     /// # Errors
     /// Those of [`Session::train_step`], before anything is done.
@@ -334,7 +337,7 @@ impl Session {
 
     fn step_of<'a>(&'a self, model: &'a dyn Model) -> StepSpec<'a> {
         let (optim, choices) = (&self.optim, self.choices.as_ref());
-        StepSpec { model, optim, seed: self.seed, recompute: self.recompute, choices }
+        StepSpec { model, optim, seed: self.seed, recompute: self.recompute, choices, shard: self.shard }
     }
 
     fn options(&self) -> Options<'_> {

@@ -60,7 +60,7 @@ fn new_optimiser(kind: &str) -> Result<OptimConfig, String> {
 }
 
 /// Keys that are not written down where they are as they were before there was the setting.
-const OPTIONAL: [&str; 17] = [
+const OPTIONAL: [&str; 19] = [
     "train.steps",
     "train.sample_every",
     "train.checkpoint_minutes",
@@ -71,6 +71,8 @@ const OPTIONAL: [&str; 17] = [
     "train.lr_warm_up",
     "train.precision",
     "train.recompute",
+    "train.accumulate",
+    "train.sync_batch_norm",
     "train.eval_every",
     "train.views_every",
     "train.ema",

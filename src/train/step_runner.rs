@@ -4,7 +4,7 @@ use super::batches::{Batch, Batches, Images};
 use super::tracing::{self, TRAINING};
 use super::{Session, SessionError};
 use crate::bench::{Trace, Track};
-use crate::program::{Runner, What};
+use crate::program::{DeviceError, Runner, What};
 use std::io;
 use std::ops::Range;
 use std::time::Duration;
@@ -38,7 +38,15 @@ impl StepRunner {
         Ok(host)
     }
 
-    /// The same, waited for, and what happened in it.
+    /// Waits for all steps that were handed over.
+    ///
+    /// # Errors
+    /// A device that is lost.
+    pub(super) fn wait(&mut self) -> Result<(), DeviceError> {
+        self.runner.wait()
+    }
+
+    /// The same as a step, waited for, and what happened in it.
     pub(super) fn step_traced(&mut self, trace: &mut Trace) -> Result<Duration, String> {
         let batch = tracing::spanned(trace, TRAINING, "wait for images", || self.batch())?;
         trace.add(Track::Host("batches"), "prepare images", batch.began, batch.took);

@@ -17,6 +17,7 @@ use super::share::Share;
 use super::step_runner::StepRunner;
 use super::stopwatch::Stopwatch;
 use super::testing::Testing;
+use super::together;
 use super::tracing::Tracing;
 use super::turns::Turns;
 use crate::bench::Track;
@@ -112,7 +113,7 @@ impl Loop<'_> {
             let t = &self.run.config.train;
             (t.log_every, t.checkpoint_every, t.views_every)
         };
-        while self.step < self.total && !self.hooks.stop.load(Ordering::Relaxed) {
+        while self.step < self.total && !self.is_to_stop()? {
             self.one_step(log_every)?;
             let before_end = self.step < self.total;
             let due = |every: u64| before_end && every > 0 && self.step.is_multiple_of(every);
@@ -169,6 +170,12 @@ impl Loop<'_> {
         });
         self.log.note(&format!("step {} done after {}{host}", self.step, self.watch.spent()));
         Ok(())
+    }
+
+    /// Whether this rank or another is to stop.
+    fn is_to_stop(&self) -> Result<bool, TrainError> {
+        let mine = self.hooks.stop.load(Ordering::Relaxed);
+        together::is_to_stop(self.session.store.together(), mine).map_err(|e| self.stopped(e))
     }
 
     /// Hands one step to the device and takes the losses that have come back.

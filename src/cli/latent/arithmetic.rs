@@ -118,7 +118,7 @@ impl Space {
         });
         let [a, b, c] = &terms;
         let sum: Vec<f32> = (0..self.latent).map(|i| a[i] - b[i] + c[i]).collect();
-        let noise = Stream { seed: self.seed, domain: Domain::Sample as u32, stream: 1, step: 0 };
+        let noise = Stream { seed: self.seed, domain: Domain::Sample as u32, stream: 1, step: 0, first: 0 };
         let near = (0..NEIGHBOURS * self.latent)
             .map(|i| sum[i % self.latent] + NOISE * (2.0 * noise.uniform(i) - 1.0))
             .collect();

@@ -93,7 +93,7 @@ pub(super) mod tests {
 
     /// Normal features [n,dimensions], stretched and moved; as assets/fixtures/make.py draws them.
     pub(crate) fn drawn(stream: u32, n: usize, dimensions: usize, scale: f32, shift: f32) -> Features {
-        let source = Stream { seed: 0, domain: 9, stream, step: 0 };
+        let source = Stream { seed: 0, domain: 9, stream, step: 0, first: 0 };
         let mut features = Features::new(dimensions);
         features.extend(&(0..n * dimensions).map(|i| scale * source.normal(i) + shift).collect::<Vec<_>>());
         features

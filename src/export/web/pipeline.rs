@@ -22,7 +22,7 @@ pub struct WebPipeline {
 impl WebPipeline {
     /// The stage as pages have it.
     pub fn of(stage: &Stage) -> WebPipeline {
-        let letter = |slot: &Slot| if matches!(slot, Slot::Read(_) | Slot::ScratchIn(_)) { 'r' } else { 'w' };
+        let letter = |slot: &Slot| if slot.is_read() { 'r' } else { 'w' };
         WebPipeline {
             name: stage.shader.name,
             // A shader without a source makes no recipe that a device would take.

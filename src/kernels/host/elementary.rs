@@ -138,7 +138,8 @@ fn of_blocks(source: &Stream, first: usize, y: &mut [f32], draw: Draw) {
     let key = [source.seed as u32, (source.seed >> 32) as u32];
     for (i, y) in y.chunks_mut(4 * BLOCKS).enumerate() {
         let mut drawn = [0.0; 4 * BLOCKS];
-        draw(key, [(first / 4 + i * BLOCKS) as u32, source.stream, source.step, source.domain], &mut drawn);
+        let block = source.first.wrapping_add((first / 4 + i * BLOCKS) as u32);
+        draw(key, [block, source.stream, source.step, source.domain], &mut drawn);
         y.copy_from_slice(&drawn[..y.len()]);
     }
 }
@@ -229,7 +230,7 @@ mod tests {
 
     #[test]
     fn normals_are_those_of_the_stream() {
-        let stream = Stream { seed: 3, domain: 1, stream: 5, step: 7 };
+        let stream = Stream { seed: 3, domain: 1, stream: 5, step: 7, first: 0 };
         let mut y = [0.0; 203];
         normals(&stream, 8, &mut y);
         for (i, y) in y.iter().enumerate() {

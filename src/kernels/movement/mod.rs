@@ -13,6 +13,7 @@ pub mod concat;
 pub mod copy;
 pub mod decode_u8;
 pub mod fill;
+pub mod mean_of_ranks;
 pub mod one_hot;
 pub mod pulse;
 pub mod ramp;

@@ -1,5 +1,5 @@
 //! Batch normalisation with the statistics of the batch (Ioffe & Szegedy 2015, algorithm 1), and
-//! its gradient.
+//! what it shares with its gradient.
 
 use crate::kernels::activation::{Activation, ActivationBlock};
 use crate::kernels::pointwise::{Operation, activate};
@@ -26,34 +26,10 @@ params! {
     }
 }
 
-params! {
-    /// dy `[groups, n, c, hw]` (the gradient in front of the activation), x `[groups, n, c, hw]`,
-    /// gamma `[c]`, mean, variance `[c, groups]` -> dx `[groups, n, c, hw]`, dgamma, dbeta `[c]`,
-    /// the sums of those of the groups.
-    pub struct BatchNormGrad {
-        /// Groups of samples.
-        pub groups: u32,
-        /// Samples of a group.
-        pub n: u32,
-        /// Channels.
-        pub c: u32,
-        /// Pixels of a channel.
-        pub hw: u32,
-        /// Added to the variance.
-        pub eps: f32,
-    }
-}
-
 static FORWARD: Signature = Signature {
     name: "batch_norm",
     reads: &["x", "gamma", "beta"],
     writes: &[("y", Access::Write), ("mean", Access::Write), ("variance", Access::Write)],
-};
-
-static BACKWARD: Signature = Signature {
-    name: "batch_norm_grad",
-    reads: &["dy", "x", "gamma", "mean", "variance"],
-    writes: &[("grad_x", Access::Write), ("dgamma", Access::Write), ("dbeta", Access::Write)],
 };
 
 params! {
@@ -88,47 +64,25 @@ params! {
     }
 }
 
-params! {
-    /// The block of `batch_norm_grad_sums.wgsl`.
-    pub struct GradSumsStage {
-        /// Groups of samples.
-        pub groups: u32,
-        /// Samples of a group.
-        pub n: u32,
-        /// Channels.
-        pub c: u32,
-        /// Pixels of a channel, in elements of the shader.
-        pub hw: u32,
-        /// Elements of a chunk.
-        pub chunk: u32,
-        /// Chunks of a channel.
-        pub chunks: u32,
-        /// Added to the variance.
-        pub eps: f32,
-    }
-}
-
 /// One shader at both widths of its elements.
 macro_rules! widths {
     ($block:ty, $name:literal) => {
         [shader!($block, $name, width = "1"), shader!($block, $name as concat!($name, "4"), width = "4")]
     };
 }
+pub(super) use widths;
 
 static CHANNEL: [Shader; 2] = widths!(BatchNorm, "batch_norm_channel");
 static STATS: [Shader; 2] = widths!(StatsStage, "batch_norm_stats");
 static COMBINE: Shader = shader!(CombineStage, "batch_norm_combine");
 static APPLY: [Shader; 2] = widths!(BatchNorm, "batch_norm_apply");
-static GRAD_CHANNEL: [Shader; 2] = widths!(BatchNormGrad, "batch_norm_grad_channel");
-static GRAD_SUMS: [Shader; 2] = widths!(GradSumsStage, "batch_norm_grad_sums");
-static GRAD_APPLY: [Shader; 2] = widths!(BatchNormGrad, "batch_norm_grad_apply");
 
-fn pick(shaders: &'static [Shader; 2], wide: bool) -> &'static Shader {
+pub(super) fn pick(shaders: &'static [Shader; 2], wide: bool) -> &'static Shader {
     &shaders[usize::from(wide)]
 }
 
 /// Lanes that share a channel or a chunk.
-fn lanes(caps: &Caps) -> u32 {
+pub(super) fn lanes(caps: &Caps) -> u32 {
     match caps.class {
         Class::Lanes => 8,
         Class::Gpu => 256,
@@ -136,14 +90,14 @@ fn lanes(caps: &Caps) -> u32 {
 }
 
 /// Elements of a chunk, and chunks, for a channel of `count` elements.
-fn split(count: u32, caps: &Caps) -> (u32, u32) {
+pub(super) fn split(count: u32, caps: &Caps) -> (u32, u32) {
     let chunk = (8 * lanes(caps)).max(256).min(count);
     (chunk, count.div_ceil(chunk))
 }
 
 /// A channel to a workgroup needs one dispatch and keeps the channel in cache, but leaves a GPU
 /// idle when channels are few and long.
-fn order(channel: Recipe, split: Recipe, chunks: u32, caps: &Caps) -> Vec<Recipe> {
+pub(super) fn order(channel: Recipe, split: Recipe, chunks: u32, caps: &Caps) -> Vec<Recipe> {
     match caps.class {
         Class::Gpu if chunks > 2 => vec![split, channel],
         _ => vec![channel, split],
@@ -152,39 +106,39 @@ fn order(channel: Recipe, split: Recipe, chunks: u32, caps: &Caps) -> Vec<Recipe
 
 /// Additions the worst-placed of `terms` terms goes through: a run of 64, the runs of one of eight
 /// lanes, the lanes.
-fn depth(terms: u32) -> usize {
+pub(super) fn depth(terms: u32) -> usize {
     let terms = terms as usize;
     terms.min(64 + terms / 512 + 1) + 8
 }
 
 /// The first extent for people, who hear of groups only where there are several.
-fn of_groups(groups: u32) -> String {
+pub(super) fn of_groups(groups: u32) -> String {
     if groups == 1 { String::new() } else { format!("{groups},") }
 }
 
 /// The extents of `[groups, n, c, hw]`. Channel c of group g has the number c·groups + g.
 #[derive(Clone, Copy)]
-struct Extents([usize; 4]);
+pub(super) struct Extents(pub(super) [usize; 4]);
 
 impl Extents {
-    fn len(self) -> usize {
+    pub(super) fn len(self) -> usize {
         self.0.iter().product()
     }
 
     /// Channels of all groups.
-    fn numbers(self) -> usize {
+    pub(super) fn numbers(self) -> usize {
         self.0[0] * self.0[2]
     }
 
     /// The indices of the elements of the channel of this number.
-    fn of(self, number: usize) -> impl Iterator<Item = usize> {
+    pub(super) fn of(self, number: usize) -> impl Iterator<Item = usize> {
         let [groups, n, c, hw] = self.0;
         let (group, channel) = (number % groups, number / groups);
         (group * n..(group + 1) * n).flat_map(move |i| (0..hw).map(move |k| (i * c + channel) * hw + k))
     }
 
     /// The channel that a plane is of, and its number.
-    fn at(self, plane: usize) -> [usize; 2] {
+    pub(super) fn at(self, plane: usize) -> [usize; 2] {
         let [groups, n, c, _] = self.0;
         [plane % c, plane % c * groups + plane / (n * c)]
     }
@@ -197,12 +151,12 @@ impl BatchNorm {
 }
 
 /// Pixels of a channel below which the reference is as fast.
-const FEW: u32 = 8;
+pub(super) const FEW: u32 = 8;
 /// Neighbouring elements of an image that a task takes, about: whole channels, one at least.
-const TOGETHER: usize = 1024;
+pub(super) const TOGETHER: usize = 1024;
 
 /// The planes of some channels of `[n, c, hw]`: for each few channels a slice of every image.
-fn by_channels(y: &mut [f32], c: usize, hw: usize) -> Vec<Vec<&mut [f32]>> {
+pub(super) fn by_channels(y: &mut [f32], c: usize, hw: usize) -> Vec<Vec<&mut [f32]>> {
     let together = (TOGETHER / hw).clamp(1, c);
     let mut tasks: Vec<Vec<&mut [f32]>> = (0..c.div_ceil(together)).map(|_| Vec::new()).collect();
     for image in y.chunks_mut(c * hw) {
@@ -216,16 +170,6 @@ host::wide! {
     fn normalise(x: &[f32], mean: f32, factor: f32, beta: f32, y: &mut [f32]) {
         for (y, x) in std::iter::zip(y, x) {
             *y = factor * (x - mean) + beta;
-        }
-    }
-}
-
-host::wide! {
-    /// dx = factor (dy - plain - along (x - mean)).
-    fn backward(dy: &[f32], x: &[f32], mean: f32, factor: f32, means: [f32; 2], dx: &mut [f32]) {
-        let [along, plain] = means;
-        for (dx, (dy, x)) in std::iter::zip(dx, std::iter::zip(dy, x)) {
-            *dx = factor * (dy - (plain + along * (x - mean)));
         }
     }
 }
@@ -424,207 +368,8 @@ impl Checks for BatchNorm {
     }
 }
 
-impl BatchNormGrad {
-    fn extents(&self) -> Extents {
-        Extents([self.groups, self.n, self.c, self.hw].map(|extent| extent as usize))
-    }
-}
-
-impl Kernel for BatchNormGrad {
-    fn signature(&self) -> &'static Signature {
-        &BACKWARD
-    }
-
-    fn lens(&self) -> Lens {
-        let (c, all, numbers) = (self.c as usize, self.extents().len(), self.extents().numbers());
-        Lens { reads: vec![all, all, c, numbers, numbers], writes: vec![all, c, c] }
-    }
-
-    fn cpu(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
-        let &[dy, x, gamma, mean, var] = reads else { return };
-        let [dx, dgamma, dbeta] = writes else { return };
-        let (extents, hw) = (self.extents(), self.hw as usize);
-        let terms = f64::from(self.n) * f64::from(self.hw);
-        let rstd = |ic: usize| 1.0 / (f64::from(var[ic]) + f64::from(self.eps)).sqrt();
-        let hat = |i: usize, ic: usize| (f64::from(x[i]) - f64::from(mean[ic])) * rstd(ic);
-        let sums = |ic: usize| {
-            extents.of(ic).fold((0.0, 0.0), |(g, b), i| {
-                let d = f64::from(dy[i]);
-                (g + d * hat(i, ic), b + d)
-            })
-        };
-        let sums: Vec<(f64, f64)> = (0..extents.numbers()).into_par_iter().map(sums).collect();
-        dx.par_chunks_mut(hw).enumerate().for_each(|(plane, dx)| {
-            let [channel, ic] = extents.at(plane);
-            let factor = f64::from(gamma[channel]) * rstd(ic);
-            for (k, dx) in dx.iter_mut().enumerate() {
-                let i = plane * hw + k;
-                let along = (sums[ic].1 + hat(i, ic) * sums[ic].0) / terms;
-                *dx = (factor * (f64::from(dy[i]) - along)) as f32;
-            }
-        });
-        for (channel, sums) in sums.chunks(self.groups as usize).enumerate() {
-            let total = sums.iter().fold((0.0, 0.0), |all, sum| (all.0 + sum.0, all.1 + sum.1));
-            (dgamma[channel], dbeta[channel]) = (total.0 as f32, total.1 as f32);
-        }
-    }
-
-    fn host(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
-        if self.hw < FEW {
-            return self.cpu(reads, writes);
-        }
-        let &[dy, x, gamma, mean, var] = reads else { return };
-        let [dx, dgamma, dbeta] = writes else { return };
-        let (n, c, hw) = (self.n as usize, self.c as usize, self.hw as usize);
-        if self.groups > 1 {
-            let (one, groups) = (BatchNormGrad { groups: 1, ..*self }, self.groups as usize);
-            let len = n * c * hw;
-            dgamma.fill(0.0);
-            dbeta.fill(0.0);
-            for (g, dx) in dx.chunks_mut(len).enumerate() {
-                let own = |all: &[f32]| all.iter().skip(g).step_by(groups).copied().collect::<Vec<_>>();
-                let (own_mean, own_var, at) = (own(mean), own(var), g * len..(g + 1) * len);
-                let (mut gammas, mut betas) = (vec![0.0; c], vec![0.0; c]);
-                let reads = [&dy[at.clone()], &x[at], gamma, &own_mean, &own_var];
-                one.host(&reads, &mut [dx, &mut gammas, &mut betas]);
-                std::iter::zip(&mut **dgamma, gammas).for_each(|(sum, more)| *sum += more);
-                std::iter::zip(&mut **dbeta, betas).for_each(|(sum, more)| *sum += more);
-            }
-            return;
-        }
-        let terms = f64::from(self.n) * f64::from(self.hw);
-        let mut tasks = by_channels(dx, c, hw);
-        let together = tasks[0][0].len() / hw;
-        let one = |(task, images): (usize, &mut Vec<&mut [f32]>)| -> Vec<[f32; 2]> {
-            let channels = task * together..c.min((task + 1) * together);
-            let mut turns = vec![[0.0; 2]; channels.len()];
-            for i in 0..n {
-                for (ic, turns) in std::iter::zip(channels.clone(), &mut turns) {
-                    let plane = (i * c + ic) * hw..(i * c + ic + 1) * hw;
-                    let [along, plain] = host::turns(&dy[plane.clone()], &x[plane], mean[ic]);
-                    *turns = [turns[0] + along, turns[1] + plain];
-                }
-            }
-            // What an image is made with: the factor, and the means of the gradient and along x.
-            let mut lines = Vec::new();
-            let sums = std::iter::zip(channels.clone(), turns).map(|(ic, [along, plain])| {
-                let rstd = 1.0 / (f64::from(var[ic]) + f64::from(self.eps)).sqrt();
-                let means = [(along * rstd * rstd / terms) as f32, (plain / terms) as f32];
-                lines.push((mean[ic], (f64::from(gamma[ic]) * rstd) as f32, means));
-                [(along * rstd) as f32, plain as f32]
-            });
-            let sums = sums.collect();
-            for (i, dx) in images.iter_mut().enumerate() {
-                let own = i * c * hw + channels.start * hw..i * c * hw + channels.end * hw;
-                let operands = std::iter::zip(dy[own.clone()].chunks(hw), x[own].chunks(hw));
-                for ((dx, (dy, x)), line) in std::iter::zip(dx.chunks_mut(hw), operands).zip(&lines) {
-                    backward(dy, x, line.0, line.1, line.2, dx);
-                }
-            }
-            sums
-        };
-        let sums: Vec<Vec<[f32; 2]>> = tasks.par_iter_mut().enumerate().map(one).collect();
-        for (ic, [g, b]) in sums.into_iter().flatten().enumerate() {
-            (dgamma[ic], dbeta[ic]) = (g, b);
-        }
-    }
-
-    fn variants(&self, caps: &Caps) -> Vec<Recipe> {
-        let wide = self.hw.is_multiple_of(4);
-        let p = BatchNormGrad { hw: self.hw / if wide { 4 } else { 1 }, ..*self };
-        let numbers = self.extents().numbers();
-        let channel = Stage::new(pick(&GRAD_CHANNEL, wide), &p, grid_1d(p.c as usize, caps));
-        let channel = Recipe::single("channel", channel.constant("WG", lanes(caps)).operands(&BACKWARD));
-        let (chunk, chunks) = split(p.n * p.hw, caps);
-        let part = GradSumsStage { groups: p.groups, n: p.n, c: p.c, hw: p.hw, chunk, chunks, eps: p.eps };
-        let sums = Stage::new(pick(&GRAD_SUMS, wide), &part, grid_1d(numbers * chunks as usize, caps))
-            .constant("WG", lanes(caps))
-            .bind("dy", Slot::Read(0))
-            .bind("x", Slot::Read(1))
-            .bind("mean", Slot::Read(3))
-            .bind("variance", Slot::Read(4))
-            .bind("part_gamma", Slot::ScratchOut(0))
-            .bind("part_beta", Slot::ScratchOut(1));
-        // Sums of a channel, and where there are several groups those of each.
-        let total = |from: usize, to: usize| {
-            reduce::total(p.c, p.groups * chunks, caps).bind("x", Slot::ScratchIn(from)).bind("y", Slot::Write(to))
-        };
-        let of_group = |from: usize| {
-            let sums = reduce::total(numbers as u32, chunks, caps).bind("x", Slot::ScratchIn(from));
-            sums.bind("y", Slot::ScratchOut(2 + from))
-        };
-        let apply = flat(pick(&GRAD_APPLY, wide), &p, self.extents().len() / if wide { 4 } else { 1 }, caps);
-        let mut scratch = vec![numbers * chunks as usize; 2];
-        let mut stages = vec![sums, total(0, 1), total(1, 2)];
-        if p.groups == 1 {
-            stages.push(apply.operands(&BACKWARD));
-        } else {
-            scratch.extend([numbers; 2]);
-            let names = BACKWARD.reads.iter().enumerate().map(|(k, name)| (*name, Slot::Read(k)));
-            // The shader may write where these stand, as it does not with one group either.
-            let sums = [("dgamma", Slot::ScratchOut(2)), ("dbeta", Slot::ScratchOut(3))];
-            let all = names.chain([("grad_x", Slot::Write(0))]).chain(sums);
-            stages.extend([of_group(0), of_group(1), all.fold(apply, |stage, (name, slot)| stage.bind(name, slot))]);
-        }
-        let split = Recipe { name: "split", scratch, stages };
-        order(channel, split, chunks, caps)
-    }
-
-    fn flops(&self) -> u64 {
-        11 * self.extents().len() as u64
-    }
-
-    fn label(&self) -> String {
-        let BatchNormGrad { n, c, hw, .. } = self;
-        format!("dy[{}{n},{c},{hw}]", of_groups(self.groups))
-    }
-}
-
-impl Checks for BatchNormGrad {
-    fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], reference: &[&[f32]]) -> Vec<Vec<f32>> {
-        let &[dy, x, gamma, mean, var] = reads else { return Vec::new() };
-        let (extents, hw, terms) = (self.extents(), self.hw as usize, (self.n * self.hw) as f32);
-        let rstd = |ic: usize| 1.0 / (var[ic] + self.eps).sqrt();
-        let hat = |i: usize, ic: usize| ((x[i] - mean[ic]) * rstd(ic)).abs();
-        let sums = |ic: usize| {
-            let depth = depth(self.n * self.hw);
-            let (along, plain) =
-                extents.of(ic).fold((0.0, 0.0), |(a, b), i| (a + dy[i].abs() * hat(i, ic), b + dy[i].abs()));
-            (sum_bound(depth + 10, along), sum_bound(depth, plain))
-        };
-        let sums: Vec<(f32, f32)> = (0..extents.numbers()).map(sums).collect();
-        let sizes = |ic: usize| {
-            let add = |(a, b): (f32, f32), i: usize| (a + dy[i] * (x[i] - mean[ic]) * rstd(ic), b + dy[i]);
-            let (along, plain) = extents.of(ic).fold((0.0, 0.0), add);
-            (along.abs() + sums[ic].0, plain.abs() + sums[ic].1)
-        };
-        let sizes: Vec<(f32, f32)> = (0..extents.numbers()).map(sizes).collect();
-        let of_all = |pick: fn(&(f32, f32)) -> f32, k: usize| {
-            let bound = |(c, sums): (usize, &[(f32, f32)])| {
-                sums.iter().map(pick).sum::<f32>() + 4.0 * EPS * sums.len() as f32 * reference[k][c].abs()
-            };
-            sums.chunks(self.groups as usize).enumerate().map(bound).collect::<Vec<_>>()
-        };
-        let dx = |(i, dx): (usize, &f32)| {
-            let [channel, ic] = extents.at(i / hw);
-            let (along, plain) = (hat(i, ic) * sizes[ic].0 / terms, sizes[ic].1 / terms);
-            let inner =
-                (sums[ic].1 + hat(i, ic) * sums[ic].0) / terms + EPS * (4.0 * dy[i].abs() + 8.0 * plain + 16.0 * along);
-            (gamma[channel] * rstd(ic)).abs() * inner + 10.0 * EPS * dx.abs() + f32::MIN_POSITIVE
-        };
-        vec![reference[0].iter().enumerate().map(dx).collect(), of_all(|sum| sum.0, 1), of_all(|sum| sum.1, 2)]
-    }
-
-    fn example(&self, operand: Operand, len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
-        match operand {
-            Operand::Read(4) => (0..len).map(|_| 0.05 + draw()).collect(),
-            _ => (0..len).map(|_| 2.0 * draw() - 1.0).collect(),
-        }
-    }
-}
-
 /// Groups, samples, channels and pixels.
-const CASES: [[u32; 4]; 11] = [
+pub(super) const CASES: [[u32; 4]; 11] = [
     [1, 1, 5, 1],
     [1, 1, 1, 2],
     [1, 2, 3, 1],
@@ -647,20 +392,10 @@ pub fn cases() -> Vec<Box<dyn Kernel>> {
     CASES.into_iter().enumerate().map(case).collect()
 }
 
-/// Odd shapes of [`BatchNormGrad`].
-pub fn grad_cases() -> Vec<Box<dyn Kernel>> {
-    CASES.map(|[groups, n, c, hw]| Box::new(BatchNormGrad { groups, n, c, hw, eps: 1e-5 }) as Box<dyn Kernel>).into()
-}
-
-const SHAPES: [[u32; 4]; 4] = [[1, 64, 128, 49], [1, 64, 64, 196], [1, 64, 64, 784], [2, 64, 128, 49]];
+pub(super) const SHAPES: [[u32; 4]; 4] = [[1, 64, 128, 49], [1, 64, 64, 196], [1, 64, 64, 784], [2, 64, 128, 49]];
 
 /// Shapes of the presets for [`BatchNorm`].
 pub fn shapes() -> Vec<Box<dyn Kernel>> {
     let case = |[groups, n, c, hw]: [u32; 4]| BatchNorm { groups, n, c, hw, eps: 1e-5, act: Activation::Relu.into() };
     SHAPES.map(|shape| Box::new(case(shape)) as Box<dyn Kernel>).into()
-}
-
-/// Shapes of the presets for [`BatchNormGrad`].
-pub fn grad_shapes() -> Vec<Box<dyn Kernel>> {
-    SHAPES.map(|[groups, n, c, hw]| Box::new(BatchNormGrad { groups, n, c, hw, eps: 1e-5 }) as Box<dyn Kernel>).into()
 }

@@ -10,6 +10,7 @@
 //! ```
 
 pub mod batch_norm;
+pub mod batch_norm_grad;
 pub mod cross_entropy;
 pub mod largest;
 pub mod reduce;

@@ -82,7 +82,7 @@ fn between(real: &Var, fake: &Var) -> Var {
 /// Images of the data with noise of up to half their standard deviation, taken over the whole
 /// batch.
 fn around(real: &Var) -> Var {
-    let deviation = (real - &real.mean()).square().mean().sqrt();
+    let deviation = (real - &real.mean().over_batch()).square().mean().over_batch().sqrt();
     let noise = &real.graph().uniform(real.shape(), 0.0, 0.5) * &deviation;
     real + &(&share(real) * &noise)
 }

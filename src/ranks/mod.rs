@@ -1,0 +1,156 @@
+//! Ranks: processes, or threads of one, that train a model together. Each has a device and a share
+//! of every batch; what depends on the whole batch is the mean over all of them.
+//!
+//! ```
+//! use limn::ranks::{Ranks, threads};
+//!
+//! let means = std::thread::scope(|scope| {
+//!     let ranks = threads(2).into_iter();
+//!     let means: Vec<_> = ranks
+//!         .map(|mut rank| {
+//!             scope.spawn(move || {
+//!                 rank.begin_mean(vec![1.0 + 2.0 * rank.rank() as f32])?;
+//!                 rank.end_mean()
+//!             })
+//!         })
+//!         .collect();
+//!     means.into_iter().map(|mean| mean.join().unwrap().unwrap()).collect::<Vec<_>>()
+//! });
+//! assert_eq!(means, [[2.0], [2.0]]);
+//! ```
+
+mod threads;
+
+pub use threads::{Threads, threads};
+
+use std::time::Duration;
+
+/// How long a rank waits for another that says nothing.
+pub const PATIENCE: Duration = Duration::from_secs(600);
+
+/// Why ranks do not go on together.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum RankError {
+    /// A rank that says nothing any more.
+    #[error("rank {rank} of {count} has not answered for {seconds} s, so it is lost or hangs")]
+    Lost {
+        /// Which.
+        rank: usize,
+        /// Of how many.
+        count: usize,
+        /// For how long it was waited for.
+        seconds: u64,
+    },
+    /// A rank that ended before the others.
+    #[error("rank {rank} has ended: {why}")]
+    Left {
+        /// Which.
+        rank: usize,
+        /// What it said.
+        why: String,
+    },
+    /// This rank is to stop, and what the others do is not waited for.
+    #[error("it was stopped while it waited for rank {rank}")]
+    Stopped {
+        /// Who was waited for.
+        rank: usize,
+    },
+    /// Ranks that do not do the same.
+    #[error("rank {rank} sends {has} numbers where {needs} are expected, so it does not train the same model")]
+    Length {
+        /// Whose numbers.
+        rank: usize,
+        /// How many it sends.
+        has: usize,
+        /// How many there should be.
+        needs: usize,
+    },
+    /// What the library that carries messages says.
+    #[error("{0}")]
+    Library(String),
+}
+
+/// One of several ranks, as it sees the others. All of them call the same functions in the same
+/// order; what each gets depends on what all of them gave, and not on who was first.
+pub trait Ranks: Send {
+    /// Its number, from 0.
+    fn rank(&self) -> usize;
+
+    /// How many there are.
+    fn count(&self) -> usize;
+
+    /// Starts the mean of every rank's `values`, element by element, which goes on while the rank
+    /// does something else. Several may be under way.
+    ///
+    /// # Errors
+    /// [`RankError`].
+    fn begin_mean(&mut self, values: Vec<f32>) -> Result<(), RankError>;
+
+    /// Waits for the oldest mean that was begun. The sum is taken in the order of ranks, in f64,
+    /// so that it has the same bits on all of them, in every run.
+    ///
+    /// # Errors
+    /// [`RankError`].
+    fn end_mean(&mut self) -> Result<Vec<f32>, RankError>;
+
+    /// What every rank gives, in the order of ranks. No mean may be under way.
+    ///
+    /// # Errors
+    /// [`RankError`].
+    fn gather(&mut self, bytes: &[u8]) -> Result<Vec<Vec<u8>>, RankError>;
+
+    /// Tells the others that this rank ends, and why: whoever waits for it hears so.
+    fn leave(&mut self, why: &str);
+
+    /// What rank 0 gives.
+    ///
+    /// # Errors
+    /// [`RankError`].
+    fn of_first(&mut self, bytes: &[u8]) -> Result<Vec<u8>, RankError> {
+        let mine = if self.rank() == 0 { bytes } else { &[] };
+        Ok(self.gather(mine)?.swap_remove(0))
+    }
+
+    /// Whether any of them says so.
+    ///
+    /// # Errors
+    /// [`RankError`].
+    fn any(&mut self, mine: bool) -> Result<bool, RankError> {
+        Ok(self.gather(&[u8::from(mine)])?.iter().any(|theirs| *theirs == [1]))
+    }
+}
+
+/// The mean of as many numbers from each rank, in the order of ranks.
+pub(crate) fn mean_in_order<'a>(parts: impl Iterator<Item = &'a [f32]> + Clone, mean: &mut [f32]) {
+    let share = 1.0 / parts.clone().count().max(1) as f64;
+    let mut sums = vec![0f64; mean.len().min(CHUNK)];
+    for (k, mean) in mean.chunks_mut(CHUNK).enumerate() {
+        let sums = &mut sums[..mean.len()];
+        sums.fill(0.0);
+        for part in parts.clone() {
+            let part = &part[k * CHUNK..k * CHUNK + mean.len()];
+            std::iter::zip(&mut *sums, part).for_each(|(sum, x)| *sum += f64::from(*x));
+        }
+        std::iter::zip(mean, sums).for_each(|(mean, sum)| *mean = (*sum * share) as f32);
+    }
+}
+
+/// Numbers whose sums are under way at once, so that they stay in cache.
+const CHUNK: usize = 4096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mean_is_the_same_whatever_its_chunks_are() {
+        let part = |rank: usize| (0..10_000).map(|i| ((i * 7 + rank * 13) % 101) as f32 / 7.0).collect::<Vec<f32>>();
+        let parts = [part(0), part(1), part(2)];
+        let mut mean = vec![f32::NAN; 10_000];
+        mean_in_order(parts.iter().map(Vec::as_slice), &mut mean);
+        for (i, mean) in mean.iter().enumerate() {
+            let sum: f64 = parts.iter().map(|part| f64::from(part[i])).sum();
+            assert_eq!(*mean, (sum * (1.0 / 3.0)) as f32, "{i}");
+        }
+    }
+}
