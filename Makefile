@@ -2,6 +2,7 @@
 # make test   every test; one part of them is `cargo test --release --test graph`, say
 # make lint   format and lints, warnings denied; the library without the command as well; what is built in is listed
 # make cross  type-checks for Windows and macOS, where rustup has their targets
+# make mpi    what MPI needs on Debian, limn with it, its tests, and two ranks that train for a minute
 # make bench  kernels and whole steps on this machine's device
 # make isa    what compilers of GPUs make of the kernels, beside a golden table; on Debian for amd64, without a GPU
 
@@ -21,7 +22,18 @@ LIMN_DEVICE ?= $(shell $(LIMN) devices --json 2>/dev/null | grep -q '"backend":"
   $(LIMN) devices --json 2>/dev/null | sed -n 's/^{"index":\([0-9][0-9]*\),.*/\1/p' | head -n 1)
 ON = $(addprefix --device ,$(LIMN_DEVICE))
 
-.PHONY: demo test lint cross bench isa driver build
+# Ranks of the short training that `make mpi` ends with. Open MPI starts nothing as root, and no more ranks than there
+# are cores, unless it is told to.
+MPI_RANKS ?= 2
+MPI_STEPS ?= 2000
+MPI_OUT ?= runs/ranks
+MPIRUN ?= mpirun
+export OMPI_ALLOW_RUN_AS_ROOT := 1
+export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM := 1
+export OMPI_MCA_rmaps_base_oversubscribe := 1
+export PRTE_MCA_rmaps_default_mapping_policy := :oversubscribe
+
+.PHONY: demo test lint cross bench isa driver build mpi mpi-installed
 
 demo: build driver
 	rm -rf $(DEMO_OUT)
@@ -49,6 +61,27 @@ driver: build
 	    echo "no graphics driver found; going on with the built-in CPU device"; \
 	  fi; \
 	fi
+
+# Open MPI and libclang, by which its functions are made known to Rust, where they are missing and apt-get can install
+# them.
+mpi-installed:
+	@if ! command -v mpicc >/dev/null || ! command -v mpirun >/dev/null || ! ls /usr/lib/llvm-*/lib/libclang*.so* >/dev/null 2>&1; then \
+	  if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+	    echo "installing Open MPI and libclang"; \
+	    packages="libopenmpi-dev openmpi-bin libclang-dev"; \
+	    (apt-get install -y -qq $$packages || (apt-get update -qq && apt-get install -y -qq $$packages)) >/dev/null 2>&1 || \
+	      echo "that did not work; an MPI with its headers and mpirun, and libclang, are needed"; \
+	  else \
+	    echo "an MPI with its headers and mpirun, and libclang, are needed"; \
+	  fi; \
+	fi
+
+mpi: driver mpi-installed
+	$(CARGO) build --release --features mpi
+	$(CARGO) test --release --features mpi --test ranks
+	$(MPIRUN) -n $(MPI_RANKS) $(LIMN) devices
+	rm -rf $(MPI_OUT)
+	$(MPIRUN) -n $(MPI_RANKS) $(LIMN) train $(DEMO_PRESET) --steps $(MPI_STEPS) --out $(MPI_OUT)
 
 test: driver
 	@if command -v python3 >/dev/null; then \

@@ -180,6 +180,7 @@ def is_still(browser, fail, what, words):
     browser.settle()
     told = browser.js("document.querySelector('#status').textContent")
     fail(words not in told or "drawn when the page was made" not in told, f"{what}: it says {told!r}")
+    fail("parameters" not in browser.js("document.querySelector('#facts').innerText"), f"{what}: nothing is said of the model")
     fail(not browser.js("(i => i.offsetParent && i.naturalWidth > 1)(document.querySelector('#still img'))"), f"{what}: there are no pictures")
     live = browser.js("[...document.querySelectorAll('section button, section canvas')].filter(e => e.offsetParent && !e.closest('[inert]')).length")
     fail(live > 0, f"{what}: {live} controls do nothing")
@@ -257,6 +258,7 @@ def main():
                     use_pixels(browser, fail)
                 browser.click(browser.place("#more"))
                 wait(browser, "document.querySelector('#many-words').textContent.startsWith('seed 1')", 300)
+                fail("a sample here" not in browser.js("document.querySelector('#facts').innerText"), "no time of a sample")
                 fail(browser.js("document.querySelector('#status').classList.contains('failed')"),
                      browser.js("document.querySelector('#status').textContent"))
                 for error in browser.errors():

@@ -82,6 +82,12 @@ while [ $# -gt 0 ]; do
 done
 "#;
 
+/// Starts one rank, whatever is asked for.
+const MPIRUN: &str = r#"#!/bin/bash
+while [[ $1 == -* ]]; do shift 2; done
+exec "$@"
+"#;
+
 /// Stands in for what has nothing to show here.
 const NOTHING: &str = "#!/bin/bash\n";
 
@@ -107,6 +113,7 @@ impl Somewhere {
         let bin = at("bin");
         program(&bin.join("limn"), &LIMN.replace("LIMN_PROGRAM", env!("CARGO_BIN_EXE_limn")));
         let build = BUILD.replace("LIMN_FOLDER", env!("CARGO_MANIFEST_DIR"));
+        program(&bin.join("mpirun"), MPIRUN);
         ["cargo", "make"].iter().for_each(|name| program(&bin.join(name), &build));
         ["git", "apt-get", "python", "python3"].iter().for_each(|name| program(&bin.join(name), NOTHING));
         at("empty");

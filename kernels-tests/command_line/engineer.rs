@@ -291,3 +291,26 @@ fn a_roofline_has_every_kernel_on_it_as_a_page_and_as_a_picture() {
     assert!(std::fs::read(&png).expect("a PNG").starts_with(b"\x89PNG"));
     on_cpu(&[&one[..], &["roof.bmp"]].concat()).bad(&["roof.bmp", ".svg"]);
 }
+
+#[test]
+fn plan_tells_what_ranks_send_each_other() {
+    let plan = |more: &[&str]| on_cpu(&[&["plan", "dcgan-28-small", "--batch", "8", "--ranks", "4"], more].concat());
+    let of = |more: &[&str]| plan(&[&["--json"], more].concat()).good().rows()[0]["ranks"].clone();
+    let (slow, fast) = (of(&["--network", "0.1", "--step-ms", "5"]), of(&["--network", "50", "--step-ms", "5"]));
+    let number = |row: &serde_json::Value, key: &str| row[key].as_f64().unwrap_or_else(|| panic!("{key}: {row}"));
+    let gradients =
+        4.0 * on_cpu(&["plan", "dcgan-28-small", "--json"]).good().rows()[0]["parameters"].as_f64().unwrap();
+    let sent = number(&slow, "sent_bytes");
+    // Each network's gradients once and a half, and some statistics.
+    assert!(sent > 1.5 * gradients && sent < 2.5 * gradients, "{sent} of {gradients}");
+    assert_eq!(sent, number(&fast, "sent_bytes"));
+    assert!(number(&fast, "efficiency") > number(&slow, "efficiency"), "{fast} {slow}");
+    assert!(number(&slow, "efficiency") >= number(&slow, "efficiency_without_overlap"), "{slow}");
+    let told = plan(&["--network", "10", "--step-ms", "5"]).good().out;
+    for words in ["4 ranks, 2 images each, 10 GB/s", "mean_of_ranks", "efficiency"] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
+    limn(&["plan", "vae", "--ranks", "3", "--batch", "8", "--device", "cpu"]).bad(&["3"]);
+    limn(&["plan", "vae", "--ranks", "0"]).bad(&["--ranks"]);
+    limn(&["plan", "vae", "--ranks", "2", "--network", "-1"]).bad(&["above 0"]);
+}

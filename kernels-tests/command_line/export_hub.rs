@@ -30,6 +30,8 @@ fn a_folder_for_the_hub_is_sampled_from_like_a_run() {
         front.contains("library_name: limn") && front.contains("name: \"run\"") && front.contains("type: \"elbo\"")
     );
     assert!(rest.contains("![samples](samples.png)") && rest.contains("hidden = 16") && rest.contains("MIT"), "{rest}");
+    // What the preset says of its size is not said of another.
+    assert!(rest.contains("Here with model.hidden = 16") && !rest.contains("652,824 parameters"), "{rest}");
     let draw = |of: &str, to: &str| {
         limn(&["sample", of, "--n", "5", "--device", "cpu", "--out", &path(to)]).good();
         std::fs::read(path(to)).unwrap()
@@ -38,6 +40,48 @@ fn a_folder_for_the_hub_is_sampled_from_like_a_run() {
     limn(&["eval", &path("hub"), "--device", "cpu", "--images", "8"]).good();
     limn(&["export", &run, "--format", "pytorch", "--with", "web"]).bad(&["--with", "hub"]);
     limn(&["export", &run, "--format", "onnx", "--f16"]).bad(&["--f16"]);
+}
+
+#[test]
+fn where_somebody_has_pictures_stays_with_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let photos = dir.path().join("photos");
+    std::fs::create_dir(&photos).unwrap();
+    for k in 0..20u8 {
+        image::GrayImage::from_fn(28, 28, |x, y| image::Luma([(x as u8 + k) * 5 ^ y as u8]))
+            .save(photos.join(format!("{k}.png")))
+            .unwrap();
+    }
+    let out = dir.path().join("run").display().to_string();
+    let (photos, hub) = (photos.display().to_string(), dir.path().join("hub").display().to_string());
+    limn(&["train", "vae", "--data", &photos, "--steps", "2", "--batch", "4", "--device", "cpu", "--out", &out]).good();
+    limn(&["eval", &out, "--device", "cpu"]).good();
+    limn(&["export", &out, "--format", "hub", "--with", "web,onnx,pytorch", "--device", "cpu", "--out", &hub]).good();
+    let mut seen = 0;
+    for folder in ["", "onnx", "pytorch"] {
+        for file in std::fs::read_dir(dir.path().join("hub").join(folder)).unwrap().map(|entry| entry.unwrap().path()) {
+            let Ok(bytes) = std::fs::read(&file) else { continue };
+            let bytes = if file.ends_with("model.html") { content_of_page(&bytes) } else { bytes };
+            let path = photos.as_bytes();
+            assert!(!bytes.windows(path.len()).any(|part| part == path), "{} tells where they are", file.display());
+            seen += usize::from(bytes.windows(6).any(|part| part == b"photos"));
+        }
+    }
+    assert!(seen >= 4, "{seen} files name the pictures");
+    limn(&["sample", &hub, "--n", "2", "--device", "cpu"]).good();
+    limn(&["eval", &hub, "--device", "cpu", "--data", &photos]).good();
+}
+
+/// What a page says of its model, which it holds compressed.
+fn content_of_page(page: &[u8]) -> Vec<u8> {
+    use base64::Engine;
+    use std::io::Read;
+    let page = String::from_utf8_lossy(page);
+    let text = page.split("id=\"content\"").nth(1).and_then(|rest| rest.split(['>', '<']).nth(1)).expect("the content");
+    let packed = base64::prelude::BASE64_STANDARD.decode(text.trim()).expect("the content in base64");
+    let mut content = Vec::new();
+    flate2::read::GzDecoder::new(&packed[..]).read_to_end(&mut content).expect("the content, compressed");
+    content
 }
 
 #[test]

@@ -265,3 +265,17 @@ fn a_broken_picture_is_one_line_and_no_part_of_what_is_left_to_complete() {
         "{said}"
     );
 }
+
+#[test]
+fn what_is_shown_of_pictures_is_trained_on_by_the_command_below_it() {
+    let place = Place::new();
+    let data = pictures(&place, "some pictures", 40, [48, 44], true);
+    let out = place.path("seen.png");
+    let base = ["data", "show", text(&data), "--preset", "vae-conv", "--out", text(&out)];
+    let more = ["--size", "32x28", "--grey", "--set", "model.latent=3"];
+    let shown = limn(&[&base[..], &more].concat()).good().out;
+    let command = format!("`limn train vae-conv --data '{}' --size 32x28 --grey --set model.latent=3`", text(&data));
+    assert!(shown.contains(&command), "{shown}");
+    let shown = limn(&base).good().out;
+    assert!(shown.contains(&format!("`limn train vae-conv --data '{}'`", text(&data))), "{shown}");
+}

@@ -39,6 +39,15 @@ fn machines_are_told_everything_an_object_a_line() {
 }
 
 #[test]
+fn a_training_ends_with_the_page_about_it() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let out = dir.path().join("run");
+    let told = limn(&[&SMALL[..], &[out.to_str().expect("a path"), "--steps", "3"]].concat()).good().out;
+    let page = out.join("report.html");
+    assert!(page.is_file() && told.contains(&format!("report      {}", page.display())), "{told}");
+}
+
+#[test]
 fn a_quiet_training_says_where_it_is_and_nothing_else() {
     let dir = tempfile::tempdir().expect("a folder");
     let out = dir.path().join("run");

@@ -99,11 +99,8 @@ fn losses_of_two_and_four_ranks_are_those_of_one() {
 #[test]
 fn small_batches_add_up_to_a_large_one() {
     // Whose losses do not depend on statistics of a batch.
-    let cases = [
-        ("vae", "model.hidden=32", 1e-5),
-        ("wgan-gp-small", "train.log_every=100", 1e-4),
-        ("pixelcnn-small", "model.width=8", 1e-4),
-    ];
+    let cases =
+        [("vae", "model.hidden=32", 1e-5), ("gan", "model.hidden=32", 1e-4), ("pixelcnn-small", "model.width=8", 1e-4)];
     for (preset, set, most) in cases {
         let dir = tempfile::tempdir().expect("a folder");
         let [whole, parts, both] = ["whole", "parts", "both"].map(|name| dir.path().join(name));
@@ -126,14 +123,14 @@ fn small_batches_take_less_memory_and_statistics_of_their_own() {
         let config = Config::preset(preset).expect("a preset");
         let model = config.model.build().expect("a model");
         let shard = Shard { parts, ..Shard::WHOLE };
-        let (optim, batch) = (config.optimizer(), config.train.batch);
+        let (optim, batch) = (config.optimizer(), 8 * config.train.batch);
         let step = StepSpec { model: model.as_ref(), optim: &optim, seed: 0, recompute: false, choices: None, shard };
         step.program(batch, None).expect("a step")
     };
     for preset in ["dcgan-28-small", "pixelcnn-small", "biggan-small", "wgan-gp-small"] {
-        let [whole, parts] = [1, 4].map(|parts| step(preset, parts).totals().memory);
-        println!("{preset}: {whole} bytes, in four parts {parts}");
-        assert!(2 * parts < whole, "{preset}: {parts} of {whole}");
+        let [whole, parts] = [1, 8].map(|parts| step(preset, parts).totals().memory);
+        println!("{preset}: {whole} bytes, in eight parts {parts}");
+        assert!(3 * parts < 2 * whole, "{preset}: {parts} of {whole}");
     }
     let dir = tempfile::tempdir().expect("a folder");
     let config = config("dcgan-28-small", 3, &["train.batch=16", "train.accumulate=2"]);

@@ -53,10 +53,13 @@ pub struct BenchArgs {
 
 #[derive(clap::Subcommand, Debug)]
 enum Command {
+    #[command(after_help = super::examples::BENCH_STEP)]
     /// Whole training steps of a preset: median of at least 7 after warm-up
     Step(StepArgs),
+    #[command(after_help = super::examples::BENCH_SAMPLE)]
     /// Sampling pixel by pixel: whole images cached, some pixels the naive way, and their ratio
     Sample(SampleArgs),
+    #[command(after_help = super::examples::BENCH_ROOF)]
     /// What the device can multiply and add, and copy, at most
     ///
     /// Multiplying and adding is measured in f32; in f16 where the device has it; and by matrix

@@ -1,7 +1,7 @@
 //! `limn data`: known datasets.
 
 use super::data_show::{self, ShowArgs};
-use super::{Error, term};
+use super::{Error, examples, term};
 use crate::data::{self, KnownSet, Progress, Whereabouts};
 use serde_json::json;
 
@@ -14,20 +14,24 @@ pub struct DataArgs {
 
 #[derive(clap::Subcommand, Debug)]
 enum Command {
+    #[command(after_help = examples::DATA_LIST)]
     /// List the datasets limn knows by name, and where they are
     List {
         /// One JSON object per dataset
         #[arg(long)]
         json: bool,
     },
+    #[command(after_help = examples::DATA_GET)]
     /// Fetch a dataset into the cache folder ($LIMN_CACHE, or limn in the user's cache)
     Get {
         /// mnist, fashion-mnist, cifar10 or all
         name: String,
     },
+    #[command(after_help = examples::DATA_SHOW)]
     /// Write a picture of the images a model is trained on, exactly as it takes them, and say how
     /// many there are, of what size and of which classes
     Show(ShowArgs),
+    #[command(after_help = examples::DATA_CLEAN)]
     /// Remove the decoded sets that are kept so that later starts need not decode again
     Clean,
 }

@@ -101,7 +101,9 @@ pub fn show(args: &ShowArgs) -> Result<(), Error> {
     say(format!("{} of those to train on: {written}", indices.len()))?;
     if let Some(preset) = &args.preset {
         let data = args.data.as_ref().map(|data| format!(" --data {}", crate::words::word(data))).unwrap_or_default();
-        return say(format!("train on them with `limn train {}{data}`", crate::words::word(preset)));
+        let set = |set: &Setting| format!(" --set {}", crate::words::word(&format!("{}={}", set.key, set.value)));
+        let flags = args.shape.typed() + &args.set.iter().map(set).collect::<String>();
+        return say(format!("train on them with `limn train {}{data}{flags}`", crate::words::word(preset)));
     }
     say("as a model takes them: --preset NAME, of those that `limn presets` lists".into())
 }

@@ -113,6 +113,49 @@ pub fn open_for(wanted: Option<&str>, precision: Precision) -> Result<Device, Er
     }
 }
 
+/// What to say where so many processes were started together, and none of them knows of the others.
+#[cfg_attr(feature = "mpi", expect(dead_code, reason = "they know each other"))]
+pub fn alone(count: usize) -> Error {
+    Error::new(format!(
+        "{count} processes were started together, and this limn knows of no other: `make mpi` builds one that does \
+         (cargo build --release --features mpi); by itself it is started once"
+    ))
+}
+
+/// What names the device of a rank, the `local`th of those on its machine, where `wanted` is a device
+/// or a list of them, `0,2`, which ranks take in turn. Without a list they take the GPUs that there
+/// are, the fastest kinds first; `None` where there is none, so that the processor computes.
+///
+/// # Errors
+/// A name that fits no device.
+#[cfg_attr(not(any(feature = "mpi", test)), expect(dead_code, reason = "a process by itself has no such number"))]
+pub fn of_rank(wanted: Option<&str>, local: usize) -> Result<Option<String>, Error> {
+    let adapters = if wanted.and_then(built_in).is_some() { Vec::new() } else { gpu::adapters() };
+    in_turn(&adapters, wanted, local)
+}
+
+fn in_turn(adapters: &[AdapterDesc], wanted: Option<&str>, local: usize) -> Result<Option<String>, Error> {
+    let turn = |count: usize| local % count.max(1);
+    let Some(wanted) = wanted else {
+        let gpus = gpu::in_turn(adapters);
+        return Ok(gpus.get(turn(gpus.len())).map(|adapter| adapter.index.to_string()));
+    };
+    let one = |wanted: &str| match built_in(wanted) {
+        Some(device) => Ok(device.name()),
+        None => gpu::named(adapters, wanted).map(|adapter| adapter.index.to_string()),
+    };
+    // A name may have a comma in it.
+    if let Ok(one) = one(wanted) {
+        return Ok(Some(one));
+    }
+    let listed: Vec<&str> = wanted.split(',').map(str::trim).filter(|item| !item.is_empty()).collect();
+    let all = listed.iter().map(|item| one(item)).collect::<Result<Vec<_>, _>>()?;
+    match all.get(turn(all.len())) {
+        Some(device) => Ok(Some(device.clone())),
+        None => Err(gpu::named(adapters, wanted).err().map_or_else(|| Error::new("no device is listed"), Error::from)),
+    }
+}
+
 /// The name of the device that `--device` names, or that is taken where nobody names one, without
 /// opening it.
 ///
@@ -201,6 +244,27 @@ mod tests {
         assert_eq!(index(&[llvmpipe(0)]), None);
         for kind in ["discrete", "integrated", "virtual", "other"] {
             assert_eq!(index(&[llvmpipe(0), adapter(1, "Radeon", kind, 0x1002)]), Some(1));
+        }
+    }
+
+    #[test]
+    fn ranks_on_a_machine_take_devices_in_turn() {
+        let gpus = [llvmpipe(0), adapter(1, "Radeon", "discrete", 0x1002), adapter(2, "Radeon", "discrete", 0x1002)];
+        let taken = |adapters: &[AdapterDesc], wanted, local| in_turn(adapters, wanted, local).unwrap();
+        let all = |adapters: &[AdapterDesc], wanted| {
+            (0..4).map(|local| taken(adapters, wanted, local).unwrap()).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(all(&gpus, None), "1 2 1 2");
+        assert_eq!(all(&gpus, Some("2,1,0")), "2 1 0 2");
+        assert_eq!(all(&gpus, Some(" 2 , cpu")), "2 cpu 2 cpu");
+        assert_eq!(all(&gpus, Some("0")), "0 0 0 0");
+        assert_eq!(all(&gpus, Some("reference")), "reference reference reference reference");
+        // A name as `limn devices` has it, with a comma of its own.
+        assert_eq!(all(&gpus, Some("llvmpipe (LLVM 15.0.6, 256 bits)")), "0 0 0 0");
+        assert_eq!(taken(&[llvmpipe(0)], None, 1), None);
+        assert_eq!(taken(&[], None, 0), None);
+        for wrong in ["7", "0,7", ",", "0,warp"] {
+            assert!(in_turn(&gpus, Some(wrong), 0).is_err(), "{wrong}");
         }
     }
 

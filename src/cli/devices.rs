@@ -2,6 +2,7 @@
 
 use super::{Error, device, term};
 use crate::gpu::{self, AdapterDesc, Reason};
+use crate::ranks;
 use serde_json::{Value, json};
 
 /// Arguments of `limn devices`.
@@ -12,8 +13,11 @@ pub struct DevicesArgs {
     json: bool,
 }
 
-/// Lists every adapter and the built-in cpu device.
+/// Lists every adapter and the built-in cpu device; of several ranks, who has which.
 pub fn devices(args: &DevicesArgs) -> Result<(), Error> {
+    if let Some(count) = ranks::started_by_many() {
+        return of_ranks(args, count);
+    }
     let adapters = gpu::adapters();
     let default = gpu::fastest(&adapters);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -52,6 +56,42 @@ pub fn devices(args: &DevicesArgs) -> Result<(), Error> {
         None => {}
     }
     Ok(())
+}
+
+/// Lists which rank has which device, once for all of them.
+#[cfg(feature = "mpi")]
+fn of_ranks(args: &DevicesArgs, _count: usize) -> Result<(), Error> {
+    use crate::ranks::Ranks;
+    let Some(mut mpi) = ranks::mpi::join()? else { return Ok(()) };
+    let name = device::of_rank(None, mpi.local_rank()).and_then(|number| {
+        let name = device::quiet_name(Some(number.as_deref().unwrap_or("cpu")))?;
+        Ok(json!({ "device": number, "name": name }))
+    });
+    // Who has none says so for all to see.
+    let mine = name.unwrap_or_else(|error| json!({ "device": null, "name": error.to_string() }));
+    let all = mpi.gather(mine.to_string().as_bytes())?;
+    if mpi.rank() > 0 {
+        return Ok(());
+    }
+    let hosts: Vec<String> = mpi.hosts().into_iter().map(str::to_string).collect();
+    let mut rows = vec![["rank", "host", "device", ""].map(str::to_string).to_vec()];
+    for (rank, (host, bytes)) in std::iter::zip(hosts, all).enumerate() {
+        let theirs: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        let text = |key: &str| theirs[key].as_str().map(str::to_string);
+        if args.json {
+            term::say(json!({ "rank": rank, "host": host, "device": theirs["device"], "name": theirs["name"] }))?;
+        } else {
+            let number = text("device").unwrap_or_else(|| "cpu".into());
+            rows.push(vec![rank.to_string(), host, number, text("name").unwrap_or_default()]);
+        }
+    }
+    if args.json { Ok(()) } else { term::table(&rows).iter().try_for_each(term::say) }
+}
+
+/// Says that this program trains by itself.
+#[cfg(not(feature = "mpi"))]
+fn of_ranks(_args: &DevicesArgs, count: usize) -> Result<(), Error> {
+    Err(device::alone(count))
 }
 
 fn object(a: &AdapterDesc, chosen: bool) -> Value {

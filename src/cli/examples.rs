@@ -97,6 +97,21 @@ Examples:
   limn bench step dcgan-28-small
   limn bench roof";
 
+pub const BENCH_STEP: &str = "\
+Examples:
+  limn bench step vae
+  limn bench step runs/vae-1 --batch 64";
+
+pub const BENCH_SAMPLE: &str = "\
+Examples:
+  limn bench sample pixelcnn-small
+  limn bench sample pixelcnn-gated-small --json";
+
+pub const BENCH_ROOF: &str = "\
+Examples:
+  limn bench roof
+  limn bench roof --json";
+
 pub const PROFILE: &str = "\
 Examples:
   limn profile vae
@@ -113,10 +128,31 @@ pub const COMPLETIONS: &str = "\
 Examples:
   limn completions bash > ~/.local/share/bash-completion/completions/limn
   limn completions zsh > ~/.zfunc/_limn
-  limn completions fish > ~/.config/fish/completions/limn.fish";
+  limn completions fish > ~/.config/fish/completions/limn.fish
+Where there is no such folder yet, `mkdir -p` makes it; zsh looks into ~/.zfunc where it is in $fpath.";
 
 pub const DATA: &str = "\
 Examples:
   limn data list
   limn data show ~/pictures --preset dcgan
   limn data get mnist";
+
+pub const DATA_LIST: &str = "\
+Examples:
+  limn data list
+  limn data list --json";
+
+pub const DATA_GET: &str = "\
+Examples:
+  limn data get mnist
+  limn data get all";
+
+pub const DATA_SHOW: &str = "\
+Examples:
+  limn data show ~/pictures
+  limn data show ~/pictures --preset dcgan
+  limn data show mnist --preset vae-conv --size 32 --n 16 --out seen.png";
+
+pub const DATA_CLEAN: &str = "\
+Examples:
+  limn data clean";

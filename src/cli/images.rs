@@ -51,6 +51,16 @@ impl ShapeArg {
 }
 
 impl ShapeArg {
+    /// These flags as they are typed, a space before each.
+    pub fn typed(&self) -> String {
+        let size = self.size.map_or(String::new(), |[width, height]| match width == height {
+            true => format!(" --size {width}"),
+            false => format!(" --size {width}x{height}"),
+        });
+        let colours = if self.color { " --color" } else { "" };
+        size + if self.grey { " --grey" } else { colours }
+    }
+
     /// The geometry that is asked for, of images that would be of this one.
     pub fn wanted(&self, images: Option<Geometry>) -> Option<Geometry> {
         let mut wanted = images?;

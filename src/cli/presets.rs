@@ -112,7 +112,7 @@ pub fn list(args: &PresetsArgs) -> Result<(), Error> {
             match times.in_words(&here, &preset.config) {
                 Some(run) => term::say(format!("a run takes {run} on {here}"))?,
                 None => {
-                    term::say(format!("how long a run takes on {here} shows `limn presets {} --measure`", preset.name))?
+                    term::say(format!("`limn presets {} --measure` says how long a run takes on {here}", preset.name))?
                 }
             }
             term::say(format!("  limn train {}", preset.name))?;

@@ -129,7 +129,8 @@ pub fn sample(args: &SampleArgs) -> Result<(), Error> {
 fn told(session: &Session, made: &Made, step: u64, written: &str) -> String {
     let n = made.images.len() / session.model.geometry().iter().product::<usize>();
     let averaged = if session.weights == Weights::Averaged { ", with averaged weights" } else { "" };
-    format!("{n} samples after {step} training steps{averaged}: {written}")
+    let s = |count: u64| if count == 1 { "" } else { "s" };
+    format!("{n} sample{} after {step} training step{}{averaged}: {written}", s(n as u64), s(step))
 }
 
 impl SampleArgs {

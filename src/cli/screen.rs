@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 /// Where there is no terminal, progress is told no more often than this.
 const PLAIN_EVERY: Duration = Duration::from_secs(1);
+/// And there, where steps are slow, no more seldom than this.
+const PLAIN_AT_LEAST_EVERY: Duration = Duration::from_secs(30);
 
 /// The terminal, or whatever stdout is.
 pub struct Screen {
@@ -20,6 +22,8 @@ pub struct Screen {
     glyphs: Glyphs,
     standing: Standing,
     told: Option<Instant>,
+    /// Since when steps have gone by without a line, where there is no bar.
+    silent: Option<Instant>,
 }
 
 impl Screen {
@@ -27,7 +31,14 @@ impl Screen {
     pub fn new() -> Screen {
         let standing =
             Standing { step: 0, total: 0, losses: Vec::new(), rate: None, left: None, test: None, curve: Curve::new() };
-        Screen { bar: None, preparing: term::Progress::new(), glyphs: Glyphs::of_locale(), standing, told: None }
+        Screen {
+            bar: None,
+            preparing: term::Progress::new(),
+            glyphs: Glyphs::of_locale(),
+            standing,
+            told: None,
+            silent: None,
+        }
     }
 
     fn draw(&mut self) {
@@ -86,14 +97,20 @@ impl Watch for Screen {
         }
         let due = self.told.is_none_or(|last| last.elapsed() >= PLAIN_EVERY) || p.step == p.total;
         if due && !term::is_quiet() {
-            self.told = Some(Instant::now());
+            (self.told, self.silent) = (Some(Instant::now()), None);
             let _ = writeln!(io::stdout().lock(), "{}", p.line());
         }
     }
 
     fn live(&mut self, p: &Progress) {
         self.take(p);
-        self.draw();
+        if self.bar.is_some() {
+            return self.draw();
+        }
+        if self.silent.get_or_insert_with(Instant::now).elapsed() >= PLAIN_AT_LEAST_EVERY && !term::is_quiet() {
+            self.silent = None;
+            let _ = writeln!(io::stdout().lock(), "{}", p.line());
+        }
     }
 
     fn tested(&mut self, _step: u64, figures: &[Tested], _best: bool) {

@@ -271,7 +271,8 @@ fn fold(line: &str, most: Option<usize>) -> Vec<String> {
     let (mut at, mut empty) = (0, true);
     for word in line.split_inclusive(' ') {
         let long = word.trim_end().chars().count();
-        if !empty && at + long > most {
+        // A line does not begin with a second space behind a word, which stays on the one before.
+        if !empty && long > 0 && at + long > most {
             lines.push(HANGING.into());
             at = HANGING.len();
         }
@@ -394,6 +395,7 @@ mod tests {
         assert_eq!(fold("one two three", None), ["one two three"]);
         assert_eq!(fold("one two three", Some(13)), ["one two three"]);
         assert_eq!(fold("one two three", Some(9)), ["one two", "    three"]);
+        assert_eq!(fold("one two  three", Some(7)), ["one two", "    three"]);
         assert_eq!(fold("a-very-long-word b", Some(4)), ["a-very-long-word", "    b"]);
         assert_eq!(fold("", Some(4)), [""]);
     }

@@ -1,6 +1,7 @@
 //! `limn train`: a run from a preset or a file, or one that goes on.
 
 use super::images::{ChangedArg, ShapeArg, reading};
+use super::ranks::{self, Rank};
 use super::screen::{JsonLines, Screen, object};
 use super::times::{self, Times};
 use super::{DeviceArg, Error, PrecisionArg, TuneArg, advice, device, setting, signals, term, tune};
@@ -9,6 +10,7 @@ use crate::data::{self, Split};
 use crate::eval::{self, Sample};
 use crate::kernels::Class;
 use crate::models::{self, Family};
+use crate::program::Device;
 use crate::report;
 use crate::sample::{self, Drawing};
 use crate::train::{
@@ -114,12 +116,16 @@ pub fn train(args: &TrainArgs) -> Result<u8, Error> {
     {
         return Err(Error::new(format!("cannot write {}: there is no folder {}", trace.display(), folder.display())));
     }
+    let rank = ranks::join(stopped)?;
+    let first = rank.as_ref().is_none_or(|rank| rank.number == 0);
     // Settings are looked at before a device is opened: their mistakes are found sooner.
     let mut own = None;
     let (start, settings) = match (&args.resume, &args.what) {
         (Some(dir), _) => {
             let run = RunDir::open(dir)?;
-            warn_of_breakdown(&run, args)?;
+            if first {
+                warn_of_breakdown(&run, args)?;
+            }
             own = run.provenance()?.device().and_then(device::of_run);
             (Start::Resume(resume(dir, args)), run.config.train)
         }
@@ -131,7 +137,11 @@ pub fn train(args: &TrainArgs) -> Result<u8, Error> {
         (None, None) => return Err(Error::new("say what to train: a preset, a FILE.toml, or --resume DIR")),
     };
     let precision = args.precision.precision.unwrap_or(settings.precision);
-    let device = device::open_to_compute(args.device.device.as_deref().or(own.as_deref()), precision)?;
+    let wanted = match &rank {
+        Some(rank) => device::of_rank(args.device.device.as_deref(), rank.local)?.or_else(|| Some("cpu".into())),
+        None => args.device.device.clone().or(own),
+    };
+    let device = device::open_to_compute(wanted.as_deref(), precision)?;
     let name = device::number(&device);
     let session_name = device.name();
     let software = device.caps().is_none_or(|caps| caps.class == Class::Lanes);
@@ -144,9 +154,12 @@ pub fn train(args: &TrainArgs) -> Result<u8, Error> {
         Start::Resume(_) => None,
     };
     let told = long.is_some();
-    long.iter().for_each(term::note);
+    long.iter().filter(|_| first).for_each(term::note);
     if let Err(error) = signals::watch(&STOP) {
         term::note(format!("Ctrl-C will end training at once: {error}"));
+    }
+    if let Some(rank) = rank.as_ref().filter(|rank| rank.number > 0) {
+        return take_part(rank, device, args);
     }
     let (seed, batch) = (settings.seed, settings.batch);
     let mut sampler =
@@ -196,7 +209,7 @@ pub fn train(args: &TrainArgs) -> Result<u8, Error> {
             watch: Some(screen.as_mut()),
             trace: args.trace.clone().map(|path| TraceSteps { path, steps: args.trace_steps }),
             reading,
-            ranks: None,
+            ranks: rank.map(|rank| rank.together),
         };
         train::train(start, device, hooks)
     });
@@ -216,6 +229,19 @@ pub fn train(args: &TrainArgs) -> Result<u8, Error> {
         }
         told => told.map(|()| if stopped() { signals::INTERRUPTED } else { 0 }),
     }
+}
+
+/// Takes the steps of a run that the first rank does all else of, and returns the exit code.
+fn take_part(rank: &Rank, device: Device, args: &TrainArgs) -> Result<u8, Error> {
+    let was_stopped = reading(Some(&STOP), |options| {
+        let reading = Reading {
+            options: data::Options { progress: None, ..options.clone() },
+            moved: None,
+            changed: args.changed.accept_changed_data,
+        };
+        train::take_part(rank.together.clone(), device, &Hooks { stop: &STOP, reading, ..Hooks::default() })
+    })?;
+    Ok(if was_stopped { signals::INTERRUPTED } else { 0 })
 }
 
 /// Says so where a run goes on that broke down, and nothing is done against that.
@@ -303,6 +329,10 @@ fn tell(outcome: &Outcome, device: &str) -> Result<(), Error> {
     term::say(format!("trained {} step{}", outcome.step, if outcome.step == 1 { "" } else { "s" }))?;
     term::say(format!("pictures    {}", outcome.run.samples().display()))?;
     term::say(format!("checkpoint  {}", outcome.run.checkpoint().display()))?;
+    let report = outcome.run.path.join(crate::report::FILE);
+    if report.is_file() {
+        term::say(format!("report      {} (open it in a browser)", report.display()))?;
+    }
     let commands: &[&str] = match outcome.model.family() {
         Family::Latent(model) if model.latent() == 2 => &["sample DIR", "latent DIR manifold", "eval DIR"],
         Family::Latent(_) => &["sample DIR", "latent DIR interpolate", "eval DIR"],

@@ -22,6 +22,7 @@ pub fn gallery(all: &mut [Trained], options: &Options) -> Result<Package, Export
 }
 
 use crate::data::{Dataset, Medium};
+use crate::eval::{self, KeptFigure};
 use crate::program::{DeviceError, PlanError};
 use crate::report::differences;
 use crate::sample::{self, Drawing, Grid};
@@ -111,8 +112,18 @@ impl Trained {
             own.filter_map(|differ| Some(format!("{} = {}", differ.key, differ.values[1].as_ref()?))).collect();
         match own.is_empty() {
             true => words,
-            false => format!("{words} Here with {}.", own.join(", ")),
+            // Another size has another number of parameters.
+            false => format!("{} Here with {}.", uncounted(&words), own.join(", ")),
         }
+    }
+
+    /// Its figures, measured at this step.
+    fn figures(&self) -> Result<Vec<KeptFigure>, ExportError> {
+        let kept = eval::kept(&self.run)
+            .map_err(|source| ExportError::Read { path: self.run.path.clone(), source })?
+            .into_iter()
+            .filter(|kept| kept.step == self.step);
+        Ok(Origin::of(&self.run.config).told(kept))
     }
 
     /// Names of the classes of its images: numbers, where only the model knows of them.
@@ -174,10 +185,22 @@ impl Trained {
     }
 }
 
+/// The words of a preset without the sentence that counts its parameters.
+fn uncounted(words: &str) -> String {
+    let is_count = |sentence: &str| {
+        let number = sentence.strip_suffix(" parameters");
+        number.is_some_and(|number| number.chars().all(|c| c.is_ascii_digit() || c == ','))
+    };
+    let sentences = words.trim_end_matches('.').split(". ").filter(|sentence| !is_count(sentence));
+    sentences.collect::<Vec<_>>().join(". ") + "."
+}
+
 /// Where the images of a model come from.
 struct Origin {
     /// What they are called, without a path of somebody's machine.
     name: String,
+    /// That path, which is nobody else's business.
+    path: Option<String>,
     /// Of a set that limn knows its licence, and who made it.
     known: Option<[&'static str; 2]>,
 }
@@ -191,7 +214,22 @@ impl Origin {
             || crate::data::known_name(source.clone()),
             |name| crate::words::shown(&name.to_string_lossy()).into_owned(),
         );
-        Origin { name, known }
+        let path = Some(source.clone()).filter(|path| last.is_some() && *path != name);
+        Origin { name, path, known }
+    }
+
+    /// A text with their name in place of their path.
+    fn without_path(&self, text: &str) -> String {
+        self.path.as_ref().map_or_else(|| text.into(), |path| text.replace(path.as_str(), &self.name))
+    }
+
+    /// Figures whose protocols name the images and not where they lie.
+    fn told(&self, figures: impl IntoIterator<Item = KeptFigure>) -> Vec<KeptFigure> {
+        let mut figures: Vec<KeptFigure> = figures.into_iter().collect();
+        for KeptFigure { figure, .. } in &mut figures {
+            figure.protocol = self.without_path(&figure.protocol);
+        }
+        figures
     }
 }
 

@@ -39,6 +39,27 @@ pub fn fastest(adapters: &[AdapterDesc]) -> Option<(&AdapterDesc, Reason)> {
     preferred(adapters).filter(|(adapter, reason)| !adapter.is_software() || *reason != Reason::Kind)
 }
 
+/// The adapters that the ranks on a machine take in turn where nobody names any: the one that the
+/// environment asks for, or else every GPU that the preferred one's backend has, the fastest kinds
+/// first and in their order. None where the processor is faster than all there are.
+pub fn in_turn(adapters: &[AdapterDesc]) -> Vec<&AdapterDesc> {
+    turns(adapters, &|name| std::env::var(name).ok())
+}
+
+fn turns<'a>(adapters: &'a [AdapterDesc], var: &dyn Fn(&str) -> Option<String>) -> Vec<&'a AdapterDesc> {
+    match best(adapters, var) {
+        None => Vec::new(),
+        Some((asked, Reason::Asked(_))) => vec![asked],
+        Some((first, Reason::Kind)) => {
+            // A card that two backends know is one card.
+            let alike = |adapter: &&AdapterDesc| !adapter.is_software() && adapter.backend == first.backend;
+            let mut found: Vec<&AdapterDesc> = adapters.iter().filter(alike).collect();
+            found.sort_by_key(|adapter| KINDS.iter().position(|kind| *kind == adapter.kind));
+            found
+        }
+    }
+}
+
 /// The same as [`preferred`] with the environment that `var` knows.
 ///
 /// `WGPU_ADAPTER_NAME` is a part of a name, `MESA_VK_DEVICE_SELECT` a vendor's and a device's
@@ -141,6 +162,23 @@ mod tests {
         assert_eq!(taken(&kinds, &[("WGPU_POWER_PREF", "low")]), Some((1, Reason::Kind)));
         assert_eq!(taken(&kinds, &[("WGPU_POWER_PREF", "high")]), Some((0, Reason::Kind)));
         assert_eq!(taken(&["cpu", "discrete"], &[("WGPU_POWER_PREF", "low")]), Some((1, Reason::Kind)));
+    }
+
+    #[test]
+    fn ranks_take_the_gpus_in_turn() {
+        let indices = |adapters: &[AdapterDesc], vars: &[(&str, &str)]| {
+            let var = |name: &str| vars.iter().find(|(known, _)| *known == name).map(|(_, value)| value.to_string());
+            turns(adapters, &var).iter().map(|adapter| adapter.index).collect::<Vec<_>>()
+        };
+        let mut adapters = machine(&["cpu", "integrated", "discrete", "discrete"]);
+        assert_eq!(indices(&adapters, &[]), [2, 3, 1]);
+        assert_eq!(indices(&adapters, &[("MESA_VK_DEVICE_SELECT", "1000:23")]), [3]);
+        assert_eq!(indices(&adapters, &[("WGPU_ADAPTER_NAME", "the cpu")]), [0]);
+        // The same card a second time.
+        adapters[3].backend = "dx12".into();
+        assert_eq!(indices(&adapters, &[]), [2, 1]);
+        assert_eq!(indices(&machine(&["cpu", "cpu"]), &[]), [0; 0]);
+        assert_eq!(indices(&[], &[]), [0; 0]);
     }
 
     #[test]

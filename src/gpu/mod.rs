@@ -20,7 +20,7 @@ mod staging;
 mod subgroups;
 mod timing;
 
-pub use choice::{Reason, fastest, named, preferred};
+pub use choice::{Reason, fastest, in_turn, named, preferred};
 pub use memory::{Commands, Span, Submission};
 pub use pipeline::{Pipeline, Ready};
 pub use readback::{Readback, ReadbackRing};

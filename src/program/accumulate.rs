@@ -39,7 +39,8 @@ pub fn accumulate(parts: &[Source]) -> Result<Source, Apart> {
     for (at, node) in first.nodes.iter().enumerate() {
         made.take(at, node);
     }
-    made.flush();
+    let left: Vec<usize> = made.waiting.iter().chain(&made.late).copied().collect();
+    made.make(&left);
     // What the host reads of a part is what it reads of the first.
     Ok(made.source)
 }
@@ -70,6 +71,36 @@ fn varying(parts: &[Source]) -> Result<HashSet<ValueId>, Apart> {
     Ok(varying)
 }
 
+/// What some nodes read and change.
+#[derive(Default)]
+struct Asked {
+    /// Values, by their roots.
+    values: HashSet<ValueId>,
+    /// States that they read.
+    read: HashSet<usize>,
+    /// States that they change.
+    changed: HashSet<usize>,
+}
+
+impl Asked {
+    fn add(&mut self, made: &Made, at: usize) {
+        let source = &made.parts[0];
+        let node = &source.nodes[at];
+        self.values.extend(node.reads.iter().flatten().map(|read| source.root(*read)));
+        self.read.extend(made.states(node.reads.iter().flatten()));
+        self.changed.extend(made.states(node.writes.iter()));
+    }
+
+    /// Whether they must come behind an earlier node.
+    fn is_behind(&self, made: &Made, at: usize) -> bool {
+        let source = &made.parts[0];
+        let node = &source.nodes[at];
+        node.writes.iter().any(|write| self.values.contains(&source.root(*write)))
+            || made.states(node.writes.iter()).any(|state| self.read.contains(&state) || self.changed.contains(&state))
+            || made.states(node.reads.iter().flatten()).any(|state| self.changed.contains(&state))
+    }
+}
+
 struct Made<'a> {
     parts: &'a [Source],
     /// Values, by their roots, that every part has of its own.
@@ -79,66 +110,71 @@ struct Made<'a> {
     own: HashMap<(usize, ValueId), ValueId>,
     /// Nodes that are to be made for every part, and means over the parts.
     waiting: Vec<usize>,
-    /// Shared nodes behind those.
+    /// Shared nodes that come behind some of those.
     late: Vec<usize>,
 }
 
 impl Made<'_> {
-    /// The states that a node reads, or writes.
-    fn states(&self, ids: impl Iterator<Item = ValueId>) -> HashSet<usize> {
-        let place = |id: ValueId| match self.parts[0].values[self.parts[0].root(id)].place {
+    /// The states among some values.
+    fn states<'v>(&self, ids: impl Iterator<Item = &'v ValueId>) -> impl Iterator<Item = usize> {
+        let place = |id: &ValueId| match self.parts[0].values[self.parts[0].root(*id)].place {
             Place::State { state, .. } => Some(state),
             _ => None,
         };
-        ids.filter_map(place).collect()
-    }
-
-    /// Whether a node reads what one of `nodes` makes, or a state that one of them changes.
-    fn follows(&self, node: &Node, nodes: &[usize]) -> bool {
-        let source = &self.parts[0];
-        let made = nodes.iter().flat_map(|at| &source.nodes[*at].writes).map(|write| source.root(*write));
-        let made: HashSet<ValueId> = made.collect();
-        let changed = self.states(nodes.iter().flat_map(|at| source.nodes[*at].writes.iter().copied()));
-        let reads: Vec<ValueId> = node.reads.iter().flatten().map(|read| source.root(*read)).collect();
-        let states = self.states(node.reads.iter().flatten().chain(&node.writes).copied());
-        reads.iter().any(|read| made.contains(read)) || !changed.is_disjoint(&states)
+        ids.filter_map(place)
     }
 
     fn take(&mut self, at: usize, node: &Node) {
         let source = &self.parts[0];
-        let is_mean = matches!(node.body, Body::MeanOfParts);
-        if is_mean || node.writes.iter().any(|write| self.varying.contains(&source.root(*write))) {
-            let means: Vec<usize> = self.means();
-            if self.follows(node, &self.late) || self.follows(node, &means) {
-                self.flush();
+        let roots = node.writes.iter().map(|write| source.root(*write));
+        let is_shared = !self.is_mean(at) && !roots.clone().any(|root| self.varying.contains(&root));
+        let mut asked = Asked::default();
+        asked.add(self, at);
+        let behind = |at: &&usize| (self.is_mean(**at) || self.late.contains(at)) && asked.is_behind(self, **at);
+        let pending: Vec<usize> = self.waiting.iter().chain(&self.late).filter(behind).copied().collect();
+        let changes = self.states(node.writes.iter()).next().is_some();
+        match is_shared {
+            true if !pending.is_empty() || changes && !self.waiting.is_empty() => self.late.push(at),
+            true => self.source.nodes.push(node.clone()),
+            false => {
+                self.make(&pending);
+                self.waiting.push(at);
             }
-            self.waiting.push(at);
+        }
+    }
+
+    fn is_mean(&self, at: usize) -> bool {
+        matches!(self.parts[0].nodes[at].body, Body::MeanOfParts)
+    }
+
+    /// Makes these of the nodes that wait, and what they are behind.
+    fn make(&mut self, wanted: &[usize]) {
+        if wanted.is_empty() {
             return;
         }
-        let changes = !self.states(node.writes.iter().copied()).is_empty();
-        let behind = self.follows(node, &self.late) || self.follows(node, &self.means());
-        if behind || changes && !self.waiting.is_empty() {
-            self.late.push(at);
-        } else {
-            self.source.nodes.push(node.clone());
+        let mut pending: Vec<usize> = self.waiting.iter().chain(&self.late).copied().collect();
+        pending.sort_unstable();
+        let (mut needed, mut asked) = (HashSet::new(), Asked::default());
+        for at in pending.into_iter().rev() {
+            if wanted.contains(&at) || asked.is_behind(self, at) {
+                asked.add(self, at);
+                needed.insert(at);
+            }
         }
+        let split = |nodes: &mut Vec<usize>| nodes.extract_if(.., |at| needed.contains(at)).collect::<Vec<_>>();
+        let (waiting, late) = (split(&mut self.waiting), split(&mut self.late));
+        self.every_part(&waiting);
+        late.iter().for_each(|at| self.source.nodes.push(self.parts[0].nodes[*at].clone()));
     }
 
-    /// The means that wait.
-    fn means(&self) -> Vec<usize> {
-        let is_mean = |at: &usize| matches!(self.parts[0].nodes[*at].body, Body::MeanOfParts);
-        self.waiting.iter().copied().filter(is_mean).collect()
-    }
-
-    /// Makes all that waits.
-    fn flush(&mut self) {
-        let waiting = std::mem::take(&mut self.waiting);
+    /// Makes nodes for one part after the other, and the means among them.
+    fn every_part(&mut self, nodes: &[usize]) {
         let mut sums: HashMap<usize, ValueId> = HashMap::new();
         for part in 0..self.parts.len() {
-            for &at in &waiting {
+            for &at in nodes {
                 let node = self.parts[part].nodes[at].clone();
                 let reads: Vec<Option<ValueId>> = node.reads.iter().map(|r| r.map(|id| self.of(part, id))).collect();
-                if !matches!(node.body, Body::MeanOfParts) {
+                if !self.is_mean(at) {
                     let writes = node.writes.iter().map(|write| self.of(part, *write)).collect();
                     self.source.nodes.push(Node { reads, writes, ..node });
                     continue;
@@ -152,14 +188,11 @@ impl Made<'_> {
             }
         }
         let share = 1.0 / self.parts.len() as f32;
-        for at in waiting {
-            let node = self.parts[0].nodes[at].clone();
-            if let Some(sum) = sums.get(&at) {
+        for at in nodes {
+            let node = self.parts[0].nodes[*at].clone();
+            if let Some(sum) = sums.get(at) {
                 self.pointwise(Operation::MulC, share, &[*sum], Some(node.writes[0]), &node);
             }
-        }
-        for at in std::mem::take(&mut self.late) {
-            self.source.nodes.push(self.parts[0].nodes[at].clone());
         }
     }
 
@@ -199,5 +232,63 @@ impl Made<'_> {
         let body = Body::Pointwise(operation, c);
         self.source.nodes.push(Node { body, reads, writes: vec![to], scope: like.scope.clone() });
         to
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::{Graph, Noise, Shard, gradients};
+    use crate::program::{Device, Options, Runner, Store, plan};
+
+    /// A step of two updates, of which the second sees the first; the images are noise.
+    fn step(n: usize, shard: Shard) -> Source {
+        let g = Graph::new(Noise { seed: 4, domain: 1, clock: "clock".into() }).of_shard(shard);
+        let w = g.state("w", 4, 0, &[4, 1]);
+        let mean = g.state("mean", 4, 0, &[1, 4]);
+        for _ in 0..2 {
+            let x = g.normal(&[n, 4]);
+            g.ema(&x.mean_axes(&[0]).over_batch(), &mean, 0.5, 1.0);
+            let loss = x.matmul(&w).tanh().mean();
+            let grad = gradients(&loss, std::slice::from_ref(&w)).remove(0).unwrap().over_batch();
+            g.assign(&(&w - &grad), &w);
+            g.output("loss", &loss.over_batch());
+        }
+        g.advance(&g.clock());
+        g.finish().unwrap()
+    }
+
+    fn run(source: &Source) -> [Vec<f32>; 3] {
+        let mut store = Store::new(Device::Cpu);
+        store.write("w", &[0.1, -0.2, 0.3, 0.4]).unwrap();
+        let mut runner = Runner::new(plan(source, &Options::new(None)).unwrap(), &mut store).unwrap();
+        (0..3).for_each(|_| runner.run().unwrap());
+        [store.read("w").unwrap(), store.read("mean").unwrap(), runner.read("loss").unwrap()]
+    }
+
+    #[test]
+    fn parts_are_the_whole_in_less_memory() {
+        let parts: Vec<Source> = (0..4).map(|part| step(1024, Shard { part, parts: 4, ..Shard::WHOLE })).collect();
+        let (one, many) = (step(4096, Shard::WHOLE), accumulate(&parts).unwrap());
+        for (one, many) in std::iter::zip(run(&one), run(&many)) {
+            for (a, b) in std::iter::zip(one, many) {
+                assert!((a - b).abs() < 1e-6, "{a} {b}");
+            }
+        }
+        let memory = |source| plan(source, &Options::new(None)).unwrap().totals().memory;
+        assert!(3 * memory(&many) < 2 * memory(&one));
+    }
+
+    #[test]
+    fn a_state_that_every_part_would_change_is_named() {
+        let part = |part| {
+            let shard = Shard { part, parts: 2, ..Shard::WHOLE };
+            let g = Graph::new(Noise { seed: 4, domain: 1, clock: "clock".into() }).of_shard(shard);
+            g.assign(&g.normal(&[4]), &g.state("last", 4, 0, &[4]));
+            g.finish().unwrap()
+        };
+        assert_eq!(accumulate(&[part(0), part(1)]).unwrap_err(), Apart::State("last".into()));
+        let other = step(4, Shard { part: 1, parts: 2, ..Shard::WHOLE });
+        assert_eq!(accumulate(&[part(0), other]).unwrap_err(), Apart::Unlike);
     }
 }

@@ -17,13 +17,13 @@ pub fn speak(together: &Together) -> MutexGuard<'_, dyn Ranks + 'static> {
 
 /// A mean over ranks in a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Meeting {
+pub(super) struct Meeting {
     /// The launch in whose place it is.
-    launch: usize,
+    pub launch: usize,
     /// The launch before which all of it has been made.
-    made: usize,
-    from: View,
-    to: View,
+    pub made: usize,
+    pub from: View,
+    pub to: View,
 }
 
 /// The means over ranks of a program, in order.
@@ -80,7 +80,8 @@ impl Meetings {
     }
 }
 
-fn meetings(program: &Program) -> Vec<Meeting> {
+/// The means over ranks of a program, in order.
+pub(super) fn meetings(program: &Program) -> Vec<Meeting> {
     let meets = |a: &View, b: &View| a.buffer == b.buffer && a.offset < b.offset + b.len && b.offset < a.offset + a.len;
     let mut all: Vec<Meeting> = Vec::new();
     for (launch, node) in program.launches.iter().enumerate().filter(|(_, l)| l.kernel.is_mean_of_ranks()) {

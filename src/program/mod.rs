@@ -41,6 +41,7 @@ mod plan;
 mod recompute;
 mod recorder;
 mod run;
+mod scaling;
 mod share;
 mod staging;
 mod store;
@@ -54,6 +55,7 @@ pub use memory::{Pending, ReadbackRing};
 pub use pixel::{NotPerPixel, PixelProgram};
 pub use plan::{Options, PlanError, plan, plan_recomputing};
 pub use run::{Runner, Traced, What};
+pub use scaling::{Network, Scaling};
 pub use staging::{StagingRing, Upload};
 pub use store::Store;
 

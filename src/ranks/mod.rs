@@ -19,14 +19,21 @@
 //! assert_eq!(means, [[2.0], [2.0]]);
 //! ```
 
+#[cfg(feature = "mpi")]
+pub mod mpi;
+mod started;
 mod threads;
 
+pub use started::started_by_many;
 pub use threads::{Threads, threads};
 
 use std::time::Duration;
 
 /// How long a rank waits for another that says nothing.
 pub const PATIENCE: Duration = Duration::from_secs(600);
+
+/// Bytes of a mean, of one rank, up to which ranks that are processes send it whole to each other.
+pub const SHORT: usize = 8192;
 
 /// Why ranks do not go on together.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]

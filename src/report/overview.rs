@@ -274,6 +274,7 @@ mod tests {
                 .into_iter()
                 .collect(),
             initial: None,
+            ranks: 1,
             broke_down: None,
         };
         assert_eq!(batches(8, &[sitting(0, None)], 10), 80);

@@ -161,7 +161,8 @@ impl Cached {
         let last = (0..plane).rev().find(unknown);
         let end = last.map_or(0, |t| self.code.step_of(t / self.code.w, t % self.code.w) + 1);
         for begin in (0..end as usize).step_by(steps) {
-            session.going(|| format!("{} of {end} pixels of each image", begin + 1))?;
+            // Steps are more than pixels where some are made ahead.
+            session.going(|| format!("{}% of each image", 100 * begin / end as usize))?;
             session.store.write(CLOCK, &[f32::from_bits(begin as u32)])?;
             runner.run()?;
             if !is_gpu {

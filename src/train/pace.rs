@@ -7,17 +7,21 @@ use std::time::{Duration, Instant};
 const MARKS: usize = 64;
 /// Time between two of them.
 const APART: Duration = Duration::from_millis(250);
+/// After so long what steps take is known well enough to speak of hours.
+const SETTLED: Duration = Duration::from_secs(15);
 
 /// The pace of a sitting: what its latest steps took, pauses included.
 pub(super) struct Pace {
     marks: VecDeque<(u64, Instant)>,
     /// The last step, and when it was done.
     last: Option<(u64, Instant)>,
+    /// Whether it has been asked for since it has settled.
+    settled: bool,
 }
 
 impl Pace {
     pub(super) fn new() -> Pace {
-        Pace { marks: VecDeque::new(), last: None }
+        Pace { marks: VecDeque::new(), last: None, settled: false }
     }
 
     /// Takes note that so many steps are done.
@@ -34,6 +38,12 @@ impl Pace {
     /// Forgets what was: steps of another kind begin.
     pub(super) fn restart(&mut self) {
         *self = Pace::new();
+    }
+
+    /// Whether it has just become known how long a run takes: true once.
+    pub(super) fn settles(&mut self) -> bool {
+        let taken = self.marks.front().zip(self.last).is_some_and(|((_, since), (_, now))| now - *since >= SETTLED);
+        taken && !std::mem::replace(&mut self.settled, true)
     }
 
     /// Time left up to step `total`; none before the second step, as the first takes what is done
@@ -55,7 +65,7 @@ mod tests {
         let start = Instant::now();
         let at = |ms: u64| start + Duration::from_millis(ms);
         let mut pace = Pace::new();
-        assert_eq!(pace.left(100), None);
+        assert!(pace.left(100).is_none() && !pace.settles());
         // The first step took five seconds to make ready.
         pace.step(1, at(5000));
         assert_eq!(pace.left(100), None);
@@ -64,6 +74,8 @@ mod tests {
         // Later ones take a second each, and in a minute nothing is left of the fast ones.
         (3..100).for_each(|step| pace.step(step, at(5100 + 1000 * (step - 2))));
         assert_eq!(pace.left(109), Some(Duration::from_secs(10)));
+        // Then it is known how long it takes, which is told once.
+        assert!(pace.settles() && !pace.settles());
         pace.restart();
         assert_eq!(pace.left(109), None);
     }

@@ -302,6 +302,14 @@ impl Loop<'_> {
         if let Some(watch) = self.log.watch() {
             watch.live(&Progress { step, total, rate, losses: &losses, left });
         }
+        // Where steps are slow, the log's first line is minutes away.
+        if self.pace.settles()
+            && let (Some(pace), Some(left)) = (&mut self.hooks.pace, left)
+            && let Some(line) =
+                pace(&self.run.config, left.as_secs_f64() / total.saturating_sub(step).max(1) as f64, left)
+        {
+            self.log.say(&line);
+        }
     }
 
     /// Whether the last checkpoint is so old that another is due whatever the step.

@@ -3,7 +3,7 @@
 
 use super::{ExportError, Format, Options, Origin, Package, Trained};
 use crate::data::{Geometry, Medium};
-use crate::eval::{self, KeptFigure};
+use crate::eval::KeptFigure;
 use crate::models::Family;
 use crate::train::{Config, WEIGHTS, checkpoint};
 use crate::words::count;
@@ -20,6 +20,10 @@ pub(super) fn package(trained: &mut Trained, options: &Options) -> Result<Packag
     // What is written are the weights that images are made with, whether averaged or not.
     let mut config = trained.run.config.clone();
     config.train.ema = 0.0;
+    let origin = Origin::of(&config);
+    if let Some(name) = origin.path.is_some().then_some(origin.name) {
+        config.data.source = name;
+    }
     let path = trained.run.path.join(WEIGHTS);
     let weights = checkpoint::weights_only(&path, &trained.session, trained.step)?;
     let settings = serde_json::to_vec_pretty(&config)
@@ -45,11 +49,7 @@ pub(super) fn package(trained: &mut Trained, options: &Options) -> Result<Packag
         };
         package.files.extend(own.files.into_iter().map(|(name, bytes)| (format!("{folder}{name}"), bytes)));
     }
-    let figures = eval::kept(&trained.run)
-        .map_err(|source| ExportError::Read { path: trained.run.path.clone(), source })?
-        .into_iter()
-        .filter(|kept| kept.step == trained.step)
-        .collect::<Vec<_>>();
+    let figures = trained.figures()?;
     let card = card(trained, &config, &figures, options, &package);
     package.files.push(("README.md".into(), card.into_bytes()));
     Ok(package)
@@ -68,7 +68,7 @@ fn quoted(text: &str) -> String {
 fn card(trained: &Trained, config: &Config, figures: &[KeptFigure], options: &Options, package: &Package) -> String {
     let (name, model) = (trained.name(), trained.session.model.as_ref());
     let [c, h, w] = model.geometry();
-    let Origin { name: data, known } = Origin::of(config);
+    let Origin { name: data, known, .. } = Origin::of(&trained.run.config);
     let licence = known.map_or("pictures of somebody's own; say here whose they are".into(), |[licence, source]| {
         format!("{source}; {licence}")
     });

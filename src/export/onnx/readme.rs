@@ -20,7 +20,7 @@ pub(super) fn metadata(trained: &Trained) -> Vec<(&'static str, String)> {
         ("step", trained.step.to_string()),
         ("weights", session.weights.to_string()),
         ("limn", env!("CARGO_PKG_VERSION").into()),
-        ("data", origin.name),
+        ("data", origin.name.clone()),
     ];
     if let Some([licence, source]) = origin.known {
         known.extend([("data_licence", licence.into()), ("data_source", source.into())]);
@@ -31,7 +31,7 @@ pub(super) fn metadata(trained: &Trained) -> Vec<(&'static str, String)> {
     // A file that cannot be read has no figures.
     let figures = kept(&trained.run).unwrap_or_default();
     let last = figures.last().map(|figure| figure.step);
-    let of_last: Vec<_> = figures.into_iter().filter(|figure| Some(figure.step) == last).collect();
+    let of_last = origin.told(figures.into_iter().filter(|figure| Some(figure.step) == last));
     match serde_json::to_string(&of_last) {
         Ok(text) if !of_last.is_empty() => known.push(("figures", text)),
         _ => (),

@@ -96,8 +96,13 @@ function gridControls(model, chosen) {
   let seed = 0, images = null, frame = 0;
   const n = model.family === "pixels" ? 16 : 64, columns = model.medium === "sounds" ? 4 : Math.sqrt(n);
   const redraw = latest(async () => {
+    const began = performance.now();
     images = await model.sample(n, seed);
     show($("grid"), images, model, columns, frame);
+    if (model.family === "mixture") { // other models have a single image to time
+      model.took = Math.min(model.took ?? Infinity, (performance.now() - began) / n);
+      facts(model);
+    }
     $("many-words").textContent = `seed ${seed}${chosen ? "; click on one to take its code" : ""}`;
   });
   $("more").onclick = () => { seed++; redraw(); };
@@ -111,9 +116,9 @@ function gridControls(model, chosen) {
   return redraw;
 }
 
-/** What is known of the model, and how long it takes here. */
+/** What is known of the model, and where it runs how long it takes here. */
 function facts(model) {
-  const { about, replay } = model, { info } = replay.adapter, [c, h, w] = model.geometry;
+  const { about, replay } = model, info = replay?.adapter.info, [c, h, w] = model.geometry;
   const images = model.medium === "sounds" ? `${w} samples at ${model.rate} Hz`
     : model.medium === "films" ? `${model.rate} frames of ${w}x${h / model.rate}` : `${w}x${h} ${c === 1 ? "grey" : "RGB"}`;
   const device = [info?.vendor, info?.architecture, info?.description].filter(Boolean).join(" ");
@@ -122,8 +127,8 @@ function facts(model) {
     ["trained", `${about.step.toLocaleString("en")} steps on ${about.data}; ${about.weights} weights`],
     ...about.figures.map(f => [f.name, `${Number(f.value.toPrecision(5))} ${f.unit}: ${f.protocol}`]),
     ...about.remarks.map(words => ["note", words]),
-    ["device", device || "unnamed"],
-    ["time", model.took ? `${model.took < 1000 ? `${Number(model.took.toPrecision(2))} ms` : `${(model.took / 1000).toFixed(1)} s`} a sample here` : "not measured yet"],
+    ...replay ? [["device", device || "unnamed"],
+      ["time", model.took ? `${model.took < 1000 ? `${Number(model.took.toPrecision(2))} ms` : `${(model.took / 1000).toFixed(1)} s`} a sample here` : "not measured yet"]] : [],
     ["made by", `limn ${about.version}`],
   ];
   $("facts").replaceChildren(...rows.map(([name, value]) => {
@@ -132,7 +137,7 @@ function facts(model) {
     row.append(head, cell);
     return row;
   }));
-  say(`runs here, on ${device || "this device"}`);
+  if (replay) say(`runs here, on ${device || "this device"}`);
 }
 
 /** The kernels that run, with their shapes and their WGSL. */
@@ -158,6 +163,7 @@ async function begin() {
   for (const promise of [opened, weights]) promise.catch(() => {}); // both are awaited below, by then with their errors
   const known = parse(await unpacked($("content").textContent));
   $("words").textContent = known.about.words;
+  facts({ ...known.model, about: known.about }); // also of a model that will not run here
   // Behind a # the page's address may say which programs it takes: those for a GPU, or for a software device.
   const kind = ["gpu", "lanes"].find(kind => location.hash === `#${kind}`);
   const replay = await Replay.open(known, weights, kind, opened), model = new Model(replay);

@@ -12,9 +12,8 @@ pub(super) use gallery::gallery;
 pub use limits::{Half, TooLarge};
 pub use pipeline::WebPipeline;
 
-use super::{ExportError, Options, Package, Trained};
+use super::{ExportError, Options, Origin, Package, Trained};
 use crate::data::{Binarisation, Geometry, Medium};
-use crate::eval;
 use crate::models::{Family, Prior};
 use crate::report::{escaped, filled};
 use crate::sample::{self, Drawing, Function};
@@ -237,8 +236,7 @@ fn graph(error: crate::graph::GraphError) -> ExportError {
 impl About {
     fn of(trained: &Trained, remarks: Vec<String>) -> Result<About, ExportError> {
         let Trained { run, session, step, .. } = trained;
-        let kept = eval::kept(run).map_err(|source| ExportError::Read { path: run.path.clone(), source })?;
-        let figures = kept.into_iter().filter(|kept| kept.step == *step).map(|kept| FigureRow {
+        let figures = trained.figures()?.into_iter().map(|kept| FigureRow {
             name: kept.figure.name,
             value: kept.figure.value,
             unit: kept.figure.unit,
@@ -255,7 +253,7 @@ impl About {
             step: *step,
             parameters: session.model.parameters(),
             weights: if session.weights == Weights::Averaged { "averaged" } else { "trained" },
-            data: run.config.data.source.clone(),
+            data: Origin::of(&run.config).name,
             figures: figures.collect(),
             remarks,
             version: env!("CARGO_PKG_VERSION"),
