@@ -6,6 +6,8 @@
 // Four lines are four channels of x at one tap, so that they are one load; what a term is, is noted once for all of
 // them. With DIRECT, where there is one split and no mask, the sums are dw's entries and are written as such.
 
+#import last_$operand
+#import last_terms
 #import weight_grad
 #params
 
@@ -14,17 +16,18 @@ override TY: u32 = 16;
 override BM: u32 = TY * 8;
 override BN: u32 = TX * 8;
 override THREADS: u32 = TX * TY;
-// 1: the operand has been packed, and a four of zeros stands in front of it.
+// 1: the operand has been packed, and FRONT fours stand in front of it, the first of them zeros.
 override A_PACKED: u32 = 1;
 override B_PACKED: u32 = 1;
+override A_FRONT: u32 = A_PACKED * FRONT;
+override B_FRONT: u32 = B_PACKED * FRONT;
 override DIRECT: u32 = 0;
 // 1: there is a bias.
 override BIAS: u32 = 0;
-// 1: there are more terms than `by` takes with one multiplication.
-override MANY: u32 = 0;
 
 // Terms that pass through workgroup memory at a time.
 const BK = 16u;
+const WIDE = 4u;
 override A_LINE: u32 = BM / 4u;
 override B_LINE: u32 = BN / 4u;
 override A_SIZE: u32 = BK * A_LINE;
@@ -34,46 +37,12 @@ override A_LOADS: u32 = A_SIZE / THREADS;
 override B_LOADS: u32 = B_SIZE / THREADS;
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>; // (0), [n, h, w, channels / 4]
-@group(0) @binding(2) var<storage, read> dy: array<vec4<f32>>; // (0), [n, oh, ow, columns / 4]
+@group(0) @binding(1) var<storage, read> x: array<Four>; // (front), [n, h, w, channels / 4]
+@group(0) @binding(2) var<storage, read> dy: array<Four>; // (front), [n, oh, ow, columns / 4]
 @group(0) @binding(3) var<storage, read_write> part: array<f32>; // [splits, lines, columns] and [splits, columns], or dw [co, ci, kh, kw]
 
-var<workgroup> a_tile: array<vec4<f32>, A_SIZE>;
-var<workgroup> b_tile: array<vec4<f32>, B_SIZE>;
-
-// The next terms: y and x of the first tap, and where that and the pixel of dy stand, in fours.
-var<workgroup> term_at: array<vec4<i32>, BK>;
-
-const NOWHERE: i32 = 0x20000000; // outside of every x: the y of a term or line that is none
-
-// a / b, or by 1 / b for a below 2^20: half is further from the next whole number than products in f32 are off.
-fn by(a: u32, b: u32, over: f32) -> u32 {
-  if (MANY == 1u) { return a / b; }
-  return u32((f32(a) + 0.5) * over);
-}
-
-// The pixels of an image of dy, 1 over them and over those of a row; fours of a row and of a pixel of x, of a pixel of dy.
-struct Steps { plane: u32, over_plane: f32, over_ow: f32, row: i32, pixel: i32, columns: u32 }
-
-fn steps() -> Steps {
-  let plane = p.oh * p.ow;
-  let pixel = i32(p.channels / 4u);
-  return Steps(plane, 1.0 / f32(plane), 1.0 / f32(p.ow), pixel * i32(p.w), pixel, p.columns / 4u);
-}
-
-// Notes the terms from k0 on. There are at least as many invocations.
-fn note(step: Steps, k0: u32, end: u32, tid: u32) {
-  if (tid < BK) {
-    let k = k0 + tid;
-    let n = by(k, step.plane, step.over_plane);
-    let pixel = k - n * step.plane;
-    let oy = by(pixel, p.ow, step.over_ow);
-    let y = i32(oy * p.stride_h) - i32(p.pad_top);
-    let x = i32((pixel - oy * p.ow) * p.stride_w) - i32(p.pad_left);
-    let place = (i32(n * p.h) + y) * step.row + x * step.pixel;
-    term_at[tid] = vec4(select(NOWHERE, y, k < end), x, place, i32(k * step.columns));
-  }
-}
+var<workgroup> a_tile: array<Four, A_SIZE>;
+var<workgroup> b_tile: array<Four, B_SIZE>;
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) grid: vec3<u32>,
@@ -98,12 +67,13 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) grid: vec
   let tap_y = tap / p.kw;
   let line_x = i32((tap - tap_y * p.kw) * p.dilation_w);
   let line_y = select(NOWHERE, i32(tap_y * p.dilation_h), index < lines);
-  let line_from = (i32(tap_y * p.dilation_h * p.w) + line_x) * i32(p.channels / 4u) + i32((index - tap * p.channels) / 4u + A_PACKED);
+  let line_from = (i32(tap_y * p.dilation_h * p.w) + line_x) * i32(p.channels / 4u) + i32((index - tap * p.channels) / 4u + A_FRONT);
   // And the four columns.
   let column = q0 / 4u + tid % B_LINE;
   let there = column < p.pack / 4u;
-  let column_from = i32(own * (p.pack / 4u) + column + B_PACKED);
+  let column_from = i32(own * (p.pack / 4u) + column + B_FRONT);
 
+  if (SCALED) { find_scales(x[FRONT - 1u], dy[FRONT - 1u]); }
   let step = steps();
   note(step, first, end, tid);
   workgroupBarrier();
@@ -123,7 +93,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) grid: vec
       if (A_PACKED == 1u) {
         a_tile[tid + i * THREADS] = x[from_x];
       } else {
-        a_tile[tid + i * THREADS] = select(vec4(0.0), x[from_x], vec4(inside));
+        a_tile[tid + i * THREADS] = select(Four(), x[from_x], vec4(inside));
       }
     }
     for (var i = 0u; i < B_LOADS; i += 1u) {
@@ -134,7 +104,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) grid: vec
       if (B_PACKED == 1u) {
         b_tile[tid + i * THREADS] = dy[from_dy];
       } else {
-        b_tile[tid + i * THREADS] = select(vec4(0.0), dy[from_dy], vec4(inside));
+        b_tile[tid + i * THREADS] = select(Four(), dy[from_dy], vec4(inside));
       }
     }
     workgroupBarrier();
@@ -142,13 +112,13 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) grid: vec
     // The gradient of the bias, the sum of dy: the workgroups of the first lines add up what they have of each
     // column, an invocation to a column. There are at least as many.
     if ((BIAS == 1u) & (line0 == 0u) & (tid < BN)) {
-      for (var k = 0u; k < BK; k += 1u) { bias += b_tile[k * B_LINE + tid / 4u][tid % 4u]; }
+      for (var k = 0u; k < BK; k += 1u) { bias += f32(b_tile[k * B_LINE + tid / 4u][tid % 4u]); }
     }
     for (var k = 0u; k < BK; k += 1u) {
-      let near = b_tile[k * B_LINE + tx];
-      let far = b_tile[k * B_LINE + TX + tx];
+      let near = wide(b_tile[k * B_LINE + tx]);
+      let far = wide(b_tile[k * B_LINE + TX + tx]);
       for (var i = 0u; i < 2u; i += 1u) {
-        let a = a_tile[k * A_LINE + i * TY + ty];
+        let a = wide(a_tile[k * A_LINE + i * TY + ty]);
         for (var j = 0u; j < 4u; j += 1u) {
           sums[8u * i + 2u * j] += a[j] * near;
           sums[8u * i + 2u * j + 1u] += a[j] * far;
@@ -160,7 +130,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) grid: vec
 
   let last = p.splits * p.lines * p.columns;
   if ((BIAS == 1u) & (line0 == 0u) & (tid < BN) & (q0 + tid < p.pack)) {
-    part[last + split * p.columns + own * p.pack + q0 + tid] = bias;
+    part[last + split * p.columns + own * p.pack + q0 + tid] = unscaled_b(bias);
   }
   for (var i = 0u; i < 2u; i += 1u) {
     for (var j = 0u; j < 4u; j += 1u) {
@@ -178,11 +148,11 @@ fn put(index: u32, lines: u32, split: u32, own: u32, column: u32, sums: vec4<f32
       let entries = p.ci * p.kh * p.kw;
       let entry = column * entries + line.ci * p.kh * p.kw + line.tap;
       for (var q = 0u; q < 4u; q += 1u) {
-        if (column + q < p.co) { part[entry + q * entries] = sums[q]; }
+        if (column + q < p.co) { part[entry + q * entries] = unscaled(sums[q]); }
       }
     } else {
       let entry = (split * p.lines + index) * p.columns + own * p.pack + column;
-      for (var q = 0u; q < 4u; q += 1u) { part[entry + q] = sums[q]; }
+      for (var q = 0u; q < 4u; q += 1u) { part[entry + q] = unscaled(sums[q]); }
     }
   }
 }

@@ -15,8 +15,8 @@ override THREADS: u32 = 128;
 override C_SIZE: u32 = SUBGROUPS * EDGE * C_LINE;
 
 // Lines start at multiples of 16 bytes, which fragments want.
-const A_LINE = 2u * EDGE;
-const B_LINE = 4u * EDGE;
+const A_LINE = EDGE;
+const B_LINE = EDGE;
 const C_LINE = EDGE + 4u;
 
 @group(0) @binding(0) var<uniform> p: Params;
@@ -24,8 +24,8 @@ const C_LINE = EDGE + 4u;
 @group(0) @binding(2) var<storage, read> b: array<f32>;        // [E, 4E]
 @group(0) @binding(3) var<storage, read_write> c: array<f32>;  // [subgroups, 2E, 4E]
 
-var<workgroup> a_tile: array<f16, EDGE * A_LINE>;  // [k, m]
-var<workgroup> b_tile: array<f16, EDGE * B_LINE>;  // [k, n]
+var<workgroup> a_tile: array<f16, 2u * EDGE * A_LINE>;  // [m, k]
+var<workgroup> b_tile: array<f16, 4u * EDGE * B_LINE>;  // [n, k]
 var<workgroup> c_tile: array<f32, C_SIZE>;         // one fragment of every subgroup
 
 // Writes the fragment (i, j) of every subgroup, of which `count` are wanted and the first is number `first` of all.
@@ -35,7 +35,7 @@ fn put(fragment: FragmentC, i: u32, j: u32, own: bool, subgroup: u32, first: u32
   for (var e = tid; e < count * EDGE * EDGE; e += THREADS) {
     let line = (e / EDGE) % EDGE;
     let at = (e / (EDGE * EDGE)) * EDGE + line;
-    c[((first + e / (EDGE * EDGE)) * 2u * EDGE + i * EDGE + line) * B_LINE + j * EDGE + e % EDGE]
+    c[((first + e / (EDGE * EDGE)) * 2u * EDGE + i * EDGE + line) * 4u * EDGE + j * EDGE + e % EDGE]
       = c_tile[at * C_LINE + e % EDGE];
   }
   workgroupBarrier();
@@ -46,17 +46,17 @@ fn product(index: u32, tid: u32, subgroup: u32, subgroups: u32) {
   let begin = index * SUBGROUPS;
   if (begin >= p.subgroups) { return; }
   let wanted = min(SUBGROUPS, p.subgroups - begin);
-  for (var e = tid; e < 2u * EDGE * EDGE; e += THREADS) {
-    a_tile[(e % EDGE) * A_LINE + e / EDGE] = f16(a[e]);
+  for (var e = tid; e < 2u * EDGE * EDGE; e += THREADS) { a_tile[e] = f16(a[e]); }
+  for (var e = tid; e < 4u * EDGE * EDGE; e += THREADS) {
+    b_tile[(e % (4u * EDGE)) * B_LINE + e / (4u * EDGE)] = f16(b[e]);
   }
-  for (var e = tid; e < 4u * EDGE * EDGE; e += THREADS) { b_tile[e] = f16(b[e]); }
   workgroupBarrier();
   let a0 = fragment_a(0u);
-  let a1 = fragment_a(EDGE);
+  let a1 = fragment_a(EDGE * A_LINE);
   let b0 = fragment_b(0u);
-  let b1 = fragment_b(EDGE);
-  let b2 = fragment_b(2u * EDGE);
-  let b3 = fragment_b(3u * EDGE);
+  let b1 = fragment_b(EDGE * B_LINE);
+  let b2 = fragment_b(2u * EDGE * B_LINE);
+  let b3 = fragment_b(3u * EDGE * B_LINE);
   for (var done = 0u; done < SUBGROUPS; done += subgroups) {
     var c00 = zeros();
     var c01 = zeros();

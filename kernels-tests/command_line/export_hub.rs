@@ -48,7 +48,7 @@ fn where_somebody_has_pictures_stays_with_them() {
     let photos = dir.path().join("photos");
     std::fs::create_dir(&photos).unwrap();
     for k in 0..20u8 {
-        image::GrayImage::from_fn(28, 28, |x, y| image::Luma([(x as u8 + k) * 5 ^ y as u8]))
+        image::GrayImage::from_fn(28, 28, |x, y| image::Luma([((x as u8 + k) * 5) ^ y as u8]))
             .save(photos.join(format!("{k}.png")))
             .unwrap();
     }

@@ -3,13 +3,15 @@
 use crate::support::device;
 use limn::check::{self, Example, Reference};
 use limn::gpu::{Gpu, reflect};
-use limn::kernels::concat::Concat;
+use limn::kernels::concat::{self, Concat};
 use limn::kernels::conv::Conv;
 use limn::kernels::conv2d_weight_grad::Conv2dWeightGrad;
 use limn::kernels::copy::Copy;
 use limn::kernels::matmul::MatMul;
 use limn::kernels::reduce::Reduce;
 use limn::kernels::{Caps, Checks, Field, Kernel, Layout, Lens, Operand, Recipe, Signature, Slot, grid_1d};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
 
 /// A kernel with one thing about it changed.
 #[derive(Debug)]
@@ -325,4 +327,25 @@ fn dropped_and_renamed_fields_are_refused_with_both_sides() {
         assert!(said.contains(&format!("host:   {host}\n")), "{said}");
         assert!(said.contains("shader: outer: u32 @0, a: u32 @4, b: u32 @8, inner: u32 @12"), "{said}");
     }
+}
+
+#[test]
+fn cases_on_several_devices_come_out_as_on_one() {
+    let gpu = Arc::new(device());
+    let other = Arc::new(gpu.again().expect("the device once more"));
+    assert_eq!(gpu.caps(), other.caps());
+    let mut cases: Vec<Box<dyn Kernel>> = concat::cases().into_iter().take(6).collect();
+    let nudged =
+        Broken { inner: Box::new(Reduce { a: 3, r1: 4, b: 5, r2: 6, c: 7, scale: 1.0 }), lens: None, nudge: 1.0 };
+    cases.insert(2, Box::new(nudged));
+    let seen = Mutex::new(BTreeSet::new());
+    let begun = |i| assert!(seen.lock().expect("nobody panicked").insert(i), "case {i} twice");
+    let told = |outcomes: &[check::Outcome]| -> Vec<String> { outcomes.iter().map(|o| format!("{o:?}")).collect() };
+    let both = check::check_cases(&[gpu.clone(), other], "cases", &cases, 1, &begun);
+    for (case, outcomes) in std::iter::zip(&cases, &both) {
+        assert!(!outcomes.is_empty());
+        assert_eq!(told(outcomes), told(&check::check(&gpu, "cases", case.as_ref(), 1)));
+    }
+    assert!(both[2].iter().all(|o| o.failure.is_some()) && both[3].iter().all(|o| o.failure.is_none()));
+    assert_eq!(seen.into_inner().expect("nobody panicked").len(), cases.len());
 }

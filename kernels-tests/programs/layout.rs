@@ -1,16 +1,18 @@
 //! Where values live: shared buffers, flat buffers, and what GPU APIs refuse.
 
 use crate::support::{
-    Tensors, assert_same_everywhere, assert_same_under_every_plan, gpu, graph, launches, normals, planned,
-    random_values, sound, step_of,
+    Rig, Tensors, assert_same_bits, assert_same_everywhere, assert_same_under_every_plan, gpu, graph, launches,
+    normals, planned, random_values, sound, step_of,
 };
+use limn::gpu::Gpu;
 use limn::graph::{Graph, Var, gradients};
-use limn::kernels::Caps;
 use limn::kernels::optimisers::adam::AdamRule;
 use limn::kernels::optimisers::schedule::Schedule;
+use limn::kernels::{Caps, Class, Precision};
 use limn::ops::ConvSpec;
 use limn::program::{Device, Options, Program, Purpose, Source, View, plan};
 use limn::train::presets;
+use std::sync::Arc;
 
 const CPU: Options = Options { caps: None, choices: None, fuse: true, reuse: true };
 
@@ -319,7 +321,46 @@ fn what_is_packed_for_a_launch_serves_those_behind_it_until_it_changes() {
     let assigned = |g: &Graph, w: &Var| g.assign(&g.input("v", &[64, 64, 3, 3]), w);
     assert_eq!(stages_of(&planned(&twice(64, &|_, _| ()), &on), "pack_last"), 3);
     assert_eq!(stages_of(&planned(&twice(64, &assigned), &on), "pack_last"), 4);
+    // In f16 they are packed behind a look at how large they are.
+    let mixed = Options::new(Some(Caps { precision: Precision::Mixed, f16: true, ..Caps::WEBGPU }));
+    for (source, copies) in [(twice(64, &|_, _| ()), 3), (twice(64, &assigned), 4)] {
+        let program = planned(&source, &mixed);
+        assert_eq!(["peaks", "pack_last_f16"].map(|name| stages_of(&program, name)), [copies; 2]);
+    }
     for source in [twice(6, &|_, _| ()), twice(6, &assigned)] {
         assert_same_everywhere(&source, &random_values(&source), &gpu(), 2);
+    }
+}
+
+#[test]
+fn operands_that_are_packed_in_f16_once_make_what_those_do_that_each_launch_packs() {
+    let wanted = std::env::var("LIMN_DEVICE").ok();
+    let gpu = Gpu::open_as_class(wanted.as_deref(), Precision::Mixed, Class::Gpu).expect("a device that knows f16");
+    let device = Device::Gpu(Arc::new(gpu));
+    let g = graph();
+    let w = g.state("w", 64 * 64 * 9, 0, &[64, 64, 3, 3]);
+    let y = g.input("x", &[2, 64, 64, 64]).conv2d(&w, None, &ConvSpec::new(1, 1));
+    g.output("z", &y.flip(0).conv2d(&w, None, &ConvSpec::new(1, 1)));
+    g.output("y", &y);
+    let source = g.finish().expect("a graph");
+    let values = random_values(&source);
+    let options = Options::new(device.caps());
+    let program = planned(&source, &options);
+    let mut each = program.clone();
+    // The weights' scratch of the second launch is that of the first: packed again, it holds the same.
+    let stages = each.launches[0].recipe.as_ref().expect("a recipe").stages.clone();
+    let packed = stages_of(&program, "pack_last_f16");
+    assert_eq!(packed, 3, "the weights are packed once");
+    let last = each.launches.last_mut().expect("launches");
+    assert_eq!(last.recipe.as_ref().expect("a recipe").stages.len() + 2, stages.len());
+    last.recipe.as_mut().expect("a recipe").stages.splice(0..0, stages[2..4].iter().cloned());
+    let run = |program: Program| Rig::holding(program, &source, &device, &values).after(1);
+    let (once, each) = (run(program), run(each));
+    assert_same_bits(&once, &each, "packed once and by each");
+    let full = Rig::on(&source, &Device::Cpu, &values).after(1);
+    for name in ["y", "z"] {
+        let off = std::iter::zip(&once[name], &full[name]).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        let most = full[name].iter().fold(0.0, |m: f32, v| m.max(v.abs()));
+        assert!(off > 0.0 && off < 2e-3 * most, "{name}: {off} of {most}");
     }
 }

@@ -1,6 +1,6 @@
-// Fragments in a GPU's matrix units; the aliases of their types stand in front. A tile keeps the lines,
-// or columns, of one term side by side: for the left factor [line, term] that is column by column, for
-// the right one [term, column] row by row, which is what the T says.
+// Fragments in a GPU's matrix units; the aliases of their types stand in front. A tile keeps the terms of a line, or of
+// a column, side by side: for the left factor [line, term] that is row by row, which is what the T says, for the right
+// one [term, column] column by column.
 
 #import units$edge
 #expects var a_tile
@@ -14,9 +14,9 @@
 
 fn zeros() -> FragmentC { return FragmentC(); }
 
-fn fragment_a(at: u32) -> FragmentA { return coopLoad<FragmentA>(&a_tile[at], A_LINE); }
+fn fragment_a(at: u32) -> FragmentA { return coopLoadT<FragmentA>(&a_tile[at], A_LINE); }
 
-fn fragment_b(at: u32) -> FragmentB { return coopLoadT<FragmentB>(&b_tile[at], B_LINE); }
+fn fragment_b(at: u32) -> FragmentB { return coopLoad<FragmentB>(&b_tile[at], B_LINE); }
 
 fn multiply_add(a: FragmentA, b: FragmentB, c: FragmentC) -> FragmentC { return coopMultiplyAdd(a, b, c); }
 

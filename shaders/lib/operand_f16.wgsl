@@ -1,19 +1,13 @@
-// Tiles of f16: an operand times a power of two, rounded to nearest, such that the largest of its
-// tensor comes to lie in [2^14, 2^15). Nothing overflows, and only what is below 2^-28 of the largest
-// may be lost as a subnormal. Products are exact in f32, and so is the division by both powers in the end.
-//
-// `peaks` is operand_peaks.wgsl's: the largest finite |a|, then the largest |b|, each in PARTS parts.
+// Tiles of f16, scaled and rounded (lib/scale_f16.wgsl) on their way into workgroup memory.
 
-enable f16;
+#import scale_f16
 #expects const PEAKS
 #expects const THREADS
 
 alias Operand = f16;
 
-const PARTS = 256u;
-const INFINITE = 0x7f800000u; // the exponent of infinities and NaNs
-
-@group(0) @binding(PEAKS) var<storage, read> peaks: array<f32>; // [2, PARTS]
+@group(0) @binding(PEAKS) var<storage, read> a_peaks: array<f32>; // [PARTS]
+@group(0) @binding(PEAKS + 1) var<storage, read> b_peaks: array<f32>; // [PARTS]
 
 var<workgroup> peak: array<atomic<u32>, 2>;
 var<private> scale: vec2<f32>; // of a, of b
@@ -23,24 +17,16 @@ var<private> inverse: vec2<f32>;
 fn prepare(tid: u32) {
   if (tid < 2u) { atomicStore(&peak[tid], 0u); }
   workgroupBarrier();
-  for (var at = tid * 4u; at < 2u * PARTS; at += THREADS * 4u) {
-    let four = max(max(peaks[at], peaks[at + 1u]), max(peaks[at + 2u], peaks[at + 3u]));
-    atomicMax(&peak[at / PARTS], bitcast<u32>(four));
+  for (var at = tid * 4u; at < PARTS; at += THREADS * 4u) {
+    let a = max(max(a_peaks[at], a_peaks[at + 1u]), max(a_peaks[at + 2u], a_peaks[at + 3u]));
+    let b = max(max(b_peaks[at], b_peaks[at + 1u]), max(b_peaks[at + 2u], b_peaks[at + 3u]));
+    atomicMax(&peak[0], bitcast<u32>(a));
+    atomicMax(&peak[1], bitcast<u32>(b));
   }
   workgroupBarrier();
-  // 2^(14 - e) for a largest value in [2^e, 2^(e+1)), by their exponent bits; both inverses are normal.
-  let largest = vec2(atomicLoad(&peak[0]), atomicLoad(&peak[1]));
-  let exponent = min(vec2(268u) - (largest >> vec2(23u)), vec2(253u));
-  scale = bitcast<vec2<f32>>(exponent << vec2(23u));
-  inverse = bitcast<vec2<f32>>((vec2(254u) - exponent) << vec2(23u));
-}
-
-// The nearest number of 11 bits, ties to even: left to themselves, devices round f16 either way. What
-// is not finite stays so.
-fn rounded(value: f32) -> f32 {
-  let bits = bitcast<u32>(value);
-  let near = (bits + 0xfffu + ((bits >> 13u) & 1u)) & 0xffffe000u;
-  return bitcast<f32>(select(near, bits, (bits & INFINITE) == INFINITE));
+  let powers = vec2(power_of(atomicLoad(&peak[0])), power_of(atomicLoad(&peak[1])));
+  scale = bitcast<vec2<f32>>(powers << vec2(23u));
+  inverse = bitcast<vec2<f32>>((vec2(254u) - powers) << vec2(23u));
 }
 
 fn operand_a(value: f32) -> f16 { return f16(rounded(value * scale.x)); }

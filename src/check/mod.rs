@@ -30,6 +30,9 @@ pub use trust::{distrust, open_mixed};
 use crate::gpu::{Gpu, GpuError};
 use crate::kernels::{Kernel, Precision, Recipe, Stage};
 use example::slices;
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use trial::{CANARY, GUARD};
 
 /// How one variant of one case did.
@@ -64,15 +67,63 @@ impl Outcome {
 /// Checks every variant that is legal on this device, or with mixed precision those that round
 /// operands to f16. A variant the device refuses is a failure.
 pub fn check(gpu: &Gpu, name: &'static str, kernel: &dyn Kernel, seed: u64) -> Vec<Outcome> {
-    let mixed = gpu.caps().precision == Precision::Mixed;
-    let mut variants = kernel.variants(gpu.caps());
-    variants.retain(|recipe| recipe.mixed() == mixed);
+    let variants = checked(gpu, kernel);
     if variants.is_empty() {
         return Vec::new();
     }
     compile(gpu, &variants, true);
     let example = Example::new(kernel, seed);
     variants.iter().map(|recipe| check_variant(gpu, name, kernel, recipe, &example)).collect()
+}
+
+/// The variants that are checked on a device.
+fn checked(gpu: &Gpu, kernel: &dyn Kernel) -> Vec<Recipe> {
+    let mixed = gpu.caps().precision == Precision::Mixed;
+    let mut variants = kernel.variants(gpu.caps());
+    variants.retain(|recipe| recipe.mixed() == mixed);
+    variants
+}
+
+/// Checks cases side by side, each on one of some devices that are alike, and gives what came of each
+/// case. `begun` is told which one is looked at.
+///
+/// Drivers that compute on the processor compile a pipeline when it first runs, one after the other on
+/// each device, and that takes nearly all of the time. Cases with the same pipelines go to the same device.
+pub fn check_cases(
+    gpus: &[Arc<Gpu>],
+    name: &'static str,
+    cases: &[Box<dyn Kernel>],
+    seed: u64,
+    begun: &(dyn Fn(usize) + Sync),
+) -> Vec<Vec<Outcome>> {
+    let mut alike: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for (i, case) in cases.iter().enumerate() {
+        let pipelines = gpus.first().map_or_else(Vec::new, |gpu| pipelines_of(&checked(gpu, case.as_ref())));
+        alike.entry(pipelines.join(" ")).or_default().push(i);
+    }
+    let mut groups: Vec<Vec<usize>> = alike.into_values().collect();
+    groups.sort_by_key(|group| (Reverse(group.len()), group[0]));
+    let groups = Mutex::new(groups.into_iter());
+    let found: Vec<Mutex<Vec<Outcome>>> = cases.iter().map(|_| Mutex::default()).collect();
+    let work = &|gpu: &Arc<Gpu>| {
+        while let Some(group) = groups.lock().ok().and_then(|mut groups| groups.next()) {
+            for i in group {
+                begun(i);
+                let outcomes = check(gpu, name, cases[i].as_ref(), seed);
+                *found[i].lock().unwrap_or_else(PoisonError::into_inner) = outcomes;
+            }
+        }
+    };
+    std::thread::scope(|scope| gpus.iter().for_each(|gpu| drop(scope.spawn(move || work(gpu)))));
+    found.into_iter().map(|found| found.into_inner().unwrap_or_else(PoisonError::into_inner)).collect()
+}
+
+/// The pipelines that take longest to compile, one of each variant.
+fn pipelines_of(recipes: &[Recipe]) -> Vec<String> {
+    let size = |stage: &&Stage| stage.shader.source().map_or(0, str::len);
+    let main = |recipe: &Recipe| recipe.stages.iter().max_by_key(size).cloned();
+    let words = |stage: Stage| format!("{} {:?}", stage.shader.name, stage.constants);
+    recipes.iter().filter_map(main).map(words).collect()
 }
 
 /// Makes the pipelines of some variants side by side, since drivers take their time. What one of

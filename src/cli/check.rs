@@ -3,12 +3,12 @@
 use super::{DeviceArg, Error, PrecisionArg, device, kernels_named, term};
 use crate::check::{self, Outcome};
 use crate::gpu::{Gpu, GpuError};
-use crate::kernels::{Entry, Precision, Recipe};
+use crate::kernels::{Entry, Kernel, Precision, Recipe};
 use crate::program::Device;
 use crate::report::kernels as pages;
 use serde_json::json;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// Arguments of `limn check`.
 #[derive(clap::Args, Debug)]
@@ -63,10 +63,11 @@ pub fn check(args: &CheckArgs) -> Result<bool, Error> {
             return Err(Error::new("mixed precision is for convolutions and matmul; the other kernels are the same"));
         }
     }
+    let gpus = side_by_side(&device);
     let width = entries.iter().map(|e| e.name.len()).max().unwrap_or(0);
     let (mut total, mut failed, mut all) = (0, 0, Vec::new());
     for entry in &entries {
-        let outcomes = outcomes(&device, entry);
+        let outcomes = outcomes(&gpus, entry);
         total += outcomes.len();
         failed += outcomes.iter().filter(|o| o.failure.is_some()).count();
         if args.json {
@@ -92,24 +93,40 @@ pub fn check(args: &CheckArgs) -> Result<bool, Error> {
     Ok(failed == 0)
 }
 
+/// Devices to check on, none where it is the processor: where the driver computes there, one for each
+/// of its cores.
+fn side_by_side(device: &Device) -> Vec<Arc<Gpu>> {
+    let Device::Gpu(gpu) = device else { return Vec::new() };
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let others = if gpu.desc().is_on_processor() { cores - 1 } else { 0 };
+    let others = (0..others).map_while(|_| gpu.again().ok()).map(Arc::new);
+    std::iter::once(gpu.clone()).chain(others).collect()
+}
+
 /// Every case and variant of a kernel. A case that no variant can take is a failure of its own.
-fn outcomes(device: &Device, entry: &Entry) -> Vec<Outcome> {
+fn outcomes(gpus: &[Arc<Gpu>], entry: &Entry) -> Vec<Outcome> {
     let cases = (entry.cases)();
-    let mut progress = term::Progress::new();
-    let mut outcomes = Vec::new();
-    for (i, case) in cases.iter().enumerate() {
-        progress.show(format!("{}: case {} of {}, {}", entry.name, i + 1, cases.len(), case.label()));
-        let found = match device {
-            Device::Gpu(gpu) => check::check(gpu, entry.name, case.as_ref(), SEED),
-            _ => vec![check::check_host(entry.name, case.as_ref(), SEED)],
-        };
-        if found.is_empty() {
-            let failure = Some("no variant fits this device's limits".into());
-            outcomes.push(Outcome { failure, ..Outcome::new(entry.name, "none", case.as_ref()) });
+    let progress = Mutex::new((term::Progress::new(), 0));
+    let begun = |i: usize| {
+        if let Ok(mut progress) = progress.lock() {
+            progress.1 += 1;
+            let words = format!("{}: case {} of {}, {}", entry.name, progress.1, cases.len(), cases[i].label());
+            progress.0.show(words);
         }
-        outcomes.extend(found);
-    }
-    outcomes
+    };
+    let found: Vec<Vec<Outcome>> = if gpus.is_empty() {
+        let indices = 0..cases.len();
+        let on_host = indices.inspect(|i| begun(*i)).map(|i| check::check_host(entry.name, cases[i].as_ref(), SEED));
+        on_host.map(|outcome| vec![outcome]).collect()
+    } else {
+        check::check_cases(gpus, entry.name, &cases, SEED, &begun)
+    };
+    let none = |case: &dyn Kernel| {
+        let failure = Some("no variant fits this device's limits".into());
+        Outcome { failure, ..Outcome::new(entry.name, "none", case) }
+    };
+    let each = std::iter::zip(found, &cases);
+    each.flat_map(|(found, case)| if found.is_empty() { vec![none(case.as_ref())] } else { found }).collect()
 }
 
 fn object(o: &Outcome) -> serde_json::Value {

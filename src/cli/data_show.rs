@@ -101,7 +101,7 @@ pub fn show(args: &ShowArgs) -> Result<(), Error> {
     say(format!("{} of those to train on: {written}", indices.len()))?;
     if let Some(preset) = &args.preset {
         let data = args.data.as_ref().map(|data| format!(" --data {}", crate::words::word(data))).unwrap_or_default();
-        let set = |set: &Setting| format!(" --set {}", crate::words::word(&format!("{}={}", set.key, set.value)));
+        let set = |set: &Setting| format!(" --set {}", crate::words::word(format!("{}={}", set.key, set.value)));
         let flags = args.shape.typed() + &args.set.iter().map(set).collect::<String>();
         return say(format!("train on them with `limn train {}{data}{flags}`", crate::words::word(preset)));
     }

@@ -19,6 +19,12 @@ impl AdapterDesc {
     pub fn is_software(&self) -> bool {
         self.kind == "cpu"
     }
+
+    /// Whether its driver computes on the processor, whatever kind it says it is: Vulkan has numbers
+    /// for Mesa and for Google, who make such drivers and no GPUs for Vulkan.
+    pub fn is_on_processor(&self) -> bool {
+        self.is_software() || [0x1_0005, 0x1ae0].contains(&self.numbers[0])
+    }
 }
 
 /// The adapter to take where nobody names one, and why: the one that the environment asks for, or

@@ -258,6 +258,15 @@ impl Gpu {
         Self::open_as(wanted, precision, false, Some(class))
     }
 
+    /// The same adapter, opened once more as it was.
+    ///
+    /// # Errors
+    /// Those of [`Gpu::open`].
+    pub fn again(&self) -> Result<Gpu, GpuError> {
+        let Caps { precision, coop, class, .. } = self.caps;
+        Self::open_as(Some(&self.desc.index.to_string()), precision, coop.is_some(), Some(class))
+    }
+
     /// Without a class the adapter's kind says which.
     fn open_as(wanted: Option<&str>, precision: Precision, coop: bool, class: Option<Class>) -> Result<Gpu, GpuError> {
         let adapters = enumerate(instance());

@@ -60,7 +60,7 @@ impl Graph {
     /// blocks.
     fn own(&self, noise: NoiseBlock, len: usize) -> Option<NoiseBlock> {
         let first = self.shard().own(len).start;
-        first.is_multiple_of(4).then(|| NoiseBlock { first: (first / 4) as u32, ..noise })
+        first.is_multiple_of(4).then_some(NoiseBlock { first: (first / 4) as u32, ..noise })
     }
 
     /// New numbers for an operation that draws `len` of them as it goes.

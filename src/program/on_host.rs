@@ -47,7 +47,12 @@ impl HostRun {
         };
         let launches = program.launches.iter().enumerate();
         let Some(meetings) = &mut self.meetings else {
-            let one = |(i, launch)| timed(i, &mut || Ok(run(launch, memory, reference)));
+            let one = |(i, launch)| {
+                timed(i, &mut || {
+                    run(launch, memory, reference);
+                    Ok(())
+                })
+            };
             return rayon::scope(|_| launches.map(one).collect());
         };
         let one = |(i, launch)| {
@@ -55,7 +60,10 @@ impl HostRun {
             timed(i, &mut || match meetings.is_one(i) {
                 // Other ranks may be threads that wait for the same pool, so none is waited for on it.
                 true => meetings.before(i, |view, mean| memory[view.buffer].write(view.offset, mean)),
-                false => rayon::scope(|_| Ok(run(launch, memory, reference))),
+                false => {
+                    rayon::scope(|_| run(launch, memory, reference));
+                    Ok(())
+                }
             })
         };
         launches.map(one).collect()

@@ -2,7 +2,8 @@
 //!
 //! Many variants begin with stages that lay an operand out anew. A network's weights are read by
 //! several launches between two updates, activations by those of the forward and of the backward
-//! pass. Such a copy may be kept while nobody writes what it is a copy of, if there is room.
+//! pass. Such a copy may be kept while nobody writes what it is a copy of, if there is room. So may what
+//! is made of a copy and its original, as operands in f16 are of their largest magnitude.
 
 use super::{Launch, Program, Purpose, View};
 use crate::kernels::{Slot, Stage};
@@ -26,16 +27,20 @@ struct Copy {
     at: usize,
     stage: Stage,
     read: View,
+    /// What else it is made of: earlier copies of the same.
+    beside: Vec<View>,
     scratch: View,
 }
 
-/// The read and the scratch buffer of a stage that does nothing but fill one from the other.
-fn copies(stage: &Stage) -> Option<(usize, usize)> {
+/// The read and the scratch buffer of a stage that does nothing but fill one from the other, and the
+/// scratch buffers that it takes besides.
+fn copies(stage: &Stage) -> Option<(usize, usize, Vec<usize>)> {
     let slots = || stage.bind.iter().map(|(_, slot)| *slot);
     let read = slots().find_map(|slot| if let Slot::Read(i) = slot { Some(i) } else { None })?;
     let out = slots().find_map(|slot| if let Slot::ScratchOut(i) = slot { Some(i) } else { None })?;
-    let nothing_else = slots().all(|slot| slot == Slot::Read(read) || slot == Slot::ScratchOut(out));
-    nothing_else.then_some((read, out))
+    let beside = slots().filter_map(|slot| if let Slot::ScratchIn(i) = slot { Some(i) } else { None }).collect();
+    let known = |slot| slot == Slot::Read(read) || slot == Slot::ScratchOut(out) || matches!(slot, Slot::ScratchIn(_));
+    slots().all(known).then_some((read, out, beside))
 }
 
 /// Whether two stages are one dispatch but for what is bound.
@@ -66,14 +71,18 @@ pub(super) fn once(program: &mut Program, keep: Keep) {
         let fills = |i| recipe.stages.iter().filter(|stage| writes_to(stage, i)).count();
         let single: Vec<bool> = (0..scratch.len()).map(|i| fills(i) == 1).collect();
         recipe.stages.retain(|stage| {
-            let Some((read, out)) = copies(stage).filter(|(_, out)| single[*out]) else { return true };
+            let Some((read, out, beside)) = copies(stage).filter(|(_, out, _)| single[*out]) else { return true };
             let Some(read) = reads.get(read).copied().flatten() else { return true };
-            let known = made.iter().find(|copy| copy.read == read && same(&copy.stage, stage));
+            let beside: Vec<View> = beside.into_iter().map(|i| scratch[i]).collect();
+            if !beside.iter().all(|view| made.iter().any(|copy| copy.read == read && copy.scratch == *view)) {
+                return true;
+            }
+            let known = made.iter().find(|copy| copy.read == read && copy.beside == beside && same(&copy.stage, stage));
             if let Some(copy) = known.filter(|copy| copy.scratch.len == scratch[out].len) {
                 scratch[out] = copy.scratch;
                 return false;
             }
-            made.push(Copy { at, stage: stage.clone(), read, scratch: scratch[out] });
+            made.push(Copy { at, stage: stage.clone(), read, beside, scratch: scratch[out] });
             true
         });
         // What is written is no longer what the copies are of.

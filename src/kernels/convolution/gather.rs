@@ -5,12 +5,13 @@
 //! are live, differ.
 
 use super::conv::Conv;
+use super::coop;
 use super::epilogue::EpilogueBlock;
 use super::gather_lanes;
 use super::last;
 use super::matmul::MatMul;
 use super::tiles::{Shaders, Tile, WANTED, shaders, tiles};
-use crate::kernels::{Caps, Class, Recipe, Shader, Slot, Stage, grid_1d, params, shader};
+use crate::kernels::{Caps, Class, Precision, Recipe, Shader, Slot, Stage, grid_1d, params, shader};
 
 /// Which derivative of the trilinear form is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -386,6 +387,12 @@ fn ordered(software: Vec<Recipe>, small: Small, form: &Gather, operands: Operand
     let (mixed, f32): (Vec<Tile>, Vec<Tile>) = tiles(caps, waste).into_iter().partition(Tile::mixed);
     let make = |tile: &Tile| in_tiles(form, operands, caps, tile);
     let (mixed, f32): (Vec<_>, Vec<_>) = (mixed.iter().map(make).collect(), f32.iter().map(make).collect());
+    // Operands that have their channels last.
+    let last = |precision, others| match (last::recipes(form, operands, precision, caps), last::first(form)) {
+        (last, true) => [last, others].concat(),
+        (last, false) => [others, last].concat(),
+    };
+    let mixed = [coop::recipes(form, operands, caps), last(Precision::Mixed, mixed)].concat();
     let Small { few, each } = small;
     match caps.class {
         Class::Lanes if soon(caps) => [mixed, each, software, few, f32].concat(),
@@ -393,8 +400,7 @@ fn ordered(software: Vec<Recipe>, small: Small, form: &Gather, operands: Operand
         Class::Lanes if software.is_empty() => [mixed, few, f32, each].concat(),
         Class::Lanes => [mixed, software, f32, few, each].concat(),
         Class::Gpu => {
-            let last = last::recipes(form, operands, caps);
-            let f32 = if last::first(form) { [last, f32] } else { [f32, last] }.concat();
+            let f32 = last(Precision::Full, f32);
             [few, mixed, f32, each].concat()
         }
     }

@@ -2,47 +2,23 @@
 //!
 //! What an output's terms are then stands side by side in fours: one load, one decision whether it
 //! is inside of the image, and one word of workgroup memory for four products. The operands are
-//! packed so before, unless they stand so already.
+//! packed so before (`pack.rs`), unless they stand so already. In mixed precision they are packed in
+//! f16, in which workgroup memory has them too; products and sums are in f32 either way.
 
 use super::epilogue::EpilogueBlock;
 use super::gather::{Gather, Operands, behind};
+use super::pack::PackLast;
 use super::tiles::WANTED;
 use super::weight_grad::WeightGrad;
-use crate::kernels::{Caps, Class, Recipe, Shader, Slot, Stage, grid_1d, params, shader};
+use crate::kernels::{Caps, Class, Precision, Recipe, Shader, Slot, Stage, grid_1d, shader};
 
-params! {
-    /// The block of `shaders/pack_last.wgsl`.
-    pub struct PackLast {
-        /// Independent tensors.
-        pub batch: u32,
-        /// Planes of one.
-        pub n0: u32,
-        /// Rows of a plane.
-        pub n1: u32,
-        /// Colours of the rows.
-        pub groups1: u32,
-        /// Rows per colour, padded.
-        pub pack1: u32,
-        /// Channels.
-        pub n2: u32,
-        /// Colours of the channels.
-        pub groups2: u32,
-        /// Channels per colour, padded to a multiple of four.
-        pub pack2: u32,
-        /// Elements between tensors.
-        pub s_batch: u32,
-        /// Elements between planes.
-        pub s0: u32,
-        /// Elements between rows.
-        pub s1: u32,
-        /// Elements between channels.
-        pub s2: u32,
-    }
-}
-
-static PACK: Shader = shader!(PackLast, "pack_last");
-static LAST: Shader = shader!(Gather, "last");
-static WEIGHT_GRAD: Shader = shader!(WeightGrad, "last_weight_grad");
+/// With operands in f32, in f16.
+static LAST: [Shader; 2] =
+    [shader!(Gather, "last", operand = "f32"), shader!(Gather, "last" as "last_f16", operand = "f16")];
+static WEIGHT_GRAD: [Shader; 2] = [
+    shader!(WeightGrad, "last_weight_grad", operand = "f32"),
+    shader!(WeightGrad, "last_weight_grad" as "last_f16_weight_grad", operand = "f16"),
+];
 
 /// Sums of a line, and of a column, to an invocation.
 const EDGE: u32 = 8;
@@ -50,7 +26,7 @@ const EDGE: u32 = 8;
 const STEP: u32 = 16;
 /// Whole numbers below which a division is one multiplication in f32 (`by` of the shaders): WGSL lets
 /// 1 / b be off by 2.5 units in the last place, and half must be more than that and the rounding.
-const EXACT: u32 = 1 << 20;
+pub(super) const EXACT: u32 = 1 << 20;
 /// Products to an element of the source from which on packing it is little beside them.
 const PAYS: u64 = 128;
 /// Products from which on what is gained is more than two more launches take.
@@ -58,20 +34,25 @@ const MANY: u64 = 1 << 28;
 
 /// A size of the tiles, and how many instructions it takes for a multiply-add beside the largest.
 struct Tile {
-    name: &'static str,
+    /// In full precision, in mixed.
+    names: [&'static str; 2],
     lines: u32,
     columns: u32,
     cost: f64,
 }
 
 const TILES: [Tile; 4] = [
-    Tile { name: "last_128x128", lines: 128, columns: 128, cost: 1.0 },
-    Tile { name: "last_128x64", lines: 128, columns: 64, cost: 1.05 },
-    Tile { name: "last_64x64", lines: 64, columns: 64, cost: 1.1 },
-    Tile { name: "last_128x32", lines: 128, columns: 32, cost: 1.2 },
+    Tile { names: ["last_128x128", "last_f16_128x128"], lines: 128, columns: 128, cost: 1.0 },
+    Tile { names: ["last_128x64", "last_f16_128x64"], lines: 128, columns: 64, cost: 1.05 },
+    Tile { names: ["last_64x64", "last_f16_64x64"], lines: 64, columns: 64, cost: 1.1 },
+    Tile { names: ["last_128x32", "last_f16_128x32"], lines: 128, columns: 32, cost: 1.2 },
 ];
 
 impl Tile {
+    fn recipe(&self, precision: Precision) -> Recipe {
+        Recipe { name: self.names[usize::from(precision == Precision::Mixed)], scratch: Vec::new(), stages: Vec::new() }
+    }
+
     fn stage(&self, stage: Stage) -> Stage {
         stage.constant("TX", self.columns / EDGE).constant("TY", self.lines / EDGE)
     }
@@ -101,94 +82,6 @@ impl Stage {
     }
 }
 
-impl PackLast {
-    /// The source of a product: `[batch, rows, sh · sw, channels]`, channels by colour.
-    fn source(form: &Gather) -> PackLast {
-        let plane = form.sh * form.sw;
-        // Rows of one pixel are the pixels of one row.
-        let ([n0, s0], [n1, s1]) = match plane {
-            1 => ([1, 0], [form.rows, form.src_row]),
-            _ => ([form.rows, form.src_row], [plane, 1]),
-        };
-        let (batch, s_batch, s2) = (form.batch, form.src_batch, form.src_chan);
-        let (groups2, pack2) = (form.groups, form.pack_src);
-        PackLast { batch, n0, n1, groups1: 1, pack1: n1, n2: form.sc, groups2, pack2, s_batch, s0, s1, s2 }
-    }
-
-    /// Its weights: `[batch, taps, source channels, destination channels]`, both by colour.
-    fn weights(form: &Gather) -> PackLast {
-        let (groups1, groups2) = (form.groups, form.groups);
-        PackLast {
-            batch: form.batch,
-            n0: form.kh * form.kw,
-            n1: form.sc,
-            groups1,
-            pack1: form.pack_src,
-            n2: form.dc,
-            groups2,
-            pack2: form.pack_dst,
-            s_batch: form.w_batch,
-            s0: 1,
-            s1: form.w_src,
-            s2: form.w_dst,
-        }
-    }
-
-    /// Images `[n, plane, channels]` of `[n, channels, plane]`, channels by colour.
-    fn images(n: u32, plane: u32, channels: u32, groups: u32, pack: u32) -> PackLast {
-        let (n0, n1, n2, s0) = (n, plane, channels, channels * plane);
-        PackLast {
-            batch: 1,
-            n0,
-            n1,
-            groups1: 1,
-            pack1: n1,
-            n2,
-            groups2: groups,
-            pack2: pack,
-            s_batch: 0,
-            s0,
-            s1: 1,
-            s2: plane,
-        }
-    }
-
-    /// Elements, with the four zeros in front.
-    fn len(&self) -> usize {
-        4 + [self.batch, self.n0, self.groups1 * self.pack1, self.groups2 * self.pack2]
-            .iter()
-            .map(|n| *n as usize)
-            .product::<usize>()
-    }
-
-    /// Whether the tensor stands as it would be packed.
-    fn is_packed(&self) -> bool {
-        let line = self.groups2 * self.pack2;
-        let plane = self.groups1 * self.pack1 * line;
-        let stands = |n: u32, stride: u32, packed: u32| n == 1 || stride == packed;
-        let sorted = self.groups1 == 1 && self.groups2 == 1 && self.n1 == self.pack1 && self.n2 == self.pack2;
-        let strides = stands(self.n2, self.s2, 1) && stands(self.n1, self.s1, line) && stands(self.n0, self.s0, plane);
-        sorted && strides && stands(self.batch, self.s_batch, self.n0 * plane)
-    }
-
-    /// Where a product finds operand `read` packed: in itself, or in a scratch buffer of the
-    /// recipe, which is given a stage that fills it.
-    fn of(&self, read: usize, recipe: &mut Recipe, caps: &Caps) -> Slot {
-        if self.is_packed() {
-            return Slot::Read(read);
-        }
-        let scratch = recipe.scratch(self.len());
-        let squares = [self.groups1 * self.pack1, self.groups2 * self.pack2].map(|n| n.div_ceil(32) as usize);
-        let blocks = squares[0] * squares[1] * (self.batch * self.n0) as usize;
-        let stage = Stage::new(&PACK, self, grid_1d(blocks, caps))
-            .bind("src", Slot::Read(read))
-            .bind("dst", Slot::ScratchOut(scratch))
-            .constant("ALONG_I", u32::from(self.s1 < self.s2));
-        recipe.stages.push(stage);
-        Slot::ScratchIn(scratch)
-    }
-}
-
 /// Whether variants of so many products to each element that is packed, and so many elements, are
 /// to be tried before those that read their operands as they are.
 fn pays(each: u64, elements: u64) -> bool {
@@ -215,9 +108,14 @@ pub(super) fn first_weights(form: &WeightGrad) -> bool {
     pays(products / (outputs + images).max(1), outputs + images)
 }
 
-/// The variants of a product that gathers.
-pub(super) fn recipes(form: &Gather, operands: Operands, caps: &Caps) -> Vec<Recipe> {
-    if caps.class != Class::Gpu {
+/// Whether a device has the variants of a precision, and is asked for them.
+fn offered(precision: Precision, caps: &Caps) -> bool {
+    caps.class == Class::Gpu && (precision == Precision::Full || (caps.precision == Precision::Mixed && caps.f16))
+}
+
+/// The variants of a product that gathers, with operands of a precision.
+pub(super) fn recipes(form: &Gather, operands: Operands, precision: Precision, caps: &Caps) -> Vec<Recipe> {
+    if !offered(precision, caps) {
         return Vec::new();
     }
     let colour = |channels: u32| channels.div_ceil(form.groups).next_multiple_of(4);
@@ -239,19 +137,26 @@ pub(super) fn recipes(form: &Gather, operands: Operands, caps: &Caps) -> Vec<Rec
             * (form.pack_dst.div_ceil(tile.columns) * form.groups) as usize
             * (ph * pw)
             * form.batch as usize;
-        in_tiles(tile, &form, blocks, operands, caps)
+        in_tiles(tile, &form, blocks, operands, precision, caps)
     };
     tiles(caps, fours, waste).iter().map(make).collect()
 }
 
-fn in_tiles(tile: &Tile, form: &Gather, blocks: usize, operands: Operands, caps: &Caps) -> Recipe {
+fn in_tiles(
+    tile: &Tile,
+    form: &Gather,
+    blocks: usize,
+    operands: Operands,
+    precision: Precision,
+    caps: &Caps,
+) -> Recipe {
     // Terms are counted in fours of what is packed.
     let packed = Gather { sc: form.groups * form.pack_src, ..*form }.split(blocks, STEP);
     let chunk = if packed.splits == 1 { u32::MAX } else { packed.chunk / 4 };
     let form = Gather { splits: packed.splits, chunk, ..*form };
-    let mut recipe = Recipe { name: tile.name, scratch: Vec::new(), stages: Vec::new() };
-    let src = PackLast::source(&form).of(operands.src, &mut recipe, caps);
-    let w = PackLast::weights(&form).of(operands.w, &mut recipe, caps);
+    let mut recipe = tile.recipe(precision);
+    let src = PackLast::source(&form).of(operands.src, precision, &mut recipe, caps);
+    let w = PackLast::weights(&form).of(operands.w, precision, &mut recipe, caps);
     let (main, dst) = match form.splits {
         1 => (form, Slot::Write(0)),
         splits => {
@@ -259,7 +164,11 @@ fn in_tiles(tile: &Tile, form: &Gather, blocks: usize, operands: Operands, caps:
             (Gather { epilogue: EpilogueBlock::NONE, ..form }, Slot::ScratchOut(part))
         }
     };
-    let stage = tile.stage(Stage::new(&LAST, &main, grid_1d(blocks * form.splits as usize, caps)));
+    let stage = tile.stage(Stage::new(
+        &LAST[usize::from(precision == Precision::Mixed)],
+        &main,
+        grid_1d(blocks * form.splits as usize, caps),
+    ));
     let stage = operands.epilogue(stage.bind("src", src).bind("w", w)).bind("dst", dst).packed([src, w]);
     recipe.stages.push(stage.constant("ALONG_M", u32::from(form.dst_chan != 1)).epilogue(&main));
     if let Slot::ScratchOut(part) = dst {
@@ -269,8 +178,8 @@ fn in_tiles(tile: &Tile, form: &Gather, blocks: usize, operands: Operands, caps:
 }
 
 /// The variants of the gradient of a convolution's weights, `bias` 1 with that of a bias.
-pub(super) fn weight_grads(form: &WeightGrad, bias: u32, caps: &Caps) -> Vec<Recipe> {
-    if caps.class != Class::Gpu {
+pub(super) fn weight_grads(form: &WeightGrad, bias: u32, precision: Precision, caps: &Caps) -> Vec<Recipe> {
+    if !offered(precision, caps) {
         return Vec::new();
     }
     let waste = |lines: u32, columns: u32| {
@@ -280,13 +189,13 @@ pub(super) fn weight_grads(form: &WeightGrad, bias: u32, caps: &Caps) -> Vec<Rec
     let make = |tile: &&Tile| {
         let blocks = form.lines.div_ceil(tile.lines).max(1) * form.pack.div_ceil(tile.columns) * form.groups;
         let form = form.split(blocks, WANTED, 256, STEP);
-        let mut recipe = Recipe { name: tile.name, scratch: Vec::new(), stages: Vec::new() };
-        let x = PackLast::images(form.n, form.h * form.w, form.ci, form.groups, form.pack_ci);
-        let x = x.of(0, &mut recipe, caps);
-        let dy = PackLast::images(form.n, form.oh * form.ow, form.co, form.groups, form.pack);
-        let dy = dy.of(1, &mut recipe, caps);
+        let mut recipe = tile.recipe(precision);
+        let [x, dy] = PackLast::factors(&form);
+        let x = x.of(0, precision, &mut recipe, caps);
+        let dy = dy.of(1, precision, &mut recipe, caps);
         let (direct, part) = form.into(bias, &mut recipe);
-        let stage = tile.stage(Stage::new(&WEIGHT_GRAD, &form, grid_1d((blocks * form.splits) as usize, caps)));
+        let shader = &WEIGHT_GRAD[usize::from(precision == Precision::Mixed)];
+        let stage = tile.stage(Stage::new(shader, &form, grid_1d((blocks * form.splits) as usize, caps)));
         let stage = stage.bind("x", x).bind("dy", dy).bind("part", part).packed([x, dy]);
         let stage = stage.constant("DIRECT", u32::from(direct)).constant("BIAS", bias);
         recipe.stages.push(stage.constant("MANY", u32::from(form.terms >= EXACT)));
@@ -313,7 +222,7 @@ mod tests {
 
     #[test]
     fn what_stands_packed_is_read_where_it_is() {
-        let of = |m: MatMul| packs(&recipes(&Gather::matmul(&m), Operands::USUAL, &GPU)[0]);
+        let of = |m: MatMul| packs(&recipes(&Gather::matmul(&m), Operands::USUAL, Precision::Full, &GPU)[0]);
         assert_eq!(of(MatMul::new(64, 64, 64)), 0);
         assert_eq!(of(MatMul { batch: 3, ..MatMul::new(64, 64, 64) }), 0);
         assert_eq!(of(MatMul::new(64, 64, 64).transposed(false, true)), 1);
@@ -322,8 +231,8 @@ mod tests {
         assert_eq!(of(MatMul::new(64, 63, 64)), 2);
         assert_eq!(of(MatMul::new(64, 64, 63)), 1);
         let conv = Conv::new([2, 64, 8, 8], 64, [3, 3]);
-        assert_eq!(packs(&recipes(&Gather::conv(&conv, Role::Conv), Operands::USUAL, &GPU)[0]), 2);
-        assert_eq!(packs(&weight_grads(&WeightGrad::new(&conv, 4, 4), 0, &GPU)[0]), 2);
+        assert_eq!(packs(&recipes(&Gather::conv(&conv, Role::Conv), Operands::USUAL, Precision::Full, &GPU)[0]), 2);
+        assert_eq!(packs(&weight_grads(&WeightGrad::new(&conv, 4, 4), 0, Precision::Full, &GPU)[0]), 2);
     }
 
     #[test]

@@ -2,39 +2,20 @@
 //! operands in f16.
 //!
 //! With [`Precision::Mixed`] operands are converted to f16 on their way into workgroup memory and
-//! their products are added in f32, by invocations or by the device's matrix units.
+//! their products are added in f32.
 
-use crate::kernels::{Caps, Class, Coop, EPS, Params, Precision, Recipe, Shader, Slot, Stage, grid_1d, params, shader};
-
-params! {
-    /// The block of `shaders/operand_peaks.wgsl`.
-    pub struct OperandPeaks {
-        /// Elements of a.
-        pub a_len: u32,
-        /// Elements of b.
-        pub b_len: u32,
-        /// Parts that a's largest magnitude is found in.
-        pub a_parts: u32,
-        /// The same for b.
-        pub b_parts: u32,
-    }
-}
+use super::pack;
+use crate::kernels::{Caps, EPS, Params, Precision, Recipe, Shader, Stage};
 
 /// Workgroups that a product with few blocks is split up to: three for each multiprocessor of a
 /// large GPU, and enough for a small one.
 pub(super) const WANTED: u32 = 384;
-
-/// PARTS of `shaders/operand_peaks.wgsl`.
-const PARTS: u32 = 256;
-
-static PEAKS: Shader = shader!(OperandPeaks, "operand_peaks");
 
 /// What a tile variant multiplies with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Unit {
     F32,
     F16,
-    Coop(Coop),
 }
 
 /// A tile variant: `lines` times `columns` sums to a workgroup.
@@ -55,9 +36,6 @@ pub(super) struct Shaders {
     /// With 4 x 4 sums to an invocation, with 8 x 8.
     pub f32: [Shader; 2],
     pub f16: [Shader; 2],
-    /// With fragments of 8 x 8, of 16 x 16.
-    pub coop: [Shader; 2],
-    pub emulated: [Shader; 2],
 }
 
 /// The [`Shaders`] of a role, which is how its piece `lib/tile_*.wgsl` is called.
@@ -72,20 +50,6 @@ macro_rules! shaders {
             f16: [
                 shader!($block, "tile" as concat!("tile_f16_", $role), operand = "f16", role = $role),
                 shader!($block, "tile_wide" as concat!("tile_wide_f16_", $role), operand = "f16", role = $role),
-            ],
-            coop: [
-                shader!($block, "coop" as concat!("coop_8_", $role), units = "units", edge = "8", role = $role),
-                shader!($block, "coop" as concat!("coop_16_", $role), units = "units", edge = "16", role = $role),
-            ],
-            emulated: [
-                shader!($block, "coop" as concat!("emulated_8_", $role), units = "emulated", edge = "8", role = $role),
-                shader!(
-                    $block,
-                    "coop" as concat!("emulated_16_", $role),
-                    units = "emulated",
-                    edge = "16",
-                    role = $role
-                ),
             ],
         }
     }};
@@ -110,8 +74,6 @@ pub(super) fn tiles(caps: &Caps, waste: impl Fn(u32, u32) -> f64) -> Vec<Tile> {
     };
     let mut all = Vec::new();
     if caps.precision == Precision::Mixed && caps.f16 {
-        let coop: Vec<Tile> = caps.coop.iter().flat_map(|coop| fragments(*coop)).collect();
-        all.extend(sorted(coop.into_iter().filter(|tile| tile.fits(caps)).collect()));
         let names = [
             "tile_f16_64x64",
             "tile_f16_128x32",
@@ -127,20 +89,6 @@ pub(super) fn tiles(caps: &Caps, waste: impl Fn(u32, u32) -> f64) -> Vec<Tile> {
     all
 }
 
-/// The sizes in fragments: tiles of 2 x 2 of them, a subgroup to each.
-fn fragments(coop: Coop) -> [Tile; 3] {
-    let names = match coop.edge {
-        8 => ["coop_f16_64x32", "coop_f16_32x32", "coop_f16_64x16"],
-        _ => ["coop_f16_128x64", "coop_f16_64x64", "coop_f16_128x32"],
-    };
-    let tile = 2 * coop.edge;
-    let sizes = [(4, 2), (2, 2), (4, 1)];
-    std::array::from_fn(|i| {
-        let (lines, columns) = (sizes[i].0 * tile, sizes[i].1 * tile);
-        Tile { name: names[i], lines, columns, terms: 32, edge: 0, unit: Unit::Coop(coop) }
-    })
-}
-
 impl Tile {
     /// Whether its operands are in f16.
     pub fn mixed(&self) -> bool {
@@ -151,33 +99,14 @@ impl Tile {
         match self.unit {
             Unit::F32 => &of.f32[usize::from(self.edge == 8)],
             Unit::F16 => &of.f16[usize::from(self.edge == 8)],
-            Unit::Coop(coop) => {
-                let of = if coop.emulated == 0 { &of.coop } else { &of.emulated };
-                &of[usize::from(coop.edge == 16)]
-            }
         }
     }
 
     /// Its main stage, without bindings.
     pub fn stage<P: Params>(&self, of: &'static Shaders, block: &P, grid: [u32; 3]) -> Stage {
         let stage = Stage::new(self.shader(of), block, grid).constant("BK", self.terms);
-        let Unit::Coop(coop) = self.unit else {
-            let stage = stage.constant("TX", self.columns / self.edge).constant("TY", self.lines / self.edge);
-            return if self.unit == Unit::F16 { stage.constant("PAD", 2) } else { stage };
-        };
-        let (rows, columns) = self.grid(coop);
-        let stage = stage.constant("ROWS", rows).constant("COLUMNS", columns).constant("THREADS", self.threads(coop));
-        if coop.emulated == 0 { stage } else { stage.constant("LANES", coop.emulated) }
-    }
-
-    /// Tiles of fragments a workgroup has.
-    fn grid(&self, coop: Coop) -> (u32, u32) {
-        (self.lines / (2 * coop.edge), self.columns / (2 * coop.edge))
-    }
-
-    fn threads(&self, coop: Coop) -> u32 {
-        let (rows, columns) = self.grid(coop);
-        rows * columns * coop.subgroup
+        let stage = stage.constant("TX", self.columns / self.edge).constant("TY", self.lines / self.edge);
+        if self.unit == Unit::F16 { stage.constant("PAD", 2) } else { stage }
     }
 
     /// Whether it fits the device, and its invocations share out lines, columns and terms evenly:
@@ -187,14 +116,8 @@ impl Tile {
         // Terms or lines that are noted, and alignment.
         let noted = 16 * self.terms.max(self.lines) + 128;
         let words = self.terms * (self.lines + self.columns + 16);
-        let (threads, tiles) = match self.unit {
-            Unit::F32 => (self.lines * self.columns / (self.edge * self.edge), 4 * words),
-            Unit::F16 => (self.lines * self.columns / (self.edge * self.edge), 2 * words),
-            Unit::Coop(coop) => {
-                let (rows, columns) = self.grid(coop);
-                (self.threads(coop), 2 * words + 4 * rows * columns * coop.edge * (coop.edge + 4))
-            }
-        };
+        let threads = self.lines * self.columns / (self.edge * self.edge);
+        let tiles = if self.mixed() { 2 } else { 4 } * words;
         let even = [self.lines, self.columns, self.terms].iter().all(|n| threads.is_multiple_of(*n));
         even && threads <= caps.max_invocations && tiles + noted <= caps.max_workgroup_bytes
     }
@@ -206,21 +129,8 @@ impl Tile {
             recipe.stages.push(stage);
             return recipe;
         }
-        let peaks = recipe.scratch(2 * PARTS as usize);
-        let wide: u32 = if caps.class == Class::Lanes { 64 } else { 256 };
-        // Four fours to an invocation, where there are as many.
-        let [(a, a_len), (b, b_len)] = factors;
-        let parts = [a_len, b_len].map(|len| len.div_ceil(16 * wide).clamp(1, PARTS));
-        let block = OperandPeaks { a_len, b_len, a_parts: parts[0], b_parts: parts[1] };
-        let grid = grid_1d((parts[0] + parts[1]) as usize, caps);
-        recipe.stages.push(
-            Stage::new(&PEAKS, &block, grid)
-                .bind("a", Slot::Read(a))
-                .bind("b", Slot::Read(b))
-                .bind("peaks", Slot::ScratchOut(peaks))
-                .constant("WG", wide),
-        );
-        recipe.stages.push(stage.bind("peaks", Slot::ScratchIn(peaks)));
+        let [a, b] = factors.map(|(read, len)| pack::peaks(read, len, &mut recipe, caps));
+        recipe.stages.push(stage.bind("a_peaks", a).bind("b_peaks", b));
         recipe
     }
 }

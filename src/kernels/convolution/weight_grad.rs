@@ -2,12 +2,13 @@
 //! sum in a fixed order.
 
 use super::conv::Conv;
+use super::coop;
 use super::gather::{self, Gather, Operands};
 use super::last;
 use super::tiles::{Shaders, Tile, WANTED, shaders, tiles};
 use super::weight_grad_lanes;
 use crate::kernels::reduce::Reduce;
-use crate::kernels::{Caps, Class, Kernel, Recipe, Shader, Slot, Stage, grid_1d, params, shader};
+use crate::kernels::{Caps, Class, Kernel, Precision, Recipe, Shader, Slot, Stage, grid_1d, params, shader};
 
 params! {
     /// The block of `shaders/lib/weight_grad.wgsl`; names as in [`Conv`] up to `groups`.
@@ -191,10 +192,13 @@ pub(super) fn variants(conv: &Conv, caps: &Caps) -> Vec<Recipe> {
     let (mixed, f32): (Vec<Tile>, Vec<Tile>) = all.into_iter().partition(Tile::mixed);
     let make = |tile: &Tile| recipe(conv, caps, tile);
     let packed = WeightGrad::new(conv, 4, 4);
-    let last = last::weight_grads(&packed, conv.epilogue.bias, caps);
-    let f32: Vec<Recipe> = f32.iter().map(make).collect();
-    let registers = if last::first_weights(&packed) { [last, f32] } else { [f32, last] };
-    mixed.iter().map(make).chain(lanes).chain(registers.concat()).collect()
+    let registers = |precision, tiles: &[Tile]| {
+        let last = last::weight_grads(&packed, conv.epilogue.bias, precision, caps);
+        let tiles = tiles.iter().map(make).collect();
+        if last::first_weights(&packed) { [last, tiles].concat() } else { [tiles, last].concat() }
+    };
+    let mixed = registers(Precision::Mixed, &mixed);
+    [coop::weight_grads(conv, caps), mixed, lanes, registers(Precision::Full, &f32)].concat()
 }
 
 /// Adds the sum of dy, the gradient of a bias, in stages of its own.
