@@ -155,16 +155,38 @@ impl Made<'_> {
         let mut pending: Vec<usize> = self.waiting.iter().chain(&self.late).copied().collect();
         pending.sort_unstable();
         let (mut needed, mut asked) = (HashSet::new(), Asked::default());
-        for at in pending.into_iter().rev() {
+        for &at in pending.iter().rev() {
             if wanted.contains(&at) || asked.is_behind(self, at) {
                 asked.add(self, at);
                 needed.insert(at);
             }
         }
+        for mean in pending.iter().copied().filter(|at| self.is_mean(*at)) {
+            needed.extend(self.besides(mean, &pending, &needed));
+        }
         let split = |nodes: &mut Vec<usize>| nodes.extract_if(.., |at| needed.contains(at)).collect::<Vec<_>>();
         let (waiting, late) = (split(&mut self.waiting), split(&mut self.late));
         self.every_part(&waiting);
         late.iter().for_each(|at| self.source.nodes.push(self.parts[0].nodes[*at].clone()));
+    }
+
+    /// A mean and what it hangs on besides `needed`, if that is made of these alone: left for later, it
+    /// would keep what they make of every part. None where it begins something else.
+    fn besides(&self, mean: usize, pending: &[usize], needed: &HashSet<usize>) -> Vec<usize> {
+        let (mut found, mut asked) = (Vec::new(), Asked::default());
+        for at in pending.iter().copied().rev().filter(|at| !needed.contains(at)) {
+            if at != mean && !asked.is_behind(self, at) {
+                continue;
+            }
+            let node = &self.parts[0].nodes[at];
+            let reads = node.reads.iter().flatten().map(|read| self.parts[0].root(*read));
+            if self.late.contains(&at) || !reads.into_iter().any(|read| self.varying.contains(&read)) {
+                return Vec::new();
+            }
+            asked.add(self, at);
+            found.push(at);
+        }
+        found
     }
 
     /// Makes nodes for one part after the other, and the means among them.
