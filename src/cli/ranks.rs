@@ -7,7 +7,7 @@ use crate::ranks::Ranks;
 
 /// How long a rank that is to stop waits for others to agree.
 #[cfg(feature = "mpi")]
-const AGREED: std::time::Duration = std::time::Duration::from_secs(2);
+const AGREED: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// This process among those that were started with it.
 pub struct Rank {

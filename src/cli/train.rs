@@ -10,7 +10,7 @@ use crate::data::{self, Split};
 use crate::eval::{self, Sample};
 use crate::kernels::Class;
 use crate::models::{self, Family};
-use crate::program::Device;
+use crate::program::{Device, speak};
 use crate::report;
 use crate::sample::{self, Drawing};
 use crate::train::{
@@ -109,14 +109,23 @@ fn stopped() -> bool {
     STOP.load(Ordering::Relaxed)
 }
 
-/// Starts a run, or goes on with one, and returns the exit code.
+/// Starts a run, or goes on with one, or takes part in one, and returns the exit code.
 pub fn train(args: &TrainArgs) -> Result<u8, Error> {
+    let rank = ranks::join(stopped)?;
+    let together = rank.as_ref().map(|rank| rank.together.clone());
+    let done = train_as(rank, args);
+    if let (Some(together), Err(error)) = (together, &done) {
+        speak(&together).leave(&error.to_string());
+    }
+    done
+}
+
+fn train_as(rank: Option<Rank>, args: &TrainArgs) -> Result<u8, Error> {
     if let Some(trace) = &args.trace
         && let Some(folder) = trace.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir())
     {
         return Err(Error::new(format!("cannot write {}: there is no folder {}", trace.display(), folder.display())));
     }
-    let rank = ranks::join(stopped)?;
     let first = rank.as_ref().is_none_or(|rank| rank.number == 0);
     // Settings are looked at before a device is opened: their mistakes are found sooner.
     let mut own = None;
@@ -233,6 +242,8 @@ pub fn train(args: &TrainArgs) -> Result<u8, Error> {
 
 /// Takes the steps of a run that the first rank does all else of, and returns the exit code.
 fn take_part(rank: &Rank, device: Device, args: &TrainArgs) -> Result<u8, Error> {
+    // The first rank says what there is to say of a signal, and a step is waited for.
+    signals::PHASE.store(Phase::Training as u8, Ordering::Relaxed);
     let was_stopped = reading(Some(&STOP), |options| {
         let reading = Reading {
             options: data::Options { progress: None, ..options.clone() },

@@ -32,6 +32,9 @@ const ROOM: f64 = 0.5;
 /// Places every value and makes the launches.
 pub(super) fn place(source: &Source, nodes: Vec<Node>, options: &Options) -> Result<Program, PlanError> {
     let program = launches(source, nodes, options)?;
+    if program.launches.iter().all(|launch| launch.scratch.is_empty()) {
+        return Ok(placed(program, Keep::None, options));
+    }
     let with = |keep| placed(program.clone(), keep, options);
     let (all, lasting) = (with(Keep::All), with(Keep::Lasting));
     let fits = all.totals().memory as f64 <= (1.0 + ROOM) * lasting.totals().memory as f64;
