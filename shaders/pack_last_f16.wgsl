@@ -5,6 +5,7 @@
 // In front of all of it are four fours: zeros, for whoever reads outside of an image, and as the first number of the last
 // of them the exponent bits of 1 / scale. `pack2` is a multiple of four.
 
+enable f16;
 #import scale_f16
 #import pack_square
 #params

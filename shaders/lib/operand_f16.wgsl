@@ -1,5 +1,6 @@
 // Tiles of f16, scaled and rounded (lib/scale_f16.wgsl) on their way into workgroup memory.
 
+enable f16;
 #import scale_f16
 #expects const PEAKS
 #expects const THREADS

@@ -3,8 +3,6 @@
 // exact in f32, and so is the division by both powers in the end. peaks.wgsl finds the largest finite magnitude in
 // PARTS parts.
 
-enable f16;
-
 const PARTS = 256u;
 const INFINITE = 0x7f800000u; // the exponent of infinities and NaNs
 
