@@ -2,11 +2,9 @@
 
 use crate::graph::{Graph, Var};
 use crate::kernels::philox::{Domain, Stream};
+use crate::program::ALIGN;
 use std::cell::Cell;
 use std::rc::Rc;
-
-/// Elements between the starts of two parameters: 256 bytes, the offset alignment every GPU takes.
-const ALIGN: usize = 64;
 
 /// How a parameter starts.
 #[derive(Clone, Copy, Debug, PartialEq)]

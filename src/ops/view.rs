@@ -8,10 +8,7 @@ use crate::graph::{Call, GraphError, Op, Standard, Var};
 use crate::kernels::concat::Concat;
 use crate::kernels::resample::{AvgPool, Upsample};
 use crate::kernels::strided::{Axis, Strided};
-use crate::program::{Body, Purpose};
-
-/// Words between places that can be bound: 256 bytes, the offset alignment every GPU takes.
-const ALIGN: usize = 64;
+use crate::program::{ALIGN, Body, Purpose};
 
 #[derive(Debug)]
 struct Reshape;

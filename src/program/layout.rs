@@ -7,13 +7,12 @@
 use super::packs::{self, Keep};
 use super::plan::{accesses, copy};
 use super::share::share;
-use super::{Body, Buffer, Launch, Node, Options, Place, PlanError, Program, Purpose, Source, Value, ValueId, View};
+use super::{
+    ALIGN, Body, Buffer, Launch, Node, Options, Place, PlanError, Program, Purpose, Source, Value, ValueId, View,
+};
 use crate::kernels::{Access, Kernel};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-
-/// Words between places that can be bound: 256 bytes, the offset alignment every GPU takes.
-const ALIGN: usize = 64;
 
 struct Layout {
     source: Source,

@@ -65,9 +65,8 @@ impl Meetings {
             ranks.begin_mean(pending.take()?)?;
             self.under_way.push_back(to);
         }
-        let to = self.under_way.pop_front().map(|to| Ok((to, ranks.end_mean()?)));
-        if let Some((to, mean)) = to.transpose().map_err(|e: crate::ranks::RankError| DeviceError::from(e))? {
-            write(to, &mean);
+        if let Some(to) = self.under_way.pop_front() {
+            write(to, &ranks.end_mean()?);
         }
         Ok(())
     }
@@ -82,11 +81,10 @@ impl Meetings {
 
 /// The means over ranks of a program, in order.
 pub(super) fn meetings(program: &Program) -> Vec<Meeting> {
-    let meets = |a: &View, b: &View| a.buffer == b.buffer && a.offset < b.offset + b.len && b.offset < a.offset + a.len;
     let mut all: Vec<Meeting> = Vec::new();
     for (launch, node) in program.launches.iter().enumerate().filter(|(_, l)| l.kernel.is_mean_of_ranks()) {
         let (Some(Some(from)), to) = (node.reads.first().copied(), node.writes[0]) else { continue };
-        let writes = |l: &super::Launch| l.writes.iter().any(|w| meets(w, &from));
+        let writes = |l: &super::Launch| l.writes.iter().any(|w| w.overlaps(&from));
         let made = program.launches[..launch].iter().rposition(writes).map_or(0, |at| at + 1);
         // They are sent in the order in which they are waited for.
         let made = made.max(all.last().map_or(0, |earlier| earlier.made));

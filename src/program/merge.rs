@@ -2,16 +2,12 @@
 //! updates that do the same to neighbouring ranges of a state, and sums that end up in one flat
 //! buffer, become one launch each over a flat buffer that the producers of their operands fill.
 
-use super::{Body, Node, Place, Purpose, Source, Value, ValueId};
+use super::{ALIGN, Body, Node, Place, Purpose, Source, Value, ValueId};
 use crate::kernels::advance::{Advance, MAX_COUNTERS};
 use crate::kernels::ema::{Ema, MAX_RANGES, Range};
 use crate::kernels::pointwise::Operation;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-
-/// Words between the starts of neighbours in a state: 256 bytes, the offset alignment every GPU
-/// takes. What lies between them is padding.
-const ALIGN: usize = 64;
 
 /// A running average that waits for its neighbours.
 struct Part {

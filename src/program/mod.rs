@@ -65,6 +65,10 @@ use crate::kernels::pointwise::Operation;
 use crate::kernels::{Kernel, Recipe};
 use std::sync::Arc;
 
+/// Words between places that can be bound: 256 bytes, the offset alignment every GPU takes. What lies
+/// between the elements of two is padding.
+pub(crate) const ALIGN: usize = 64;
+
 /// Index of a value in a [`Source`].
 pub type ValueId = usize;
 
@@ -209,6 +213,14 @@ pub struct View {
     pub offset: usize,
     /// Elements.
     pub len: usize,
+}
+
+impl View {
+    /// Whether they have elements in common.
+    fn overlaps(&self, other: &View) -> bool {
+        let starts_in = |a: &View, b: &View| a.offset < b.offset + b.len;
+        self.buffer == other.buffer && starts_in(self, other) && starts_in(other, self)
+    }
 }
 
 /// One kernel launch with its operands placed.

@@ -52,10 +52,6 @@ fn same(one: &Stage, other: &Stage) -> bool {
         && one.bind.len() == other.bind.len()
 }
 
-fn overlap(one: &View, other: &View) -> bool {
-    one.buffer == other.buffer && one.offset < other.offset + other.len && other.offset < one.offset + one.len
-}
-
 /// Takes stages away that fill scratch with what already is in that of a launch before.
 pub(super) fn once(program: &mut Program, keep: Keep) {
     if keep == Keep::None {
@@ -86,6 +82,6 @@ pub(super) fn once(program: &mut Program, keep: Keep) {
             true
         });
         // What is written is no longer what the copies are of.
-        made.retain(|copy| !writes.iter().any(|write| overlap(write, &copy.read)));
+        made.retain(|copy| !writes.iter().any(|write| write.overlaps(&copy.read)));
     }
 }

@@ -5,12 +5,9 @@
 //! so what a launch reads and what it writes stay in different buffers. To need little in all is a
 //! packing problem, for which "the largest first, where it fits first" is a good rule.
 
-use super::{Buffer, Program, Purpose, View};
+use super::{ALIGN, Buffer, Program, Purpose, View};
 use std::cmp::Reverse;
 use std::collections::HashSet;
-
-/// Words between places in a buffer: 256 bytes, the offset alignment every GPU takes.
-const ALIGN: usize = 64;
 
 /// A temporary, from the launch that makes it to the last that touches it.
 #[derive(Clone, Copy)]

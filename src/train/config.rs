@@ -228,7 +228,7 @@ fn known_name<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Strin
 /// Settings that a run fills in where they are left open.
 const FILLED_IN: [&str; 4] = ["train.steps", "train.lr_steps", "train.ema_warm_up", "optim.batches"];
 
-fn one() -> usize {
+pub(super) fn one() -> usize {
     1
 }
 
@@ -248,8 +248,8 @@ fn is_minutes(v: &f64) -> bool {
     *v == minutes()
 }
 
-fn is_one(keep: &usize) -> bool {
-    *keep == 1
+pub(super) fn is_one(count: &usize) -> bool {
+    *count == 1
 }
 
 fn is_zero(v: &f64) -> bool {

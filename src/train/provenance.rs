@@ -114,16 +114,8 @@ pub struct Sitting {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub initial: Option<Initial>,
     /// Ranks that trained together.
-    #[serde(default = "one", skip_serializing_if = "is_one")]
+    #[serde(default = "super::config::one", skip_serializing_if = "super::config::is_one")]
     pub ranks: usize,
-}
-
-fn one() -> usize {
-    1
-}
-
-fn is_one(ranks: &usize) -> bool {
-    *ranks == 1
 }
 
 impl Sitting {

@@ -5,13 +5,10 @@ use crate::graph::{Graph, GraphError, Noise, Shard, Var};
 use crate::kernels::philox::Domain;
 use crate::models::{Batch, Model};
 use crate::nn::Optimizer;
-use crate::program::{Source, accumulate};
+use crate::program::{ALIGN, Source, accumulate};
 
 /// Steps whose losses the device remembers until the host reads them.
 pub const HISTORY_ROWS: usize = 256;
-
-/// Words between places that can be bound: 256 bytes, the offset alignment every GPU takes.
-const ALIGN: usize = 64;
 
 /// One training step of `model`: decodes the uploaded bytes, runs the model's step, records its
 /// losses in row `step % HISTORY_ROWS` of the state `history`, and advances the state `clock`.
