@@ -41,7 +41,12 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) grid: vec
     sum += part[at];
     at += p.part;
   }
-  if (BIAS == 1u) { sum += b[(index % p.dst_row) / p.dst_chan / p.bias_plane]; }
+  if (BIAS == 1u) {
+    var col = (index % p.dst_row) / p.dst_chan;
+    // Channels that come last are sorted by colour.
+    if (p.dst_pixel != 1u) { col = index % p.dc / p.dst_colour + p.groups * (index % p.dst_colour); }
+    sum += b[col / p.bias_plane];
+  }
   if (GATE == 1u) { sum *= gate_of(g[index], p.epilogue_gate_slope); }
   if (RESIDUAL == 1u) { sum += r[index]; }
   dst[index] = activate(ACT, p.epilogue_act_slope, sum);

@@ -81,7 +81,7 @@ fn row_at(block: Block, line: u32) -> Row {
   let oy = block.h.dst0 + block.h.dst_step * (u / block.v.units);
   let ox = block.v.dst0 + block.v.dst_step * (u % block.v.units);
   let row = block.split * p.part + block.batch * p.dst_batch + (m / block.units) * p.dst_row;
-  return Row(m < block.m_total, row + oy * p.dw + ox);
+  return Row(m < block.m_total, row + (oy * p.dw + ox) * p.dst_pixel);
 }
 
 // A column of the block: whether there is such a channel, how far it is from column 0, and its bias.
@@ -92,7 +92,7 @@ fn column_at(block: Block, q: u32) -> Column {
   let col = block.own + p.groups * (block.q0 + q);
   var bias = 0.0;
   if (BIAS == 1u) { bias = b[select(0u, col / p.bias_plane, live)]; }
-  return Column(live, col * p.dst_chan, bias);
+  return Column(live, block.own * p.dst_colour + (block.q0 + q) * p.dst_next, bias);
 }
 
 // Writes what comes of the sum of a line and a column, if there is such an output.

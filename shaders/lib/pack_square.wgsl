@@ -1,6 +1,6 @@
 // What packing with channels last copies at a time: 32 x 32 elements (i, j) of a plane (batch, o) of `src`, through
 // workgroup memory where neighbours in src are neighbours in i. i and j run over the channels of either side sorted by
-// colour, `pack1` and `pack2` to a colour: channel i is i / pack1 + groups1 * (i % pack1).
+// colour, `pack1` and `pack2` to a colour: channel i is i / pack1 + groups1 * (i % pack1). Those of j may be sorted in src.
 
 #expects var p
 #expects var src
@@ -20,7 +20,8 @@ fn element(at: Place, i: u32, j: u32) -> f32 {
   let c = i / p.pack1 + p.groups1 * (i % p.pack1);
   let d = j / p.pack2 + p.groups2 * (j % p.pack2);
   let inside = (i < p.groups1 * p.pack1) & (j < p.groups2 * p.pack2) & (c < p.n1) & (d < p.n2);
-  let value = src[select(0u, at.batch * p.s_batch + at.o * p.s0 + c * p.s1 + d * p.s2, inside)];
+  let channel = (j / p.pack2) * p.s2_colour + (j % p.pack2) * p.s2_next;
+  let value = src[select(0u, at.batch * p.s_batch + at.o * p.s0 + c * p.s1 + channel, inside)];
   return select(0.0, value, inside);
 }
 

@@ -34,7 +34,7 @@ const PEAKS = 4u;
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>; // [n, ci, h, w]
-@group(0) @binding(2) var<storage, read> dy: array<f32>; // [n, co, oh, ow]
+@group(0) @binding(2) var<storage, read> dy: array<f32>; // [n, co, oh, ow], or [n, oh, ow, co]
 @group(0) @binding(3) var<storage, read_write> part: array<f32>; // [splits, lines, columns] and [splits, columns], or dw [co, ci, kh, kw]
 
 var<workgroup> a_tile: array<Operand, A_SIZE>;
@@ -103,8 +103,8 @@ fn load(block: Block, k0: u32, tid: u32) {
     a_tile[i * A_LINE + m] = operand_a(select(0.0, value, inside));
   }
   // Columns of a colour stand so far apart.
-  let step = p.groups * plane;
-  let column0 = (n * p.co + block.own + p.groups * block.q0) * plane + pixel;
+  let step = p.y_next;
+  let column0 = n * p.co * plane + pixel * p.y_pixel + block.own * p.y_colour + block.q0 * step;
   let columns = select(0u, (p.co + p.groups - 1u - block.own) / p.groups - block.q0, far == 0);
   for (var j = tid / BK; j < BN; j += THREADS / BK) {
     let inside = j < columns;

@@ -124,6 +124,27 @@ pub struct Cost {
     pub bytes: u64,
 }
 
+/// Images among a kernel's operands: `[n, channels, plane]`, which may stand as `[n, plane, channels]`
+/// with channel c at place c % colours · (channels / colours) + c / colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Images {
+    /// Channels, a multiple of the colours.
+    pub channels: u32,
+    /// Pixels.
+    pub plane: u32,
+    /// Colours that channels are sorted by.
+    pub colours: u32,
+}
+
+/// A kernel some of whose operands have their channels last.
+#[derive(Clone, Debug)]
+pub struct ChannelsLast {
+    /// The kernel.
+    pub kernel: Arc<dyn Kernel>,
+    /// Which operands these are, reads before writes.
+    pub operands: Vec<bool>,
+}
+
 /// A kernel with its parameters filled in: what it is. How it is checked says [`Checks`].
 pub trait Kernel: Checks + Debug + Send + Sync {
     /// Name, reads and writes.
@@ -187,6 +208,20 @@ pub trait Kernel: Checks + Debug + Send + Sync {
     /// Whether it is where ranks that train together take a mean: the program is cut there.
     fn is_mean_of_ranks(&self) -> bool {
         false
+    }
+
+    /// Colours that it tells the channels of its images apart by, if they matter to it: 1 where all are
+    /// alike.
+    fn colours(&self) -> Option<u32> {
+        None
+    }
+
+    /// The same kernel where those of its operands, reads before writes, that are given as images have
+    /// their channels last, as far as it can take them so; `None` if it can take none. Operands that are
+    /// absent, or of which it does not matter, count as they are asked for.
+    fn channels_last(&self, operands: &[Option<Images>]) -> Option<ChannelsLast> {
+        let _ = operands;
+        None
     }
 
     /// The first of the neighbouring elements of its only read, if all that it does is copy them: they

@@ -107,6 +107,8 @@ impl ConvSpec {
             dilation_w: self.dilation[1] as u32,
             mask: self.mask as u32,
             groups: self.groups as u32,
+            x_last: 0,
+            y_last: 0,
             epilogue: EpilogueBlock::of_bias(has_bias),
         }
     }

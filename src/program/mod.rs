@@ -25,6 +25,7 @@
 
 mod accumulate;
 mod capacity;
+mod channels_last;
 mod device;
 mod fuse;
 mod layout;

@@ -1,7 +1,7 @@
 //! Planning: dead nodes, fusion, lowering to launches.
 
 use super::recompute::Lowered;
-use super::{Body, Node, Place, Program, Source, fuse, layout, merge};
+use super::{Body, Node, Place, Program, Source, channels_last, fuse, layout, merge};
 use crate::choices::Choices;
 use crate::kernels::{Access, Caps, Kernel, Recipe, copy::Copy};
 use std::sync::Arc;
@@ -107,7 +107,10 @@ fn lower(source: &Source, options: &Options) -> Result<(Source, Vec<Node>), Plan
     }
     let nodes = fuse::chains(&source, nodes, options.fuse);
     let nodes = merge::averages(&mut source, nodes, options.fuse);
-    let nodes = merge::counters(&source, nodes, options.fuse);
+    let mut nodes = merge::counters(&source, nodes, options.fuse);
+    if let Some(caps) = &options.caps {
+        nodes = channels_last::relay(&source, nodes, caps);
+    }
     for node in &nodes {
         if let Body::Kernel(kernel) = &node.body {
             operands_fit(&source, node, kernel.as_ref())?;

@@ -54,6 +54,11 @@ params! {
         pub mask: u32,
         /// Colours of a mask: channel c has colour c % groups. 1 without colours.
         pub groups: u32,
+        /// How x stands in memory: 0 for `[n,ci,h,w]`, else `[n,h,w,ci]` with channels sorted by so
+        /// many colours, of which ci is a multiple.
+        pub x_last: u32,
+        /// The same of y, and where y is made of what is added to it and gates it.
+        pub y_last: u32,
         /// What is done to a finished sum.
         pub epilogue: EpilogueBlock,
     }
@@ -99,6 +104,8 @@ impl Conv {
             dilation_w: 1,
             mask: 0,
             groups: 1,
+            x_last: 0,
+            y_last: 0,
             epilogue: EpilogueBlock::NONE,
         }
         .fit(0, 0)
@@ -126,6 +133,18 @@ impl Conv {
     pub fn masked(mut self, mask: u32, groups: u32) -> Conv {
         (self.mask, self.groups) = (mask, groups);
         self
+    }
+
+    /// Says which of x and y have their channels last, sorted by the colours of the mask.
+    pub fn last(mut self, x: bool, y: bool) -> Conv {
+        let colours = self.colours();
+        [self.x_last, self.y_last] = [x, y].map(|last| if last { colours } else { 0 });
+        self
+    }
+
+    /// Colours of the mask, 1 where there is none.
+    pub(super) fn colours(&self) -> u32 {
+        if self.mask == 0 { 1 } else { self.groups.max(1) }
     }
 
     /// Sets the epilogue.
@@ -380,6 +399,12 @@ impl Conv {
             (0, _) => {}
             (m, g) => text += &format!(" mask {}{}", ["", "A", "B"][m.min(2) as usize], colours(g)),
         }
+        text += match [self.x_last, self.y_last] {
+            [0, 0] => "",
+            [_, 0] => " x last",
+            [0, _] => " y last",
+            [_, _] => " last",
+        };
         text + &self.epilogue.label()
     }
 }

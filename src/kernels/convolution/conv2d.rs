@@ -6,7 +6,9 @@ use super::gather::{self, Role};
 use super::role::role;
 use super::tiles::Rounding;
 use crate::kernels::at_pixel::AtPixel;
-use crate::kernels::{Access, Caps, Checks, Epilogue, Fused, Kernel, Lens, Precision, Recipe, Signature};
+use crate::kernels::{
+    Access, Caps, ChannelsLast, Checks, Epilogue, Fused, Images, Kernel, Lens, Precision, Recipe, Signature,
+};
 use std::sync::Arc;
 
 role! {

@@ -5,8 +5,12 @@ use super::conv_cases;
 use super::tiles::Rounding;
 use super::weight_grad;
 use crate::kernels::host;
-use crate::kernels::{Access, Caps, Checks, Kernel, Lens, Precision, Recipe, Signature, sum_bound};
+use crate::kernels::{
+    Access, Caps, ChannelsLast, Checks, Images, Kernel, Lens, Precision, Recipe, Signature, sum_bound,
+};
 use rayon::prelude::*;
+use std::borrow::Cow;
+use std::sync::Arc;
 
 /// `dw[co,ci,kh,kw]` = Σ `dy[n,co,oy,ox]` · x[n,ci,oy·stride - pad + kh·dilation, …] over n, oy,
 /// ox, and where the block has a bias its gradient, `db[co]` = Σ `dy[n,co,oy,ox]` over n, oy, ox.
@@ -24,6 +28,12 @@ static SIGNATURE: Signature = Signature {
 };
 
 impl Conv2dWeightGrad {
+    /// The same with x and dy by planes, and these.
+    fn in_planes<'a>(&self, reads: &[&'a [f32]]) -> (Conv2dWeightGrad, [Cow<'a, [f32]>; 2]) {
+        let [x, dy] = self.0.standing();
+        (Conv2dWeightGrad(self.0.in_planes()), [x.planes(reads[0]), dy.planes(reads[1])])
+    }
+
     fn terms(&self) -> usize {
         self.0.n as usize * self.0.y_plane()
     }
@@ -51,8 +61,9 @@ impl Conv2dWeightGrad {
     /// The permitted errors of sums of products, and of the bias's sums, which are products with
     /// ones.
     fn permitted(&self, reads: &[&[f32]], products: Rounding, elements: Rounding) -> Vec<Vec<f32>> {
-        let dy = abs(reads[1]);
-        let sums = [self.0.sum_w(&abs(reads[0]), &dy), self.bias_sums(&dy)];
+        let (planes, [x, dy]) = self.in_planes(reads);
+        let dy = abs(&dy);
+        let sums = [planes.0.sum_w(&abs(&x), &dy), planes.bias_sums(&dy)];
         let bound = |(sums, rounding): (Vec<f64>, Rounding)| {
             sums.into_iter().map(|m| sum_bound(self.terms(), m as f32) + rounding.of(m)).collect()
         };
@@ -70,6 +81,10 @@ impl Kernel for Conv2dWeightGrad {
     }
 
     fn cpu(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
+        let (planes, [x, dy]) = self.in_planes(reads);
+        if !self.0.by_planes() {
+            return planes.cpu(&[&x, &dy], writes);
+        }
         for (dw, sum) in std::iter::zip(writes[0].iter_mut(), self.0.sum_w(reads[0], reads[1])) {
             *dw = sum as f32;
         }
@@ -77,7 +92,7 @@ impl Kernel for Conv2dWeightGrad {
     }
 
     fn host(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
-        if !self.0.has_room() {
+        if !(self.0.has_room() && self.0.by_planes()) {
             return self.cpu(reads, writes);
         }
         self.0.host_w(reads[0], reads[1], writes[0]);
@@ -86,6 +101,16 @@ impl Kernel for Conv2dWeightGrad {
             let planes = reads[1].chunks(plane).skip(channel).step_by(channels);
             *db = planes.map(host::sum).sum::<f64>() as f32;
         });
+    }
+
+    fn colours(&self) -> Option<u32> {
+        Some(self.0.colours())
+    }
+
+    fn channels_last(&self, operands: &[Option<Images>]) -> Option<ChannelsLast> {
+        let can = self.0.can_stand([operands[0], operands[1]]);
+        let kernel = Arc::new(Conv2dWeightGrad(self.0.last(can[0], can[1])));
+        can.contains(&true).then(|| ChannelsLast { kernel, operands: vec![can[0], can[1], false, false] })
     }
 
     fn variants(&self, caps: &Caps) -> Vec<Recipe> {
@@ -118,8 +143,9 @@ impl Checks for Conv2dWeightGrad {
     fn sampled(&self, reads: &[&[f32]], at: &[usize], precision: Precision) -> Option<Vec<[f32; 2]>> {
         let terms = self.terms();
         let rounding = Rounding::of_factors(precision, terms, reads[0], reads[1]);
+        let (planes, [x, dy]) = self.in_planes(reads);
         let spot = |at: &usize| {
-            let spot = self.0.spot_w(reads[0], reads[1], *at);
+            let spot = planes.0.spot_w(&x, &dy, *at);
             [spot.sum as f32, sum_bound(terms, spot.magnitude as f32) + rounding.of(spot.magnitude)]
         };
         Some(at.iter().map(spot).collect())

@@ -65,6 +65,17 @@ pub(super) fn plain() -> Vec<Conv> {
         // More than 65535 outputs.
         Conv::new([1, 1, 270, 260], 1, [1, 2]).with(same(1), same(1), [0, 1, 0, 0]),
     ];
+    // Channels last: of both sides, of either; strides, phases, few channels and many, sums that are split.
+    all.extend([
+        Conv::new([3, 8, 7, 6], 12, [3, 3]).with(same(1), same(1), [1; 4]).epilogue(Relu, true, true).last(true, true),
+        Conv::new([2, 36, 6, 6], 44, [4, 4]).with(same(2), same(1), [1; 4]).epilogue(Elu, true, false).last(true, true),
+        Conv::new([3, 64, 5, 7], 20, [1, 1]).epilogue(Tanh, true, true).gated(0.2).last(true, true),
+        Conv::new([2, 3, 10, 9], 64, [4, 4]).with(same(2), same(1), [1; 4]).epilogue(Relu, true, true).last(false, true),
+        Conv::new([2, 1, 9, 9], 32, [5, 5]).with(same(1), [2, 1], [1; 4]).gated(0.1).last(false, true),
+        Conv::new([2, 20, 9, 8], 3, [3, 3]).with([1, 2], [2, 1], [0, 1, 2, 1]).epilogue(Tanh, true, false).last(true, false),
+        Conv::new([4, 132, 4, 4], 68, [3, 3]).with(same(1), same(1), [1; 4]).epilogue(Identity, true, true).last(true, true),
+        Conv::new([1, 4, 12, 13], 4, [4, 4]).with(same(3), same(2), [2; 4]).epilogue(Identity, true, false).last(true, true),
+    ]);
     let base = Conv::new([3, 5, 6, 7], 6, [3, 3]).with(same(1), same(1), [1; 4]);
     for (i, activation) in ACTIVATIONS.into_iter().enumerate() {
         all.push(base.epilogue(activation, i % 2 == 0, i % 3 == 0));
@@ -101,6 +112,14 @@ pub(super) fn masked() -> Vec<Conv> {
             Conv::new([2, 17, 6, 8], 9, [3, 3]).with([1, 1], [1, 1], [1; 4]).masked(mask, 1).epilogue(Relu, true, true),
         );
         all.push(Conv::new([5, 3, 4, 12], 34, [5, 3]).with([1, 1], [1, 1], [2, 1, 2, 1]).masked(mask, 1));
+        // Channels last, sorted by colour; in mixed precision colours are padded.
+        for (groups, ci, co) in [(1, 16, 20), (3, 12, 60), (2, 24, 8)] {
+            let conv = Conv::new([2, ci, 6, 5], co, [3, 3]).with([1, 1], [1, 1], [1; 4]).masked(mask, groups);
+            all.push(conv.epilogue(Relu, true, true).last(true, true));
+            all.push(conv.epilogue(Identity, true, false).last(false, true));
+            all.push(conv.gated(0.3).last(true, false));
+            all.push(Conv::new([3, ci, 4, 4], co, [1, 1]).masked(mask, groups).last(true, true));
+        }
         // The 1x1 kernel is its own centre: with mask A and one colour nothing is seen at all.
         all.push(Conv::new([2, 6, 5, 5], 6, [1, 1]).masked(mask, 3).epilogue(Relu, true, true));
         all.push(Conv::new([3, 5, 4, 5], 7, [1, 1]).masked(mask, 1).epilogue(Identity, true, false));

@@ -150,7 +150,7 @@ pub(super) fn recipes(form: &Gather, operands: Operands, caps: &Caps) -> Vec<Rec
         let grid = grid_1d(blocks * form.splits as usize, caps);
         let stage = tile.sized(Stage::new(tile.shader(&GATHER), &main, grid)).bind("src", src).bind("w", w);
         let stage = operands.epilogue(stage).bind("dst", dst).epilogue(&main);
-        recipe.stages.push(stage.constant("ALONG_M", u32::from(form.dst_chan != 1)));
+        recipe.stages.push(stage.constant("ALONG_M", u32::from(form.along_lines())));
         if let Slot::ScratchOut(part) = dst {
             recipe.stages.push(behind(&form, part, operands, caps));
         }

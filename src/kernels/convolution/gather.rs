@@ -69,6 +69,8 @@ params! {
         pub src_row: u32,
         /// Source elements between channels.
         pub src_chan: u32,
+        /// Source elements between pixels.
+        pub src_pixel: u32,
         /// Weights per product.
         pub w_batch: u32,
         /// Weights between source channels.
@@ -79,8 +81,14 @@ params! {
         pub dst_batch: u32,
         /// Destination elements between rows.
         pub dst_row: u32,
-        /// Destination elements between channels.
+        /// Destination elements between channels, where there are no colours.
         pub dst_chan: u32,
+        /// Destination elements between pixels.
+        pub dst_pixel: u32,
+        /// Destination elements between the first channels of colours.
+        pub dst_colour: u32,
+        /// Destination elements between channels of a colour.
+        pub dst_next: u32,
         /// What is done to a finished sum.
         pub epilogue: EpilogueBlock,
         /// Source channels per colour, padded as the variant packs them.
@@ -128,7 +136,13 @@ impl Gather {
         let (x, y) = ((c.ci, c.h, c.w), (c.co, c.oh, c.ow));
         let ((sc, sh, sw), (dc, dh, dw)) = if transposed { (y, x) } else { (x, y) };
         let (w_src, w_dst) = if transposed { (c.ci * taps, taps) } else { (taps, c.ci * taps) };
-        let groups = if c.mask == 0 { 1 } else { c.groups.max(1) };
+        let groups = c.colours();
+        let (from, to) = if transposed { (c.y_last, c.x_last) } else { (c.x_last, c.y_last) };
+        // Elements from a channel to the next, and from a pixel to the next.
+        let strides = |last: u32, channels: u32, plane: u32| if last == 0 { (plane, 1) } else { (1, channels) };
+        let (src_chan, src_pixel) = strides(from, sc, sh * sw);
+        let (dst_chan, dst_pixel) = strides(to, dc, dh * dw);
+        let (dst_colour, dst_next) = if to == 0 { (dst_chan, groups * dst_chan) } else { (dc / groups, 1) };
         Gather {
             rows: c.n,
             sc,
@@ -151,13 +165,17 @@ impl Gather {
             batch: 1,
             src_batch: 0,
             src_row: sc * sh * sw,
-            src_chan: sh * sw,
+            src_chan,
+            src_pixel,
             w_batch: 0,
             w_src,
             w_dst,
             dst_batch: 0,
             dst_row: dc * dh * dw,
-            dst_chan: dh * dw,
+            dst_chan,
+            dst_pixel,
+            dst_colour,
+            dst_next,
             epilogue: c.epilogue,
             pack_src: sc.div_ceil(groups),
             pack_dst: dc.div_ceil(groups),
@@ -181,7 +199,7 @@ impl Gather {
     /// then those of its pixels as well.
     pub(super) fn product(c: &Conv, role: Role) -> Gather {
         let conv = Gather::conv(c, role);
-        if !c.is_product() {
+        if !(c.is_product() && c.by_planes()) {
             return conv;
         }
         let taps = c.kh * c.kw;
@@ -202,8 +220,7 @@ impl Gather {
             w_src: c.co,
             w_dst: 1,
             dst_row: 1,
-            dst_chan: row,
-            ..Gather::conv(&conv, Role::Conv)
+            ..Gather::conv(&conv, Role::Conv).channels_apart(row)
         }
     }
 
@@ -222,11 +239,15 @@ impl Gather {
             w_dst,
             dst_batch: m.m * m.n,
             dst_row: m.n,
-            dst_chan: 1,
             part: m.batch * m.m * m.n,
             epilogue: m.epilogue,
-            ..Gather::conv(&conv, Role::Conv)
+            ..Gather::conv(&conv, Role::Conv).channels_apart(1)
         }
+    }
+
+    /// The same with so many elements between channels of the destination, which has one colour.
+    fn channels_apart(self, elements: u32) -> Gather {
+        Gather { dst_chan: elements, dst_colour: elements, dst_next: elements, ..self }
     }
 
     /// A matrix product with rows and columns exchanged, source and weights with them; of a product
@@ -241,11 +262,20 @@ impl Gather {
             w_src: self.src_chan,
             w_dst: self.src_row,
             dst_row: self.dst_chan,
-            dst_chan: self.dst_row,
             bias_plane: u32::MAX,
             bias_row: 1,
-            ..*self
+            ..self.channels_apart(self.dst_row)
         }
+    }
+
+    /// Whether outputs of neighbouring lines are neighbours, rather than those of columns.
+    pub(super) fn along_lines(&self) -> bool {
+        self.dst_chan != 1
+    }
+
+    /// Whether its source, and its destination, have their channels last.
+    pub(super) fn stands_last(&self) -> [bool; 2] {
+        [self.src_pixel != 1, self.dst_pixel != 1]
     }
 
     /// Whether it is a matrix product.
@@ -342,7 +372,7 @@ pub(super) fn variants(conv: &Conv, role: Role, caps: &Caps) -> Vec<Recipe> {
 }
 
 fn on_lanes(form: &Gather, caps: &Caps) -> Vec<Recipe> {
-    let fits = caps.class == Class::Lanes && caps.subgroup == 8;
+    let fits = caps.class == Class::Lanes && caps.subgroup == 8 && form.stands_last() == [false; 2];
     if fits { gather_lanes::recipes(form, caps) } else { Vec::new() }
 }
 
@@ -384,7 +414,9 @@ fn ordered(software: Vec<Recipe>, small: Small, form: &Gather, operands: Operand
         let padded = [lines.next_multiple_of(tile_lines), form.pack_dst.next_multiple_of(tile_columns)];
         padded.map(f64::from).iter().product::<f64>() * (ph * pw) as f64
     };
-    let (mixed, f32): (Vec<Tile>, Vec<Tile>) = tiles(caps, waste).into_iter().partition(Tile::mixed);
+    // Tiles read channel after channel, at neighbouring pixels.
+    let tiles = if form.stands_last()[0] { Vec::new() } else { tiles(caps, waste) };
+    let (mixed, f32): (Vec<Tile>, Vec<Tile>) = tiles.into_iter().partition(Tile::mixed);
     let make = |tile: &Tile| in_tiles(form, operands, caps, tile);
     let (mixed, f32): (Vec<_>, Vec<_>) = (mixed.iter().map(make).collect(), f32.iter().map(make).collect());
     // Operands that have their channels last.
@@ -395,6 +427,8 @@ fn ordered(software: Vec<Recipe>, small: Small, form: &Gather, operands: Operand
     let mixed = [coop::recipes(form, operands, caps), last(Precision::Mixed, mixed)].concat();
     let Small { few, each } = small;
     match caps.class {
+        // What has its channels last is here to be checked: programs for software devices have none of it.
+        Class::Lanes if form.stands_last() != [false; 2] => [mixed, last(Precision::Full, f32)].concat(),
         Class::Lanes if soon(caps) => [mixed, each, software, few, f32].concat(),
         // Without variants for its subgroups, a software device does best with what is simplest.
         Class::Lanes if software.is_empty() => [mixed, few, f32, each].concat(),
@@ -434,7 +468,7 @@ fn in_tiles(form: &Gather, operands: Operands, caps: &Caps, tile: &Tile) -> Reci
         .epilogue(stage)
         .bind("dst", dst)
         .constant("ALONG_K", u32::from(form.w_src < form.w_dst))
-        .constant("ALONG_M", u32::from(form.dst_chan != 1))
+        .constant("ALONG_M", u32::from(form.along_lines()))
         .epilogue(&main);
     let per_product = [form.rows * form.sh * form.sw, form.dc * form.kh * form.kw].map(|n| n * form.sc * form.batch);
     let factors = [(operands.src, per_product[0]), (operands.w, per_product[1])];
@@ -457,7 +491,7 @@ pub(super) fn behind(form: &Gather, part: usize, operands: Operands, caps: &Caps
 fn each(form: &Gather, operands: Operands, caps: &Caps) -> Vec<Recipe> {
     let (terms, outputs) = (form.terms(), form.part as usize);
     let wanted = form.rows <= FEW || soon(caps);
-    if !wanted || form.mask != 0 || terms > TURNS || outputs as u64 * u64::from(terms) > SMALL {
+    if !wanted || form.stands_last() != [false; 2] || form.mask != 0 || terms > TURNS || outputs as u64 * u64::from(terms) > SMALL {
         return Vec::new();
     }
     let wide = if caps.class == Class::Lanes { 16 } else { 64 };
@@ -475,7 +509,7 @@ fn soon(caps: &Caps) -> bool {
 
 /// The variants for few columns, if there are.
 fn in_few_columns(form: &Gather, operands: Operands, caps: &Caps) -> Vec<Recipe> {
-    if form.dc > FEW || form.mask != 0 {
+    if form.dc > FEW || form.mask != 0 || form.stands_last() != [false; 2] {
         return Vec::new();
     }
     let make = |name, shader, groups: usize| {

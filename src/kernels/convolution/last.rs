@@ -41,11 +41,12 @@ struct Tile {
     cost: f64,
 }
 
-const TILES: [Tile; 4] = [
+const TILES: [Tile; 5] = [
     Tile { names: ["last_128x128", "last_f16_128x128"], lines: 128, columns: 128, cost: 1.0 },
     Tile { names: ["last_128x64", "last_f16_128x64"], lines: 128, columns: 64, cost: 1.05 },
     Tile { names: ["last_64x64", "last_f16_64x64"], lines: 64, columns: 64, cost: 1.1 },
     Tile { names: ["last_128x32", "last_f16_128x32"], lines: 128, columns: 32, cost: 1.2 },
+    Tile { names: ["last_128x16", "last_f16_128x16"], lines: 128, columns: 16, cost: 1.35 },
 ];
 
 impl Tile {
@@ -108,14 +109,15 @@ pub(super) fn first_weights(form: &WeightGrad) -> bool {
     pays(products / (outputs + images).max(1), outputs + images)
 }
 
-/// Whether a device has the variants of a precision, and is asked for them.
-fn offered(precision: Precision, caps: &Caps) -> bool {
-    caps.class == Class::Gpu && (precision == Precision::Full || (caps.precision == Precision::Mixed && caps.f16))
+/// Whether a device has the variants of a precision, and is asked for them: one that is no GPU where
+/// there are no others, as something stands with its channels last already.
+fn offered(precision: Precision, stands_last: [bool; 2], caps: &Caps) -> bool {
+    (caps.class == Class::Gpu || stands_last != [false; 2]) && (precision == Precision::Full || (caps.precision == Precision::Mixed && caps.f16))
 }
 
 /// The variants of a product that gathers, with operands of a precision.
 pub(super) fn recipes(form: &Gather, operands: Operands, precision: Precision, caps: &Caps) -> Vec<Recipe> {
-    if !offered(precision, caps) {
+    if !offered(precision, form.stands_last(), caps) {
         return Vec::new();
     }
     let colour = |channels: u32| channels.div_ceil(form.groups).next_multiple_of(4);
@@ -170,7 +172,7 @@ fn in_tiles(
         grid_1d(blocks * form.splits as usize, caps),
     ));
     let stage = operands.epilogue(stage.bind("src", src).bind("w", w)).bind("dst", dst).packed([src, w]);
-    recipe.stages.push(stage.constant("ALONG_M", u32::from(form.dst_chan != 1)).epilogue(&main));
+    recipe.stages.push(stage.constant("ALONG_M", u32::from(form.along_lines())).epilogue(&main));
     if let Slot::ScratchOut(part) = dst {
         recipe.stages.push(behind(&form, part, operands, caps));
     }
@@ -179,7 +181,7 @@ fn in_tiles(
 
 /// The variants of the gradient of a convolution's weights, `bias` 1 with that of a bias.
 pub(super) fn weight_grads(form: &WeightGrad, bias: u32, precision: Precision, caps: &Caps) -> Vec<Recipe> {
-    if !offered(precision, caps) {
+    if !offered(precision, form.stands_last(), caps) {
         return Vec::new();
     }
     let waste = |lines: u32, columns: u32| {

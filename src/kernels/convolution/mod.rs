@@ -29,6 +29,7 @@ mod pack;
 mod patches;
 mod role;
 mod sampled;
+mod standing;
 pub(crate) mod tiles;
 mod weight_grad;
 mod weight_grad_lanes;

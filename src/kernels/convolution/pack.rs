@@ -1,7 +1,7 @@
 //! Operands laid out anew for a product: channels last, in f32, or in f16 scaled by a power of two.
 
 use super::gather::Gather;
-use super::weight_grad::WeightGrad;
+use super::weight_grad::{Strides, WeightGrad};
 use crate::kernels::{Caps, Class, Precision, Recipe, Shader, Slot, Stage, grid_1d, params, shader};
 
 params! {
@@ -29,8 +29,10 @@ params! {
         pub s0: u32,
         /// Elements between rows.
         pub s1: u32,
-        /// Elements between channels.
-        pub s2: u32,
+        /// Elements between the first channels of colours.
+        pub s2_colour: u32,
+        /// Elements between channels of a colour.
+        pub s2_next: u32,
     }
 }
 
@@ -58,11 +60,15 @@ impl PackLast {
         // Rows of one pixel are the pixels of one row.
         let ([n0, s0], [n1, s1]) = match plane {
             1 => ([1, 0], [form.rows, form.src_row]),
-            _ => ([form.rows, form.src_row], [plane, 1]),
+            _ => ([form.rows, form.src_row], [plane, form.src_pixel]),
         };
-        let (batch, s_batch, s2) = (form.batch, form.src_batch, form.src_chan);
+        let (batch, s_batch, n2) = (form.batch, form.src_batch, form.sc);
         let (groups2, pack2) = (form.groups, form.pack_src);
-        PackLast { batch, n0, n1, groups1: 1, pack1: n1, n2: form.sc, groups2, pack2, s_batch, s0, s1, s2 }
+        let (s2_colour, s2_next) = match form.stands_last()[0] {
+            true => (form.sc / form.groups, 1),
+            false => (form.src_chan, form.groups * form.src_chan),
+        };
+        PackLast { batch, n0, n1, groups1: 1, pack1: n1, n2, groups2, pack2, s_batch, s0, s1, s2_colour, s2_next }
     }
 
     /// Its weights: `[batch, taps, source channels, destination channels]`, both by colour.
@@ -80,36 +86,38 @@ impl PackLast {
             s_batch: form.w_batch,
             s0: 1,
             s1: form.w_src,
-            s2: form.w_dst,
+            s2_colour: form.w_dst,
+            s2_next: groups2 * form.w_dst,
         }
     }
 
-    /// Images `[n, plane, channels]` of `[n, channels, plane]`, channels by colour.
-    fn images(n: u32, plane: u32, channels: u32, groups: u32, pack: u32) -> PackLast {
-        let (n0, n1, n2, s0) = (n, plane, channels, channels * plane);
+    /// Images `[n, plane, channels]`, channels by colour, of such in the order of `strides`.
+    fn images(form: &WeightGrad, plane: u32, channels: u32, pack: u32, strides: Strides) -> PackLast {
+        let Strides { pixel, colour, next } = strides;
         PackLast {
             batch: 1,
-            n0,
-            n1,
+            n0: form.n,
+            n1: plane,
             groups1: 1,
-            pack1: n1,
-            n2,
-            groups2: groups,
+            pack1: plane,
+            n2: channels,
+            groups2: form.groups,
             pack2: pack,
             s_batch: 0,
-            s0,
-            s1: 1,
-            s2: plane,
+            s0: channels * plane,
+            s1: pixel,
+            s2_colour: colour,
+            s2_next: next,
         }
     }
 
     /// The images of the gradient of weights, x and dy.
     pub(super) fn factors(form: &WeightGrad) -> [PackLast; 2] {
-        let x = PackLast::images(form.n, form.h * form.w, form.ci, form.groups, form.pack_ci);
-        [x, PackLast::images(form.n, form.oh * form.ow, form.co, form.groups, form.pack)]
+        let x = PackLast::images(form, form.h * form.w, form.ci, form.pack_ci, form.x_strides());
+        [x, PackLast::images(form, form.oh * form.ow, form.co, form.pack, form.y_strides())]
     }
 
-    /// The same with rows and channels exchanged.
+    /// The same with rows and channels exchanged, which both are in their natural order.
     pub(super) fn exchanged(self) -> PackLast {
         PackLast {
             n1: self.n2,
@@ -118,8 +126,9 @@ impl PackLast {
             n2: self.n1,
             groups2: self.groups1,
             pack2: self.pack1,
-            s1: self.s2,
-            s2: self.s1,
+            s1: self.s2_colour,
+            s2_colour: self.s1,
+            s2_next: self.groups1 * self.s1,
             ..self
         }
     }
@@ -137,8 +146,9 @@ impl PackLast {
         let line = self.groups2 * self.pack2;
         let plane = self.groups1 * self.pack1 * line;
         let stands = |n: u32, stride: u32, packed: u32| n == 1 || stride == packed;
-        let sorted = self.groups1 == 1 && self.groups2 == 1 && self.n1 == self.pack1 && self.n2 == self.pack2;
-        let strides = stands(self.n2, self.s2, 1) && stands(self.n1, self.s1, line) && stands(self.n0, self.s0, plane);
+        let by_colour = self.groups2 == 1 || self.s2_colour == self.pack2;
+        let sorted = self.groups1 == 1 && by_colour && self.n1 == self.pack1 && self.n2 == line;
+        let strides = stands(self.n2, self.s2_next, 1) && stands(self.n1, self.s1, line) && stands(self.n0, self.s0, plane);
         sorted && strides && stands(self.batch, self.s_batch, self.n0 * plane)
     }
 
@@ -161,7 +171,7 @@ impl PackLast {
             }
         };
         let scratch = recipe.scratch(words);
-        let stage = stage.bind("dst", Slot::ScratchOut(scratch)).constant("ALONG_I", u32::from(self.s1 < self.s2));
+        let stage = stage.bind("dst", Slot::ScratchOut(scratch)).constant("ALONG_I", u32::from(self.s1 < self.s2_next));
         recipe.stages.push(stage);
         Slot::ScratchIn(scratch)
     }

@@ -3,8 +3,10 @@
 use super::conv::{Conv, abs};
 use super::epilogue::Tail;
 use super::gather::Role;
+use super::standing::Standing;
 use super::tiles::Rounding;
-use crate::kernels::{Lens, Precision};
+use crate::kernels::{Images, Lens, Precision};
+use std::borrow::Cow;
 
 impl Conv {
     fn tail<'a>(&self, role: Role, reads: &[&'a [f32]]) -> Tail<'a> {
@@ -23,12 +25,45 @@ impl Conv {
         Lens { reads: vec![from, self.w_len(), b, r, g], writes: vec![to] }
     }
 
+    /// How the source and the result stand.
+    fn stand(&self, role: Role) -> [Standing; 2] {
+        let [x, y] = self.standing();
+        if role == Role::Conv { [x, y] } else { [y, x] }
+    }
+
+    /// The reads by planes.
+    fn reads_in_planes<'a>(&self, role: Role, reads: &[&'a [f32]]) -> Vec<Cow<'a, [f32]>> {
+        let [from, to] = self.stand(role);
+        let planes = |(i, read): (usize, &&'a [f32])| match i {
+            0 => from.planes(read),
+            3 | 4 => to.planes(read),
+            _ => Cow::Borrowed(*read),
+        };
+        reads.iter().enumerate().map(planes).collect()
+    }
+
+    pub(super) fn channels_last(&self, role: Role, asked: &[Option<Images>]) -> Option<(Conv, Vec<bool>)> {
+        let there = [true, true, true, self.epilogue.residual != 0, self.epilogue.gate != 0, true];
+        let ends = [asked[0], asked[5].filter(|_| [3, 4].iter().all(|i| !there[*i] || asked[*i] == asked[5]))];
+        let [from, to] = if role == Role::Conv { [0, 1] } else { [1, 0] };
+        let can = self.can_stand([ends[from], ends[to]]);
+        let conv = self.last(can[0], can[1]);
+        let takes = [can[from], false, false, can[to], can[to], can[to]];
+        can.contains(&true).then(|| (conv, takes.to_vec()))
+    }
+
     pub(super) fn cpu(&self, role: Role, reads: &[&[f32]], to: &mut [f32]) {
+        if !self.by_planes() {
+            let reads = self.reads_in_planes(role, reads);
+            let mut planes = vec![0.0; to.len()];
+            self.in_planes().cpu(role, &reads.iter().map(|read| &**read).collect::<Vec<_>>(), &mut planes);
+            return self.stand(role)[1].write(&planes, to);
+        }
         self.tail(role, reads).write(&self.sum(role, reads[0], reads[1]), to);
     }
 
     pub(super) fn host(&self, role: Role, reads: &[&[f32]], to: &mut [f32]) {
-        if !self.has_room() {
+        if !(self.has_room() && self.by_planes()) {
             return self.cpu(role, reads, to);
         }
         match role {
@@ -38,11 +73,25 @@ impl Conv {
     }
 
     pub(super) fn permitted(&self, role: Role, reads: &[&[f32]], to: &[f32], rounding: Rounding) -> Vec<Vec<f32>> {
+        if !self.by_planes() {
+            let ([_, own], reads) = (self.stand(role), self.reads_in_planes(role, reads));
+            let reads: Vec<&[f32]> = reads.iter().map(|read| &**read).collect();
+            let bounds = self.in_planes().permitted(role, &reads, &own.planes(to), rounding);
+            let mut permitted = vec![0.0; to.len()];
+            own.write(&bounds[0], &mut permitted);
+            return vec![permitted];
+        }
         let sums = self.sum(role, &abs(reads[0]), &abs(reads[1]));
         vec![self.tail(role, reads).bounds(self.terms(role), &sums, rounding, to)]
     }
 
     pub(super) fn sampled(&self, role: Role, reads: &[&[f32]], at: &[usize], precision: Precision) -> Vec<[f32; 2]> {
+        if !self.by_planes() {
+            let ([_, own], reads) = (self.stand(role), self.reads_in_planes(role, reads));
+            let reads: Vec<&[f32]> = reads.iter().map(|read| &**read).collect();
+            let at: Vec<usize> = at.iter().map(|at| own.plane_of(*at)).collect();
+            return self.in_planes().sampled(role, &reads, &at, precision);
+        }
         let (terms, tail) = (self.terms(role), self.tail(role, reads));
         let rounding = Rounding::of_factors(precision, terms, reads[0], reads[1]);
         let spot = |at: &usize| {
@@ -95,6 +144,15 @@ macro_rules! role {
 
             fn label(&self) -> String {
                 self.0.label()
+            }
+
+            fn colours(&self) -> Option<u32> {
+                Some(self.0.colours())
+            }
+
+            fn channels_last(&self, operands: &[Option<Images>]) -> Option<ChannelsLast> {
+                let (conv, operands) = self.0.channels_last($role, operands)?;
+                Some(ChannelsLast { kernel: Arc::new($kernel(conv)), operands })
             }
 
             fn fuse(&self, epilogue: Epilogue) -> Option<Fused> {

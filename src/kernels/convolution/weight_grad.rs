@@ -73,6 +73,35 @@ params! {
         pub x_h: u32,
         /// Width of the padded copy of x.
         pub x_w: u32,
+        /// Elements of x between pixels.
+        pub x_pixel: u32,
+        /// Elements of x between the first channels of colours.
+        pub x_colour: u32,
+        /// Elements of x between channels of a colour.
+        pub x_next: u32,
+        /// Elements of dy between pixels.
+        pub y_pixel: u32,
+        /// Elements of dy between the first channels of colours.
+        pub y_colour: u32,
+        /// Elements of dy between channels of a colour.
+        pub y_next: u32,
+    }
+}
+
+/// Elements of images between pixels, the first channels of colours, and channels of a colour.
+#[derive(Clone, Copy)]
+pub(super) struct Strides {
+    pub pixel: u32,
+    pub colour: u32,
+    pub next: u32,
+}
+
+impl Strides {
+    fn of(last: u32, channels: u32, plane: u32, groups: u32) -> Strides {
+        match last {
+            0 => Strides { pixel: 1, colour: plane, next: groups * plane },
+            _ => Strides { pixel: channels, colour: channels / groups, next: 1 },
+        }
     }
 }
 
@@ -80,7 +109,9 @@ impl WeightGrad {
     /// The product of `c` with channels of x padded to a multiple of `lines` per colour, and those
     /// of dy to a multiple of `columns`.
     pub(super) fn new(c: &Conv, lines: u32, columns: u32) -> WeightGrad {
-        let groups = if c.mask == 0 { 1 } else { c.groups.max(1) };
+        let groups = c.colours();
+        let x = Strides::of(c.x_last, c.ci, c.h * c.w, groups);
+        let y = Strides::of(c.y_last, c.co, c.oh * c.ow, groups);
         let dense = if c.mask == 0 { c.taps() as u32 } else { c.centre() as u32 };
         let pack_ci = c.ci.div_ceil(groups).next_multiple_of(lines);
         let channels = groups * pack_ci;
@@ -119,7 +150,26 @@ impl WeightGrad {
             splits: 1,
             x_h: c.h,
             x_w: c.w,
+            x_pixel: x.pixel,
+            x_colour: x.colour,
+            x_next: x.next,
+            y_pixel: y.pixel,
+            y_colour: y.colour,
+            y_next: y.next,
         }
+    }
+
+    pub(super) fn x_strides(&self) -> Strides {
+        Strides { pixel: self.x_pixel, colour: self.x_colour, next: self.x_next }
+    }
+
+    pub(super) fn y_strides(&self) -> Strides {
+        Strides { pixel: self.y_pixel, colour: self.y_colour, next: self.y_next }
+    }
+
+    /// Whether x, and dy, have their channels last.
+    pub(super) fn stands_last(&self) -> [bool; 2] {
+        [self.x_pixel != 1, self.y_pixel != 1]
     }
 
     /// Splits the terms so that `blocks` times the splits comes to `wanted` workgroups, with chunks
@@ -175,10 +225,10 @@ static REDUCE: Shader = shader!(WeightGrad, "weight_grad_reduce");
 
 /// Every variant, the best guess first.
 pub(super) fn variants(conv: &Conv, caps: &Caps) -> Vec<Recipe> {
-    let lanes = caps.class == Class::Lanes && caps.subgroup == 8;
+    let lanes = caps.class == Class::Lanes && caps.subgroup == 8 && conv.by_planes();
     let mut lanes = if lanes { weight_grad_lanes::recipes(conv, caps) } else { Vec::new() };
     lanes.iter_mut().for_each(|recipe| bias_behind(recipe, conv, caps));
-    if conv.is_product() {
+    if conv.is_product() && conv.by_planes() {
         let operands = Operands { src: 0, w: 1, tail: None };
         let mut products = gather::recipes(Vec::new(), &Gather::product_weights(conv), operands, caps);
         products.iter_mut().for_each(|recipe| bias_behind(recipe, conv, caps));
@@ -189,6 +239,8 @@ pub(super) fn variants(conv: &Conv, caps: &Caps) -> Vec<Recipe> {
     let form = WeightGrad::new(conv, 1, 1);
     let waste = |size: u32, tile: u32| f64::from(size.next_multiple_of(tile)) / f64::from(size.max(1));
     let all = tiles(caps, |lines, columns| waste(form.pack, columns) * waste(form.lines, lines));
+    // Tiles read x channel after channel, at neighbouring pixels.
+    let all = if form.stands_last()[0] { Vec::new() } else { all };
     let (mixed, f32): (Vec<Tile>, Vec<Tile>) = all.into_iter().partition(Tile::mixed);
     let make = |tile: &Tile| recipe(conv, caps, tile);
     let packed = WeightGrad::new(conv, 4, 4);

@@ -83,6 +83,14 @@ fn recipe<P: Params + Copy>(
     if half.is_multiple_of(4) { vec![make(true), make(false)] } else { vec![make(false)] }
 }
 
+/// Images and the length of a half where channels are last, given those of half the channels, those of
+/// all, and the same by planes: every colour of every pixel has its own two halves.
+fn sorted(half: Images, whole: Option<Images>, [outer, len]: [u32; 2]) -> Option<[u32; 2]> {
+    let Images { channels, plane, colours } = half;
+    let twice = Images { channels: 2 * channels, ..half };
+    (whole == Some(twice) && len == channels * plane).then_some([outer * plane * colours, channels / colours])
+}
+
 fn sigmoid(x: f32) -> f64 {
     1.0 / (1.0 + (-f64::from(x)).exp())
 }
@@ -137,6 +145,14 @@ impl Kernel for Gate {
             &[("ACT", self.act.code), ("RESIDUAL", self.residual)],
             caps,
         )
+    }
+
+    fn channels_last(&self, operands: &[Option<Images>]) -> Option<ChannelsLast> {
+        let half = operands[2]?;
+        let residual = self.residual == 0 || operands[1] == Some(half);
+        let [outer, inner] = sorted(half, operands[0], [self.outer, self.half]).filter(|_| residual)?;
+        let kernel = Arc::new(Gate { outer, half: inner, ..*self });
+        Some(ChannelsLast { kernel, operands: vec![true; 3] })
     }
 
     fn flops(&self) -> u64 {
@@ -201,6 +217,13 @@ impl Kernel for GateGrad {
         recipe(&GATE_GRAD, [self.0.outer, self.0.half], block, &GATE_GRAD_SIGNATURE, &[("ACT", self.0.act.code)], caps)
     }
 
+    fn channels_last(&self, operands: &[Option<Images>]) -> Option<ChannelsLast> {
+        let same = operands[1] == operands[2];
+        let [outer, half] = sorted(operands[0]?, operands[1], [self.0.outer, self.0.half]).filter(|_| same)?;
+        let kernel = Arc::new(GateGrad(Gate { outer, half, ..self.0 }));
+        Some(ChannelsLast { kernel, operands: vec![true; 3] })
+    }
+
     fn flops(&self) -> u64 {
         10 * self.0.sizes()[1] as u64
     }
@@ -251,6 +274,11 @@ impl Kernel for ConcatElu {
         recipe(&CONCAT_ELU, [self.outer, self.half], block, &ELU_SIGNATURE, &[], caps)
     }
 
+    fn channels_last(&self, operands: &[Option<Images>]) -> Option<ChannelsLast> {
+        let [outer, half] = sorted(operands[0]?, operands[1], [self.outer, self.half])?;
+        Some(ChannelsLast { kernel: Arc::new(ConcatElu { outer, half }), operands: vec![true; 2] })
+    }
+
     fn flops(&self) -> u64 {
         3 * u64::from(self.outer) * u64::from(self.half)
     }
@@ -294,6 +322,12 @@ impl Kernel for ConcatEluGrad {
     fn variants(&self, caps: &Caps) -> Vec<Recipe> {
         let block = |half| ConcatElu { half, ..self.0 };
         recipe(&CONCAT_ELU_GRAD, [self.0.outer, self.0.half], block, &ELU_GRAD_SIGNATURE, &[], caps)
+    }
+
+    fn channels_last(&self, operands: &[Option<Images>]) -> Option<ChannelsLast> {
+        let same = operands[0] == operands[1];
+        let [outer, half] = sorted(operands[2]?, operands[0], [self.0.outer, self.0.half]).filter(|_| same)?;
+        Some(ChannelsLast { kernel: Arc::new(ConcatEluGrad(ConcatElu { outer, half })), operands: vec![true; 3] })
     }
 
     fn flops(&self) -> u64 {

@@ -241,6 +241,29 @@ impl Kernel for Pointwise {
         all
     }
 
+    /// What is laid over whole images has them in any order, as long as all have the same.
+    fn channels_last(&self, operands: &[Option<Images>]) -> Option<ChannelsLast> {
+        let images = operands[MAX_INPUTS]?;
+        let Images { channels, plane, colours } = images;
+        let mut last = vec![false; MAX_INPUTS + 1];
+        let mut inputs = self.inputs.clone();
+        for (k, spread) in inputs.iter_mut().enumerate() {
+            let Broadcast { inner, period } = *spread;
+            match (inner, period) {
+                (1, period) if period as usize == self.len => last[k] = operands[k] == Some(images),
+                (_, 1) => last[k] = true,
+                (inner, _) if inner.is_multiple_of(channels * plane) => last[k] = true,
+                (inner, period) if [inner, period, colours] == [plane, channels, 1] => {
+                    (*spread, last[k]) = (Broadcast { inner: 1, period: channels }, true);
+                }
+                _ => {}
+            }
+        }
+        last[MAX_INPUTS] = last[..inputs.len()].iter().all(|last| *last);
+        let kernel = Arc::new(Pointwise { inputs, ..self.clone() });
+        last[MAX_INPUTS].then_some(ChannelsLast { kernel, operands: last })
+    }
+
     fn flops(&self) -> u64 {
         (self.len * self.steps.len()) as u64
     }

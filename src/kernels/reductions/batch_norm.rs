@@ -308,6 +308,14 @@ impl Kernel for BatchNorm {
         format!("x[{}{n},{c},{hw}] act {}", of_groups(self.groups), act.code)
     }
 
+    /// With their channels last, images are as many samples of one pixel.
+    fn channels_last(&self, operands: &[Option<Images>]) -> Option<ChannelsLast> {
+        let own = Some(Images { channels: self.c, plane: self.hw, colours: 1 });
+        let kernel = Arc::new(BatchNorm { n: self.n * self.hw, hw: 1, ..*self });
+        let operands_last = vec![true, false, false, true, false, false];
+        (operands[0] == own && operands[3] == own).then_some(ChannelsLast { kernel, operands: operands_last })
+    }
+
     fn fuse(&self, epilogue: Epilogue) -> Option<Fused> {
         match epilogue {
             Epilogue::Activation(act) if self.act.code == 0 => {
