@@ -43,8 +43,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) grid: vec
   }
   if (BIAS == 1u) {
     var col = (index % p.dst_row) / p.dst_chan;
-    // Channels that come last are sorted by colour.
-    if (p.dst_pixel != 1u) { col = index % p.dc / p.dst_colour + p.groups * (index % p.dst_colour); }
+    if (p.dst_pixel != 1u) { col = index % p.dc; }
     sum += b[col / p.bias_plane];
   }
   if (GATE == 1u) { sum *= gate_of(g[index], p.epilogue_gate_slope); }

@@ -65,8 +65,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) grid: vec
   let b_column = block.q0 / 4u + tid % B_LINE;
   let b_there = b_column < p.pack_dst / 4u;
   let b_four = tid / B_LINE / 4u;
-  let across = p.groups * (p.pack_dst / 4u);
-  let b_first = B_FRONT + (tid / B_LINE % 4u) * across + block.own * (p.pack_dst / 4u) + b_column;
+  let b_first = B_FRONT + (tid / B_LINE % 4u) * (p.pack_dst / 4u) + b_column;
   let tx = select(tid % TX, tid / TY, ALONG_M == 1u);
   let ty = select(tid / TX, tid % TY, ALONG_M == 1u);
   // Of each line the sums of the near and of the far four of columns.

@@ -2,7 +2,7 @@
 //
 //   part[split, line, column] = sum over the split's terms of A[line, term] * B[term, column]
 //
-// as lib/weight_grad.wgsl has them, of which a workgroup makes BM lines by BN columns and an invocation two fours of each.
+// as lib/weight_grad.wgsl has them, with one colour, of which a workgroup makes BM lines by BN columns and an invocation two fours of each.
 // Four lines are four channels of x at one tap, so that they are one load; what a term is, is noted once for all of
 // them. With DIRECT, where there is one split and no mask, the sums are dw's entries and are written as such.
 
@@ -48,14 +48,13 @@ var<workgroup> b_tile: array<Four, B_SIZE>;
 fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) grid: vec3<u32>,
         @builtin(local_invocation_index) tid: u32) {
   let line_blocks = max(1u, (p.lines + BM - 1u) / BM);
-  let colour_blocks = (p.pack + BN - 1u) / BN;
+  let column_blocks = (p.pack + BN - 1u) / BN;
   var at = wg.x + wg.y * grid.x;
   let line0 = (at % line_blocks) * BM;
   at /= line_blocks;
-  let own = (at % (colour_blocks * p.groups)) / colour_blocks;
-  let q0 = (at % colour_blocks) * BN;
-  let split = at / (colour_blocks * p.groups);
-  let lines = line_count(own);
+  let q0 = (at % column_blocks) * BN;
+  let split = at / column_blocks;
+  let lines = line_count(0u);
   // Where a mask leaves a column no line, the gradient of its bias is still to be made.
   if ((split >= p.splits) | ((line0 >= lines) & ((BIAS == 0u) | (line0 != 0u)))) { return; }
   let first = split * p.chunk;
@@ -71,7 +70,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) grid: vec
   // And the four columns.
   let column = q0 / 4u + tid % B_LINE;
   let there = column < p.pack / 4u;
-  let column_from = i32(own * (p.pack / 4u) + column + B_FRONT);
+  let column_from = i32(column + B_FRONT);
 
   if (SCALED) { find_scales(x[FRONT - 1u], dy[FRONT - 1u]); }
   let step = steps();
@@ -130,18 +129,18 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) grid: vec
 
   let last = p.splits * p.lines * p.columns;
   if ((BIAS == 1u) & (line0 == 0u) & (tid < BN) & (q0 + tid < p.pack)) {
-    part[last + split * p.columns + own * p.pack + q0 + tid] = unscaled_b(bias);
+    part[last + split * p.columns + q0 + tid] = unscaled_b(bias);
   }
   for (var i = 0u; i < 2u; i += 1u) {
     for (var j = 0u; j < 4u; j += 1u) {
-      put(line0 + 4u * (ty + i * TY) + j, lines, split, own, q0 + 4u * tx, sums[8u * i + 2u * j]);
-      put(line0 + 4u * (ty + i * TY) + j, lines, split, own, q0 + 4u * (TX + tx), sums[8u * i + 2u * j + 1u]);
+      put(line0 + 4u * (ty + i * TY) + j, lines, split, q0 + 4u * tx, sums[8u * i + 2u * j]);
+      put(line0 + 4u * (ty + i * TY) + j, lines, split, q0 + 4u * (TX + tx), sums[8u * i + 2u * j + 1u]);
     }
   }
 }
 
 // Writes the sums of a line and four columns, where there are such entries.
-fn put(index: u32, lines: u32, split: u32, own: u32, column: u32, sums: vec4<f32>) {
+fn put(index: u32, lines: u32, split: u32, column: u32, sums: vec4<f32>) {
   let line = line_at(index);
   if ((index < lines) & (line.ci < p.ci) & (column < p.pack)) {
     if (DIRECT == 1u) {
@@ -151,7 +150,7 @@ fn put(index: u32, lines: u32, split: u32, own: u32, column: u32, sums: vec4<f32
         if (column + q < p.co) { part[entry + q * entries] = unscaled(sums[q]); }
       }
     } else {
-      let entry = (split * p.lines + index) * p.columns + own * p.pack + column;
+      let entry = (split * p.lines + index) * p.columns + column;
       for (var q = 0u; q < 4u; q += 1u) { part[entry + q] = unscaled(sums[q]); }
     }
   }

@@ -1,6 +1,6 @@
 // Copies a tensor so that what a product adds up over, or its columns, comes last, in fours:
 //
-//   dst[batch, o, i, j] = src[batch, o, channel i, channel j], 0 where there is no such channel
+//   dst[batch, o, i, j] = src[batch, o, i, j], 0 where there is none
 //
 // In front of all of it is a four of zeros, for whoever reads outside of an image. lib/pack_square.wgsl says what i and
 // j are, and what a workgroup copies.
@@ -10,12 +10,10 @@
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> src: array<f32>; // strides s_batch, s0, s1, s2
-@group(0) @binding(2) var<storage, read_write> dst: array<f32>; // 4, and [batch, n0, groups1 * pack1, groups2 * pack2]
+@group(0) @binding(2) var<storage, read_write> dst: array<f32>; // 4, and [batch, n0, pack1, pack2]
 
 fn put(at: Place, i: u32, j: u32, value: f32) {
-  let lines = p.groups1 * p.pack1;
-  let line = p.groups2 * p.pack2;
-  if ((i < lines) & (j < line)) { dst[4u + ((at.batch * p.n0 + at.o) * lines + i) * line + j] = value; }
+  if ((i < p.pack1) & (j < p.pack2)) { dst[4u + ((at.batch * p.n0 + at.o) * p.pack1 + i) * p.pack2 + j] = value; }
 }
 
 @compute @workgroup_size(256)

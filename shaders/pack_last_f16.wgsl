@@ -1,6 +1,6 @@
 // pack_last.wgsl in f16, scaled and rounded (lib/scale_f16.wgsl):
 //
-//   dst[batch, o, i, j] = scale * src[batch, o, channel i, channel j], 0 where there is no such channel
+//   dst[batch, o, i, j] = scale * src[batch, o, i, j], 0 where there is none
 //
 // In front of all of it are four fours: zeros, for whoever reads outside of an image, and as the first number of the last
 // of them the exponent bits of 1 / scale. `pack2` is a multiple of four.
@@ -13,7 +13,7 @@ enable f16;
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> src: array<f32>; // strides s_batch, s0, s1, s2
 @group(0) @binding(2) var<storage, read> peaks: array<f32>; // [PARTS]
-@group(0) @binding(3) var<storage, read_write> dst: array<vec4<f16>>; // 4, and [batch, n0, groups1 * pack1, groups2 * pack2 / 4]
+@group(0) @binding(3) var<storage, read_write> dst: array<vec4<f16>>; // 4, and [batch, n0, pack1, pack2 / 4]
 
 var<workgroup> peak: atomic<u32>;
 
@@ -47,12 +47,10 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) grid: vec
   // A four of each line.
   let i = tid / (EDGE / 4u);
   let j = 4u * (tid % (EDGE / 4u));
-  let lines = p.groups1 * p.pack1;
-  let line = p.groups2 * p.pack2;
-  if ((at.i0 + i < lines) & (at.j0 + j < line)) {
+  if ((at.i0 + i < p.pack1) & (at.j0 + j < p.pack2)) {
     let place = i * LINE + j;
     let four = vec4(square[place], square[place + 1u], square[place + 2u], square[place + 3u]) * scale;
     let near = vec4(rounded(four.x), rounded(four.y), rounded(four.z), rounded(four.w));
-    dst[4u + (((at.batch * p.n0 + at.o) * lines + at.i0 + i) * line + at.j0 + j) / 4u] = vec4<f16>(near);
+    dst[4u + (((at.batch * p.n0 + at.o) * p.pack1 + at.i0 + i) * p.pack2 + at.j0 + j) / 4u] = vec4<f16>(near);
   }
 }

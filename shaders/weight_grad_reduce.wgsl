@@ -33,7 +33,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) grid: vec
   let ci = (entry / p.co) % p.ci;
   let tap = entry / (p.co * p.ci);
   let own = co % p.groups;
-  let centre = (p.mask != 0u) & (tap == p.dense) & (ci % p.groups < centre_colours(own));
+  let centre = (p.dead != 0u) & (tap == p.dense) & (ci % p.colours < co % p.colours + p.dead - 1u);
   let line = tap * p.line_tap + position(ci) * p.line_chan;
   let step = select(p.lines * p.columns, p.columns, bias);
   let first = select(line * p.columns, p.splits * p.lines * p.columns, bias);

@@ -52,7 +52,7 @@ fn steps_of(block: Block) -> Steps { return steps(block); }
 
 fn begin(block: Block, tid: u32) {
   inverse = bitcast<vec2<f32>>(vec2(u32(src[3].x), u32(w[3].x)) << vec2(23u));
-  b_first = (block.own * p.pack_dst + block.q0 + tid / DEPTH) * pieces() + B_FRONT;
+  b_first = (block.q0 + tid / DEPTH) * pieces() + B_FRONT;
   b_step = (THREADS / DEPTH) * pieces();
   note_lines(block, tid);
   for (var m = tid; m < BM; m += THREADS) { line_to[m] = row_at(block, m).at; }

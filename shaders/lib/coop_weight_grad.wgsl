@@ -3,7 +3,7 @@
 //
 //   part[split, line, column] = sum over the split's terms of A[line, term] * B[term, column]
 //
-// as lib/weight_grad.wgsl has them. Eight lines are eight channels of x at one tap. An invocation loads them at four
+// as lib/weight_grad.wgsl has them, with one colour. Eight lines are eight channels of x at one tap. An invocation loads them at four
 // terms, and lays each line's terms side by side. With DIRECT, where there is one split and no mask, the sums
 // are dw's entries and are written as such.
 
@@ -53,24 +53,23 @@ var<private> bias_sum: f32; // of this invocation's column
 
 struct Block {
   live: bool, first: u32, end: u32, // whether there is something to do; the terms
-  line0: u32, lines: u32, own: u32, q0: u32, split: u32,
+  line0: u32, lines: u32, q0: u32, split: u32,
 }
 
 // The block of workgroup `index`.
 fn block_at(index: u32) -> Block {
   let line_blocks = max(1u, (p.lines + BM - 1u) / BM);
-  let colour_blocks = (p.pack + BN - 1u) / BN;
+  let column_blocks = (p.pack + BN - 1u) / BN;
   var at = index;
   let line0 = (at % line_blocks) * BM;
   at /= line_blocks;
-  let own = (at % (colour_blocks * p.groups)) / colour_blocks;
-  let q0 = (at % colour_blocks) * BN;
-  let split = at / (colour_blocks * p.groups);
-  let lines = line_count(own);
+  let q0 = (at % column_blocks) * BN;
+  let split = at / column_blocks;
+  let lines = line_count(0u);
   let first = split * p.chunk;
   // Where a mask leaves a column no line, the gradient of its bias is still to be made.
   let live = (split < p.splits) & ((line0 < lines) | ((BIAS == 1u) & (line0 == 0u)));
-  return Block(live, first, min(first + p.chunk, p.terms), line0, lines, own, q0, split);
+  return Block(live, first, min(first + p.chunk, p.terms), line0, lines, q0, split);
 }
 
 fn steps_of(block: Block) -> Steps { return steps(); }
@@ -83,7 +82,7 @@ fn begin(block: Block, tid: u32) {
     let index = block.line0 + m;
     let line = line_at(index);
     let inside = (index < block.lines) & (line.ci < p.ci);
-    let partial = (block.split * p.lines + index) * p.columns + block.own * p.pack;
+    let partial = (block.split * p.lines + index) * p.columns;
     let entry = line.ci * p.kh * p.kw + line.tap;
     line_to[m] = select(NONE, select(partial, entry, DIRECT == 1u), inside);
   }
@@ -150,7 +149,7 @@ fn load_lines(eight: u32, k: u32) {
 // The same of eight columns.
 fn load_columns(block: Block, eight: u32, k: u32) {
   let there = block.q0 + 8u * eight < p.pack;
-  let column = (block.own * p.pack + block.q0) / 8u + eight + u32(FRONT);
+  let column = block.q0 / 8u + eight + u32(FRONT);
   let at0 = place_in_dy(k, column, there);
   let at1 = place_in_dy(k + 1u, column, there);
   let at2 = place_in_dy(k + 2u, column, there);
@@ -191,7 +190,7 @@ fn attend(block: Block, tid: u32) {
 
 fn conclude(block: Block, tid: u32) {
   if ((BIAS == 1u) & (block.line0 == 0u) & (tid < BN) & (block.q0 + tid < p.pack)) {
-    let at = (p.splits * p.lines + block.split) * p.columns + block.own * p.pack + block.q0 + tid;
+    let at = (p.splits * p.lines + block.split) * p.columns + block.q0 + tid;
     part[at] = bias_sum * inverse.y;
   }
 }

@@ -92,7 +92,7 @@ fn column_at(block: Block, q: u32) -> Column {
   let col = block.own + p.groups * (block.q0 + q);
   var bias = 0.0;
   if (BIAS == 1u) { bias = b[select(0u, col / p.bias_plane, live)]; }
-  return Column(live, block.own * p.dst_colour + (block.q0 + q) * p.dst_next, bias);
+  return Column(live, col * p.dst_chan, bias);
 }
 
 // Writes what comes of the sum of a line and a column, if there is such an output.

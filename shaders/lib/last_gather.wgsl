@@ -16,30 +16,24 @@ var<workgroup> line_from: array<vec4<i32>, BM>;
 // The next pieces: y and x from a line's first tap, how far that is in the source, and where their weights stand.
 var<workgroup> term_at: array<vec4<i32>, DEPTH>;
 
-// The terms of a workgroup, in pieces: those of `dense` live taps, then the centre tap's from piece `lo` of it on.
-struct Terms { dense: u32, total: u32, lo: u32 }
+// The terms of a workgroup, in pieces.
+struct Terms { total: u32 }
 
 // Pieces of a pixel of the source.
 fn pieces() -> u32 {
-  return p.groups * (p.pack_src / WIDE);
+  return p.pack_src / WIDE;
 }
 
+// A mask leaves the taps in front of its centre, and B that one as well; of colours there is one.
 fn terms(h: Axis, v: Axis, own: u32) -> Terms {
   let all = h.taps * v.taps;
-  var found = Terms(all, all * pieces(), 0u);
+  var live = all;
   if (p.mask != 0u) {
-    let centre = (p.kh / 2u) * p.kw + p.kw / 2u;
-    var dense = 0u;
-    while (dense < all && raster(h, v, dense) < centre) { dense += 1u; }
-    found = Terms(dense, dense * pieces(), 0u);
-    if (dense < all && raster(h, v, dense) == centre) {
-      let see = centre_colours(own);
-      let colour = p.pack_src / WIDE;
-      found.total += (max(see.hi, see.lo) - see.lo) * colour;
-      found.lo = see.lo * colour;
-    }
+    let end = (p.kh / 2u) * p.kw + p.kw / 2u + p.mask - 1u;
+    live = 0u;
+    while (live < all && raster(h, v, live) < end) { live += 1u; }
   }
-  return found;
+  return Terms(live * pieces());
 }
 
 // Notes the lines.
@@ -63,11 +57,11 @@ struct Steps { over_pieces: f32, over_taps: f32, src_y: i32, src_x: i32, w_y: u3
 
 fn steps(block: Block) -> Steps {
   let pixel = i32(pieces());
-  let tap = p.groups * p.pack_dst * pieces();
+  let tap = p.pack_dst * pieces();
   return Steps(1.0 / f32(pieces()), 1.0 / f32(block.v.taps),
     block.h.src_m * i32(p.sw) * pixel, block.v.src_m * pixel,
     block.h.tap_step * p.kw * tap, block.v.tap_step * tap,
-    select(1u, p.groups * p.pack_dst, ALONG_COLUMNS == 1u),
+    select(1u, p.pack_dst, ALONG_COLUMNS == 1u),
     ((block.batch * p.kh + block.h.tap0) * p.kw + block.v.tap0) * tap);
 }
 
@@ -80,8 +74,8 @@ fn by(a: u32, over: f32) -> u32 {
 fn note(block: Block, step: Steps, k0: u32, tid: u32) {
   if (tid < DEPTH) {
     let k = k0 + tid;
-    let tap = min(by(k, step.over_pieces), block.all.dense);
-    let piece = k - tap * pieces() + select(0u, block.all.lo, tap == block.all.dense);
+    let tap = by(k, step.over_pieces);
+    let piece = k - tap * pieces();
     let ty = by(tap, step.over_taps);
     let tx = tap - ty * block.v.taps;
     let y = select(NOWHERE, block.h.src_m * i32(ty), k < block.end);

@@ -1,6 +1,6 @@
 // What packing with channels last copies at a time: 32 x 32 elements (i, j) of a plane (batch, o) of `src`, through
-// workgroup memory where neighbours in src are neighbours in i. i and j run over the channels of either side sorted by
-// colour, `pack1` and `pack2` to a colour: channel i is i / pack1 + groups1 * (i % pack1). Those of j may be sorted in src.
+// workgroup memory where neighbours in src are neighbours in i. In plane `masked` channels of one side see only those of
+// the other whose colour, their index modulo `colours`, comes before their own, or is their own: the rest are zeros.
 
 #expects var p
 #expects var src
@@ -17,11 +17,10 @@ struct Place { batch: u32, o: u32, i0: u32, j0: u32 }
 
 // The element at i, j.
 fn element(at: Place, i: u32, j: u32) -> f32 {
-  let c = i / p.pack1 + p.groups1 * (i % p.pack1);
-  let d = j / p.pack2 + p.groups2 * (j % p.pack2);
-  let inside = (i < p.groups1 * p.pack1) & (j < p.groups2 * p.pack2) & (c < p.n1) & (d < p.n2);
-  let channel = (j / p.pack2) * p.s2_colour + (j % p.pack2) * p.s2_next;
-  let value = src[select(0u, at.batch * p.s_batch + at.o * p.s0 + c * p.s1 + channel, inside)];
+  let seen = select(j, i, p.rows_seen == 1u) % p.colours;
+  let own = select(i, j, p.rows_seen == 1u) % p.colours;
+  let inside = (i < p.n1) & (j < p.n2) & ((at.o != p.masked) | (seen < own + p.itself));
+  let value = src[select(0u, at.batch * p.s_batch + at.o * p.s0 + i * p.s1 + j * p.s2, inside)];
   return select(0.0, value, inside);
 }
 
@@ -29,8 +28,8 @@ struct Where { live: bool, place: Place }
 
 // The square of workgroup `workgroup`.
 fn place_of(workgroup: u32) -> Where {
-  let across = (p.groups2 * p.pack2 + EDGE - 1u) / EDGE;
-  let down = (p.groups1 * p.pack1 + EDGE - 1u) / EDGE;
+  let across = (p.pack2 + EDGE - 1u) / EDGE;
+  let down = (p.pack1 + EDGE - 1u) / EDGE;
   var index = workgroup;
   var at: Place;
   at.j0 = EDGE * (index % across);

@@ -103,8 +103,8 @@ fn load(block: Block, k0: u32, tid: u32) {
     a_tile[i * A_LINE + m] = operand_a(select(0.0, value, inside));
   }
   // Columns of a colour stand so far apart.
-  let step = p.y_next;
-  let column0 = n * p.co * plane + pixel * p.y_pixel + block.own * p.y_colour + block.q0 * step;
+  let step = p.groups * p.y_chan;
+  let column0 = n * p.co * plane + pixel * p.y_pixel + block.own * p.y_chan + block.q0 * step;
   let columns = select(0u, (p.co + p.groups - 1u - block.own) / p.groups - block.q0, far == 0);
   for (var j = tid / BK; j < BN; j += THREADS / BK) {
     let inside = j < columns;

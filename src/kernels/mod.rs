@@ -124,16 +124,13 @@ pub struct Cost {
     pub bytes: u64,
 }
 
-/// Images among a kernel's operands: `[n, channels, plane]`, which may stand as `[n, plane, channels]`
-/// with channel c at place c % colours · (channels / colours) + c / colours.
+/// Images among a kernel's operands: `[n, channels, plane]`, which may stand as `[n, plane, channels]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Images {
-    /// Channels, a multiple of the colours.
+    /// Channels.
     pub channels: u32,
     /// Pixels.
     pub plane: u32,
-    /// Colours that channels are sorted by.
-    pub colours: u32,
 }
 
 /// A kernel some of whose operands have their channels last.
@@ -208,12 +205,6 @@ pub trait Kernel: Checks + Debug + Send + Sync {
     /// Whether it is where ranks that train together take a mean: the program is cut there.
     fn is_mean_of_ranks(&self) -> bool {
         false
-    }
-
-    /// Colours that it tells the channels of its images apart by, if they matter to it: 1 where all are
-    /// alike.
-    fn colours(&self) -> Option<u32> {
-        None
     }
 
     /// The same kernel where those of its operands, reads before writes, that are given as images have

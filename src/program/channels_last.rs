@@ -7,14 +7,15 @@
 
 use super::{Body, Node, Place, Source, ValueId};
 use crate::kernels::{Caps, ChannelsLast, Class, Images, Kernel};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// The nodes with kernels that have the channels of activations last, wherever that can be.
 pub(super) fn relay(source: &Source, nodes: Vec<Node>, caps: &Caps) -> Vec<Node> {
-    let colours = if caps.class == Class::Gpu { colours(&nodes) } else { None };
-    let Some(colours) = colours else { return nodes };
-    let mut last = asked(source, &nodes, colours);
+    if caps.class != Class::Gpu {
+        return nodes;
+    }
+    let mut last = asked(source, &nodes);
     loop {
         let refused: Vec<ValueId> = nodes.iter().flat_map(|node| refused(source, node, &last, caps)).collect();
         if refused.is_empty() {
@@ -25,7 +26,9 @@ pub(super) fn relay(source: &Source, nodes: Vec<Node>, caps: &Caps) -> Vec<Node>
         }
     }
     let relaid = |mut node: Node| {
-        if let Some(ChannelsLast { kernel, .. }) = kernel_of(&node).and_then(|k| k.channels_last(&operands(source, &node, k, &last))) {
+        if let Some(ChannelsLast { kernel, .. }) =
+            kernel_of(&node).and_then(|k| k.channels_last(&operands(source, &node, k, &last)))
+        {
             node.body = Body::Kernel(kernel);
         }
         node
@@ -37,34 +40,23 @@ fn kernel_of(node: &Node) -> Option<&Arc<dyn Kernel>> {
     if let Body::Kernel(kernel) = &node.body { Some(kernel) } else { None }
 }
 
-/// The colours that the channels of most of a program's arithmetic are told apart by.
-fn colours(nodes: &[Node]) -> Option<u32> {
-    let mut flops: BTreeMap<u32, u64> = BTreeMap::new();
-    for kernel in nodes.iter().filter_map(kernel_of) {
-        if let Some(colours) = kernel.colours() {
-            *flops.entry(colours).or_default() += kernel.flops();
-        }
-    }
-    flops.into_iter().max_by_key(|(_, flops)| *flops).map(|(colours, _)| colours)
-}
-
 /// What a tensor of this shape is as images; none where there is nothing to reorder.
-fn images(shape: &[usize], colours: u32) -> Option<Images> {
+fn images(shape: &[usize]) -> Option<Images> {
     let [_, channels, pixels @ ..] = shape else { return None };
     let plane: usize = pixels.iter().product();
-    let fours = *channels > 0 && channels.is_multiple_of(4 * colours as usize);
-    (fours && plane > 1).then_some(Images { channels: *channels as u32, plane: plane as u32, colours })
+    let fours = *channels > 0 && channels.is_multiple_of(4);
+    (fours && plane > 1).then_some(Images { channels: *channels as u32, plane: plane as u32 })
 }
 
 /// Every activation that could be asked for: images that nobody outside of the program knows, and
 /// nobody inside of it under another shape.
-fn asked(source: &Source, nodes: &[Node], colours: u32) -> HashMap<ValueId, Images> {
+fn asked(source: &Source, nodes: &[Node]) -> HashMap<ValueId, Images> {
     let mut last = HashMap::new();
     let mut known: HashSet<ValueId> = source.outputs.iter().map(|(_, id)| source.root(*id)).collect();
     known.extend(source.ties.iter().flatten().map(|id| source.root(*id)));
     for id in nodes.iter().flat_map(|node| node.reads.iter().flatten().chain(&node.writes)) {
         let root = source.root(*id);
-        let own = images(&source.values[*id].shape, colours);
+        let own = images(&source.values[*id].shape);
         let inside = matches!(source.values[root].place, Place::Node(_)) && !known.contains(&root);
         match own {
             Some(own) if inside && *last.entry(root).or_insert(own) == own => {}
@@ -78,7 +70,12 @@ fn asked(source: &Source, nodes: &[Node], colours: u32) -> HashMap<ValueId, Imag
 }
 
 /// A kernel's operands, reads before writes, as far as they are asked for.
-fn operands(source: &Source, node: &Node, kernel: &Arc<dyn Kernel>, last: &HashMap<ValueId, Images>) -> Vec<Option<Images>> {
+fn operands(
+    source: &Source,
+    node: &Node,
+    kernel: &Arc<dyn Kernel>,
+    last: &HashMap<ValueId, Images>,
+) -> Vec<Option<Images>> {
     let of = |id: &ValueId| last.get(&source.root(*id)).copied();
     let mut all: Vec<_> = node.reads.iter().map(|read| read.as_ref().and_then(of)).collect();
     all.resize(kernel.signature().reads.len(), None);

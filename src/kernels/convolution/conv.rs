@@ -54,10 +54,9 @@ params! {
         pub mask: u32,
         /// Colours of a mask: channel c has colour c % groups. 1 without colours.
         pub groups: u32,
-        /// How x stands in memory: 0 for `[n,ci,h,w]`, else `[n,h,w,ci]` with channels sorted by so
-        /// many colours, of which ci is a multiple.
+        /// 1 if x stands in memory as `[n,h,w,ci]`.
         pub x_last: u32,
-        /// The same of y, and where y is made of what is added to it and gates it.
+        /// 1 if y does as `[n,oh,ow,co]`; what is added to a result, and gates it, stands as that does.
         pub y_last: u32,
         /// What is done to a finished sum.
         pub epilogue: EpilogueBlock,
@@ -135,10 +134,9 @@ impl Conv {
         self
     }
 
-    /// Says which of x and y have their channels last, sorted by the colours of the mask.
+    /// Says which of x and y have their channels last.
     pub fn last(mut self, x: bool, y: bool) -> Conv {
-        let colours = self.colours();
-        [self.x_last, self.y_last] = [x, y].map(|last| if last { colours } else { 0 });
+        [self.x_last, self.y_last] = [x, y].map(u32::from);
         self
     }
 

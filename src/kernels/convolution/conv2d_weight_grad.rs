@@ -103,10 +103,6 @@ impl Kernel for Conv2dWeightGrad {
         });
     }
 
-    fn colours(&self) -> Option<u32> {
-        Some(self.0.colours())
-    }
-
     fn channels_last(&self, operands: &[Option<Images>]) -> Option<ChannelsLast> {
         let can = self.0.can_stand([operands[0], operands[1]]);
         let kernel = Arc::new(Conv2dWeightGrad(self.0.last(can[0], can[1])));

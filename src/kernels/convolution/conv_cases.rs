@@ -70,11 +70,23 @@ pub(super) fn plain() -> Vec<Conv> {
         Conv::new([3, 8, 7, 6], 12, [3, 3]).with(same(1), same(1), [1; 4]).epilogue(Relu, true, true).last(true, true),
         Conv::new([2, 36, 6, 6], 44, [4, 4]).with(same(2), same(1), [1; 4]).epilogue(Elu, true, false).last(true, true),
         Conv::new([3, 64, 5, 7], 20, [1, 1]).epilogue(Tanh, true, true).gated(0.2).last(true, true),
-        Conv::new([2, 3, 10, 9], 64, [4, 4]).with(same(2), same(1), [1; 4]).epilogue(Relu, true, true).last(false, true),
+        Conv::new([2, 3, 10, 9], 64, [4, 4])
+            .with(same(2), same(1), [1; 4])
+            .epilogue(Relu, true, true)
+            .last(false, true),
         Conv::new([2, 1, 9, 9], 32, [5, 5]).with(same(1), [2, 1], [1; 4]).gated(0.1).last(false, true),
-        Conv::new([2, 20, 9, 8], 3, [3, 3]).with([1, 2], [2, 1], [0, 1, 2, 1]).epilogue(Tanh, true, false).last(true, false),
-        Conv::new([4, 132, 4, 4], 68, [3, 3]).with(same(1), same(1), [1; 4]).epilogue(Identity, true, true).last(true, true),
-        Conv::new([1, 4, 12, 13], 4, [4, 4]).with(same(3), same(2), [2; 4]).epilogue(Identity, true, false).last(true, true),
+        Conv::new([2, 20, 9, 8], 3, [3, 3])
+            .with([1, 2], [2, 1], [0, 1, 2, 1])
+            .epilogue(Tanh, true, false)
+            .last(true, false),
+        Conv::new([4, 132, 4, 4], 68, [3, 3])
+            .with(same(1), same(1), [1; 4])
+            .epilogue(Identity, true, true)
+            .last(true, true),
+        Conv::new([1, 4, 12, 13], 4, [4, 4])
+            .with(same(3), same(2), [2; 4])
+            .epilogue(Identity, true, false)
+            .last(true, true),
     ]);
     let base = Conv::new([3, 5, 6, 7], 6, [3, 3]).with(same(1), same(1), [1; 4]);
     for (i, activation) in ACTIVATIONS.into_iter().enumerate() {

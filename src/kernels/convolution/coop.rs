@@ -113,12 +113,9 @@ impl Tile {
 
 /// The variants of a product that gathers.
 pub(super) fn recipes(form: &Gather, operands: Operands, caps: &Caps) -> Vec<Recipe> {
-    let form = Gather {
-        pack_src: form.sc.div_ceil(form.groups).next_multiple_of(WIDE),
-        pack_dst: form.dc.div_ceil(form.groups),
-        ..*form
-    };
-    if form.groups * form.pack_src / WIDE * form.kh * form.kw >= EXACT {
+    let (mask, colours) = (form.mask, form.groups);
+    let form = Gather { pack_src: form.sc.next_multiple_of(WIDE), ..form.of_one_colour() };
+    if form.pack_src / WIDE * form.kh * form.kw >= EXACT {
         return Vec::new();
     }
     let [(ph, uh), (pw, uw)] = form.phases();
@@ -130,16 +127,16 @@ pub(super) fn recipes(form: &Gather, operands: Operands, caps: &Caps) -> Vec<Rec
     };
     let make = |tile: &Tile| {
         let blocks = lines.div_ceil(tile.lines() as usize)
-            * (form.pack_dst.div_ceil(tile.columns()) * form.groups) as usize
+            * form.pack_dst.div_ceil(tile.columns()) as usize
             * (ph * pw)
             * form.batch as usize;
         // Terms are counted in eights of what is packed.
-        let packed = Gather { sc: form.groups * form.pack_src, ..form }.split(blocks, STEP);
+        let packed = Gather { sc: form.pack_src, ..form }.split(blocks, STEP);
         let chunk = if packed.splits == 1 { u32::MAX } else { packed.chunk / WIDE };
         let form = Gather { splits: packed.splits, chunk, ..form };
         let mut recipe = tile.recipe();
         let src = PackLast::source(&form).of(operands.src, Precision::Mixed, &mut recipe, caps);
-        let w = PackLast::weights(&form).exchanged().of(operands.w, Precision::Mixed, &mut recipe, caps);
+        let w = PackLast::weights(&form, mask, colours).exchanged().of(operands.w, Precision::Mixed, &mut recipe, caps);
         let (main, dst) = match form.splits {
             1 => (form, Slot::Write(0)),
             splits => {
@@ -161,12 +158,12 @@ pub(super) fn recipes(form: &Gather, operands: Operands, caps: &Caps) -> Vec<Rec
 
 /// The variants of the gradient of a convolution's weights.
 pub(super) fn weight_grads(conv: &Conv, caps: &Caps) -> Vec<Recipe> {
-    let (form, bias) = (WeightGrad::new(conv, WIDE, WIDE), conv.epilogue.bias);
+    let (form, bias) = (WeightGrad::of_one_colour(conv, WIDE), conv.epilogue.bias);
     let waste = |lines: u32, columns: u32| {
         f64::from(form.lines.next_multiple_of(lines)) * f64::from(form.pack.next_multiple_of(columns))
     };
     let make = |tile: &Tile| {
-        let blocks = form.lines.div_ceil(tile.lines()).max(1) * form.pack.div_ceil(tile.columns()) * form.groups;
+        let blocks = form.lines.div_ceil(tile.lines()).max(1) * form.pack.div_ceil(tile.columns());
         let form = form.split(blocks, WANTED, 256, STEP);
         let mut recipe = tile.recipe();
         let [x, dy] = PackLast::factors(&form);

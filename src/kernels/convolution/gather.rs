@@ -81,14 +81,10 @@ params! {
         pub dst_batch: u32,
         /// Destination elements between rows.
         pub dst_row: u32,
-        /// Destination elements between channels, where there are no colours.
+        /// Destination elements between channels.
         pub dst_chan: u32,
         /// Destination elements between pixels.
         pub dst_pixel: u32,
-        /// Destination elements between the first channels of colours.
-        pub dst_colour: u32,
-        /// Destination elements between channels of a colour.
-        pub dst_next: u32,
         /// What is done to a finished sum.
         pub epilogue: EpilogueBlock,
         /// Source channels per colour, padded as the variant packs them.
@@ -142,7 +138,6 @@ impl Gather {
         let strides = |last: u32, channels: u32, plane: u32| if last == 0 { (plane, 1) } else { (1, channels) };
         let (src_chan, src_pixel) = strides(from, sc, sh * sw);
         let (dst_chan, dst_pixel) = strides(to, dc, dh * dw);
-        let (dst_colour, dst_next) = if to == 0 { (dst_chan, groups * dst_chan) } else { (dc / groups, 1) };
         Gather {
             rows: c.n,
             sc,
@@ -174,8 +169,6 @@ impl Gather {
             dst_row: dc * dh * dw,
             dst_chan,
             dst_pixel,
-            dst_colour,
-            dst_next,
             epilogue: c.epilogue,
             pack_src: sc.div_ceil(groups),
             pack_dst: dc.div_ceil(groups),
@@ -220,7 +213,8 @@ impl Gather {
             w_src: c.co,
             w_dst: 1,
             dst_row: 1,
-            ..Gather::conv(&conv, Role::Conv).channels_apart(row)
+            dst_chan: row,
+            ..Gather::conv(&conv, Role::Conv)
         }
     }
 
@@ -239,15 +233,11 @@ impl Gather {
             w_dst,
             dst_batch: m.m * m.n,
             dst_row: m.n,
+            dst_chan: 1,
             part: m.batch * m.m * m.n,
             epilogue: m.epilogue,
-            ..Gather::conv(&conv, Role::Conv).channels_apart(1)
+            ..Gather::conv(&conv, Role::Conv)
         }
-    }
-
-    /// The same with so many elements between channels of the destination, which has one colour.
-    fn channels_apart(self, elements: u32) -> Gather {
-        Gather { dst_chan: elements, dst_colour: elements, dst_next: elements, ..self }
     }
 
     /// A matrix product with rows and columns exchanged, source and weights with them; of a product
@@ -262,10 +252,18 @@ impl Gather {
             w_src: self.src_chan,
             w_dst: self.src_row,
             dst_row: self.dst_chan,
+            dst_chan: self.dst_row,
             bias_plane: u32::MAX,
             bias_row: 1,
-            ..self.channels_apart(self.dst_row)
+            ..*self
         }
+    }
+
+    /// The same with channels of all colours side by side: what a mask of colours leaves out at its centre
+    /// are zeros among the weights.
+    pub(super) fn of_one_colour(&self) -> Gather {
+        let mask = if self.groups == 1 { self.mask } else { 2 };
+        Gather { groups: 1, mask, pack_src: self.sc, pack_dst: self.dc, ..*self }
     }
 
     /// Whether outputs of neighbouring lines are neighbours, rather than those of columns.
@@ -491,7 +489,12 @@ pub(super) fn behind(form: &Gather, part: usize, operands: Operands, caps: &Caps
 fn each(form: &Gather, operands: Operands, caps: &Caps) -> Vec<Recipe> {
     let (terms, outputs) = (form.terms(), form.part as usize);
     let wanted = form.rows <= FEW || soon(caps);
-    if !wanted || form.stands_last() != [false; 2] || form.mask != 0 || terms > TURNS || outputs as u64 * u64::from(terms) > SMALL {
+    if !wanted
+        || form.stands_last() != [false; 2]
+        || form.mask != 0
+        || terms > TURNS
+        || outputs as u64 * u64::from(terms) > SMALL
+    {
         return Vec::new();
     }
     let wide = if caps.class == Class::Lanes { 16 } else { 64 };

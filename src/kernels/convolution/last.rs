@@ -96,7 +96,7 @@ pub(super) fn first(form: &Gather) -> bool {
     let strides = if form.transposed == 0 { 1 } else { form.stride_h * form.stride_w };
     let taps = (form.kh * form.kw / strides).max(1);
     // The narrowest tile has so many columns.
-    let used = f64::from(form.dc) / f64::from(form.pack_dst.next_multiple_of(TILES[3].columns) * form.groups);
+    let used = f64::from(form.dc) / f64::from(form.dc.next_multiple_of(TILES[4].columns));
     let each = u64::from(form.dc) * outputs * u64::from(taps) / source.max(1);
     pays((used * each as f64) as u64, u64::from(form.batch * form.rows) * u64::from(form.sc) * source)
 }
@@ -112,7 +112,8 @@ pub(super) fn first_weights(form: &WeightGrad) -> bool {
 /// Whether a device has the variants of a precision, and is asked for them: one that is no GPU where
 /// there are no others, as something stands with its channels last already.
 fn offered(precision: Precision, stands_last: [bool; 2], caps: &Caps) -> bool {
-    (caps.class == Class::Gpu || stands_last != [false; 2]) && (precision == Precision::Full || (caps.precision == Precision::Mixed && caps.f16))
+    (caps.class == Class::Gpu || stands_last != [false; 2])
+        && (precision == Precision::Full || (caps.precision == Precision::Mixed && caps.f16))
 }
 
 /// The variants of a product that gathers, with operands of a precision.
@@ -120,9 +121,10 @@ pub(super) fn recipes(form: &Gather, operands: Operands, precision: Precision, c
     if !offered(precision, form.stands_last(), caps) {
         return Vec::new();
     }
-    let colour = |channels: u32| channels.div_ceil(form.groups).next_multiple_of(4);
-    let form = Gather { pack_src: colour(form.sc), pack_dst: colour(form.dc), ..*form };
-    if form.groups * form.pack_src / 4 * form.kh * form.kw >= EXACT {
+    let (mask, colours) = (form.mask, form.groups);
+    let fours = |channels: u32| channels.next_multiple_of(4);
+    let form = Gather { pack_src: fours(form.sc), pack_dst: fours(form.dc), ..form.of_one_colour() };
+    if form.pack_src / 4 * form.kh * form.kw >= EXACT {
         return Vec::new();
     }
     let [(ph, uh), (pw, uw)] = form.phases();
@@ -136,10 +138,11 @@ pub(super) fn recipes(form: &Gather, operands: Operands, precision: Precision, c
     let fours = |tile: &Tile| 5 * tile.lines + 4 * tile.columns + tile.lines + 12;
     let make = |tile: &&Tile| {
         let blocks = lines.div_ceil(tile.lines as usize)
-            * (form.pack_dst.div_ceil(tile.columns) * form.groups) as usize
+            * form.pack_dst.div_ceil(tile.columns) as usize
             * (ph * pw)
             * form.batch as usize;
-        in_tiles(tile, &form, blocks, operands, precision, caps)
+        let weights = PackLast::weights(&form, mask, colours);
+        in_tiles(tile, &form, &weights, blocks, operands, precision, caps)
     };
     tiles(caps, fours, waste).iter().map(make).collect()
 }
@@ -147,18 +150,19 @@ pub(super) fn recipes(form: &Gather, operands: Operands, precision: Precision, c
 fn in_tiles(
     tile: &Tile,
     form: &Gather,
+    weights: &PackLast,
     blocks: usize,
     operands: Operands,
     precision: Precision,
     caps: &Caps,
 ) -> Recipe {
     // Terms are counted in fours of what is packed.
-    let packed = Gather { sc: form.groups * form.pack_src, ..*form }.split(blocks, STEP);
+    let packed = Gather { sc: form.pack_src, ..*form }.split(blocks, STEP);
     let chunk = if packed.splits == 1 { u32::MAX } else { packed.chunk / 4 };
     let form = Gather { splits: packed.splits, chunk, ..*form };
     let mut recipe = tile.recipe(precision);
     let src = PackLast::source(&form).of(operands.src, precision, &mut recipe, caps);
-    let w = PackLast::weights(&form).of(operands.w, precision, &mut recipe, caps);
+    let w = weights.of(operands.w, precision, &mut recipe, caps);
     let (main, dst) = match form.splits {
         1 => (form, Slot::Write(0)),
         splits => {
@@ -189,7 +193,7 @@ pub(super) fn weight_grads(form: &WeightGrad, bias: u32, precision: Precision, c
     };
     let fours = |tile: &Tile| STEP * (tile.lines + tile.columns) / 4 + STEP + 8;
     let make = |tile: &&Tile| {
-        let blocks = form.lines.div_ceil(tile.lines).max(1) * form.pack.div_ceil(tile.columns) * form.groups;
+        let blocks = form.lines.div_ceil(tile.lines).max(1) * form.pack.div_ceil(tile.columns);
         let form = form.split(blocks, WANTED, 256, STEP);
         let mut recipe = tile.recipe(precision);
         let [x, dy] = PackLast::factors(&form);

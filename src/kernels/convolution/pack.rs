@@ -1,7 +1,7 @@
 //! Operands laid out anew for a product: channels last, in f32, or in f16 scaled by a power of two.
 
 use super::gather::Gather;
-use super::weight_grad::{Strides, WeightGrad};
+use super::weight_grad::WeightGrad;
 use crate::kernels::{Caps, Class, Precision, Recipe, Shader, Slot, Stage, grid_1d, params, shader};
 
 params! {
@@ -13,15 +13,11 @@ params! {
         pub n0: u32,
         /// Rows of a plane.
         pub n1: u32,
-        /// Colours of the rows.
-        pub groups1: u32,
-        /// Rows per colour, padded.
+        /// The same, padded.
         pub pack1: u32,
         /// Channels.
         pub n2: u32,
-        /// Colours of the channels.
-        pub groups2: u32,
-        /// Channels per colour, padded to a multiple of four.
+        /// The same, padded to a multiple of four.
         pub pack2: u32,
         /// Elements between tensors.
         pub s_batch: u32,
@@ -29,10 +25,16 @@ params! {
         pub s0: u32,
         /// Elements between rows.
         pub s1: u32,
-        /// Elements between the first channels of colours.
-        pub s2_colour: u32,
-        /// Elements between channels of a colour.
-        pub s2_next: u32,
+        /// Elements between channels.
+        pub s2: u32,
+        /// The plane in which a mask lets only some colours through, or one that there is not.
+        pub masked: u32,
+        /// Colours of the mask.
+        pub colours: u32,
+        /// 1 if a colour sees itself there.
+        pub itself: u32,
+        /// 1 if rows are what is seen; 0 if channels are.
+        pub rows_seen: u32,
     }
 }
 
@@ -54,7 +56,14 @@ static PACK_F16: Shader = shader!(PackLast, "pack_last_f16");
 static PEAKS: Shader = shader!(Peaks, "peaks");
 
 impl PackLast {
-    /// The source of a product: `[batch, rows, sh · sw, channels]`, channels by colour.
+    /// A tensor without a mask; its rows and channels are padded.
+    fn new(batch: u32, [n0, n1, n2]: [u32; 3], [pack1, pack2]: [u32; 2], strides: [u32; 4]) -> PackLast {
+        let [s_batch, s0, s1, s2] = strides;
+        let (masked, colours, itself, rows_seen) = (u32::MAX, 1, 1, 1);
+        PackLast { batch, n0, n1, pack1, n2, pack2, s_batch, s0, s1, s2, masked, colours, itself, rows_seen }
+    }
+
+    /// The source of a product: `[batch, rows, sh · sw, channels]`.
     pub(super) fn source(form: &Gather) -> PackLast {
         let plane = form.sh * form.sw;
         // Rows of one pixel are the pixels of one row.
@@ -62,100 +71,68 @@ impl PackLast {
             1 => ([1, 0], [form.rows, form.src_row]),
             _ => ([form.rows, form.src_row], [plane, form.src_pixel]),
         };
-        let (batch, s_batch, n2) = (form.batch, form.src_batch, form.sc);
-        let (groups2, pack2) = (form.groups, form.pack_src);
-        let (s2_colour, s2_next) = match form.stands_last()[0] {
-            true => (form.sc / form.groups, 1),
-            false => (form.src_chan, form.groups * form.src_chan),
-        };
-        PackLast { batch, n0, n1, groups1: 1, pack1: n1, n2, groups2, pack2, s_batch, s0, s1, s2_colour, s2_next }
+        let strides = [form.src_batch, s0, s1, form.src_chan];
+        PackLast::new(form.batch, [n0, n1, form.sc], [n1, form.pack_src], strides)
     }
 
-    /// Its weights: `[batch, taps, source channels, destination channels]`, both by colour.
-    pub(super) fn weights(form: &Gather) -> PackLast {
-        let (groups1, groups2) = (form.groups, form.groups);
-        PackLast {
-            batch: form.batch,
-            n0: form.kh * form.kw,
-            n1: form.sc,
-            groups1,
-            pack1: form.pack_src,
-            n2: form.dc,
-            groups2,
-            pack2: form.pack_dst,
-            s_batch: form.w_batch,
-            s0: 1,
-            s1: form.w_src,
-            s2_colour: form.w_dst,
-            s2_next: groups2 * form.w_dst,
+    /// Its weights: `[batch, taps, source channels, destination channels]`, with zeros for those that a
+    /// mask of `colours` leaves out at its centre.
+    pub(super) fn weights(form: &Gather, mask: u32, colours: u32) -> PackLast {
+        let extents = [form.kh * form.kw, form.sc, form.dc];
+        let strides = [form.w_batch, 1, form.w_src, form.w_dst];
+        let all = PackLast::new(form.batch, extents, [form.pack_src, form.pack_dst], strides);
+        if mask == 0 || colours == 1 {
+            return all;
         }
+        let masked = (form.kh / 2) * form.kw + form.kw / 2;
+        PackLast { masked, colours, itself: mask - 1, rows_seen: 1 - form.transposed, ..all }
     }
 
-    /// Images `[n, plane, channels]`, channels by colour, of such in the order of `strides`.
-    fn images(form: &WeightGrad, plane: u32, channels: u32, pack: u32, strides: Strides) -> PackLast {
-        let Strides { pixel, colour, next } = strides;
-        PackLast {
-            batch: 1,
-            n0: form.n,
-            n1: plane,
-            groups1: 1,
-            pack1: plane,
-            n2: channels,
-            groups2: form.groups,
-            pack2: pack,
-            s_batch: 0,
-            s0: channels * plane,
-            s1: pixel,
-            s2_colour: colour,
-            s2_next: next,
-        }
+    /// Images `[n, plane, channels]` of such with so many elements from a pixel to the next.
+    fn images(n: u32, plane: u32, channels: u32, pack: u32, pixel: u32) -> PackLast {
+        let channel = if pixel == 1 { plane } else { 1 };
+        PackLast::new(1, [n, plane, channels], [plane, pack], [0, channels * plane, pixel, channel])
     }
 
     /// The images of the gradient of weights, x and dy.
     pub(super) fn factors(form: &WeightGrad) -> [PackLast; 2] {
-        let x = PackLast::images(form, form.h * form.w, form.ci, form.pack_ci, form.x_strides());
-        [x, PackLast::images(form, form.oh * form.ow, form.co, form.pack, form.y_strides())]
+        let x = PackLast::images(form.n, form.h * form.w, form.ci, form.pack_ci, form.x_pixel);
+        [x, PackLast::images(form.n, form.oh * form.ow, form.co, form.pack, form.y_pixel)]
     }
 
-    /// The same with rows and channels exchanged, which both are in their natural order.
+    /// The same with rows and channels exchanged.
     pub(super) fn exchanged(self) -> PackLast {
         PackLast {
             n1: self.n2,
-            groups1: self.groups2,
             pack1: self.pack2,
             n2: self.n1,
-            groups2: self.groups1,
             pack2: self.pack1,
-            s1: self.s2_colour,
-            s2_colour: self.s1,
-            s2_next: self.groups1 * self.s1,
+            s1: self.s2,
+            s2: self.s1,
+            rows_seen: 1 - self.rows_seen,
             ..self
         }
     }
 
     /// Elements once they are packed.
     fn packed(&self) -> usize {
-        [self.batch, self.n0, self.groups1 * self.pack1, self.groups2 * self.pack2]
-            .iter()
-            .map(|n| *n as usize)
-            .product::<usize>()
+        [self.batch, self.n0, self.pack1, self.pack2].iter().map(|n| *n as usize).product()
     }
 
     /// Whether the tensor stands as it would be packed.
     fn is_packed(&self) -> bool {
-        let line = self.groups2 * self.pack2;
-        let plane = self.groups1 * self.pack1 * line;
+        let plane = self.pack1 * self.pack2;
         let stands = |n: u32, stride: u32, packed: u32| n == 1 || stride == packed;
-        let by_colour = self.groups2 == 1 || self.s2_colour == self.pack2;
-        let sorted = self.groups1 == 1 && by_colour && self.n1 == self.pack1 && self.n2 == line;
-        let strides = stands(self.n2, self.s2_next, 1) && stands(self.n1, self.s1, line) && stands(self.n0, self.s0, plane);
-        sorted && strides && stands(self.batch, self.s_batch, self.n0 * plane)
+        let whole = self.n1 == self.pack1 && self.n2 == self.pack2 && self.masked == u32::MAX;
+        let strides = [(self.n2, self.s2, 1), (self.n1, self.s1, self.pack2), (self.n0, self.s0, plane)];
+        let strides = strides.into_iter().all(|(n, stride, packed)| stands(n, stride, packed));
+        whole && strides && stands(self.batch, self.s_batch, self.n0 * plane)
     }
 
     /// Where a product finds operand `read` packed: in itself, or in a scratch buffer of the
     /// recipe, which is given stages that fill it. In mixed precision it is packed in f16.
     pub(super) fn of(&self, read: usize, precision: Precision, recipe: &mut Recipe, caps: &Caps) -> Slot {
-        let squares = [self.groups1 * self.pack1, self.groups2 * self.pack2].map(|n| n.div_ceil(32) as usize);
+        let squares = [self.pack1, self.pack2].map(|n| n.div_ceil(32) as usize);
         let grid = grid_1d(squares[0] * squares[1] * (self.batch * self.n0) as usize, caps);
         let (shader, front) = match precision {
             Precision::Full if self.is_packed() => return Slot::Read(read),
@@ -171,7 +148,7 @@ impl PackLast {
             }
         };
         let scratch = recipe.scratch(words);
-        let stage = stage.bind("dst", Slot::ScratchOut(scratch)).constant("ALONG_I", u32::from(self.s1 < self.s2_next));
+        let stage = stage.bind("dst", Slot::ScratchOut(scratch)).constant("ALONG_I", u32::from(self.s1 < self.s2));
         recipe.stages.push(stage);
         Slot::ScratchIn(scratch)
     }

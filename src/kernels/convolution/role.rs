@@ -146,10 +146,6 @@ macro_rules! role {
                 self.0.label()
             }
 
-            fn colours(&self) -> Option<u32> {
-                Some(self.0.colours())
-            }
-
             fn channels_last(&self, operands: &[Option<Images>]) -> Option<ChannelsLast> {
                 let (conv, operands) = self.0.channels_last($role, operands)?;
                 Some(ChannelsLast { kernel: Arc::new($kernel(conv)), operands })

@@ -1,5 +1,5 @@
 //! How images stand in memory: by planes, `[n, channels, plane]`, or with their channels last,
-//! `[n, plane, channels]`, sorted by the colours of a mask.
+//! `[n, plane, channels]`.
 
 use super::conv::{Conv, End};
 use super::gather::Role;
@@ -10,37 +10,30 @@ use std::borrow::Cow;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Standing {
     pub end: End,
-    /// Colours that channels are sorted by where they are last; 0 where images stand by planes.
-    pub last: u32,
+    /// Whether channels are last.
+    pub last: bool,
 }
 
 impl Standing {
     /// Where element `at` of what stands by planes is.
     fn of_planes(&self, at: usize) -> usize {
         let End { channels, plane } = self.end;
-        let colours = self.last as usize;
         let (image, channel, pixel) = (at / (channels * plane), at / plane % channels, at % plane);
-        let place = channel % colours * (channels / colours) + channel / colours;
-        (image * plane + pixel) * channels + place
+        (image * plane + pixel) * channels + channel
     }
 
     /// Which element of what stands by planes is at `at`.
     pub(super) fn plane_of(&self, at: usize) -> usize {
-        if self.last == 0 {
-            return at;
-        }
         let End { channels, plane } = self.end;
-        let colours = self.last as usize;
-        let (image, pixel, place) = (at / (channels * plane), at / channels % plane, at % channels);
-        let each = channels / colours;
-        (image * channels + place % each * colours + place / each) * plane + pixel
+        let turned = Standing { end: End { channels: plane, plane: channels }, ..*self };
+        if self.last { turned.of_planes(at) } else { at }
     }
 
     /// The same images by planes.
     pub(super) fn planes<'a>(&self, data: &'a [f32]) -> Cow<'a, [f32]> {
         match self.last {
-            0 => Cow::Borrowed(data),
-            _ => (0..data.len()).map(|at| data[self.of_planes(at)]).collect(),
+            false => Cow::Borrowed(data),
+            true => (0..data.len()).map(|at| data[self.of_planes(at)]).collect(),
         }
     }
 
@@ -56,7 +49,7 @@ impl Conv {
     /// How x and y stand.
     pub(super) fn standing(&self) -> [Standing; 2] {
         let [x, y] = self.ends(Role::Conv);
-        [Standing { end: x, last: self.x_last }, Standing { end: y, last: self.y_last }]
+        [Standing { end: x, last: self.x_last != 0 }, Standing { end: y, last: self.y_last != 0 }]
     }
 
     /// Whether both stand by planes.
@@ -69,19 +62,14 @@ impl Conv {
         Conv { x_last: 0, y_last: 0, ..*self }
     }
 
-    /// Whether x, and y, can have their channels last as it is asked: they are sorted by the colours
-    /// of the mask, in fours. A matrix product has no pixels to put in front of the channels.
+    /// Whether x, and y, can have their channels last as it is asked: in fours. A matrix product has no
+    /// pixels to put in front of the channels.
     pub(super) fn can_stand(&self, asked: [Option<Images>; 2]) -> [bool; 2] {
         let ends = self.ends(Role::Conv);
         [0, 1].map(|i| {
             let End { channels, plane } = ends[i];
-            let fits = |images: Images| {
-                images.colours == self.colours()
-                    && images.channels as usize == channels
-                    && images.plane as usize == plane
-                    && channels.is_multiple_of(4 * images.colours as usize)
-            };
-            asked[i].is_some_and(fits) && !self.is_product()
+            let own = Images { channels: channels as u32, plane: plane as u32 };
+            asked[i] == Some(own) && channels.is_multiple_of(4) && !self.is_product()
         })
     }
 }
@@ -92,14 +80,14 @@ mod tests {
 
     #[test]
     fn elements_go_to_their_places_and_back() {
-        for (channels, plane, last) in [(12, 5, 1), (12, 5, 3), (4, 1, 2), (3, 4, 0)] {
+        for (channels, plane, last) in [(12, 5, true), (4, 1, true), (3, 4, false)] {
             let standing = Standing { end: End { channels, plane }, last };
             let planes: Vec<f32> = (0..2 * channels * plane).map(|v| v as f32).collect();
             let mut own = vec![0.0; planes.len()];
             standing.write(&planes, &mut own);
             assert_eq!(*standing.planes(&own), planes);
         }
-        let sorted = Standing { end: End { channels: 4, plane: 1 }, last: 2 };
-        assert_eq!([0, 1, 2, 3].map(|at| sorted.plane_of(at)), [0, 2, 1, 3], "channels 0 and 2 are of one colour");
+        let turned = Standing { end: End { channels: 2, plane: 3 }, last: true };
+        assert_eq!([0, 1, 2, 3, 4, 5].map(|at| turned.plane_of(at)), [0, 3, 1, 4, 2, 5]);
     }
 }

@@ -75,33 +75,14 @@ params! {
         pub x_w: u32,
         /// Elements of x between pixels.
         pub x_pixel: u32,
-        /// Elements of x between the first channels of colours.
-        pub x_colour: u32,
-        /// Elements of x between channels of a colour.
-        pub x_next: u32,
         /// Elements of dy between pixels.
         pub y_pixel: u32,
-        /// Elements of dy between the first channels of colours.
-        pub y_colour: u32,
-        /// Elements of dy between channels of a colour.
-        pub y_next: u32,
-    }
-}
-
-/// Elements of images between pixels, the first channels of colours, and channels of a colour.
-#[derive(Clone, Copy)]
-pub(super) struct Strides {
-    pub pixel: u32,
-    pub colour: u32,
-    pub next: u32,
-}
-
-impl Strides {
-    fn of(last: u32, channels: u32, plane: u32, groups: u32) -> Strides {
-        match last {
-            0 => Strides { pixel: 1, colour: plane, next: groups * plane },
-            _ => Strides { pixel: channels, colour: channels / groups, next: 1 },
-        }
+        /// Elements of dy between channels.
+        pub y_chan: u32,
+        /// The mask of the result: 0, 1 = A, 2 = B.
+        pub dead: u32,
+        /// Its colours.
+        pub colours: u32,
     }
 }
 
@@ -110,8 +91,7 @@ impl WeightGrad {
     /// of dy to a multiple of `columns`.
     pub(super) fn new(c: &Conv, lines: u32, columns: u32) -> WeightGrad {
         let groups = c.colours();
-        let x = Strides::of(c.x_last, c.ci, c.h * c.w, groups);
-        let y = Strides::of(c.y_last, c.co, c.oh * c.ow, groups);
+        let (y_pixel, y_chan) = if c.y_last == 0 { (1, c.oh * c.ow) } else { (c.co, 1) };
         let dense = if c.mask == 0 { c.taps() as u32 } else { c.centre() as u32 };
         let pack_ci = c.ci.div_ceil(groups).next_multiple_of(lines);
         let channels = groups * pack_ci;
@@ -150,21 +130,20 @@ impl WeightGrad {
             splits: 1,
             x_h: c.h,
             x_w: c.w,
-            x_pixel: x.pixel,
-            x_colour: x.colour,
-            x_next: x.next,
-            y_pixel: y.pixel,
-            y_colour: y.colour,
-            y_next: y.next,
+            x_pixel: if c.x_last == 0 { 1 } else { c.ci },
+            y_pixel,
+            y_chan,
+            dead: c.mask,
+            colours: groups,
         }
     }
 
-    pub(super) fn x_strides(&self) -> Strides {
-        Strides { pixel: self.x_pixel, colour: self.x_colour, next: self.x_next }
-    }
-
-    pub(super) fn y_strides(&self) -> Strides {
-        Strides { pixel: self.y_pixel, colour: self.y_colour, next: self.y_next }
+    /// The same with channels of all colours side by side, padded to multiples of `wide`: at the centre of
+    /// a mask of colours more is summed than is wanted, and left out in the end.
+    pub(super) fn of_one_colour(c: &Conv, wide: u32) -> WeightGrad {
+        let mask = if c.colours() == 1 { c.mask } else { 2 };
+        let all = WeightGrad::new(&Conv { groups: 1, mask, ..*c }, wide, wide);
+        WeightGrad { dead: c.mask, colours: c.colours(), ..all }
     }
 
     /// Whether x, and dy, have their channels last.
@@ -243,7 +222,7 @@ pub(super) fn variants(conv: &Conv, caps: &Caps) -> Vec<Recipe> {
     let all = if form.stands_last()[0] { Vec::new() } else { all };
     let (mixed, f32): (Vec<Tile>, Vec<Tile>) = all.into_iter().partition(Tile::mixed);
     let make = |tile: &Tile| recipe(conv, caps, tile);
-    let packed = WeightGrad::new(conv, 4, 4);
+    let packed = WeightGrad::of_one_colour(conv, 4);
     let registers = |precision, tiles: &[Tile]| {
         let last = last::weight_grads(&packed, conv.epilogue.bias, precision, caps);
         let tiles = tiles.iter().map(make).collect();

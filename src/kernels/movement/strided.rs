@@ -146,6 +146,22 @@ impl Strided {
     }
 }
 
+impl Strided {
+    /// The same with the channels of both last; none where axes 1 to 3 are not channels, rows and columns
+    /// of such images.
+    fn turned(&self, x: Images, y: Images) -> Option<Strided> {
+        let [n, c, h, w] = self.axes();
+        let plane = h.size * w.size;
+        let whole = [c.size, plane] == [x.channels, x.plane] && n.stride == c.size * plane;
+        let made = [c.out, h.out * w.out] == [y.channels, y.plane];
+        let strides = [c.stride, h.stride, w.stride] == [plane, w.size, 1];
+        let image = self.offset.is_multiple_of(n.stride.max(1));
+        let at = |axis: Axis, stride: u32| Axis { stride, ..axis };
+        let axes = [n, at(h, w.size * c.size), at(w, c.size), at(c, 1)];
+        (whole && made && strides && image).then(|| Strided::new(axes, self.offset, self.input_len))
+    }
+}
+
 impl Kernel for Strided {
     fn signature(&self) -> &'static Signature {
         &SIGNATURE
@@ -244,6 +260,11 @@ impl Kernel for Strided {
         let slice = start + channel.out <= channel.size && image.out == 1 && image.size == 1 && image.add == 0;
         let alike = plain && in_order && slice && self.offset == 0;
         alike.then_some(AtPixel::Join { start, offset: [row.add, column.add] })
+    }
+
+    fn channels_last(&self, operands: &[Option<Images>]) -> Option<ChannelsLast> {
+        let kernel = Arc::new(self.turned(operands[0]?, operands[1]?)?);
+        Some(ChannelsLast { kernel, operands: vec![true; 2] })
     }
 
     fn flops(&self) -> u64 {

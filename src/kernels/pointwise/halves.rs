@@ -84,11 +84,11 @@ fn recipe<P: Params + Copy>(
 }
 
 /// Images and the length of a half where channels are last, given those of half the channels, those of
-/// all, and the same by planes: every colour of every pixel has its own two halves.
+/// all, and the same by planes: every pixel has its own two halves.
 fn sorted(half: Images, whole: Option<Images>, [outer, len]: [u32; 2]) -> Option<[u32; 2]> {
-    let Images { channels, plane, colours } = half;
+    let Images { channels, plane } = half;
     let twice = Images { channels: 2 * channels, ..half };
-    (whole == Some(twice) && len == channels * plane).then_some([outer * plane * colours, channels / colours])
+    (whole == Some(twice) && len == channels * plane).then_some([outer * plane, channels])
 }
 
 fn sigmoid(x: f32) -> f64 {

@@ -244,7 +244,7 @@ impl Kernel for Pointwise {
     /// What is laid over whole images has them in any order, as long as all have the same.
     fn channels_last(&self, operands: &[Option<Images>]) -> Option<ChannelsLast> {
         let images = operands[MAX_INPUTS]?;
-        let Images { channels, plane, colours } = images;
+        let Images { channels, plane } = images;
         let mut last = vec![false; MAX_INPUTS + 1];
         let mut inputs = self.inputs.clone();
         for (k, spread) in inputs.iter_mut().enumerate() {
@@ -253,7 +253,7 @@ impl Kernel for Pointwise {
                 (1, period) if period as usize == self.len => last[k] = operands[k] == Some(images),
                 (_, 1) => last[k] = true,
                 (inner, _) if inner.is_multiple_of(channels * plane) => last[k] = true,
-                (inner, period) if [inner, period, colours] == [plane, channels, 1] => {
+                (inner, period) if [inner, period] == [plane, channels] => {
                     (*spread, last[k]) = (Broadcast { inner: 1, period: channels }, true);
                 }
                 _ => {}

@@ -310,7 +310,7 @@ impl Kernel for BatchNorm {
 
     /// With their channels last, images are as many samples of one pixel.
     fn channels_last(&self, operands: &[Option<Images>]) -> Option<ChannelsLast> {
-        let own = Some(Images { channels: self.c, plane: self.hw, colours: 1 });
+        let own = Some(Images { channels: self.c, plane: self.hw });
         let kernel = Arc::new(BatchNorm { n: self.n * self.hw, hw: 1, ..*self });
         let operands_last = vec![true, false, false, true, false, false];
         (operands[0] == own && operands[3] == own).then_some(ChannelsLast { kernel, operands: operands_last })

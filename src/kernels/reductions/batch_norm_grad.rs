@@ -211,7 +211,7 @@ impl Kernel for BatchNormGrad {
     }
 
     fn channels_last(&self, operands: &[Option<Images>]) -> Option<ChannelsLast> {
-        let own = Some(Images { channels: self.c, plane: self.hw, colours: 1 });
+        let own = Some(Images { channels: self.c, plane: self.hw });
         let kernel = Arc::new(BatchNormGrad { n: self.n * self.hw, hw: 1, ..*self });
         let operands_last = vec![true, true, false, false, false, true, false, false];
         [0, 1, 5].iter().all(|i| operands[*i] == own).then_some(ChannelsLast { kernel, operands: operands_last })

@@ -256,9 +256,9 @@ impl Kernel for Reduce {
 
     /// Sums over whole images do not see the order, and those of channels can be taken in the other.
     fn channels_last(&self, operands: &[Option<Images>]) -> Option<ChannelsLast> {
-        let Images { channels, plane, colours } = operands[0]?;
+        let Images { channels, plane } = operands[0]?;
         let whole = [self.b, self.c] == [1, 1] && (self.r1 * self.r2).is_multiple_of(channels * plane);
-        let of_channels = [self.a, self.b, self.r2, self.c, colours] == [1, channels, plane, 1, 1];
+        let of_channels = [self.a, self.b, self.r2, self.c] == [1, channels, plane, 1];
         let turned = Reduce { r1: self.r1 * plane, b: 1, r2: 1, c: channels, ..*self };
         let kernel = Arc::new(if whole { *self } else { turned });
         (whole || of_channels).then(|| ChannelsLast { kernel, operands: vec![true, false] })
