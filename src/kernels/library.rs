@@ -18,6 +18,7 @@ pub(super) static PIECES: &[(&str, &str)] = pieces! {
     "activation"
     "averaged"
     "columns"
+    "columns_block"
     "coop_gather"
     "coop_weight_grad"
     "edge16"

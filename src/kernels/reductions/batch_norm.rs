@@ -1,6 +1,7 @@
 //! Batch normalisation with the statistics of the batch (Ioffe & Szegedy 2015, algorithm 1), and
 //! what it shares with its gradient.
 
+use super::columns::Columns;
 use crate::kernels::activation::{Activation, ActivationBlock};
 use crate::kernels::pointwise::{Operation, activate};
 use crate::kernels::*;
@@ -76,6 +77,8 @@ static CHANNEL: [Shader; 2] = widths!(BatchNorm, "batch_norm_channel");
 static STATS: [Shader; 2] = widths!(StatsStage, "batch_norm_stats");
 static COMBINE: Shader = shader!(CombineStage, "batch_norm_combine");
 static APPLY: [Shader; 2] = widths!(BatchNorm, "batch_norm_apply");
+static COLUMNS_STATS: Shader = shader!(Columns, "batch_norm_columns_stats");
+static COLUMNS_APPLY: Shader = shader!(Columns, "batch_norm_columns_apply");
 
 pub(super) fn pick(shaders: &'static [Shader; 2], wide: bool) -> &'static Shader {
     &shaders[usize::from(wide)]
@@ -96,11 +99,13 @@ pub(super) fn split(count: u32, caps: &Caps) -> (u32, u32) {
 }
 
 /// A channel to a workgroup needs one dispatch and keeps the channel in cache, but leaves a GPU
-/// idle when channels are few and long.
-pub(super) fn order(channel: Recipe, split: Recipe, chunks: u32, caps: &Caps) -> Vec<Recipe> {
+/// idle when channels are few and long. Where they are neighbours, a GPU takes some together.
+pub(super) fn order(channel: Recipe, split: Recipe, columns: Option<Recipe>, chunks: u32, caps: &Caps) -> Vec<Recipe> {
+    let columns = columns.into_iter();
     match caps.class {
-        Class::Gpu if chunks > 2 => vec![split, channel],
-        _ => vec![channel, split],
+        Class::Gpu if chunks > 2 => columns.chain([split, channel]).collect(),
+        Class::Gpu => columns.chain([channel, split]).collect(),
+        Class::Lanes => [channel, split].into_iter().chain(columns).collect(),
     }
 }
 
@@ -109,6 +114,17 @@ pub(super) fn order(channel: Recipe, split: Recipe, chunks: u32, caps: &Caps) ->
 pub(super) fn depth(terms: u32) -> usize {
     let terms = terms as usize;
     terms.min(64 + terms / 512 + 1) + 8
+}
+
+/// The stage that makes means and variances of those of chunks in scratch buffer 0: of so many channels
+/// of all groups, each of so many elements, elements to a chunk, and chunks.
+fn combine(numbers: usize, [terms, chunk, chunks]: [u32; 3], caps: &Caps) -> Stage {
+    let whole = CombineStage { c: numbers as u32, terms, chunk, chunks };
+    Stage::new(&COMBINE, &whole, grid_1d(numbers, caps))
+        .constant("WG", lanes(caps).min(64))
+        .bind("part", Slot::ScratchIn(0))
+        .bind("mean", Slot::Write(1))
+        .bind("variance", Slot::Write(2))
 }
 
 /// The first extent for people, who hear of groups only where there are several.
@@ -147,6 +163,17 @@ impl Extents {
 impl BatchNorm {
     fn extents(&self) -> Extents {
         Extents([self.groups, self.n, self.c, self.hw].map(|extent| extent as usize))
+    }
+
+    /// The variant for samples of one pixel.
+    fn columns(&self, caps: &Caps) -> Option<Recipe> {
+        let p = Columns::of([self.groups, self.n, self.c, self.hw], self.eps, self.act.slope)?;
+        let numbers = self.extents().numbers();
+        let stats = p.stage(&COLUMNS_STATS, caps).bind("x", Slot::Read(0)).bind("part", Slot::ScratchOut(0));
+        let combine = combine(numbers, [p.n, p.chunk, p.chunks], caps);
+        let apply = p.stage(&COLUMNS_APPLY, caps).constant("ACT", self.act.code).operands(&FORWARD);
+        let scratch = vec![2 * numbers * p.chunks as usize];
+        Some(Recipe { name: "columns", scratch, stages: vec![stats, combine, apply] })
     }
 }
 
@@ -285,18 +312,13 @@ impl Kernel for BatchNorm {
             .constant("WG", lanes(caps))
             .bind("x", Slot::Read(0))
             .bind("part", Slot::ScratchOut(0));
-        let whole = CombineStage { c: numbers as u32, terms: p.n * self.hw, chunk: chunk * width, chunks };
-        let combine = Stage::new(&COMBINE, &whole, grid_1d(numbers, caps))
-            .constant("WG", lanes(caps).min(64))
-            .bind("part", Slot::ScratchIn(0))
-            .bind("mean", Slot::Write(1))
-            .bind("variance", Slot::Write(2));
+        let combine = combine(numbers, [p.n * self.hw, chunk * width, chunks], caps);
         let apply = flat(pick(&APPLY, wide), &p, (p.groups * p.n * p.c * p.hw) as usize, caps)
             .constant("ACT", self.act.code)
             .operands(self.signature());
         let scratch = vec![2 * numbers * chunks as usize];
         let split = Recipe { name: "split", scratch, stages: vec![stats, combine, apply] };
-        order(channel, split, chunks, caps)
+        order(channel, split, self.columns(caps), chunks, caps)
     }
 
     fn flops(&self) -> u64 {
@@ -377,7 +399,7 @@ impl Checks for BatchNorm {
 }
 
 /// Groups, samples, channels and pixels.
-pub(super) const CASES: [[u32; 4]; 11] = [
+pub(super) const CASES: [[u32; 4]; 14] = [
     [1, 1, 5, 1],
     [1, 1, 1, 2],
     [1, 2, 3, 1],
@@ -389,6 +411,9 @@ pub(super) const CASES: [[u32; 4]; 11] = [
     [2, 5, 3, 9],
     [3, 2, 4, 1],
     [2, 7, 5, 516],
+    [1, 70, 4, 1],
+    [2, 1300, 72, 1],
+    [1, 2050, 36, 1],
 ];
 
 /// Odd shapes of [`BatchNorm`], each with another activation.

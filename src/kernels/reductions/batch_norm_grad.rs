@@ -3,6 +3,7 @@
 use super::batch_norm::{
     CASES, Extents, FEW, SHAPES, by_channels, depth, lanes, of_groups, order, pick, split, widths,
 };
+use super::columns::Columns;
 use crate::kernels::*;
 use rayon::prelude::*;
 
@@ -53,6 +54,8 @@ params! {
 static GRAD_CHANNEL: [Shader; 2] = widths!(BatchNormGrad, "batch_norm_grad_channel");
 static GRAD_SUMS: [Shader; 2] = widths!(GradSumsStage, "batch_norm_grad_sums");
 static GRAD_APPLY: [Shader; 2] = widths!(BatchNormGrad, "batch_norm_grad_apply");
+static COLUMNS_SUMS: Shader = shader!(Columns, "batch_norm_grad_columns_sums");
+static COLUMNS_APPLY: Shader = shader!(Columns, "batch_norm_grad_columns_apply");
 
 host::wide! {
     /// dx = factor (dy - plain - along (x - mean)).
@@ -67,6 +70,41 @@ host::wide! {
 impl BatchNormGrad {
     fn extents(&self) -> Extents {
         Extents([self.groups, self.n, self.c, self.hw].map(|extent| extent as usize))
+    }
+}
+
+/// Binds what the sums of chunks are made of, and where they go.
+fn parts(stage: Stage) -> Stage {
+    let reads = [("dy", 0), ("x", 1), ("mean", 3), ("variance", 4)];
+    let stage = reads.into_iter().fold(stage, |stage, (name, read)| stage.bind(name, Slot::Read(read)));
+    stage.bind("part_gamma", Slot::ScratchOut(0)).bind("part_beta", Slot::ScratchOut(1))
+}
+
+impl BatchNormGrad {
+    /// A variant of sums of chunks, what is summed of these, and what is made of all.
+    fn in_chunks(&self, name: &'static str, sums: Stage, apply: Stage, chunks: u32, caps: &Caps) -> Recipe {
+        let (groups, numbers) = (self.groups, self.extents().numbers());
+        // Sums of a channel, and where there are several groups those of each.
+        let total = |from: usize, to: usize| {
+            reduce::total(self.c, groups * chunks, caps).bind("x", Slot::ScratchIn(from)).bind("y", Slot::Write(to))
+        };
+        let of_group = |from: usize| {
+            let sums = reduce::total(numbers as u32, chunks, caps).bind("x", Slot::ScratchIn(from));
+            sums.bind("y", Slot::ScratchOut(2 + from))
+        };
+        let mut scratch = vec![numbers * chunks as usize; 2];
+        let mut stages = vec![sums, total(0, 1), total(1, 2)];
+        if groups == 1 {
+            stages.push(apply.operands(&BACKWARD));
+        } else {
+            scratch.extend([numbers; 2]);
+            let names = BACKWARD.reads.iter().enumerate().map(|(k, name)| (*name, Slot::Read(k)));
+            // The shader may write where these stand, as it does not with one group either.
+            let sums = [("dgamma", Slot::ScratchOut(2)), ("dbeta", Slot::ScratchOut(3))];
+            let all = names.chain([("grad_x", Slot::Write(0))]).chain(sums);
+            stages.extend([of_group(0), of_group(1), all.fold(apply, |stage, (name, slot)| stage.bind(name, slot))]);
+        }
+        Recipe { name, scratch, stages }
     }
 }
 
@@ -177,37 +215,15 @@ impl Kernel for BatchNormGrad {
         let channel = Recipe::single("channel", channel.constant("WG", lanes(caps)).operands(&BACKWARD));
         let (chunk, chunks) = split(p.n * p.hw, caps);
         let part = GradSumsStage { groups: p.groups, n: p.n, c: p.c, hw: p.hw, chunk, chunks, eps: p.eps };
-        let sums = Stage::new(pick(&GRAD_SUMS, wide), &part, grid_1d(numbers * chunks as usize, caps))
-            .constant("WG", lanes(caps))
-            .bind("dy", Slot::Read(0))
-            .bind("x", Slot::Read(1))
-            .bind("mean", Slot::Read(3))
-            .bind("variance", Slot::Read(4))
-            .bind("part_gamma", Slot::ScratchOut(0))
-            .bind("part_beta", Slot::ScratchOut(1));
-        // Sums of a channel, and where there are several groups those of each.
-        let total = |from: usize, to: usize| {
-            reduce::total(p.c, p.groups * chunks, caps).bind("x", Slot::ScratchIn(from)).bind("y", Slot::Write(to))
-        };
-        let of_group = |from: usize| {
-            let sums = reduce::total(numbers as u32, chunks, caps).bind("x", Slot::ScratchIn(from));
-            sums.bind("y", Slot::ScratchOut(2 + from))
-        };
+        let sums = Stage::new(pick(&GRAD_SUMS, wide), &part, grid_1d(numbers * chunks as usize, caps));
+        let sums = parts(sums.constant("WG", lanes(caps)));
         let apply = flat(pick(&GRAD_APPLY, wide), &p, self.extents().len() / if wide { 4 } else { 1 }, caps);
-        let mut scratch = vec![numbers * chunks as usize; 2];
-        let mut stages = vec![sums, total(0, 1), total(1, 2)];
-        if p.groups == 1 {
-            stages.push(apply.operands(&BACKWARD));
-        } else {
-            scratch.extend([numbers; 2]);
-            let names = BACKWARD.reads.iter().enumerate().map(|(k, name)| (*name, Slot::Read(k)));
-            // The shader may write where these stand, as it does not with one group either.
-            let sums = [("dgamma", Slot::ScratchOut(2)), ("dbeta", Slot::ScratchOut(3))];
-            let all = names.chain([("grad_x", Slot::Write(0))]).chain(sums);
-            stages.extend([of_group(0), of_group(1), all.fold(apply, |stage, (name, slot)| stage.bind(name, slot))]);
-        }
-        let split = Recipe { name: "split", scratch, stages };
-        order(channel, split, chunks, caps)
+        let split = self.in_chunks("split", sums, apply, chunks, caps);
+        let columns = Columns::of([self.groups, self.n, self.c, self.hw], self.eps, 0.0).map(|p| {
+            let sums = parts(p.stage(&COLUMNS_SUMS, caps));
+            self.in_chunks("columns", sums, p.stage(&COLUMNS_APPLY, caps), p.chunks, caps)
+        });
+        order(channel, split, columns, chunks, caps)
     }
 
     fn channels_last(&self, operands: &[Option<Images>]) -> Option<ChannelsLast> {

@@ -1,0 +1,45 @@
+// batch_norm_apply.wgsl of samples of one pixel, whose channels are neighbours:
+//
+//   y = act(gamma (x - mean) / sqrt(var + eps) + beta)
+//
+// A workgroup computes some channels of one chunk of rows (lib/columns_block.wgsl).
+
+#import columns_block
+#import activate4
+#params
+
+override WG: u32 = 256u;
+// The activation's code, here once more so that only its own branch is compiled.
+override ACT: u32 = 0u;
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;         // [groups, n, c]
+@group(0) @binding(2) var<storage, read> gamma: array<f32>;           // [4 c]
+@group(0) @binding(3) var<storage, read> beta: array<f32>;            // [4 c]
+@group(0) @binding(4) var<storage, read_write> y: array<vec4<f32>>;   // [groups, n, c]
+@group(0) @binding(5) var<storage, read_write> mean: array<f32>;      // [4 c, groups], only read
+@group(0) @binding(6) var<storage, read_write> variance: array<f32>;  // [4 c, groups], only read
+
+@compute @workgroup_size(WG)
+fn main(
+  @builtin(workgroup_id) wg: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let share = share_of(wg.x + wg.y * groups.x, lane);
+  if (!share.live) { return; }
+  var centre: vec4<f32>;
+  var factor: vec4<f32>;
+  var shift: vec4<f32>;
+  for (var q = 0u; q < 4u; q += 1u) {
+    let channel = 4u * share.four + q;
+    let number = number_of(share) + q * p.groups;
+    centre[q] = mean[number];
+    factor[q] = gamma[channel] * inverseSqrt(variance[number] + p.eps);
+    shift[q] = beta[channel];
+  }
+  for (var row = share.first; row < share.end; row += ROWS) {
+    let i = row * p.c + share.four;
+    y[i] = activate_all(ACT, p.act_slope, (x[i] - centre) * factor + shift);
+  }
+}

@@ -1,0 +1,48 @@
+// batch_norm_grad_sums.wgsl of samples of one pixel, whose channels are neighbours:
+//
+//   part_gamma[channel, j] = Σ dy (x - mean) / sqrt(var + eps), part_beta[channel, j] = Σ dy, both over chunk j
+//
+// One workgroup computes some channels of one chunk of rows (lib/columns_block.wgsl).
+
+#import columns_block
+#params
+
+override WG: u32 = 256u;
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> dy: array<vec4<f32>>;          // [groups, n, c]
+@group(0) @binding(2) var<storage, read> x: array<vec4<f32>>;           // [groups, n, c]
+@group(0) @binding(3) var<storage, read> mean: array<f32>;              // [4 c, groups]
+@group(0) @binding(4) var<storage, read> variance: array<f32>;          // [4 c, groups]
+@group(0) @binding(5) var<storage, read_write> part_gamma: array<f32>;  // [4 c, groups, chunks]
+@group(0) @binding(6) var<storage, read_write> part_beta: array<f32>;   // [4 c, groups, chunks]
+
+@compute @workgroup_size(WG)
+fn main(
+  @builtin(workgroup_id) wg: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let share = share_of(wg.x + wg.y * groups.x, lane);
+  var centre = vec4(0.0);
+  if (share.live) {
+    for (var q = 0u; q < 4u; q += 1u) { centre[q] = mean[number_of(share) + q * p.groups]; }
+  }
+  var along = vec4(0.0);
+  var plain = vec4(0.0);
+  for (var row = share.first; row < share.end; row += ROWS) {
+    let i = row * p.c + share.four;
+    let d = dy[i];
+    along += d * (x[i] - centre);
+    plain += d;
+  }
+  let sum_along = column_sum(lane, along);
+  let sum_plain = column_sum(lane, plain);
+  if (share.live & (lane < COLUMNS)) {
+    for (var q = 0u; q < 4u; q += 1u) {
+      let number = number_of(share) + q * p.groups;
+      part_gamma[number * p.chunks + share.chunk] = sum_along[q] * inverseSqrt(variance[number] + p.eps);
+      part_beta[number * p.chunks + share.chunk] = sum_plain[q];
+    }
+  }
+}
