@@ -10,6 +10,9 @@ enable f16;
 #import pack_square
 #params
 
+// 1: neighbouring invocations read along i; 0: along j.
+override ALONG_I: u32 = 1;
+
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> src: array<f32>; // strides s_batch, s0, s1, s2
 @group(0) @binding(2) var<storage, read> peaks: array<f32>; // [PARTS]
@@ -20,18 +23,13 @@ var<workgroup> peak: atomic<u32>;
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) grid: vec3<u32>,
         @builtin(local_invocation_index) tid: u32) {
-  let found = place_of(wg.x + wg.y * grid.x);
+  let tensor = Tensor(0u, p.batch, p.n0, p.n1, p.pack1, p.n2, p.pack2, p.s_batch, p.s0, p.s1, p.s2,
+    p.masked, p.colours, p.itself, p.rows_seen);
+  let found = place_of(tensor, wg.x + wg.y * grid.x);
   if (!found.live) { return; }
   let at = found.place;
   if (tid == 0u) { atomicStore(&peak, 0u); }
-  let a = tid % EDGE;
-  for (var b = tid / EDGE; b < EDGE; b += 256u / EDGE) {
-    if (ALONG_I == 1u) {
-      square[a * LINE + b] = element(at, at.i0 + a, at.j0 + b);
-    } else {
-      square[b * LINE + a] = element(at, at.i0 + b, at.j0 + a);
-    }
-  }
+  fill_square(tensor, at, ALONG_I == 1u, tid);
   workgroupBarrier();
   // Magnitudes are compared as integers, which have the same order.
   if (tid < PARTS / 4u) {

@@ -1,5 +1,6 @@
 //! The library of WGSL that shaders import by name, see [`super::compose`].
 
+use super::convolution::pack_weights::LAYERS;
 use super::pixels;
 use super::pointwise::{ACTIVATE, APPLY};
 
@@ -12,7 +13,7 @@ macro_rules! pieces {
 
 /// Every piece: its name and its text.
 pub(super) static PIECES: &[(&str, &str)] = pieces! {
-    [("activate", ACTIVATE), ("apply", APPLY)]
+    [("activate", ACTIVATE), ("apply", APPLY), ("layers", LAYERS)]
     "activate1"
     "activate4"
     "activation"
@@ -40,6 +41,7 @@ pub(super) static PIECES: &[(&str, &str)] = pieces! {
     "operand_f16"
     "operand_f32"
     "pack_square"
+    "pack_words"
     "philox"
     "pixel_distribution"
     "pointwise"

@@ -28,6 +28,7 @@ pub fn all() -> Vec<Entry> {
         "masked_conv2d_weight_grad": conv2d_weight_grad::masked_cases, conv2d_weight_grad::masked_shapes;
         "depthwise_conv2d": depthwise::cases, depthwise::shapes;
         "matmul": matmul::cases, matmul::shapes;
+        "pack_weights": pack_weights::cases, pack_weights::shapes;
         "pointwise": pointwise::cases, pointwise::shapes;
         "reduce_sum": reduce::cases, reduce::shapes;
         "batch_norm": batch_norm::cases, batch_norm::shapes;

@@ -55,7 +55,7 @@ pub use checks::{Checks, EPS, Operand, sum_bound};
 pub use compose::ComposeError;
 pub(crate) use convolution::matrix;
 #[doc(no_inline)]
-pub use convolution::{conv, conv_transpose2d, conv2d, conv2d_weight_grad, depthwise, matmul};
+pub use convolution::{conv, conv_transpose2d, conv2d, conv2d_weight_grad, depthwise, matmul, pack_weights};
 pub use fuse::{Epilogue, Fused};
 pub use launch::{
     exact, example_clock, example_with_clock, exp_error, expm1_error, flat, grid_1d, normal_error, scales_exactly, step,

@@ -48,6 +48,9 @@ pub(super) fn place_tightly(source: &Source, nodes: Vec<Node>, options: &Options
 /// Gives temporaries their places.
 fn placed(mut program: Program, keep: Keep, options: &Options) -> Program {
     packs::once(&mut program, keep);
+    if keep != Keep::None {
+        packs::together(&mut program, options);
+    }
     if options.reuse {
         share(&mut program);
     }

@@ -4,9 +4,14 @@
 //! several launches between two updates, activations by those of the forward and of the backward
 //! pass. Such a copy may be kept while nobody writes what it is a copy of, if there is room. So may what
 //! is made of a copy and its original, as operands in f16 are of their largest magnitude.
+//!
+//! The weights of many layers are laid out by one launch, in front of the first that reads them.
 
-use super::{Launch, Program, Purpose, View};
-use crate::kernels::{Slot, Stage};
+use super::{ALIGN, Buffer, Launch, Options, Program, Purpose, View};
+use crate::kernels::pack_weights::{Layer, MAX_LAYERS, PackWeights};
+use crate::kernels::{Kernel, Slot, Stage};
+use std::collections::HashMap;
+use std::sync::Arc;
 
 /// How long copies are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,5 +88,102 @@ pub(super) fn once(program: &mut Program, keep: Keep) {
         });
         // What is written is no longer what the copies are of.
         made.retain(|copy| !writes.iter().any(|write| write.overlaps(&copy.read)));
+    }
+}
+
+/// Weights that a launch packs for itself.
+struct Packed {
+    launch: usize,
+    /// Its stage, and the scratch buffer that this fills.
+    stage: usize,
+    out: usize,
+    /// The weights, of a state, and how often it has been written before.
+    read: View,
+    written: usize,
+    layer: Layer,
+}
+
+/// Every layer's weights that are packed by themselves, in order.
+fn layers(program: &Program) -> Vec<Packed> {
+    let mut found = Vec::new();
+    let mut written: HashMap<usize, usize> = HashMap::new();
+    for (launch, Launch { recipe, reads, writes, .. }) in program.launches.iter().enumerate() {
+        for (stage, packs) in recipe.iter().flat_map(|recipe| recipe.stages.iter().enumerate()) {
+            let Some((read, out, beside)) = copies(packs) else { continue };
+            let Some(read) = reads.get(read).copied().flatten() else { continue };
+            let is_state = matches!(program.buffers[read.buffer].purpose, Purpose::State(_));
+            if let Some(layer) = Layer::of(packs, read.offset as u32).filter(|_| is_state && beside.is_empty()) {
+                let written = written.get(&read.buffer).copied().unwrap_or(0);
+                found.push(Packed { launch, stage, out, read, written, layer });
+            }
+        }
+        for write in writes {
+            *written.entry(write.buffer).or_default() += 1;
+        }
+    }
+    found
+}
+
+/// Sets of layers that one launch can pack: of one state between two updates, within what a device binds.
+fn sets(packed: Vec<Packed>, most: usize) -> Vec<Vec<Packed>> {
+    let mut sets: Vec<Vec<Packed>> = Vec::new();
+    for next in packed {
+        let fits = |set: &&mut Vec<Packed>| {
+            let (first, last) = (&set[0], set.iter().chain([&next]).map(|p| p.read.offset + p.read.len).max());
+            let start = set.iter().chain([&next]).map(|p| p.read.offset).min();
+            let words: usize = set.iter().chain([&next]).map(|p| p.layer.words() as usize).sum();
+            (first.read.buffer, first.written) == (next.read.buffer, next.written)
+                && set.len() < MAX_LAYERS
+                && last.unwrap_or(0) - start.unwrap_or(0) + ALIGN <= most
+                && words <= most
+        };
+        match sets.iter_mut().find(fits) {
+            Some(set) => set.push(next),
+            None => sets.push(vec![next]),
+        }
+    }
+    sets.retain(|set| set.len() > 1);
+    sets
+}
+
+/// Has one launch pack the weights of many layers.
+pub(super) fn together(program: &mut Program, options: &Options) {
+    let Some(caps) = &options.caps else { return };
+    let mut sets = sets(layers(program), (caps.max_binding_bytes / 4) as usize);
+    // From the last to the first, so that what is in front stays where it is.
+    sets.sort_by_key(|set| std::cmp::Reverse(set[0].launch));
+    let mut gone: HashMap<usize, Vec<usize>> = HashMap::new();
+    let mut launches = Vec::new();
+    for set in &sets {
+        let Some(kernel) = PackWeights::new(set.iter().map(|packed| packed.layer).collect()) else { continue };
+        let Some(recipe) = kernel.variants(caps).into_iter().next() else { continue };
+        let start = set.iter().map(|packed| packed.read.offset / ALIGN * ALIGN).min().unwrap_or(0);
+        let read = View { buffer: set[0].read.buffer, offset: start, len: kernel.len as usize };
+        let len = kernel.lens().writes[0];
+        let buffer = program.buffers.len();
+        program.buffers.push(Buffer { len, purpose: Purpose::Temp });
+        for (packed, layer) in std::iter::zip(set, &kernel.layers) {
+            gone.entry(packed.launch).or_default().push(packed.stage);
+            let alone = program.launches[packed.launch].scratch[packed.out];
+            let view = View { buffer, offset: layer.dst as usize, len: alone.len };
+            for scratch in program.launches.iter_mut().flat_map(|launch| &mut launch.scratch) {
+                if *scratch == alone {
+                    *scratch = view;
+                }
+            }
+        }
+        let (reads, writes) = (vec![Some(read)], vec![View { buffer, offset: 0, len }]);
+        let (kernel, recipe) = (Arc::new(kernel), Some(recipe));
+        let scope = program.launches[set[0].launch].scope.clone();
+        launches.push((set[0].launch, Launch { kernel, recipe, reads, writes, scratch: Vec::new(), scope }));
+    }
+    for (at, stages) in gone {
+        if let Some(recipe) = &mut program.launches[at].recipe {
+            let mut stage = 0..;
+            recipe.stages.retain(|_| stage.next().is_some_and(|stage| !stages.contains(&stage)));
+        }
+    }
+    for (at, launch) in launches {
+        program.launches.insert(at, launch);
     }
 }

@@ -26,6 +26,7 @@ mod last;
 pub mod matmul;
 pub(crate) mod matrix;
 mod pack;
+pub mod pack_weights;
 mod patches;
 mod role;
 mod sampled;

@@ -48,6 +48,8 @@ params! {
     }
 }
 
+/// A plane that there is not.
+pub(super) const WHOLE: u32 = u32::MAX;
 /// PARTS of `shaders/lib/scale_f16.wgsl`.
 const PARTS: u32 = 256;
 
@@ -57,9 +59,9 @@ static PEAKS: Shader = shader!(Peaks, "peaks");
 
 impl PackLast {
     /// A tensor without a mask; its rows and channels are padded.
-    fn new(batch: u32, [n0, n1, n2]: [u32; 3], [pack1, pack2]: [u32; 2], strides: [u32; 4]) -> PackLast {
+    pub(super) fn new(batch: u32, [n0, n1, n2]: [u32; 3], [pack1, pack2]: [u32; 2], strides: [u32; 4]) -> PackLast {
         let [s_batch, s0, s1, s2] = strides;
-        let (masked, colours, itself, rows_seen) = (u32::MAX, 1, 1, 1);
+        let (masked, colours, itself, rows_seen) = (WHOLE, 1, 1, 1);
         PackLast { batch, n0, n1, pack1, n2, pack2, s_batch, s0, s1, s2, masked, colours, itself, rows_seen }
     }
 
@@ -114,6 +116,12 @@ impl PackLast {
         }
     }
 
+    /// Whether the mask leaves an element of plane `o` in.
+    pub(super) fn lives(&self, o: u32, i: u32, j: u32) -> bool {
+        let [seen, own] = if self.rows_seen == 1 { [i, j] } else { [j, i] };
+        o != self.masked || seen % self.colours < own % self.colours + self.itself
+    }
+
     /// Elements once they are packed.
     fn packed(&self) -> usize {
         [self.batch, self.n0, self.pack1, self.pack2].iter().map(|n| *n as usize).product()
@@ -123,7 +131,7 @@ impl PackLast {
     fn is_packed(&self) -> bool {
         let plane = self.pack1 * self.pack2;
         let stands = |n: u32, stride: u32, packed: u32| n == 1 || stride == packed;
-        let whole = self.n1 == self.pack1 && self.n2 == self.pack2 && self.masked == u32::MAX;
+        let whole = self.n1 == self.pack1 && self.n2 == self.pack2 && self.masked == WHOLE;
         let strides = [(self.n2, self.s2, 1), (self.n1, self.s1, self.pack2), (self.n0, self.s0, plane)];
         let strides = strides.into_iter().all(|(n, stride, packed)| stands(n, stride, packed));
         whole && strides && stands(self.batch, self.s_batch, self.n0 * plane)
