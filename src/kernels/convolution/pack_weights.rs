@@ -37,18 +37,18 @@ params! {
     }
 }
 
-/// w `[len]`, weights `[co, ci, taps]` of some layers -> packed `[words]`: of each layer four zeros and
+/// src `[len]`, weights `[co, ci, taps]` of some layers -> dst `[words]`: of each layer four zeros and
 /// `[taps, rows, columns]`, rows ci and columns co or the other way round, both padded with zeros to
 /// multiples of four. Where a mask of colours is at its centre, dead weights are zeros as well.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PackWeights {
-    /// Elements of w.
+    /// Elements of src.
     pub len: u32,
     /// At most [`MAX_LAYERS`], each from a multiple of 64 words on, in order and without gaps.
     pub layers: Vec<Layer>,
 }
 
-static SIGNATURE: Signature = Signature { name: "pack_weights", reads: &["w"], writes: &[("packed", Access::Write)] };
+static SIGNATURE: Signature = Signature { name: "pack_weights", reads: &["src"], writes: &[("dst", Access::Write)] };
 static SHADER: Shader = shader!(PackWeightsParams, "pack_weights");
 
 /// WGSL that finds a workgroup's layer in the block, whose fields are single numbers.
@@ -112,7 +112,7 @@ impl Layer {
         (4 + n0 * pack1 * pack2).next_multiple_of(APART)
     }
 
-    /// Elements of w that it reads.
+    /// Elements of src that it reads.
     pub(crate) fn weights(&self) -> u32 {
         self.extents().iter().product()
     }
@@ -124,7 +124,7 @@ impl Layer {
 }
 
 impl PackWeights {
-    /// Packs these, of w from the first's first element to the last's last, one behind the other; their
+    /// Packs these, of src from the first's first element to the last's last, one behind the other; their
     /// places are set. Without layers it is none.
     pub(crate) fn new(mut layers: Vec<Layer>) -> Option<PackWeights> {
         let first = layers.iter().map(|layer| layer.src).min()? / APART * APART;
@@ -182,8 +182,7 @@ impl Kernel for PackWeights {
         };
         let grid = grid_1d(ends.last().map_or(0, |end| *end as usize), caps);
         let stage = Stage::new(&SHADER, &params, grid);
-        let stage = stage.bind("src", Slot::Read(0)).bind("dst", Slot::Write(0));
-        vec![Recipe::single("squares", stage)]
+        vec![Recipe::single("squares", stage.operands(&SIGNATURE))]
     }
 
     fn flops(&self) -> u64 {
