@@ -50,6 +50,8 @@ fn placed(mut program: Program, keep: Keep, options: &Options) -> Program {
     packs::once(&mut program, keep);
     if keep != Keep::None {
         packs::together(&mut program, options);
+        let temporaries = program.buffers.iter().filter(|buffer| buffer.purpose == Purpose::Temp);
+        program.unshared = temporaries.map(|buffer| buffer.len).sum();
     }
     if options.reuse {
         share(&mut program);

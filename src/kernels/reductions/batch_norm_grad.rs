@@ -51,6 +51,19 @@ params! {
     }
 }
 
+params! {
+    /// The block of `batch_norm_grad_combine.wgsl`.
+    pub struct GradCombineStage {
+        /// Channels.
+        pub c: u32,
+        /// Groups of samples.
+        pub groups: u32,
+        /// Chunks of a channel of a group.
+        pub chunks: u32,
+    }
+}
+
+static GRAD_COMBINE: Shader = shader!(GradCombineStage, "batch_norm_grad_combine");
 static GRAD_CHANNEL: [Shader; 2] = widths!(BatchNormGrad, "batch_norm_grad_channel");
 static GRAD_SUMS: [Shader; 2] = widths!(GradSumsStage, "batch_norm_grad_sums");
 static GRAD_APPLY: [Shader; 2] = widths!(BatchNormGrad, "batch_norm_grad_apply");
@@ -83,28 +96,21 @@ fn parts(stage: Stage) -> Stage {
 impl BatchNormGrad {
     /// A variant of sums of chunks, what is summed of these, and what is made of all.
     fn in_chunks(&self, name: &'static str, sums: Stage, apply: Stage, chunks: u32, caps: &Caps) -> Recipe {
-        let (groups, numbers) = (self.groups, self.extents().numbers());
-        // Sums of a channel, and where there are several groups those of each.
-        let total = |from: usize, to: usize| {
-            reduce::total(self.c, groups * chunks, caps).bind("x", Slot::ScratchIn(from)).bind("y", Slot::Write(to))
-        };
-        let of_group = |from: usize| {
-            let sums = reduce::total(numbers as u32, chunks, caps).bind("x", Slot::ScratchIn(from));
-            sums.bind("y", Slot::ScratchOut(2 + from))
-        };
-        let mut scratch = vec![numbers * chunks as usize; 2];
-        let mut stages = vec![sums, total(0, 1), total(1, 2)];
-        if groups == 1 {
-            stages.push(apply.operands(&BACKWARD));
-        } else {
-            scratch.extend([numbers; 2]);
-            let names = BACKWARD.reads.iter().enumerate().map(|(k, name)| (*name, Slot::Read(k)));
-            // The shader may write where these stand, as it does not with one group either.
-            let sums = [("dgamma", Slot::ScratchOut(2)), ("dbeta", Slot::ScratchOut(3))];
-            let all = names.chain([("grad_x", Slot::Write(0))]).chain(sums);
-            stages.extend([of_group(0), of_group(1), all.fold(apply, |stage, (name, slot)| stage.bind(name, slot))]);
-        }
-        Recipe { name, scratch, stages }
+        let numbers = self.extents().numbers();
+        let block = GradCombineStage { c: self.c, groups: self.groups, chunks };
+        let wide = if caps.class == Class::Lanes { 8 } else { chunks.next_power_of_two().clamp(32, 256) };
+        let combine = Stage::new(&GRAD_COMBINE, &block, grid_1d(self.c as usize, caps)).constant("WG", wide);
+        let parts = [("part_gamma", Slot::ScratchIn(0)), ("part_beta", Slot::ScratchIn(1))];
+        let totals = [("dgamma", Slot::Write(1)), ("dbeta", Slot::Write(2))];
+        let groups = [("of_gamma", Slot::ScratchOut(2)), ("of_beta", Slot::ScratchOut(3))];
+        let bound = parts.into_iter().chain(totals).chain(groups);
+        let combine = bound.fold(combine, |stage, (name, slot)| stage.bind(name, slot));
+        let reads = BACKWARD.reads.iter().enumerate().map(|(k, name)| (*name, Slot::Read(k)));
+        // The shader may write where the sums of a group stand, as it does not.
+        let own = [("grad_x", Slot::Write(0)), ("dgamma", Slot::ScratchOut(2)), ("dbeta", Slot::ScratchOut(3))];
+        let apply = reads.chain(own).fold(apply, |stage, (name, slot)| stage.bind(name, slot));
+        let scratch = vec![numbers * chunks as usize, numbers * chunks as usize, numbers, numbers];
+        Recipe { name, scratch, stages: vec![sums, combine, apply] }
     }
 }
 

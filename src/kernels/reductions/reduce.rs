@@ -101,13 +101,6 @@ impl Reduce {
     }
 }
 
-/// A stage that sums the partial sums x `[outputs, chunks]` to y `[outputs]`.
-pub(crate) fn total(outputs: u32, chunks: u32, caps: &Caps) -> Stage {
-    let sum = Reduce { a: 1, r1: 1, b: outputs, r2: chunks, c: 1, scale: 1.0 };
-    let wg = if caps.class == Class::Lanes { 8 } else { 64 };
-    sum.stage(&ROWS, chunks as usize, grid_1d(outputs as usize, caps), wg)
-}
-
 /// A workgroup per output and chunk, lanes along the terms.
 fn rows(plan: &Reduce, caps: &Caps) -> Recipe {
     let vec4 = plan.c == 1 && plan.r2.is_multiple_of(4);
