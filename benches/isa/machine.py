@@ -280,8 +280,9 @@ def shape(code, step=None):
 
     core           the basic block with most multiply-adds, of those in loops
     loop           the smallest loop around it that also synchronises its workgroup: it loads a tile, then
-                   multiplies it. Without a barrier in any, the innermost loop around the core. `per_fma`: its
-                   instructions for each of its multiply-adds; `words_per_fma`: what it reads of workgroup memory
+                   multiplies it. Without a barrier in any, as where a workgroup is one warp, the smallest that
+                   loads from global memory, or the innermost loop around the core. `per_fma`: its instructions
+                   for each of its multiply-adds; `words_per_fma`: what it reads of workgroup memory
     before, after  instructions on the way to the outermost loop around the core, and behind it: the epilogue
     stored         32-bit words that the epilogue writes to global memory
     open           the loop holds a smaller one that the compiler did not unroll, and counts it once. With `step`,
@@ -294,7 +295,9 @@ def shape(code, step=None):
         return {}
     core = max(inside, key=lambda i: code[i].fma + MATRIX * code[i].matrix)
     around = sorted((loop for loop in every if core in loop), key=len)
-    turn = next((loop for loop in around if total(code[i] for i in loop).barriers), around[0])
+    synchronised = (loop for loop in around if total(code[i] for i in loop).barriers)
+    loading = (loop for loop in around if total(code[i] for i in loop).loads)
+    turn = next(synchronised, None) or next(loading, around[0])
     sums = total(code[i] for i in turn)
     inner = [loop for loop in every if loop < turn and total(code[i] for i in loop).fma >= 4]
     trips, is_open = None, bool(inner)
