@@ -1,10 +1,12 @@
 //! `limn eval`: figures of a model on its test images.
 
 use super::images::ImagesArg;
+use super::ranks::{self, Rank};
 use super::sample::drawing;
 use super::{Error, TrainedArg, report, term};
 use crate::data::Dataset;
 use crate::eval::{self, Asked, Drawn, FeatureNet, Figure, How, Measure, NamedMetric, Sample};
+use crate::program::speak;
 use crate::train::{RunDir, Session};
 use std::path::{Path, PathBuf};
 
@@ -38,7 +40,12 @@ pub struct EvalArgs {
 
 /// Prints each metric with value, unit and protocol.
 pub fn eval(args: &EvalArgs) -> Result<(), Error> {
-    let (run, mut session, step) = args.trained.open()?;
+    ranks::each(|| false, |rank| eval_as(rank, args))
+}
+
+fn eval_as(rank: Option<&Rank>, args: &EvalArgs) -> Result<(), Error> {
+    let _pausing = rank.map(|rank| speak(&rank.together).pause());
+    let (run, mut session, step) = args.trained.open_as(rank)?;
     let asked = args.metric.as_deref().map_or(Ok(Asked::Of(Measure::Own)), |name| Asked::named(name, &session))?;
     if args.features.is_some() && !asked.compares_features() {
         return Err(Error::new(format!("--features is for --metric {}", eval::by_features())));
@@ -62,6 +69,9 @@ pub fn eval(args: &EvalArgs) -> Result<(), Error> {
             eval::evaluate(&mut session, &sample, measure, run.config.train.batch)?
         }
     };
+    if !session.is_first() {
+        return Ok(());
+    }
     keep(&run, step, &figures);
     show(&figures, args.json)
 }

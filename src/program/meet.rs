@@ -37,9 +37,11 @@ pub(super) struct Meetings {
 }
 
 impl Meetings {
-    /// Those of a program that runs with these ranks.
-    pub fn new(program: &Program, together: Together) -> Meetings {
-        Meetings { all: meetings(program), together, pending: VecDeque::new(), under_way: VecDeque::new() }
+    /// Those of a program that runs with these ranks; `None` where it has nothing to meet for.
+    pub fn new(program: &Program, together: &Together) -> Option<Meetings> {
+        let all = meetings(program);
+        let together = together.clone();
+        (!all.is_empty()).then(|| Meetings { all, together, pending: VecDeque::new(), under_way: VecDeque::new() })
     }
 
     /// The launches that a run has to be cut before.
