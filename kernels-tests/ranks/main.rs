@@ -1,9 +1,11 @@
 //! Ranks that mpirun starts: this test's own program, several times, as the ignored test `part`.
 
+mod command;
+
 use limn::ranks::mpi::{self, Mpi};
 use limn::ranks::{RankError, Ranks, threads};
 use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -25,9 +27,18 @@ fn play(part: &str, ranks: usize) -> Option<Played> {
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let this = std::env::current_exe().unwrap();
     let start = Instant::now();
-    let mut command = Command::new("mpirun");
-    command.args(["-n", &ranks.to_string(), "sh", "-c", "trap '' TERM; exec \"$0\" \"$@\""]).arg(this);
+    let mut command = mpirun(ranks);
+    command.args(["sh", "-c", "trap '' TERM; exec \"$0\" \"$@\""]).arg(this);
     command.args(["part", "--exact", "--ignored", "--nocapture"]).env(PART, part);
+    let out = under_mpirun(command.stdin(Stdio::null()))?;
+    let said = format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+    Some(Played { said, seconds: start.elapsed().as_secs_f64(), well: out.status.success() })
+}
+
+/// An mpirun of so many ranks, whose program is to follow.
+fn mpirun(ranks: usize) -> Command {
+    let mut command = Command::new("mpirun");
+    command.args(["-n", &ranks.to_string()]);
     // Open MPI 4 and 5 refuse root, and more ranks than cores, unless they are told not to.
     for allowed in ["OMPI_ALLOW_RUN_AS_ROOT", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "OMPI_MCA_rmaps_base_oversubscribe"] {
         command.env(allowed, "1");
@@ -36,15 +47,18 @@ fn play(part: &str, ranks: usize) -> Option<Played> {
     // Seconds between the end of a rank and the word to the others to end, and from there to
     // theirs.
     command.env("OMPI_MCA_odls_base_sigkill_timeout", "2");
-    let out = match command.stdin(Stdio::null()).output() {
-        Ok(out) => out,
+    command
+}
+
+/// What a command did; none where there is no mpirun, which is said.
+fn under_mpirun(command: &mut Command) -> Option<Output> {
+    match command.output() {
+        Ok(out) => Some(out),
         Err(error) => {
             eprintln!("mpirun does not start ({error}): ranks that are processes are not tested here");
-            return None;
+            None
         }
-    };
-    let said = format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
-    Some(Played { said, seconds: start.elapsed().as_secs_f64(), well: out.status.success() })
+    }
 }
 
 impl Played {

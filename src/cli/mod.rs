@@ -333,6 +333,7 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(usage) => {
+            ranks::one_speaks();
             let typed: Vec<String> = std::env::args_os().skip(1).map(|a| a.to_string_lossy().into_owned()).collect();
             let (text, code) = (usage.render().to_string(), usage.exit_code());
             if typed == ["train"] {

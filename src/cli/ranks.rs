@@ -76,7 +76,7 @@ pub fn refuse() -> Result<(), Error> {
 }
 
 /// Leaves it to one of the processes that were started together to say what all of them have to.
-fn one_speaks() {
+pub fn one_speaks() {
     if ranks::number_of_many().is_some_and(|number| number > 0) {
         term::be_silent();
     }

@@ -111,6 +111,9 @@ fn tell_what_waits() {
 
 /// Prints lines on stderr that are no remark but all that a command says.
 pub fn lead(lines: impl Display) {
+    if is_silent() {
+        return;
+    }
     // Where stderr is closed there is nobody to tell.
     let _ = writeln!(io::stderr().lock(), "{lines}");
 }

@@ -1,10 +1,11 @@
 //! Where the ranks that run a program together meet: at each mean over them. What it is the mean of
-//! is sent as soon as it has been made, and is waited for where the mean is read, so that the device
-//! goes on with what lies between.
+//! is sent as soon as it has been made, by a thread that waits for the device to make it; the mean is
+//! waited for where it is read, so that the device goes on with what lies between.
 
 use super::{DeviceError, Pending, Program, View};
-use crate::ranks::Ranks;
+use crate::ranks::{RankError, Ranks};
 use std::collections::VecDeque;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The other ranks, for all programs of a store.
@@ -30,10 +31,52 @@ pub(super) struct Meeting {
 pub(super) struct Meetings {
     all: Vec<Meeting>,
     together: Together,
-    /// What is on its way to the host, and where its mean goes.
-    pending: VecDeque<(Pending, View)>,
+    /// What begins means of what is still on its way from the device, once there is any.
+    sender: Option<MeanSender>,
     /// Where the means go that are under way.
     under_way: VecDeque<View>,
+}
+
+/// A thread that waits for what ranks take the mean of, and begins it.
+struct MeanSender {
+    pending: Sender<Pending>,
+    begun: Receiver<Result<(), DeviceError>>,
+    /// How many it was given and has not said to have begun.
+    waits: usize,
+}
+
+impl MeanSender {
+    fn new(together: Together) -> Result<MeanSender, DeviceError> {
+        let (pending, to_begin) = channel::<Pending>();
+        let (told, begun) = channel();
+        let work = move || {
+            for pending in to_begin {
+                let sent = pending.take().and_then(|values| Ok(speak(&together).begin_mean(values)?));
+                if told.send(sent).is_err() {
+                    return;
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("means".into()).spawn(work);
+        thread.map_err(|error| RankError::Library(format!("there is no thread to be had: {error}")))?;
+        Ok(MeanSender { pending, begun, waits: 0 })
+    }
+
+    fn send(&mut self, pending: Pending) {
+        // It ends with this, or says why it does.
+        let _ = self.pending.send(pending);
+        self.waits += 1;
+    }
+
+    /// Waits until it has begun all that it was given.
+    fn settle(&mut self) -> Result<(), DeviceError> {
+        while self.waits > 0 {
+            self.waits -= 1;
+            let ended = || RankError::Library("the thread that begins means over ranks has ended".into());
+            self.begun.recv().unwrap_or_else(|_| Err(ended().into()))?;
+        }
+        Ok(())
+    }
 }
 
 impl Meetings {
@@ -41,7 +84,7 @@ impl Meetings {
     pub fn new(program: &Program, together: &Together) -> Option<Meetings> {
         let all = meetings(program);
         let together = together.clone();
-        (!all.is_empty()).then(|| Meetings { all, together, pending: VecDeque::new(), under_way: VecDeque::new() })
+        (!all.is_empty()).then(|| Meetings { all, together, sender: None, under_way: VecDeque::new() })
     }
 
     /// The launches that a run has to be cut before.
@@ -62,11 +105,9 @@ impl Meetings {
         if !self.is_one(launch) {
             return Ok(());
         }
+        // All that was made before is needed by what follows, so nothing is lost by waiting for it.
+        self.sender.as_mut().map_or(Ok(()), MeanSender::settle)?;
         let mut ranks = speak(&self.together);
-        while let Some((pending, to)) = self.pending.pop_front() {
-            ranks.begin_mean(pending.take()?)?;
-            self.under_way.push_back(to);
-        }
         if let Some(to) = self.under_way.pop_front() {
             write(to, &ranks.end_mean()?);
         }
@@ -74,10 +115,18 @@ impl Meetings {
     }
 
     /// All launches before `end` have been handed over: what they have made is sent.
-    pub fn after(&mut self, end: usize, mut read: impl FnMut(View) -> Pending) {
+    pub fn after(&mut self, end: usize, mut read: impl FnMut(View) -> Pending) -> Result<(), DeviceError> {
         for meeting in self.all.iter().filter(|m| m.made == end) {
-            self.pending.push_back((read(meeting.from), meeting.to));
+            match read(meeting.from).at_once() {
+                Ok(values) => speak(&self.together).begin_mean(values)?,
+                Err(pending) => match &mut self.sender {
+                    Some(sender) => sender.send(pending),
+                    none => none.insert(MeanSender::new(self.together.clone())?).send(pending),
+                },
+            }
+            self.under_way.push_back(meeting.to);
         }
+        Ok(())
     }
 }
 
