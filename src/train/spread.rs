@@ -115,23 +115,24 @@ mod tests {
     /// What each of some ranks gets of pieces that one of them may not be able to make.
     fn shared(ranks: usize, pieces: usize, fails: Option<(usize, SessionError)>) -> Vec<Result<Vec<Vec<f64>>, String>> {
         let fails = Mutex::new(fails);
+        let of = |rank: crate::ranks::Threads| {
+            let number = crate::ranks::Ranks::rank(&rank);
+            let config = Config::preset("gmm-small").unwrap();
+            let mut session = Session::new(&config.model, &config.optimizer(), 0, Device::Cpu).unwrap();
+            session.share_work(Some(Arc::new(Mutex::new(rank))));
+            let made = session.spread(pieces, |_, mine| {
+                let mut fails = fails.lock().unwrap();
+                match fails.take_if(|(rank, _)| *rank == number) {
+                    Some((_, error)) => Err(error),
+                    None => Ok(mine.iter().map(|k| vec![*k as f64; *k]).collect()),
+                }
+            });
+            assert_eq!((session.is_first(), session.sharing()), (number == 0, ranks));
+            made.map_err(|error| error.to_string())
+        };
         std::thread::scope(|scope| {
-            let of = |rank: crate::ranks::Threads| {
-                let number = crate::ranks::Ranks::rank(&rank);
-                let config = Config::preset("gmm-small").unwrap();
-                let mut session = Session::new(&config.model, &config.optimizer(), 0, Device::Cpu).unwrap();
-                session.share_work(Some(Arc::new(Mutex::new(rank))));
-                let made = session.spread(pieces, |_, mine| {
-                    let mut fails = fails.lock().unwrap();
-                    match fails.take_if(|(rank, _)| *rank == number) {
-                        Some((_, error)) => Err(error),
-                        None => Ok(mine.iter().map(|k| vec![*k as f64; *k]).collect()),
-                    }
-                });
-                assert_eq!((session.is_first(), session.sharing()), (number == 0, ranks));
-                made.map_err(|error| error.to_string())
-            };
-            let started: Vec<_> = threads(ranks).into_iter().map(|rank| scope.spawn(|| of(rank))).collect();
+            let of = &of;
+            let started: Vec<_> = threads(ranks).into_iter().map(|rank| scope.spawn(move || of(rank))).collect();
             started.into_iter().map(|thread| thread.join().unwrap()).collect()
         })
     }
