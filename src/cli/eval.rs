@@ -6,7 +6,6 @@ use super::sample::drawing;
 use super::{Error, TrainedArg, report, term};
 use crate::data::Dataset;
 use crate::eval::{self, Asked, Drawn, FeatureNet, Figure, How, Measure, NamedMetric, Sample};
-use crate::program::speak;
 use crate::train::{RunDir, Session};
 use std::path::{Path, PathBuf};
 
@@ -40,11 +39,10 @@ pub struct EvalArgs {
 
 /// Prints each metric with value, unit and protocol.
 pub fn eval(args: &EvalArgs) -> Result<(), Error> {
-    ranks::each(|| false, |rank| eval_as(rank, args))
+    ranks::all(|rank| eval_as(rank, args))
 }
 
 fn eval_as(rank: Option<&Rank>, args: &EvalArgs) -> Result<(), Error> {
-    let _pausing = rank.map(|rank| speak(&rank.together).pause());
     let (run, mut session, step) = args.trained.open_as(rank)?;
     let asked = args.metric.as_deref().map_or(Ok(Asked::Of(Measure::Own)), |name| Asked::named(name, &session))?;
     if args.features.is_some() && !asked.compares_features() {

@@ -39,14 +39,7 @@ pub fn each<T>(stop: fn() -> bool, work: impl FnOnce(Option<&Rank>) -> Result<T,
     if rank.number > 0 {
         term::be_silent();
     }
-    let done = work(Some(&rank)).and_then(|done| {
-        // Whoever is done first waits for the others, to hear of what may happen to them.
-        if !stop() {
-            speak(&rank.together).any(false)?;
-        }
-        Ok(done)
-    });
-    done.map_err(|error| {
+    work(Some(&rank)).map_err(|error| {
         let mut ranks = speak(&rank.together);
         ranks.leave(&error.to_string());
         let said = ranks.left();
@@ -58,6 +51,22 @@ pub fn each<T>(stop: fn() -> bool, work: impl FnOnce(Option<&Rank>) -> Result<T,
         }
         term::be_heard();
         Error::new(format!("rank {}: {error}", rank.number))
+    })
+}
+
+/// The same of a command in which ranks wait for each other as long as it takes, and end together.
+///
+/// # Errors
+/// Those of [`each`].
+pub fn all<T>(work: impl FnOnce(Option<&Rank>) -> Result<T, Error>) -> Result<T, Error> {
+    let never = || false;
+    each(never, |rank| {
+        let pause = rank.map(|rank| speak(&rank.together).pause());
+        let done = work(rank)?;
+        drop(pause);
+        // Whoever is done first hears of what may happen to the others.
+        rank.map_or(Ok(false), |rank| speak(&rank.together).any(false))?;
+        Ok(done)
     })
 }
 

@@ -7,7 +7,6 @@ use crate::bench::quantile;
 use crate::data::Dataset;
 use crate::eval::{self, Neighbour};
 use crate::models::Family;
-use crate::program::speak;
 use crate::sample::{self, ArrayFormat, Arrays, Drawing, Grid, Output};
 use crate::train::{RunDir, Session, Weights};
 use std::path::{Path, PathBuf};
@@ -75,11 +74,10 @@ enum Place {
 
 /// Draws samples into one picture, or into a file of arrays.
 pub fn sample(args: &SampleArgs) -> Result<(), Error> {
-    ranks::each(|| false, |rank| sample_as(rank, args))
+    ranks::all(|rank| sample_as(rank, args))
 }
 
 fn sample_as(rank: Option<&Rank>, args: &SampleArgs) -> Result<(), Error> {
-    let _pausing = rank.map(|rank| speak(&rank.together).pause());
     let (run, mut session, step) = args.trained.open_as(rank)?;
     let (few, name) = if args.neighbours.is_some() { (10, "neighbours.png") } else { (64, "samples.png") };
     let medium = session.model.images().medium;

@@ -200,7 +200,6 @@ fn train_as(rank: Option<&Rank>, args: &TrainArgs) -> Result<u8, Error> {
             trace: args.trace.clone().map(|path| TraceSteps { path, steps: args.trace_steps }),
             reading,
             ranks: rank.map(|rank| rank.together.clone()),
-            ..Hooks::default()
         };
         drop(preparing);
         train::train(start, device, hooks)
