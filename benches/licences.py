@@ -37,7 +37,8 @@ TAKEN = ["MIT", "Apache-2.0", "Zlib", "ISC", "BSD-2-Clause", "BSD-3-Clause", "0B
 
 def packages():
     """The crates that the program is linked of, on any system: name, version, licence, folder."""
-    command = ["cargo", "metadata", "--format-version", "1", "--locked"]
+    # Those of all features: whoever builds a program with less has a list that is a little too long.
+    command = ["cargo", "metadata", "--format-version", "1", "--locked", "--features", "mpi"]
     about = json.loads(subprocess.run(command, cwd=ROOT, check=True, capture_output=True).stdout)
     nodes = {node["id"]: node for node in about["resolve"]["nodes"]}
     known = {package["id"]: package for package in about["packages"]}

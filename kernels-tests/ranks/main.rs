@@ -1,9 +1,11 @@
 //! Ranks that mpirun starts: this test's own program, several times, as the ignored test `part`.
 
+mod command;
+
 use limn::ranks::mpi::{self, Mpi};
 use limn::ranks::{RankError, Ranks, threads};
 use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -25,9 +27,18 @@ fn play(part: &str, ranks: usize) -> Option<Played> {
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let this = std::env::current_exe().unwrap();
     let start = Instant::now();
-    let mut command = Command::new("mpirun");
-    command.args(["-n", &ranks.to_string(), "sh", "-c", "trap '' TERM; exec \"$0\" \"$@\""]).arg(this);
+    let mut command = mpirun(ranks);
+    command.args(["sh", "-c", "trap '' TERM; exec \"$0\" \"$@\""]).arg(this);
     command.args(["part", "--exact", "--ignored", "--nocapture"]).env(PART, part);
+    let out = under_mpirun(command.stdin(Stdio::null()))?;
+    let said = format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+    Some(Played { said, seconds: start.elapsed().as_secs_f64(), well: out.status.success() })
+}
+
+/// An mpirun of so many ranks, whose program is to follow.
+fn mpirun(ranks: usize) -> Command {
+    let mut command = Command::new("mpirun");
+    command.args(["-n", &ranks.to_string()]);
     // Open MPI 4 and 5 refuse root, and more ranks than cores, unless they are told not to.
     for allowed in ["OMPI_ALLOW_RUN_AS_ROOT", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "OMPI_MCA_rmaps_base_oversubscribe"] {
         command.env(allowed, "1");
@@ -36,15 +47,18 @@ fn play(part: &str, ranks: usize) -> Option<Played> {
     // Seconds between the end of a rank and the word to the others to end, and from there to
     // theirs.
     command.env("OMPI_MCA_odls_base_sigkill_timeout", "2");
-    let out = match command.stdin(Stdio::null()).output() {
-        Ok(out) => out,
+    command
+}
+
+/// What a command did; none where there is no mpirun, which is said.
+fn under_mpirun(command: &mut Command) -> Option<Output> {
+    match command.output() {
+        Ok(out) => Some(out),
         Err(error) => {
             eprintln!("mpirun does not start ({error}): ranks that are processes are not tested here");
-            return None;
+            None
         }
-    };
-    let said = format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
-    Some(Played { said, seconds: start.elapsed().as_secs_f64(), well: out.status.success() })
+    }
 }
 
 impl Played {
@@ -99,6 +113,22 @@ fn a_rank_that_hangs_is_named_once_patience_ends() {
 }
 
 #[test]
+fn a_rank_that_pauses_is_waited_for_longer_than_others_are_patient() {
+    let Some(played) = play("pauses", 3) else { return };
+    (0..3).for_each(|rank| played.has(rank, if rank == 1 { "it was waited for" } else { "it has waited" }));
+    assert!(played.seconds > 5.0 && played.well, "{} s: {}", played.seconds, played.said);
+}
+
+#[test]
+fn a_rank_that_is_stopped_while_it_pauses_is_named() {
+    let Some(played) = play("frozen", 3) else { return };
+    for rank in [0, 2] {
+        played.has(rank, "rank 1 of 3 has not answered for 1 s, so it is lost or hangs");
+    }
+    assert!(played.seconds < 12.0 && !played.well, "{} s: {}", played.seconds, played.said);
+}
+
+#[test]
 fn whoever_is_to_stop_does_not_wait_for_a_rank_that_hangs() {
     let Some(played) = play("stops", 2) else { return };
     played.has(0, "it was stopped while it waited for rank 1");
@@ -142,6 +172,9 @@ fn part() {
     let rank = ranks.rank();
     // Ranks write to one place, in which a line stays whole that is written at once.
     let say = |words: &str| std::io::stderr().write_all(format!("rank {rank}: {words}\n").as_bytes()).unwrap();
+    if part == "pauses" || part == "frozen" {
+        ranks = ranks.patient(Duration::from_secs(1));
+    }
     if rank != 1 {
         ranks = match &*part {
             "hangs" => ranks.patient(Duration::from_secs(1)),
@@ -199,6 +232,25 @@ fn play_part(part: &str, ranks: &mut Mpi) -> Result<String, RankError> {
         "hangs" | "stops" if rank == 1 => {
             std::thread::sleep(Duration::from_secs(30));
             Ok("it hung".into())
+        }
+        "pauses" if rank == 1 => {
+            let pause = ranks.pause();
+            std::thread::sleep(Duration::from_secs(5));
+            drop(pause);
+            ranks.any(true).map(|_| "it was waited for".into())
+        }
+        "pauses" => ranks.any(false).map(|_| "it has waited".into()),
+        "frozen" if rank == 1 => {
+            let _pause = ranks.pause();
+            // Others are to have heard of the pause.
+            std::thread::sleep(Duration::from_secs(2));
+            let this = std::process::id().to_string();
+            // Whoever continues it, as mpirun does before it ends it, has it stop again.
+            for _ in 0..100 {
+                Command::new("kill").args(["-STOP", &this]).status().unwrap();
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            Ok("it went on".into())
         }
         "differ" => {
             ranks.begin_mean(vec![1.0; if rank == 0 { 5000 } else { 3000 }])?;

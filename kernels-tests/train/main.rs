@@ -9,6 +9,7 @@ mod measured;
 mod mixture;
 mod ranks;
 mod runs;
+mod sharing;
 mod steps;
 #[path = "../support/mod.rs"]
 mod support;

@@ -14,11 +14,12 @@ fn together(rank: Threads) -> Together {
 }
 
 /// A run of so many ranks on devices of this kind, and whether each of the others was stopped.
-fn run_of(
+pub fn run_of<'a>(
     ranks: Vec<Threads>,
     start: Start,
     device: impl Fn() -> Device + Sync,
-    stop: &[AtomicBool],
+    stop: &'a [AtomicBool],
+    first_hooks: Hooks<'a>,
 ) -> (Result<Outcome, TrainError>, Vec<Result<bool, String>>) {
     let hooks = |rank: usize| Hooks { stop: stop.get(rank).unwrap_or(&NEVER), ..Hooks::default() };
     let mut ranks = ranks.into_iter();
@@ -28,10 +29,11 @@ fn run_of(
         let others: Vec<_> = ranks
             .enumerate()
             .map(|(k, rank)| {
-                scope.spawn(move || take_part(together(rank), device(), &hooks(k + 1)).map_err(|e| e.to_string()))
+                scope.spawn(move || take_part(together(rank), device(), hooks(k + 1)).map_err(|e| e.to_string()))
             })
             .collect();
-        let outcome = train(start, device(), Hooks { ranks: Some(together(first)), ..hooks(0) });
+        let outcome =
+            train(start, device(), Hooks { ranks: Some(together(first)), stop: hooks(0).stop, ..first_hooks });
         (outcome, others.into_iter().map(|thread| thread.join().expect("no panic")).collect())
     })
 }
@@ -39,7 +41,7 @@ fn run_of(
 static NEVER: AtomicBool = AtomicBool::new(false);
 
 /// A preset made small, for some steps.
-fn config(preset: &str, steps: u64, set: &[&str]) -> Config {
+pub fn config(preset: &str, steps: u64, set: &[&str]) -> Config {
     let mut config = Config::preset(preset).expect("a preset");
     let plain = ["train.log_every=100", "train.checkpoint_every=0", "train.eval_every=0", "train.views_every=0"];
     for setting in Setting::all(&[&plain, set].concat()).expect("settings") {
@@ -62,7 +64,7 @@ fn apart(config: &Config, ranks: usize, device: impl Fn() -> Device + Sync) -> f
     let dir = tempfile::tempdir().expect("a folder");
     let [one, many] = ["one", "many"].map(|name| dir.path().join(name));
     train(start(config, &one), device(), Hooks::default()).expect("a run of one rank");
-    let (outcome, others) = run_of(threads(ranks), start(config, &many), device, &[]);
+    let (outcome, others) = run_of(threads(ranks), start(config, &many), device, &[], Hooks::default());
     outcome.expect("a run of several ranks");
     assert_eq!(others, vec![Ok(false); ranks - 1]);
     let [one, many] = [one, many].map(|run| numbers(&run));
@@ -107,7 +109,9 @@ fn small_batches_add_up_to_a_large_one() {
         let of = |parts: &str| config(preset, 3, &["train.batch=16", set, parts]);
         train(start(&of("train.accumulate=1"), &whole), Device::Cpu, Hooks::default()).expect("a run");
         train(start(&of("train.accumulate=4"), &parts), Device::Cpu, Hooks::default()).expect("a run of small batches");
-        run_of(threads(2), start(&of("train.accumulate=2"), &both), || Device::Cpu, &[]).0.expect("both");
+        run_of(threads(2), start(&of("train.accumulate=2"), &both), || Device::Cpu, &[], Hooks::default())
+            .0
+            .expect("both");
         for run in [&parts, &both] {
             let apart = std::iter::zip(numbers(&whole), numbers(run)).map(|(a, b)| (a - b).abs() / a.abs().max(1.0));
             let apart = apart.fold(0.0, f32::max);
@@ -153,11 +157,11 @@ fn ranks_repeat_themselves_bit_by_bit_and_go_on_in_other_numbers() {
     let [one, other] = ["one", "other"].map(|name| dir.path().join(name));
     let small = config("dcgan-28-small", 3, &["train.batch=16", "model.width=8"]);
     for out in [&one, &other] {
-        run_of(threads(4), start(&small, out), || Device::Cpu, &[]).0.expect("a run");
+        run_of(threads(4), start(&small, out), || Device::Cpu, &[], Hooks::default()).0.expect("a run");
     }
     assert!(bytes(&one) == bytes(&other));
     let resume = |dir: &Path| Start::Resume(Resume { dir: dir.into(), steps: Some(5), ..Resume::default() });
-    let (outcome, others) = run_of(threads(2), resume(&one), || Device::Cpu, &[]);
+    let (outcome, others) = run_of(threads(2), resume(&one), || Device::Cpu, &[], Hooks::default());
     assert_eq!((outcome.expect("it goes on").step, others), (5, vec![Ok(false)]));
     let log = std::fs::read_to_string(one.join("log.txt")).expect("a log");
     assert!(log.contains("4 ranks, 4 images each"), "{log}");
@@ -183,7 +187,7 @@ fn all_stop_with_one_that_is_to_stop_and_hear_of_one_that_fails() {
             std::thread::sleep(std::time::Duration::from_millis(700));
             stop[2].store(true, Ordering::Relaxed);
         });
-        let (outcome, others) = run_of(threads(4), start(&small, &out), || Device::Cpu, &stop);
+        let (outcome, others) = run_of(threads(4), start(&small, &out), || Device::Cpu, &stop, Hooks::default());
         let outcome = outcome.expect("a run that was stopped");
         assert!(outcome.interrupted());
         assert_eq!(others, vec![Ok(true); 3]);
@@ -196,7 +200,8 @@ fn all_stop_with_one_that_is_to_stop_and_hear_of_one_that_fails() {
             let mut lost = lost;
             limn::ranks::Ranks::leave(&mut lost, "its device is lost");
         });
-        let (outcome, others) = run_of(ranks, start(&small, &dir.path().join("lost")), || Device::Cpu, &[]);
+        let (outcome, others) =
+            run_of(ranks, start(&small, &dir.path().join("lost")), || Device::Cpu, &[], Hooks::default());
         let error = outcome.expect_err("one is lost").to_string();
         assert!(error.contains("rank 2 has ended: its device is lost"), "{error}");
         assert!(others[0].as_ref().expect_err("one is lost").contains("rank "), "{others:?}");
@@ -207,8 +212,13 @@ fn all_stop_with_one_that_is_to_stop_and_hear_of_one_that_fails() {
 fn what_cannot_be_divided_is_refused_by_name() {
     let dir = tempfile::tempdir().expect("a folder");
     let refused = |preset: &str, set: &[&str], ranks: usize| {
-        let (outcome, others) =
-            run_of(threads(ranks), start(&config(preset, 2, set), &dir.path().join("run")), || Device::Cpu, &[]);
+        let (outcome, others) = run_of(
+            threads(ranks),
+            start(&config(preset, 2, set), &dir.path().join("run")),
+            || Device::Cpu,
+            &[],
+            Hooks::default(),
+        );
         assert!(others.iter().all(Result::is_err), "{others:?}");
         outcome.expect_err("a refusal").to_string()
     };

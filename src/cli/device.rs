@@ -113,15 +113,6 @@ pub fn open_for(wanted: Option<&str>, precision: Precision) -> Result<Device, Er
     }
 }
 
-/// What to say where so many processes were started together, and none of them knows of the others.
-#[cfg_attr(feature = "mpi", expect(dead_code, reason = "they know each other"))]
-pub fn alone(count: usize) -> Error {
-    Error::new(format!(
-        "{count} processes were started together, and this limn knows of no other: `make mpi` builds one that does \
-         (cargo build --release --features mpi); by itself it is started once"
-    ))
-}
-
 /// What names the device of a rank, the `local`th of those on its machine, where `wanted` is a
 /// device or a list of them, `0,2`, which ranks take in turn. Without a list they take the GPUs that
 /// there are, the fastest kinds first; `None` where there is none, so that the processor computes.

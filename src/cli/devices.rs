@@ -91,7 +91,7 @@ fn of_ranks(args: &DevicesArgs, _count: usize) -> Result<(), Error> {
 /// Says that this program trains by itself.
 #[cfg(not(feature = "mpi"))]
 fn of_ranks(_args: &DevicesArgs, count: usize) -> Result<(), Error> {
-    Err(device::alone(count))
+    Err(super::ranks::alone(count))
 }
 
 fn object(a: &AdapterDesc, chosen: bool) -> Value {

@@ -1,6 +1,7 @@
 //! `limn eval`: figures of a model on its test images.
 
 use super::images::ImagesArg;
+use super::ranks::{self, Rank};
 use super::sample::drawing;
 use super::{Error, TrainedArg, report, term};
 use crate::data::Dataset;
@@ -38,7 +39,11 @@ pub struct EvalArgs {
 
 /// Prints each metric with value, unit and protocol.
 pub fn eval(args: &EvalArgs) -> Result<(), Error> {
-    let (run, mut session, step) = args.trained.open()?;
+    ranks::all(|rank| eval_as(rank, args))
+}
+
+fn eval_as(rank: Option<&Rank>, args: &EvalArgs) -> Result<(), Error> {
+    let (run, mut session, step) = args.trained.open_as(rank)?;
     let asked = args.metric.as_deref().map_or(Ok(Asked::Of(Measure::Own)), |name| Asked::named(name, &session))?;
     if args.features.is_some() && !asked.compares_features() {
         return Err(Error::new(format!("--features is for --metric {}", eval::by_features())));
@@ -62,6 +67,9 @@ pub fn eval(args: &EvalArgs) -> Result<(), Error> {
             eval::evaluate(&mut session, &sample, measure, run.config.train.batch)?
         }
     };
+    if !session.is_first() {
+        return Ok(());
+    }
     keep(&run, step, &figures);
     show(&figures, args.json)
 }

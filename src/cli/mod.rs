@@ -45,7 +45,9 @@ mod train;
 mod tune;
 mod usage;
 
+use self::ranks::Rank;
 use crate::kernels::Precision;
+use crate::program::Device;
 use crate::train::{Config, RunDir, Session, Setting, Weights, presets};
 use crate::words::{either, nearest, word};
 use clap::{Args, Parser, Subcommand};
@@ -174,15 +176,27 @@ struct WeightsArg {
 impl TrainedArg {
     /// The run, its model with these weights, and the training steps it has seen.
     fn open(&self) -> Result<(RunDir, Session, u64), Error> {
-        self.weights.open(&self.dir)
+        self.open_as(None)
+    }
+
+    /// The same for a rank, which shares with others what is made of the model.
+    fn open_as(&self, rank: Option<&Rank>) -> Result<(RunDir, Session, u64), Error> {
+        let device = self.weights.device.device.as_deref();
+        let device = rank.map_or_else(|| device::open(device), |rank| rank.open(device))?;
+        let (run, mut session, step) = self.weights.open_on(&self.dir, device)?;
+        session.share_work(rank.map(|rank| rank.together.clone()));
+        Ok((run, session, step))
     }
 }
 
 impl WeightsArg {
     /// The run in a folder, its model with these weights, and the training steps it has seen.
     fn open(&self, dir: &Path) -> Result<(RunDir, Session, u64), Error> {
+        self.open_on(dir, device::open(self.device.device.as_deref())?)
+    }
+
+    fn open_on(&self, dir: &Path, device: Device) -> Result<(RunDir, Session, u64), Error> {
         let run = RunDir::open(dir)?;
-        let device = device::open(self.device.device.as_deref())?;
         let (mut session, step) =
             if self.best { run.best_session(device, self.weights)? } else { run.session(device, self.weights)? };
         session.remarks.iter().for_each(term::note);
@@ -308,6 +322,7 @@ fn set_in(mut config: Config, batch: Option<u32>, set: &[Setting]) -> Result<Con
 pub fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|info| {
         let text = |p: &dyn std::any::Any| p.downcast_ref::<&str>().map(|s| s.to_string());
+        term::be_heard();
         let words = text(info.payload()).or_else(|| info.payload().downcast_ref::<String>().cloned());
         let place = info.location().map(|l| format!("{}:{}", l.file(), l.line())).unwrap_or_default();
         term::note(format!(
@@ -318,6 +333,7 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(usage) => {
+            ranks::one_speaks();
             let typed: Vec<String> = std::env::args_os().skip(1).map(|a| a.to_string_lossy().into_owned()).collect();
             let (text, code) = (usage.render().to_string(), usage.exit_code());
             if typed == ["train"] {
@@ -364,6 +380,9 @@ pub fn main() -> ExitCode {
 /// The exit code of a command that did its work: 0, 1 where the verdict is bad, 130 where it was
 /// interrupted.
 fn dispatch(command: Command) -> Result<u8, Error> {
+    if !matches!(command, Command::Train(_) | Command::Sample(_) | Command::Eval(_) | Command::Devices(_)) {
+        ranks::refuse()?;
+    }
     match command {
         Command::Devices(args) => devices::devices(&args)?,
         Command::Train(args) => return train::train(&args),

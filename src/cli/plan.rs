@@ -56,7 +56,13 @@ pub fn plan(args: &PlanArgs) -> Result<(), Error> {
         false => 0,
     };
     let fits = Capacity::of(&device).check(&program);
-    let together = (args.ranks > 1).then(|| Together::of(args, &config, &program, &device.name()));
+    let together = match args.ranks {
+        1 => None,
+        ranks => {
+            let alone = StepSpec { shard: Shard::WHOLE, ..step }.program(batch / ranks as usize, device.caps())?;
+            Some(Together::of(args, &config, [&program, &alone], &device.name()))
+        }
+    };
     if args.json {
         let mut row = json!({
             "preset": args.of.preset,
@@ -131,13 +137,13 @@ struct Together {
 }
 
 impl Together {
-    fn of(args: &PlanArgs, config: &Config, program: &Program, device: &str) -> Together {
+    fn of(args: &PlanArgs, config: &Config, [program, one]: [&Program; 2], device: &str) -> Together {
         let network = Network { ranks: args.ranks as usize, bytes_per_second: 1e9 * args.network };
         // A preset's step is known with its whole batch, and a part takes that part of it, or more.
         let known =
             || Some(Times::load().run(device, config)? / config.planned_steps()? as f64 / f64::from(args.ranks));
         let alone = args.step_ms.map(|ms| ms / 1e3).or_else(known);
-        Together { network, alone, scaling: program.scaling(network, alone.unwrap_or(0.0)) }
+        Together { network, alone, scaling: program.scaling(network, one, alone.unwrap_or(0.0)) }
     }
 
     fn row(&self) -> Value {
@@ -152,9 +158,10 @@ impl Together {
             "messages": s.messages,
             "reduction_ms": ms(s.reduction),
             "step_alone_ms": self.alone.map(ms),
-            "step_ms": self.alone.map(|alone| ms(alone + s.waiting)),
+            "computing_ms": self.alone.map(|_| ms(s.computing)),
+            "step_ms": self.alone.map(|_| ms(s.computing + s.waiting)),
             "efficiency": self.alone.map(|alone| s.efficiency(alone)),
-            "efficiency_without_overlap": self.alone.map(|alone| alone / (alone + s.waiting_without_overlap)),
+            "efficiency_without_overlap": self.alone.map(|alone| s.efficiency_without_overlap(alone)),
         })
     }
 
@@ -172,9 +179,12 @@ impl Together {
         let Some(alone) = self.alone else {
             return term::say("how long a step takes here is not known yet; --step-ms MS says it");
         };
-        let [step, waits] = [alone + s.waiting, s.waiting].map(|seconds| 1e3 * seconds);
-        term::say(format!("a step       {step:.3} ms, of which {waits:.3} ms wait for other ranks"))?;
-        let shares = [s.efficiency(alone), alone / (alone + s.waiting_without_overlap)].map(|share| 100.0 * share);
+        let [step, more, waits] =
+            [s.computing + s.waiting, s.computing - alone, s.waiting].map(|seconds| 1e3 * seconds);
+        term::say(format!(
+            "a step       {step:.3} ms, {more:.3} ms more of it computing than by itself, and {waits:.3} ms waiting for others"
+        ))?;
+        let shares = [s.efficiency(alone), s.efficiency_without_overlap(alone)].map(|share| 100.0 * share);
         term::say(format!("efficiency   {:.1}%, or {:.1}% if nothing was sent on the way", shares[0], shares[1]))
     }
 }

@@ -1,6 +1,7 @@
 //! `limn sample`: pictures a trained model draws.
 
 use super::images::{ImagesArg, ScaleArg, class};
+use super::ranks::{self, Rank};
 use super::{Error, TrainedArg, report, term};
 use crate::bench::quantile;
 use crate::data::Dataset;
@@ -67,14 +68,22 @@ struct Made {
 enum Place {
     Pictures(Output),
     Arrays(ArrayFormat, PathBuf),
+    /// Nowhere from here.
+    Elsewhere,
 }
 
 /// Draws samples into one picture, or into a file of arrays.
 pub fn sample(args: &SampleArgs) -> Result<(), Error> {
-    let (run, mut session, step) = args.trained.open()?;
+    ranks::all(|rank| sample_as(rank, args))
+}
+
+fn sample_as(rank: Option<&Rank>, args: &SampleArgs) -> Result<(), Error> {
+    let (run, mut session, step) = args.trained.open_as(rank)?;
     let (few, name) = if args.neighbours.is_some() { (10, "neighbours.png") } else { (64, "samples.png") };
     let medium = session.model.images().medium;
     let place = match args.out.as_deref().and_then(|out| Some((ArrayFormat::of(out)?, out))) {
+        // Only the first of several ranks writes, to where the others may not.
+        _ if !session.is_first() => Place::Elsewhere,
         Some((format, out)) if !out.is_dir() => {
             args.no_pictures()?;
             Arrays::can_be_at(out)?;
@@ -92,7 +101,7 @@ pub fn sample(args: &SampleArgs) -> Result<(), Error> {
         sample::roomy(session, n)?;
         match &place {
             Place::Pictures(place) => Ok(place.roomy(session.model.geometry(), n)?),
-            Place::Arrays(..) => Ok(()),
+            Place::Arrays(..) | Place::Elsewhere => Ok(()),
         }
     };
     let made = match &args.latents {
@@ -105,7 +114,9 @@ pub fn sample(args: &SampleArgs) -> Result<(), Error> {
         }
     };
     let told = match place {
+        Place::Elsewhere => return Ok(()),
         Place::Pictures(place) if args.neighbours.is_some() => {
+            session.share_work(None);
             args.neighbours(&run, &mut session, &made.images, &place)
         }
         Place::Pictures(place) => {

@@ -14,6 +14,23 @@ use std::time::{Duration, Instant};
 /// Whether only results, warnings and errors are told.
 static QUIET: AtomicBool = AtomicBool::new(false);
 
+/// Whether nothing is told.
+static SILENT: AtomicBool = AtomicBool::new(false);
+
+/// From now on tells nothing at all, and says nothing on stdout: somebody else does.
+pub fn be_silent() {
+    SILENT.store(true, Ordering::Relaxed);
+}
+
+/// Ends that.
+pub fn be_heard() {
+    SILENT.store(false, Ordering::Relaxed);
+}
+
+fn is_silent() -> bool {
+    SILENT.load(Ordering::Relaxed)
+}
+
 /// From now on tells results, warnings and errors only.
 pub fn be_quiet() {
     QUIET.store(true, Ordering::Relaxed);
@@ -28,6 +45,9 @@ pub fn is_quiet() -> bool {
 /// the command finishes, and the rest of its words are lost. Names in it cannot steer the terminal,
 /// or make lines of their own.
 pub fn say(line: impl Display) -> Result<(), Error> {
+    if is_silent() {
+        return Ok(());
+    }
     tell_what_waits();
     clear_line();
     match writeln!(io::stdout().lock(), "{}", shown(&line.to_string())) {
@@ -59,6 +79,9 @@ pub fn written(place: &Output, words: impl Display) -> Result<(), Error> {
 /// Prints one line on stderr. What follows the end of a line in it, as a driver's words or a name
 /// may have one, cannot be taken for another.
 pub fn note(words: impl Display) {
+    if is_silent() {
+        return;
+    }
     tell_what_waits();
     clear_line();
     // Where stderr is closed there is nobody to tell.
@@ -88,6 +111,9 @@ fn tell_what_waits() {
 
 /// Prints lines on stderr that are no remark but all that a command says.
 pub fn lead(lines: impl Display) {
+    if is_silent() {
+        return;
+    }
     // Where stderr is closed there is nobody to tell.
     let _ = writeln!(io::stderr().lock(), "{lines}");
 }
@@ -135,7 +161,7 @@ impl Progress {
     /// Whether anybody sees it.
     pub fn is_seen() -> bool {
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        io::stderr().is_terminal() && !dumb && !is_quiet()
+        io::stderr().is_terminal() && !dumb && !is_quiet() && !is_silent()
     }
 
     /// Replaces the line.

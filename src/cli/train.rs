@@ -14,7 +14,8 @@ use crate::program::{Device, speak};
 use crate::report;
 use crate::sample::{self, Drawing};
 use crate::train::{
-    self, Config, Hooks, LogKind, Outcome, Phase, Reading, Resume, RunDir, Session, Setting, Start, TraceSteps, Watch,
+    self, Config, Hooks, LogKind, Outcome, Phase, Reading, Resume, RunDir, Session, Setting, Start, Tested, TraceSteps,
+    Watch,
 };
 use crate::tune::Budget;
 use serde_json::json;
@@ -111,22 +112,18 @@ fn stopped() -> bool {
 
 /// Starts a run, or goes on with one, or takes part in one, and returns the exit code.
 pub fn train(args: &TrainArgs) -> Result<u8, Error> {
-    let rank = ranks::join(stopped)?;
-    let together = rank.as_ref().map(|rank| rank.together.clone());
-    let done = train_as(rank, args);
-    if let (Some(together), Err(error)) = (together, &done) {
-        speak(&together).leave(&error.to_string());
-    }
-    done
+    ranks::each(stopped, |rank| train_as(rank, args))
 }
 
-fn train_as(rank: Option<Rank>, args: &TrainArgs) -> Result<u8, Error> {
+fn train_as(rank: Option<&Rank>, args: &TrainArgs) -> Result<u8, Error> {
+    let pause = || rank.map(|rank| speak(&rank.together).pause());
+    let preparing = pause();
     if let Some(trace) = &args.trace
         && let Some(folder) = trace.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir())
     {
         return Err(Error::new(format!("cannot write {}: there is no folder {}", trace.display(), folder.display())));
     }
-    let first = rank.as_ref().is_none_or(|rank| rank.number == 0);
+    let first = rank.is_none_or(|rank| rank.number == 0);
     // Settings are looked at before a device is opened: their mistakes are found sooner.
     let mut own = None;
     let (start, settings) = match (&args.resume, &args.what) {
@@ -146,7 +143,7 @@ fn train_as(rank: Option<Rank>, args: &TrainArgs) -> Result<u8, Error> {
         (None, None) => return Err(Error::new("say what to train: a preset, a FILE.toml, or --resume DIR")),
     };
     let precision = args.precision.precision.unwrap_or(settings.precision);
-    let wanted = match &rank {
+    let wanted = match rank {
         Some(rank) => device::of_rank(args.device.device.as_deref(), rank.local)?.or_else(|| Some("cpu".into())),
         None => args.device.device.clone().or(own),
     };
@@ -167,20 +164,11 @@ fn train_as(rank: Option<Rank>, args: &TrainArgs) -> Result<u8, Error> {
     if let Err(error) = signals::watch(&STOP) {
         term::note(format!("Ctrl-C will end training at once: {error}"));
     }
-    if let Some(rank) = rank.as_ref().filter(|rank| rank.number > 0) {
-        return take_part(rank, device, args);
-    }
     let (seed, batch) = (settings.seed, settings.batch);
-    let mut sampler =
-        |session: &mut Session, n: usize, path: &Path| match (session.model.family(), sample::refusal(session)) {
-            (Family::Features(_), _) => Ok(None),
-            // That may take longer than training.
-            (Family::Pixels(_), Some(why)) => Err(format!("{why}; limn sample draws them").into()),
-            _ => {
-                session.stop = Some(stopped);
-                Ok(Some(sample::picture(session, n, None, seed, Drawing::Cached, path)?))
-            }
-        };
+    if let Some(rank) = rank.filter(|rank| rank.number > 0) {
+        drop(preparing);
+        return take_part(rank, device, args, (seed, batch));
+    }
     let mut tuner = tune::tuner(args.tune, &device).map(|tuner| tuner.until(stopped));
     let mut measure =
         |session: &mut Session, batch, end| tune::tune(session, batch, end, Budget::Runs(end), tuner.as_mut());
@@ -193,16 +181,9 @@ fn train_as(rank: Option<Rank>, args: &TrainArgs) -> Result<u8, Error> {
             changed: args.changed.accept_changed_data,
         };
         let mut screen: Box<dyn Watch> = if args.json { Box::new(JsonLines) } else { Box::new(Screen::new()) };
-        let mut evaluate = |session: &mut Session, test: &Split, data: &str, count: usize| {
-            session.stop = Some(stopped);
-            Ok(eval::followed(session, &Sample { data, test, count }, batch)?)
-        };
+        let (mut sampler, mut evaluate, mut views) = (sampler(seed), evaluator(batch), viewer(seed));
         let mut live = report::Live::default();
         let mut report = |run: &RunDir, ends: bool| Ok(live.refresh(run, ends).map(|_| ())?);
-        let mut views = |session: &mut Session, test: &Split, folder: &Path| {
-            session.stop = Some(stopped);
-            Ok(sample::views(session, test, seed, folder).map(|_| ())?)
-        };
         let mut paced = Paced { device: session_name.clone(), software, told, seconds: Vec::new() };
         let mut pace = |config: &Config, seconds: f64, left: Duration| paced.step(config, seconds, left);
         let hooks = Hooks {
@@ -218,10 +199,12 @@ fn train_as(rank: Option<Rank>, args: &TrainArgs) -> Result<u8, Error> {
             watch: Some(screen.as_mut()),
             trace: args.trace.clone().map(|path| TraceSteps { path, steps: args.trace_steps }),
             reading,
-            ranks: rank.map(|rank| rank.together),
+            ranks: rank.map(|rank| rank.together.clone()),
         };
+        drop(preparing);
         train::train(start, device, hooks)
     });
+    let _telling = pause();
     let told = trained.map_err(Error::from).and_then(|outcome| match args.json {
         true => {
             tell_machines(&outcome);
@@ -241,8 +224,8 @@ fn train_as(rank: Option<Rank>, args: &TrainArgs) -> Result<u8, Error> {
 }
 
 /// Takes the steps of a run that the first rank does all else of, and returns the exit code.
-fn take_part(rank: &Rank, device: Device, args: &TrainArgs) -> Result<u8, Error> {
-    // The first rank says what there is to say of a signal, and a step is waited for.
+fn take_part(rank: &Rank, device: Device, args: &TrainArgs, (seed, batch): (u64, usize)) -> Result<u8, Error> {
+    // A step is waited for.
     signals::PHASE.store(Phase::Training as u8, Ordering::Relaxed);
     let was_stopped = reading(Some(&STOP), |options| {
         let reading = Reading {
@@ -250,9 +233,50 @@ fn take_part(rank: &Rank, device: Device, args: &TrainArgs) -> Result<u8, Error>
             moved: None,
             changed: args.changed.accept_changed_data,
         };
-        train::take_part(rank.together.clone(), device, &Hooks { stop: &STOP, reading, ..Hooks::default() })
+        let (mut sampler, mut evaluate, mut views) = (sampler(seed), evaluator(batch), viewer(seed));
+        let hooks = Hooks {
+            sampler: Some(&mut sampler),
+            evaluate: Some(&mut evaluate),
+            views: Some(&mut views),
+            stop: &STOP,
+            reading,
+            ..Hooks::default()
+        };
+        train::take_part(rank.together.clone(), device, hooks)
     })?;
     Ok(if was_stopped { signals::INTERRUPTED } else { 0 })
+}
+
+/// What is made of a model on the way: nothing, or why nothing is.
+type Made<T> = Result<T, Box<dyn std::error::Error>>;
+
+/// Draws pictures of samples with this seed.
+fn sampler(seed: u64) -> impl FnMut(&mut Session, usize, &Path) -> Made<Option<f64>> {
+    move |session, n, path| match (session.model.family(), sample::refusal(session)) {
+        (Family::Features(_), _) => Ok(None),
+        // That may take longer than training.
+        (Family::Pixels(_), Some(why)) => Err(format!("{why}; limn sample draws them").into()),
+        _ => {
+            session.stop = Some(stopped);
+            Ok(Some(sample::picture(session, n, None, seed, Drawing::Cached, path)?))
+        }
+    }
+}
+
+/// Measures on test images, so many at a time.
+fn evaluator(batch: usize) -> impl FnMut(&mut Session, &Split, &str, usize) -> Made<Vec<Tested>> {
+    move |session, test, data, count| {
+        session.stop = Some(stopped);
+        Ok(eval::followed(session, &Sample { data, test, count }, batch)?)
+    }
+}
+
+/// Draws what else there is to see, with this seed.
+fn viewer(seed: u64) -> impl FnMut(&mut Session, &Split, &Path) -> Made<()> {
+    move |session, test, folder| {
+        session.stop = Some(stopped);
+        Ok(sample::views(session, test, seed, folder).map(drop)?)
+    }
 }
 
 /// Says so where a run goes on that broke down, and nothing is done against that.

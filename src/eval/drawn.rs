@@ -70,7 +70,7 @@ pub fn parzen_figures(session: &mut Session, drawn: &Drawn) -> Result<Vec<Figure
     let validation = pixels(&train.spread(held_out), 0..held_out);
     let test = pixels(&drawn.data.test.spread(drawn.images), 0..drawn.images);
     let (mut validation, mut test) = (Parzen::new(&validation, dimensions), Parzen::new(&test, dimensions));
-    sample::in_pieces(session, drawn.samples, drawn.seed, drawn.drawing, |_, samples| {
+    sample::in_pieces(session, drawn.samples, drawn.seed, drawn.drawing, |_, _, samples| {
         validation.add(samples);
         test.add(samples);
         Ok(())

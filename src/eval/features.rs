@@ -88,14 +88,10 @@ impl FeatureNet {
         })
     }
 
-    /// Appends the features of images of this geometry in [0, 1].
-    pub(super) fn extend(
-        &mut self,
-        all: &mut Features,
-        images: &[f32],
-        geometry: [usize; 3],
-    ) -> Result<(), SessionError> {
+    /// The features of images of this geometry in [0, 1].
+    pub(super) fn features(&mut self, images: &[f32], geometry: [usize; 3]) -> Result<Vec<f32>, SessionError> {
         let size: usize = geometry.iter().product();
+        let mut all = Vec::new();
         let batch = if let Takes::These(_) = self.takes { BATCH } else { PREPARED };
         for chunk in images.chunks(batch * size) {
             let rows = match self.takes {
@@ -110,9 +106,9 @@ impl FeatureNet {
             let features = self.runner.read("features")?;
             let features = &features[..count * self.dimensions];
             finite_features(features)?;
-            all.extend(features);
+            all.extend_from_slice(features);
         }
-        Ok(())
+        Ok(all)
     }
 }
 
@@ -173,12 +169,23 @@ pub fn feature_figures(
     room(features, "the features of all images and samples", "take fewer of them").map_err(SessionError::from)?;
     let (mut real, mut fake) = (Features::new(net.dimensions), Features::new(net.dimensions));
     let test = drawn.data.test.spread(drawn.images);
-    for first in (0..drawn.images).step_by(BATCH) {
-        session.going(|| format!("features of {first} of {} test images", drawn.images))?;
-        net.extend(&mut real, &pixels(&test, first..drawn.images.min(first + BATCH)), geometry)?;
-    }
-    sample::in_pieces(session, drawn.samples, drawn.seed, drawn.drawing, |_, samples| {
-        net.extend(&mut fake, samples, geometry)
+    let of_images = session.spread(drawn.images.div_ceil(BATCH), |session, mine| {
+        let one = |k: &usize| {
+            let first = k * BATCH;
+            session.going(|| format!("features of {first} of {} test images", drawn.images))?;
+            net.features(&pixels(&test, first..drawn.images.min(first + BATCH)), geometry)
+        };
+        mine.iter().map(one).collect()
+    })?;
+    of_images.iter().for_each(|features| real.extend(features));
+    let size = BATCH * geometry.iter().product::<usize>();
+    sample::in_pieces(session, drawn.samples, drawn.seed, drawn.drawing, |session, _, samples| {
+        let of_samples = session.spread(samples.len().div_ceil(size), |_, mine| {
+            let one = |k: &usize| net.features(&samples[k * size..samples.len().min((k + 1) * size)], geometry);
+            mine.iter().map(one).collect()
+        })?;
+        of_samples.iter().for_each(|features| fake.extend(features));
+        Ok(())
     })?;
     let (seed, protocol) = (drawn.seed, drawn.protocol(session));
     Ok(finite(compare(&Compared { real, fake, seed, net, protocol }))?)

@@ -51,8 +51,6 @@ impl Estimator {
         graph.output("log_weights", &model.log_weights(&x, draws as usize));
         graph.advance(&graph.clock());
         let weigh = session.runner(&graph)?;
-        session.store.write(CLOCK, &[0.0])?;
-        session.store.write(DRAWN, &[0.0])?;
         let inputs = if session.model.classes() > 0 { 2 } else { 1 };
         Ok(Estimator { observe, weigh, inputs, images, draws })
     }
@@ -71,13 +69,18 @@ impl Estimator {
         }
     }
 
-    /// The estimate for each of the images in `words`.
+    /// The estimate for each of the images in `words`, which are those of number `k` where as many
+    /// images at a time are looked at one after the other: their noise goes by it.
     fn log_p(
         &mut self,
-        words: &[f32],
+        session: &mut Session,
+        (k, words): (usize, &[f32]),
         samples: u32,
-        mut going: impl FnMut(u32) -> Result<(), SessionError>,
+        going: impl Fn(u32) -> String,
     ) -> Result<Vec<f64>, SessionError> {
+        let runs = k * samples.div_ceil(self.draws) as usize;
+        session.store.write(CLOCK, &[f32::from_bits(k as u32)])?;
+        session.store.write(DRAWN, &[f32::from_bits(runs as u32)])?;
         self.observe.write("images", words)?;
         self.observe.run()?;
         for name in ["images", "labels"].iter().take(self.inputs) {
@@ -87,7 +90,7 @@ impl Estimator {
         let mut means = vec![LogMeanExp::NONE; self.images];
         let mut left = samples;
         while left > 0 {
-            going(samples - left)?;
+            session.going(|| going(samples - left))?;
             self.weigh.run()?;
             let weights = self.weigh.read("log_weights")?;
             let wanted = left.min(self.draws);
@@ -107,20 +110,31 @@ pub(super) fn figures(
     name: &str,
     samples: u32,
 ) -> Result<Vec<Figure>, SessionError> {
-    let mut estimator = Estimator::fitting(session, IMAGES.min(sample.count), DRAWS.min(samples))?;
-    let images = estimator.images;
-    let mut sum = 0.0;
-    for first in (0..sample.count).step_by(images) {
-        let count = images.min(sample.count - first);
-        let words = sample.words(session, first, images);
-        let going = |drawn| {
-            session.going(|| {
-                format!("draw {drawn} of {samples} for test images {first} to {} of {}", first + count, sample.count)
-            })
+    let most = (IMAGES.min(sample.count), DRAWS.min(samples));
+    let mut fitting = None;
+    // What has room on every device.
+    let sizes = session.spread(session.sharing(), |session, mine| {
+        let made = fitting.insert(Estimator::fitting(session, most.0, most.1)?);
+        Ok(vec![vec![made.images as u64, u64::from(made.draws)]; mine.len()])
+    })?;
+    let least = |of: usize| sizes.iter().map(|sizes| sizes[of]).min().unwrap_or(1);
+    let (images, draws) = (least(0) as usize, least(1) as u32);
+    let sums = session.spread(sample.count.div_ceil(images), |session, mine| {
+        let mut estimator = match fitting.filter(|made| (made.images, made.draws) == (images, draws)) {
+            Some(made) => made,
+            None => Estimator::new(session, images, draws)?,
         };
-        sum += estimator.log_p(&words, samples, going)?[..count].iter().sum::<f64>();
-    }
-    let mean = sum / sample.count as f64;
+        let sum = |k: &usize| {
+            let (first, count) = (k * images, images.min(sample.count - k * images));
+            let words = sample.words(session, first, images);
+            let going = |drawn| {
+                format!("draw {drawn} of {samples} for test images {first} to {} of {}", first + count, sample.count)
+            };
+            Ok(vec![estimator.log_p(session, (*k, &words), samples, going)?[..count].iter().sum::<f64>()])
+        };
+        mine.iter().map(sum).collect()
+    })?;
+    let mean = sums.iter().flatten().sum::<f64>() / sample.count as f64;
     let words = format!("log of the mean weight p(x,z)/q(z|x) of {samples} draws of z from q(z|x) per image");
     let meaning = sample.meaning(session, session.model.likelihood());
     let protocol = sample.protocol(session, meaning, &words);
@@ -150,8 +164,9 @@ mod tests {
         let words = pack((0..2 * 784).map(|i| (i % 251) as u8).collect());
         let (images, draws) = (2, 8);
         // 37 draws are four chunks and a part of the fifth.
-        let chunked = Estimator::new(&mut session, images, draws).unwrap().log_p(&words, 37, |_| Ok(())).unwrap();
         let mut estimator = Estimator::new(&mut session, images, draws).unwrap();
+        let chunked = estimator.log_p(&mut session, (0, &words), 37, |_| String::new()).unwrap();
+        [CLOCK, DRAWN].iter().for_each(|clock| session.store.write(clock, &[0.0]).unwrap());
         estimator.observe.write("images", &words).unwrap();
         estimator.observe.run().unwrap();
         let x = estimator.observe.read("images").unwrap();

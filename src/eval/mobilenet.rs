@@ -178,7 +178,6 @@ pub(super) fn prepare(image: &[f32], [c, h, w]: [usize; 3], side: usize) -> Vec<
 #[cfg(test)]
 mod tests {
     use super::super::FeatureNet;
-    use super::super::distance::Features;
     use super::*;
     use crate::kernels::philox::Stream;
     use crate::program::Device;
@@ -224,13 +223,12 @@ mod tests {
         let mut session = session();
         let image: Vec<f32> = (0..3 * 32 * 32).map(|i| stream(399).uniform(i)).collect();
         let mut net = FeatureNet::mobilenet(&mut session, &path, 32).unwrap();
-        let mut got = Features::new(FEATURES);
-        net.extend(&mut got, &image, [3, 32, 32]).unwrap();
+        let got = net.features(&image, [3, 32, 32]).unwrap();
         let want: Vec<f64> = fixture["features"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect();
         let largest = want.iter().fold(0.0f64, |a, b| a.max(*b));
-        assert!(largest > 0.1 && got.len() == 1);
-        for (got, want) in std::iter::zip(got.row(0), &want) {
-            assert!((got - want).abs() < 1e-4 * largest, "{got} {want}");
+        assert!(largest > 0.1 && got.len() == FEATURES);
+        for (got, want) in std::iter::zip(got, &want) {
+            assert!((f64::from(got) - want).abs() < 1e-4 * largest, "{got} {want}");
         }
         save("features.7.conv.1.0.weight");
         let e = FeatureNet::mobilenet(&mut session, &path, 32).err().unwrap().to_string();

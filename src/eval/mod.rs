@@ -251,18 +251,25 @@ fn own(session: &mut Session, sample: &Sample, batch: usize) -> Result<Vec<Figur
         graph.output(metric.name, &metric.values);
     }
     graph.advance(&graph.clock());
-    let mut runner = session.runner(&graph)?;
-    session.store.write(CLOCK, &[0.0])?;
-    let mut sums = vec![0.0f64; metrics.len()];
-    for first in (0..sample.count).step_by(batch) {
-        let count = batch.min(sample.count - first);
-        session.going(|| format!("{first} of {} test images", sample.count))?;
-        runner.write("images", &sample.words(session, first, batch))?;
-        runner.run()?;
-        for (sum, metric) in std::iter::zip(&mut sums, &metrics) {
-            *sum += runner.read(metric.name)?[..count].iter().map(|v| f64::from(*v)).sum::<f64>();
+    let batches = session.spread(sample.count.div_ceil(batch), |session, mine| {
+        let mut runner = session.runner(&graph)?;
+        let mut sums = Vec::new();
+        for k in mine {
+            let (first, count) = (k * batch, batch.min(sample.count - k * batch));
+            session.going(|| format!("{first} of {} test images", sample.count))?;
+            // Noise is numbered by the batch, whoever measures it.
+            session.store.write(CLOCK, &[f32::from_bits(*k as u32)])?;
+            runner.write("images", &sample.words(session, first, batch))?;
+            runner.run()?;
+            let sum = |metric: &Metric| -> Result<f64, SessionError> {
+                Ok(runner.read(metric.name)?[..count].iter().map(|v| f64::from(*v)).sum())
+            };
+            sums.push(metrics.iter().map(sum).collect::<Result<Vec<f64>, _>>()?);
         }
-    }
+        Ok(sums)
+    })?;
+    let mut sums = vec![0.0f64; metrics.len()];
+    batches.iter().for_each(|batch| std::iter::zip(&mut sums, batch).for_each(|(sum, part)| *sum += part));
     let meaning = sample.meaning(session, session.model.likelihood());
     let protocol = sample.protocol(session, meaning, "one draw of noise per image");
     let mut figures = Vec::new();

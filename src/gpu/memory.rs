@@ -40,7 +40,8 @@ impl Span {
 pub struct Commands(pub(super) wgpu::CommandBuffer);
 
 /// Commands handed to the device.
-pub struct Submission(wgpu::SubmissionIndex);
+#[derive(Clone)]
+pub struct Submission(pub(super) wgpu::SubmissionIndex);
 
 impl Gpu {
     /// Bytes of the largest storage buffer there may be. A launch takes no more of it than

@@ -1,6 +1,6 @@
 //! Copies from the device to the host.
 
-use super::{Gpu, GpuError, Span};
+use super::{Gpu, GpuError, Span, Submission};
 use std::sync::{Arc, Mutex, mpsc};
 
 /// Buffers that copies have landed in and others may land in now.
@@ -9,6 +9,8 @@ type Free = Arc<Mutex<Vec<wgpu::Buffer>>>;
 /// A copy on its way from the device to the host.
 pub struct Readback {
     landing: wgpu::Buffer,
+    /// The submission that copies.
+    copy: Submission,
     done: mpsc::Receiver<Result<(), wgpu::BufferAsyncError>>,
     /// Where the buffer goes when it has been read, if anywhere.
     free: Option<Free>,
@@ -63,13 +65,13 @@ impl Gpu {
     fn copy_out(&self, span: &Span, landing: wgpu::Buffer, free: Option<Free>) -> Readback {
         let mut encoder = self.device.create_command_encoder(&Default::default());
         encoder.copy_buffer_to_buffer(&span.buffer, 4 * span.offset, &landing, 0, 4 * span.len);
-        self.queue.submit([encoder.finish()]);
+        let copy = Submission(self.queue.submit([encoder.finish()]));
         let (send, done) = mpsc::channel();
         landing.slice(..).map_async(wgpu::MapMode::Read, move |result| {
             // The receiver is gone when nobody wants the answer any more.
             let _ = send.send(result);
         });
-        Readback { landing, done, free }
+        Readback { landing, copy, done, free }
     }
 
     /// The contents of a finished copy, or `None` while it is under way; never blocks.
@@ -84,7 +86,8 @@ impl Gpu {
 
     /// Waits for a copy and returns its contents.
     pub fn finish_read(&self, readback: &Readback) -> Result<Vec<f32>, GpuError> {
-        self.wait()?;
+        // What was submitted behind it goes on.
+        self.wait_for(readback.copy.clone())?;
         match readback.done.recv() {
             Ok(result) => self.take(readback, result),
             Err(_) => Err(self.lost("a copy was abandoned")),

@@ -159,7 +159,8 @@ impl Var {
             let y = self.graph().fail(mismatch("batch_norm", &[&shape], why), &shape);
             return Normed { y, mean: gamma.clone(), var: gamma.clone() };
         }
-        if self.graph().shard().ranks > 1 {
+        let shard = self.graph().shard();
+        if shard.ranks > 1 && shard.synchronised {
             return self.batch_norm_of_ranks(groups, gamma, beta, eps);
         }
         let of_group = if groups == 1 { vec![c] } else { vec![c, groups] };
@@ -170,22 +171,23 @@ impl Var {
         let op = Training { groups, n, c, hw, eps };
         let mut out = self.graph().apply(op, launch(kernel), &inputs, &[&shape, &of_group, &of_group]);
         let (var, mean, y) = (out.remove(2), out.remove(1), out.remove(0));
-        Normed { y, mean: mean.over_parts(), var: var.over_parts() }
+        // Running statistics are to be the same on all ranks, whatever each normalises by.
+        Normed { y, mean: mean.over_batch(), var: var.over_batch() }
     }
 
-    /// The same where a batch is spread over ranks, made of operations that can be differentiated any
-    /// number of times. Running statistics are to be the same on all ranks, whatever it is normalised by.
+    /// The same of a batch that is spread over ranks, made of operations that can be differentiated any
+    /// number of times.
     fn batch_norm_of_ranks(&self, groups: usize, gamma: &Var, beta: &Var, eps: f32) -> Normed {
         let (shape, c) = (self.shape(), gamma.len());
         let x = self.reshape(&[groups, shape[0] / groups, c, shape[2..].iter().product()]);
         let channels = |v: &Var| v.reshape(&[1, 1, c, 1]);
-        let mean = x.mean_axes(&[1, 3]).synchronised();
+        let mean = x.mean_axes(&[1, 3]).over_ranks();
         let centred = &x - &mean;
-        let var = centred.square().mean_axes(&[1, 3]).synchronised();
+        let var = centred.square().mean_axes(&[1, 3]).over_ranks();
         let scaled = &centred * &(&channels(gamma) / &var.add_scalar(eps).sqrt());
         let y = (&scaled + &channels(beta)).reshape(shape);
         let kept = |v: &Var| {
-            let v = if self.graph().shard().synchronised { v.over_parts() } else { v.over_batch() };
+            let v = v.over_parts();
             if groups == 1 { v.reshape(&[c]) } else { v.reshape(&[groups, c]).permute(&[1, 0]) }
         };
         Normed { y, mean: kept(&mean), var: kept(&var) }

@@ -69,9 +69,4 @@ impl Var {
             count => self.over_batch().mul_scalar(count as f32),
         }
     }
-
-    /// [`Var::over_ranks`] where statistics are those of the whole batch.
-    pub(super) fn synchronised(&self) -> Var {
-        if self.graph().shard().synchronised { self.over_ranks() } else { self.clone() }
-    }
 }

@@ -110,6 +110,14 @@ impl Pending {
         }
     }
 
+    /// The elements if nobody has to wait for them.
+    pub(super) fn at_once(self) -> Result<Vec<f32>, Pending> {
+        match self.0 {
+            Arrival::Done(data) => Ok(data),
+            arrival @ Arrival::Gpu(..) => Err(Pending(arrival)),
+        }
+    }
+
     /// The elements, waiting for them.
     ///
     /// # Errors

@@ -109,7 +109,7 @@ impl GpuRun {
             } else {
                 in_flight.push_back((submission, start));
             }
-            meet_after(meetings, memory, end);
+            meet_after(meetings, memory, end)?;
         }
         if timed {
             pace.timed(&times);
@@ -150,7 +150,7 @@ impl GpuRun {
                 gpu.wait_for(submission)?;
                 let what = [What::Wait, What::Launches(launches.len())];
                 traced.extend(what.map(|what| Traced::since(what, handed)));
-                meet_after(&mut self.meetings, &self.memory, end);
+                meet_after(&mut self.meetings, &self.memory, end)?;
                 continue;
             }
             let stretches: Vec<Stretch> = launches.iter().map(|stages| (stages.as_slice(), 1)).collect();
@@ -167,7 +167,7 @@ impl GpuRun {
                 traced.push(Traced { what: What::Launch(first + i), start: at, took });
                 at += took;
             }
-            meet_after(&mut self.meetings, &self.memory, end);
+            meet_after(&mut self.meetings, &self.memory, end)?;
         }
         gpu.check()?;
         Ok(traced)
@@ -202,20 +202,18 @@ impl GpuRun {
 fn meet_before(meetings: &mut Option<Meetings>, memory: &[OnGpu], launch: usize) -> Result<(), DeviceError> {
     let Some(meetings) = meetings else { return Ok(()) };
     if launch == 0 {
-        meet(meetings, memory, 0);
+        meet(meetings, memory, 0)?;
     }
     meetings.before(launch, |view, mean| memory[view.buffer].write(view.offset, mean))
 }
 
 /// What has been handed over up to `end` may be what ranks take a mean of.
-fn meet_after(meetings: &mut Option<Meetings>, memory: &[OnGpu], end: usize) {
-    if let Some(meetings) = meetings {
-        meet(meetings, memory, end);
-    }
+fn meet_after(meetings: &mut Option<Meetings>, memory: &[OnGpu], end: usize) -> Result<(), DeviceError> {
+    meetings.as_mut().map_or(Ok(()), |meetings| meet(meetings, memory, end))
 }
 
-fn meet(meetings: &mut Meetings, memory: &[OnGpu], end: usize) {
-    meetings.after(end, |view| memory[view.buffer].start_read(view.offset, view.len));
+fn meet(meetings: &mut Meetings, memory: &[OnGpu], end: usize) -> Result<(), DeviceError> {
+    meetings.after(end, |view| memory[view.buffer].start_read(view.offset, view.len))
 }
 
 /// Makes every dispatch of a program.

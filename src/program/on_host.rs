@@ -56,7 +56,7 @@ impl HostRun {
             return rayon::scope(|_| launches.map(one).collect());
         };
         let one = |(i, launch)| {
-            meetings.after(i, |view| memory[view.buffer].start_read(view.offset, view.len));
+            meetings.after(i, |view| memory[view.buffer].start_read(view.offset, view.len))?;
             timed(i, &mut || match meetings.is_one(i) {
                 // Other ranks may be threads that wait for the same pool, so none is waited for on it.
                 true => meetings.before(i, |view, mean| memory[view.buffer].write(view.offset, mean)),

@@ -1,7 +1,7 @@
 //! Planning: dead nodes, fusion, lowering to launches.
 
 use super::recompute::Lowered;
-use super::{Body, Node, Place, Program, Source, channels_last, fuse, layout, merge};
+use super::{Body, Node, Place, Program, Source, channels_last, fuse, layout, meet, merge};
 use crate::choices::Choices;
 use crate::kernels::{Access, Caps, Kernel, Recipe, copy::Copy};
 use std::sync::Arc;
@@ -107,7 +107,7 @@ fn lower(source: &Source, options: &Options) -> Result<(Source, Vec<Node>), Plan
     }
     let nodes = fuse::chains(&source, nodes, options.fuse);
     let nodes = merge::averages(&mut source, nodes, options.fuse);
-    let mut nodes = merge::counters(&source, nodes, options.fuse);
+    let mut nodes = meet::late(&source, merge::counters(&source, nodes, options.fuse));
     if let Some(caps) = &options.caps {
         nodes = channels_last::relay(&source, nodes, caps);
     }

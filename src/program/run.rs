@@ -76,7 +76,7 @@ impl Runner {
         let present = store.present(&program);
         capacity.total = capacity.total.map(|free| free.saturating_add(present));
         capacity.check(&program)?;
-        let meetings = store.together().map(|together| Meetings::new(&program, together.clone()));
+        let meetings = store.together().and_then(|together| Meetings::new(&program, together));
         let engine = match &mut store.states {
             Kept::Host(states) => Engine::Host(HostRun::new(&program, states, meetings)?),
             Kept::Gpu(states) => Engine::Gpu(Box::new(GpuRun::new(&program, states, meetings, checks)?)),

@@ -6,7 +6,9 @@
 //! messages, of heads, of parts and of their means, and 2 (N - 1) / N of the bytes. Before and
 //! behind lies the way between device and host. Means go in order, one at a time; each starts when
 //! what it is of has been made, and the device computes on until it is read. The launches in
-//! between take shares of the step by their arithmetic and traffic.
+//! between take shares of the step by their arithmetic and traffic. What a rank computes is more than
+//! its part of the step of one by itself, where statistics of the whole batch are asked for in
+//! between: by how much is told by the same measure.
 //!
 //! It leaves out ranks that are not equally fast, networks that many ranks share, and that a host
 //! may be busy.
@@ -25,8 +27,10 @@ const SUMS: f64 = 3e9;
 const HOST: f64 = 12e9;
 /// Seconds that a device waits at least where a step is cut, for the host to read and to write.
 const CUT: f64 = 50e-6;
-/// Operations and bytes a second and seconds a launch: only how these relate counts.
+/// Operations and bytes a second and seconds a launch, of a GPU and of a core of a processor: only how
+/// these relate counts.
 const DEVICE: [f64; 3] = [20e12, 2.5e12, 4e-6];
+const CORE: [f64; 3] = [40e9, 3.5e9, 5e-6];
 
 /// What there is between ranks.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -40,7 +44,7 @@ pub struct Network {
 /// What a step of one of several ranks is expected to be.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Scaling {
-    /// Means over ranks.
+    /// Means over ranks, short ones that are sent together as one.
     pub means: usize,
     /// Bytes that they are over.
     pub mean_bytes: u64,
@@ -48,6 +52,8 @@ pub struct Scaling {
     pub sent_bytes: u64,
     /// Messages that a rank sends.
     pub messages: u64,
+    /// Seconds that the device computes.
+    pub computing: f64,
     /// Seconds of sending and of adding up, if nothing else went on.
     pub reduction: f64,
     /// Seconds that the device waits for means.
@@ -57,10 +63,14 @@ pub struct Scaling {
 }
 
 impl Scaling {
-    /// The share of a step of so many seconds in which the device computes: what N ranks with a
-    /// batch each get done in a second, beside N times what one does.
-    pub fn efficiency(&self, seconds: f64) -> f64 {
-        seconds / (seconds + self.waiting)
+    /// What N ranks get done in a second beside N times what one does whose step takes so many seconds.
+    pub fn efficiency(&self, alone: f64) -> f64 {
+        alone / (self.computing + self.waiting)
+    }
+
+    /// The same if each mean was waited for where it is made.
+    pub fn efficiency_without_overlap(&self, alone: f64) -> f64 {
+        alone / (self.computing + self.waiting_without_overlap)
     }
 }
 
@@ -76,13 +86,15 @@ fn mean(bytes: f64, network: Network) -> (f64, f64, f64) {
 }
 
 impl Program {
-    /// What its means over ranks are expected to take, where the rest of a run takes so many
-    /// `seconds`.
-    pub fn scaling(&self, network: Network, seconds: f64) -> Scaling {
+    /// What a run of a rank is expected to take, where the program `alone` of one that does as much by
+    /// itself takes so many `seconds`.
+    pub fn scaling(&self, network: Network, alone: &Program, seconds: f64) -> Scaling {
         let weights: Vec<f64> = self.launches.iter().map(weight).collect();
-        let unit = seconds / weights.iter().sum::<f64>().max(f64::MIN_POSITIVE);
+        let unit = seconds / alone.launches.iter().map(weight).sum::<f64>().max(f64::MIN_POSITIVE);
         let meetings = meetings(self);
-        let mut scaling = Scaling { means: meetings.len(), ..Scaling::default() };
+        let messages: Vec<_> = meetings.chunk_by(|a, b| a.message == b.message).collect();
+        let mut scaling = Scaling { means: messages.len(), ..Scaling::default() };
+        scaling.computing = unit * weights.iter().sum::<f64>();
         if network.ranks < 2 {
             return scaling;
         }
@@ -90,12 +102,12 @@ impl Program {
         // mean is back.
         let (mut device, mut free, mut back) = (0.0f64, 0.0f64, Vec::new());
         for (at, weight) in weights.iter().enumerate() {
-            for meeting in meetings.iter().filter(|meeting| meeting.made == at) {
-                let bytes = 4.0 * meeting.from.len as f64;
+            for message in messages.iter().filter(|message| message[0].made == at) {
+                let bytes = 4.0 * message.iter().map(|part| part.from.len).sum::<usize>() as f64;
                 let (messages, sent, seconds) = mean(bytes, network);
                 let way = bytes / HOST;
                 free = free.max(device + way) + seconds;
-                back.push((meeting.launch, free + way + CUT));
+                back.push((message[0].launch, free + way + CUT));
                 scaling.mean_bytes += bytes as u64;
                 scaling.sent_bytes += sent as u64;
                 scaling.messages += messages as u64;
@@ -118,7 +130,7 @@ fn weight(launch: &Launch) -> f64 {
         return 0.0;
     }
     let cost = launch.kernel.cost();
-    let [operations, bytes, each] = DEVICE;
+    let [operations, bytes, each] = if launch.recipe.is_some() { DEVICE } else { CORE };
     (cost.flops as f64 / operations).max(cost.bytes as f64 / bytes) + each
 }
 
@@ -156,13 +168,30 @@ mod tests {
 
     #[test]
     fn a_device_waits_for_what_its_work_does_not_hide() {
-        let alone = program(1, 4).scaling(network(1), 0.1);
-        assert_eq!((alone.means, alone.waiting, alone.efficiency(0.1)), (0, 0.0, 1.0));
-        let long = program(2, 4).scaling(network(2), 0.1);
+        let one = program(1, 4);
+        let alone = one.scaling(network(1), &one, 0.1);
+        assert!((alone.efficiency(0.1) - 1.0).abs() < 1e-12 && (alone.means, alone.waiting) == (0, 0.0));
+        let two = program(2, 4);
+        let long = two.scaling(network(2), &two, 0.1);
         assert_eq!((long.means, long.mean_bytes, long.sent_bytes, long.messages), (1, 4 << 20, 4 << 20, 3));
         assert!(long.waiting < long.waiting_without_overlap, "{long:?}");
-        let short = program(2, 4).scaling(network(2), 1e-6);
+        let short = two.scaling(network(2), &two, 1e-6);
         assert!(short.waiting > 0.99 * short.waiting_without_overlap - 1e-6, "{short:?}");
         assert!(short.efficiency(1e-6) < 0.01 && long.efficiency(0.1) > 0.9);
+        assert!(long.efficiency_without_overlap(0.1) < long.efficiency(0.1));
+    }
+
+    #[test]
+    fn what_ranks_compute_besides_counts() {
+        let norm = |ranks: usize| {
+            let shard = Shard { ranks, ..Shard::WHOLE };
+            let g = Graph::new(Noise { seed: 0, domain: 0, clock: "clock".into() }).of_shard(shard);
+            let x = g.input("x", &[64, 32, 16, 16]);
+            let [gamma, beta] = ["gamma", "beta"].map(|name| g.input(name, &[32]));
+            g.output("y", &x.batch_norm(&gamma, &beta, 1e-5).y);
+            plan(&g.finish().unwrap(), &Options::new(None)).unwrap()
+        };
+        let two = norm(2).scaling(network(2), &norm(1), 0.1);
+        assert!(two.computing > 0.11 && two.efficiency(0.1) < 0.1 / 0.11, "{two:?}");
     }
 }

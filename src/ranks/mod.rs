@@ -24,12 +24,14 @@ pub mod mpi;
 mod started;
 mod threads;
 
-pub use started::started_by_many;
+pub use started::{number_of_many, started_by_many};
 pub use threads::{Threads, threads};
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-/// How long a rank waits for another that says nothing.
+/// How long a rank waits for another that says nothing, and has not said that it [pauses](Ranks::pause).
 pub const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Bytes of a mean, of one rank, up to which ranks that are processes send it whole to each other.
@@ -72,6 +74,14 @@ pub enum RankError {
         /// How many there should be.
         needs: usize,
     },
+    /// A rank that could not do its share of what several do.
+    #[error("rank {rank} could not do its share: {why}")]
+    Share {
+        /// Which.
+        rank: usize,
+        /// What it said.
+        why: String,
+    },
     /// What the library that carries messages says.
     #[error("{0}")]
     Library(String),
@@ -109,6 +119,14 @@ pub trait Ranks: Send {
     /// Tells the others that this rank ends, and why: whoever waits for it hears so.
     fn leave(&mut self, why: &str);
 
+    /// Who has ended and said why, as far as this rank has heard, itself among them.
+    fn left(&self) -> Vec<(usize, String)>;
+
+    /// Has the others wait for this rank as long as it is alive, until what this returns is dropped:
+    /// for what may take longer than they are patient. A process says again and again that it is
+    /// there; one that is killed or stopped does not, and is waited for no longer than any other.
+    fn pause(&self) -> Pause;
+
     /// What rank 0 gives.
     ///
     /// # Errors
@@ -124,6 +142,32 @@ pub trait Ranks: Send {
     /// [`RankError`].
     fn any(&mut self, mine: bool) -> Result<bool, RankError> {
         Ok(self.gather(&[u8::from(mine)])?.iter().any(|theirs| *theirs == [1]))
+    }
+}
+
+/// How many pauses of a rank are under way.
+#[derive(Clone, Debug, Default)]
+struct Pauses(Arc<AtomicUsize>);
+
+impl Pauses {
+    fn begin(&self) -> Pause {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Pause(self.clone())
+    }
+
+    fn any(&self) -> bool {
+        self.0.load(Ordering::Relaxed) > 0
+    }
+}
+
+/// A pause of a rank, which ends when this is dropped: see [`Ranks::pause`].
+#[derive(Debug)]
+#[must_use = "the pause ends when this is dropped"]
+pub struct Pause(Pauses);
+
+impl Drop for Pause {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Ranks that are threads of one process.
 
-use super::{PATIENCE, RankError, Ranks, mean_in_order};
+use super::{PATIENCE, Pause, Pauses, RankError, Ranks, mean_in_order};
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -20,6 +20,7 @@ struct Table {
 
 struct Meeting {
     count: usize,
+    pauses: Vec<Pauses>,
     table: Mutex<Table>,
     change: Condvar,
 }
@@ -36,7 +37,8 @@ pub struct Threads {
 
 /// So many ranks of one process, each for a thread of its own.
 pub fn threads(count: usize) -> Vec<Threads> {
-    let meeting = Arc::new(Meeting { count, table: Mutex::default(), change: Condvar::new() });
+    let pauses = (0..count).map(|_| Pauses::default()).collect();
+    let meeting = Arc::new(Meeting { count, pauses, table: Mutex::default(), change: Condvar::new() });
     let one = |rank| Threads { rank, meeting: meeting.clone(), patience: PATIENCE, begun: 0, ended: 0 };
     (0..count).map(one).collect()
 }
@@ -59,7 +61,7 @@ impl Threads {
 
     /// What all gave in the oldest round that is under way.
     fn take(&mut self) -> Result<Vec<Arc<[u8]>>, RankError> {
-        let (count, start) = (self.meeting.count, Instant::now());
+        let (count, mut since) = (self.meeting.count, Instant::now());
         let mut table = self.meeting.table.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             let given = table.rounds.get_mut(&self.ended).map(|round| {
@@ -82,7 +84,10 @@ impl Threads {
             if let Some(why) = table.left.get(&rank) {
                 return Err(RankError::Left { rank, why: why.clone() });
             }
-            let left = self.patience.saturating_sub(start.elapsed());
+            if self.meeting.pauses[rank].any() {
+                since = Instant::now();
+            }
+            let left = self.patience.saturating_sub(since.elapsed());
             if left.is_zero() {
                 return Err(RankError::Lost { rank, count, seconds: self.patience.as_secs() });
             }
@@ -120,6 +125,15 @@ impl Ranks for Threads {
     fn gather(&mut self, bytes: &[u8]) -> Result<Vec<Vec<u8>>, RankError> {
         self.give(bytes);
         Ok(self.take()?.iter().map(|bytes| bytes.to_vec()).collect())
+    }
+
+    fn pause(&self) -> Pause {
+        self.meeting.pauses[self.rank].begin()
+    }
+
+    fn left(&self) -> Vec<(usize, String)> {
+        let table = self.meeting.table.lock().unwrap_or_else(PoisonError::into_inner);
+        table.left.iter().map(|(rank, why)| (*rank, why.clone())).collect()
     }
 
     fn leave(&mut self, why: &str) {
@@ -184,6 +198,24 @@ mod tests {
         assert_eq!(errors[0], RankError::Left { rank: 1, why: "its device is lost".into() });
         let mut two = threads(2).into_iter().map(|rank| rank.patient(Duration::from_millis(20)));
         let (mut one, _other) = (two.next().unwrap(), two.next().unwrap());
+        assert_eq!(one.any(true), Err(RankError::Lost { rank: 1, count: 2, seconds: 0 }));
+    }
+
+    #[test]
+    fn who_pauses_is_waited_for_until_it_does_not_any_more() {
+        let patient = |rank: Threads| rank.patient(Duration::from_millis(50));
+        let agreed = both(|rank| {
+            let mut rank = patient(rank);
+            if rank.rank() == 1 {
+                let _pause = rank.pause();
+                std::thread::sleep(Duration::from_millis(400));
+            }
+            rank.any(false)
+        });
+        assert_eq!(agreed, [Ok(false), Ok(false)]);
+        let mut two = threads(2).into_iter().map(patient);
+        let (mut one, other) = (two.next().unwrap(), two.next().unwrap());
+        drop(other.pause());
         assert_eq!(one.any(true), Err(RankError::Lost { rank: 1, count: 2, seconds: 0 }));
     }
 

@@ -93,13 +93,14 @@ impl Cached {
         (self.code.colours * self.code.h * self.code.w) as usize
     }
 
-    /// Draws the pixels of `images` [n,c·h·w] that `keep` [n,c·h·w] does not say are known.
+    /// Draws the pixels of `images` [n,c·h·w] that `keep` [n,c·h·w] does not say are known; the first
+    /// image is number `first` of those that share the seed.
     pub fn draw(
         &self,
         session: &mut Session,
         images: &[f32],
         keep: &[f32],
-        seed: u64,
+        (seed, first): (u64, usize),
     ) -> Result<Vec<f32>, SessionError> {
         let size = self.size();
         let bytes = 16 * u64::from(self.code.columns);
@@ -107,7 +108,7 @@ impl Cached {
         let together = most.clamp(1, images.len() / size) * size;
         let mut all = Vec::with_capacity(images.len());
         for (k, (images, keep)) in std::iter::zip(images.chunks(together), keep.chunks(together)).enumerate() {
-            all.extend(self.draw_together(session, images, keep, seed, (k * together / size) as u32)?);
+            all.extend(self.draw_together(session, images, keep, seed, (first + k * together / size) as u32)?);
         }
         Ok(all)
     }

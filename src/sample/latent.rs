@@ -67,21 +67,26 @@ fn chunked(
     let classes = session.model.classes();
     let labels = one_hot(labels, classes);
     let n = (rows.len() / width).clamp(1, CHUNK);
-    let mut runner = session.runner(&function.graph(session, n)?)?;
-    let mut all = Vec::new();
-    for first in (0..rows.len() / width).step_by(n) {
-        for (name, width, rows) in [(input, width, rows), ("labels", classes, &labels[..])] {
-            if width > 0 {
-                runner.write_first(name, &rows[first * width..rows.len().min((first + n) * width)])?;
+    let graph = function.graph(session, n)?;
+    let chunks = session.spread((rows.len() / width).div_ceil(n), |session, mine| {
+        let mut runner = session.runner(&graph)?;
+        let mut chunks = Vec::new();
+        for first in mine.iter().map(|k| k * n) {
+            for (name, width, rows) in [(input, width, rows), ("labels", classes, &labels[..])] {
+                if width > 0 {
+                    runner.write_first(name, &rows[first * width..rows.len().min((first + n) * width)])?;
+                }
             }
+            session.going(|| format!("{first} of {} images", rows.len() / width))?;
+            runner.run()?;
+            let mut made = runner.read(output)?;
+            let count = n.min(rows.len() / width - first);
+            made.truncate(count * (made.len() / n));
+            chunks.push(made);
         }
-        session.going(|| format!("{first} of {} images", rows.len() / width))?;
-        runner.run()?;
-        let made = runner.read(output)?;
-        let count = n.min(rows.len() / width - first);
-        all.extend_from_slice(&made[..count * (made.len() / n)]);
-    }
-    finite(all)
+        Ok(chunks)
+    })?;
+    finite(chunks.concat())
 }
 
 /// Latent vectors [side², latent] on a grid: the first two dimensions take quantiles of the prior

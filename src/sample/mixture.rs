@@ -31,13 +31,17 @@ pub fn mixture_graph(session: &Session, seed: u64) -> Result<Graph, SessionError
 pub(super) fn draw(session: &mut Session, range: Range<usize>, seed: u64) -> Result<Vec<f32>, SessionError> {
     let (n, first) = (range.len(), (range.start / CHUNK) as u32);
     let size = session.model.geometry().iter().product::<usize>();
-    let mut runner = session.runner(&mixture_graph(session, seed)?)?;
-    session.store.write(CLOCK, &[f32::from_bits(first)])?;
-    let mut images = Vec::new();
-    while images.len() < n * size {
-        runner.run()?;
-        images.extend(runner.read("images")?);
-    }
+    let graph = mixture_graph(session, seed)?;
+    let chunks = session.spread(n.div_ceil(CHUNK), |session, mine| {
+        let mut runner = session.runner(&graph)?;
+        let one = |k: &usize| {
+            session.store.write(CLOCK, &[f32::from_bits(first + *k as u32)])?;
+            runner.run()?;
+            Ok(runner.read("images")?)
+        };
+        mine.iter().map(one).collect()
+    })?;
+    let mut images = chunks.concat();
     images.truncate(n * size);
     finite(images)
 }

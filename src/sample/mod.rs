@@ -123,16 +123,17 @@ pub fn in_pieces(
     n: usize,
     seed: u64,
     drawing: Drawing,
-    mut see: impl FnMut(usize, &[f32]) -> Result<(), SessionError>,
+    mut see: impl FnMut(&mut Session, usize, &[f32]) -> Result<(), SessionError>,
 ) -> Result<(), SessionError> {
-    // Whole chunks of every class.
+    // Whole chunks of every class, and one for every rank that makes some of them.
     let piece = match session.model.classes() {
-        0 => PIECE,
+        0 => PIECE.max(CHUNK * session.sharing()),
         classes => CHUNK * classes,
     };
     for first in (0..n).step_by(piece) {
         session.going(|| format!("{first} of {n} samples"))?;
-        see(first, &numbered(session, first..n.min(first + piece), None, seed, drawing)?)?;
+        let images = numbered(session, first..n.min(first + piece), None, seed, drawing)?;
+        see(session, first, &images)?;
     }
     Ok(())
 }
@@ -187,7 +188,7 @@ mod tests {
             let n = 10 * CHUNK + 70;
             let all = samples(&mut session, n, None, 5, Drawing::Cached).unwrap();
             let mut pieces = Vec::new();
-            let mut see = |first: usize, images: &[f32]| {
+            let mut see = |_: &mut Session, first: usize, images: &[f32]| {
                 assert_eq!(first * 784, pieces.len());
                 pieces.extend_from_slice(images);
                 Ok(())

@@ -17,7 +17,8 @@ pub enum DrawError {
 
 /// Saves a picture of `n` samples, the same noise every time, so that pictures can be compared: of
 /// one class, or without one of each class a column, if the model has classes. Tells how far the
-/// samples are from each other.
+/// samples are from each other. Of several ranks that [share](Session::share_work) the work the first
+/// one saves it.
 ///
 /// # Errors
 /// All that can be wrong with a model, a device or a disk.
@@ -30,6 +31,8 @@ pub fn picture(
     path: &Path,
 ) -> Result<f64, DrawError> {
     let images = samples(session, n, class, seed, drawing)?;
-    Grid::of(session, &images, class).save_medium(session.model.images().medium, path)?;
+    if session.is_first() {
+        Grid::of(session, &images, class).save_medium(session.model.images().medium, path)?;
+    }
     Ok(deviation(&images, n))
 }

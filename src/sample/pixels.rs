@@ -1,6 +1,6 @@
 //! Drawing images pixel by pixel.
 
-use super::cached::Cached;
+use super::cached::{Cached, refusal};
 use super::classes::{by_class, fit, one_hot};
 use super::{CHUNK, finite};
 use crate::graph::Graph;
@@ -8,6 +8,7 @@ use crate::kernels::philox::Domain;
 use crate::models::{Batch, Family};
 use crate::nn::Mode;
 use crate::train::{Session, SessionError};
+use std::ops::Range;
 
 /// Counts pixels while an image is drawn.
 pub(super) const CLOCK: &str = "sample.pixel";
@@ -54,23 +55,39 @@ fn complete_class(
 ) -> Result<Vec<f32>, SessionError> {
     let [c, h, w] = session.model.geometry();
     let size = c * h * w;
-    let cached = match drawing {
-        Drawing::Cached => Cached::new(session, class)?.ok(),
-        Drawing::Naive => None,
+    let n = images.len() / size;
+    // A pass over whole images numbers its noise from the first; pixel by pixel any image can be it.
+    let each = match session.sharing() {
+        ranks @ 2.. if drawing == Drawing::Cached && refusal(session).is_none() => CHUNK.div_ceil(ranks),
+        _ => CHUNK,
     };
-    let mut all = Vec::with_capacity(images.len());
-    for (k, chunk) in images.chunks(CHUNK * size).enumerate() {
-        let keep = &keep[k * CHUNK * size..k * CHUNK * size + chunk.len()];
-        // Unknown pixels start at zero: what stood there must not leak through a model that errs.
-        let start: Vec<f32> = std::iter::zip(chunk, keep).map(|(v, k)| if *k == 0.0 { 0.0 } else { *v }).collect();
-        // Chunks are different images, so they draw from different seeds.
-        let seed = seed.wrapping_add(k as u64);
-        all.extend(match &cached {
-            Some(cached) => cached.draw(session, &start, keep, seed)?,
-            None => draw(session, &start, keep, class, seed)?,
-        });
-    }
-    finite(all)
+    let ranges: Vec<Range<usize>> = (0..n)
+        .step_by(CHUNK)
+        .flat_map(|chunk| {
+            let end = n.min(chunk + CHUNK);
+            (chunk..end).step_by(each).map(move |first| first..end.min(first + each))
+        })
+        .collect();
+    let all = session.spread(ranges.len(), |session, mine| {
+        let cached = match drawing {
+            Drawing::Cached if !mine.is_empty() => Cached::new(session, class)?.ok(),
+            _ => None,
+        };
+        let one = |k: &usize| {
+            let Range { start: first, end } = ranges[*k];
+            let (images, keep) = (&images[first * size..end * size], &keep[first * size..end * size]);
+            // Unknown pixels start at zero: what stood there must not leak through a model that errs.
+            let start: Vec<f32> = std::iter::zip(images, keep).map(|(v, k)| if *k == 0.0 { 0.0 } else { *v }).collect();
+            // Chunks are different images, so they draw from different seeds.
+            let seed = seed.wrapping_add((first / CHUNK) as u64);
+            match &cached {
+                Some(cached) => cached.draw(session, &start, keep, (seed, first % CHUNK)),
+                None => draw(session, &start, keep, class, seed),
+            }
+        };
+        mine.iter().map(one).collect()
+    })?;
+    finite(all.concat())
 }
 
 /// A model's refusal to anybody who wants pixels from one that has none.

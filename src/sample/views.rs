@@ -19,17 +19,21 @@ const HIDDEN: f32 = 0.35;
 /// Draws into `folder` what the model has of these: `reconstructions.png`, test images above what
 /// an encoder and a decoder make of them; `plane.png`, a latent space of two dimensions;
 /// `completions.png`, in each row a test image, the upper half of it, and what the model adds to
-/// that. Models that complete images the slow way alone are spared it.
+/// that. Models that complete images the slow way alone are spared it. Of several ranks that
+/// [share](Session::share_work) the work the first one saves them.
 ///
 /// # Errors
 /// All that can be wrong with a model, a device or a disk.
 pub fn views(session: &mut Session, test: &Split, seed: u64, folder: &Path) -> Result<Vec<PathBuf>, DrawError> {
     let geometry = session.model.geometry();
     let mut drawn = Vec::new();
+    let is_first = session.is_first();
     let mut save = |name: &str, images: &[f32], columns: usize| {
-        let path = folder.join(name);
-        Grid { images, geometry, columns }.save(&path)?;
-        drawn.push(path);
+        if is_first {
+            let path = folder.join(name);
+            Grid { images, geometry, columns }.save(&path)?;
+            drawn.push(path);
+        }
         Ok::<_, DrawError>(())
     };
     if session.model.family().encoder().is_some() && matches!(session.model.family(), Family::Latent(_)) {

@@ -50,6 +50,7 @@ mod run;
 mod session;
 mod settings;
 mod share;
+mod spread;
 mod step;
 mod step_runner;
 mod stopwatch;

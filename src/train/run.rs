@@ -6,7 +6,7 @@ use super::log::Watch;
 use super::logs::LogKind;
 use super::prepare::Prepared;
 use super::tracing::TraceSteps;
-use super::{Config, ConfigError, Session, SessionError, Setting, Tested};
+use super::{Config, ConfigError, Session, SessionError, Setting, Tested, together};
 use crate::data::{self, Split};
 use crate::files;
 use crate::models::Model;
@@ -51,7 +51,8 @@ pub struct Resume {
 
 /// Draws this many samples of the session's model into the picture at this path, and tells how far
 /// they are from each other, where that says something of the model: see
-/// [`deviation`](super::deviation).
+/// [`deviation`](super::deviation). On another rank than the first the path is empty, and nothing is to
+/// be written.
 pub type Sampler<'a> = dyn FnMut(&mut Session, usize, &Path) -> Result<Option<f64>, Box<dyn std::error::Error>> + 'a;
 
 /// Figures of the session's model on so many of these test images, which are called so; none for
@@ -63,7 +64,7 @@ pub type Evaluator<'a> =
 pub type Reporter<'a> = dyn FnMut(&RunDir, bool) -> Result<(), Box<dyn std::error::Error>> + 'a;
 
 /// Draws pictures of what the session's model can do beside samples into a folder, of these test
-/// images.
+/// images; into none on another rank than the first.
 pub type Viewer<'a> = dyn FnMut(&mut Session, &Split, &Path) -> Result<(), Box<dyn std::error::Error>> + 'a;
 
 /// Chooses the variants of the kernels of a session's training steps, for this batch and up to this
@@ -274,7 +275,9 @@ pub fn train(start: Start, device: Device, hooks: Hooks) -> Result<Outcome, Trai
 }
 
 fn train_first(start: Start, device: Device, mut hooks: Hooks) -> Result<Outcome, TrainError> {
+    let pausing = together::pause(hooks.ranks.as_ref());
     let mut training = Prepared::new(start, device, &mut hooks)?.begin(hooks)?;
+    drop(pausing);
     let result = training.train();
     if let Err(error) = &result {
         // The screen gets it from whoever called.

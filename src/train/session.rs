@@ -8,7 +8,7 @@ use crate::kernels::philox::Domain;
 use crate::models::{Model, ModelConfig, ModelError};
 use crate::nn::{Network, Optimizer};
 use crate::program::{
-    Capacity, Device, DeviceError, Exceeded, NoRoom, Options, PlanError, Runner, Source, Store, plan, room,
+    Capacity, Device, DeviceError, Exceeded, NoRoom, Options, PlanError, Runner, Source, Store, Together, plan, room,
 };
 use crate::tune::{Budget, Progress, Report, TuneError, Tuner};
 
@@ -143,6 +143,8 @@ pub struct Session {
     pub stop: Option<fn() -> bool>,
     /// Told on the way of what may take long: how far it is, in words.
     pub hear: Option<Listener>,
+    /// The ranks that share the making of images and figures.
+    pub(super) among: Option<Together>,
     /// Remarks on what its weights were loaded from.
     pub remarks: Vec<String>,
 }
@@ -199,6 +201,7 @@ impl Session {
             choices: None,
             stop: None,
             hear: None,
+            among: None,
             remarks: Vec::new(),
         })
     }

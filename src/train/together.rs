@@ -7,12 +7,13 @@ use super::run::{Hooks, TrainError};
 use super::step_runner::StepRunner;
 use super::{Config, Session, SessionError};
 use crate::choices::Choices;
-use crate::data::{self, Identity, Order};
+use crate::data::{self, Identity, Order, Split};
 use crate::graph::Shard;
 use crate::program::{Device, DeviceError, Together, speak};
-use crate::ranks::RankError;
+use crate::ranks::{Pause, RankError};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -72,17 +73,63 @@ pub(super) fn invite(
     Ok(())
 }
 
-/// Whether any rank is to stop.
-pub(super) fn is_to_stop(together: Option<&Together>, mine: bool) -> Result<bool, RankError> {
-    together.map_or(Ok(mine), |together| speak(together).any(mine))
+/// What is done next. The others say that they take a step, and do what the first one says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// A step, if none is to stop.
+    Step,
+    /// Pictures of samples, and of what else the model can do; figures of test images. Only where all
+    /// ranks know how.
+    Draw,
+    View,
+    Measure,
+    /// Nothing more.
+    End,
+}
+
+impl Next {
+    const ALL: [Next; 5] = [Next::Step, Next::Draw, Next::View, Next::Measure, Next::End];
+}
+
+/// What the ranks agree on between two steps.
+pub(super) struct Agreed {
+    /// Whether any of them is to stop.
+    pub stop: bool,
+    /// What the first one does next, of how many images, and whether all of them can.
+    pub next: Next,
+    pub images: usize,
+    pub all: bool,
+}
+
+/// Tells the others whether this rank is to stop, and what it does next; hears what they say.
+pub(super) fn agree(together: &Together, hooks: &Hooks, next: Next, images: usize) -> Result<Agreed, RankError> {
+    let able = [true, hooks.sampler.is_some(), hooks.views.is_some(), hooks.evaluate.is_some(), true];
+    let able = able.iter().enumerate().fold(0, |bits, (k, able)| bits | u8::from(*able) << k);
+    let said = [&[u8::from(hooks.stop.load(Ordering::Relaxed)), next as u8, able][..], &images.to_ne_bytes()].concat();
+    let all = speak(together).gather(&said)?;
+    let next = all[0].get(1).and_then(|next| Next::ALL.get(usize::from(*next))).copied().unwrap_or(Next::End);
+    let images = all[0].get(3..).and_then(|images| images.try_into().ok()).map_or(0, usize::from_ne_bytes);
+    Ok(Agreed {
+        stop: all.iter().any(|said| said.first() == Some(&1)),
+        next,
+        images,
+        all: all.iter().all(|said| said.get(2).is_some_and(|able| able >> next as u8 & 1 == 1)),
+    })
+}
+
+/// Has other ranks wait for this one while it is at something that may take long.
+pub(super) fn pause(together: Option<&Together>) -> Option<Pause> {
+    together.map(|together| speak(together).pause())
 }
 
 /// Takes the steps of a run that another rank does all else of, as one of its ranks, and tells whether
-/// it was stopped before its end. Images are read from where the first rank reads them.
+/// it was stopped before its end. Images are read from where the first rank reads them. Where all
+/// ranks have the same `sampler`, `views` or `evaluate` among their hooks, they share that work, too;
+/// no other hooks are called but `stop`.
 ///
 /// # Errors
 /// One sentence. The other ranks are told why this one ends.
-pub fn take_part(together: Together, device: Device, hooks: &Hooks) -> Result<bool, TrainError> {
+pub fn take_part(together: Together, device: Device, hooks: Hooks) -> Result<bool, TrainError> {
     let taken = steps(&together, device, hooks);
     if let Err(error) = &taken {
         speak(&together).leave(&error.to_string());
@@ -90,7 +137,7 @@ pub fn take_part(together: Together, device: Device, hooks: &Hooks) -> Result<bo
     taken
 }
 
-fn steps(together: &Together, device: Device, hooks: &Hooks) -> Result<bool, TrainError> {
+fn steps(together: &Together, device: Device, mut hooks: Hooks) -> Result<bool, TrainError> {
     let invitation = speak(together).of_first(&[])?;
     let words = speak(together).of_first(&[])?;
     let Invitation { limn, config, identity, steps, device: name, choices, states } =
@@ -100,6 +147,7 @@ fn steps(together: &Together, device: Device, hooks: &Hooks) -> Result<bool, Tra
         let own = env!("CARGO_PKG_VERSION");
         return Err(SessionError::Config(format!("rank 0 runs limn {limn}, and this rank {own}")).into());
     }
+    let pausing = pause(Some(together));
     let t = &config.train;
     let mut session = Session::new(&config.model, &config.optimizer(), t.seed, device)?;
     session.recompute = t.recompute;
@@ -123,26 +171,54 @@ fn steps(together: &Together, device: Device, hooks: &Hooks) -> Result<bool, Tra
         labelled: session.model.classes() > 0,
         shard: session.shard,
     };
-    let mut stage: Option<StepRunner> = None;
-    for step in steps.clone() {
-        if is_to_stop(Some(together), hooks.stop.load(Ordering::Relaxed))? {
-            return Ok(true);
-        }
-        let mut now = match stage.take() {
-            Some(stage) if step < stage.end => stage,
-            earlier => {
-                drop(earlier);
-                session.go_to(step)?;
-                StepRunner::new(&mut session, &images, step..steps.end)?
+    let mut stage = Some(StepRunner::new(&mut session, &images, steps.clone())?);
+    drop(pausing);
+    let mut step = steps.start;
+    let mut stopped = false;
+    loop {
+        let agreed = agree(together, &hooks, Next::Step, 0)?;
+        match agreed.next {
+            Next::End => return Ok(stopped),
+            Next::Step if agreed.stop || step >= steps.end => stopped = agreed.stop,
+            Next::Step => {
+                let mut now = match stage.take() {
+                    Some(stage) if step < stage.end => stage,
+                    earlier => {
+                        let _pausing = pause(Some(together));
+                        drop(earlier);
+                        session.go_to(step)?;
+                        StepRunner::new(&mut session, &images, step..steps.end)?
+                    }
+                };
+                now.step(false).map_err(SessionError::Config)?;
+                stage = Some(now);
+                step += 1;
             }
-        };
-        now.step(false).map_err(SessionError::Config)?;
-        stage = Some(now);
+            next if agreed.all => {
+                let _pausing = pause(Some(together));
+                stage.as_mut().map_or(Ok(()), StepRunner::wait)?;
+                session.go_to(step)?;
+                session.share_work(Some(together.clone()));
+                session.with_averages(|session| {
+                    lend_a_hand(session, (&dataset.test, &dataset.name), &mut hooks, next, agreed.images)
+                });
+                session.share_work(None);
+            }
+            _ => {}
+        }
     }
-    if let Some(mut stage) = stage {
-        stage.wait()?;
+}
+
+/// Does this rank's part of what the first one makes. What fails in it the first rank is told, and says.
+fn lend_a_hand(session: &mut Session, (test, data): (&Split, &str), hooks: &mut Hooks, next: Next, images: usize) {
+    // The first rank writes.
+    let nowhere = Path::new("");
+    match (next, hooks) {
+        (Next::Draw, Hooks { sampler: Some(sampler), .. }) => drop(sampler(session, images, nowhere)),
+        (Next::View, Hooks { views: Some(views), .. }) => drop(views(session, test, nowhere)),
+        (Next::Measure, Hooks { evaluate: Some(evaluate), .. }) => drop(evaluate(session, test, data, images)),
+        _ => {}
     }
-    Ok(false)
 }
 
 impl From<RankError> for TrainError {

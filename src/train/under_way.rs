@@ -17,12 +17,13 @@ use super::share::Share;
 use super::step_runner::StepRunner;
 use super::stopwatch::Stopwatch;
 use super::testing::Testing;
-use super::together;
+use super::together::{self, Agreed, Next};
 use super::tracing::Tracing;
 use super::turns::Turns;
 use crate::bench::Track;
 use crate::data::{self, Split};
 use crate::kernels::Class;
+use crate::ranks::Pause;
 use crate::words::four;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -126,25 +127,28 @@ impl Loop<'_> {
                 self.collect(true)?;
             }
             let pause = Instant::now();
+            let pausing = self.pausing(save || draw || test || view);
             if save {
                 self.save()?;
                 self.by_time = !regular;
             }
             if draw {
-                self.draw();
+                self.draw()?;
             }
             if test {
                 self.measure()?;
             }
             if view {
-                self.view();
+                self.view()?;
             }
+            drop(pausing);
             if save || draw || test || view {
                 self.report(false);
                 self.watch.pause(pause);
             }
         }
         self.collect(true)?;
+        let _pausing = self.pausing(true);
         if let Some(tracing) = self.tracing.take().filter(|tracing| !tracing.trace.is_empty()) {
             self.end_trace(tracing)?;
         }
@@ -152,7 +156,7 @@ impl Loop<'_> {
             self.save()?;
         }
         if self.sampled != Some(self.step) && self.step == self.total {
-            self.draw();
+            self.draw()?;
         }
         if self.step == self.total && self.is_measured() {
             self.measure()?;
@@ -160,9 +164,10 @@ impl Loop<'_> {
         // They are fewer images than one of samples, and of those that are completed half is there.
         let cheap = || VIEWS.allows(self.drew / 2, self.watch.now().active);
         if self.step == self.total && views_every.map_or_else(cheap, |every| every > 0) {
-            self.view();
+            self.view()?;
         }
         self.report(true);
+        self.agree(Next::End, 0)?;
         self.log.finish();
         // On a built-in device the host computes the step itself, and nothing is waited for.
         let host = self.session.store.device().gpu().map_or(String::new(), |_| {
@@ -174,8 +179,28 @@ impl Loop<'_> {
 
     /// Whether this rank or another is to stop.
     fn is_to_stop(&self) -> Result<bool, TrainError> {
-        let mine = self.hooks.stop.load(Ordering::Relaxed);
-        together::is_to_stop(self.session.store.together(), mine).map_err(|e| self.stopped(e))
+        let agreed = self.agree(Next::Step, 0)?;
+        Ok(agreed.map_or_else(|| self.hooks.stop.load(Ordering::Relaxed), |agreed| agreed.stop))
+    }
+
+    /// Tells the other ranks what is done next, where there are any.
+    fn agree(&self, next: Next, images: usize) -> Result<Option<Agreed>, TrainError> {
+        let together = self.session.store.together();
+        let agreed = together.map(|together| together::agree(together, &self.hooks, next, images)).transpose();
+        agreed.map_err(|e| self.stopped(e))
+    }
+
+    /// Shares what is done now with the other ranks, where they all can.
+    fn share(&mut self, next: Next, images: usize) -> Result<(), TrainError> {
+        let all = self.agree(next, images)?.is_some_and(|agreed| agreed.all);
+        let together = self.session.store.together().filter(|_| all).cloned();
+        self.session.share_work(together);
+        Ok(())
+    }
+
+    /// Has other ranks wait for this one, however long it takes.
+    fn pausing(&self, wanted: bool) -> Option<Pause> {
+        together::pause(self.session.store.together().filter(|_| wanted))
     }
 
     /// Hands one step to the device and takes the losses that have come back.
@@ -233,6 +258,7 @@ impl Loop<'_> {
     fn next_stage(&mut self, earlier: Option<StepRunner>) -> Result<StepRunner, TrainError> {
         self.collect(true)?;
         let pause = Instant::now();
+        let _pausing = self.pausing(true);
         drop(earlier);
         let made = self.session.go_to(self.step);
         let made = made.and_then(|()| StepRunner::new(&mut self.session, &self.images, self.step..self.total));
@@ -345,17 +371,21 @@ impl Loop<'_> {
     }
 
     /// Draws a picture of samples. A picture that fails is no reason to stop.
-    fn draw(&mut self) {
+    fn draw(&mut self) -> Result<(), TrainError> {
         self.sampled = Some(self.step);
-        let Some(sampler) = &mut self.hooks.sampler else { return };
+        let samples = self.run.config.train.samples;
+        if self.hooks.sampler.is_some() {
+            self.share(Next::Draw, samples)?;
+        }
+        let Some(sampler) = &mut self.hooks.sampler else { return Ok(()) };
         let path = self.run.samples().join(format!("step-{}.png", self.step));
         (self.hooks.phase)(Phase::Drawing);
         let start = Instant::now();
-        let samples = self.run.config.train.samples;
         let drawn = match self.session.go_to(self.step) {
             Ok(()) => self.session.with_averages(|session| sampler(session, samples, &path)),
             Err(error) => Err(error.into()),
         };
+        self.session.share_work(None);
         (self.hooks.phase)(Phase::Training);
         match drawn {
             Err(_) if self.hooks.stop.load(Ordering::Relaxed) => {
@@ -372,6 +402,7 @@ impl Loop<'_> {
         }
         self.drew = self.drew.max(start.elapsed());
         self.pictures.took(start.elapsed());
+        Ok(())
     }
 
     /// Says so where samples that spread so much are nearly the same.
@@ -389,18 +420,23 @@ impl Loop<'_> {
     }
 
     /// Draws what else the model can do. Pictures that fail are no reason to stop.
-    fn view(&mut self) {
-        let Some(views) = &mut self.hooks.views else { return };
+    fn view(&mut self) -> Result<(), TrainError> {
+        if self.hooks.views.is_some() {
+            self.share(Next::View, 0)?;
+        }
+        let Some(views) = &mut self.hooks.views else { return Ok(()) };
         (self.hooks.phase)(Phase::Drawing);
         let (test, folder) = (&self.test, self.run.samples());
         let drawn = match self.session.go_to(self.step) {
             Ok(()) => self.session.with_averages(|session| views(session, test, &folder)),
             Err(error) => Err(error.into()),
         };
+        self.session.share_work(None);
         (self.hooks.phase)(Phase::Training);
         if let Err(error) = drawn {
             self.log.say(&format!("no pictures beside the samples at step {}: {error}", self.step));
         }
+        Ok(())
     }
 
     /// Whether figures of test images are due.
@@ -412,6 +448,9 @@ impl Loop<'_> {
     /// Measures the model on test images, and keeps the checkpoint that does best. Figures that
     /// cannot be had are no reason to stop, and told of once.
     fn measure(&mut self) -> Result<(), TrainError> {
+        if let (Some(_), Some(testing)) = (&self.hooks.evaluate, &self.testing) {
+            self.share(Next::Measure, testing.images)?;
+        }
         let (Some(evaluate), Some(mut testing)) = (&mut self.hooks.evaluate, self.testing.take()) else {
             return Ok(());
         };
@@ -422,6 +461,7 @@ impl Loop<'_> {
             Ok(()) => self.session.with_averages(|session| evaluate(session, split, data, *images)),
             Err(error) => Err(error.into()),
         };
+        self.session.share_work(None);
         (self.hooks.phase)(Phase::Training);
         let figures = match figures {
             Ok(figures) if figures.is_empty() => return Ok(()),

@@ -1,9 +1,9 @@
 //! The thread that owns MPI: it starts it, has messages carried, and ends it.
 
 use super::peers::Peer;
-use super::round::{Done, FIRST, Key, LEAVING, Round, Work};
+use super::round::{Done, FIRST, Key, LEAVING, Round, THERE, Work};
 use super::wire::{Broken, Shared, Wire};
-use crate::ranks::{PATIENCE, RankError};
+use crate::ranks::{PATIENCE, Pauses, RankError};
 use mpi::topology::Communicator;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError};
@@ -24,6 +24,11 @@ const BEHIND: Duration = Duration::from_millis(300);
 
 /// How often it is looked whether a process is there.
 const LOOKS: Duration = Duration::from_millis(300);
+
+/// How often a rank that pauses says that it is there, at most and at least: this share of the time
+/// in which it has to.
+const WORDS: [Duration; 2] = [Duration::from_millis(10), Duration::from_secs(1)];
+const OF_PATIENCE: u32 = 10;
 
 /// How much longer a rank is waited for that itself may wait for another, which it will name.
 const SECOND_HAND: Duration = Duration::from_secs(2);
@@ -72,12 +77,19 @@ impl Default for Manners {
 #[derive(Default)]
 pub struct Known {
     manners: Mutex<Manners>,
+    pub pauses: Pauses,
+    /// Who has left, and what it said.
+    pub said: Mutex<Vec<(usize, String)>>,
     pub peers: OnceLock<Vec<Peer>>,
 }
 
 impl Known {
     pub fn manners<T>(&self, of: impl FnOnce(&mut Manners) -> T) -> T {
         of(&mut self.manners.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn keep(&self, rank: usize, why: &str) {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner).push((rank, why.into()));
     }
 }
 
@@ -94,6 +106,10 @@ pub struct Carrier {
     begun: u64,
     /// When a message came last.
     heard: Instant,
+    /// When each rank was last known to be there.
+    there: Vec<Instant>,
+    /// When this one last said so.
+    told: Instant,
     looked: Instant,
     /// Since when this rank is to stop.
     stops: Option<Instant>,
@@ -122,6 +138,8 @@ impl Carrier {
             rounds: VecDeque::new(),
             begun: 0,
             heard: now,
+            there: vec![now; world.size() as usize],
+            told: now,
             looked: now,
             stops: None,
             left: BTreeMap::new(),
@@ -136,7 +154,7 @@ impl Carrier {
         loop {
             let quiet = moved.elapsed();
             let job = if self.rounds.is_empty() && self.wire.is_idle() {
-                jobs.recv().map_err(|_| RecvTimeoutError::Disconnected)
+                jobs.recv_timeout(self.between_words())
             } else if quiet < AT_ONCE {
                 std::thread::yield_now();
                 jobs.try_recv().map_err(|error| match error {
@@ -154,6 +172,7 @@ impl Carrier {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return self.end(),
             }
+            self.say_there();
             match self.carry() {
                 Ok(true) => moved = Instant::now(),
                 Ok(false) => {}
@@ -172,8 +191,14 @@ impl Carrier {
             Job::Leave(why) => {
                 self.leave(false, &why);
                 let until = Instant::now() + FAREWELL;
-                while self.wire.is_sending() && Instant::now() < until && self.wire.poll(&mut Vec::new()).is_ok() {
+                // What is wrong here the first rank will say, or hear of, and then say the same.
+                let is_told = |carrier: &Carrier| carrier.rank == 0 || carrier.left.contains_key(&0);
+                while (self.wire.is_sending() || !is_told(self))
+                    && Instant::now() < until
+                    && self.wire.poll(&mut Vec::new()).is_ok()
+                {
                     std::thread::sleep(SLEEPS[0]);
+                    self.hear();
                 }
                 // Nobody may be there to hear it.
                 let _ = self.left_now.send(());
@@ -234,11 +259,36 @@ impl Carrier {
         Ok(moved)
     }
 
-    /// Hears who has left.
+    /// The time between two words that this rank is there.
+    fn between_words(&self) -> Duration {
+        (self.known.manners(|manners| manners.patience) / OF_PATIENCE).clamp(WORDS[0], WORDS[1])
+    }
+
+    /// Says that this rank is there, where it pauses. Whom the last word has not reached yet gets no
+    /// further one.
+    fn say_there(&mut self) {
+        if !self.known.pauses.any() || self.has_left || self.told.elapsed() < self.between_words() {
+            return;
+        }
+        self.told = Instant::now();
+        let nothing: Shared = Arc::new([]);
+        for rank in (0..self.count).filter(|rank| *rank != self.rank) {
+            if !self.left.contains_key(&rank) && !self.wire.is_sending_to(rank) {
+                // Whoever cannot be reached is found out when something is to be done with it.
+                let _ = self.wire.send(rank, THERE, &nothing, 0..0);
+            }
+        }
+    }
+
+    /// Hears who is there, and who has left.
     fn hear(&mut self) {
+        while let Some((rank, _)) = self.wire.short_one(THERE) {
+            self.there[rank] = Instant::now();
+        }
         while let Some((rank, bytes)) = self.wire.short_one(LEAVING) {
             let well = bytes.first() == Some(&b'+');
             let why = String::from_utf8_lossy(bytes.get(1..).unwrap_or_default()).into_owned();
+            self.known.keep(rank, &why);
             self.left.entry(rank).or_insert((Instant::now(), well, why));
         }
     }
@@ -254,8 +304,8 @@ impl Carrier {
         };
         let waits = waits.max(self.heard);
         let since = now.saturating_duration_since(waits);
+        let silent = |rank: &usize| now.saturating_duration_since(waits.max(self.there[*rank]));
         let (missing, second_hand) = (round.missing(), round.is_second_hand());
-        let Some(rank) = missing.first().copied() else { return Ok(()) };
         let behind = |when: &Instant| now.saturating_duration_since(*when) > BEHIND && since > BEHIND;
         if missing.iter().any(|rank| self.left.get(rank).is_some_and(|(when, ..)| behind(when))) {
             // Whoever failed first is why the others did.
@@ -274,16 +324,19 @@ impl Carrier {
             match (stop(), self.stops) {
                 (false, _) => self.stops = None,
                 (true, None) => self.stops = Some(now),
-                (true, Some(when)) if now.saturating_duration_since(when.max(waits)) >= after => {
-                    return Err(RankError::Stopped { rank });
+                (true, Some(when)) if now.saturating_duration_since(when) >= after => {
+                    if let Some(rank) = missing.iter().copied().find(|rank| silent(rank) >= after) {
+                        return Err(RankError::Stopped { rank });
+                    }
                 }
                 (true, Some(_)) => {}
             }
         }
-        if since >= if second_hand { patience + SECOND_HAND } else { patience } {
-            return Err(RankError::Lost { rank, count: self.count, seconds: patience.as_secs() });
+        let limit = if second_hand { patience + SECOND_HAND } else { patience };
+        match missing.into_iter().find(|rank| silent(rank) >= limit) {
+            Some(rank) => Err(RankError::Lost { rank, count: self.count, seconds: patience.as_secs() }),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// Whether a rank on this machine is known to have ended.
@@ -298,6 +351,7 @@ impl Carrier {
             return;
         }
         let why: String = why.chars().take(1000).collect();
+        self.known.keep(self.rank, &why);
         let bytes: Shared = Arc::new(format!("{}{why}", if well { '+' } else { '-' }).into_bytes());
         let length = (*bytes).as_ref().len();
         for rank in (0..self.count).filter(|rank| *rank != self.rank) {
@@ -322,11 +376,14 @@ impl Carrier {
         let (start, mut sleep) = (Instant::now(), SLEEPS[0]);
         let limit = if well { patience } else { FAREWELL };
         let mut looked = start;
-        while start.elapsed() < limit {
+        loop {
             let broken = self.wire.poll(&mut Vec::new()).is_err();
             self.hear();
-            let mut waited_for = (0..self.count).filter(|rank| *rank != self.rank && !self.left.contains_key(rank));
-            if broken || !self.wire.is_sending() && waited_for.next().is_none() {
+            let all = (0..self.count).filter(|rank| *rank != self.rank && !self.left.contains_key(rank));
+            let waited_for: Vec<usize> = all.collect();
+            let lost = |rank: &usize| self.there[*rank].max(start).elapsed() >= limit;
+            let done = !self.wire.is_sending() && waited_for.is_empty();
+            if broken || done || waited_for.iter().any(lost) || waited_for.is_empty() && start.elapsed() >= limit {
                 break;
             }
             if looked.elapsed() > LOOKS {
@@ -341,10 +398,9 @@ impl Carrier {
         }
         let all_left = self.left.len() + 1 == self.count;
         match well && self.left.values().all(|(_, well, _)| *well) {
-            // Those who are late are waited for by MPI itself.
-            true => End::Well,
-            false if all_left => End::AllLeft,
-            false => End::Alone,
+            true if all_left => End::Well,
+            _ if all_left => End::AllLeft,
+            _ => End::Alone,
         }
     }
 }

@@ -9,14 +9,15 @@
 //! the processor has it: a rank that waits for seconds takes two or three percent of a core.
 //!
 //! A rank waits for another as long as [`PATIENCE`](super::PATIENCE) says, or [`Mpi::patient`]; of
-//! one that has ended, on this machine or with a word, it hears within a second.
+//! one that has ended, on this machine or with a word, it hears within a second. While a rank
+//! [pauses](Ranks::pause), the thread says every second that it is there, and is waited for.
 
 mod carrier;
 mod peers;
 mod round;
 mod wire;
 
-use super::{RankError, Ranks, started};
+use super::{Pause, RankError, Ranks, started};
 use carrier::{Carrier, End, Job, Known, Said};
 use mpi::environment::processor_name;
 use mpi::topology::Communicator;
@@ -238,6 +239,14 @@ impl Ranks for Mpi {
             Done::Gather(all) => Ok(all),
             Done::Mean(_) => Err(gone()),
         }
+    }
+
+    fn pause(&self) -> Pause {
+        self.known.pauses.begin()
+    }
+
+    fn left(&self) -> Vec<(usize, String)> {
+        self.known.said.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn leave(&mut self, why: &str) {

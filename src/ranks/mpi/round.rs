@@ -25,6 +25,9 @@ const ROUNDS: u64 = 4096;
 /// The tag of the message with which a rank leaves; a round's are below it.
 pub const LEAVING: c_int = 3 * ROUNDS as c_int;
 
+/// The tag of the message that a rank is there, while it pauses.
+pub const THERE: c_int = LEAVING + 1;
+
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum What {
     First,

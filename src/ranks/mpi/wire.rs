@@ -94,6 +94,11 @@ impl<K: Clone> Wire<K> {
         self.held.iter().any(|held| matches!(held, Held::Sent(..)))
     }
 
+    /// The same of a message to this rank.
+    pub fn is_sending_to(&self, rank: usize) -> bool {
+        self.held.iter().any(|held| matches!(held, Held::Sent(to, _) if *to == rank))
+    }
+
     /// Sends a range of bytes to a rank.
     pub fn send(&mut self, to: usize, tag: c_int, bytes: &Shared, range: Range<usize>) -> Result<(), Broken> {
         let all = &(**bytes).as_ref()[range];
