@@ -125,11 +125,9 @@ impl Loop<'_> {
                 // What is still running is training, not pause.
                 self.collect(true)?;
             }
+            // What belongs to a step comes before its checkpoint: whenever the run is killed, it goes on from one
+            // that has all of it.
             let pause = Instant::now();
-            if save {
-                self.save()?;
-                self.by_time = !regular;
-            }
             if draw {
                 self.draw();
             }
@@ -139,6 +137,10 @@ impl Loop<'_> {
             if view {
                 self.view();
             }
+            if save {
+                self.save()?;
+                self.by_time = !regular;
+            }
             if save || draw || test || view {
                 self.report(false);
                 self.watch.pause(pause);
@@ -147,9 +149,6 @@ impl Loop<'_> {
         self.collect(true)?;
         if let Some(tracing) = self.tracing.take().filter(|tracing| !tracing.trace.is_empty()) {
             self.end_trace(tracing)?;
-        }
-        if self.saved != Some(self.step) {
-            self.save()?;
         }
         if self.sampled != Some(self.step) && self.step == self.total {
             self.draw();
@@ -161,6 +160,9 @@ impl Loop<'_> {
         let cheap = || VIEWS.allows(self.drew / 2, self.watch.now().active);
         if self.step == self.total && views_every.map_or_else(cheap, |every| every > 0) {
             self.view();
+        }
+        if self.saved != Some(self.step) {
+            self.save()?;
         }
         self.report(true);
         self.log.finish();
@@ -328,6 +330,7 @@ impl Loop<'_> {
         {
             self.log.say(&format!("the checkpoint of step {last} could not be kept: {error}"));
         }
+        self.followers.each(&mut self.log, |log| log.sync());
         let (file, batch) = (self.run.checkpoint(), self.run.config.train.batch);
         let saved = self.metrics.synced(|| checkpoint::save(&file, &self.session, self.step, batch));
         match saved.map_err(|e| self.stopped(e))? {
