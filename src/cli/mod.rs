@@ -45,6 +45,7 @@ mod train;
 mod tune;
 mod usage;
 
+use crate::gpu;
 use crate::kernels::Precision;
 use crate::train::{Config, RunDir, Session, Setting, Weights, presets};
 use crate::words::{either, nearest, word};
@@ -307,6 +308,9 @@ fn set_in(mut config: Config, batch: Option<u32>, set: &[Setting]) -> Result<Con
 /// Parses the command line and runs the command.
 pub fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|info| {
+        if gpu::is_polling() {
+            return;
+        }
         let text = |p: &dyn std::any::Any| p.downcast_ref::<&str>().map(|s| s.to_string());
         let words = text(info.payload()).or_else(|| info.payload().downcast_ref::<String>().cloned());
         let place = info.location().map(|l| format!("{}:{}", l.file(), l.line())).unwrap_or_default();
@@ -315,6 +319,7 @@ pub fn main() -> ExitCode {
             words.unwrap_or_default()
         ));
     }));
+    signals::live_with_limits();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(usage) => {

@@ -128,6 +128,11 @@ impl<'a> Log<'a> {
         self.watch.as_deref_mut()
     }
 
+    /// Ends it; whoever watches goes on with another.
+    pub(super) fn leave(mut self) -> Option<&'a mut dyn Watch> {
+        self.watch.take()
+    }
+
     /// The run has ended or stopped.
     pub(super) fn finish(&mut self) {
         if let Some(watch) = &mut self.watch {
