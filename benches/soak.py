@@ -154,7 +154,7 @@ class Soak:
     def __init__(self, limn, folder, minutes, seed):
         self.limn, self.folder, self.random = os.path.abspath(limn), folder, random.Random(seed)
         self.end = time.time() + 60 * minutes
-        self.tick = max(1.0, min(10.0, 60 * minutes / 60))
+        self.tick = max(0.2, min(10.0, minutes))
         self.events, self.faults, self.compared = {}, [], 0
         self.disk = self.mount()
 

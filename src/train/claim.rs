@@ -8,6 +8,7 @@ use std::ffi::OsStr;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// A folder that this process has locked, and that holds nothing yet. What a start left there that
 /// was killed before its run was one is gone, so that nothing of it gets into the new run. Unless it is kept, everything
@@ -143,8 +144,11 @@ fn make(path: &Path, made: &mut Vec<PathBuf>) -> Result<(), RunError> {
 /// What else a start makes, the settings last: with them its run is one.
 const MADE: [&str; 3] = [SAMPLES, CHECKPOINT, CONFIG];
 
-/// How often a lock is taken that somebody takes away.
+/// How often a lock is taken that somebody takes away, or may let go of in a moment.
 const TRIES: usize = 8;
+
+/// What is waited for then.
+const MOMENT: Duration = Duration::from_millis(10);
 
 impl Drop for Claim {
     fn drop(&mut self) {
@@ -192,6 +196,13 @@ pub(super) fn is_locked(path: &Path) -> bool {
 pub(super) fn lock(path: &Path) -> Result<File, RunError> {
     let file = path.join(LOCK);
     let lock = system::to_lock(&file).map_err(RunError::io("create", &file))?;
+    // A process that has just let go of it may be starting another, which has all that is open until it begins.
+    for _ in 0..TRIES {
+        if !matches!(lock.try_lock(), Err(TryLockError::WouldBlock)) {
+            break;
+        }
+        std::thread::sleep(MOMENT);
+    }
     match lock.try_lock() {
         Err(TryLockError::WouldBlock) => Err(RunError::Locked { path: path.into() }),
         // Where the file system knows no locks, two processes are the user's own affair.
