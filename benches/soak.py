@@ -225,7 +225,7 @@ class Soak:
                     self.fault(args, "ended with other bits")
                 self.compared += 1
                 return
-            wanted = {"KILL": [-9], "disk": [0, 2]}.get(ended, [0, 130])
+            wanted = {"KILL": [-9], "disk": [0, 2, 130]}.get(ended, [0, 130])
             if child.returncode not in wanted or "mistake in limn" in said:
                 self.fault(args, f"ended with {child.returncode} after {ended}: {said.strip()}")
 

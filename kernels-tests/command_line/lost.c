@@ -1,6 +1,7 @@
 /* A Vulkan layer that takes a device away: LIMN_LOSE says how and when.
  *
  *   lost:N     from its Nth submission on everything that is asked of a device fails with VK_ERROR_DEVICE_LOST
+ *   wait:N     the same from the Nth time on that it is waited for, or asked how far it is
  *   memory:N   its Nth submission fails with VK_ERROR_OUT_OF_DEVICE_MEMORY
  *   hang:N     from its Nth submission on nothing is run, and no fence or semaphore is signalled any more
  *   room:N     its Nth allocation fails with VK_ERROR_OUT_OF_DEVICE_MEMORY
@@ -25,7 +26,7 @@ typedef struct { int32_t type; Chain *next; } Created;
 
 static GetProc next_instance, next_device;
 static char how[16];
-static long at, submitted, allocated;
+static long at, submitted, allocated, waited;
 static int devices;
 /* The device that fails, and whether it does already. */
 static void *victim;
@@ -68,7 +69,7 @@ static Result create_device(void *physical, const Created *created, const void *
   if (made == OK && (devices++ == 0 || getenv("LIMN_LOSE_AGAIN"))) {
     victim = *device;
     failing = 0;
-    submitted = allocated = 0;
+    submitted = allocated = waited = 0;
   }
   return made;
 }
@@ -89,12 +90,23 @@ static void *device_of(void *queue) {
   return NULL;
 }
 
-static int gone(void *device) { return device == victim && failing && is("lost"); }
+static int gone(void *device) { return device == victim && failing && (is("lost") || is("wait")); }
 static int hangs(void *device) { return device == victim && failing && is("hang"); }
+
+/* Whether the device is found to be lost by whoever waits for it. */
+static int lost_by_now(void *device) {
+  if (device == victim && is("wait") && ++waited >= at && !failing) {
+    fprintf(stderr, "the layer: lost at wait %ld\n", waited);
+    failing = 1;
+    NEXT("vkDeviceWaitIdle", void *)(device);
+  }
+  return gone(device);
+}
 
 static Result submit(void *queue, uint32_t count, const void *submits, uint64_t fence) {
   void *device = device_of(queue);
-  if (device == victim && ++submitted >= at && at > 0 && !is("room")) {
+  if (gone(device)) return DEVICE_LOST;
+  if (device == victim && ++submitted >= at && at > 0 && !is("room") && !is("wait")) {
     if (!failing) {
       fprintf(stderr, "the layer: %s at submission %ld\n", how, submitted);
       /* Nothing runs on a device that is lost. */
@@ -109,17 +121,17 @@ static Result submit(void *queue, uint32_t count, const void *submits, uint64_t 
 }
 
 static Result wait_semaphores(void *device, const void *info, uint64_t timeout) {
-  if (gone(device)) return DEVICE_LOST;
+  if (lost_by_now(device)) return DEVICE_LOST;
   return NEXT("vkWaitSemaphores", void *, const void *, uint64_t)(device, info, timeout);
 }
 
 static Result counter(void *device, uint64_t semaphore, uint64_t *value) {
-  if (gone(device)) return DEVICE_LOST;
+  if (lost_by_now(device)) return DEVICE_LOST;
   return NEXT("vkGetSemaphoreCounterValue", void *, uint64_t, uint64_t *)(device, semaphore, value);
 }
 
 static Result wait_fences(void *device, uint32_t count, const uint64_t *fences, uint32_t all, uint64_t timeout) {
-  if (gone(device)) return DEVICE_LOST;
+  if (lost_by_now(device)) return DEVICE_LOST;
   return NEXT("vkWaitForFences", void *, uint32_t, const uint64_t *, uint32_t, uint64_t)(
       device, count, fences, all, timeout);
 }
