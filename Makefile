@@ -4,6 +4,10 @@
 # make cross  type-checks for Windows and macOS, where rustup has their targets
 # make mpi    what MPI needs on Debian, limn with it, its tests, and two ranks that train for a minute
 # make bench  kernels and whole steps on this machine's device
+# make trust  proofs that a person's work is kept: every call to the disk fails once, a hundred kills, devices that are
+#             lost at every submission; about an hour. `make test` has some of each. Mounts a small disk, where it may,
+#             and has a C compiler make the layer that takes devices away
+# make soak   an hour of signals, kills, full disks and contenders (SOAK_MINUTES=10: the short form)
 # make isa    what compilers of GPUs make of the kernels, beside a golden table; on Debian for amd64, without a GPU
 
 # Where there is no desktop, Mesa's layer that sorts devices complains that it finds none: off, unless it is asked.
@@ -33,7 +37,10 @@ export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM := 1
 export OMPI_MCA_rmaps_base_oversubscribe := 1
 export PRTE_MCA_rmaps_default_mapping_policy := :oversubscribe
 
-.PHONY: demo test lint cross bench isa driver build mpi mpi-installed
+SOAK_MINUTES ?= 60
+SOAK_DEVICES ?= cpu,llvmpipe
+
+.PHONY: demo test lint cross bench isa driver build mpi mpi-installed trust soak
 
 demo: build driver
 	rm -rf $(DEMO_OUT)
@@ -85,9 +92,16 @@ mpi: driver mpi-installed
 
 test: driver
 	@if command -v python3 >/dev/null; then \
-	  for part in gpu isa model; do python3 benches/test_$$part.py || exit; done; \
-	  else echo "there is no python3: the tests of benches/gpu.py, isa.sh and model_gpu.py are left out"; fi
+	  for part in gpu isa model soak; do python3 benches/test_$$part.py || exit; done; \
+	  else echo "there is no python3: the tests of benches/gpu.py, isa.sh, model_gpu.py and soak.py are left out"; fi
 	$(CARGO) test --release
+
+trust: driver
+	LIMN_TRUST=1 $(CARGO) test --release --lib trust:: -- --nocapture
+	LIMN_TRUST=1 $(CARGO) test --release --test command_line -- --nocapture --test-threads 1 kill:: lost:: disks::
+
+soak: driver
+	python3 benches/soak.py --limn $(LIMN) --minutes $(SOAK_MINUTES) --devices $(SOAK_DEVICES)
 
 lint:
 	$(CARGO) fmt --check

@@ -9,7 +9,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+mod appended;
+pub(crate) mod system;
 mod whole;
+
+pub(crate) use appended::Appended;
+use system::Written;
 
 /// A flag that nobody sets, for what is done where nothing can be stopped.
 pub(crate) static NEVER: AtomicBool = AtomicBool::new(false);
@@ -82,25 +87,22 @@ impl Target {
         };
         sweep(folder_of(path));
         let (temporary, mut file) = temporary(path, new_file)?;
-        let written = write(&mut file).and_then(|()| file.sync_all()).and_then(|()| {
+        let written = write(&mut file).and_then(|()| file.sync()).and_then(|()| {
             // Windows renames no file that is open; elsewhere it stays locked until it has its
             // name.
             if cfg!(windows) {
                 drop(file);
-                fs::rename(&temporary, path)
+                system::rename(&temporary, path)
             } else {
-                fs::rename(&temporary, path).map(|()| drop(file))
+                system::rename(&temporary, path).map(|()| drop(file))
             }
         });
         if let Err(error) = written {
             // The first error is the one to tell.
-            let _ = fs::remove_file(&temporary);
+            let _ = system::remove_file(&temporary);
             return Err(error);
         }
-        // Not every file system can sync a folder, and a crash now still leaves one whole file.
-        if cfg!(unix) {
-            let _ = File::open(folder_of(path)).and_then(|f| f.sync_all());
-        }
+        system::sync_folder(folder_of(path));
         Ok(())
     }
 }
@@ -132,8 +134,8 @@ pub(crate) fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Res
 pub(crate) fn create(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     sweep(folder_of(path));
     let (temporary, mut file) = temporary(path, new_file)?;
-    let linked = write(&mut file).and_then(|()| file.sync_all()).and_then(|()| {
-        match fs::hard_link(&temporary, path) {
+    let linked = write(&mut file).and_then(|()| file.sync()).and_then(|()| {
+        match system::hard_link(&temporary, path) {
             Err(e) if e.kind() != ErrorKind::AlreadyExists => {
                 // A file system without second names: the name is taken first.
                 OpenOptions::new().write(true).create_new(true).open(path)?.write_all(&fs::read(&temporary)?)
@@ -142,7 +144,7 @@ pub(crate) fn create(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Resu
         }
     });
     drop(file);
-    let _ = fs::remove_file(&temporary);
+    let _ = system::remove_file(&temporary);
     linked
 }
 
@@ -155,13 +157,13 @@ pub(crate) fn create_folder(path: &Path, write: impl FnOnce(&Path) -> io::Result
     if path.file_name().is_none() {
         return Err(io::Error::new(ErrorKind::InvalidInput, "it names no folder"));
     }
-    fs::create_dir_all(folder_of(path))?;
+    system::create_dir_all(folder_of(path))?;
     sweep(folder_of(path));
     let (temporary, _locked) = temporary(path, new_folder)?;
-    let written = write(&temporary).and_then(|()| fs::rename(&temporary, path));
+    let written = write(&temporary).and_then(|()| system::rename(&temporary, path));
     if written.is_err() {
         // The first error is the one to tell.
-        let _ = fs::remove_dir_all(&temporary);
+        let _ = system::remove_dir_all(&temporary);
     }
     written
 }
@@ -171,16 +173,13 @@ fn folder_of(path: &Path) -> &Path {
 }
 
 /// A new file, locked for as long as it is open.
-fn new_file(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new().write(true).create_new(true).open(path)?;
-    // Where the file system knows no locks, its age is what protects it.
-    let _ = file.try_lock();
-    Ok(file)
+fn new_file(path: &Path) -> io::Result<Written> {
+    Written::new(path).map(Written::locked)
 }
 
 /// A new folder, locked likewise where the system opens folders.
 fn new_folder(path: &Path) -> io::Result<Option<File>> {
-    fs::create_dir(path)?;
+    system::create_dir(path)?;
     Ok(File::open(path).ok().inspect(|folder| drop(folder.try_lock())))
 }
 

@@ -72,6 +72,8 @@ pub mod ranks;
 pub mod report;
 pub mod sample;
 pub mod train;
+#[cfg(all(test, unix))]
+mod trust;
 pub mod tune;
 mod words;
 

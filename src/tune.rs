@@ -292,7 +292,7 @@ impl Tuner {
             let trial = match check::agreement(&self.gpu, kernel, recipe, &example) {
                 Ok(trial) => trial,
                 // A device that is gone refuses everything.
-                Err(check::Disagreement::Gpu(GpuError::Lost(why))) => return Err(GpuError::Lost(why).into()),
+                Err(check::Disagreement::Gpu(error)) if self.gpu.is_lost() => return Err(error.into()),
                 Err(why) => {
                     fault = why.to_string();
                     verdicts.insert(recipe.name.to_string(), Verdict::Refused(fault.clone()));

@@ -1,88 +1,271 @@
-//! A run killed at random moments and resumed ends bitwise where the uninterrupted one does.
+//! Runs killed at random moments, drawn evenly over a run's real length, and resumed without the variants that had been
+//! measured: they go on from their checkpoint and end bitwise where the uninterrupted ones do. In short a few kills, with
+//! `LIMN_TRUST` (`make trust`) a hundred and more.
 
-use crate::support::device_flag;
-use std::path::Path;
-use std::process::{Command, Stdio};
-use std::time::Duration;
+use crate::support::{Choices, device_flag};
+use limn::gpu::Gpu;
+use limn::kernels::{Class, Precision};
+use limn::program::Device;
+use limn::train::{Config, Hooks, Resume, Setting, Start, checkpoint, train};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-const SETTINGS: [&str; 6] =
-    ["--set", "train.checkpoint_every=5", "--set", "train.sample_every=0", "--set", "model.hidden=32"];
-
-/// A call with a cache of its own, so that variants are chosen within the test.
-fn limn(folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_limn"));
-    command.env("LIMN_CACHE", folder.join("cache")).stdout(Stdio::null()).stderr(Stdio::null());
-    command
+/// A model with settings that make it small, and save often.
+struct Case {
+    preset: &'static str,
+    settings: &'static [&'static str],
+    steps: [u64; 3],
 }
 
-/// Runs to the end, which must be a good one.
-fn ends_well(mut command: Command) {
-    let output = command.stderr(Stdio::piped()).output().expect("a run");
-    assert!(output.status.success(), "{}: {}", output.status, String::from_utf8_lossy(&output.stderr));
+/// A GAN, a VAE, one that draws pixel by pixel, a GAN that grows, and a mixture; steps on the processor, on the device as
+/// it is, and opened as a GPU.
+const CASES: [Case; 5] = [
+    Case { preset: "gan-small", settings: &["train.batch=32", "model.hidden=32"], steps: [100, 40, 10] },
+    Case { preset: "vae", settings: &["train.batch=32", "model.hidden=32"], steps: [100, 40, 10] },
+    Case { preset: "pixelcnn-small", settings: &["train.batch=4", "model.hidden=4"], steps: [30, 15, 5] },
+    Case {
+        preset: "progan-small",
+        settings: &[
+            "train.batch=4",
+            "model.image=8",
+            "model.width=4",
+            "model.widest=4",
+            "model.latent=8",
+            "model.fade_steps=6",
+            "model.stable_steps=6",
+        ],
+        steps: [30, 25, 20],
+    },
+    Case { preset: "gmm-small", settings: &["train.batch=100", "model.components=5"], steps: [100, 40, 10] },
+];
+
+/// What they have in common.
+const OFTEN: [&str; 5] =
+    ["train.checkpoint_every=5", "train.sample_every=0", "train.views_every=0", "train.keep=2", "train.eval_every=0"];
+
+/// Where a run is computed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum On {
+    Processor,
+    Driver,
+    AsGpu,
 }
 
-fn start(folder: &Path, dir: &Path) -> Command {
-    let mut command = limn(folder);
-    command.args(["train", "vae", "--steps", "1000", "--batch", "32", "--seed", "7", "--out"]).arg(dir).args(SETTINGS);
-    command.args(device_flag());
-    command
+/// A model on a device, in a folder of its own.
+struct Victim<'a> {
+    case: &'a Case,
+    on: On,
+    folder: PathBuf,
 }
 
-/// Has everything measured that a run would measure: one run may not get to all, and then the next
-/// takes others.
-fn measured(folder: &Path) {
-    let mut before = String::new();
-    for i in 0..40 {
-        let dir = folder.join(format!("measuring-{i}"));
-        let mut short = limn(folder);
-        short.args(["train", "vae", "--steps", "1", "--batch", "32", "--seed", "7", "--out"]).arg(&dir).args(SETTINGS);
-        short.args(device_flag());
-        ends_well(short);
-        let choices = std::fs::read_to_string(dir.join("choices.json")).expect("choices");
-        if choices == before {
-            return;
-        }
-        before = choices;
+/// What a kill met.
+#[derive(Default)]
+struct Met {
+    kills: usize,
+    /// Before there was a run; before its first checkpoint.
+    early: [usize; 2],
+    /// While something was being written.
+    writing: usize,
+}
+
+impl Victim<'_> {
+    fn settings(&self) -> Vec<String> {
+        let all = self.case.settings.iter().chain(&OFTEN).map(ToString::to_string);
+        all.chain([format!("train.steps={}", self.case.steps[self.on as usize])]).collect()
     }
-    panic!("every run chose anew");
+
+    /// Begins the run in a folder, or goes on with it.
+    fn command(&self, run: &Path) -> Command {
+        let goes_on = run.join("config.toml").is_file();
+        let mut command;
+        if self.on == On::AsGpu {
+            command = Command::new(std::env::current_exe().expect("this program"));
+            command.args(["kill::child_as_a_gpu", "--exact", "--nocapture"]);
+            command.env("LIMN_TRAINS_IN", run).env("LIMN_TRAINS", self.case.preset);
+            command.env("LIMN_TRAINS_WITH", self.settings().join(" "));
+        } else {
+            command = Command::new(env!("CARGO_BIN_EXE_limn"));
+            command.arg("train");
+            if goes_on {
+                command.arg("--resume").arg(run);
+            } else {
+                command.arg(self.case.preset).arg("--out").arg(run);
+                self.settings().iter().for_each(|setting| _ = command.args(["--set", setting]));
+            }
+            command.args(if self.on == On::Processor { vec!["--device".into(), "cpu".into()] } else { device_flag() });
+        }
+        command.env("LIMN_CACHE", self.folder.join("cache")).stdin(Stdio::null()).stdout(Stdio::null());
+        command.stderr(Stdio::null());
+        command
+    }
+
+    /// Runs to the end, which must be a good one.
+    fn ends_well(&self, run: &Path) {
+        let output = self.command(run).stderr(Stdio::piped()).stdout(Stdio::piped()).output().expect("a run");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{} {:?}: {said}", self.case.preset, self.on);
+    }
+
+    /// Whether something is being written in the run's folder, or was when it ended.
+    fn writes(run: &Path) -> bool {
+        let temporary = |entry: fs::DirEntry| entry.file_name().to_string_lossy().ends_with(".limn-tmp");
+        fs::read_dir(run).into_iter().flatten().flatten().any(temporary)
+    }
+
+    /// Lets a run go on for so long, and then kills it; with `writing` at the next moment that it writes something.
+    /// Whether it was still running.
+    fn kill(&self, child: &mut Child, run: &Path, wait: Duration, writing: bool) -> bool {
+        std::thread::sleep(wait);
+        while writing && !Self::writes(run) && child.try_wait().expect("a child").is_none() {
+            std::hint::spin_loop();
+        }
+        let killed = child.try_wait().expect("a child").is_none();
+        let _ = child.kill();
+        let _ = child.wait();
+        killed
+    }
+
+    /// One run, killed once or twice, against one that is not.
+    fn round(&self, draws: &mut Choices, long: Duration, met: &mut Met) {
+        let (run, whole) = (self.folder.join("run"), self.folder.join("whole"));
+        let _ = fs::remove_dir_all(&run);
+        // The processor has no variants, and one run stands for all.
+        if self.on != On::Processor {
+            let _ = fs::remove_dir_all(&whole);
+        }
+        for _ in 0..1 + draws.below(2) {
+            // No run finds what an earlier one measured.
+            let _ = fs::remove_dir_all(self.folder.join("cache"));
+            let wait = long.mul_f64(draws.below(1000) as f64 / 1000.0);
+            let mut child = self.command(&run).spawn().expect("a run");
+            if !self.kill(&mut child, &run, wait, draws.below(4) == 0) {
+                break;
+            }
+            met.kills += 1;
+            met.writing += usize::from(Self::writes(&run));
+            met.early[0] += usize::from(!run.join("config.toml").is_file());
+            met.early[1] += usize::from(run.join("config.toml").is_file() && step_of(&run).is_none());
+        }
+        let _ = fs::remove_dir_all(self.folder.join("cache"));
+        // The same run without an interruption takes the same variants.
+        if run.join("config.toml").is_file() && self.on != On::Processor {
+            Self::copy_beginning(&run, &whole);
+        }
+        let (before, began) = (step_of(&run), run.join("config.toml").is_file());
+        let total = self.case.steps[self.on as usize];
+        if before != Some(total) {
+            self.ends_well(&run);
+            Self::went_on_from(&run, before.filter(|_| began));
+        }
+        if self.on != On::Processor && !whole.exists() {
+            Self::copy_beginning(&run, &whole);
+        }
+        if step_of(&whole) != Some(total) {
+            self.ends_well(&whole);
+        }
+        let bits = |run: &Path| fs::read(run.join("checkpoint.safetensors")).expect("a checkpoint");
+        assert!(bits(&whole) == bits(&run), "{} {:?}: the checkpoints differ", self.case.preset, self.on);
+        assert_eq!(losses(&whole), losses(&run), "{} {:?}", self.case.preset, self.on);
+        assert_eq!(losses(&run).len() as u64, total + 1);
+        let log = fs::read_to_string(run.join("log.txt")).expect("a log");
+        assert!(!log.contains("lacks the rows"), "{log}");
+    }
+
+    /// What a run begins with, in a folder where it has not begun.
+    fn copy_beginning(run: &Path, to: &Path) {
+        fs::create_dir(to).expect("a folder");
+        for name in ["config.toml", "choices.json", "provenance.json"] {
+            fs::copy(run.join(name), to.join(name)).expect("a file of the run");
+        }
+    }
+
+    /// The run's last start was from the checkpoint of this step, or from the beginning without one.
+    fn went_on_from(run: &Path, step: Option<u64>) {
+        let log = fs::read_to_string(run.join("log.txt")).expect("a log");
+        let last = log.lines().rfind(|line| line.contains(&format!("in {}", run.display()))).unwrap_or_default();
+        let wanted = step.map_or_else(|| "steps 1 to".into(), |step| format!("goes on with steps {} to", step + 1));
+        assert!(last.starts_with(&wanted), "{wanted}, and not: {last}");
+    }
+}
+
+fn step_of(run: &Path) -> Option<u64> {
+    let file = run.join("checkpoint.safetensors");
+    file.exists().then(|| checkpoint::info(&file).unwrap_or_else(|error| panic!("unreadable: {error}")).step)
+}
+
+/// Step, epoch and losses of every row.
+fn losses(run: &Path) -> Vec<String> {
+    let text = fs::read_to_string(run.join("metrics.csv")).expect("metrics");
+    text.lines().map(|line| line.rsplitn(3, ',').last().unwrap_or_default().to_string()).collect()
+}
+
+/// Trains as the tests of this file ask it to, on the driver opened as a GPU.
+#[test]
+fn child_as_a_gpu() {
+    let Some(run) = std::env::var_os("LIMN_TRAINS_IN").map(PathBuf::from) else { return };
+    let var = |name| std::env::var(name).expect("what to train");
+    let mut config = Config::preset(&var("LIMN_TRAINS")).expect("a preset");
+    let settings = var("LIMN_TRAINS_WITH");
+    config.set_all(&Setting::all(&settings.split(' ').collect::<Vec<_>>()).expect("settings")).expect("settings");
+    let wanted = device_flag()[1].clone();
+    let gpu = Gpu::open_as_class(Some(&wanted), Precision::Full, Class::Gpu).expect("a device");
+    let start = match run.join("config.toml").is_file() {
+        true => Start::Resume(Resume { dir: run, ..Resume::default() }),
+        false => Start::New { config, out: Some(run), init: None },
+    };
+    train(start, Device::Gpu(Arc::new(gpu)), Hooks::default()).expect("a run");
+}
+
+fn killed(case: &Case, on: On, kills: usize, seed: u64) -> Met {
+    let folder = tempfile::tempdir().expect("a folder");
+    let victim = Victim { case, on, folder: folder.path().to_path_buf() };
+    let (mut met, mut draws) = (Met::default(), Choices::new(seed));
+    let start = Instant::now();
+    victim.ends_well(&folder.path().join("first"));
+    // A run that has to measure its variants is the longest.
+    let long = start.elapsed();
+    while met.kills < kills {
+        victim.round(&mut draws, long, &mut met);
+    }
+    println!(
+        "| {} | {on:?} | {:.1} s | {} | {} | {} | {} |",
+        case.preset,
+        long.as_secs_f64(),
+        met.kills,
+        met.early[0],
+        met.early[1],
+        met.writing
+    );
+    met
 }
 
 #[test]
-fn a_run_killed_three_times_ends_like_one_that_was_not() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let start = |dir: &Path| start(folder.path(), dir);
-    let (whole, broken) = (folder.path().join("whole"), folder.path().join("broken"));
-    let go_on = || match broken.join("config.toml").exists() {
-        false => start(&broken),
-        true => {
-            let mut again = limn(folder.path());
-            again.args(["train", "--resume"]).arg(&broken).args(device_flag());
-            again
+fn runs_killed_at_random_moments_end_like_those_that_were_not() {
+    let driver = device_flag().get(1).is_some_and(|name| !["cpu", "reference"].contains(&name.as_str()));
+    println!("| model | device | a run | kills | before the run | before a checkpoint | while writing |");
+    println!("|---|---|---|---|---|---|---|");
+    if std::env::var_os("LIMN_TRUST").is_none() {
+        killed(&CASES[1], On::Processor, 2, 1);
+        if driver {
+            killed(&CASES[4], On::Driver, 1, 2);
         }
-    };
-    measured(folder.path());
-    ends_well(start(&whole));
-    let (mut kills, mut over) = (0, false);
-    // Waits that no step or save divides; a run that is done before its kill is not counted.
-    for wait in [970, 1430, 1210, 800, 1090] {
-        let mut child = go_on().spawn().expect("a run");
-        std::thread::sleep(Duration::from_millis(wait));
-        if child.try_wait().expect("a child").is_none() {
-            child.kill().expect("kill -9");
-            kills += 1;
-        }
-        over = child.wait().expect("a child").success();
-        if kills == 3 || over {
-            break;
+        return;
+    }
+    let (mut all, mut seed) = (Met::default(), 0);
+    for case in &CASES {
+        for on in [On::Processor, On::Driver, On::AsGpu].into_iter().filter(|on| driver || *on == On::Processor) {
+            seed += 1;
+            // The fewer, the longer a run takes.
+            let kills = if driver { [11, 7, 2][on as usize] } else { 20 };
+            let met = killed(case, on, kills, seed);
+            (all.kills, all.writing) = (all.kills + met.kills, all.writing + met.writing);
         }
     }
-    assert!(kills > 0, "every run was over before it could be killed");
-    println!("killed {kills} times");
-    if !over {
-        ends_well(go_on());
-    }
-    let checkpoint = |dir: &Path| std::fs::read(dir.join("checkpoint.safetensors")).expect("a checkpoint");
-    assert!(checkpoint(&whole) == checkpoint(&broken), "the checkpoints differ after {kills} kills");
+    println!("{} kills, {} of them while something was written", all.kills, all.writing);
+    assert!(all.kills >= 100 && all.writing > 0);
 }
 
 /// `timeout` and job schedulers tell a process and its group, so that it hears everything twice.
@@ -91,7 +274,8 @@ fn a_run_killed_three_times_ends_like_one_that_was_not() {
 fn a_run_told_twice_at_once_to_stop_saves() {
     let folder = tempfile::tempdir().expect("a folder");
     let dir = folder.path().join("run");
-    let mut command = limn(folder.path());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_limn"));
+    command.env("LIMN_CACHE", folder.path().join("cache")).stdout(Stdio::null()).stderr(Stdio::null());
     // Its steps are long enough for the second to come within one.
     command.args(["train", "vae", "--steps", "1000000", "--batch", "4000", "--device", "cpu", "--out"]).arg(&dir);
     command.args([

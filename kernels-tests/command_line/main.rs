@@ -2,6 +2,8 @@
 
 mod bad_input;
 #[cfg(unix)]
+mod disks;
+#[cfg(unix)]
 mod docs;
 mod engineer;
 mod export_hub;
@@ -12,6 +14,7 @@ mod figures;
 mod kill;
 mod leading_on;
 mod lists;
+mod lost;
 mod media;
 mod mixed;
 mod models;

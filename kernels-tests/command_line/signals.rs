@@ -117,7 +117,9 @@ fn a_picture_that_is_being_drawn_is_left() {
         let often = ["model.hidden=8", "--set", "train.sample_every=1", "--set", "train.checkpoint_every=1", "--set"];
         let mut child =
             train(folder.path(), &[&args[..], &often, &["train.samples=4096"]].concat()).spawn().expect("a run");
-        until(&mut child, || folder.path().join("run/checkpoint.safetensors").exists());
+        let rows =
+            || std::fs::read_to_string(folder.path().join("run/metrics.csv")).map_or(0, |csv| csv.lines().count());
+        until(&mut child, || rows() > 1);
         std::thread::sleep(Duration::from_millis(500));
         tell(&child, "INT");
         // A driver that has not met the kernel compiles it first, which nothing interrupts.

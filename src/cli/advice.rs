@@ -165,7 +165,11 @@ fn training(error: &TrainError) -> Option<String> {
     match error {
         TrainError::Complete { .. } => Some("to train on, resume it with a larger --steps".into()),
         TrainError::Stopped { saved, .. } => {
-            saved.step.map(|_| format!("go on from it with `limn train --resume {}`", quoted(&saved.dir)))
+            let resume = format!("`limn train --resume {}`", quoted(&saved.dir));
+            match saved.step {
+                Some(_) => Some(format!("go on from it with {resume}")),
+                None => saved.dir.join("config.toml").is_file().then(|| format!("begin again with {resume}")),
+            }
         }
         TrainError::BrokeDown { saved, cure, .. } => cured(&saved.dir, cure),
         _ => None,

@@ -46,6 +46,7 @@ mod tune;
 mod usage;
 
 use self::ranks::Rank;
+use crate::gpu;
 use crate::kernels::Precision;
 use crate::program::Device;
 use crate::train::{Config, RunDir, Session, Setting, Weights, presets};
@@ -321,6 +322,9 @@ fn set_in(mut config: Config, batch: Option<u32>, set: &[Setting]) -> Result<Con
 /// Parses the command line and runs the command.
 pub fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|info| {
+        if gpu::is_polling() {
+            return;
+        }
         let text = |p: &dyn std::any::Any| p.downcast_ref::<&str>().map(|s| s.to_string());
         term::be_heard();
         let words = text(info.payload()).or_else(|| info.payload().downcast_ref::<String>().cloned());
@@ -330,6 +334,7 @@ pub fn main() -> ExitCode {
             words.unwrap_or_default()
         ));
     }));
+    signals::live_with_limits();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(usage) => {

@@ -61,6 +61,12 @@ fn words(phase: u8) -> &'static str {
     }
 }
 
+/// From now on a file that may grow no further, by a limit of the process, is an error of whoever writes it, and not the
+/// process's end.
+pub fn live_with_limits() {
+    system::live_with_limits();
+}
+
 #[cfg(unix)]
 mod system {
     use super::INTERRUPTED;
@@ -92,6 +98,11 @@ mod system {
         low_level::exit(INTERRUPTED.into());
     }
 
+    /// See the function of this name above. Where it cannot be had, such a limit ends the process.
+    pub fn live_with_limits() {
+        let _ = flag::register(libc::SIGXFSZ, Arc::default());
+    }
+
     fn ignored(signal: i32) -> bool {
         let mut action = MaybeUninit::<libc::sigaction>::zeroed();
         // SAFETY: without a new action nothing is changed, and the one in force is written to
@@ -120,6 +131,9 @@ mod system {
         };
         ctrlc::set_handler(handler).map_err(std::io::Error::other)
     }
+
+    /// There are no such limits.
+    pub fn live_with_limits() {}
 
     /// Ends the process without the exit handlers of libraries, which may wait for a device.
     pub fn leave() {

@@ -1,7 +1,7 @@
 //! Files that are read whole or not at all.
 
 use crate::machine::memory_available;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -36,7 +36,7 @@ pub(crate) fn read_whole(path: &Path, most: u64, stop: &AtomicBool) -> Result<Ve
     if about.len() > most {
         return Err(large(about.len()));
     }
-    let mut file = File::open(path)?;
+    let mut file = super::system::open(path)?;
     let mut bytes = Vec::new();
     bytes
         .try_reserve_exact(about.len() as usize)

@@ -1,5 +1,6 @@
 //! Buffers, writes and submission.
 
+use super::poll::Submission;
 use super::{Gpu, GpuError};
 
 /// A range of a buffer, in 32-bit words.
@@ -38,10 +39,6 @@ impl Span {
 
 /// Recorded commands, to be submitted once.
 pub struct Commands(pub(super) wgpu::CommandBuffer);
-
-/// Commands handed to the device.
-#[derive(Clone)]
-pub struct Submission(pub(super) wgpu::SubmissionIndex);
 
 impl Gpu {
     /// Bytes of the largest storage buffer there may be. A launch takes no more of it than
@@ -126,24 +123,16 @@ impl Gpu {
 
     /// Submits commands in this order without waiting.
     pub fn submit_recorded(&self, commands: impl IntoIterator<Item = Commands>) -> Submission {
-        Submission(self.queue.submit(commands.into_iter().map(|c| c.0)))
+        self.submit_named("commands without a name", commands)
+    }
+
+    /// The same of commands that are called `what`, should the device never end them.
+    pub fn submit_named(&self, what: impl Into<String>, commands: impl IntoIterator<Item = Commands>) -> Submission {
+        self.course.hand_over(self.queue.submit(commands.into_iter().map(|c| c.0)), what.into())
     }
 
     /// Records commands into one compute pass and submits them without waiting.
     pub fn submit(&self, record: impl FnOnce(&mut wgpu::ComputePass<'_>)) -> Submission {
         self.submit_recorded([self.record(record)])
-    }
-
-    /// Blocks until a submission and everything before it has run.
-    pub fn wait_for(&self, submission: Submission) -> Result<(), GpuError> {
-        let poll = wgpu::PollType::Wait { submission_index: Some(submission.0), timeout: None };
-        self.device.poll(poll).map_err(|e| GpuError::Lost(e.to_string()))?;
-        self.check()
-    }
-
-    /// Blocks until everything submitted has run.
-    pub fn wait(&self) -> Result<(), GpuError> {
-        self.device.poll(wgpu::PollType::wait_indefinitely()).map_err(|e| GpuError::Lost(e.to_string()))?;
-        self.check()
     }
 }

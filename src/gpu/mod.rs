@@ -14,6 +14,7 @@ mod cache;
 mod choice;
 mod memory;
 mod pipeline;
+mod poll;
 mod readback;
 mod reflect;
 mod staging;
@@ -21,8 +22,9 @@ mod subgroups;
 mod timing;
 
 pub use choice::{Reason, fastest, in_turn, named, preferred};
-pub use memory::{Commands, Span, Submission};
+pub use memory::{Commands, Span};
 pub use pipeline::{Pipeline, Ready};
+pub use poll::{Submission, is_polling};
 pub use readback::{Readback, ReadbackRing};
 pub use reflect::{Mismatch, reflect};
 pub use staging::Staging;
@@ -103,8 +105,16 @@ pub enum GpuError {
     #[error("the device refused a command: {0}")]
     Validation(String),
     /// The device is gone.
-    #[error("the device was lost ({0}); the last checkpoint is intact, resume from it")]
+    #[error("the device was lost ({0})")]
     Lost(String),
+    /// The device does not end what it was given.
+    #[error("the device hangs: it did not end {what} in {seconds} seconds")]
+    Hung {
+        /// What it was given.
+        what: String,
+        /// How long it was waited for.
+        seconds: u64,
+    },
     /// Memory ran out.
     #[error("the device is out of memory; use a smaller batch ({0})")]
     OutOfMemory(String),
@@ -155,6 +165,11 @@ pub struct Gpu {
     cache_name: Option<String>,
     cache: OnceLock<cache::PipelineCache>,
     fault: Arc<Mutex<Option<GpuError>>>,
+    /// Why it is lost, once it is.
+    lost: Arc<OnceLock<String>>,
+    course: poll::Course,
+    /// Whether it can be opened again as it was: it is not somebody else's.
+    own: bool,
 }
 
 /// Times of single launches.
@@ -261,10 +276,17 @@ impl Gpu {
     /// The same adapter, opened once more as it was.
     ///
     /// # Errors
-    /// Those of [`Gpu::open`].
+    /// Those of [`Gpu::open`]; a device that somebody else opened.
     pub fn again(&self) -> Result<Gpu, GpuError> {
+        if !self.own {
+            return Err(GpuError::Open { adapter: self.desc.name.clone(), reason: "somebody else opened it".into() });
+        }
         let Caps { precision, coop, class, .. } = self.caps;
-        Self::open_as(Some(&self.desc.index.to_string()), precision, coop.is_some(), Some(class))
+        let gpu = Self::open_as(Some(&self.desc.index.to_string()), precision, coop.is_some(), Some(class))?;
+        if let Some(patience) = self.patience() {
+            gpu.wait_no_longer_than(patience);
+        }
+        Ok(gpu)
     }
 
     /// Without a class the adapter's kind says which.
@@ -321,14 +343,13 @@ impl Gpu {
             };
             slot.lock().unwrap_or_else(|e| e.into_inner()).get_or_insert(error);
         }));
-        let slot = fault.clone();
-        device.set_device_lost_callback(move |reason, words| {
-            if reason != wgpu::DeviceLostReason::Destroyed {
-                slot.lock().unwrap_or_else(|e| e.into_inner()).get_or_insert(GpuError::Lost(words));
-            }
+        let lost: Arc<OnceLock<String>> = Arc::default();
+        let slot = lost.clone();
+        device.set_device_lost_callback(move |_, words| {
+            let _ = slot.set(words);
         });
         let mut gpu = Gpu::of(adapter, desc, (device, queue), precision, class);
-        gpu.fault = fault;
+        (gpu.fault, gpu.lost, gpu.own) = (fault, lost, true);
         gpu.caps.coop = coop.map(|coop| gpu.with_subgroups(coop));
         Ok(gpu)
     }
@@ -389,6 +410,9 @@ impl Gpu {
             cache_name,
             cache: OnceLock::new(),
             fault: Arc::default(),
+            lost: Arc::default(),
+            course: poll::Course::default(),
+            own: false,
         }
     }
 
@@ -402,8 +426,12 @@ impl Gpu {
         &self.caps
     }
 
-    /// The first fault the device reported since it was last asked, if any.
+    /// The first fault the device reported since it was last asked, if any; of one that is lost, always that.
     pub fn check(&self) -> Result<(), GpuError> {
+        if let Some(why) = self.lost.get() {
+            let at = self.suspect(false).filter(|what| !why.contains(what.as_str()));
+            return Err(GpuError::Lost(at.map_or_else(|| why.clone(), |what| format!("at {what}: {why}"))));
+        }
         match self.fault.lock().unwrap_or_else(|e| e.into_inner()).take() {
             Some(error) => Err(error),
             None => Ok(()),

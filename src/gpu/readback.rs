@@ -65,7 +65,7 @@ impl Gpu {
     fn copy_out(&self, span: &Span, landing: wgpu::Buffer, free: Option<Free>) -> Readback {
         let mut encoder = self.device.create_command_encoder(&Default::default());
         encoder.copy_buffer_to_buffer(&span.buffer, 4 * span.offset, &landing, 0, 4 * span.len);
-        let copy = Submission(self.queue.submit([encoder.finish()]));
+        let copy = self.course.hand_over(self.queue.submit([encoder.finish()]), "a copy to the host".into());
         let (send, done) = mpsc::channel();
         landing.slice(..).map_async(wgpu::MapMode::Read, move |result| {
             // The receiver is gone when nobody wants the answer any more.
@@ -76,11 +76,11 @@ impl Gpu {
 
     /// The contents of a finished copy, or `None` while it is under way; never blocks.
     pub fn try_read(&self, readback: &Readback) -> Result<Option<Vec<f32>>, GpuError> {
-        self.device.poll(wgpu::PollType::Poll).map_err(|e| GpuError::Lost(e.to_string()))?;
+        self.look()?;
         match readback.done.try_recv() {
             Ok(result) => self.take(readback, result).map(Some),
             Err(mpsc::TryRecvError::Empty) => Ok(None),
-            Err(mpsc::TryRecvError::Disconnected) => Err(self.lost("a copy was abandoned")),
+            Err(mpsc::TryRecvError::Disconnected) => Err(self.lose("a copy was abandoned")),
         }
     }
 
@@ -90,7 +90,7 @@ impl Gpu {
         self.wait_for(readback.copy.clone())?;
         match readback.done.recv() {
             Ok(result) => self.take(readback, result),
-            Err(_) => Err(self.lost("a copy was abandoned")),
+            Err(_) => Err(self.lose("a copy was abandoned")),
         }
     }
 
@@ -100,8 +100,8 @@ impl Gpu {
     }
 
     fn take(&self, readback: &Readback, result: Result<(), wgpu::BufferAsyncError>) -> Result<Vec<f32>, GpuError> {
-        result.map_err(|e| self.lost(&e.to_string()))?;
-        let view = readback.landing.slice(..).get_mapped_range().map_err(|e| self.lost(&e.to_string()))?;
+        result.map_err(|e| self.lose(&e.to_string()))?;
+        let view = readback.landing.slice(..).get_mapped_range().map_err(|e| self.lose(&e.to_string()))?;
         let data = bytemuck::pod_collect_to_vec(&view[..]);
         drop(view);
         readback.landing.unmap();
@@ -109,10 +109,6 @@ impl Gpu {
             free.lock().unwrap_or_else(|e| e.into_inner()).push(readback.landing.clone());
         }
         Ok(data)
-    }
-
-    fn lost(&self, words: &str) -> GpuError {
-        self.check().err().unwrap_or_else(|| GpuError::Lost(words.to_string()))
     }
 }
 

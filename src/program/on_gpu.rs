@@ -6,7 +6,7 @@ use super::pace::Pace;
 use super::recorder::Recorder;
 use super::run::{Traced, What};
 use super::staging::{Staged, Used};
-use super::{DeviceError, Program, View};
+use super::{DeviceError, Launch, Program, View};
 use crate::bench::{self, Clock, Stages, Timer};
 use crate::gpu::{self, Gpu, GpuError, Ready, Span, Staging, Stretch};
 use crate::kernels::{Class, Slot};
@@ -55,7 +55,12 @@ impl GpuRun {
             // The host does what these would copy.
             ready.iter_mut().enumerate().filter(|(at, _)| meetings.is_one(*at)).for_each(|(_, stages)| stages.clear());
         }
-        let recorder = Recorder::new(gpu.clone(), ready, pace.pieces());
+        let name = |launch: &Launch| match &launch.scope {
+            scope if scope.is_empty() => launch.kernel.signature().name.to_string(),
+            scope => format!("{} of {scope}", launch.kernel.signature().name),
+        };
+        let names = program.launches.iter().map(name).collect();
+        let recorder = Recorder::new(gpu.clone(), ready, names, pace.pieces());
         Ok(GpuRun { gpu, memory, recorder, pace, meetings, in_flight: VecDeque::new(), host: Duration::ZERO })
     }
 
@@ -96,11 +101,11 @@ impl GpuRun {
             let start = Instant::now();
             let submission = if let Some(Copy { staging, words, to, used }) = upload.take() {
                 let copy = gpu.upload(&staging, &memory[to.buffer].span.slice(to.offset, to.len));
-                let submission = gpu.submit_recorded([copy, piece.commands]);
+                let submission = gpu.submit_named(piece.what, [copy, piece.commands]);
                 gpu.recall(staging, move |staging| used.give_back(Staged::Gpu { staging, words }));
                 submission
             } else {
-                gpu.submit_recorded([piece.commands])
+                gpu.submit_named(piece.what, [piece.commands])
             };
             *host += start.elapsed();
             if timed {
@@ -128,7 +133,7 @@ impl GpuRun {
         if let Some(Copy { staging, words, to, used }) = upload {
             let start = Instant::now();
             let copy = gpu.upload(&staging, &self.memory[to.buffer].span.slice(to.offset, to.len));
-            let submission = gpu.submit_recorded([copy]);
+            let submission = gpu.submit_named("an upload", [copy]);
             gpu.recall(staging, move |staging| used.give_back(Staged::Gpu { staging, words }));
             gpu.wait_for(submission)?;
             traced.push(Traced::since(What::Upload, start));
@@ -144,7 +149,7 @@ impl GpuRun {
             let launches = &ready[piece];
             if by != Clock::Stamps {
                 let commands = gpu.record(|pass| launches.iter().flatten().for_each(|r| r.record(pass)));
-                let submission = gpu.submit_recorded([commands]);
+                let submission = gpu.submit_named(self.recorder.what(&(first..end)), [commands]);
                 traced.push(Traced::since(What::Record, start));
                 let handed = Instant::now();
                 gpu.wait_for(submission)?;

@@ -18,6 +18,8 @@ pub(super) struct Recorder {
 struct Script {
     gpu: Arc<Gpu>,
     ready: Vec<Vec<Ready>>,
+    /// What each launch is.
+    names: Vec<String>,
     /// The launches of each submission.
     pieces: Mutex<Vec<Range<usize>>>,
 }
@@ -26,6 +28,8 @@ struct Script {
 pub(super) struct Piece {
     pub launches: Range<usize>,
     pub commands: Commands,
+    /// What it is, should the device never end it.
+    pub what: String,
 }
 
 /// The thread that records, until nobody takes its commands any more.
@@ -35,9 +39,20 @@ struct Lookahead {
 }
 
 impl Recorder {
-    pub(super) fn new(gpu: Arc<Gpu>, ready: Vec<Vec<Ready>>, pieces: Vec<Range<usize>>) -> Recorder {
-        let script = Script { gpu, ready, pieces: Mutex::new(pieces) };
+    /// For launches that are called so, and cut into these pieces.
+    pub(super) fn new(
+        gpu: Arc<Gpu>,
+        ready: Vec<Vec<Ready>>,
+        names: Vec<String>,
+        pieces: Vec<Range<usize>>,
+    ) -> Recorder {
+        let script = Script { gpu, ready, names, pieces: Mutex::new(pieces) };
         Recorder { script: script.into(), runs: 0, ahead: None }
+    }
+
+    /// What some launches are.
+    pub(super) fn what(&self, launches: &Range<usize>) -> String {
+        self.script.what(launches)
     }
 
     /// The dispatches of every launch.
@@ -68,9 +83,20 @@ impl Script {
         let record = |launches: Range<usize>| {
             let ready = &self.ready[launches.clone()];
             let commands = self.gpu.record(|pass| ready.iter().flatten().for_each(|r| r.record(pass)));
-            Piece { launches, commands }
+            Piece { what: self.what(&launches), launches, commands }
         };
         pieces.into_iter().map(record).collect()
+    }
+
+    fn what(&self, launches: &Range<usize>) -> String {
+        let (all, name) = (self.names.len(), |at: usize| self.names.get(at).map_or("nothing", String::as_str));
+        match launches.len() {
+            0 | 1 => format!("launch {} of {all} ({})", launches.start + 1, name(launches.start)),
+            _ => {
+                let [first, last] = [launches.start, launches.end - 1].map(name);
+                format!("launches {} to {} of {all} ({first} to {last})", launches.start + 1, launches.end)
+            }
+        }
     }
 }
 

@@ -122,6 +122,7 @@ pub fn page(runs: &[RunDir]) -> Result<String, ReportError> {
 /// The same with pictures that were read before.
 fn page_with(runs: &[RunDir], pictures: &mut Read) -> Result<String, ReportError> {
     let runs = runs.iter().map(|run| Run::of(run, pictures)).collect::<Result<Vec<_>, _>>()?;
+    pictures.forget_others();
     let title = match &runs[..] {
         [one] => one.name.clone(),
         several => several.iter().map(|run| run.name.as_str()).collect::<Vec<_>>().join(", "),

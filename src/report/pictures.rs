@@ -101,6 +101,11 @@ fn kind(path: &Path) -> Option<&'static str> {
 }
 
 impl Read {
+    /// Lets go of pictures that are on no page now: a long run draws thousands, and shows others of them each time.
+    pub(super) fn forget_others(&mut self) {
+        self.0.retain(|_, (_, _, src)| Rc::strong_count(src) > 1);
+    }
+
     /// Those that can be read and are not too large for a page.
     fn read<'a>(&mut self, named: impl Iterator<Item = (String, Option<u64>, &'a Path)>) -> Vec<Picture> {
         let mut left = ALL;
@@ -152,5 +157,12 @@ mod tests {
         assert!(Rc::ptr_eq(&again[1].src, &all[1].src) && !Rc::ptr_eq(&again[0].src, &all[0].src));
         fs::write(folder.path().join("plane.png"), [1]).unwrap();
         assert!(read.views(folder.path())[0].title.contains("latent plane"));
+        // What is on no page any more is not kept.
+        drop(all);
+        read.forget_others();
+        assert_eq!(read.0.len(), again.len());
+        drop(again);
+        read.forget_others();
+        assert!(read.0.is_empty());
     }
 }

@@ -3,11 +3,12 @@
 use super::checkpoint;
 use super::folder::{CHECKPOINT, CHOICES, CONFIG, LOCK, RunError, SAMPLES};
 use super::provenance::{PROVENANCE, Provenance};
-use crate::files::{is_temporary_of, read_small};
+use crate::files::{is_temporary_of, read_small, system};
 use std::ffi::OsStr;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// A folder that this process has locked, and that holds nothing yet. What a start left there that
 /// was killed before its run was one is gone, so that nothing of it gets into the new run. Unless it is kept, everything
@@ -57,7 +58,7 @@ impl Claim {
         make(&parent, &mut made)?;
         for n in 1u64.. {
             let path = parent.join(format!("{name}-{n}"));
-            match fs::create_dir(&path) {
+            match system::create_dir(&path) {
                 Ok(()) => {}
                 // Somebody has it, or was faster: whoever makes the folder claims it.
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => continue,
@@ -71,7 +72,7 @@ impl Claim {
                 }
                 Err(RunError::Locked { .. } | RunError::InUse { .. }) => {}
                 Err(error) => {
-                    let _ = fs::remove_dir(&path);
+                    let _ = system::remove_dir(&path);
                     return Err(error);
                 }
             }
@@ -99,7 +100,7 @@ impl Claim {
                 continue;
             }
             let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
-            let gone = if is_folder { fs::remove_dir(entry.path()) } else { fs::remove_file(entry.path()) };
+            let gone = if is_folder { system::remove_dir(&entry.path()) } else { system::remove_file(&entry.path()) };
             failed = failed.or_else(|| gone.err().map(|error| (entry.path(), error)));
         }
         failed
@@ -110,7 +111,7 @@ impl Claim {
         // A start that fails takes its file away, and whoever waited for that has the lock of a
         // file that is gone.
         for _ in 0..TRIES {
-            let new = OpenOptions::new().write(true).create_new(true).open(&file);
+            let new = system::Written::new(&file);
             self.made_lock = new.is_ok();
             drop(new);
             let lock = lock(&self.path)?;
@@ -127,7 +128,7 @@ impl Claim {
 fn make(path: &Path, made: &mut Vec<PathBuf>) -> Result<(), RunError> {
     let missing: Vec<&Path> = path.ancestors().take_while(|folder| !folder.exists()).collect();
     for folder in missing.into_iter().rev() {
-        match fs::create_dir(folder) {
+        match system::create_dir(folder) {
             Ok(()) => made.push(folder.into()),
             // Made by somebody else meanwhile.
             Err(error) if error.kind() == ErrorKind::AlreadyExists && folder.is_dir() => {}
@@ -143,8 +144,11 @@ fn make(path: &Path, made: &mut Vec<PathBuf>) -> Result<(), RunError> {
 /// What else a start makes, the settings last: with them its run is one.
 const MADE: [&str; 3] = [SAMPLES, CHECKPOINT, CONFIG];
 
-/// How often a lock is taken that somebody takes away.
+/// How often a lock is taken that somebody takes away, or may let go of in a moment.
 const TRIES: usize = 8;
+
+/// What is waited for then.
+const MOMENT: Duration = Duration::from_millis(10);
 
 impl Drop for Claim {
     fn drop(&mut self) {
@@ -156,11 +160,11 @@ impl Drop for Claim {
             let _ = self.clear();
         }
         if self.lock.is_some() && (self.empty || self.made_lock) {
-            let _ = fs::remove_file(self.path.join(LOCK));
+            let _ = system::remove_file(&self.path.join(LOCK));
         }
         for folder in self.made.iter().rev() {
             // A folder that somebody else has put something into stays.
-            let _ = fs::remove_dir(folder);
+            let _ = system::remove_dir(folder);
         }
     }
 }
@@ -191,8 +195,14 @@ pub(super) fn is_locked(path: &Path) -> bool {
 /// lives.
 pub(super) fn lock(path: &Path) -> Result<File, RunError> {
     let file = path.join(LOCK);
-    let lock = OpenOptions::new().write(true).create(true).truncate(false).open(&file);
-    let lock = lock.map_err(RunError::io("create", &file))?;
+    let lock = system::to_lock(&file).map_err(RunError::io("create", &file))?;
+    // A process that has just let go of it may be starting another, which has all that is open until it begins.
+    for _ in 0..TRIES {
+        if !matches!(lock.try_lock(), Err(TryLockError::WouldBlock)) {
+            break;
+        }
+        std::thread::sleep(MOMENT);
+    }
     match lock.try_lock() {
         Err(TryLockError::WouldBlock) => Err(RunError::Locked { path: path.into() }),
         // Where the file system knows no locks, two processes are the user's own affair.

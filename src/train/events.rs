@@ -8,9 +8,10 @@ use super::Session;
 use super::logs::Follow;
 use super::metrics::Row;
 use super::testing::Tested;
+use crate::files::Appended;
 use crc::{CRC_32_ISCSI, Crc};
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufWriter, ErrorKind, Write};
+use std::fs;
+use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -24,7 +25,7 @@ const BARS: usize = 64;
 const CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISCSI);
 
 /// A file of events that is written.
-pub(super) struct Events(BufWriter<File>);
+pub(super) struct Events(Appended);
 
 impl Events {
     /// Whether a folder has events.
@@ -40,13 +41,13 @@ impl Events {
         let file = (0u32..).find_map(|n| {
             // Readers take files in the order of their names.
             let path = folder.join(format!("{NAME}{seconds:010}.limn.{}.{n}", std::process::id()));
-            match OpenOptions::new().write(true).create_new(true).open(path) {
+            match Appended::new(&path) {
                 Err(e) if e.kind() == ErrorKind::AlreadyExists => None,
                 opened => Some(opened),
             }
         });
         let file = file.unwrap_or(Err(ErrorKind::AlreadyExists.into()))?;
-        let mut events = Events(BufWriter::new(file));
+        let mut events = Events(file);
         events.event(0, |event| event.bytes(3, b"brain.Event:2"))?;
         if step > 0 {
             // A session that starts.
@@ -157,6 +158,10 @@ impl Follow for Events {
 
     fn flush(&mut self) -> io::Result<()> {
         self.0.flush()
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.0.sync()
     }
 }
 

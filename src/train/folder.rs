@@ -7,7 +7,7 @@ use super::provenance::Provenance;
 use super::{Config, ConfigError, Session, SessionError, Weights};
 use crate::choices::Choices;
 use crate::data;
-use crate::files::replace;
+use crate::files::{replace, system};
 use crate::nn::Optimizer;
 use crate::program::Device;
 use std::fs::{self, File};
@@ -175,7 +175,7 @@ impl RunDir {
         run.write_provenance(provenance)?;
         choices.map_or(Ok(()), |choices| run.write_choices(choices))?;
         let samples = run.samples();
-        fs::create_dir_all(&samples).map_err(RunError::io("create", &samples))?;
+        system::create_dir_all(&samples).map_err(RunError::io("create", &samples))?;
         begin(&run.checkpoint())?;
         run.write_config()?;
         Ok((run, Lock(claim.keep())))

@@ -3,14 +3,13 @@
 use super::logs::Follow;
 use super::metrics::Row;
 use super::testing::Tested;
-use crate::files::{read_in_memory, replace};
+use crate::files::{Appended, read_in_memory, replace};
 use serde_json::{Map, Value, json};
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufWriter, ErrorKind, Write};
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 /// The open file.
-pub(super) struct JsonLines(BufWriter<File>);
+pub(super) struct JsonLines(Appended);
 
 impl JsonLines {
     /// Where it is in a run's folder.
@@ -34,7 +33,7 @@ impl JsonLines {
         if kept.as_bytes() != old {
             replace(path, |file| file.write_all(kept.as_bytes()))?;
         }
-        Ok(JsonLines(BufWriter::new(OpenOptions::new().create(true).append(true).open(path)?)))
+        Ok(JsonLines(Appended::open(path)?))
     }
 }
 
@@ -64,6 +63,10 @@ impl Follow for JsonLines {
     fn flush(&mut self) -> io::Result<()> {
         self.0.flush()
     }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.0.sync()
+    }
 }
 
 #[cfg(test)]
@@ -84,7 +87,7 @@ mod tests {
             lines.flush().unwrap();
         };
         write(0, 4);
-        OpenOptions::new().append(true).open(&path).unwrap().write_all(b"{\"step\":3,\"lo").unwrap();
+        std::fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(b"{\"step\":3,\"lo").unwrap();
         write(2, 3);
         let text = std::fs::read_to_string(&path).unwrap();
         let steps: Vec<u64> =

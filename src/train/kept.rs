@@ -6,6 +6,7 @@
 
 use super::checkpoint;
 use super::folder::{RunDir, RunError};
+use crate::files::{read_in_memory, replace, system};
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -32,9 +33,9 @@ impl RunDir {
     /// Keeps the last checkpoint, which is of this step, when the next takes its place.
     pub(super) fn keep_last(&self, step: u64) -> io::Result<()> {
         let kept = self.kept_file(step);
-        fs::create_dir_all(self.kept_folder())?;
+        system::create_dir_all(&self.kept_folder())?;
         // One of this step from before is no other, or of a course of the run that was left.
-        let _ = fs::remove_file(&kept);
+        let _ = system::remove_file(&kept);
         second_name(&self.checkpoint(), &kept)
     }
 
@@ -43,10 +44,10 @@ impl RunDir {
         let steps = self.kept();
         for step in steps.iter().rev().skip(count) {
             // One that stays costs room and nothing else, and the next time is soon.
-            let _ = fs::remove_file(self.kept_file(*step));
+            let _ = system::remove_file(&self.kept_file(*step));
         }
         if count == 0 {
-            let _ = fs::remove_dir(self.kept_folder());
+            let _ = system::remove_dir(&self.kept_folder());
         }
     }
 
@@ -79,21 +80,23 @@ impl RunDir {
         let aside = self.new_folder("left-at-step", step)?;
         let metrics = self.metrics();
         if metrics.exists() {
-            fs::copy(&metrics, aside.join("metrics.csv")).map_err(RunError::io("set aside", &metrics))?;
+            let copied = read_in_memory(&metrics)
+                .and_then(|bytes| replace(&aside.join("metrics.csv"), |file| file.write_all(&bytes)));
+            copied.map_err(RunError::io("set aside", &metrics))?;
         }
         let name = |path: &Path| aside.join(path.file_name().unwrap_or_default());
         for later in self.kept().into_iter().filter(|kept| *kept > step).map(|kept| self.kept_file(kept)) {
-            fs::rename(&later, name(&later)).map_err(RunError::io("set aside", &later))?;
+            system::rename(&later, &name(&later)).map_err(RunError::io("set aside", &later))?;
         }
         for picture in fs::read_dir(self.samples()).into_iter().flatten().flatten().map(|entry| entry.path()) {
             let stem = picture.file_stem().and_then(OsStr::to_str).unwrap_or_default();
             if stem.strip_prefix("step-").and_then(|of| of.parse().ok()).is_some_and(|of: u64| of > step) {
-                fs::rename(&picture, name(&picture)).map_err(RunError::io("set aside", &picture))?;
+                system::rename(&picture, &name(&picture)).map_err(RunError::io("set aside", &picture))?;
             }
         }
         let best = self.best();
         if checkpoint::info(&best).is_ok_and(|info| info.step > step) {
-            fs::rename(&best, name(&best)).map_err(RunError::io("set aside", &best))?;
+            system::rename(&best, &name(&best)).map_err(RunError::io("set aside", &best))?;
         }
         let last = self.checkpoint();
         if last.exists() {
@@ -101,7 +104,7 @@ impl RunDir {
         }
         // Until here the run is what it was, and from here on it stands at the step.
         let kept = self.kept_file(step);
-        fs::rename(&kept, &last).map_err(RunError::io("set aside", &kept))?;
+        system::rename(&kept, &last).map_err(RunError::io("set aside", &kept))?;
         Ok(aside)
     }
 
@@ -111,7 +114,7 @@ impl RunDir {
         let mut paths = (1..).map(|n| self.path.join(format!("{name}-{step}{}", numbered(n))));
         loop {
             let path = paths.next().unwrap_or_default();
-            match fs::create_dir(&path) {
+            match system::create_dir(&path) {
                 Ok(()) => return Ok(path),
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(RunError::io("create", &path)(error)),
@@ -122,8 +125,8 @@ impl RunDir {
 
 /// Gives a file a second name; where the file system knows no such thing, a copy.
 fn second_name(path: &Path, second: &Path) -> io::Result<()> {
-    fs::hard_link(path, second).or_else(|_| {
-        let bytes = crate::files::read_in_memory(path)?;
-        crate::files::replace(second, |file| file.write_all(&bytes))
+    system::hard_link(path, second).or_else(|_| {
+        let bytes = read_in_memory(path)?;
+        replace(second, |file| file.write_all(&bytes))
     })
 }

@@ -3,9 +3,9 @@
 use super::Tested;
 use super::folder::{RunDir, RunError};
 use crate::files::read_in_memory;
+use crate::files::system::Written;
 use crate::words::{duration, four, hanging};
 use std::fmt::Write as _;
-use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
@@ -83,14 +83,14 @@ const WARNING: &str = "warning: ";
 /// `log.txt`, and whoever watches. Losing a line of it is no reason to lose a run, so errors are
 /// not told here: a full disk shows at the next checkpoint.
 pub(super) struct Log<'a> {
-    file: File,
+    file: Written,
     watch: Option<&'a mut dyn Watch>,
 }
 
 impl<'a> Log<'a> {
     /// Appends to the log at `path`.
     pub(super) fn open(path: &Path, watch: Option<&'a mut dyn Watch>) -> Result<Log<'a>, RunError> {
-        let file = OpenOptions::new().create(true).append(true).open(path).map_err(RunError::io("write", path))?;
+        let file = Written::append(path).map_err(RunError::io("write", path))?;
         Ok(Log { file, watch })
     }
 
@@ -126,6 +126,11 @@ impl<'a> Log<'a> {
     /// Whoever watches, for what the log does not keep.
     pub(super) fn watch(&mut self) -> Option<&mut (dyn Watch + 'a)> {
         self.watch.as_deref_mut()
+    }
+
+    /// Ends it; whoever watches goes on with another.
+    pub(super) fn leave(mut self) -> Option<&'a mut dyn Watch> {
+        self.watch.take()
     }
 
     /// The run has ended or stopped.

@@ -41,6 +41,9 @@ pub(super) trait Follow {
 
     /// Hands all that was written to the system.
     fn flush(&mut self) -> io::Result<()>;
+
+    /// Has all of it on the disk.
+    fn sync(&mut self) -> io::Result<()>;
 }
 
 /// The logs of a run. One that cannot be written is no reason to stop, and is told of once.

@@ -1,10 +1,10 @@
 //! `metrics.csv`: the losses of every step.
 
 use super::folder::RunError;
-use crate::files::{read_in_memory, replace};
+use crate::files::system::Written;
+use crate::files::{Appended, read_in_memory, replace};
 use std::fmt::Write as _;
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufWriter, ErrorKind, Write};
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 /// One training step in `metrics.csv`.
@@ -21,25 +21,9 @@ pub(super) struct Row<'a> {
     pub(super) seconds: f64,
 }
 
-/// Where rows go: a file, which the disk has once it is synced.
-trait Sink: Write {
-    /// Has all that was written on the disk.
-    fn sync(&mut self) -> io::Result<()>;
-}
-
-impl Sink for File {
-    fn sync(&mut self) -> io::Result<()> {
-        match self.sync_data() {
-            // Not every file system knows it.
-            Err(e) if matches!(e.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => Ok(()),
-            other => other,
-        }
-    }
-}
-
 /// The open file.
 pub(super) struct Metrics {
-    file: BufWriter<Box<dyn Sink>>,
+    file: Appended,
     path: PathBuf,
     /// The last row's seconds.
     pub(super) seconds: f64,
@@ -68,14 +52,14 @@ impl Metrics {
             }
             replace(path, |file| file.write_all(text.as_bytes())).map_err(fail)?;
         }
-        let file = OpenOptions::new().append(true).open(path).map_err(fail)?;
+        let file = Appended::open(path).map_err(fail)?;
         let missing = step.saturating_sub(rows);
         let remark = match missing {
             0 if aside.is_empty() => None,
             0 => Some(format!("metrics.csv had lines that are no rows of this run{aside}")),
             _ => Some(format!("metrics.csv lacks the rows of {missing} of the first {step} steps{aside}")),
         };
-        Ok((Metrics { file: BufWriter::new(Box::new(file)), path: path.into(), seconds }, remark))
+        Ok((Metrics { file, path: path.into(), seconds }, remark))
     }
 
     /// Adds a row; the system has it after [`Metrics::flush`].
@@ -99,8 +83,7 @@ impl Metrics {
     /// # Errors
     /// What the system said of the rows; then nothing is saved.
     pub(super) fn synced<T>(&mut self, save: impl FnOnce() -> T) -> Result<T, RunError> {
-        self.flush()?;
-        self.file.get_mut().sync().map_err(RunError::io("write", &self.path))?;
+        self.file.sync().map_err(RunError::io("write", &self.path))?;
         Ok(save())
     }
 }
@@ -110,10 +93,10 @@ fn set_aside(path: &Path, bytes: &[u8], step: u64) -> io::Result<PathBuf> {
     let numbered = |n: u64| if n == 1 { String::new() } else { format!("-{n}") };
     for n in 1u64.. {
         let left = path.with_file_name(format!("metrics-left-at-step-{step}{}.csv", numbered(n)));
-        match OpenOptions::new().write(true).create_new(true).open(&left) {
+        match Written::new(&left) {
             Ok(mut file) => {
                 file.write_all(bytes)?;
-                return file.sync_all().map(|()| left);
+                return file.sync().map(|()| left);
             }
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error),
@@ -161,8 +144,6 @@ fn kept(header: &str, old: &str, columns: usize, step: u64) -> Kept {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::cell::RefCell;
-    use std::rc::Rc;
 
     const LOSSES: [&str; 2] = ["a", "b"];
 
@@ -193,48 +174,29 @@ mod tests {
         assert_eq!((metrics.seconds, remark.unwrap().contains("lacks the rows of 2 of the first 5")), (3.0, true));
     }
 
-    /// Notes what happens to it; after `good` calls it fails.
-    struct Noted {
-        calls: Rc<RefCell<Vec<&'static str>>>,
-        good: usize,
-    }
-
-    impl Noted {
-        fn note(&self, call: &'static str) -> io::Result<()> {
-            self.calls.borrow_mut().push(call);
-            if self.calls.borrow().len() > self.good { Err(ErrorKind::StorageFull.into()) } else { Ok(()) }
-        }
-    }
-
-    impl Write for Noted {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.note("write").map(|()| bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    impl Sink for Noted {
-        fn sync(&mut self) -> io::Result<()> {
-            self.note("sync")
-        }
-    }
-
+    #[cfg(unix)]
     #[test]
     fn rows_are_on_the_disk_before_the_checkpoint_that_relies_on_them() {
-        for (good, wanted) in [(9, &["write", "sync", "save"] as &[_]), (1, &["write", "sync"]), (0, &["write"])] {
-            let calls = Rc::new(RefCell::new(Vec::new()));
-            let sink: Box<dyn Sink> = Box::new(Noted { calls: calls.clone(), good });
-            let mut metrics = Metrics { file: BufWriter::new(sink), path: "metrics.csv".into(), seconds: 0.0 };
-            let losses = [1.0, 2.0];
-            metrics.write(&Row { step: 1, epoch: 1, losses: &losses, rate: 1.0, seconds: 1.0 }).unwrap();
-            assert!(calls.borrow().is_empty(), "a row waits in memory");
-            let saved = metrics.synced(|| calls.borrow_mut().push("save"));
-            assert_eq!((saved.is_ok(), calls.borrow().as_slice()), (wanted.contains(&"save"), wanted));
-            // What is still in memory has nowhere to go.
-            let _ = metrics.file.into_parts();
+        use crate::files::system::Call;
+        use crate::files::system::faults::{Fault, with};
+        let dir = tempfile::tempdir().unwrap();
+        for (n, good) in [usize::MAX, 2, 1].into_iter().enumerate() {
+            let path = dir.path().join(format!("{n}.csv"));
+            std::fs::write(&path, "step,epoch,a,b,images_per_s,seconds\n").unwrap();
+            let mut rows_at_save = None;
+            let (saved, calls) = with(Fault::Once, good.saturating_add(1), || {
+                let (mut metrics, _) = Metrics::open(&path, &LOSSES, 0)?;
+                metrics.write(&Row { step: 1, epoch: 1, losses: &[1.0, 2.0], rate: 1.0, seconds: 1.0 })?;
+                metrics.synced(|| rows_at_save = std::fs::read_to_string(&path).ok())
+            });
+            let calls: Vec<Call> = calls.into_iter().map(|(call, _)| call).skip(2).take(2).collect();
+            match good {
+                usize::MAX => assert_eq!(calls, [Call::Write, Call::Sync]),
+                _ => assert!(saved.is_err() && rows_at_save.is_none()),
+            }
+            if saved.is_ok() {
+                assert!(rows_at_save.unwrap().ends_with("\n1,1,1,2,1.0,1.000\n"));
+            }
         }
     }
 

@@ -241,7 +241,7 @@ impl fmt::Display for Saved {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self.step {
             Some(step) => write!(f, "step {step} is saved"),
-            None => f.write_str("no checkpoint had been saved yet"),
+            None => f.write_str("no checkpoint is saved"),
         }
     }
 }
@@ -278,7 +278,14 @@ fn train_first(start: Start, device: Device, mut hooks: Hooks) -> Result<Outcome
     let pausing = together::pause(hooks.ranks.as_ref());
     let mut training = Prepared::new(start, device, &mut hooks)?.begin(hooks)?;
     drop(pausing);
-    let result = training.train();
+    let mut result = training.train();
+    // A device that is lost once may have been reset; one that is lost again would be so time and again.
+    if let (Err(error), Some(fresh)) = (&result, training.fresh_device()) {
+        let saved = training.saved();
+        training.say(&format!("{error}; the device is opened anew, and the run goes on from there"));
+        training = training.go_on(fresh).map_err(|error| TrainError::Stopped { why: error.to_string(), saved })?;
+        result = training.train();
+    }
     if let Err(error) = &result {
         // The screen gets it from whoever called.
         training.note(error);

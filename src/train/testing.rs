@@ -4,9 +4,9 @@ use super::checkpoint;
 use super::folder::{RunDir, RunError};
 use super::turns::Turns;
 use crate::data::Split;
-use crate::files::{read_in_memory, replace};
+use crate::files::{Appended, read_in_memory, replace};
 use std::fmt::Write as _;
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -55,8 +55,9 @@ impl Testing {
         // A run that goes on is measured on as many as before, so that its figures are alike.
         let before = kept.iter().find_map(|row| images_of(&row.2));
         let images = before.unwrap_or(images as usize).min(split.len());
-        if !gone.is_empty() {
-            let text: String = std::iter::once(&rows.0)
+        // A line that a full disk broke off would take the next one with it.
+        if !gone.is_empty() || !rows.2 {
+            let text: String = (Some(&rows.0).filter(|header| !header.is_empty()).into_iter())
                 .chain(kept.iter().map(|row| &row.2))
                 .fold(String::new(), |text, line| text + line + "\n");
             replace(&file, |file| file.write_all(text.as_bytes())).map_err(RunError::io("write", &file))?;
@@ -103,8 +104,8 @@ impl Testing {
         let _ = write!(text, "{step},{seconds:.3},{}", self.images);
         figures.iter().for_each(|figure| _ = write!(text, ",{}", figure.value));
         text.push('\n');
-        let mut file = OpenOptions::new().create(true).append(true).open(&self.file).map_err(failed)?;
-        file.write_all(text.as_bytes()).map_err(failed)?;
+        let mut file = Appended::open(&self.file).map_err(failed)?;
+        file.write_all(text.as_bytes()).and_then(|()| file.sync()).map_err(failed)?;
         let Some(first) = figures.first().filter(|figure| figure.value.is_finite()) else { return Ok(false) };
         let best = self.best.is_none_or(|least| first.value < least);
         if best {
@@ -120,10 +121,10 @@ pub(super) const FILE: &str = "tests.csv";
 /// A row of the file: its step, its first figure, and the line.
 type Row = (u64, f64, String);
 
-/// The header and the rows of a file. What is no row is passed over.
-fn rows(path: &Path) -> Result<(String, Vec<Row>), RunError> {
+/// The header and the rows of a file, and whether its last line has an end. What is no row is passed over.
+fn rows(path: &Path) -> Result<(String, Vec<Row>, bool), RunError> {
     let bytes = match read_in_memory(path) {
-        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Default::default()),
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok((String::new(), Vec::new(), true)),
         read => read.map_err(RunError::io("read", path))?,
     };
     let text = String::from_utf8_lossy(&bytes);
@@ -134,7 +135,7 @@ fn rows(path: &Path) -> Result<(String, Vec<Row>), RunError> {
         let mut cells = line.split(',');
         Some((cells.next()?.parse().ok()?, cells.nth(2)?.parse().ok()?, line.to_string()))
     };
-    Ok((header, lines.filter_map(row).collect()))
+    Ok((header, lines.filter_map(row).collect(), text.is_empty() || text.ends_with('\n')))
 }
 
 /// The number of test images that a row is of.
@@ -166,7 +167,7 @@ impl RunDir {
     /// # Errors
     /// A file that is there and cannot be read.
     pub fn tests(&self) -> Result<Vec<TestCurve>, RunError> {
-        let (header, rows) = rows(&self.path.join(FILE))?;
+        let (header, rows, _) = rows(&self.path.join(FILE))?;
         let names = header.split(',').skip(3).map(|name| TestCurve { name: name.into(), ..TestCurve::default() });
         let mut curves: Vec<TestCurve> = names.collect();
         for (step, _, line) in rows {

@@ -4,15 +4,16 @@ use super::Session;
 use super::batches::Images;
 use super::breakdown::Breakdown;
 use super::checkpoint::{self, CheckpointError};
-use super::folder::{Lock, RunDir};
+use super::folder::{CONFIG, Lock, RunDir};
 use super::health::{Health, deviation};
 use super::log::{Log, Progress};
 use super::logs::Followers;
 use super::losses::{Arrived, Losses};
 use super::metrics::{Metrics, Row};
 use super::pace::Pace;
+use super::prepare::Prepared;
 use super::recent::Recent;
-use super::run::{Hooks, Outcome, Phase, Saved, TrainError};
+use super::run::{Hooks, Outcome, Phase, Resume, Saved, Start, TrainError};
 use super::share::Share;
 use super::step_runner::StepRunner;
 use super::stopwatch::Stopwatch;
@@ -23,8 +24,12 @@ use super::turns::Turns;
 use crate::bench::Track;
 use crate::data::{self, Split};
 use crate::kernels::Class;
+use crate::program::Device;
 use crate::ranks::Pause;
 use crate::words::four;
+use std::fs;
+use std::io::ErrorKind;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -108,6 +113,32 @@ impl Loop<'_> {
         self.log.note(&error.to_string());
     }
 
+    /// A line of its log.
+    pub(super) fn say(&mut self, line: &str) {
+        self.log.say(line);
+    }
+
+    /// Its device opened anew, where it is lost and can be.
+    pub(super) fn fresh_device(&self) -> Option<Device> {
+        let gpu = self.session.store.device().gpu().filter(|gpu| gpu.is_lost())?;
+        // The other ranks have states that go on from where they are.
+        let alone = self.session.store.together().is_none();
+        alone.then(|| gpu.again().ok().map(|gpu| Device::Gpu(Arc::new(gpu))))?
+    }
+
+    /// Goes on from the last checkpoint on another device.
+    ///
+    /// # Errors
+    /// Those of a run that goes on.
+    pub(super) fn go_on(self, device: Device) -> Result<Self, TrainError> {
+        let Loop { run, _lock: lock, log, mut hooks, session, stage, losses, metrics, followers, .. } = self;
+        // What is there twice otherwise: the folder's lock, its open files, and what is left on the device.
+        drop((lock, stage, losses, session, metrics, followers));
+        hooks.watch = log.leave();
+        let resume = Start::Resume(Resume { dir: run.path, ..Resume::default() });
+        Prepared::new(resume, device, &mut hooks)?.begin(hooks)
+    }
+
     /// Takes the steps that are left, or those until it is to stop, and saves.
     pub(super) fn train(&mut self) -> Result<(), TrainError> {
         let (log_every, checkpoint_every, views_every) = {
@@ -125,13 +156,12 @@ impl Loop<'_> {
             if save || draw || test || view {
                 // What is still running is training, not pause.
                 self.collect(true)?;
+                self.is_there()?;
             }
+            // What belongs to a step comes before its checkpoint: whenever the run is killed, it goes on from one
+            // that has all of it.
             let pause = Instant::now();
             let pausing = self.pausing(save || draw || test || view);
-            if save {
-                self.save()?;
-                self.by_time = !regular;
-            }
             if draw {
                 self.draw()?;
             }
@@ -141,6 +171,10 @@ impl Loop<'_> {
             if view {
                 self.view()?;
             }
+            if save {
+                self.save()?;
+                self.by_time = !regular;
+            }
             drop(pausing);
             if save || draw || test || view {
                 self.report(false);
@@ -148,12 +182,10 @@ impl Loop<'_> {
             }
         }
         self.collect(true)?;
+        self.is_there()?;
         let _pausing = self.pausing(true);
         if let Some(tracing) = self.tracing.take().filter(|tracing| !tracing.trace.is_empty()) {
             self.end_trace(tracing)?;
-        }
-        if self.saved != Some(self.step) {
-            self.save()?;
         }
         if self.sampled != Some(self.step) && self.step == self.total {
             self.draw()?;
@@ -165,6 +197,9 @@ impl Loop<'_> {
         let cheap = || VIEWS.allows(self.drew / 2, self.watch.now().active);
         if self.step == self.total && views_every.map_or_else(cheap, |every| every > 0) {
             self.view()?;
+        }
+        if self.saved != Some(self.step) {
+            self.save()?;
         }
         self.report(true);
         self.agree(Next::End, 0)?;
@@ -338,6 +373,18 @@ impl Loop<'_> {
         }
     }
 
+    /// Refuses to write into a folder that is no run's any more: whoever took it away would find the half of one.
+    fn is_there(&self) -> Result<(), TrainError> {
+        match fs::metadata(self.run.path.join(CONFIG)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let dir = self.run.path.display();
+                let why = "somebody moved the run, and it can go on where it is now, or took it away";
+                Err(self.stopped(format!("{dir} has no config.toml any more: {why}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Whether the last checkpoint is so old that another is due whatever the step.
     fn is_late(&self) -> bool {
         let minutes = self.run.config.train.checkpoint_minutes;
@@ -354,6 +401,7 @@ impl Loop<'_> {
         {
             self.log.say(&format!("the checkpoint of step {last} could not be kept: {error}"));
         }
+        self.followers.each(&mut self.log, |log| log.sync());
         let (file, batch) = (self.run.checkpoint(), self.run.config.train.batch);
         let saved = self.metrics.synced(|| checkpoint::save(&file, &self.session, self.step, batch));
         match saved.map_err(|e| self.stopped(e))? {
@@ -501,8 +549,9 @@ impl Loop<'_> {
     }
 
     /// What of the run is saved.
-    fn saved(&self) -> Saved {
-        Saved { dir: self.run.path.clone(), step: self.saved }
+    pub(super) fn saved(&self) -> Saved {
+        let step = self.saved.filter(|_| self.run.checkpoint().is_file());
+        Saved { dir: self.run.path.clone(), step }
     }
 
     fn stopped(&self, why: impl ToString) -> TrainError {
