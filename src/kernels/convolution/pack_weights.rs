@@ -208,8 +208,9 @@ fn layer(src: u32, [co, ci, taps]: [u32; 3], by_outputs: bool, [mask, colours]: 
 
 /// Odd shapes.
 pub fn cases() -> Vec<Box<dyn Kernel>> {
-    let many =
-        |k: u32| layer(64 * k, [k + 1, 5, 3], k % 3 == 0, [k % 3, if k.is_multiple_of(3) { 1 } else { k % 4 + 1 }]);
+    let many = |k: u32| {
+        layer(64 * k, [k + 1, 5, 3], k.is_multiple_of(3), [k % 3, if k.is_multiple_of(3) { 1 } else { k % 4 + 1 }])
+    };
     let sets = [
         vec![layer(0, [1, 1, 1], false, [0, 1])],
         vec![layer(1, [33, 70, 9], false, [0, 1]), layer(0, [33, 70, 9], true, [0, 1])],
