@@ -1,5 +1,6 @@
 //! Programs: what the planner does to a graph, and that it does not show in the results.
 
+mod channels_last;
 mod fusion;
 mod layout;
 mod listings;

@@ -72,6 +72,8 @@ fn tiles(caps: &Caps, fours: fn(&Tile) -> u32, waste: impl Fn(u32, u32) -> f64) 
     let mut tiles: Vec<_> = TILES.iter().filter(|tile| tile.fits(fours(tile), caps)).collect();
     let work = |tile: &Tile| waste(tile.lines, tile.columns) * tile.cost;
     tiles.sort_by(|a, b| work(a).total_cmp(&work(b)));
+    // Where they are but checked, one is enough: software drivers compile them for seconds.
+    tiles.truncate(if caps.class == Class::Gpu { TILES.len() } else { 1 });
     tiles
 }
 
