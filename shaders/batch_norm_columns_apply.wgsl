@@ -28,16 +28,13 @@ fn main(
 ) {
   let share = share_of(wg.x + wg.y * groups.x, lane);
   if (!share.live) { return; }
-  var centre: vec4<f32>;
-  var factor: vec4<f32>;
-  var shift: vec4<f32>;
-  for (var q = 0u; q < 4u; q += 1u) {
-    let channel = 4u * share.four + q;
-    let number = number_of(share) + q * p.groups;
-    centre[q] = mean[number];
-    factor[q] = gamma[channel] * inverseSqrt(variance[number] + p.eps);
-    shift[q] = beta[channel];
-  }
+  let c = 4u * share.four;
+  let n = number_of(share);
+  let g = p.groups;
+  let centre = vec4(mean[n], mean[n + g], mean[n + 2u * g], mean[n + 3u * g]);
+  let spread = vec4(variance[n], variance[n + g], variance[n + 2u * g], variance[n + 3u * g]);
+  let factor = vec4(gamma[c], gamma[c + 1u], gamma[c + 2u], gamma[c + 3u]) * inverseSqrt(spread + p.eps);
+  let shift = vec4(beta[c], beta[c + 1u], beta[c + 2u], beta[c + 3u]);
   for (var row = share.first; row < share.end; row += ROWS) {
     let i = row * p.c + share.four;
     y[i] = activate_all(ACT, p.act_slope, (x[i] - centre) * factor + shift);

@@ -28,19 +28,14 @@ fn main(
 ) {
   let share = share_of(wg.x + wg.y * groups.x, lane);
   if (!share.live) { return; }
-  var centre: vec4<f32>;
-  var rstd: vec4<f32>;
-  var factor: vec4<f32>;
-  var along: vec4<f32>;
-  var plain: vec4<f32>;
-  for (var q = 0u; q < 4u; q += 1u) {
-    let number = number_of(share) + q * p.groups;
-    centre[q] = mean[number];
-    rstd[q] = inverseSqrt(variance[number] + p.eps);
-    factor[q] = gamma[4u * share.four + q] * rstd[q];
-    along[q] = dgamma[number] / f32(p.n);
-    plain[q] = dbeta[number] / f32(p.n);
-  }
+  let c = 4u * share.four;
+  let n = number_of(share);
+  let g = p.groups;
+  let centre = vec4(mean[n], mean[n + g], mean[n + 2u * g], mean[n + 3u * g]);
+  let rstd = inverseSqrt(vec4(variance[n], variance[n + g], variance[n + 2u * g], variance[n + 3u * g]) + p.eps);
+  let factor = vec4(gamma[c], gamma[c + 1u], gamma[c + 2u], gamma[c + 3u]) * rstd;
+  let along = vec4(dgamma[n], dgamma[n + g], dgamma[n + 2u * g], dgamma[n + 3u * g]) / f32(p.n);
+  let plain = vec4(dbeta[n], dbeta[n + g], dbeta[n + 2u * g], dbeta[n + 3u * g]) / f32(p.n);
   for (var row = share.first; row < share.end; row += ROWS) {
     let i = row * p.c + share.four;
     grad_x[i] = factor * (dy[i] - plain - (x[i] - centre) * rstd * along);

@@ -24,10 +24,10 @@ fn main(
   @builtin(local_invocation_index) lane: u32,
 ) {
   let share = share_of(wg.x + wg.y * groups.x, lane);
-  var centre = vec4(0.0);
-  if (share.live) {
-    for (var q = 0u; q < 4u; q += 1u) { centre[q] = mean[number_of(share) + q * p.groups]; }
-  }
+  // Lanes without a four have no rows either.
+  let n = select(0u, number_of(share), share.live);
+  let g = select(0u, p.groups, share.live);
+  let centre = vec4(mean[n], mean[n + g], mean[n + 2u * g], mean[n + 3u * g]);
   var along = vec4(0.0);
   var plain = vec4(0.0);
   for (var row = share.first; row < share.end; row += ROWS) {
