@@ -26,10 +26,10 @@ override ALONG_M: u32 = 1;
 const APART = 1u;
 const ALONG_COLUMNS = 1u;
 const WIDE = 4u;
-// Fours of terms that pass through workgroup memory at a time.
-const DEPTH = 4u;
+// Fours of terms that pass through workgroup memory at a time, a power of two.
+override DEPTH: u32 = 4;
 // Fours of a line of A, one more than there are, so that a column of lines falls into different banks.
-const A_LINE = DEPTH + 1u;
+override A_LINE: u32 = DEPTH + 1u;
 override B_LINE: u32 = BN / 4u;
 override A_SIZE: u32 = BM * A_LINE;
 override B_SIZE: u32 = 4u * DEPTH * B_LINE;

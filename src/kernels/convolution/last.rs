@@ -54,6 +54,12 @@ impl Tile {
         Recipe { name: self.names[usize::from(precision == Precision::Mixed)], scratch: Vec::new(), stages: Vec::new() }
     }
 
+    /// Fours of terms that pass through workgroup memory at a time where a product gathers: few columns
+    /// have few invocations to share the lines' memory, of which more workgroups then fit a unit.
+    fn depth(&self) -> u32 {
+        if self.columns < 32 { STEP / 8 } else { STEP / 4 }
+    }
+
     fn stage(&self, stage: Stage) -> Stage {
         stage.constant("TX", self.columns / EDGE).constant("TY", self.lines / EDGE)
     }
@@ -136,8 +142,11 @@ pub(super) fn recipes(form: &Gather, operands: Operands, precision: Precision, c
             [lines.next_multiple_of(tile_lines as usize), form.pack_dst.next_multiple_of(tile_columns) as usize];
         padded.map(|n| n as f64).iter().product()
     };
-    // Lines of five fours, columns of sixteen terms, and what is noted.
-    let fours = |tile: &Tile| 5 * tile.lines + 4 * tile.columns + tile.lines + 12;
+    // Lines of as many fours and one, columns of as many terms, and what is noted.
+    let fours = |tile: &Tile| {
+        let depth = tile.depth();
+        (depth + 2) * tile.lines + depth * tile.columns + 12
+    };
     let make = |tile: &&Tile| {
         let blocks = lines.div_ceil(tile.lines as usize)
             * form.pack_dst.div_ceil(tile.columns) as usize
@@ -178,6 +187,7 @@ fn in_tiles(
         grid_1d(blocks * form.splits as usize, caps),
     ));
     let stage = operands.epilogue(stage.bind("src", src).bind("w", w)).bind("dst", dst).packed([src, w]);
+    let stage = stage.constant("DEPTH", tile.depth());
     recipe.stages.push(stage.constant("ALONG_M", u32::from(form.along_lines())).epilogue(&main));
     if let Slot::ScratchOut(part) = dst {
         recipe.stages.push(behind(&form, part, operands, caps));
