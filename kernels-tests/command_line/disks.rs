@@ -5,7 +5,7 @@
 use crate::{call, text};
 use limn::train::checkpoint;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -42,6 +42,7 @@ fn skipped(why: &str) {
 }
 
 /// The run says which step is saved, and so it is.
+#[cfg(target_os = "linux")]
 fn says_what_is_saved(run: &Path, call: crate::Call, words: &str) {
     let step = checkpoint::info(&run.join("checkpoint.safetensors")).expect("a whole checkpoint").step;
     call.bad(&[words, &format!("step {step} is saved"), "limn train --resume"]);
@@ -56,8 +57,10 @@ fn goes_on(folder: &Path, run: &Path, whole: &Path) {
 }
 
 /// A file system of its own, for as long as it lives.
-struct Small(PathBuf);
+#[cfg(target_os = "linux")]
+struct Small(std::path::PathBuf);
 
+#[cfg(target_os = "linux")]
 impl Small {
     fn new(folder: &Path, kilobytes: usize) -> Option<Small> {
         std::fs::create_dir(folder).expect("a folder");
@@ -76,6 +79,7 @@ impl Small {
     }
 }
 
+#[cfg(target_os = "linux")]
 impl Drop for Small {
     fn drop(&mut self) {
         let _ = Command::new("umount").arg(&self.0).status();
