@@ -50,9 +50,9 @@ fn placed(mut program: Program, keep: Keep, options: &Options) -> Program {
     packs::once(&mut program, keep);
     if keep != Keep::None {
         packs::together(&mut program, options);
-        let temporaries = program.buffers.iter().filter(|buffer| buffer.purpose == Purpose::Temp);
-        program.unshared = temporaries.map(|buffer| buffer.len).sum();
     }
+    let temporaries = program.buffers.iter().filter(|buffer| buffer.purpose == Purpose::Temp);
+    program.unshared = temporaries.map(|buffer| buffer.len).sum();
     if options.reuse {
         share(&mut program);
     }
@@ -106,8 +106,7 @@ fn launches(source: &Source, nodes: Vec<Node>, options: &Options) -> Result<Prog
         launches.push(Launch { kernel: kernel.clone(), recipe, reads, writes, scratch, scope: node.scope.clone() });
     }
     let outputs = source.outputs.iter().map(|(name, id)| (name.clone(), layout.view(*id))).collect();
-    let unshared = layout.buffers.iter().filter(|b| b.purpose == Purpose::Temp).map(|b| b.len).sum();
-    Ok(Program { launches, buffers: layout.buffers, inputs: layout.inputs, outputs, unshared })
+    Ok(Program { launches, buffers: layout.buffers, inputs: layout.inputs, outputs, unshared: 0 })
 }
 
 /// A kernel with what it reads and writes.

@@ -82,13 +82,10 @@ impl Kernel for Conv2dWeightGrad {
 
     fn cpu(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
         let (planes, [x, dy]) = self.in_planes(reads);
-        if !self.0.by_planes() {
-            return planes.cpu(&[&x, &dy], writes);
-        }
-        for (dw, sum) in std::iter::zip(writes[0].iter_mut(), self.0.sum_w(reads[0], reads[1])) {
+        for (dw, sum) in std::iter::zip(writes[0].iter_mut(), planes.0.sum_w(&x, &dy)) {
             *dw = sum as f32;
         }
-        self.write_bias(reads[1], writes);
+        planes.write_bias(&dy, writes);
     }
 
     fn host(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {

@@ -124,7 +124,7 @@ pub(super) fn masked() -> Vec<Conv> {
             Conv::new([2, 17, 6, 8], 9, [3, 3]).with([1, 1], [1, 1], [1; 4]).masked(mask, 1).epilogue(Relu, true, true),
         );
         all.push(Conv::new([5, 3, 4, 12], 34, [5, 3]).with([1, 1], [1, 1], [2, 1, 2, 1]).masked(mask, 1));
-        // Channels last, sorted by colour; in mixed precision colours are padded.
+        // Channels last, with colours of even and of uneven numbers of fours.
         for (groups, ci, co) in [(1, 16, 20), (3, 12, 60), (2, 24, 8)] {
             let conv = Conv::new([2, ci, 6, 5], co, [3, 3]).with([1, 1], [1, 1], [1; 4]).masked(mask, groups);
             all.push(conv.epilogue(Relu, true, true).last(true, true));

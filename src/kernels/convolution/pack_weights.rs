@@ -32,8 +32,6 @@ params! {
         pub first: [u32; MAX_LAYERS - 1],
         /// The layers.
         pub layers: [Layer; MAX_LAYERS],
-        /// Elements of all that is packed.
-        pub len: u32,
     }
 }
 
@@ -68,6 +66,12 @@ macro_rules! find {
 pub(in crate::kernels) const LAYERS: &str = find!(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
 
 impl Layer {
+    /// Of `[co, ci, taps]` from element `src` on, by outputs or not, with a mask and its colours.
+    fn new(src: u32, [co, ci, taps]: [u32; 3], by_outputs: bool, [mask, colours]: [u32; 2]) -> Layer {
+        let kind = taps | u32::from(by_outputs) << 16 | mask << 17 | colours << 20;
+        Layer { src, dst: 0, channels: co | ci << 16, kind }
+    }
+
     fn extents(&self) -> [u32; 3] {
         [self.channels & 0xffff, self.channels >> 16, self.kind & 0xffff]
     }
@@ -100,8 +104,7 @@ impl Layer {
         if [co, ci, taps].iter().any(|n| *n >= 1 << 16) || pack.colours >= 1 << 12 {
             return None;
         }
-        let kind = taps | u32::from(by_outputs) << 16 | mask << 17 | pack.colours << 20;
-        let layer = Layer { src, dst: 0, channels: co | ci << 16, kind };
+        let layer = Layer::new(src, [co, ci, taps], by_outputs, [mask, pack.colours]);
         // What stands in any other order, or in several tensors, is no weight of a layer.
         (layer.pack() == PackLast { s0: 1, s_batch: 0, ..pack } && layer.words() as usize <= MOST).then_some(layer)
     }
@@ -169,16 +172,15 @@ impl Kernel for PackWeights {
     }
 
     fn variants(&self, caps: &Caps) -> Vec<Recipe> {
-        let starts = self.layers.iter().scan(0, |next, layer| {
+        let ends = self.layers.iter().scan(0, |next, layer| {
             *next += layer.workgroups();
             Some(*next)
         });
-        let ends: Vec<u32> = starts.collect();
+        let ends: Vec<u32> = ends.collect();
         let none = Layer { src: 0, dst: 0, channels: 0, kind: 0 };
         let params = PackWeightsParams {
             first: std::array::from_fn(|k| if k + 1 < ends.len() { ends[k] } else { u32::MAX }),
             layers: std::array::from_fn(|k| self.layers.get(k).copied().unwrap_or(none)),
-            len: self.words(),
         };
         let grid = grid_1d(ends.last().map_or(0, |end| *end as usize), caps);
         let stage = Stage::new(&SHADER, &params, grid);
@@ -200,21 +202,15 @@ impl Checks for PackWeights {
     }
 }
 
-/// A layer `[co, ci, taps]`, by outputs or not, with a mask and its colours.
-fn layer(src: u32, [co, ci, taps]: [u32; 3], by_outputs: bool, [mask, colours]: [u32; 2]) -> Layer {
-    let kind = taps | u32::from(by_outputs) << 16 | mask << 17 | colours << 20;
-    Layer { src, dst: 0, channels: co | ci << 16, kind }
-}
-
 /// Odd shapes.
 pub fn cases() -> Vec<Box<dyn Kernel>> {
     let many = |k: u32| {
-        layer(64 * k, [k + 1, 5, 3], k.is_multiple_of(3), [k % 3, if k.is_multiple_of(3) { 1 } else { k % 4 + 1 }])
+        Layer::new(64 * k, [k + 1, 5, 3], k.is_multiple_of(3), [k % 3, if k.is_multiple_of(3) { 1 } else { k % 4 + 1 }])
     };
     let sets = [
-        vec![layer(0, [1, 1, 1], false, [0, 1])],
-        vec![layer(1, [33, 70, 9], false, [0, 1]), layer(0, [33, 70, 9], true, [0, 1])],
-        vec![layer(77, [12, 9, 25], true, [2, 3]), layer(0, [12, 6, 1], false, [1, 3])],
+        vec![Layer::new(0, [1, 1, 1], false, [0, 1])],
+        vec![Layer::new(1, [33, 70, 9], false, [0, 1]), Layer::new(0, [33, 70, 9], true, [0, 1])],
+        vec![Layer::new(77, [12, 9, 25], true, [2, 3]), Layer::new(0, [12, 6, 1], false, [1, 3])],
         (0..16).map(many).collect(),
     ];
     sets.into_iter().filter_map(PackWeights::new).map(|all| Box::new(all) as Box<dyn Kernel>).collect()
@@ -222,6 +218,6 @@ pub fn cases() -> Vec<Box<dyn Kernel>> {
 
 /// The weights of PixelCNN's blocks.
 pub fn shapes() -> Vec<Box<dyn Kernel>> {
-    let block = |k: u32| layer(2304 * k, [16, 16, 9], k % 2 == 1, [0, 1]);
+    let block = |k: u32| Layer::new(2304 * k, [16, 16, 9], k % 2 == 1, [0, 1]);
     PackWeights::new((0..16).map(block).collect()).map(|all| Box::new(all) as Box<dyn Kernel>).into_iter().collect()
 }

@@ -144,9 +144,7 @@ impl Strided {
             axis(p.out3, p.mul3, p.add3, p.div3, p.size3, p.stride3),
         ]
     }
-}
 
-impl Strided {
     /// The same with the channels of both last; none where axes 1 to 3 are not channels, rows and columns
     /// of such images.
     fn turned(&self, x: Images, y: Images) -> Option<Strided> {

@@ -85,7 +85,7 @@ fn recipe<P: Params + Copy>(
 
 /// Images and the length of a half where channels are last, given those of half the channels, those of
 /// all, and the same by planes: every pixel has its own two halves.
-fn sorted(half: Images, whole: Option<Images>, [outer, len]: [u32; 2]) -> Option<[u32; 2]> {
+fn by_pixels(half: Images, whole: Option<Images>, [outer, len]: [u32; 2]) -> Option<[u32; 2]> {
     let Images { channels, plane } = half;
     let twice = Images { channels: 2 * channels, ..half };
     (whole == Some(twice) && len == channels * plane).then_some([outer * plane, channels])
@@ -150,7 +150,7 @@ impl Kernel for Gate {
     fn channels_last(&self, operands: &[Option<Images>]) -> Option<ChannelsLast> {
         let half = operands[2]?;
         let residual = self.residual == 0 || operands[1] == Some(half);
-        let [outer, inner] = sorted(half, operands[0], [self.outer, self.half]).filter(|_| residual)?;
+        let [outer, inner] = by_pixels(half, operands[0], [self.outer, self.half]).filter(|_| residual)?;
         let kernel = Arc::new(Gate { outer, half: inner, ..*self });
         Some(ChannelsLast { kernel, operands: vec![true; 3] })
     }
@@ -219,7 +219,7 @@ impl Kernel for GateGrad {
 
     fn channels_last(&self, operands: &[Option<Images>]) -> Option<ChannelsLast> {
         let same = operands[1] == operands[2];
-        let [outer, half] = sorted(operands[0]?, operands[1], [self.0.outer, self.0.half]).filter(|_| same)?;
+        let [outer, half] = by_pixels(operands[0]?, operands[1], [self.0.outer, self.0.half]).filter(|_| same)?;
         let kernel = Arc::new(GateGrad(Gate { outer, half, ..self.0 }));
         Some(ChannelsLast { kernel, operands: vec![true; 3] })
     }
@@ -275,7 +275,7 @@ impl Kernel for ConcatElu {
     }
 
     fn channels_last(&self, operands: &[Option<Images>]) -> Option<ChannelsLast> {
-        let [outer, half] = sorted(operands[0]?, operands[1], [self.outer, self.half])?;
+        let [outer, half] = by_pixels(operands[0]?, operands[1], [self.outer, self.half])?;
         Some(ChannelsLast { kernel: Arc::new(ConcatElu { outer, half }), operands: vec![true; 2] })
     }
 
@@ -326,7 +326,7 @@ impl Kernel for ConcatEluGrad {
 
     fn channels_last(&self, operands: &[Option<Images>]) -> Option<ChannelsLast> {
         let same = operands[0] == operands[1];
-        let [outer, half] = sorted(operands[2]?, operands[0], [self.0.outer, self.0.half]).filter(|_| same)?;
+        let [outer, half] = by_pixels(operands[2]?, operands[0], [self.0.outer, self.0.half]).filter(|_| same)?;
         Some(ChannelsLast { kernel: Arc::new(ConcatEluGrad(ConcatElu { outer, half })), operands: vec![true; 3] })
     }
 
