@@ -168,6 +168,24 @@ pub(crate) fn create_folder(path: &Path, write: impl FnOnce(&Path) -> io::Result
     written
 }
 
+/// Makes the folder that `path` is to lie in, and those around it, where they are not there.
+///
+/// # Errors
+/// What the system said.
+pub(crate) fn make_folder_of(path: &Path) -> io::Result<()> {
+    system::create_dir_all(folder_of(path))
+}
+
+/// Makes the folder that `path` is to lie in, but none around it: what lay around may have been moved since, and is not
+/// to come back empty in its old place.
+///
+/// # Errors
+/// What the system said.
+pub(crate) fn make_innermost_folder_of(path: &Path) -> io::Result<()> {
+    let folder = folder_of(path);
+    system::create_dir(folder).or_else(|error| if folder.is_dir() { Ok(()) } else { Err(error) })
+}
+
 fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }

@@ -4,7 +4,8 @@
 use crate::support::runs::{bytes, config, hooks, losses, resume, run, run_until, start, vae};
 use limn::models::VaeConfig;
 use limn::program::Device;
-use limn::train::{Config, Resume, RunDir, Session, Setting, Start, TrainError, Weights, checkpoint, train};
+use limn::sample::Grid;
+use limn::train::{Config, Resume, RunDir, Saved, Session, Setting, Start, TrainError, Weights, checkpoint, train};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
@@ -389,6 +390,28 @@ fn a_checkpoint_that_cannot_be_written_leaves_the_old_one() {
     std::fs::rename(&aside, &file).expect("a name");
     assert!(bytes(&out) == good && !good.is_empty());
     run(Start::Resume(Resume { dir: out, steps: Some(9), ..Resume::default() })).expect("room again");
+}
+
+#[test]
+fn a_run_that_is_moved_while_it_draws_leaves_nothing_in_its_old_place() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (out, elsewhere) = (dir.path().join("run"), dir.path().join("elsewhere"));
+    let mut sampler = |session: &mut Session, _: usize, path: &Path| {
+        if path.ends_with("step-3.png") {
+            std::fs::rename(&out, &elsewhere).expect("another name");
+        }
+        let geometry = session.model.geometry();
+        let images = vec![0.5; geometry.iter().product()];
+        Ok(Grid { images: &images, geometry, columns: 1 }.save(path).map(|()| None)?)
+    };
+    let stop = AtomicBool::new(false);
+    let every = ["train.sample_every=1", "train.checkpoint_every=1", "train.keep=3"];
+    let error = train(start(&vae(&every), &out), Device::Cpu, hooks(&mut sampler, &stop)).expect_err("moved");
+    assert!(matches!(error, TrainError::Stopped { saved: Saved { step: None, .. }, .. }), "{error}");
+    assert!(!out.exists(), "{error}");
+    // What was saved before is whole where it is now, and goes on.
+    assert_eq!(checkpoint::info(&elsewhere.join("checkpoint.safetensors")).expect("a checkpoint").step, 2);
+    run(Start::Resume(Resume { dir: elsewhere, steps: Some(5), ..Resume::default() })).expect("its rest");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::latent::rate;
 use super::{Error, report, term};
-use crate::files::ends_in_separator;
+use crate::files::{ends_in_separator, make_folder_of};
 use crate::models::Family;
 use crate::report::{Overview, State};
 use crate::sample::{FilmFormat, TrainingFilm};
@@ -39,6 +39,9 @@ pub fn film(args: &FilmArgs) -> Result<(), Error> {
     }
     let film = TrainingFilm::of(&run.samples()).ok_or_else(|| Error::new(no_pictures(&run)))?;
     film.remarks.iter().for_each(term::note);
+    if args.out.is_some() {
+        make_folder_of(&out).map_err(|e| Error::new(format!("--out {}: {e}", out.display())))?;
+    }
     film.save(args.fps, &out)?;
     report::renew(&run, Some(&out));
     let steps = film.steps();

@@ -1,7 +1,7 @@
 //! Images side by side in one PNG.
 
 use crate::data::expanded;
-use crate::files::{Target, replace};
+use crate::files::{Target, make_innermost_folder_of, replace};
 use crate::train::Session;
 use image::{ImageFormat, Rgb, RgbImage};
 use std::io::Cursor;
@@ -131,7 +131,7 @@ impl Grid<'_> {
     }
 
     /// Saves the grid in the format of the file's extension, whole or not at all, so that a viewer
-    /// never sees half.
+    /// never sees half. The folder it lies in is made where it is not there, but none around that.
     pub fn save(&self, path: &Path) -> Result<(), PictureError> {
         self.save_enlarged(None, path)
     }
@@ -199,12 +199,10 @@ pub(super) fn encoded(picture: &RgbImage, format: ImageFormat, path: &Path) -> R
     Ok(bytes.into_inner())
 }
 
-/// Writes a picture's file, and the folder it lies in.
+/// Writes a picture's file, and makes the folder that it lies in where it is not there.
 pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), PictureError> {
-    if let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder).map_err(|e| PictureError::new(path, e))?;
-    }
-    replace(path, |file| file.write_all(bytes)).map_err(|e| PictureError::new(path, e))
+    let written = make_innermost_folder_of(path).and_then(|()| replace(path, |file| file.write_all(bytes)));
+    written.map_err(|e| PictureError::new(path, e))
 }
 
 /// A number in [0, 1] as a byte.

@@ -4,7 +4,7 @@
 use super::film::{Film, FilmFormat};
 use super::grid::{Grid, PictureError, encoded, format_of, level, pixels};
 use crate::data::Medium;
-use crate::files::{Target, create, ends_in_separator};
+use crate::files::{Target, create, ends_in_separator, make_folder_of};
 use crate::program::{NoRoom, room};
 use image::{ImageFormat, Rgb, RgbImage};
 use std::io::ErrorKind;
@@ -77,21 +77,22 @@ impl Output {
     pub fn save(&self, grid: &Grid, medium: Medium) -> Result<Written, PictureError> {
         let images = grid.images.len() / grid.geometry.iter().product::<usize>().max(1);
         let roomy = |path: &Path| self.roomy(grid.geometry, images).map_err(|e| PictureError::new(path, e));
+        if let Kind::File(path) = &self.kind {
+            roomy(path)?;
+            self.make_folder(path)?;
+        }
         match &self.kind {
             Kind::Folder(folder, stem) => each(grid, medium, self.scale, folder, stem),
             Kind::File(path) if self.ours => {
-                roomy(path)?;
                 let beside = grid.save_medium_enlarged(medium, self.scale, path)?;
                 Ok(listed(path, beside.as_deref()))
             }
             Kind::File(path) if is_medium(path, medium) => {
-                roomy(path)?;
                 let (_, bytes) = grid.medium(medium, self.scale, path)?.unwrap_or_default();
                 super::grid::write(path, &bytes)?;
                 Ok(listed(path, None))
             }
             Kind::File(path) => {
-                roomy(path)?;
                 grid.save_enlarged(self.scale, path)?;
                 let beside = match grid.medium(medium, self.scale, path)?.filter(|_| !is_stream(path)) {
                     Some((extension, bytes)) => Some(write_free(names(path, extension), &bytes)?),
@@ -99,6 +100,14 @@ impl Output {
                 };
                 Ok(listed(path, beside.as_deref()))
             }
+        }
+    }
+
+    /// Makes the folders that somebody named, where they are not there.
+    fn make_folder(&self, path: &Path) -> Result<(), PictureError> {
+        match self.ours {
+            true => Ok(()),
+            false => make_folder_of(path).map_err(|e| PictureError::new(path, e)),
         }
     }
 
@@ -134,6 +143,7 @@ impl Output {
                 write_free(names(&near, "gif"), &film.bytes(self.scale, &near)?)?
             }
             Kind::File(path) => {
+                self.make_folder(path)?;
                 super::grid::write(path, &film.bytes(self.scale, path)?)?;
                 path.clone()
             }

@@ -6,7 +6,7 @@
 
 use super::checkpoint;
 use super::folder::{RunDir, RunError};
-use crate::files::{read_in_memory, replace, system};
+use crate::files::{make_innermost_folder_of, read_in_memory, replace, system};
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -33,7 +33,7 @@ impl RunDir {
     /// Keeps the last checkpoint, which is of this step, when the next takes its place.
     pub(super) fn keep_last(&self, step: u64) -> io::Result<()> {
         let kept = self.kept_file(step);
-        system::create_dir_all(&self.kept_folder())?;
+        make_innermost_folder_of(&kept)?;
         // One of this step from before is no other, or of a course of the run that was left.
         let _ = system::remove_file(&kept);
         second_name(&self.checkpoint(), &kept)

@@ -5,7 +5,7 @@ mod npz;
 mod numbers;
 mod table;
 
-use crate::files::{NEVER, Target, read_whole, replace};
+use crate::files::{NEVER, Target, make_folder_of, read_whole, replace};
 use crate::machine::memory_available;
 use numbers::Array;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
@@ -105,10 +105,8 @@ impl Arrays<'_> {
                 views.and_then(|views| safetensors::serialize(views, None)).map_err(|e| refused(path, e))?
             }
         };
-        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            std::fs::create_dir_all(folder).map_err(|e| refused(path, e))?;
-        }
-        replace(path, |file| file.write_all(&bytes)).map_err(|e| refused(path, e))
+        let written = make_folder_of(path).and_then(|()| replace(path, |file| file.write_all(&bytes)));
+        written.map_err(|e| refused(path, e))
     }
 }
 
