@@ -10,8 +10,11 @@ use crate::kernels::host;
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// Images whose weight gradients are summed by one task.
+/// Images whose weight gradients are summed by one task at most, and positions of y that are worth one.
 const IMAGES: usize = 8;
+const POSITIONS: usize = 512;
+/// Tasks that few images are cut into, and tasks at most: each has sums of its own, which all are added up in the end.
+const TASKS: [usize; 2] = [8, 32];
 /// Elements of patches that are multiplied together, about: they stay in the second cache.
 const AT_ONCE: usize = 1 << 18;
 
@@ -78,6 +81,17 @@ impl Conv {
         one && [self.pad_top, self.pad_left] == [0; 2] && [self.oh, self.ow] == [self.h, self.w]
     }
 
+    /// x `[n, terms]`, w `[co, terms]` and y `[n, co]` of one that [is a product](Conv::is_product) of them as they stand.
+    fn matrices<'a>(&self, x: &'a [f32], w: &'a [f32], y: &'a [f32]) -> [Matrix<'a, f32>; 3] {
+        let (n, co, terms) = (self.n as usize, self.co as usize, self.x_image());
+        [(x, n, terms), (w, co, terms), (y, n, co)].map(|(data, rows, cols)| Matrix::new(data, rows, cols))
+    }
+
+    /// What it does to a finished product.
+    fn finish(tail: &Tail, y: &mut [f32]) {
+        host::pieces(y, |first, y| tail.finish(first, y));
+    }
+
     /// Elements `[co, positions]` of some images: where they stand, or gathered.
     fn outputs<'a>(
         &self,
@@ -108,6 +122,11 @@ impl Conv {
 
     /// conv(x, w) and what is done to it. Products of patches are fastest with channels last.
     pub(super) fn host_y(&self, x: &[f32], w: &[f32], y: &mut [f32], tail: &Tail) {
+        if self.is_product() {
+            let [x, w, _] = self.matrices(x, w, &[]);
+            product_in_pieces(x, w.transposed(), y);
+            return Conv::finish(tail, y);
+        }
         let patches = Patches::new(self);
         let (terms, weights) = (patches.terms(), patches.weights(w));
         let (co, plane, ow, image) = (self.co as usize, self.y_plane(), self.ow as usize, self.y_image());
@@ -147,6 +166,11 @@ impl Conv {
 
     /// The transposed convolution of y and w, and what is done to it.
     pub(super) fn host_x(&self, y: &[f32], w: &[f32], x: &mut [f32], tail: &Tail) {
+        if self.is_product() {
+            let [_, w, y] = self.matrices(&[], w, y);
+            product_in_pieces(y, w, x);
+            return Conv::finish(tail, x);
+        }
         let patches = Patches::new(self);
         let (terms, weights) = (patches.terms(), patches.weights(w));
         let (co, plane, ow, image) = (self.co as usize, self.y_plane(), self.ow as usize, self.x_image());
@@ -183,10 +207,16 @@ impl Conv {
 
     /// The gradient of Σ dy · conv(x, w) by w; dead entries are 0.
     pub(super) fn host_w(&self, x: &[f32], dy: &[f32], dw: &mut [f32]) {
+        if self.is_product() {
+            let [x, _, dy] = self.matrices(x, &[], dy);
+            return product_in_pieces(dy.transposed(), x, dw);
+        }
         let patches = Patches::new(self);
         let (terms, ow) = (patches.terms(), self.ow as usize);
         let at_once = Positions::of(self, terms);
-        let groups = x.par_chunks(IMAGES * self.x_image()).zip(dy.par_chunks(IMAGES * self.y_image()));
+        let [few, most] = TASKS.map(|tasks| (self.n as usize).div_ceil(tasks));
+        let images = few.max(POSITIONS.div_ceil(self.y_plane())).min(IMAGES).max(most);
+        let groups = x.par_chunks(images * self.x_image()).zip(dy.par_chunks(images * self.y_image()));
         let partial: Vec<Vec<f32>> = groups
             .map_init(Scratch::default, |scratch, (x, dy)| {
                 let mut sum = vec![0.0; self.co as usize * terms];

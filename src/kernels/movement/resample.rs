@@ -62,6 +62,21 @@ impl Kernel for Upsample {
         }
     }
 
+    fn host(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
+        let [w, fh, fw] = [self.w, self.fh, self.fw].map(|n| n as usize);
+        let of_a_row = fh * w * fw;
+        host::in_pieces(writes[0], (host::PIECE / of_a_row).max(1) * of_a_row, |first, y| {
+            let rows = reads[0][first / (fh * fw)..].chunks(w);
+            for (x, y) in std::iter::zip(rows, y.chunks_mut(of_a_row)) {
+                let (top, others) = y.split_at_mut(w * fw);
+                for (x, y) in std::iter::zip(x, top.chunks_mut(fw)) {
+                    y.fill(*x);
+                }
+                others.chunks_mut(w * fw).for_each(|y| y.copy_from_slice(top));
+            }
+        });
+    }
+
     fn variants(&self, caps: &Caps) -> Vec<Recipe> {
         let Upsample { planes, h, w, fh, fw } = *self;
         // A gather from [planes h, w] with two expanded axes.
@@ -82,6 +97,25 @@ impl Kernel for Upsample {
 impl Checks for Upsample {
     fn bounds(&self, _reads: &[&[f32]], _old: &[&[f32]], reference: &[&[f32]]) -> Vec<Vec<f32>> {
         exact(reference)
+    }
+}
+
+host::wide! {
+    /// Adds to each y the `width` numbers of `row` that it stands for.
+    fn add_windows(row: &[f32], width: usize, y: &mut [f32]) {
+        match width {
+            // A width that is known makes a loop of vectors.
+            2 => {
+                for (y, x) in std::iter::zip(y, row.chunks_exact(2)) {
+                    *y += x[0] + x[1];
+                }
+            }
+            width => {
+                for (y, x) in std::iter::zip(y, row.chunks_exact(width)) {
+                    *y += x.iter().sum::<f32>();
+                }
+            }
+        }
     }
 }
 
@@ -110,6 +144,20 @@ impl Kernel for AvgPool {
             let sum: f64 = window.map(|at| f64::from(reads[0][at])).sum();
             *y = (f64::from(self.scale) * sum) as f32;
         }
+    }
+
+    fn host(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
+        let [w, fh, fw] = [self.w, self.fh, self.fw].map(|n| n as usize);
+        host::in_pieces(writes[0], (host::PIECE / w).max(1) * w, |first, y| {
+            let windows = reads[0][first * fh * fw..].chunks(fh * w * fw);
+            for (x, y) in std::iter::zip(windows, y.chunks_mut(w)) {
+                y.fill(0.0);
+                for row in x.chunks(w * fw) {
+                    add_windows(row, fw, y);
+                }
+                y.iter_mut().for_each(|y| *y *= self.scale);
+            }
+        });
     }
 
     fn variants(&self, caps: &Caps) -> Vec<Recipe> {

@@ -35,18 +35,22 @@ macro_rules! sums_in {
             type Value = f32;
             type Sum = $sum;
 
+            #[inline]
             fn value(v: f32, _error: f32) -> f32 {
                 v
             }
 
+            #[inline]
             fn with_error(v: f32) -> (f32, f32) {
                 (v, 0.0)
             }
 
+            #[inline]
             fn add(sum: &mut $sum, x: f32, w: f32) {
                 *sum += <$sum>::from(x) * <$sum>::from(w);
             }
 
+            #[inline]
             fn total(sum: $sum, bias: f32, residual: f32) -> f32 {
                 (sum + <$sum>::from(bias)) as f32 + residual
             }

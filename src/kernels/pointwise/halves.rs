@@ -99,6 +99,78 @@ fn slope_of_elu(y: f32) -> f32 {
     Operation::EluSlope.apply(y, y, 0.0)
 }
 
+host::wide! {
+    fn open(first: &[f32], second: &[f32], is_tanh: bool, y: &mut [f32]) {
+        match is_tanh {
+            true => {
+                for (y, (a, b)) in std::iter::zip(y, std::iter::zip(first, second)) {
+                    *y = host::tanh(*a) * host::sigmoid(*b);
+                }
+            }
+            false => {
+                for (y, (a, b)) in std::iter::zip(y, std::iter::zip(first, second)) {
+                    *y = a * host::sigmoid(*b);
+                }
+            }
+        }
+    }
+}
+
+host::wide! {
+    fn add(residual: &[f32], y: &mut [f32]) {
+        for (y, r) in std::iter::zip(y, residual) {
+            *y += r;
+        }
+    }
+}
+
+host::wide! {
+    fn back_through_gate(dy: &[f32], x: &[f32], is_tanh: bool, dx: &mut [f32]) {
+        let half = dy.len();
+        let ((a, b), (da, db)) = (x.split_at(half), dx.split_at_mut(half));
+        let (b, db) = (&b[..half], &mut db[..half]);
+        match is_tanh {
+            true => {
+                for i in 0..half {
+                    let (f, s) = (host::tanh(a[i]), host::sigmoid(b[i]));
+                    da[i] = dy[i] * (1.0 - f * f) * s;
+                    db[i] = dy[i] * f * s * (1.0 - s);
+                }
+            }
+            false => {
+                for i in 0..half {
+                    let s = host::sigmoid(b[i]);
+                    da[i] = dy[i] * s;
+                    db[i] = dy[i] * a[i] * s * (1.0 - s);
+                }
+            }
+        }
+    }
+}
+
+host::wide! {
+    fn elus_of(x: &[f32], y: &mut [f32]) {
+        let (first, second) = y.split_at_mut(x.len());
+        for (x, (a, b)) in std::iter::zip(x, std::iter::zip(first, second)) {
+            // One of the two is above zero, and is what it was.
+            let below = host::exp_m1(-x.abs());
+            (*a, *b) = if *x > 0.0 { (*x, below) } else { (below, -*x) };
+        }
+    }
+}
+
+host::wide! {
+    fn back_through_elus(dy: &[f32], y: &[f32], dx: &mut [f32]) {
+        let half = dx.len();
+        let ((da, db), (a, b)) = (dy.split_at(half), (y.split_at(half)));
+        let (db, b) = (&db[..half], &b[..half]);
+        let slope = |y: f32| if y > 0.0 { 1.0 } else { y + 1.0 };
+        for i in 0..half {
+            dx[i] = da[i] * slope(a[i]) - db[i] * slope(b[i]);
+        }
+    }
+}
+
 impl Gate {
     fn sizes(&self) -> [usize; 2] {
         let half = self.half as usize;
@@ -131,6 +203,21 @@ impl Kernel for Gate {
             for (i, (y, (a, b))) in std::iter::zip(y, std::iter::zip(first, second)).enumerate() {
                 let beside = residual.get(image * half + i).map_or(0.0, |r| f64::from(*r));
                 *y = (self.first(*a) * sigmoid(*b) + beside) as f32;
+            }
+        });
+    }
+
+    fn host(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
+        let ([x, residual], [half, _]) = ([reads[0], reads[1]], self.sizes());
+        let images = writes[0].par_chunks_mut(half).zip(x.par_chunks(2 * half)).enumerate();
+        images.with_min_len((host::PIECE / half).max(1)).for_each(|(image, (y, x))| {
+            let (first, second) = x.split_at(half);
+            for (k, y) in y.chunks_mut(host::BLOCK).enumerate() {
+                let at = k * host::BLOCK..k * host::BLOCK + y.len();
+                open(&first[at.clone()], &second[at.clone()], self.is_tanh(), y);
+                if let Some(residual) = residual.get(image * half + at.start..image * half + at.end) {
+                    add(residual, y);
+                }
             }
         });
     }
@@ -212,6 +299,15 @@ impl Kernel for GateGrad {
         });
     }
 
+    fn host(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
+        let &[dy, x] = reads else { return };
+        let [half, _] = self.0.sizes();
+        let images = writes[0].par_chunks_mut(2 * half).zip(dy.par_chunks(half).zip(x.par_chunks(2 * half)));
+        images.with_min_len((host::PIECE / half).max(1)).for_each(|(dx, (dy, x))| {
+            back_through_gate(dy, x, self.0.is_tanh(), dx);
+        });
+    }
+
     fn variants(&self, caps: &Caps) -> Vec<Recipe> {
         let block = |half| Gate { half, ..self.0 };
         recipe(&GATE_GRAD, [self.0.outer, self.0.half], block, &GATE_GRAD_SIGNATURE, &[("ACT", self.0.act.code)], caps)
@@ -269,6 +365,12 @@ impl Kernel for ConcatElu {
         });
     }
 
+    fn host(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
+        let half = self.half as usize;
+        let images = writes[0].par_chunks_mut(2 * half).zip(reads[0].par_chunks(half));
+        images.with_min_len((host::PIECE / half).max(1)).for_each(|(y, x)| elus_of(x, y));
+    }
+
     fn variants(&self, caps: &Caps) -> Vec<Recipe> {
         let block = |half| ConcatElu { half, ..*self };
         recipe(&CONCAT_ELU, [self.outer, self.half], block, &ELU_SIGNATURE, &[], caps)
@@ -317,6 +419,13 @@ impl Kernel for ConcatEluGrad {
                 *dx = dy[i] * slope_of_elu(y[i]) - dy[half + i] * slope_of_elu(y[half + i]);
             }
         });
+    }
+
+    fn host(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
+        let &[dy, y] = reads else { return };
+        let half = self.0.half as usize;
+        let images = writes[0].par_chunks_mut(half).zip(dy.par_chunks(2 * half).zip(y.par_chunks(2 * half)));
+        images.with_min_len((host::PIECE / half).max(1)).for_each(|(dx, (dy, y))| back_through_elus(dy, y, dx));
     }
 
     fn variants(&self, caps: &Caps) -> Vec<Recipe> {
