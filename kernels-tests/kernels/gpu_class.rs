@@ -1,6 +1,6 @@
 //! What a GPU gets, run: on a device opened as one, whatever it is.
 
-use crate::references::{every_case, wanted};
+use crate::references::{every_numbered_case, in_turn, wanted};
 use limn::check::{self, Example};
 use limn::choices::{Verdict, key};
 use limn::gpu::Gpu;
@@ -35,19 +35,15 @@ fn own(kernel: &dyn Kernel, caps: &Caps, mixed: bool) -> Vec<Recipe> {
     all
 }
 
-/// Outputs above which one f16 variant of a kernel is as good as all: what they differ in, small
-/// cases show.
-const MANY: usize = 20_000;
-
 /// Checks the variants of a GPU in every case, and counts them.
 fn every_own_variant(precision: Precision) -> usize {
     let gpu = opened(Class::Gpu, precision);
     let checked = std::cell::Cell::new(0);
-    every_case(|name, kernel| {
+    every_numbered_case(|name, case, kernel| {
         let mixed = precision == Precision::Mixed;
         let mut recipes = own(kernel, gpu.caps(), mixed);
-        if mixed && kernel.lens().writes[0] > MANY {
-            recipes.truncate(1);
+        if mixed {
+            recipes = in_turn(case, recipes);
         }
         checked.set(checked.get() + recipes.len());
         if recipes.is_empty() {

@@ -1,7 +1,8 @@
 //! Mixed precision: every variant that rounds operands to f16 against its reference, matrix units
 //! among them by way of invocations that stand in for them,.
 
-use crate::references::{every_case, wanted};
+use crate::references::{every_numbered_case, in_turn, wanted};
+use crate::support::is_long;
 use limn::check::{self, Example, Trial};
 use limn::gpu::Gpu;
 use limn::kernels::conv::Conv;
@@ -38,8 +39,11 @@ fn cooperative(kernel: &dyn Kernel, caps: &Caps) -> Vec<Recipe> {
 fn every_mixed_variant_agrees_with_its_reference() {
     let gpu = device();
     let mut names = BTreeSet::new();
-    every_case(|name, kernel| {
-        let outcomes = check::check(&gpu, name, kernel, 1);
+    every_numbered_case(|name, case, kernel| {
+        let mixed = kernel.variants(gpu.caps()).into_iter().filter(Recipe::mixed).collect();
+        let example = Example::new(kernel, 1);
+        let checked = |recipe: &Recipe| check::check_variant(&gpu, name, kernel, recipe, &example);
+        let outcomes: Vec<_> = in_turn(case, mixed).iter().map(checked).collect();
         assert!(outcomes.iter().all(|o| o.mixed));
         outcomes
     });
@@ -67,7 +71,8 @@ fn the_index_arithmetic_of_matrix_units_agrees_with_the_reference() {
             let cases = small.map(|kernel| (cooperative(kernel.as_ref(), &caps), kernel));
             let cases = cases.filter(|(recipes, _)| !recipes.is_empty()).enumerate();
             // The cases of a kernel differ in what is loaded, which all sizes share.
-            for (i, (recipes, kernel)) in cases.filter(|(i, _)| lanes == 32 || i % 5 == 0) {
+            let all = edge == 16 && lanes == 32 || is_long();
+            for (i, (recipes, kernel)) in cases.filter(|(i, _)| all || i % 5 == 0) {
                 let example = Example::new(kernel.as_ref(), 1);
                 let recipe = &recipes[i % recipes.len()];
                 sizes.insert(recipe.name);

@@ -1,8 +1,8 @@
 //! Every variant of every kernel in every case against its CPU reference.
 
-use crate::support::device;
+use crate::support::{device, is_long};
 use limn::check::{self, Example, Outcome};
-use limn::kernels::{self, Caps, Kernel};
+use limn::kernels::{self, Caps, Kernel, Recipe};
 
 /// The kernels named in `LIMN_KERNELS` (comma separated), or all of them.
 pub fn wanted(name: &str) -> bool {
@@ -11,10 +11,15 @@ pub fn wanted(name: &str) -> bool {
 
 /// Runs `run` on every case of every wanted kernel and fails with all failures at once.
 pub fn every_case(run: impl Fn(&'static str, &dyn Kernel) -> Vec<Outcome>) {
+    every_numbered_case(|name, _, kernel| run(name, kernel));
+}
+
+/// The same where it matters which of a kernel's cases it is.
+pub fn every_numbered_case(run: impl Fn(&'static str, usize, &dyn Kernel) -> Vec<Outcome>) {
     let mut failures = Vec::new();
     for entry in kernels::all().iter().filter(|e| wanted(e.name)) {
-        for kernel in (entry.cases)() {
-            for o in run(entry.name, kernel.as_ref()) {
+        for (case, kernel) in (entry.cases)().iter().enumerate() {
+            for o in run(entry.name, case, kernel.as_ref()) {
                 println!(
                     "{} {} [{}] worst {:e} bound {:e} ratio {:.3}",
                     o.kernel, o.case, o.variant, o.worst, o.bound, o.ratio
@@ -26,6 +31,15 @@ pub fn every_case(run: impl Fn(&'static str, &dyn Kernel) -> Vec<Outcome>) {
         }
     }
     assert!(failures.is_empty(), "{} failed:\n{}", failures.len(), failures.join("\n"));
+}
+
+/// The mixed variants that a case is tried with: all of them, or in short, as their pipelines take a software driver long
+/// to compile, one, which is another from case to case.
+pub fn in_turn(case: usize, mut recipes: Vec<Recipe>) -> Vec<Recipe> {
+    if !is_long() && !recipes.is_empty() {
+        recipes = vec![recipes.swap_remove(case % recipes.len())];
+    }
+    recipes
 }
 
 #[test]

@@ -18,6 +18,11 @@ use std::sync::{Arc, OnceLock};
 /// Named tensors, as they go into a program and come out of it.
 pub type Tensors = BTreeMap<String, Vec<f32>>;
 
+/// Whether all there is to be tried is tried, however long it takes (`make trust`).
+pub fn is_long() -> bool {
+    std::env::var_os("LIMN_TRUST").is_some()
+}
+
 /// An empty graph with the noise of the tests.
 pub fn graph() -> Graph {
     Graph::new(Noise { seed: 7, domain: 9, clock: "clock".into() })
