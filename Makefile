@@ -5,8 +5,9 @@
 # make mpi    what MPI needs on Debian, limn with it, its tests, and two ranks that train for a minute
 # make bench  kernels and whole steps on this machine's device
 # make trust  proofs that a person's work is kept: every call to the disk fails once, a hundred kills, devices that are
-#             lost at every submission; about an hour. `make test` has some of each. Mounts a small disk, where it may,
-#             and has a C compiler make the layer that takes devices away
+#             lost at every submission; every mixed variant in every case, and Khronos's validation of a step of every
+#             family (in a Debian of its own); about two hours. `make test` has some of each. Mounts a small disk, where
+#             it may, and has a C compiler make the layer that takes devices away
 # make soak   an hour of signals, kills, full disks and contenders (SOAK_MINUTES=10: the short form)
 # make isa    what compilers of GPUs make of the kernels, beside a golden table; on Debian for amd64, without a GPU
 
@@ -99,6 +100,9 @@ test: driver
 trust: driver
 	LIMN_TRUST=1 $(CARGO) test --release --lib trust:: -- --nocapture
 	LIMN_TRUST=1 $(CARGO) test --release --test command_line -- --nocapture --test-threads 1 kill:: lost:: disks::
+	LIMN_TRUST=1 $(CARGO) test --release --test kernels -- mixed
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then LIMN_TRUST=1 benches/validation.sh; \
+	  else echo "NOT TESTED: what the driver is asked for, by Khronos's validation: that Debian is made by root on Debian"; fi
 
 soak: driver
 	python3 benches/soak.py --limn $(LIMN) --minutes $(SOAK_MINUTES) --devices $(SOAK_DEVICES)

@@ -2,7 +2,7 @@
 //! measured: they go on from their checkpoint and end bitwise where the uninterrupted ones do. In short a few kills, with
 //! `LIMN_TRUST` (`make trust`) a hundred and more.
 
-use crate::support::{Choices, device_flag};
+use crate::support::{Choices, device_flag, is_long};
 use limn::gpu::Gpu;
 use limn::kernels::{Class, Precision};
 use limn::program::Device;
@@ -247,7 +247,7 @@ fn runs_killed_at_random_moments_end_like_those_that_were_not() {
     let driver = device_flag().get(1).is_some_and(|name| !["cpu", "reference"].contains(&name.as_str()));
     println!("| model | device | a run | kills | before the run | before a checkpoint | while writing |");
     println!("|---|---|---|---|---|---|---|");
-    if std::env::var_os("LIMN_TRUST").is_none() {
+    if !is_long() {
         killed(&CASES[1], On::Processor, 2, 1);
         if driver {
             killed(&CASES[4], On::Driver, 1, 2);

@@ -5,6 +5,7 @@
  *   memory:N   its Nth submission fails with VK_ERROR_OUT_OF_DEVICE_MEMORY
  *   hang:N     from its Nth submission on nothing is run, and no fence or semaphore is signalled any more
  *   room:N     its Nth allocation fails with VK_ERROR_OUT_OF_DEVICE_MEMORY
+ *   barriers:0 nothing is lost but barriers, all of them: what a validation of synchronisation has to notice
  *
  * With LIMN_LOSE_AGAIN it happens to every device, without to the first alone. What Vulkan's headers would declare is
  * declared here, as far as it is used. */
@@ -31,6 +32,8 @@ static int devices;
 /* The device that fails, and whether it does already. */
 static void *victim;
 static int failing;
+/* The device that was made last. */
+static void *newest;
 
 static void read_plan(void) {
   const char *plan = getenv("LIMN_LOSE");
@@ -66,6 +69,7 @@ static Result create_device(void *physical, const Created *created, const void *
   next_device = link->device;
   Result made = ((Result(*)(void *, const Created *, const void *, void **))link->instance(NULL, "vkCreateDevice"))(
       physical, created, allocator, device);
+  if (made == OK) newest = *device;
   if (made == OK && (devices++ == 0 || getenv("LIMN_LOSE_AGAIN"))) {
     victim = *device;
     failing = 0;
@@ -158,6 +162,14 @@ static Result allocate(void *device, const void *info, const void *allocator, ui
   return NEXT("vkAllocateMemory", void *, const void *, const void *, uint64_t *)(device, info, allocator, memory);
 }
 
+static void barrier(void *commands, uint32_t before, uint32_t after, uint32_t flags, uint32_t memories, const void *memory,
+                    uint32_t buffers, const void *buffer, uint32_t images, const void *image) {
+  if (is("barriers")) return;
+  ((void (*)(void *, uint32_t, uint32_t, uint32_t, uint32_t, const void *, uint32_t, const void *, uint32_t,
+             const void *))next_device(newest, "vkCmdPipelineBarrier"))(
+      commands, before, after, flags, memories, memory, buffers, buffer, images, image);
+}
+
 static const struct { const char *name; Function function; } ours[] = {
     {"vkCreateInstance", (Function)create_instance},
     {"vkCreateDevice", (Function)create_device},
@@ -171,6 +183,7 @@ static const struct { const char *name; Function function; } ours[] = {
     {"vkDeviceWaitIdle", (Function)idle},
     {"vkQueueWaitIdle", (Function)queue_idle},
     {"vkAllocateMemory", (Function)allocate},
+    {"vkCmdPipelineBarrier", (Function)barrier},
 };
 
 Function vkGetDeviceProcAddr(void *device, const char *name);

@@ -3,7 +3,7 @@
 //! it ends with a sentence that says what is saved. In short some N are tried, with `LIMN_TRUST` (`make trust`) all, one
 //! after the other, until a run passes untouched.
 
-use crate::support::{device, device_flag};
+use crate::support::{device, device_flag, is_long};
 use crate::{Call, call, text};
 use limn::gpu::Gpu;
 use limn::kernels::{Class, Precision};
@@ -27,18 +27,10 @@ const SETTINGS: [&str; 7] = [
     "train.eval_every=0",
 ];
 
-/// Whether all there is to be tried is tried.
-fn is_long() -> bool {
-    std::env::var_os("LIMN_TRUST").is_some()
-}
-
-fn skipped(why: &str) {
+/// Makes the layer in a folder; says aloud why `what` is not tested where it cannot be.
+pub fn layer(folder: &Path, what: &str) -> Option<()> {
     // Past the harness, which shows nothing of tests that pass.
-    let _ = writeln!(std::io::stderr(), "NOT TESTED: devices that are lost: {why}");
-}
-
-/// Makes the layer in a folder; says aloud why where it cannot be.
-fn layer(folder: &Path) -> Option<()> {
+    let skipped = |why: &str| drop(writeln!(std::io::stderr(), "NOT TESTED: {what}: {why}"));
     if device_flag().is_empty() || !cfg!(target_os = "linux") {
         skipped("there is no Vulkan device here");
         return None;
@@ -130,7 +122,7 @@ fn meets(folder: &Path, whole: &[u8], plan: &str, again: bool) -> bool {
 fn a_run_whose_device_is_lost_goes_on_once_and_says_what_is_saved() {
     let folder = tempfile::tempdir().expect("a folder");
     let folder = folder.path();
-    let Some(()) = layer(folder) else { return };
+    let Some(()) = layer(folder, "devices that are lost") else { return };
     let whole = folder.join("whole");
     call(&mut new_run(folder, &whole)).good();
     let whole = bits(&whole);
@@ -162,7 +154,7 @@ fn a_run_whose_device_is_lost_goes_on_once_and_says_what_is_saved() {
 fn what_a_trained_model_is_asked_on_a_lost_device_ends_in_a_sentence() {
     let folder = tempfile::tempdir().expect("a folder");
     let folder = folder.path();
-    let Some(()) = layer(folder) else { return };
+    let Some(()) = layer(folder, "devices that are lost") else { return };
     let run = folder.join("whole");
     call(&mut new_run(folder, &run)).good();
     let png = folder.join("a.png");
@@ -201,7 +193,7 @@ fn child_on_a_device_that_hangs() {
 fn a_run_whose_device_hangs_goes_on_once_and_names_the_launches() {
     let folder = tempfile::tempdir().expect("a folder");
     let folder = folder.path();
-    let Some(()) = layer(folder) else { return };
+    let Some(()) = layer(folder, "devices that are lost") else { return };
     let child = |run: &str, plan: Option<&str>, again| {
         let mut command = Command::new(std::env::current_exe().expect("this program"));
         command.args(["lost::child_on_a_device_that_hangs", "--exact", "--nocapture"]);

@@ -29,6 +29,7 @@ mod shader;
 mod signals;
 #[path = "../support/mod.rs"]
 mod support;
+mod validation;
 mod watching;
 
 use crate::support::device_flag;
@@ -64,6 +65,11 @@ fn limn(args: &[&str]) -> Call {
 }
 
 fn call(command: &mut Command) -> Call {
+    call_within(command, Duration::from_secs(120))
+}
+
+/// The same with so much time.
+fn call_within(command: &mut Command, most: Duration) -> Call {
     let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("limn starts");
     let drain = |mut from: Box<dyn Read + Send>| {
@@ -80,7 +86,7 @@ fn call(command: &mut Command) -> Call {
         if let Some(status) = child.try_wait().expect("limn can be waited for") {
             break status.code();
         }
-        if start.elapsed() > Duration::from_secs(120) {
+        if start.elapsed() > most {
             let _ = child.kill();
             panic!("{command:?} hangs");
         }
