@@ -2,6 +2,7 @@
 
 use crate::support::{device, is_long};
 use limn::check::{self, Example, Outcome};
+use limn::gpu::Gpu;
 use limn::kernels::{self, Caps, Kernel, Recipe};
 
 /// The kernels named in `LIMN_KERNELS` (comma separated), or all of them.
@@ -33,8 +34,8 @@ pub fn every_numbered_case(run: impl Fn(&'static str, usize, &dyn Kernel) -> Vec
     assert!(failures.is_empty(), "{} failed:\n{}", failures.len(), failures.join("\n"));
 }
 
-/// The mixed variants that a case is tried with: all of them, or in short, as their pipelines take a software driver long
-/// to compile, one, which is another from case to case.
+/// The variants that a case is tried with: all of them, or in short, as their pipelines take a software driver long to
+/// compile, one, which is another from case to case.
 pub fn in_turn(case: usize, mut recipes: Vec<Recipe>) -> Vec<Recipe> {
     if !is_long() && !recipes.is_empty() {
         recipes = vec![recipes.swap_remove(case % recipes.len())];
@@ -86,5 +87,28 @@ fn the_first_variant_agrees_without_checks_and_with_folded_grids() {
         let first = |caps: &Caps| kernel.variants(caps).into_iter().next();
         let Some(recipe) = first(&caps).or_else(|| first(gpu.caps())) else { return Vec::new() };
         vec![check::once(&gpu, name, kernel, &recipe, &example)]
+    });
+}
+
+/// A device with WebGPU's default limits and no feature beyond them, as a browser or the least of GPUs may give.
+fn of_webgpu() -> Gpu {
+    let wanted = std::env::var("LIMN_DEVICE").ok();
+    let name = Gpu::open(wanted.as_deref()).expect("a device").desc().name.clone();
+    let all = pollster::block_on(wgpu::Instance::default().enumerate_adapters(wgpu::Backends::all()));
+    let adapter = all.into_iter().find(|adapter| adapter.get_info().name == name).expect("the same");
+    let asked = adapter.request_device(&wgpu::DeviceDescriptor::default());
+    let (device, queue) = pollster::block_on(asked).expect("a device");
+    assert!(device.features().is_empty() && device.limits().max_compute_workgroup_storage_size == 16_384);
+    Gpu::adopt(&adapter, device, queue).expect("limits that are enough")
+}
+
+#[test]
+fn every_kernel_agrees_with_its_reference_within_webgpus_default_limits() {
+    let gpu = of_webgpu();
+    every_numbered_case(|name, case, kernel| {
+        let variants = in_turn(case, kernel.variants(gpu.caps()));
+        assert!(!variants.is_empty(), "{name} {} has no variant", kernel.label());
+        let example = Example::new(kernel, 1);
+        variants.iter().map(|recipe| check::check_variant(&gpu, name, kernel, recipe, &example)).collect()
     });
 }
