@@ -8,6 +8,8 @@
 #             lost at every submission; every mixed variant in every case, and Khronos's validation of a step of every
 #             family (in a Debian of its own); about two hours. `make test` has some of each. Mounts a small disk, where
 #             it may, and has a C compiler make the layer that takes devices away
+# make mutants  mistakes made one by one in a copy of limn, in its shaders and in its presets' numbers: some test must
+#             notice each; an hour or two (MUTANTS=40: so many more are drawn). `make test` has some of the shaders'
 # make soak   an hour of signals, kills, full disks and contenders (SOAK_MINUTES=10: the short form)
 # make isa    what compilers of GPUs make of the kernels, beside a golden table; on Debian for amd64, without a GPU
 
@@ -38,10 +40,14 @@ export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM := 1
 export OMPI_MCA_rmaps_base_oversubscribe := 1
 export PRTE_MCA_rmaps_default_mapping_policy := :oversubscribe
 
+# Mistakes drawn beside those of the list, and those tried of each file of shaders.
+MUTANTS ?= 20
+SHADER_MUTANTS ?= 6
+
 SOAK_MINUTES ?= 60
 SOAK_DEVICES ?= cpu,llvmpipe
 
-.PHONY: demo test lint cross bench isa driver build mpi mpi-installed trust soak
+.PHONY: demo test lint cross bench isa driver build mpi mpi-installed trust mutants soak
 
 demo: build driver
 	rm -rf $(DEMO_OUT)
@@ -93,8 +99,8 @@ mpi: driver mpi-installed
 
 test: driver
 	@if command -v python3 >/dev/null; then \
-	  for part in gpu isa model soak; do python3 benches/test_$$part.py || exit; done; \
-	  else echo "there is no python3: the tests of benches/gpu.py, isa.sh, model_gpu.py and soak.py are left out"; fi
+	  for part in gpu isa model mutants soak; do python3 benches/test_$$part.py || exit; done; \
+	  else echo "there is no python3: the tests of benches/gpu.py, isa.sh, model_gpu.py, mutants.py and soak.py are left out"; fi
 	$(CARGO) test --release
 
 trust: driver
@@ -103,6 +109,11 @@ trust: driver
 	LIMN_TRUST=1 $(CARGO) test --release --test kernels -- mixed
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then LIMN_TRUST=1 benches/validation.sh; \
 	  else echo "NOT TESTED: what the driver is asked for, by Khronos's validation: that Debian is made by root on Debian"; fi
+
+mutants: driver
+	$(CARGO) test --release --test train -- --nocapture pytorch::every_changed_number_of_a_preset_is_noticed
+	LIMN_MUTANTS=$(SHADER_MUTANTS) $(CARGO) test --release --test kernels -- --nocapture mutants::
+	python3 benches/mutants.py --generate $(MUTANTS) --report target/mutants.md
 
 soak: driver
 	python3 benches/soak.py --limn $(LIMN) --minutes $(SOAK_MINUTES) --devices $(SOAK_DEVICES)

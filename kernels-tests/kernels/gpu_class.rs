@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// The device of the tests, opened as one of `class`.
-fn opened(class: Class, precision: Precision) -> Gpu {
+pub(crate) fn opened(class: Class, precision: Precision) -> Gpu {
     let wanted = std::env::var("LIMN_DEVICE").ok();
     Gpu::open_as_class(wanted.as_deref(), precision, class).expect("a device")
 }

@@ -7,6 +7,7 @@ mod gpu_class;
 mod harness;
 mod hlsl;
 mod mixed;
+mod mutants;
 mod not_finite;
 mod philox;
 mod references;

@@ -7,6 +7,7 @@ mod latent;
 mod library;
 mod measured;
 mod mixture;
+mod pytorch;
 mod ranks;
 mod runs;
 mod sharing;

@@ -1,0 +1,269 @@
+#!/usr/bin/env python3
+"""Makes mistakes in limn one by one, in a copy of it, and tells which of them no test notices.
+
+usage: python3 benches/mutants.py [--only WORDS] [--generate N [--seed S]] [--scratch FOLDER] [--report FILE.md]
+
+Mistakes are those of benches/mutants.toml, or those whose names contain WORDS; with --generate also N that are drawn from the
+functions of src/kernels, src/ops, src/program and src/train: a sign, a bound, a condition turned round. Each is judged by the
+narrowest test that should notice it. The copy is made in --scratch and kept there, so that the next run compiles little.
+
+  killed          its test failed, or did not end in the time given
+  survived        its test passed: a test is missing, or nobody could see a difference
+  did not build   it is no program
+
+The tests of all mistakes are first run without any: what fails then says nothing. CARGO names another cargo. Python 3.11.
+"""
+import argparse
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+LIMIT = 600  # seconds of a test, after which nobody would wait on
+BUILD_LIMIT = 1800
+KILLED, SURVIVED, UNBUILT = "killed", "survived", "did not build"
+
+# What is drawn: (name, what stands there, what is put in its place), within functions that are no tests.
+SLIPS = [
+    ("a bound off by one", " < ", " <= "), ("a bound off by one", " <= ", " < "), ("a bound off by one", " >= ", " > "),
+    ("a wrong sign", " + ", " - "), ("a wrong sign", " - ", " + "), ("a factor that is a term", " * ", " + "),
+    ("a factor instead of a divisor", " / ", " * "), ("a quotient instead of a remainder", " % ", " / "),
+    ("a condition turned round", " == ", " != "), ("a condition turned round", " != ", " == "),
+    ("one condition of two", " && ", " || "), ("both conditions of two", " || ", " && "),
+    ("a smaller instead of a larger", ".max(", ".min("), ("a larger instead of a smaller", ".min(", ".max("),
+    ("a condition that always holds", ".is_empty()", ".len() > 0"),
+]
+
+# Functions that say how far off a result may be, what it costs, or what a person reads: more or less of it is no mistake.
+ASIDE = {"bounds", "permitted", "error", "flops", "flops_each", "bytes", "cost", "label", "settings", "cases", "shapes",
+         "example", "fmt", "mixed_bounds", "moment"}
+
+# The tests of a folder of sources, where a mistake says nothing else; the first that fits.
+TESTS = [
+    ("src/kernels/optimisers/", "--test kernels references::"),
+    ("src/kernels/", "--test kernels references::"),
+    ("src/ops/", "--test graph"),
+    ("src/program/", "--test programs"),
+    ("src/train/", "--lib train::"),
+]
+
+
+class Mutant:
+    """A mistake: in `file`, the `nth` place where `old` stands has `new`."""
+
+    def __init__(self, name, file, old, new, test, nth=1, build=None, env=None, equivalent=None):
+        self.name, self.file, self.old, self.new, self.test, self.nth = name, file, old, new, test, nth
+        self.build, self.env, self.equivalent = build or name, env or {}, equivalent
+        self.fate, self.seconds, self.failed = None, 0.0, []
+
+    def place(self, text):
+        """Where its text stands; an error where that is not clear."""
+        places = [m.start() for m in re.finditer(re.escape(self.old), text)]
+        if len(places) < self.nth or (self.nth == 1 and len(places) > 1 and not self.drawn()):
+            raise ValueError(f'"{self.name}": the text stands {len(places)} times in {self.file}')
+        return places[self.nth - 1]
+
+    def drawn(self):
+        return self.name.startswith("drawn: ")
+
+    def made(self, text):
+        at = self.place(text)
+        return text[:at] + self.new + text[at + len(self.old):]
+
+
+def listed(path):
+    return [Mutant(**entry) for entry in tomllib.loads(path.read_text())["mutant"]]
+
+
+def code_lines(text):
+    """(offset, line) of what is code within functions: no comments, attributes, declarations or tests."""
+    at, tests = 0, text.find("#[cfg(test)]")
+    inside = False
+    for line in text.splitlines(keepends=True):
+        bare = line.strip()
+        if 0 <= tests <= at:
+            return
+        named = re.match(r"(?:pub(?:\([a-z ]+\))? )?(?:const )?(?:unsafe )?fn (\w+)", bare)
+        if named:
+            inside = named[1] not in ASIDE
+        elif line.startswith("}"):
+            inside = False
+        elif inside and bare and '"' not in bare and not bare.startswith(("//", "#[", "pub ", "where", "use ", "impl")):
+            yield at, line
+        at += len(line)
+
+
+def drawn(files, count, seed):
+    """Mistakes drawn from these files: the k-th place of each kind of slip is as likely as any other."""
+    places = []
+    for file in files:
+        text = (ROOT / file).read_text()
+        for at, line in code_lines(text):
+            for name, old, new in SLIPS:
+                for found in re.finditer(re.escape(old), line):
+                    if "<'" in line or "->" in line or "dyn " in line or "EPS" in line:
+                        continue
+                    places.append((file, at + found.start(), line.strip(), name, old, new))
+    chosen, state = [], seed * 2654435761 + 1
+    while places and len(chosen) < count:
+        state = (state * 6364136223846793005 + 1442695040888963407) % 2**64
+        file, at, line, name, old, new = places.pop((state >> 33) % len(places))
+        nth = (ROOT / file).read_text()[:at].count(old) + 1
+        test = next(test for folder, test in TESTS if str(file).startswith(folder))
+        # The kernels that a file has are checked alone.
+        kernels = re.findall(r'Signature \{\s*name: "(\w+)"', (ROOT / file).read_text())
+        env = {"LIMN_KERNELS": ",".join(sorted(set(kernels)))} if kernels and "kernels" in test else {}
+        chosen.append(Mutant(f"drawn: {name} in {file}: `{line}`", str(file), old, new, test, nth, env=env))
+    return chosen
+
+
+def sources():
+    """What git knows, and what it does not ignore."""
+    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, check=True)
+    return [Path(name) for name in listed.stdout.decode().split("\0") if name and (ROOT / name).is_file()]
+
+
+def copied(scratch):
+    """Brings the copy up to date; what is the same keeps its time, so that cargo compiles what changed."""
+    for name in sources():
+        to = scratch / name
+        if not to.exists() or to.read_bytes() != (ROOT / name).read_bytes():
+            to.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, to)
+            os.utime(to)
+
+
+class Cargo:
+    """Runs cargo in the copy, each call as a group of its own that is ended when it takes too long."""
+
+    def __init__(self, scratch):
+        self.scratch = scratch
+        self.command = os.environ.get("CARGO", "cargo").split()
+
+    def call(self, words, limit, env=None):
+        """-> exit code, None where the time ran out, and what it printed."""
+        env = os.environ | {"RUST_BACKTRACE": "0", "CARGO_TERM_COLOR": "never"} | (env or {})
+        with tempfile.TemporaryFile() as out:
+            process = subprocess.Popen(self.command + words, cwd=self.scratch, env=env, stdout=out, stderr=subprocess.STDOUT,
+                                       start_new_session=True)
+            try:
+                process.wait(limit)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+                return None, ""
+            out.seek(0)
+            return process.returncode, out.read().decode(errors="replace")
+
+    def test(self, words, limit=None, env=None):
+        """A test's command: `TARGET FILTERS`, the target being `--lib` or `--test NAME`."""
+        words = words.split()
+        target, filters = (words[:1], words[1:]) if words[0] == "--lib" else (words[:2], words[2:])
+        code, text = self.call(["test", "--release", *target, "--no-run"], BUILD_LIMIT)
+        if code != 0:
+            return UNBUILT, text
+        code, text = self.call(["test", "--release", *target, "--", *filters], limit or LIMIT, env)
+        if code is None:
+            return KILLED, "it did not end"
+        ran = sum(int(n) + int(m) for n, m in re.findall(r"(\d+) passed; (\d+) failed", text))
+        if ran == 0:
+            raise ValueError(f"`{' '.join(words)}` runs no test:\n{text[-1500:]}")
+        return SURVIVED if code == 0 else KILLED, text
+
+
+def judge(mutants, cargo, say=print):
+    """Makes each mistake and notes what came of it."""
+    builds = {}
+    for mutant in mutants:
+        builds.setdefault(mutant.build, []).append(mutant)
+    for group in builds.values():
+        texts = {}
+        try:
+            for mutant in group:
+                text = texts.get(mutant.file) or (cargo.scratch / mutant.file).read_text()
+                texts[mutant.file] = mutant.made(text)
+            before = {file: (cargo.scratch / file).read_text() for file in texts}
+            try:
+                for file, text in texts.items():
+                    (cargo.scratch / file).write_text(text)
+                for mutant in group:
+                    begun = time.monotonic()
+                    mutant.fate, text = cargo.test(mutant.test, env=mutant.env)
+                    mutant.failed = re.findall(r"^test (\S+).* \.\.\. FAILED$", text, re.M)
+                    if mutant.fate == UNBUILT:
+                        mutant.failed = re.findall(r"^error.*", text, re.M)[:2]
+                    mutant.seconds = time.monotonic() - begun
+                    say(f"{mutant.fate}, {mutant.seconds:.0f} s: {mutant.name} {' '.join(mutant.failed[:3])}", flush=True)
+            finally:
+                for file, text in before.items():
+                    (cargo.scratch / file).write_text(text)
+        except ValueError as error:
+            say(f"not judged: {error}", flush=True)
+
+
+def control(mutants, cargo, say=print):
+    """The tests without a mistake; those that fail anyway."""
+    bad = set()
+    for test, env in sorted({(m.test, json.dumps(m.env)) for m in mutants}):
+        fate, text = cargo.test(test, env=json.loads(env))
+        if fate != SURVIVED:
+            bad.add((test, env))
+            say(f"fails without a mistake: {test}\n{text[-1500:]}", flush=True)
+    return bad
+
+
+def report(mutants):
+    """A table in Markdown."""
+    lines = ["| mistake | file | judged by | came of it |", "|---|---|---|---|"]
+    for m in mutants:
+        fate = m.fate or "not judged"
+        if m.fate == SURVIVED and m.equivalent:
+            fate = f"the same: {m.equivalent}"
+        elif m.failed and m.fate == KILLED:
+            fate += f" by `{m.failed[0]}`" + (f" and {len(m.failed) - 1} more" if len(m.failed) > 1 else "")
+        lines.append(f"| {m.name} | {m.file} | `{m.test}` | {fate} |".replace("||", "\\|\\|"))
+    counts = {fate: sum(m.fate == fate for m in mutants) for fate in (KILLED, SURVIVED, UNBUILT, None)}
+    lines.append(f"\n{len(mutants)} made: {counts[KILLED]} killed, {counts[SURVIVED]} survived, "
+                 f"{counts[UNBUILT]} did not build, {counts[None]} not judged.")
+    return "\n".join(lines)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", default="", help="mistakes whose names contain this")
+    parser.add_argument("--generate", type=int, default=0, metavar="N", help="so many drawn ones beside those of the list")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--scratch", type=Path, default=ROOT / "target" / "mutants", help="where the copy is made")
+    parser.add_argument("--report", type=Path, help="a file for the table")
+    parser.add_argument("--no-control", action="store_true", help="the tests are known to pass without a mistake")
+    args = parser.parse_args()
+    if "CARGO_TARGET_DIR" not in os.environ and "CARGO" not in os.environ:
+        os.environ["CARGO_TARGET_DIR"] = str(ROOT / "target")
+    os.environ.setdefault("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1")
+    args.scratch.mkdir(parents=True, exist_ok=True)
+    copied(args.scratch)
+    files = [f for f in sources() if f.suffix == ".rs" and any(str(f).startswith(folder) for folder, _ in TESTS)]
+    files = [f for f in files if "tests" not in f.name]
+    mutants = listed(ROOT / "benches" / "mutants.toml") + drawn(files, args.generate, args.seed)
+    mutants = [m for m in mutants if args.only in m.name]
+    cargo = Cargo(args.scratch)
+    bad = set() if args.no_control else control(mutants, cargo)
+    mutants = [m for m in mutants if (m.test, json.dumps(m.env)) not in bad]
+    judge(mutants, cargo)
+    text = report(mutants)
+    print(text)
+    if args.report:
+        args.report.write_text(text + "\n")
+    sys.exit(any(m.fate == SURVIVED and not m.equivalent for m in mutants) or bool(bad))
+
+
+if __name__ == "__main__":
+    main()

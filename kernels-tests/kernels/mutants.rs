@@ -1,0 +1,272 @@
+//! Whether the check notices a mistake in a shader: lines are changed one at a time, as somebody could have mistyped
+//! them, and every variant that they are part of is held against its reference until one falls short. Nothing is
+//! compiled but shaders, so that a mutant takes a second.
+//!
+//! `LIMN_MUTANTS=8` tries eight of every file, drawn by a seed; without it a few of some files are tried.
+
+use crate::gpu_class::opened;
+use limn::check::{self, Example};
+use limn::gpu::{Gpu, reflect};
+use limn::kernels::philox::Stream;
+use limn::kernels::{self, Class, Kernel, Precision, Recipe, Shader};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// Cases that are small enough to be run for every mutant.
+const OUTPUTS: usize = 40_000;
+const FLOPS: u64 = 20_000_000;
+/// Uses of a line that are tried first, no two with the same pipeline.
+const DISTINCT: usize = 40;
+
+/// What somebody may type instead: a name for it, what is there, what is written in its place.
+const SLIPS: [(&str, &str, &str); 17] = [
+    ("a bound off by one", " < ", " <= "),
+    ("a bound off by one", " <= ", " < "),
+    ("a bound off by one", " >= ", " > "),
+    ("a bound off by one", " > ", " >= "),
+    ("a wrong sign", " + ", " - "),
+    ("a wrong sign", " - ", " + "),
+    ("a wrong sign", " += ", " -= "),
+    ("a wrong sign", "(-", "("),
+    ("a factor that is a term", " * ", " + "),
+    ("a factor instead of a divisor", " / ", " * "),
+    ("a quotient instead of a remainder", " % ", " / "),
+    ("a condition turned round", " == ", " != "),
+    ("a condition turned round", " != ", " == "),
+    ("one condition of two", " && ", " || "),
+    ("a larger instead of a smaller", "min(", "max("),
+    ("a smaller instead of a larger", "max(", "min("),
+    ("a constant off by one", "1u", "2u"),
+];
+
+/// Lines that may be changed without a difference that anybody could see: the file, the line, what is written for
+/// what, and why that is the same.
+const EQUIVALENT: &[(&str, &str, &str, &str)] = &[];
+
+/// A line of a file, and what it is turned into.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Mutant {
+    file: &'static str,
+    line: String,
+    becomes: String,
+    slip: &'static str,
+}
+
+/// Names in the conditions of a file's loops: what moves them decides whether a loop ends.
+fn of_loops(text: &str) -> BTreeSet<String> {
+    let conditions = text.lines().map(str::trim).filter_map(|line| {
+        let inner = line.strip_prefix("for (").map(|rest| rest.split(';').collect::<Vec<_>>().join(" "));
+        inner
+            .or_else(|| line.strip_prefix("while (").map(String::from))
+            .or_else(|| line.strip_prefix("break if").map(String::from))
+    });
+    let words = |line: String| {
+        let all: Vec<String> = line.split(|c: char| !c.is_alphanumeric() && c != '_').map(String::from).collect();
+        all
+    };
+    conditions.flat_map(words).filter(|word| word.chars().any(char::is_alphabetic)).collect()
+}
+
+/// All mutants of a file's text.
+fn mutants(file: &'static str, text: &'static str) -> Vec<Mutant> {
+    let moving = of_loops(text);
+    let mut all = Vec::new();
+    for line in text.lines().filter(|line| line.starts_with("  ")) {
+        let code = line.split("//").next().unwrap_or_default().trim_end();
+        let bare = code.trim();
+        let is_loop = bare.starts_with("for (") || bare.starts_with("while (") || bare.contains("break if");
+        let target = bare.split(' ').next().unwrap_or_default().split(['.', '[']).next().unwrap_or_default();
+        let declared =
+            bare.strip_prefix("let ").or_else(|| bare.strip_prefix("var ")).and_then(|b| b.split([' ', ':']).next());
+        let moves = moving.contains(target) || declared.is_some_and(|name| moving.contains(name));
+        let mut push = |becomes: String, slip| {
+            all.push(Mutant { file, line: code.into(), becomes, slip });
+        };
+        for (slip, from, to) in SLIPS {
+            // A loop that does not end is noticed by whoever waits, but not by a test that waits too.
+            let end = bare.find(';').unwrap_or(bare.len());
+            for (at, _) in code.match_indices(from) {
+                let is_bound = slip == "a bound off by one";
+                let inside =
+                    if is_loop { is_bound && code[..at].matches(';').count() <= 1 } else { !moves || is_bound };
+                let _ = end;
+                let whole = from != "1u" || !code[..at].ends_with(|c: char| c.is_alphanumeric());
+                let types = code[..at].ends_with("array") || code.contains("fn ") || code.contains("@builtin");
+                if inside && whole && !types {
+                    push(format!("{}{to}{}", &code[..at], &code[at + from.len()..]), slip);
+                }
+            }
+        }
+        let is_statement =
+            bare.ends_with(';') && !is_loop && !moves && !bare.starts_with("let ") && !bare.starts_with("var ");
+        let is_kept = ["return", "break", "continue", "@", "const", "override", "workgroupBarrier", "fn "];
+        if is_statement && !is_kept.iter().any(|word| bare.starts_with(word)) && bare.contains('=') {
+            push(String::new(), "a dropped statement");
+        }
+    }
+    all
+}
+
+/// A kernel's case and one of its variants on one of the devices.
+struct Use {
+    device: usize,
+    kernel: usize,
+    variant: usize,
+    stage: usize,
+}
+
+/// The recipe with a stage's shader replaced wherever it is used, if a device would take it.
+fn replaced(recipe: &Recipe, stage: usize, source: String) -> Option<Recipe> {
+    let old = recipe.stages[stage].shader;
+    // Mutants are as few as a process can keep.
+    let new: &'static Shader = Box::leak(Box::new(Shader::new(old.name, Box::leak(source.into_boxed_str()))));
+    let mut recipe = recipe.clone();
+    for stage in recipe.stages.iter_mut().filter(|stage| std::ptr::eq(stage.shader, old)) {
+        stage.shader = new;
+        reflect(stage).ok()?;
+    }
+    Some(recipe)
+}
+
+/// How a mutant fared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Fate {
+    Killed,
+    Survived,
+    DidNotBuild,
+}
+
+struct Bench {
+    devices: Vec<Gpu>,
+    kernels: Vec<(&'static str, Box<dyn Kernel>)>,
+    variants: HashMap<(usize, usize), Vec<Recipe>>,
+    /// Where each file is used.
+    uses: BTreeMap<&'static str, Vec<Use>>,
+    texts: BTreeMap<&'static str, &'static str>,
+    examples: HashMap<usize, Example>,
+}
+
+impl Bench {
+    fn new() -> Bench {
+        let devices = vec![opened(Class::Lanes, Precision::Full), opened(Class::Gpu, Precision::Full)];
+        let mut bench = Bench {
+            devices,
+            kernels: Vec::new(),
+            variants: HashMap::new(),
+            uses: BTreeMap::new(),
+            texts: BTreeMap::new(),
+            examples: HashMap::new(),
+        };
+        for entry in kernels::all() {
+            for kernel in (entry.cases)() {
+                if kernel.lens().writes[0] <= OUTPUTS && kernel.flops() <= FLOPS {
+                    bench.kernels.push((entry.name, kernel));
+                }
+            }
+        }
+        for (k, (_, kernel)) in bench.kernels.iter().enumerate() {
+            for (d, device) in bench.devices.iter().enumerate() {
+                let mut recipes = kernel.variants(device.caps());
+                recipes.retain(|recipe| !recipe.mixed());
+                for (v, recipe) in recipes.iter().enumerate() {
+                    for (s, stage) in recipe.stages.iter().enumerate() {
+                        for (name, text) in stage.shader.files().expect("files") {
+                            bench.texts.insert(name, text);
+                            let of = Use { device: d, kernel: k, variant: v, stage: s };
+                            bench.uses.entry(name).or_default().push(of);
+                        }
+                    }
+                }
+                bench.variants.insert((d, k), recipes);
+            }
+        }
+        bench
+    }
+
+    /// Holds a mutant against the reference wherever it is used.
+    fn fate(&mut self, mutant: &Mutant) -> Fate {
+        let uses = &self.uses[mutant.file];
+        let mut known = BTreeSet::new();
+        let pipeline = |of: &Use| {
+            let stage = &self.variants[&(of.device, of.kernel)][of.variant].stages[of.stage];
+            format!("{} {:?}", stage.shader.name, stage.constants)
+        };
+        let (mut first, mut rest): (Vec<&Use>, Vec<&Use>) =
+            uses.iter().partition(|of| known.len() < DISTINCT && known.insert(pipeline(of)));
+        first.append(&mut rest);
+        let mut built = false;
+        for of in first {
+            let recipe = &self.variants[&(of.device, of.kernel)][of.variant];
+            let source = recipe.stages[of.stage].shader.source().expect("a module");
+            if source.matches(&mutant.line).count() != 1 {
+                continue;
+            }
+            let Some(changed) = replaced(recipe, of.stage, source.replacen(&mutant.line, &mutant.becomes, 1)) else {
+                continue;
+            };
+            built = true;
+            let (name, kernel) = &self.kernels[of.kernel];
+            let example = self.examples.entry(of.kernel).or_insert_with(|| Example::new(kernel.as_ref(), 1));
+            let outcome = check::check_variant(&self.devices[of.device], name, kernel.as_ref(), &changed, example);
+            if outcome.failure.is_some() {
+                return Fate::Killed;
+            }
+        }
+        if built { Fate::Survived } else { Fate::DidNotBuild }
+    }
+}
+
+/// Some of these, always the same.
+fn sample(mut all: Vec<Mutant>, count: usize, stream: u32) -> Vec<Mutant> {
+    let draws = Stream { seed: 1, domain: 9, stream, step: 0, first: 0 };
+    all.sort();
+    all.dedup();
+    let mut chosen = Vec::new();
+    for i in 0..count.min(all.len()) {
+        let at = (draws.uniform(i) * all.len() as f32) as usize;
+        chosen.push(all.swap_remove(at.min(all.len() - 1)));
+    }
+    chosen
+}
+
+#[test]
+fn mistakes_in_shaders_are_noticed() {
+    let many: Option<usize> = std::env::var("LIMN_MUTANTS").ok().map(|n| n.parse().expect("LIMN_MUTANTS is a number"));
+    let only = std::env::var("LIMN_KERNELS").ok();
+    let mut bench = Bench::new();
+    let files: Vec<(&str, &str)> = bench.texts.iter().map(|(name, text)| (*name, *text)).collect();
+    let mut counts: BTreeMap<&str, [usize; 3]> = BTreeMap::new();
+    let mut survivors = Vec::new();
+    for (number, (file, text)) in files.into_iter().enumerate() {
+        if only.as_ref().is_some_and(|only| !only.split(',').any(|part| file.contains(part))) {
+            continue;
+        }
+        let count = many.unwrap_or(usize::from(number % 6 == 0));
+        for mutant in sample(mutants(file, text), count, number as u32) {
+            if EQUIVALENT.iter().any(|(f, line, becomes, _)| {
+                *f == file && *line == mutant.line.trim() && *becomes == mutant.becomes.trim()
+            }) {
+                continue;
+            }
+            if many.is_some() {
+                println!("trying {file}: {} -> {}", mutant.line.trim(), mutant.becomes.trim());
+            }
+            let fate = bench.fate(&mutant);
+            let column = match fate {
+                Fate::Killed => 0,
+                Fate::Survived => 1,
+                Fate::DidNotBuild => 2,
+            };
+            counts.entry(mutant.slip).or_default()[column] += 1;
+            if fate == Fate::Survived {
+                println!("SURVIVED {file}: {} -> {}", mutant.line.trim(), mutant.becomes.trim());
+                survivors.push(mutant);
+            }
+        }
+    }
+    println!("| mistake | killed | survived | no module, or not found |");
+    for (slip, [killed, survived, unbuilt]) in &counts {
+        println!("| {slip} | {killed} | {survived} | {unbuilt} |");
+    }
+    let lines = survivors.iter().map(|m| format!("{}: {} -> {}", m.file, m.line.trim(), m.becomes.trim()));
+    assert!(survivors.is_empty(), "nobody noticed:\n{}", lines.collect::<Vec<_>>().join("\n"));
+}
