@@ -9,7 +9,9 @@ use limn::kernels::conv2d_weight_grad::Conv2dWeightGrad;
 use limn::kernels::copy::Copy;
 use limn::kernels::matmul::MatMul;
 use limn::kernels::reduce::Reduce;
-use limn::kernels::{Caps, Checks, Field, Kernel, Layout, Lens, Operand, Recipe, Signature, Slot, grid_1d};
+use limn::kernels::{
+    Caps, Checks, Field, Kernel, Layout, Lens, Operand, Recipe, Shader, Signature, Slot, Stage, grid_1d,
+};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
@@ -74,20 +76,106 @@ fn failure(gpu: &Gpu, kernel: &dyn Kernel) -> String {
 }
 
 #[test]
-fn a_wrong_element_is_found() {
+fn an_element_that_is_off_by_little_more_than_its_bound_is_found() {
     let gpu = device();
+    let mut nudged = 0;
     for (name, cases) in limn::kernels::all().into_iter().map(|entry| (entry.name, (entry.cases)())) {
         let Some(inner) = cases.into_iter().find(|k| k.lens().writes[0] > 2 && k.lens().writes[0] < 10_000) else {
             continue;
         };
         let label = inner.label();
-        let broken = Broken { inner, lens: None, nudge: 1.5 };
+        let Reference::All(reference, bounds) = Example::new(inner.as_ref(), 1).reference else {
+            panic!("the reference ran")
+        };
+        // A variant may err by as much as the bound to the other side, and the sum is rounded.
+        let middle = reference[0].len() / 2;
+        let (value, bound) = (reference[0][middle], bounds[0][middle]);
+        let nudge = 3.0 * bound + 4.0 * f32::EPSILON * value.abs();
+        let exact = bound < 2.0 * f32::EPSILON * value.abs();
+        nudged += usize::from(!exact);
+        let broken = Broken { inner, lens: None, nudge: if exact { 1.5 } else { nudge } };
         for outcome in check::check(&gpu, name, &broken, 1) {
             let why = outcome.failure.unwrap_or_else(|| panic!("{name} {label}: a wrong element went unseen"));
             assert!(why.contains("where the reference has"), "{why}");
             assert!(outcome.ratio > 1.0);
         }
     }
+    assert!(nudged > 30, "{nudged}");
+}
+
+limn::params! {
+    /// x `[len]` -> y `[len]`.
+    pub struct Copies {
+        /// Elements.
+        pub len: u32,
+    }
+}
+
+impl Kernel for Copies {
+    fn signature(&self) -> &'static Signature {
+        Copy { len: self.len }.signature()
+    }
+
+    fn lens(&self) -> Lens {
+        Copy { len: self.len }.lens()
+    }
+
+    fn cpu(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
+        writes[0].copy_from_slice(reads[0]);
+    }
+
+    /// By a unit of the last place too much where it has been before, which every bound permits: the second run finds
+    /// what the first left in scratch.
+    fn variants(&self, _: &Caps) -> Vec<Recipe> {
+        let stage = Stage::new(&FORGETS, self, [1, 1, 1]);
+        let stage = stage.bind("x", Slot::Read(0)).bind("y", Slot::Write(0)).bind("seen", Slot::ScratchOut(0));
+        vec![Recipe { name: "forgets", scratch: vec![1], stages: vec![stage] }]
+    }
+
+    fn flops(&self) -> u64 {
+        0
+    }
+
+    fn label(&self) -> String {
+        format!("x[{}]", self.len)
+    }
+}
+
+impl Checks for Copies {}
+
+static FORGETS: Shader = Shader::new(
+    "forgets",
+    "
+#params
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> x: array<f32>;          // [len]
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;    // [len]
+@group(0) @binding(3) var<storage, read_write> seen: array<u32>; // [1]
+
+@compute @workgroup_size(1)
+fn main() {
+  let again = select(0u, 1u, seen[0] == 7u);
+  for (var i = 0u; i < p.len; i++) {
+    y[i] = bitcast<f32>(bitcast<u32>(x[i]) + again);
+  }
+  seen[0] = 7u;
+}
+",
+)
+.params::<Copies>();
+
+#[test]
+fn two_runs_that_differ_are_found() {
+    let gpu = device();
+    let kernel = Copies { len: 7 };
+    let recipe = kernel.variants(gpu.caps()).remove(0);
+    let example = Example::new(&kernel, 1);
+    let outcome = check::check_variant(&gpu, "copies", &kernel, &recipe, &example);
+    assert_eq!(outcome.failure.as_deref(), Some("two runs differ: a race"));
+    assert!(outcome.ratio <= 1.0, "nothing else is wrong");
+    let refused = check::agreement(&gpu, &kernel, &recipe, &example);
+    assert_eq!(refused.err().map(|why| why.to_string()).as_deref(), Some("two runs differ: a race"));
 }
 
 #[test]

@@ -1,10 +1,17 @@
 //! Runs that go on: the device and the settings they go on with, checkpoints that are checked and
 //! kept, and rows of `metrics.csv` that stay.
 
-use crate::support::runs::{bytes, losses, run, run_until, start, vae};
+use crate::support::gpu;
+use crate::support::runs::{bytes, losses, resume, run, run_until, start, vae};
+use limn::choices::key;
 use limn::program::Device;
-use limn::train::{Hooks, Outcome, Provenance, Resume, RunDir, Setting, Start, TrainError, checkpoint, train};
+use limn::train::{
+    Hooks, Outcome, Provenance, Resume, RunDir, Session, SessionError, Setting, Start, TrainError, checkpoint, train,
+};
+use limn::tune::{Budget, Report, Tuner};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// Goes on until `steps`, with these settings, from the last checkpoint or that of a step.
 fn go_on(dir: &Path, steps: u64, set: &[&str], from: Option<u64>) -> Result<Outcome, TrainError> {
@@ -338,4 +345,51 @@ fn slow_steps_are_saved_by_the_clock_and_that_changes_no_bit() {
     let mut config = vae(&[]);
     config.set_all(&refused).expect("a number");
     assert!(config.validate().expect_err("a refusal").to_string().contains("must be 0 or more"));
+}
+
+/// Chooses the last variant of every kernel, as if it had been the fastest, and measures nothing.
+fn choose_the_last(session: &mut Session, batch: usize, end: u64) -> Result<Report, SessionError> {
+    let gpu = session.store.device().gpu().expect("a device").clone();
+    let mut tuner = Tuner::new(gpu.clone(), None);
+    let report = session.tune(batch, end, &mut tuner, Budget::Time(Duration::ZERO), &mut |_, _, _| {})?;
+    let launches = session.train_step(batch)?.program().launches.clone();
+    let choices = session.choices.as_mut().expect("choices");
+    for kernel in launches.iter().map(|launch| &launch.kernel) {
+        if let Some(choice) = choices.kernels.get_mut(&key(kernel.as_ref())) {
+            choice.variant = kernel.variants(gpu.caps()).last().expect("a variant").name.into();
+        }
+    }
+    Ok(report)
+}
+
+/// Variants add up in orders of their own: a run that goes on takes those that were chosen when it began, and nobody
+/// chooses again.
+#[test]
+fn a_run_goes_on_with_the_variants_that_it_began_with() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let train_by = |start: Start, until: u64, choose: bool| {
+        let stop = AtomicBool::new(false);
+        let mut sampler = |_: &mut Session, _: usize, path: &Path| {
+            stop.fetch_or(path.ends_with(format!("step-{until}.png")), Ordering::Relaxed);
+            Ok(None)
+        };
+        let mut tune = |session: &mut Session, batch: usize, end: u64| {
+            assert!(choose, "the variants are known");
+            choose_the_last(session, batch, end)
+        };
+        let hooks = Hooks { tune: Some(&mut tune), sampler: Some(&mut sampler), stop: &stop, ..Hooks::default() };
+        train(start, gpu(), hooks).expect("a run").step
+    };
+    let config = vae(&["train.sample_every=1", "train.steps=5"]);
+    let [whole, first, parts] = ["whole", "first", "parts"].map(|name| dir.path().join(name));
+    assert_eq!(train_by(start(&config, &whole), 9, true), 5);
+    let stop = AtomicBool::new(false);
+    train(start(&config, &first), gpu(), Hooks { stop: &stop, ..Hooks::default() }).expect("a run");
+    assert!(bytes(&whole) != bytes(&first), "the last variants give the bits of the first, so that they show nothing");
+
+    assert_eq!(train_by(start(&config, &parts), 3, true), 3);
+    let chosen = read(parts.join("choices.json"));
+    assert_eq!(train_by(resume(&parts), 9, false), 5);
+    assert_eq!(read(parts.join("choices.json")), chosen);
+    assert!(bytes(&whole) == bytes(&parts), "the resumed run differs");
 }

@@ -71,6 +71,31 @@ fn resumed_and_repeated_runs_are_bitwise_equal() {
     }
 }
 
+/// To begin again would lead to the same bits: what it does is what shows.
+#[test]
+fn a_resumed_run_takes_the_steps_that_are_left_and_no_others() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let out = dir.path().join("run");
+    run_until(start(&vae(&["train.sample_every=1"]), &out), 3);
+    let mut drawn = Vec::new();
+    let stop = AtomicBool::new(false);
+    let mut sampler = |_: &mut Session, _: usize, path: &Path| {
+        drawn.push(path.file_stem().expect("a name").display().to_string());
+        Ok(None)
+    };
+    let outcome = train(resume(&out), Device::Cpu, hooks(&mut sampler, &stop)).expect("the rest");
+    assert_eq!((outcome.step, outcome.total), (7, 7));
+    assert_eq!(drawn, ["step-4", "step-5", "step-6", "step-7"]);
+    assert!(
+        !dir.path()
+            .join("run")
+            .read_dir()
+            .expect("a folder")
+            .flatten()
+            .any(|entry| { entry.file_name().to_string_lossy().starts_with("metrics-left") })
+    );
+}
+
 #[test]
 fn a_run_that_recomputes_resumes_and_has_the_bits_of_one_that_does_not() {
     let dir = tempfile::tempdir().expect("a folder");

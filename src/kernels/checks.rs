@@ -63,3 +63,31 @@ pub fn sum_bound(terms: usize, magnitude: f32) -> f32 {
     let n = (terms + 2) as f32 * EPS;
     (n / (1.0 - n.min(0.5))) * magnitude + f32::MIN_POSITIVE
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Figures by hand: γ of n + 2 roundings, which for few terms is n + 2 units.
+    #[test]
+    fn bounds_are_a_few_units_a_term_and_no_more() {
+        let unit = 2.0f32.powi(-24);
+        for (terms, units) in [(1, 3.0), (14, 16.0), (1000, 1002.06), (1_000_000, 1_063_384.8)] {
+            let bound = sum_bound(terms, 1.0) / unit;
+            assert!((bound / units - 1.0).abs() < 1e-4, "{terms} terms: {bound} units");
+            assert_eq!(sum_bound(terms, 0.5) * 2.0, sum_bound(terms, 1.0));
+        }
+        assert!(sum_bound(3, 0.0) > 0.0, "the bound of zeros is no division by zero");
+    }
+
+    /// Eight millionths of a result, and a millionth beside it.
+    #[test]
+    fn short_formulas_may_err_in_the_sixth_digit() {
+        struct Plain;
+        impl Checks for Plain {}
+        let bounds = Plain.bounds(&[], &[], &[&[0.0, 1.0, -100.0]]).concat();
+        for (bound, most) in std::iter::zip(bounds, [1e-6, 9e-6, 8.01e-4]) {
+            assert!(bound <= most * 1.001 && bound >= most * 0.999, "{bound} instead of {most}");
+        }
+    }
+}

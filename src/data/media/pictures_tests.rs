@@ -1,7 +1,7 @@
 //! Tests of decoding pictures: what is cut, what is damaged, and what other programs write.
 
 use super::*;
-use image::{ImageBuffer, Luma, Rgb, RgbImage};
+use image::{ImageBuffer, ImageEncoder, Luma, Rgb, RgbImage};
 
 const SMALL: Geometry = Geometry::new(1, 4, 4);
 
@@ -169,6 +169,63 @@ fn tiffs_of_measuring_programs_are_read() {
     // Negative values and such beyond white are there where the range is automatic.
     let path = dir.path().join("int.tif");
     assert_eq!(read_picture(&path, None, Some(int.levels), &NEVER).unwrap().bytes, [128, 191, 255, 0]);
+}
+
+/// A note which side of a picture is up, as EXIF numbers them: a TIFF of one tag.
+fn side_up(number: u8) -> Vec<u8> {
+    let mut note = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0".to_vec();
+    note.extend([number, 0, 0, 0, 0, 0, 0, 0]);
+    note
+}
+
+/// The two rows of three pixels that every note is put on, and what it turns them into: rows below one another.
+const LYING: [u8; 6] = [10, 20, 30, 40, 50, 60];
+const UPRIGHT: [(u8, [usize; 2], [u8; 6]); 8] = [
+    (1, [2, 3], [10, 20, 30, 40, 50, 60]),
+    (2, [2, 3], [30, 20, 10, 60, 50, 40]),
+    (3, [2, 3], [60, 50, 40, 30, 20, 10]),
+    (4, [2, 3], [40, 50, 60, 10, 20, 30]),
+    (5, [3, 2], [10, 40, 20, 50, 30, 60]),
+    (6, [3, 2], [40, 10, 50, 20, 60, 30]),
+    (7, [3, 2], [60, 30, 50, 20, 40, 10]),
+    (8, [3, 2], [30, 60, 20, 50, 10, 40]),
+];
+
+#[test]
+fn photographs_stand_as_their_note_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let grey = image::ExtendedColorType::L8;
+    for (number, [h, w], upright) in UPRIGHT {
+        let mut png = Vec::new();
+        let mut encoder = image::codecs::png::PngEncoder::new(&mut png);
+        encoder.set_exif_metadata(side_up(number)).unwrap();
+        encoder.write_image(&LYING, 3, 2, grey).unwrap();
+        let picture = read(&dir.path().join("a.png"), &png).unwrap();
+        assert_eq!((picture.geometry, &picture.bytes[..]), (Geometry::new(1, h, w), &upright[..]), "note {number}");
+
+        // Each pixel as 16x8 of them, for JPEG rounds what is near an edge.
+        let mut jpeg = Vec::new();
+        let mut encoder = image::codecs::jpeg::JpegEncoder::new_with_quality(&mut jpeg, 100);
+        encoder.set_exif_metadata(side_up(number)).unwrap();
+        let pixels: Vec<u8> = (0..48 * 16).map(|i| LYING[i / 48 / 8 * 3 + i % 48 / 16]).collect();
+        encoder.write_image(&pixels, 48, 16, grey).unwrap();
+        let picture = read(&dir.path().join("a.jpg"), &jpeg).unwrap();
+        let [tall, wide] = if h == 2 { [16, 48] } else { [48, 16] };
+        assert_eq!(picture.geometry, Geometry::new(1, tall, wide), "note {number}");
+        // The middle of each of the six parts.
+        for (part, want) in upright.iter().enumerate() {
+            let (y, x) = ((2 * (part / w) + 1) * tall / (2 * h), (2 * (part % w) + 1) * wide / (2 * w));
+            assert!(picture.bytes[y * wide + x].abs_diff(*want) <= 2, "note {number}, part {part}");
+        }
+
+        let mut tiff = Cursor::new(Vec::new());
+        let mut encoder = tiff::encoder::TiffEncoder::new(&mut tiff).unwrap();
+        let mut image = encoder.new_image::<tiff::encoder::colortype::Gray32Float>(3, 2).unwrap();
+        image.encoder().write_tag(tiff::tags::Tag::Orientation, u16::from(number)).unwrap();
+        image.write_data(&LYING.map(|v| f32::from(v) / 255.0)).unwrap();
+        let picture = read(&dir.path().join("a.tif"), tiff.get_ref()).unwrap();
+        assert_eq!((picture.geometry, &picture.bytes[..]), (Geometry::new(1, h, w), &upright[..]), "note {number}");
+    }
 }
 
 #[test]
