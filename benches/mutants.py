@@ -194,7 +194,7 @@ def judge(mutants, cargo, say=print):
             try:
                 for file, text in texts.items():
                     (cargo.scratch / file).write_text(text)
-                for mutant in group:
+                for mutant in sorted(group, key=lambda m: m.test):
                     begun = time.monotonic()
                     mutant.fate, text = cargo.test(mutant.test, env=mutant.env)
                     mutant.failed = re.findall(r"^test (\S+).* \.\.\. FAILED$", text, re.M)
@@ -239,6 +239,7 @@ def report(mutants):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", default="", help="mistakes whose names contain this")
+    parser.add_argument("--build", default="", help="mistakes of this build")
     parser.add_argument("--generate", type=int, default=0, metavar="N", help="so many drawn ones beside those of the list")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--scratch", type=Path, default=ROOT / "target" / "mutants", help="where the copy is made")
@@ -253,7 +254,7 @@ def main():
     files = [f for f in sources() if f.suffix == ".rs" and any(str(f).startswith(folder) for folder, _ in TESTS)]
     files = [f for f in files if "tests" not in f.name]
     mutants = listed(ROOT / "benches" / "mutants.toml") + drawn(files, args.generate, args.seed)
-    mutants = [m for m in mutants if args.only in m.name]
+    mutants = [m for m in mutants if args.only in m.name and args.build in ("", m.build)]
     cargo = Cargo(args.scratch)
     bad = set() if args.no_control else control(mutants, cargo)
     mutants = [m for m in mutants if (m.test, json.dumps(m.env)) not in bad]

@@ -8,14 +8,16 @@ use crate::gpu_class::opened;
 use limn::check::{self, Example};
 use limn::gpu::{Gpu, reflect};
 use limn::kernels::philox::Stream;
-use limn::kernels::{self, Class, Kernel, Precision, Recipe, Shader};
+use limn::kernels::{self, Caps, Class, Kernel, Precision, Recipe, Shader};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Cases that are small enough to be run for every mutant.
-const OUTPUTS: usize = 40_000;
-const FLOPS: u64 = 20_000_000;
+const OUTPUTS: usize = 10_000;
+const FLOPS: u64 = 2_000_000;
 /// Uses of a line that are tried first, no two with the same pipeline.
-const DISTINCT: usize = 40;
+const DISTINCT: usize = 24;
+/// and how many there may be in all.
+const USES: usize = 48;
 
 /// What somebody may type instead: a name for it, what is there, what is written in its place.
 const SLIPS: [(&str, &str, &str); 17] = [
@@ -136,7 +138,9 @@ enum Fate {
 }
 
 struct Bench {
-    devices: Vec<Gpu>,
+    /// A software device and a GPU, and each once more as one that allows few workgroups per dimension, so that grids
+    /// fold and have workgroups too many.
+    devices: Vec<(Gpu, Caps)>,
     kernels: Vec<(&'static str, Box<dyn Kernel>)>,
     variants: HashMap<(usize, usize), Vec<Recipe>>,
     /// Where each file is used.
@@ -147,7 +151,13 @@ struct Bench {
 
 impl Bench {
     fn new() -> Bench {
-        let devices = vec![opened(Class::Lanes, Precision::Full), opened(Class::Gpu, Precision::Full)];
+        let open = |class, most: u32| {
+            let gpu = opened(class, Precision::Full);
+            let caps = Caps { max_groups: gpu.caps().max_groups.min(most), ..*gpu.caps() };
+            (gpu, caps)
+        };
+        let devices = [u32::MAX, 61].iter().flat_map(|most| [open(Class::Lanes, *most), open(Class::Gpu, *most)]);
+        let devices = devices.collect();
         let mut bench = Bench {
             devices,
             kernels: Vec::new(),
@@ -164,8 +174,8 @@ impl Bench {
             }
         }
         for (k, (_, kernel)) in bench.kernels.iter().enumerate() {
-            for (d, device) in bench.devices.iter().enumerate() {
-                let mut recipes = kernel.variants(device.caps());
+            for (d, (_, caps)) in bench.devices.iter().enumerate() {
+                let mut recipes = kernel.variants(caps);
                 recipes.retain(|recipe| !recipe.mixed());
                 for (v, recipe) in recipes.iter().enumerate() {
                     for (s, stage) in recipe.stages.iter().enumerate() {
@@ -188,11 +198,12 @@ impl Bench {
         let mut known = BTreeSet::new();
         let pipeline = |of: &Use| {
             let stage = &self.variants[&(of.device, of.kernel)][of.variant].stages[of.stage];
-            format!("{} {:?}", stage.shader.name, stage.constants)
+            format!("{} {:?} {}", stage.shader.name, stage.constants, of.device)
         };
         let (mut first, mut rest): (Vec<&Use>, Vec<&Use>) =
             uses.iter().partition(|of| known.len() < DISTINCT && known.insert(pipeline(of)));
         first.append(&mut rest);
+        first.truncate(USES);
         let mut built = false;
         for of in first {
             let recipe = &self.variants[&(of.device, of.kernel)][of.variant];
@@ -206,7 +217,7 @@ impl Bench {
             built = true;
             let (name, kernel) = &self.kernels[of.kernel];
             let example = self.examples.entry(of.kernel).or_insert_with(|| Example::new(kernel.as_ref(), 1));
-            let outcome = check::check_variant(&self.devices[of.device], name, kernel.as_ref(), &changed, example);
+            let outcome = check::check_variant(&self.devices[of.device].0, name, kernel.as_ref(), &changed, example);
             if outcome.failure.is_some() {
                 return Fate::Killed;
             }

@@ -349,7 +349,7 @@ fn slow_steps_are_saved_by_the_clock_and_that_changes_no_bit() {
 
 /// Chooses the last variant of every kernel, as if it had been the fastest, and measures nothing.
 fn choose_the_last(session: &mut Session, batch: usize, end: u64) -> Result<Report, SessionError> {
-    let gpu = session.store.device().gpu().expect("a device").clone();
+    let Device::Gpu(gpu) = session.store.device().clone() else { panic!("a device") };
     let mut tuner = Tuner::new(gpu.clone(), None);
     let report = session.tune(batch, end, &mut tuner, Budget::Time(Duration::ZERO), &mut |_, _, _| {})?;
     let launches = session.train_step(batch)?.program().launches.clone();

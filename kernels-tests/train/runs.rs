@@ -86,14 +86,6 @@ fn a_resumed_run_takes_the_steps_that_are_left_and_no_others() {
     let outcome = train(resume(&out), Device::Cpu, hooks(&mut sampler, &stop)).expect("the rest");
     assert_eq!((outcome.step, outcome.total), (7, 7));
     assert_eq!(drawn, ["step-4", "step-5", "step-6", "step-7"]);
-    assert!(
-        !dir.path()
-            .join("run")
-            .read_dir()
-            .expect("a folder")
-            .flatten()
-            .any(|entry| { entry.file_name().to_string_lossy().starts_with("metrics-left") })
-    );
 }
 
 #[test]
@@ -464,6 +456,28 @@ fn only_one_process_trains_in_a_folder() {
     let error =
         run(Start::Resume(Resume { dir: out, steps: Some(9), ..Resume::default() })).expect_err("locked").to_string();
     assert!(error.contains("another limn is training"), "{error}");
+}
+
+#[test]
+fn a_new_run_and_one_that_goes_on_keep_others_out_as_long_as_they_train() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let out = dir.path().join("run");
+    let config = vae(&["train.sample_every=1", "train.steps=2"]);
+    let further = || Start::Resume(Resume { dir: out.clone(), steps: Some(4), ..Resume::default() });
+    for start in [start(&config, &out), further()] {
+        let mut pictures = 0;
+        let stop = AtomicBool::new(false);
+        let mut sampler = |_: &mut Session, _: usize, _: &Path| {
+            pictures += 1;
+            assert!(RunDir::open(&out).expect("a run").is_training());
+            let error = run(further()).expect_err("locked").to_string();
+            assert!(error.contains("another limn is training"), "{error}");
+            Ok(None)
+        };
+        train(start, Device::Cpu, hooks(&mut sampler, &stop)).expect("a run");
+        assert_eq!(pictures, 2);
+        assert!(!RunDir::open(&out).expect("a run").is_training());
+    }
 }
 
 #[test]

@@ -303,6 +303,8 @@ impl<D: Descent> Checks for D {
     fn example(&self, operand: Operand, len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
         let moments = 1..D::SIGNATURE.writes.len() - 1;
         match operand {
+            // Corrections of moments and young averages show in the first steps, and later no more.
+            Operand::Read(1 | 2) if self.count() % 3 == 2 => example_clock(len, &mut || draw() / 200.0),
             Operand::Read(1 | 2) => example_clock(len, draw),
             Operand::Write(k) if moments.contains(&k) => (0..len).map(|_| self.moment(k - 1, draw())).collect(),
             _ => (0..len).map(|_| 2.0 * draw() - 1.0).collect(),
