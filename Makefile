@@ -9,7 +9,7 @@
 #             family (in a Debian of its own); about two hours. `make test` has some of each. Mounts a small disk, where
 #             it may, and has a C compiler make the layer that takes devices away
 # make mutants  mistakes made one by one in a copy of limn, in its shaders and in its presets' numbers: some test must
-#             notice each; an hour or two (MUTANTS=40: so many more are drawn). `make test` has some of the shaders'
+#             notice each; hours (MUTANTS=40: so many more are drawn). `make test` has those in presets
 # make soak   an hour of signals, kills, full disks and contenders (SOAK_MINUTES=10: the short form)
 # make isa    what compilers of GPUs make of the kernels, beside a golden table; on Debian for amd64, without a GPU
 
@@ -112,7 +112,7 @@ trust: driver
 
 mutants: driver
 	$(CARGO) test --release --test train -- --nocapture pytorch::every_changed_number_of_a_preset_is_noticed
-	LIMN_MUTANTS=$(SHADER_MUTANTS) $(CARGO) test --release --test kernels -- --nocapture mutants::
+	LIMN_MUTANTS=$(SHADER_MUTANTS) $(CARGO) test --release --test kernels -- --nocapture --ignored mutants::
 	python3 benches/mutants.py --generate $(MUTANTS) --report target/mutants.md
 
 soak: driver
