@@ -69,11 +69,11 @@ pub(in crate::data) fn load(
 }
 
 /// A frame in the wanted size, and the values it had.
-type Fitted = (Vec<u8>, Levels);
+pub(super) type Fitted = (Vec<u8>, Levels);
 
 /// The frames of a GIF, and what is to be said of it: one without its trailer may be whole or cut
 /// between two frames.
-fn gif(
+pub(super) fn gif(
     path: &Path,
     frame: Geometry,
     stretch: Option<Levels>,
