@@ -80,9 +80,11 @@ pub(crate) fn file<T, E: Display>(
     })
 }
 
-/// Works in the folder that this thread's files are put in, which goes with it.
+/// Works in the folder that this thread's files are put in, which goes with it: in memory where the
+/// system has such a place, as disks take their time for thousands of files.
 pub(crate) fn in_folder<T>(work: impl FnOnce(&Path) -> Result<T, String>) -> Result<T, String> {
-    thread_local!(static FOLDER: std::io::Result<TempDir> = tempfile::tempdir());
+    thread_local!(static FOLDER: std::io::Result<TempDir> =
+        tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()));
     FOLDER.with(|folder| match folder {
         Ok(folder) => work(folder.path()),
         Err(error) => Err(format!("no folder for files: {error}")),
