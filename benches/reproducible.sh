@@ -7,10 +7,12 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 in=${REPRODUCIBLE_IN:-$(mktemp -d)}
+# Somebody may commit while it builds.
+commit=$(git rev-parse HEAD)
 sums=()
 for folder in one "a second one/further down"; do
   mkdir -p "$in/$folder"
-  git archive HEAD | tar -x -C "$in/$folder"
+  git archive "$commit" | tar -x -C "$in/$folder"
   sum=$(cd "$in/$folder" && env -u CARGO_TARGET_DIR benches/dist.sh | tail -n 1)
   echo "$folder: $sum"
   sums+=("$sum")
