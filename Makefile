@@ -1,5 +1,5 @@
 # make demo   a driver if there is none, the program, a small model trained on the built-in images
-# make test   every test; one part of them is `cargo test --release --test graph`, say
+# make test   every test; one part of them is `cargo test --locked --release --test graph`, say
 # make lint   format and lints, warnings denied; the library without the command as well; what is built in is listed
 # make cross  type-checks for Windows and macOS, where rustup has their targets
 # make mpi    what MPI needs on Debian, limn with it, its tests, and two ranks that train for a minute
@@ -11,6 +11,12 @@
 # make mutants  mistakes made one by one in a copy of limn, in its shaders and in its presets' numbers: some test must
 #             notice each; hours (MUTANTS=40: so many more are drawn). `make test` has those in presets
 # make soak   an hour of signals, kills, full disks and contenders (SOAK_MINUTES=10: the short form)
+# make fuzz   files that nobody wrote, for each of limn's readers, FUZZ_SECONDS of them each (600), by libFuzzer: a nightly
+#             Rust is needed. FUZZ_READERS="sound film" takes these
+# make supply what limn is built from: terms, versions and sources of its crates, those known to be at fault, and the bill of
+#             materials, target/limn.cdx.json
+# make dist   the program as it is handed on, target/dist/limn: everybody makes the same bytes of the same source
+# make reproducible  makes it in two folders and compares; twice the time of a build
 # make isa    what compilers of GPUs make of the kernels, beside a golden table; on Debian for amd64, without a GPU
 
 # Where there is no desktop, Mesa's layer that sorts devices complains that it finds none: off, unless it is asked.
@@ -47,7 +53,9 @@ SHADER_MUTANTS ?= 6
 SOAK_MINUTES ?= 60
 SOAK_DEVICES ?= cpu,llvmpipe
 
-.PHONY: demo test lint cross bench isa driver build mpi mpi-installed trust mutants soak
+FUZZ_READERS ?=
+
+.PHONY: demo test lint cross bench isa driver build mpi mpi-installed trust mutants soak fuzz supply dist reproducible
 
 demo: build driver
 	rm -rf $(DEMO_OUT)
@@ -60,7 +68,7 @@ demo: build driver
 	@echo "How the samples came about, step by step: $(DEMO_OUT)/samples/"
 
 build:
-	$(CARGO) build --release
+	$(CARGO) build --locked --release
 
 # Debian's software driver, where no device is found and apt-get can install it. Without one limn
 # still runs, on its built-in CPU device.
@@ -91,8 +99,8 @@ mpi-installed:
 	fi
 
 mpi: driver mpi-installed
-	$(CARGO) build --release --features mpi
-	$(CARGO) test --release --features mpi --test ranks
+	$(CARGO) build --locked --release --features mpi
+	$(CARGO) test --locked --release --features mpi --test ranks
 	$(MPIRUN) -n $(MPI_RANKS) $(LIMN) devices
 	rm -rf $(MPI_OUT)
 	$(MPIRUN) -n $(MPI_RANKS) $(LIMN) train $(DEMO_PRESET) --steps $(MPI_STEPS) --out $(MPI_OUT)
@@ -101,28 +109,43 @@ test: driver
 	@if command -v python3 >/dev/null; then \
 	  for part in gpu isa model mutants soak; do python3 benches/test_$$part.py || exit; done; \
 	  else echo "there is no python3: the tests of benches/gpu.py, isa.sh, model_gpu.py, mutants.py and soak.py are left out"; fi
-	$(CARGO) test --release
+	$(CARGO) test --locked --release
 
 trust: driver
-	LIMN_TRUST=1 $(CARGO) test --release --lib trust:: -- --nocapture
-	LIMN_TRUST=1 $(CARGO) test --release --test command_line -- --nocapture --test-threads 1 kill:: lost:: disks::
-	LIMN_TRUST=1 $(CARGO) test --release --test kernels -- mixed
+	LIMN_TRUST=1 $(CARGO) test --locked --release --lib trust:: -- --nocapture
+	LIMN_TRUST=1 $(CARGO) test --locked --release --test command_line -- --nocapture --test-threads 1 kill:: lost:: disks::
+	LIMN_TRUST=1 $(CARGO) test --locked --release --test kernels -- mixed
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then LIMN_TRUST=1 benches/validation.sh; \
 	  else echo "NOT TESTED: what the driver is asked for, by Khronos's validation: that Debian is made by root on Debian"; fi
 
 mutants: driver
-	$(CARGO) test --release --test train -- --nocapture pytorch::every_changed_number_of_a_preset_is_noticed
-	LIMN_MUTANTS=$(SHADER_MUTANTS) $(CARGO) test --release --test kernels -- --nocapture --ignored mutants::
+	$(CARGO) test --locked --release --test train -- --nocapture pytorch::every_changed_number_of_a_preset_is_noticed
+	LIMN_MUTANTS=$(SHADER_MUTANTS) $(CARGO) test --locked --release --test kernels -- --nocapture --ignored mutants::
 	python3 benches/mutants.py --generate $(MUTANTS) --report target/mutants.md
 
 soak: driver
 	python3 benches/soak.py --limn $(LIMN) --minutes $(SOAK_MINUTES) --devices $(SOAK_DEVICES)
 
+fuzz:
+	fuzz/run.sh $(FUZZ_READERS)
+
+supply:
+	benches/supply.sh
+
+dist:
+	benches/dist.sh
+
+reproducible:
+	benches/reproducible.sh
+
 lint:
 	$(CARGO) fmt --check
-	$(CARGO) clippy --release --all-targets -- -D warnings
-	$(CARGO) clippy --release --no-default-features --lib -- -D warnings
+	$(CARGO) fmt --manifest-path fuzz/Cargo.toml --check
+	$(CARGO) clippy --locked --release --all-targets -- -D warnings
+	$(CARGO) clippy --locked --release --no-default-features --lib -- -D warnings
 	@if command -v python3 >/dev/null; then python3 benches/licences.py --check; fi
+	@if command -v cargo-deny >/dev/null; then cargo deny --locked --offline check licenses bans sources; \
+	  else echo "there is no cargo-deny: terms and versions of crates are left out; make supply brings it"; fi
 
 cross:
 	benches/cross.sh

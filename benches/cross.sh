@@ -57,5 +57,5 @@ for target in $targets; do
   # Apple's SDK is asked for by name only.
   env PATH="$PATH:$tools" "CC_$name=$tools/cc" "AR_$name=$tools/ar" SDKROOT="${SDKROOT:-$tools}" \
     RUSTFLAGS="${RUSTFLAGS:-} -Dwarnings" \
-    cargo check --quiet --release --all-targets --target "$target" ${CARGO_FLAGS:-}
+    cargo check --locked --quiet --release --all-targets --target "$target" ${CARGO_FLAGS:-}
 done

@@ -35,25 +35,41 @@ TAKEN = ["MIT", "Apache-2.0", "Zlib", "ISC", "BSD-2-Clause", "BSD-3-Clause", "0B
          "Unlicense", "MPL-2.0"]
 
 
-def packages():
-    """The crates that the program is linked of, on any system: name, version, licence, folder."""
+def linked():
+    """The crates that the program is linked of, on any system, by cargo's names: what cargo knows of each, and which of
+    them each is made with."""
     # Those of all features: whoever builds a program with less has a list that is a little too long.
     command = ["cargo", "metadata", "--format-version", "1", "--locked", "--features", "mpi"]
     about = json.loads(subprocess.run(command, cwd=ROOT, check=True, capture_output=True).stdout)
     nodes = {node["id"]: node for node in about["resolve"]["nodes"]}
     known = {package["id"]: package for package in about["packages"]}
-    seen, left = set(), [about["resolve"]["root"]]
+    root, edges = about["resolve"]["root"], {}
+    left = [root]
     while left:
         one = left.pop()
-        if one in seen:
+        if one in edges:
             continue
-        seen.add(one)
+        edges[one] = []
         for dep in nodes[one]["deps"]:
             macros = any("proc-macro" in target["kind"] for target in known[dep["pkg"]]["targets"])
             if not macros and any(kind["kind"] is None for kind in dep["dep_kinds"]):
-                left.append(dep["pkg"])
-    found = [known[one] for one in seen - {about["resolve"]["root"]}]
+                edges[one].append(dep["pkg"])
+        left += edges[one]
+    return root, known, edges
+
+
+def packages():
+    """The crates that the program is linked of, limn itself left out: name, version, licence, folder."""
+    root, known, edges = linked()
+    found = [known[one] for one in edges if one != root]
     return sorted(((p["name"], p["version"], p["license"] or "", pathlib.Path(p["manifest_path"]).parent) for p in found))
+
+
+def edges():
+    """Of each of them, and of limn, which of them it is made with, by name and version."""
+    _, known, all_edges = linked()
+    name = lambda one: (known[one]["name"], known[one]["version"])  # noqa: E731
+    return {name(one): [name(dep) for dep in deps] for one, deps in all_edges.items()}
 
 
 def texts(folder):

@@ -1,7 +1,7 @@
 //! A kernel of one's own: a shader, the reference it is held against, a gradient, and a model that
 //! trains with it.
 //!
-//!     cargo run --release --example custom_kernel
+//!     cargo run --locked --release --example custom_kernel
 
 use limn::check;
 use limn::data::{self, Order};

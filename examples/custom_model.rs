@@ -1,6 +1,6 @@
 //! A model of one's own: a small network that draws pixel by pixel, trained on the built-in images.
 //!
-//!     cargo run --release --example custom_model [FOLDER]
+//!     cargo run --locked --release --example custom_model [FOLDER]
 
 use limn::graph::Var;
 use limn::models::{Architecture, Autoregressive, Batch, Model, ModelConfig, ModelError, PixelModel};

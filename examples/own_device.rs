@@ -1,6 +1,6 @@
 //! One kernel of limn on a wgpu device and in buffers that are somebody else's.
 //!
-//!     cargo run --release --example own_device
+//!     cargo run --locked --release --example own_device
 
 use limn::gpu::{Gpu, Span, wgpu};
 use limn::kernels::{Kernel, matmul::MatMul};

@@ -1,7 +1,7 @@
 //! A training loop by hand: no model, no run folder, only a graph of variables, planned once and
 //! replayed.
 //!
-//!     cargo run --release --example train_loop
+//!     cargo run --locked --release --example train_loop
 
 use limn::data::{self, Order};
 use limn::graph::{Graph, Noise};

@@ -69,6 +69,9 @@ pub mod nn;
 pub mod ops;
 pub mod program;
 pub mod ranks;
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub mod readers;
 pub mod report;
 pub mod sample;
 pub mod train;

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+#[allow(unsafe_code, reason = "the environment is changed")]
 fn main() -> ExitCode {
     // Where there is no desktop, Mesa's layer that sorts devices complains on stderr that it finds
     // none. It is switched off there, unless something is asked of it.

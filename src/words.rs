@@ -70,6 +70,25 @@ pub(crate) fn hanging(words: &str) -> String {
     harmless(words).lines().collect::<Vec<_>>().join("\n      ")
 }
 
+/// Characters of a remark at its beginning and at its end that are always told.
+#[cfg(feature = "cli")]
+const TOLD: [usize; 2] = [2500, 1000];
+
+/// A remark without the middle of one that nobody would read to its end: names in a damaged file
+/// can be as long as the file.
+#[cfg(feature = "cli")]
+pub(crate) fn readable(words: &str) -> Cow<'_, str> {
+    let place = |characters: usize| words.char_indices().nth(characters).map(|(at, _)| at);
+    let count = words.chars().count();
+    match (place(TOLD[0]), place(count.saturating_sub(TOLD[1]))) {
+        (Some(start), Some(end)) if count > TOLD[0] + TOLD[1] + 100 => {
+            let left_out = count - TOLD[0] - TOLD[1];
+            format!("{} ... ({left_out} characters left out) ... {}", &words[..start], &words[end..]).into()
+        }
+        _ => words.into(),
+    }
+}
+
 /// A name for the middle of a sentence: the same, in one line.
 pub(crate) fn shown(name: &str) -> Cow<'_, str> {
     escaped(name, steers)
@@ -186,6 +205,17 @@ fn escaped(text: &str, wrong: impl Fn(char) -> bool) -> Cow<'_, str> {
 mod tests {
     use super::*;
     use std::os::unix::ffi::OsStrExt;
+
+    #[test]
+    fn of_remarks_without_end_the_middle_is_left_out() {
+        let usual = "a".repeat(3500);
+        assert_eq!(readable(&usual), usual);
+        let long = format!("x.npz: it has no array called latents; its arrays: {}, the last", "ä, ".repeat(1 << 20));
+        let told = readable(&long);
+        assert!(told.starts_with("x.npz: it has no array") && told.ends_with("ä, , the last"), "{told}");
+        let left_out = long.chars().count() - 3500;
+        assert!(told.chars().count() < 3600 && told.contains(&format!("({left_out} characters left out)")), "{told}");
+    }
 
     #[test]
     fn plain_paths_stay_and_others_are_quoted() {

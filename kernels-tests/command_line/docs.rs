@@ -241,7 +241,7 @@ fn a_mistake_on_a_page_is_found_with_its_line() {
         ("limn eval runs/vae-1", 5, "runs/vae-1"),
         ("limn check conv3d", 5, "conv3d"),
         ("limn look runs", 5, "look"),
-        ("cargo run --example nothing", 5, "nothing"),
+        ("cargo run --locked --example nothing", 5, "nothing"),
         ("make tests", 5, "tests"),
     ] {
         let page = format!("# A page\n\n```sh\nlimn presets vae > /dev/null\n{wrong}\n```\n");

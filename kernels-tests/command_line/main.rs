@@ -27,6 +27,7 @@ mod run_folders;
 mod shader;
 #[cfg(unix)]
 mod signals;
+mod supply;
 #[path = "../support/mod.rs"]
 mod support;
 mod validation;

@@ -17,7 +17,7 @@ fn example(name: &str, args: &[&Path]) -> String {
     let tests = std::env::current_exe().expect("a path");
     let target = tests.ancestors().nth(3).expect("a folder");
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["run", "--quiet", "--example", name, "--target-dir"]).arg(target);
+    cargo.args(["run", "--locked", "--quiet", "--example", name, "--target-dir"]).arg(target);
     cargo.args((!cfg!(debug_assertions)).then_some("--release"));
     cargo.args((!cfg!(feature = "cli")).then_some("--no-default-features"));
     // What cargo tells a test is not for the cargo that a test calls: build scripts watch it, and

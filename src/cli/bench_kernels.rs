@@ -78,7 +78,7 @@ impl Row {
 
 /// Times that were kept with `--save`.
 #[derive(Serialize, Deserialize)]
-struct Baseline {
+pub(super) struct Baseline {
     device: String,
     precision: String,
     times: Vec<Kept>,
@@ -93,7 +93,7 @@ struct Kept {
 }
 
 impl Baseline {
-    fn read(path: &Path) -> Result<Baseline, Error> {
+    pub(super) fn read(path: &Path) -> Result<Baseline, Error> {
         let read = files::read_small(path).and_then(|text| Ok(serde_json::from_slice(&text)?));
         read.map_err(|e| Error::new(format!("{} holds no times that limn bench --save has kept: {e}", path.display())))
     }

@@ -223,7 +223,7 @@ fn of_name(file: &Path, run: &RunDir) -> Result<u8, Error> {
 }
 
 /// What is known of an image [c,h,w], from a region's name or a picture of the model's size.
-fn keep(what: &str, geometry: Geometry) -> Result<Vec<f32>, Error> {
+pub(super) fn keep(what: &str, geometry: Geometry) -> Result<Vec<f32>, Error> {
     if let Some(mask) = sample::keep_mask(what, geometry.height, geometry.width) {
         return Ok(mask.repeat(geometry.channels));
     }

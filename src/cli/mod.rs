@@ -31,6 +31,7 @@ mod presets;
 mod probe;
 mod profile;
 mod ranks;
+mod readers;
 mod report;
 mod roofline;
 mod run;
@@ -46,6 +47,7 @@ mod tune;
 mod usage;
 
 use self::ranks::Rank;
+pub(crate) use self::readers::READERS;
 use crate::gpu;
 use crate::kernels::Precision;
 use crate::program::Device;

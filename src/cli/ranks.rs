@@ -119,6 +119,6 @@ pub fn alone(count: usize) -> Error {
     one_speaks();
     Error::new(format!(
         "{count} processes were started together, and this limn knows of no other: `make mpi` builds one that does \
-         (cargo build --release --features mpi); by itself it is started once"
+         (cargo build --locked --release --features mpi); by itself it is started once"
     ))
 }

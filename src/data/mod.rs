@@ -34,6 +34,8 @@ mod order;
 mod own;
 #[cfg(feature = "fetch")]
 mod process;
+#[cfg(feature = "cli")]
+mod readers;
 mod sets;
 mod sizes;
 mod split;
@@ -54,6 +56,8 @@ pub use medium::{Medium, companded, expanded, open_medium};
 pub use options::Options;
 pub use order::Order;
 pub use own::{is_known, register};
+#[cfg(feature = "cli")]
+pub(crate) use readers::READERS;
 pub use sets::{KnownSet, Whereabouts, cache_dir, known_name, licence, list};
 pub use sizes::Sizes;
 pub use split::{Pixels, Split, spread, spread_at};

@@ -4,6 +4,8 @@ use super::Figure;
 use crate::files::read_in_memory;
 use crate::train::RunDir;
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fs::OpenOptions;
 use std::io::{self, ErrorKind, Write};
 use std::path::PathBuf;
@@ -52,15 +54,15 @@ pub fn kept(run: &RunDir) -> io::Result<Vec<KeptFigure>> {
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         read => read?,
     };
-    let mut all: Vec<KeptFigure> = Vec::new();
+    let (mut all, mut places): (Vec<KeptFigure>, _) = (Vec::new(), HashMap::new());
     for line in String::from_utf8_lossy(&bytes).lines() {
         let Ok(new) = serde_json::from_str::<KeptFigure>(line) else { continue };
-        let same = |old: &&mut KeptFigure| {
-            old.step == new.step && old.figure.name == new.figure.name && old.figure.protocol == new.figure.protocol
-        };
-        match all.iter_mut().find(same) {
-            Some(old) => *old = new,
-            None => all.push(new),
+        match places.entry((new.step, new.figure.name.clone(), new.figure.protocol.clone())) {
+            Entry::Occupied(place) => all[*place.get()] = new,
+            Entry::Vacant(place) => {
+                place.insert(all.len());
+                all.push(new);
+            }
         }
     }
     Ok(all)

@@ -322,7 +322,9 @@ impl Gpu {
             features |= wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX;
             // SAFETY: the feature is used by shaders of limn's own, and only where
             // `check::open_mixed` has found that they do on this device what they say.
-            experimental_features = unsafe { wgpu::ExperimentalFeatures::enabled() };
+            #[allow(unsafe_code, reason = "matrix units are an experiment of wgpu's")]
+            let enabled = unsafe { wgpu::ExperimentalFeatures::enabled() };
+            experimental_features = enabled;
         }
         let open = adapter.request_device(&wgpu::DeviceDescriptor {
             label: Some("limn"),

@@ -104,6 +104,7 @@ impl Gpu {
         }
     }
 
+    #[allow(unsafe_code, reason = "shaders that are vouched for do without checks")]
     fn module(&self, stage: &Stage, checks: bool) -> wgpu::ShaderModule {
         let mut modules = self.modules.lock().unwrap_or_else(|e| e.into_inner());
         let checks = checks || !stage.shader.is_unchecked();

@@ -145,8 +145,10 @@ macro_rules! params {
         };
         // SAFETY: the fields are plain old data, which `Part` asks for, and there is nothing
         // between them.
+        #[allow(unsafe_code)]
         unsafe impl $crate::kernels::bytemuck::Zeroable for $name {}
         // SAFETY: as above, and the struct is `repr(C)`.
+        #[allow(unsafe_code)]
         unsafe impl $crate::kernels::bytemuck::Pod for $name {}
 
         impl $crate::kernels::Params for $name {

@@ -96,6 +96,7 @@ impl Shader {
     /// and all loops end. `limn check` runs a kernel's cases with the checks on and with canaries
     /// behind every operand.
     #[must_use]
+    #[allow(unsafe_code, reason = "who calls it vouches for a shader")]
     pub const unsafe fn unchecked(mut self) -> Shader {
         self.unchecked = true;
         self
@@ -148,9 +149,11 @@ macro_rules! shader {
         .params::<$block>()
         .with(&[$((stringify!($slot), $value)),*])
         $(.front($text))?;
+        #[allow(unsafe_code)]
         // SAFETY: every loop in limn's shaders is bounded by its parameter block, and `limn check`
         // runs each one with the checks on and with canaries behind every operand.
-        unsafe { shader.unchecked() }
+        let shader = unsafe { shader.unchecked() };
+        shader
     }};
 }
 pub(crate) use shader;

@@ -12,8 +12,12 @@ mod overview;
 mod pictures;
 #[cfg(feature = "plot")]
 pub mod plot;
+#[cfg(feature = "cli")]
+mod readers;
 
 pub(crate) use frame::{escaped, filled};
+#[cfg(feature = "cli")]
+pub(crate) use readers::READERS;
 
 use crate::data::{Geometry, Identity};
 use crate::eval::{self, KeptFigure};

@@ -93,7 +93,7 @@ impl Overview {
         let sittings = run.provenance()?.sittings;
         let seconds = number("seconds").unwrap_or(0.0);
         let per_step = config.validate()?.batches_per_step() as u64;
-        let images = per_step * batches(config.train.batch as u64, &sittings, step);
+        let images = per_step.saturating_mul(batches(config.train.batch as u64, &sittings, step));
         Ok(Overview {
             name: name_of(&run.path),
             folder: run.path.clone(),
@@ -131,14 +131,14 @@ impl Overview {
 /// The images of all batches of `step` steps, where they are now of `batch`: a run may have gone on
 /// with another.
 fn batches(mut batch: u64, sittings: &[Sitting], step: u64) -> u64 {
-    let (mut end, mut sum) = (step, 0);
+    let (mut end, mut sum) = (step, 0u64);
     for sitting in sittings.iter().rev() {
-        sum += end.saturating_sub(sitting.step) * batch;
+        sum = sum.saturating_add(end.saturating_sub(sitting.step).saturating_mul(batch));
         end = end.min(sitting.step);
         let change = sitting.changes.iter().find(|change| change.key == "train.batch");
         batch = change.and_then(|change| change.from.parse().ok()).unwrap_or(batch);
     }
-    sum + end * batch
+    sum.saturating_add(end.saturating_mul(batch))
 }
 
 /// A folder's own name, however it was given.
@@ -154,7 +154,7 @@ const COLUMNS: [&str; 4] = ["step", "epoch", "images_per_s", "seconds"];
 const TAIL: u64 = 8192;
 
 /// The last whole row of a table and the names of its columns.
-fn last_row(path: &Path) -> Option<Vec<(String, f64)>> {
+pub(super) fn last_row(path: &Path) -> Option<Vec<(String, f64)>> {
     let mut file = File::open(path).ok()?;
     let mut read = |from: u64| {
         let mut bytes = Vec::new();

@@ -97,6 +97,9 @@ pub enum PlotError {
     /// Nothing to draw.
     #[error("there is nothing to draw yet")]
     Nothing,
+    /// More than anybody looks at: a file with thousands of columns is damaged.
+    #[error("{0} charts are more than the {MOST} that limn draws; a file that is drawn may be damaged")]
+    TooMany(usize),
     /// What the drawing library said.
     #[error("the chart could not be drawn: {0}")]
     Drawing(String),
@@ -115,6 +118,8 @@ const WIDTH: u32 = 560;
 const HEIGHT: u32 = 380;
 /// Pixels of a PNG for each of them.
 const PIXELS: u32 = 2;
+/// Charts of one picture, at most.
+const MOST: usize = 100;
 /// Charts beside each other.
 const ACROSS: usize = 2;
 
@@ -156,12 +161,20 @@ fn is_svg(path: &Path) -> Result<bool, PlotError> {
 /// Draws charts, two beside each other, to a file that its extension says to be an SVG or a PNG.
 ///
 /// # Errors
-/// Another extension, no chart with a point, or a file that cannot be written.
+/// Another extension, no chart with a point, too many of them, or a file that cannot be written.
 pub fn write(charts: &[Chart], path: &Path) -> Result<(), PlotError> {
-    let svg = is_svg(path)?;
+    let bytes = drawn(charts, is_svg(path)?)?;
+    let written = files::replace(path, |file| file.write_all(&bytes));
+    written.map_err(|source| PlotError::Write { path: path.into(), source })
+}
+
+/// The bytes of an SVG or of a PNG.
+pub(super) fn drawn(charts: &[Chart], svg: bool) -> Result<Vec<u8>, PlotError> {
     let charts: Vec<&Chart> = charts.iter().filter(|chart| chart.has_points()).collect();
-    if charts.is_empty() {
-        return Err(PlotError::Nothing);
+    match charts.len() {
+        0 => return Err(PlotError::Nothing),
+        1..=MOST => {}
+        more => return Err(PlotError::TooMany(more)),
     }
     let fault = |e: &dyn std::fmt::Display| PlotError::Drawing(e.to_string());
     register_font(FONT, FontStyle::Normal, epaint_default_fonts::UBUNTU_LIGHT)
@@ -170,7 +183,7 @@ pub fn write(charts: &[Chart], path: &Path) -> Result<(), PlotError> {
     let grid = (charts.len().div_ceil(across), across);
     let times = if svg { 1 } else { PIXELS };
     let (width, height) = (WIDTH * grid.1 as u32 * times, HEIGHT * grid.0 as u32 * times);
-    let bytes = if svg {
+    Ok(if svg {
         let mut text = String::new();
         draw(&charts, &SVGBackend::with_string(&mut text, (width, height)).into_drawing_area(), grid, times)?;
         text.into_bytes()
@@ -182,9 +195,7 @@ pub fn write(charts: &[Chart], path: &Path) -> Result<(), PlotError> {
         let png = PngEncoder::new(&mut bytes);
         png.write_image(&pixels, width, height, image::ExtendedColorType::Rgb8).map_err(|e| fault(&e))?;
         bytes
-    };
-    let written = files::replace(path, |file| file.write_all(&bytes));
-    written.map_err(|source| PlotError::Write { path: path.into(), source })
+    })
 }
 
 fn draw<B: DrawingBackend>(

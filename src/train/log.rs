@@ -5,6 +5,7 @@ use super::folder::{RunDir, RunError};
 use crate::files::read_in_memory;
 use crate::files::system::Written;
 use crate::words::{duration, four, hanging};
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::io::Write;
 use std::path::Path;
@@ -146,13 +147,9 @@ impl RunDir {
     /// read has nothing to say.
     pub fn warnings(&self) -> Vec<String> {
         let log = read_in_memory(&self.log()).unwrap_or_default();
-        let mut all: Vec<String> = Vec::new();
-        for warning in String::from_utf8_lossy(&log).lines().filter_map(|line| line.strip_prefix(WARNING)) {
-            if !all.iter().any(|known| known == warning) {
-                all.push(warning.into());
-            }
-        }
-        all
+        let (text, mut known) = (String::from_utf8_lossy(&log), HashSet::new());
+        let warnings = text.lines().filter_map(|line| line.strip_prefix(WARNING));
+        warnings.filter(|warning| known.insert(*warning)).map(String::from).collect()
     }
 }
 

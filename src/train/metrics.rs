@@ -106,7 +106,7 @@ fn set_aside(path: &Path, bytes: &[u8], step: u64) -> io::Result<PathBuf> {
 }
 
 /// What stays of a file.
-struct Kept {
+pub(super) struct Kept {
     text: String,
     rows: u64,
     /// Whether there are lines besides the first that are rows of no step, or rows where nothing is
@@ -117,7 +117,7 @@ struct Kept {
 }
 
 /// The rows of steps up to `step`, in their order; of two of one step the later.
-fn kept(header: &str, old: &str, columns: usize, step: u64) -> Kept {
+pub(super) fn kept(header: &str, old: &str, columns: usize, step: u64) -> Kept {
     let mut rows = std::collections::BTreeMap::new();
     // A line without an end may have lost the end of its last number.
     let whole = old.rfind('\n').map_or("", |end| &old[..end]);

@@ -45,6 +45,8 @@ mod prepare;
 mod presets;
 mod profile;
 mod provenance;
+#[cfg(feature = "cli")]
+mod readers;
 mod recent;
 mod run;
 mod session;
@@ -78,6 +80,8 @@ pub(crate) use presets::about;
 pub use presets::presets;
 pub use profile::{KernelTime, StepProfile};
 pub use provenance::{Machine, Provenance, Sitting};
+#[cfg(feature = "cli")]
+pub(crate) use readers::READERS;
 pub use run::{
     Evaluator, Hooks, Outcome, Pace, Phase, Reading, Reporter, Resume, Sampler, Saved, Start, TrainError, Tune, Viewer,
     train,

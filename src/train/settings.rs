@@ -260,31 +260,30 @@ fn first_line(message: &str) -> String {
     message.lines().next().unwrap_or_default().trim().to_string()
 }
 
-/// A key of a file, its value and the line it stands on.
+/// A key of a file, its value and where it stands.
 struct Leaf {
     section: String,
     key: String,
     value: Result<Value, String>,
-    line: usize,
+    at: usize,
 }
 
 /// Reads a TOML file of settings; see [`Config::load`].
 pub(super) fn read(path: &Path, text: &str) -> Result<Config, ConfigError> {
     let line = |at: usize| 1 + text.bytes().take(at).filter(|b| *b == b'\n').count();
-    let fault = |line: usize, why: String| ConfigError::File { path: path.into(), line, why };
-    let document =
-        DeTable::parse(text).map_err(|e| fault(line(e.span().map_or(0, |s| s.start)), first_line(e.message())))?;
+    // Lines are counted where there is something to say of one: for every key of a long file it would take minutes.
+    let fault = |at: usize, why: String| ConfigError::File { path: path.into(), line: line(at), why };
+    let document = DeTable::parse(text).map_err(|e| fault(e.span().map_or(0, |s| s.start), first_line(e.message())))?;
     let (mut preset, mut name) = (None, None);
     let mut leaves = Vec::new();
     for (section, value) in document.into_inner() {
-        let at = line(section.span().start);
+        let at = section.span().start;
         let section = section.into_inner().into_owned();
         match value.into_inner() {
             DeValue::Table(table) => {
                 for (key, value) in table {
-                    let line = line(key.span().start);
-                    let value = owned(value);
-                    leaves.push(Leaf { section: section.clone(), key: key.into_inner().into_owned(), value, line });
+                    let (at, value) = (key.span().start, owned(value));
+                    leaves.push(Leaf { section: section.clone(), key: key.into_inner().into_owned(), value, at });
                 }
             }
             DeValue::String(text) if section == "name" => name = Some(text.into_owned()),
@@ -308,13 +307,13 @@ pub(super) fn read(path: &Path, text: &str) -> Result<Config, ConfigError> {
         Some(preset) => preset,
         None => {
             let kind = leaves.iter().find(|l| l.section == "model" && l.key == "kind");
-            let Some(Leaf { value: Ok(Value::String(name)), line, .. }) = kind else {
+            let Some(Leaf { value: Ok(Value::String(name)), at, .. }) = kind else {
                 let why = "it says neither preset = \"NAME\" at the top nor kind = \"NAME\" in [model]".into();
-                return Err(fault(kind.map_or(1, |l| l.line), why));
+                return Err(fault(kind.map_or(0, |l| l.at), why));
             };
             let model = leaves.iter().filter(|l| l.section == "model");
             let model = model.filter_map(|l| Some((l.key.clone(), l.value.clone().ok()?))).collect();
-            template(name, model).map_err(|why| fault(*line, format!("key model.kind: {why}")))?
+            template(name, model).map_err(|why| fault(*at, format!("key model.kind: {why}")))?
         }
     };
     let stem = path.file_stem().map(|s| s.to_string_lossy().into_owned());
@@ -322,18 +321,18 @@ pub(super) fn read(path: &Path, text: &str) -> Result<Config, ConfigError> {
     let mut given = HashSet::new();
     // The kind of the optimiser decides which of its keys there are.
     leaves.sort_by_key(|l| l.key != "kind");
-    for Leaf { section, key, value, line } in leaves {
+    for Leaf { section, key, value, at } in leaves {
         let dotted = format!("{section}.{key}");
         let put = value.and_then(|v| settings.assign(&section, &key, v));
-        put.map_err(|why| fault(line, format!("key {dotted}: {why}")))?;
+        put.map_err(|why| fault(at, format!("key {dotted}: {why}")))?;
         given.insert(dotted);
     }
     let mut absent = settings.keys().into_iter().filter(|key| complete && !given.contains(key));
     if let Some(key) = absent.find(|key| !settings.leave_out(key)) {
         let why = format!("key {key} is missing; add it, or say preset = \"NAME\" at the top and only what differs");
-        return Err(fault(line(text.len()), why));
+        return Err(fault(text.len(), why));
     }
-    let mut config = settings.config().map_err(|why| fault(1, why))?;
+    let mut config = settings.config().map_err(|why| fault(0, why))?;
     config.name = name.or(stem).unwrap_or(base.name);
     let said = given.iter().fold(Given::default(), |said, key| said.and(key));
     config.given = if complete { Given { classes: said.classes, ..Given::ALL } } else { said };

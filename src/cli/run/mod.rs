@@ -11,7 +11,7 @@ use crate::program::{Device, Options, Runner, Store, plan};
 use ops::{OpSpec, Operands};
 use settings::OpSettings;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use tensors::{Output, Tensor};
 
 /// Arguments of `limn run`.
@@ -52,6 +52,18 @@ pub fn run(args: &RunArgs) -> Result<(), Error> {
     output.write(&results)?;
     for (name, tensor) in &results {
         term::say(format!("{name} {:?}", tensor.shape))?;
+    }
+    Ok(())
+}
+
+/// What every operation makes of a file of tensors before it computes.
+pub(super) fn prepare_all(path: &Path) -> Result<(), Error> {
+    let tensors = tensors::read(path)?;
+    for operation in ops::OPERATIONS {
+        let settings = OpSettings::new(operation, &[])?;
+        // Most are of another operation's.
+        let _ = Job::new(operation, &settings, &tensors, false);
+        let _ = Job::new(operation, &settings, &tensors, true);
     }
     Ok(())
 }

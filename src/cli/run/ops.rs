@@ -76,7 +76,7 @@ const ANY: &[&str] = &["a", "a,b", "a,b,c", "a,b,c,d"];
 
 const ANY_X: &[Input] = &[needed("x", ANY)];
 
-static OPERATIONS: &[OpSpec] = &[
+pub static OPERATIONS: &[OpSpec] = &[
     OpSpec {
         name: "conv2d",
         about: "convolution, as torch.nn.functional.conv2d",

@@ -11,6 +11,7 @@
 use super::gather::{Gathered, Unit, Way};
 use super::identity::stamp;
 use super::{Error, Levels, Range, Sizes, split::Pixels};
+use crate::files::read_small;
 use crate::words::hex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -35,11 +36,13 @@ pub(super) struct CacheEntry<'a> {
     cache: &'a Cache,
     key: String,
     units: usize,
+    /// Bytes of an image.
+    elements: usize,
 }
 
 /// What is kept beside the images.
 #[derive(Serialize, Deserialize)]
-struct Notes {
+pub(super) struct Notes {
     bytes: u64,
     /// The [`stamp`] of the images: a file that was changed since is no set.
     #[serde(default)]
@@ -52,6 +55,18 @@ struct Notes {
     stretched: bool,
     counts: Vec<usize>,
     remarks: Vec<(usize, String)>,
+}
+
+impl Notes {
+    /// The set of these images, of so many bytes each; nothing where they are not those that the notes are of.
+    pub(super) fn with(self, pixels: Pixels, elements: usize) -> Option<Gathered> {
+        let Notes { bytes, digest, levels, sizes, stretched, counts, remarks, .. } = self;
+        let images = counts.iter().try_fold(0usize, |sum, count| sum.checked_add(*count))?;
+        let of_units = remarks.iter().all(|(unit, _)| *unit < counts.len());
+        let fit = pixels.len() as u64 == bytes && images.checked_mul(elements) == Some(pixels.len()) && of_units;
+        let levels = levels.unwrap_or(Levels::NONE);
+        fit.then_some(Gathered { pixels, digest, levels, sizes, stretched, counts, remarks })
+    }
 }
 
 impl Cache {
@@ -73,7 +88,12 @@ impl Cache {
         for unit in units {
             add(stamp(&unit.files)?.as_bytes());
         }
-        Some(CacheEntry { cache: self, key: hex(&hasher.finalize()[..16]), units: units.len() })
+        Some(CacheEntry {
+            cache: self,
+            key: hex(&hasher.finalize()[..16]),
+            units: units.len(),
+            elements: way.geometry.elements(),
+        })
     }
 
     /// The sets that are kept: when each was used last, its key, and its bytes; the oldest first.
@@ -155,18 +175,14 @@ impl<'a> CacheEntry<'a> {
 
     /// The set, if it is kept and whole.
     pub(super) fn load(&self) -> Option<Gathered> {
-        let notes: Notes = serde_json::from_slice(&fs::read(self.notes()).ok()?).ok()?;
-        let pixels = map(&self.pixels())?;
-        let whole = pixels.len() as u64 == notes.bytes
-            && notes.counts.len() == self.units
-            && stamp(&[self.pixels()]).is_some_and(|stamp| stamp == notes.stamp);
-        if !whole {
+        let notes: Notes = serde_json::from_slice(&read_small(&self.notes()).ok()?).ok()?;
+        if notes.counts.len() != self.units || stamp(&[self.pixels()])? != notes.stamp {
             return None;
         }
+        let gathered = notes.with(map(&self.pixels())?, self.elements)?;
         // When it was used last decides what goes first; that this fails does no harm.
         let _ = File::options().append(true).open(self.notes()).and_then(|file| file.set_modified(SystemTime::now()));
-        let Notes { digest, levels, sizes, stretched, counts, remarks, .. } = notes;
-        Some(Gathered { pixels, digest, levels: levels.unwrap_or(Levels::NONE), sizes, stretched, counts, remarks })
+        Some(gathered)
     }
 
     /// Begins to write the set, of `needs` bytes as far as is known; the error is the room that
@@ -251,6 +267,7 @@ impl Writer<'_> {
 }
 
 /// A file as bytes that the system reads when they are needed.
+#[allow(unsafe_code, reason = "the file must not change")]
 fn map(path: &Path) -> Option<Pixels> {
     let file = File::open(path).ok()?;
     if file.metadata().ok()?.len() == 0 {
@@ -327,6 +344,46 @@ mod tests {
         let pixels = cache.entry(&units, WAY, Range::Full).unwrap().pixels();
         fs::write(&pixels, [1, 2, 3]).unwrap();
         assert!(cache.entry(&units, WAY, Range::Full).unwrap().load().is_none());
+    }
+
+    #[test]
+    fn what_is_mapped_stays_as_it_is_whatever_becomes_of_the_set() {
+        let (dir, files) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let cache = Cache::new(dir.path());
+        let units = units(files.path(), 2);
+        let mapped = keep(cache.entry(&units, WAY, Range::Full).unwrap(), &[1, 2, 3, 4]);
+        let loaded = cache.entry(&units, WAY, Range::Full).unwrap().load().unwrap();
+        keep(cache.entry(&units, WAY, Range::Full).unwrap(), &[5, 6, 7, 8]);
+        let other = cache.entry(&units, WAY, Range::Full).unwrap().load().unwrap();
+        if cfg!(unix) {
+            clean(dir.path()).unwrap();
+        }
+        assert_eq!((&mapped.pixels[..], &loaded.pixels[..]), (&[1, 2, 3, 4][..], &[1, 2, 3, 4][..]));
+        assert_eq!(other.pixels[..], [5, 6, 7, 8]);
+    }
+
+    #[test]
+    fn notes_that_are_not_of_the_images_are_no_set() {
+        let with = |change: fn(&mut Notes)| {
+            let mut notes = Notes {
+                bytes: 8,
+                stamp: String::new(),
+                digest: String::new(),
+                levels: None,
+                sizes: None,
+                stretched: false,
+                counts: vec![1, 3],
+                remarks: vec![(1, "why".into())],
+            };
+            change(&mut notes);
+            notes.with(vec![0; 8].into(), 2).is_some()
+        };
+        assert!(with(|_| ()));
+        assert!(!with(|notes| notes.bytes = 9));
+        assert!(!with(|notes| notes.counts = vec![1, 4]));
+        assert!(!with(|notes| notes.counts = vec![usize::MAX, 5]));
+        assert!(!with(|notes| notes.counts = vec![1 << 63, 1 << 62]));
+        assert!(!with(|notes| notes.remarks[0].0 = 2));
     }
 
     #[test]

@@ -18,8 +18,9 @@ use std::path::{Path, PathBuf};
 /// Frames of one GIF, at most.
 const MOST: usize = 10_000;
 
-/// Pixels of all frames of one GIF, at most: some minutes of a film on a screen.
-const MOST_PIXELS: u64 = 20_000_000_000;
+/// Pixels of all frames of one GIF, at most: a thousand frames of two screens. A frame of a few bytes can be a change of
+/// any canvas, and all of it is looked at; so that a file of any length is read in a minute.
+const MOST_PIXELS: u64 = 4_000_000_000;
 
 /// The byte that ends a GIF.
 const TRAILER: u8 = 0x3b;
@@ -69,11 +70,11 @@ pub(in crate::data) fn load(
 }
 
 /// A frame in the wanted size, and the values it had.
-type Fitted = (Vec<u8>, Levels);
+pub(super) type Fitted = (Vec<u8>, Levels);
 
 /// The frames of a GIF, and what is to be said of it: one without its trailer may be whole or cut
 /// between two frames.
-fn gif(
+pub(super) fn gif(
     path: &Path,
     frame: Geometry,
     stretch: Option<Levels>,

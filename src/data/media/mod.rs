@@ -13,6 +13,8 @@ mod joined;
 mod jpeg;
 mod labels;
 pub(super) mod pictures;
+#[cfg(feature = "cli")]
+pub(super) mod readers;
 mod reading;
 pub(super) mod sounds;
 mod values;

@@ -95,14 +95,18 @@ pub fn read_image(path: &Path, wanted: Option<Geometry>) -> Result<(Vec<u8>, Geo
 /// through; and its size.
 ///
 /// # Errors
-/// [`Error::BadImage`], [`Error::Io`].
+/// [`Error::BadImage`], also where it is larger than any image of a model, and [`Error::Io`].
 pub fn read_mask(path: &Path) -> Result<(Vec<f32>, Geometry), Error> {
     let image = decode(&Reading::new(path, &NEVER))?;
+    let geometry = Geometry::new(1, image.height() as usize, image.width() as usize);
+    let large =
+        |_| Error::BadImage { path: path.into(), why: format!("{geometry} is more than an image of a model has") };
+    geometry.check().map_err(large)?;
     let opaque: Vec<bool> = image.to_rgba8().pixels().map(|pixel| pixel[3] >= 128).collect();
     let light = image.to_luma8();
     let kept = std::iter::zip(light.pixels(), opaque).map(|(light, opaque)| opaque && light[0] >= 128);
     let kept = kept.map(|kept| f32::from(u8::from(kept))).collect();
-    Ok((kept, Geometry::new(1, image.height() as usize, image.width() as usize)))
+    Ok((kept, geometry))
 }
 
 /// The picture of a file; of a film or of several pages the first.

@@ -51,7 +51,7 @@ pub(in crate::data) fn load(folder: &Path, wanted: Geometry, rate: u32, options:
 
 /// The same sound at another rate, through the triangle filter that pictures are scaled with. The
 /// filter's numbers are grey levels from 0 to 1.
-fn at_rate(reading: &Reading, (sound, from): Sound, to: u32) -> Result<Vec<f32>, Error> {
+pub(super) fn at_rate(reading: &Reading, (sound, from): Sound, to: u32) -> Result<Vec<f32>, Error> {
     let len = sound.len() as u64 * u64::from(to) / u64::from(from);
     if from == to || sound.is_empty() || len == 0 {
         return Ok(if len == 0 { Vec::new() } else { sound });

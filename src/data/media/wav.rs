@@ -4,6 +4,23 @@
 /// From here on a size stands for one that was not known when it was written.
 const UNKNOWN: u64 = 0x7fff_0000;
 
+/// How files begin that are no WAV, whatever is in them: FLAC, Ogg, an MP3 and its tags.
+const OTHERS: [&[u8]; 4] = [b"fLaC", b"OggS", b"ID3", b"\xff"];
+
+/// Bytes in which the library looks for how a sound begins, where a file begins as none.
+const LOOKED_AT: usize = 1 << 20;
+
+/// Where a WAV begins in a file: at its beginning, or behind bytes that are of no other sound.
+pub(super) fn start(bytes: &[u8]) -> Option<usize> {
+    let is_riff = |at: &[u8]| at.starts_with(b"RIFF") || at.starts_with(b"RF64");
+    if is_riff(bytes) {
+        return Some(0);
+    }
+    let looked_at = &bytes[..bytes.len().min(LOOKED_AT)];
+    let of_other = OTHERS.iter().any(|start| bytes.starts_with(start));
+    looked_at.windows(4).position(is_riff).filter(|_| !of_other)
+}
+
 /// A WAV file with nothing in it but its format and its samples.
 pub(super) struct Plain {
     /// The file, of one channel that all samples lie in.

@@ -18,8 +18,8 @@ pub(super) type Sound = (Vec<f32>, u32);
 pub(super) fn read(reading: &Reading) -> Result<Vec<Sound>, Error> {
     let mut bytes = reading.bytes()?;
     let mut channels = None;
-    if matches!(bytes.first_chunk(), Some(b"RIFF" | b"RF64")) {
-        let wav = wav::plain(&bytes).map_err(|why| reading.damaged(why))?;
+    if let Some(start) = wav::start(&bytes) {
+        let wav = wav::plain(&bytes[start..]).map_err(|why| reading.damaged(why))?;
         (bytes, channels) = (wav.bytes, Some(wav.channels));
     }
     let mut sounds: Vec<Sound> = Vec::new();

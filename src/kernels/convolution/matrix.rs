@@ -1,5 +1,7 @@
 //! Products of matrices on the CPU by a matrix library, in f32 or f64.
 
+#![allow(unsafe_code, reason = "the library takes pointers")]
+
 use rayon::prelude::*;
 
 /// A matrix in a slice: element (row, col) stands at row * `row_step` + col * `col_step`.
@@ -147,5 +149,68 @@ unsafe fn multiply<T: Number>(a: Matrix<T>, b: Matrix<T>, c: *mut T, row_step: u
             false,
             gemm::Parallelism::None,
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::panic::catch_unwind;
+
+    /// Numbers that are all different.
+    fn numbers(n: usize) -> Vec<f64> {
+        (0..n).map(|i| (i * 7 % 31) as f64 - 15.0).collect()
+    }
+
+    fn element(m: &Matrix<f64>, row: usize, col: usize) -> f64 {
+        m.data[row * m.row_step + col * m.col_step]
+    }
+
+    #[test]
+    fn products_write_all_of_what_is_theirs_and_nothing_else() {
+        let (around, canary) = (64, 1e300);
+        for (rows, inner, cols, step) in [(1, 1, 1, 0), (3, 5, 2, 4), (17, 0, 3, 0), (0, 4, 4, 0), (700, 65, 130, 3)] {
+            let (a, b) = (numbers((rows + 1) * (inner + step)), numbers(inner * cols));
+            let a = Matrix::stepped(&a, rows, inner, inner + step);
+            let b = Matrix::new(&b, inner, cols);
+            for (a, b) in [(a, b), (b.transposed(), a.transposed())] {
+                let mut memory = vec![canary; a.rows * b.cols + 2 * around];
+                let whole = around..around + a.rows * b.cols;
+                product_in_pieces(a, b, &mut memory[whole.clone()]);
+                product(a, b, &mut memory[whole.clone()], true);
+                for (i, v) in memory.iter().enumerate() {
+                    let wanted = match whole.contains(&i) {
+                        false => canary,
+                        true => {
+                            let (row, col) = ((i - around) / b.cols, (i - around) % b.cols);
+                            2.0 * (0..a.cols).map(|k| element(&a, row, k) * element(&b, k, col)).sum::<f64>()
+                        }
+                    };
+                    assert_eq!(*v, wanted, "{rows}x{inner}x{cols}: {i}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_not_multiplied() {
+        let of = |rows: usize, inner: [usize; 2], cols: usize, [a, b, c]: [usize; 3]| {
+            let (a, b) = (numbers(a), numbers(b));
+            let (a, b) = (Matrix::new(&a, rows, inner[0]), Matrix::new(&b, inner[1], cols));
+            let whole = catch_unwind(|| product(a, b, &mut vec![0.0; c], false)).is_ok();
+            let pieces = catch_unwind(|| product_in_pieces(a, b, &mut vec![0.0; c])).is_ok();
+            (whole, pieces)
+        };
+        assert_eq!(of(2, [3, 3], 4, [6, 12, 8]), (true, true));
+        for (inner, lengths) in [
+            ([3, 3], [5, 12, 8]),
+            ([3, 3], [6, 11, 8]),
+            ([3, 3], [6, 12, 7]),
+            ([3, 3], [6, 12, 9]),
+            ([3, 2], [6, 12, 8]),
+        ] {
+            assert_eq!(of(2, inner, 4, lengths), (false, false), "{lengths:?}");
+        }
+        assert_eq!(of(usize::MAX, [2, 2], 1, [2, 2, 2]), (false, false));
     }
 }

@@ -42,30 +42,27 @@ macro_rules! wide {
             #[allow(clippy::too_many_arguments)]
             fn any($($arg: $type),*) $(-> $result)? $body
             #[cfg(target_arch = "x86_64")]
-            {
-                #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2")]
-                #[allow(clippy::too_many_arguments)]
-                fn v4($($arg: $type),*) $(-> $result)? {
-                    any($($arg),*)
-                }
-                #[target_feature(enable = "avx2")]
-                #[allow(clippy::too_many_arguments)]
-                fn v3($($arg: $type),*) $(-> $result)? {
-                    any($($arg),*)
-                }
-                if is_x86_feature_detected!("avx512bw")
-                    && is_x86_feature_detected!("avx512dq")
-                    && is_x86_feature_detected!("avx512vl")
-                {
-                    // SAFETY: the processor has what it is compiled for.
-                    return unsafe { v4($($arg),*) };
-                }
-                if is_x86_feature_detected!("avx2") {
-                    // SAFETY: the same.
-                    return unsafe { v3($($arg),*) };
-                }
-            }
+            $crate::kernels::host::wide!(
+                @where ["avx512f" "avx512bw" "avx512dq" "avx512vl" "avx2"] any($($arg: $type),*) $(-> $result)?
+            );
+            #[cfg(target_arch = "x86_64")]
+            $crate::kernels::host::wide!(@where ["avx2"] any($($arg: $type),*) $(-> $result)?);
             any($($arg),*)
+        }
+    };
+    (@where [$($has:tt)*] $any:ident($($arg:ident: $type:ty),*) $(-> $result:ty)?) => {
+        {
+            $(#[target_feature(enable = $has)])*
+            #[allow(clippy::too_many_arguments)]
+            fn compiled_for($($arg: $type),*) $(-> $result)? {
+                $any($($arg),*)
+            }
+            if $(is_x86_feature_detected!($has))&&* {
+                // SAFETY: the processor has what it is compiled for, each by its name.
+                #[allow(unsafe_code)]
+                let made = unsafe { compiled_for($($arg),*) };
+                return made;
+            }
         }
     };
 }

@@ -1,6 +1,8 @@
 //! Messages of MPI that nobody waits for: sent and received while the thread does something else.
 //! All unsafe calls are here, and all are made by the thread that owns the wire.
 
+#![allow(unsafe_code, reason = "MPI is a library in C")]
+
 use mpi::ffi;
 use mpi::traits::AsRaw;
 use std::collections::HashMap;

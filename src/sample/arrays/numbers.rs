@@ -2,6 +2,9 @@
 
 use safetensors::Dtype;
 
+/// Axes of an array, at most: as many as NumPy has. Bringing elements in order takes time with each.
+const AXES: usize = 64;
+
 /// An array in row-major order.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Array {
@@ -88,6 +91,9 @@ impl Kind {
 impl Array {
     /// An array of these bytes, the first axis the fastest where it is `fortran`.
     pub fn new(shape: Vec<usize>, kind: Kind, fortran: bool, bytes: &[u8]) -> Result<Array, String> {
+        if shape.len() > AXES {
+            return Err(format!("an array of {} axes; limn reads, as NumPy writes, up to {AXES}", shape.len()));
+        }
         let elements = shape.iter().try_fold(1usize, |all, extent| all.checked_mul(*extent));
         if elements.and_then(|n| n.checked_mul(kind.size)) != Some(bytes.len()) {
             return Err(format!(
