@@ -2,7 +2,7 @@
 
 use crate::support::{device, is_long};
 use limn::check::{self, Example, Outcome};
-use limn::gpu::Gpu;
+use limn::gpu::{Gpu, GpuError};
 use limn::kernels::{self, Caps, Kernel, Recipe};
 
 /// The kernels named in `LIMN_KERNELS` (comma separated), or all of them.
@@ -90,21 +90,40 @@ fn the_first_variant_agrees_without_checks_and_with_folded_grids() {
     });
 }
 
-/// A device with WebGPU's default limits and no feature beyond them, as a browser or the least of GPUs may give.
-fn of_webgpu() -> Gpu {
+/// A device of these limits and no feature, as a browser or the least of GPUs may give.
+fn of_limits(required_limits: wgpu::Limits) -> Result<Gpu, GpuError> {
     let wanted = std::env::var("LIMN_DEVICE").ok();
     let name = Gpu::open(wanted.as_deref()).expect("a device").desc().name.clone();
     let all = pollster::block_on(wgpu::Instance::default().enumerate_adapters(wgpu::Backends::all()));
     let adapter = all.into_iter().find(|adapter| adapter.get_info().name == name).expect("the same");
-    let asked = adapter.request_device(&wgpu::DeviceDescriptor::default());
+    let asked = adapter.request_device(&wgpu::DeviceDescriptor { required_limits, ..Default::default() });
     let (device, queue) = pollster::block_on(asked).expect("a device");
-    assert!(device.features().is_empty() && device.limits().max_compute_workgroup_storage_size == 16_384);
-    Gpu::adopt(&adapter, device, queue).expect("limits that are enough")
+    assert!(device.features().is_empty());
+    Gpu::adopt(&adapter, device, queue)
+}
+
+#[test]
+fn devices_with_less_than_webgpus_default_limits_are_refused_by_name() {
+    let least = wgpu::Limits::default;
+    let too_small = [
+        ("max_storage_buffers_per_shader_stage", wgpu::Limits { max_storage_buffers_per_shader_stage: 7, ..least() }),
+        (
+            "max_compute_invocations_per_workgroup",
+            wgpu::Limits { max_compute_invocations_per_workgroup: 255, ..least() },
+        ),
+        ("max_compute_workgroup_storage_size", wgpu::Limits { max_compute_workgroup_storage_size: 16_380, ..least() }),
+        ("max_storage_buffer_binding_size", wgpu::Limits { max_storage_buffer_binding_size: 127 << 20, ..least() }),
+    ];
+    for (name, limits) in too_small {
+        let refused = of_limits(limits).map(drop).expect_err("too small").to_string();
+        assert!(refused.contains(name), "{name}: {refused}");
+    }
 }
 
 #[test]
 fn every_kernel_agrees_with_its_reference_within_webgpus_default_limits() {
-    let gpu = of_webgpu();
+    let gpu = of_limits(wgpu::Limits::default()).expect("limits that are enough");
+    assert_eq!(gpu.caps().max_workgroup_bytes, 16_384);
     every_numbered_case(|name, case, kernel| {
         let variants = in_turn(case, kernel.variants(gpu.caps()));
         assert!(!variants.is_empty(), "{name} {} has no variant", kernel.label());
