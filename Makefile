@@ -5,7 +5,7 @@
 # make mpi    what MPI needs on Debian, limn with it, its tests, and two ranks that train for a minute
 # make bench  kernels and whole steps on this machine's device
 # make trust  proofs that a person's work is kept: every call to the disk fails once, a hundred kills, devices that are
-#             lost at every submission; every mixed variant in every case, and Khronos's validation of a step of every
+#             lost at every submission; every variant of a GPU in every case, and Khronos's validation of a step of every
 #             family (in a Debian of its own); about two hours. `make test` has some of each. Mounts a small disk, where
 #             it may, and has a C compiler make the layer that takes devices away
 # make mutants  mistakes made one by one in a copy of limn, in its shaders and in its presets' numbers: some test must
@@ -114,7 +114,7 @@ test: driver
 trust: driver
 	LIMN_TRUST=1 $(CARGO) test --locked --release --lib trust:: -- --nocapture
 	LIMN_TRUST=1 $(CARGO) test --locked --release --test command_line -- --nocapture --test-threads 1 kill:: lost:: disks::
-	LIMN_TRUST=1 $(CARGO) test --locked --release --test kernels -- mixed
+	LIMN_TRUST=1 $(CARGO) test --locked --release --test kernels -- mixed gpu_class limits
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then LIMN_TRUST=1 benches/validation.sh; \
 	  else echo "NOT TESTED: what the driver is asked for, by Khronos's validation: that Debian is made by root on Debian"; fi
 

@@ -167,10 +167,10 @@ class Cargo:
         """A test's command: `TARGET FILTERS`, the target being `--lib` or `--test NAME`."""
         words = words.split()
         target, filters = (words[:1], words[1:]) if words[0] == "--lib" else (words[:2], words[2:])
-        code, text = self.call(["test", "--release", *target, "--no-run"], BUILD_LIMIT)
+        code, text = self.call(["test", "--locked", "--release", *target, "--no-run"], BUILD_LIMIT)
         if code != 0:
             return UNBUILT, text
-        code, text = self.call(["test", "--release", *target, "--", *filters], limit or LIMIT, env)
+        code, text = self.call(["test", "--locked", "--release", *target, "--", *filters], limit or LIMIT, env)
         if code is None:
             return KILLED, "it did not end"
         ran = sum(int(n) + int(m) for n, m in re.findall(r"(\d+) passed; (\d+) failed", text))

@@ -12,7 +12,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 import mutants
 
-# `cargo test --release --lib [--no-run] -- [FILTER]`: sum.rs is a program if it has an a and a b; the test `sums` wants `a + b`,
+# `cargo test --locked --release --lib [--no-run] -- [FILTER]`: sum.rs is a program if it has an a and a b; the test `sums` wants `a + b`,
 # `waits` waits for a minute where there is `a - b`, and `none` is not there.
 CARGO = """#!%s -IBS
 import sys, time

@@ -43,7 +43,7 @@ fn every_mixed_variant_agrees_with_its_reference() {
         let mixed = kernel.variants(gpu.caps()).into_iter().filter(Recipe::mixed).collect();
         let example = Example::new(kernel, 1);
         let checked = |recipe: &Recipe| check::check_variant(&gpu, name, kernel, recipe, &example);
-        let outcomes: Vec<_> = in_turn(case, mixed).iter().map(checked).collect();
+        let outcomes: Vec<_> = in_turn(case, 1, mixed).iter().map(checked).collect();
         assert!(outcomes.iter().all(|o| o.mixed));
         outcomes
     });
