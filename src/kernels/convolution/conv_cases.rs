@@ -54,6 +54,8 @@ pub(super) fn plain() -> Vec<Conv> {
         Conv::new([5, 6, 3, 4], 7, [3, 4]).epilogue(Elu, true, true).gated(0.3),
         Conv::new([70, 40, 4, 4], 1, [4, 4]).epilogue(Identity, true, false),
         Conv::new([66, 5, 3, 3], 67, [3, 3]).epilogue(LeakyRelu(0.2), true, false),
+        // With more results than the processor finishes at once, in images that do not divide that.
+        Conv::new([400, 3, 4, 4], 70, [4, 4]).epilogue(LeakyRelu(0.2), true, true),
         Conv::new([3, 4, 2, 5], 3, [2, 5]).with(same(3), same(1), [0, 0, 1, 2]),
         // To and from two, three and four channels.
         Conv::new([2, 2, 10, 9], 4, [3, 3]).with(same(1), same(1), [1; 4]).epilogue(Relu, true, false).gated(0.1),

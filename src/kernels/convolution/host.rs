@@ -66,6 +66,13 @@ fn room(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
     &mut buffer[..len]
 }
 
+/// What is done to finished sums, of whole images of so many elements each, side by side.
+fn finish(tail: &Tail, image: usize, y: &mut [f32]) {
+    if !tail.is_bare() {
+        host::in_pieces(y, (host::PIECE / image).max(1) * image, |first, y| tail.finish(first, y));
+    }
+}
+
 impl Conv {
     fn x_image(&self) -> usize {
         self.ci as usize * self.x_plane()
@@ -85,11 +92,6 @@ impl Conv {
     fn matrices<'a>(&self, x: &'a [f32], w: &'a [f32], y: &'a [f32]) -> [Matrix<'a, f32>; 3] {
         let (n, co, terms) = (self.n as usize, self.co as usize, self.x_image());
         [(x, n, terms), (w, co, terms), (y, n, co)].map(|(data, rows, cols)| Matrix::new(data, rows, cols))
-    }
-
-    /// What it does to a finished product.
-    fn finish(tail: &Tail, y: &mut [f32]) {
-        host::pieces(y, |first, y| tail.finish(first, y));
     }
 
     /// Elements `[co, positions]` of some images: where they stand, or gathered.
@@ -125,7 +127,7 @@ impl Conv {
         if self.is_product() {
             let [x, w, _] = self.matrices(x, w, &[]);
             product_in_pieces(x, w.transposed(), y);
-            return Conv::finish(tail, y);
+            return finish(tail, self.y_image(), y);
         }
         let patches = Patches::new(self);
         let (terms, weights) = (patches.terms(), patches.weights(w));
@@ -169,7 +171,7 @@ impl Conv {
         if self.is_product() {
             let [_, w, y] = self.matrices(&[], w, y);
             product_in_pieces(y, w, x);
-            return Conv::finish(tail, x);
+            return finish(tail, self.x_image(), x);
         }
         let patches = Patches::new(self);
         let (terms, weights) = (patches.terms(), patches.weights(w));
@@ -292,8 +294,6 @@ impl MatMul {
             let b = matrix(&b[batch * k * n..][..k * n], k, n, self.trans_b);
             product_in_pieces(a, b, c);
         }
-        if !tail.is_bare() {
-            host::in_pieces(c, rows * n, |first, c| tail.finish(first, c));
-        }
+        finish(tail, n, c);
     }
 }
