@@ -82,7 +82,7 @@ pub(crate) fn file<T, E: Display>(
 
 /// Works in the folder that this thread's files are put in, which goes with it: in memory where the
 /// system has such a place, as disks take their time for thousands of files.
-pub(crate) fn in_folder<T>(work: impl FnOnce(&Path) -> Result<T, String>) -> Result<T, String> {
+fn in_folder(work: impl FnOnce(&Path) -> Result<(), String>) -> Result<(), String> {
     thread_local!(static FOLDER: std::io::Result<TempDir> =
         tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()));
     FOLDER.with(|folder| match folder {
@@ -98,10 +98,9 @@ pub(crate) fn in_run<T, E: Display>(
     bytes: &[u8],
     read: impl FnOnce(&RunDir) -> Result<T, E>,
 ) -> Result<(), String> {
-    in_folder(|folder| {
-        let run = RunDir { path: folder.into(), config: small()? };
-        std::fs::write(folder.join(name), bytes).map_err(|error| error.to_string())?;
-        read(&run).map(drop).map_err(|error| error.to_string())
+    file(name, bytes, |path| {
+        let run = RunDir { path: path.parent().unwrap_or(path).into(), config: small()? };
+        read(&run).map_err(|error| error.to_string())
     })
 }
 

@@ -106,15 +106,6 @@ pub(super) struct Tail<'a> {
 }
 
 host::wide! {
-    /// y += x.
-    fn add(y: &mut [f32], x: &[f32]) {
-        for (y, x) in std::iter::zip(y, x) {
-            *y += x;
-        }
-    }
-}
-
-host::wide! {
     fn add_number(y: &mut [f32], number: f32) {
         for y in y {
             *y += number;
@@ -181,7 +172,7 @@ impl Tail<'_> {
             if !self.bias.is_empty() {
                 for (i, y) in y.chunks_mut(one).enumerate() {
                     match self.plane {
-                        1 => add(y, self.bias),
+                        1 => host::add(y, self.bias),
                         plane => add_number(y, self.bias[(own.start / plane + i) % self.channels]),
                     }
                 }
@@ -190,7 +181,7 @@ impl Tail<'_> {
                 close(y, &self.gate[own.clone()], self.gate_slope);
             }
             if !self.residual.is_empty() {
-                add(y, &self.residual[own]);
+                host::add(y, &self.residual[own]);
             }
             activate(operation, y);
         }

@@ -67,3 +67,12 @@ macro_rules! wide {
     };
 }
 pub(super) use wide;
+
+wide! {
+    /// y += x.
+    pub(super) fn add(y: &mut [f32], x: &[f32]) {
+        for (y, x) in std::iter::zip(y, x) {
+            *y += x;
+        }
+    }
+}

@@ -117,14 +117,6 @@ host::wide! {
 }
 
 host::wide! {
-    fn add(residual: &[f32], y: &mut [f32]) {
-        for (y, r) in std::iter::zip(y, residual) {
-            *y += r;
-        }
-    }
-}
-
-host::wide! {
     fn back_through_gate(dy: &[f32], x: &[f32], is_tanh: bool, dx: &mut [f32]) {
         let half = dy.len();
         let ((a, b), (da, db)) = (x.split_at(half), dx.split_at_mut(half));
@@ -216,7 +208,7 @@ impl Kernel for Gate {
                 let at = k * host::BLOCK..k * host::BLOCK + y.len();
                 open(&first[at.clone()], &second[at.clone()], self.is_tanh(), y);
                 if let Some(residual) = residual.get(image * half + at.start..image * half + at.end) {
-                    add(residual, y);
+                    host::add(y, residual);
                 }
             }
         });
