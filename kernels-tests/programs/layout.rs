@@ -1,8 +1,8 @@
 //! Where values live: shared buffers, flat buffers, and what GPU APIs refuse.
 
 use crate::support::{
-    Rig, Tensors, assert_same_bits, assert_same_everywhere, assert_same_under_every_plan, gpu, graph, launches,
-    normals, planned, random_values, sound, step_of,
+    Rig, Tensors, assert_all_close, assert_same_bits, assert_same_everywhere, assert_same_under_every_plan, gpu, graph,
+    launches, normals, planned, random_values, sound, step_of,
 };
 use limn::gpu::Gpu;
 use limn::graph::{Graph, Var, gradients};
@@ -10,7 +10,7 @@ use limn::kernels::optimisers::adam::AdamRule;
 use limn::kernels::optimisers::schedule::Schedule;
 use limn::kernels::{Caps, Class, Precision};
 use limn::ops::ConvSpec;
-use limn::program::{Device, Options, Program, Purpose, Source, View, plan};
+use limn::program::{Device, Options, Program, Purpose, Source, View, plan, plan_recomputing};
 use limn::train::presets;
 use std::sync::Arc;
 
@@ -330,6 +330,50 @@ fn what_is_packed_for_a_launch_serves_those_behind_it_until_it_changes() {
     for source in [twice(6, &|_, _| ()), twice(6, &assigned)] {
         assert_same_everywhere(&source, &random_values(&source), &gpu(), 2);
     }
+}
+
+/// Three layers with biases, whose gradients lie in one buffer; `between` sees the last layer's before the
+/// others' are there.
+fn three_layers(between: impl Fn(&Graph, &Var)) -> Source {
+    let g = graph();
+    let [w, b] = ["w", "b"].map(|name| {
+        let shape: &[usize] = if name == "w" { &[8, 8, 3, 3] } else { &[8] };
+        let at = |k: usize| if name == "w" { 640 * k } else { 640 * k + 576 };
+        (0..3).map(|k| g.state("net.params", 1920, at(k), shape)).collect::<Vec<Var>>()
+    });
+    let mut y = g.input("x", &[4, 8, 16, 16]);
+    for k in 0..3 {
+        y = y.conv2d(&w[k], Some(&b[k]), &ConvSpec::new(1, 1)).tanh();
+    }
+    let order = |k: usize| [w[2 - k].clone(), b[2 - k].clone()];
+    let grads: Vec<Var> =
+        gradients(&y.square().mean(), &(0..3).flat_map(order).collect::<Vec<_>>()).into_iter().flatten().collect();
+    between(&g, &grads[0]);
+    let flat = g.flatten(&grads, &[1280, 1856, 640, 1216, 0, 576], 1920);
+    g.output("grads", &flat);
+    g.finish().expect("a graph")
+}
+
+#[test]
+fn the_partial_sums_of_many_layers_are_added_up_by_one_launch_behind_the_last() {
+    let device = Gpu::open_as_class(std::env::var("LIMN_DEVICE").ok().as_deref(), Precision::Full, Class::Gpu);
+    let device = Device::Gpu(Arc::new(device.expect("a device")));
+    let options = Options::new(device.caps());
+    let sums = |program: &Program| [stages_of(program, "sum_weight_grads"), stages_of(program, "weight_grad_reduce")];
+    let source = three_layers(|_, _| ());
+    let (together, each) = (planned(&source, &options), plan_recomputing(&source, &options).expect("a plan"));
+    assert_eq!((sums(&together), sums(&each)), ([1, 0], [0, 3]));
+    // Where somebody looks at a gradient before, it is there.
+    let seen = three_layers(|g, grad| g.assign(&grad.square(), &g.state("seen", 576, 0, &[8, 8, 3, 3])));
+    for source in [source, seen] {
+        let values = random_values(&source);
+        let run = |program: Program| Rig::holding(program, &source, &device, &values).after(1);
+        let each = run(plan_recomputing(&source, &options).expect("a plan"));
+        assert_same_bits(&run(planned(&source, &options)), &each, "added up together and one by one");
+        assert_all_close(&each, &Rig::on(&source, &Device::Reference, &values).after(1), 2e-5);
+    }
+    // A software driver's caches still hold what it has just written.
+    assert_eq!(sums(&planned(&three_layers(|_, _| ()), &Options::new(gpu().caps())))[0], 0);
 }
 
 #[test]

@@ -359,7 +359,7 @@ mod tests {
             .filter_map(|entry| entry.unwrap().file_name().to_str()?.strip_suffix(".wgsl").map(String::from))
             .collect();
         let pieces: BTreeSet<String> = super::super::library::PIECES.iter().map(|(name, _)| name.to_string()).collect();
-        let made = ["activate", "apply", "layers"].map(String::from);
+        let made = ["activate", "apply", "find_layer", "packed_layers", "summed_layers"].map(String::from);
         assert_eq!(files.into_iter().chain(made).collect::<BTreeSet<_>>(), pieces);
     }
 

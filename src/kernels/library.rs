@@ -1,6 +1,6 @@
 //! The library of WGSL that shaders import by name, see [`super::compose`].
 
-use super::convolution::pack_weights::LAYERS;
+use super::convolution::layers::{FIND, PACKED, SUMMED};
 use super::pixels;
 use super::pointwise::{ACTIVATE, APPLY};
 
@@ -13,7 +13,8 @@ macro_rules! pieces {
 
 /// Every piece: its name and its text.
 pub(super) static PIECES: &[(&str, &str)] = pieces! {
-    [("activate", ACTIVATE), ("apply", APPLY), ("layers", LAYERS)]
+    [("activate", ACTIVATE), ("apply", APPLY), ("find_layer", FIND), ("packed_layers", PACKED),
+     ("summed_layers", SUMMED)]
     "activate1"
     "activate4"
     "activation"
@@ -52,6 +53,7 @@ pub(super) static PIECES: &[(&str, &str)] = pieces! {
     "scale_f16"
     "softmax"
     "store_planes"
+    "sum_parts"
     "sums_flat"
     "sums_nested"
     "tile_gather"

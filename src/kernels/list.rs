@@ -29,6 +29,7 @@ pub fn all() -> Vec<Entry> {
         "depthwise_conv2d": depthwise::cases, depthwise::shapes;
         "matmul": matmul::cases, matmul::shapes;
         "pack_weights": pack_weights::cases, pack_weights::shapes;
+        "sum_weight_grads": sum_weight_grads::cases, sum_weight_grads::shapes;
         "pointwise": pointwise::cases, pointwise::shapes;
         "reduce_sum": reduce::cases, reduce::shapes;
         "batch_norm": batch_norm::cases, batch_norm::shapes;

@@ -53,9 +53,12 @@ pub use bytemuck;
 pub use caps::{Caps, Class, Coop, Precision};
 pub use checks::{Checks, EPS, Operand, sum_bound};
 pub use compose::ComposeError;
-pub(crate) use convolution::matrix;
 #[doc(no_inline)]
-pub use convolution::{conv, conv_transpose2d, conv2d, conv2d_weight_grad, depthwise, matmul, pack_weights};
+pub use convolution::layers::MAX_LAYERS;
+pub(crate) use convolution::matrix;
+pub use convolution::{
+    conv, conv_transpose2d, conv2d, conv2d_weight_grad, depthwise, matmul, pack_weights, sum_weight_grads,
+};
 pub use fuse::{Epilogue, Fused};
 pub use launch::{
     exact, example_clock, example_with_clock, exp_error, expm1_error, flat, grid_1d, normal_error, scales_exactly, step,

@@ -7,6 +7,7 @@
 use super::packs::{self, Keep};
 use super::plan::{accesses, copy};
 use super::share::share;
+use super::sums;
 use super::{
     ALIGN, Body, Buffer, Launch, Node, Options, Place, PlanError, Program, Purpose, Source, Value, ValueId, View,
 };
@@ -50,6 +51,7 @@ fn placed(mut program: Program, keep: Keep, options: &Options) -> Program {
     packs::once(&mut program, keep);
     if keep != Keep::None {
         packs::together(&mut program, options);
+        sums::together(&mut program, options);
     }
     let temporaries = program.buffers.iter().filter(|buffer| buffer.purpose == Purpose::Temp);
     program.unshared = temporaries.map(|buffer| buffer.len).sum();

@@ -46,6 +46,7 @@ mod scaling;
 mod share;
 mod staging;
 mod store;
+mod sums;
 
 pub use accumulate::{Apart, accumulate};
 pub use capacity::{Capacity, Exceeded, NoRoom, room};

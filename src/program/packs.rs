@@ -8,7 +8,8 @@
 //! The weights of many layers are laid out by one launch, in front of the first that reads them.
 
 use super::{ALIGN, Buffer, Launch, Options, Program, Purpose, View};
-use crate::kernels::pack_weights::{Layer, MAX_LAYERS, PackWeights};
+use crate::kernels::MAX_LAYERS;
+use crate::kernels::pack_weights::{Layer, PackWeights};
 use crate::kernels::{Kernel, Slot, Stage};
 use std::collections::HashMap;
 use std::sync::Arc;

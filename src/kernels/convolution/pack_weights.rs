@@ -1,10 +1,9 @@
 //! `pack_weights`: many layers' weights laid out for products at once, when they have changed.
 
+use super::layers::{MAX_LAYERS, starts};
 use super::pack::{PackLast, WHOLE};
 use crate::kernels::*;
 
-/// The most layers of one launch.
-pub const MAX_LAYERS: usize = 16;
 /// Elements of the longest weights worth it: a launch of their own takes longer than to start it.
 const MOST: usize = 1 << 20;
 /// Words that packed weights start at a multiple of: where they can be bound.
@@ -28,8 +27,8 @@ params! {
 params! {
     /// The block of `shaders/pack_weights.wgsl`.
     pub struct PackWeightsParams {
-        /// The first workgroup of each layer but the first; of those that are not there none.
-        pub first: [u32; MAX_LAYERS - 1],
+        /// The first workgroup of each layer; of those that are not there none.
+        pub first: [u32; MAX_LAYERS],
         /// The layers.
         pub layers: [Layer; MAX_LAYERS],
     }
@@ -48,22 +47,6 @@ pub struct PackWeights {
 
 static SIGNATURE: Signature = Signature { name: "pack_weights", reads: &["src"], writes: &[("dst", Access::Write)] };
 static SHADER: Shader = shader!(PackWeightsParams, "pack_weights");
-
-/// WGSL that finds a workgroup's layer in the block, whose fields are single numbers.
-macro_rules! find {
-    ($($layer:literal),*) => {
-        concat!(
-            "// A layer of the block PackWeightsParams of src/kernels/convolution/pack_weights.rs by its number.\n\n",
-            "#expects var p\n\nfn layer(k: u32) -> vec4<u32> {\n  switch k {\n",
-            $("    case ", $layer, "u: { return vec4(p.layers", $layer, "_src, p.layers", $layer, "_dst, p.layers",
-            $layer, "_channels, p.layers", $layer, "_kind); }\n",)*
-            "    default: { return vec4(0u); }\n  }\n}\n",
-        )
-    };
-}
-
-/// The piece of WGSL that looks up layers.
-pub(in crate::kernels) const LAYERS: &str = find!(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
 
 impl Layer {
     /// Of `[co, ci, taps]` from element `src` on, by outputs or not, with a mask and its colours.
@@ -172,17 +155,11 @@ impl Kernel for PackWeights {
     }
 
     fn variants(&self, caps: &Caps) -> Vec<Recipe> {
-        let ends = self.layers.iter().scan(0, |next, layer| {
-            *next += layer.workgroups();
-            Some(*next)
-        });
-        let ends: Vec<u32> = ends.collect();
+        let (first, workgroups) = starts(self.layers.iter().map(Layer::workgroups));
         let none = Layer { src: 0, dst: 0, channels: 0, kind: 0 };
-        let params = PackWeightsParams {
-            first: std::array::from_fn(|k| if k + 1 < ends.len() { ends[k] } else { u32::MAX }),
-            layers: std::array::from_fn(|k| self.layers.get(k).copied().unwrap_or(none)),
-        };
-        let grid = grid_1d(ends.last().map_or(0, |end| *end as usize), caps);
+        let params =
+            PackWeightsParams { first, layers: std::array::from_fn(|k| self.layers.get(k).copied().unwrap_or(none)) };
+        let grid = grid_1d(workgroups, caps);
         let stage = Stage::new(&SHADER, &params, grid);
         vec![Recipe::single("squares", stage.operands(&SIGNATURE))]
     }
