@@ -43,8 +43,8 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) grid: vec
     dst[tid] = vec4(select(0.0h, f16(254u - power), tid == 3u), 0.0h, 0.0h, 0.0h);
   }
   // A four of each line.
-  let i = tid / (EDGE / 4u);
-  let j = 4u * (tid % (EDGE / 4u));
+  let i = tid / (ACROSS / 4u);
+  let j = 4u * (tid % (ACROSS / 4u));
   if ((at.i0 + i < p.pack1) & (at.j0 + j < p.pack2)) {
     let place = i * LINE + j;
     let four = vec4(square[place], square[place + 1u], square[place + 2u], square[place + 3u]) * scale;

@@ -1,13 +1,15 @@
-// What packing with channels last copies at a time: 32 x 32 elements (i, j) of a plane (batch, o) of `src`, through
-// workgroup memory where neighbours in src are neighbours in i. In plane `masked` channels of one side see only those of
+// What packing with channels last copies at a time: a block of DOWN x ACROSS elements (i, j) of a plane (batch, o) of
+// `src`, as square as few j allow, through workgroup memory, for neighbours in src may be neighbours in i. In plane `masked` channels of one side see only those of
 // the other whose colour, their index modulo `colours`, comes before their own, or is their own: the rest are zeros.
 
 #expects var src
 
-const EDGE = 32u;
-const LINE = EDGE + 1u; // of other banks than the line before
+override ACROSS: u32 = 32; // 4, 8, 16 or 32
+override DOWN: u32 = 1024 / ACROSS;
+override LINE: u32 = ACROSS + 1; // of other banks than the line before
+override SQUARE: u32 = DOWN * LINE;
 
-var<workgroup> square: array<f32, EDGE * LINE>;
+var<workgroup> square: array<f32, SQUARE>;
 
 // The tensor: the fields of PackLast of src/kernels/convolution/pack.rs, and where it starts.
 struct Tensor {
@@ -27,30 +29,27 @@ fn element(t: Tensor, at: Place, i: u32, j: u32) -> f32 {
   return select(0.0, value, inside);
 }
 
-// Fills `square` with the elements of a square, line b of it those of channel i or, without, j: neighbouring invocations
-// read along that channel.
+// Fills `square` with the elements of a block, line i of it those of row i: neighbouring invocations read along i or,
+// without, along j.
 fn fill_square(t: Tensor, at: Place, along_i: bool, tid: u32) {
-  let a = tid % EDGE;
-  for (var b = tid / EDGE; b < EDGE; b += 256u / EDGE) {
-    if (along_i) {
-      square[a * LINE + b] = element(t, at, at.i0 + a, at.j0 + b);
-    } else {
-      square[b * LINE + a] = element(t, at, at.i0 + b, at.j0 + a);
-    }
+  for (var e = tid; e < 1024u; e += 256u) {
+    let i = select(e / ACROSS, e % DOWN, along_i);
+    let j = select(e % ACROSS, e / DOWN, along_i);
+    square[i * LINE + j] = element(t, at, at.i0 + i, at.j0 + j);
   }
 }
 
 struct Where { live: bool, place: Place }
 
-// The square of workgroup `workgroup`.
+// The block of workgroup `workgroup`.
 fn place_of(t: Tensor, workgroup: u32) -> Where {
-  let across = (t.pack2 + EDGE - 1u) / EDGE;
-  let down = (t.pack1 + EDGE - 1u) / EDGE;
+  let across = (t.pack2 + ACROSS - 1u) / ACROSS;
+  let down = (t.pack1 + DOWN - 1u) / DOWN;
   var index = workgroup;
   var at: Place;
-  at.j0 = EDGE * (index % across);
+  at.j0 = ACROSS * (index % across);
   index /= across;
-  at.i0 = EDGE * (index % down);
+  at.i0 = DOWN * (index % down);
   index /= down;
   at.o = index % t.n0;
   at.batch = index / t.n0;

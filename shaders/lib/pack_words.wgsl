@@ -5,12 +5,11 @@
 
 fn put_square(t: Tensor, at: Place, to: u32, tid: u32) {
   if ((at.batch + at.o + at.i0 + at.j0 == 0u) & (tid < 4u)) { dst[to + tid] = 0.0; }
-  let a = tid % EDGE;
-  for (var b = tid / EDGE; b < EDGE; b += 256u / EDGE) {
-    let i = at.i0 + b;
-    let j = at.j0 + a;
+  for (var e = tid; e < 1024u; e += 256u) {
+    let i = at.i0 + e / ACROSS;
+    let j = at.j0 + e % ACROSS;
     if ((i < t.pack1) & (j < t.pack2)) {
-      dst[to + 4u + ((at.batch * t.n0 + at.o) * t.pack1 + i) * t.pack2 + j] = square[b * LINE + a];
+      dst[to + 4u + ((at.batch * t.n0 + at.o) * t.pack1 + i) * t.pack2 + j] = square[(e / ACROSS) * LINE + e % ACROSS];
     }
   }
 }

@@ -50,6 +50,8 @@ params! {
 
 /// A plane that there is not.
 pub(super) const WHOLE: u32 = u32::MAX;
+/// Elements that a workgroup copies.
+const BLOCK: u32 = 1024;
 /// PARTS of `shaders/lib/scale_f16.wgsl`.
 const PARTS: u32 = 256;
 
@@ -140,8 +142,10 @@ impl PackLast {
     /// Where a product finds operand `read` packed: in itself, or in a scratch buffer of the
     /// recipe, which is given stages that fill it. In mixed precision it is packed in f16.
     pub(super) fn of(&self, read: usize, precision: Precision, recipe: &mut Recipe, caps: &Caps) -> Slot {
-        let squares = [self.pack1, self.pack2].map(|n| n.div_ceil(32) as usize);
-        let grid = grid_1d(squares[0] * squares[1] * (self.batch * self.n0) as usize, caps);
+        // Blocks of as many elements, whose columns are not more than there are, but for padding.
+        let across = self.pack2.next_power_of_two().clamp(4, 32);
+        let blocks = self.pack1.div_ceil(BLOCK / across) * self.pack2.div_ceil(across);
+        let grid = grid_1d(blocks as usize * (self.batch * self.n0) as usize, caps);
         let (shader, front) = match precision {
             Precision::Full if self.is_packed() => return Slot::Read(read),
             Precision::Full => (&PACK, 4),
@@ -157,6 +161,7 @@ impl PackLast {
         };
         let scratch = recipe.scratch(words);
         let stage = stage.bind("dst", Slot::ScratchOut(scratch)).constant("ALONG_I", u32::from(self.s1 < self.s2));
+        let stage = stage.constant("ACROSS", across);
         recipe.stages.push(stage);
         Slot::ScratchIn(scratch)
     }
