@@ -8,6 +8,7 @@
 #             lost at every submission; every variant of a GPU in every case, and Khronos's validation of a step of every
 #             family (in a Debian of its own); about two hours. `make test` has some of each. Mounts a small disk, where
 #             it may, and has a C compiler make the layer that takes devices away
+# make trust-windows  limn for Windows, built on Debian and run under Wine: its tests, and its kernels on Vulkan and DX12
 # make mutants  mistakes made one by one in a copy of limn, in its shaders and in its presets' numbers: some test must
 #             notice each; hours (MUTANTS=40: so many more are drawn). `make test` has those in presets
 # make soak   an hour of signals, kills, full disks and contenders (SOAK_MINUTES=10: the short form)
@@ -55,7 +56,7 @@ SOAK_DEVICES ?= cpu,llvmpipe
 
 FUZZ_READERS ?=
 
-.PHONY: demo test lint cross bench isa driver build mpi mpi-installed trust mutants soak fuzz supply dist reproducible
+.PHONY: demo test lint cross bench isa driver build mpi mpi-installed trust trust-windows mutants soak fuzz supply dist reproducible
 
 demo: build driver
 	rm -rf $(DEMO_OUT)
@@ -117,6 +118,9 @@ trust: driver
 	LIMN_TRUST=1 $(CARGO) test --locked --release --test kernels -- mixed gpu_class limits
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then LIMN_TRUST=1 benches/validation.sh; \
 	  else echo "NOT TESTED: what the driver is asked for, by Khronos's validation: that Debian is made by root on Debian"; fi
+
+trust-windows:
+	benches/windows.sh
 
 mutants: driver
 	$(CARGO) test --locked --release --test train -- --nocapture pytorch::every_changed_number_of_a_preset_is_noticed

@@ -137,13 +137,13 @@ pub(crate) fn create(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Resu
     let linked = write(&mut file).and_then(|()| file.sync()).and_then(|()| {
         match system::hard_link(&temporary, path) {
             Err(e) if e.kind() != ErrorKind::AlreadyExists => {
-                // A file system without second names: the name is taken first.
+                // A file system without second names: the name is taken first. Windows lets nobody read what is locked.
+                drop(file);
                 OpenOptions::new().write(true).create_new(true).open(path)?.write_all(&fs::read(&temporary)?)
             }
             other => other,
         }
     });
-    drop(file);
     let _ = system::remove_file(&temporary);
     linked
 }
@@ -311,6 +311,36 @@ mod tests {
         assert!(replace(dir.path(), |_| Ok(())).unwrap_err().to_string().contains("it is a folder"));
         assert!(Target::of(&dir.path().join("none/")).unwrap_err().to_string().contains("names no file"));
         assert!(Target::of(Path::new("")).is_err());
+    }
+
+    #[cfg(windows)]
+    #[test]
+    fn a_file_that_somebody_has_open_is_replaced_or_stays_as_it_was() {
+        use std::os::windows::fs::OpenOptionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("checkpoint.safetensors");
+        replace(&path, |f| f.write_all(b"old")).unwrap();
+        // As most programs read.
+        let reader = fs::File::open(&path).unwrap();
+        replace(&path, |f| f.write_all(b"newer")).unwrap();
+        drop(reader);
+        assert_eq!(fs::read(&path).unwrap(), b"newer");
+        // As a scanner does, for a moment.
+        let alone = || OpenOptions::new().read(true).share_mode(0).open(&path).unwrap();
+        let scanner = alone();
+        let lets_go = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(300));
+            drop(scanner);
+        });
+        replace(&path, |f| f.write_all(b"newest")).unwrap();
+        lets_go.join().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"newest");
+        // And as somebody who does not let go.
+        let held = alone();
+        assert!(replace(&path, |f| f.write_all(b"never")).is_err());
+        drop(held);
+        assert_eq!(fs::read(&path).unwrap(), b"newest");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 
     #[cfg(unix)]

@@ -21,6 +21,7 @@ mod models;
 mod outputs;
 mod own_pictures;
 mod package;
+mod paths;
 mod pictures;
 mod pytorch;
 mod run_folders;
@@ -32,6 +33,8 @@ mod supply;
 mod support;
 mod validation;
 mod watching;
+#[cfg(windows)]
+mod windows;
 
 use crate::support::device_flag;
 use serde_json::Value;

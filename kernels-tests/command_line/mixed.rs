@@ -56,7 +56,7 @@ fn mixed_precision_is_refused_where_there_is_no_f16() {
     }
     limn(&["bench", "roof", "--precision", "mixed"]).bad(&["ceilings are those of every precision"]);
     if knows_f16() {
-        limn(&["check", "pointwise", "--precision", "mixed"]).bad(&["for convolutions and matmul"]);
+        limn_on_device(&["check", "pointwise", "--precision", "mixed"]).bad(&["for convolutions and matmul"]);
     }
     limn(&["train", "vae", "--set", "train.precision=half"]).bad(&["train.precision", "expected `full` or `mixed`"]);
     let call = limn(&["plan", "vae", "--precision", "half"]);
@@ -68,13 +68,14 @@ fn the_commands_that_time_and_list_take_mixed_precision() {
     if !knows_f16() {
         return;
     }
-    let plan = limn(&["plan", "vae", "--precision", "mixed"]).good().out;
+    let plan = limn_on_device(&["plan", "vae", "--precision", "mixed"]).good().out;
     assert!(plan.lines().any(|line| line.contains("matmul") && line.contains("_f16_")), "{plan}");
     assert!(!limn_on_device(&["plan", "vae"]).good().out.contains("f16"));
-    let step = limn(&["bench", "step", "vae", "--batch", "4", "--precision", "mixed", "--json"]).good().rows();
+    let step = ["bench", "step", "vae", "--batch", "4", "--precision", "mixed", "--json"];
+    let step = limn_on_device(&step).good().rows();
     assert_eq!(step[0]["precision"], "mixed");
     // Left to itself, a software device would choose f32, which it is faster in.
     let line = "profile vae --batch 4 --steps 1 --precision mixed --tune off";
-    let profile = limn(&line.split(' ').collect::<Vec<_>>()).good().out;
+    let profile = limn_on_device(&line.split(' ').collect::<Vec<_>>()).good().out;
     assert!(profile.contains("[tile_f16_") || profile.contains("[coop_f16_"), "{profile}");
 }

@@ -3,6 +3,7 @@
 
 mod barriers;
 mod custom_kernel;
+mod fast_math;
 mod gpu_class;
 mod harness;
 mod hlsl;

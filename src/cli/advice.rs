@@ -233,6 +233,7 @@ mod tests {
     use super::*;
     use crate::program::DeviceError;
     use crate::train::{Breakdown, Saved};
+    use crate::words::word;
 
     #[test]
     fn advice_is_found_under_whatever_an_error_became() {
@@ -243,7 +244,8 @@ mod tests {
         assert_eq!(told(&TrainError::from(DeviceError::from(gpu()))), whole);
         assert_eq!(told(&RunError::from(SessionError::from(DeviceError::from(gpu())))), whole);
         let gone = RunError::Gone { path: "a run".into(), step: 4 };
-        assert!(told(&TrainError::from(gone)).ends_with("; limn train --resume 'a run' --from 4"));
+        let go_on = format!("; limn train --resume {} --from 4", word("a run"));
+        assert!(told(&TrainError::from(gone)).ends_with(&go_on));
         assert_eq!(told(&GpuError::Lost("x".into())), GpuError::Lost("x".into()).to_string());
     }
 

@@ -118,19 +118,51 @@ mod system {
 #[cfg(windows)]
 mod system {
     use super::INTERRUPTED;
-    use std::sync::Arc;
+    use std::io;
     use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::mpsc::{Sender, channel};
+    use std::sync::{Arc, OnceLock};
+    use windows_sys::Win32::System::Console::{CTRL_BREAK_EVENT, CTRL_C_EVENT, SetConsoleCtrlHandler};
     use windows_sys::Win32::System::Threading::{GetCurrentProcess, TerminateProcess};
+    use windows_sys::core::BOOL;
 
-    /// Calls `first` at the first Ctrl-C; one that comes once `last` is true ends the process.
-    pub fn on_signal(last: &Arc<AtomicBool>, first: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
+    /// Whoever waits for what the console tells.
+    static HEARD: OnceLock<Sender<()>> = OnceLock::new();
+
+    /// Calls `first` at the first Ctrl-C or Ctrl-Break, and when the window is closed, the user logs off or the machine
+    /// goes down; one that comes once `last` is true ends the process.
+    #[allow(unsafe_code, reason = "only the system's own function tells all of these")]
+    pub fn on_signal(last: &Arc<AtomicBool>, first: impl FnOnce() + Send + 'static) -> io::Result<()> {
         let (last, mut first) = (last.clone(), Some(first));
-        let handler = move || match first.take() {
-            Some(first) => first(),
-            None if last.load(Ordering::Relaxed) => leave(),
-            None => {}
+        let (heard, told) = channel();
+        HEARD.set(heard).map_err(|_| io::Error::other("the console is listened to already"))?;
+        let wait = move || {
+            for () in told {
+                match first.take() {
+                    Some(first) => first(),
+                    None if last.load(Ordering::Relaxed) => leave(),
+                    None => {}
+                }
+            }
         };
-        ctrlc::set_handler(handler).map_err(std::io::Error::other)
+        std::thread::Builder::new().name("signals".into()).spawn(wait)?;
+        // SAFETY: the handler is a function, which is there as long as the process.
+        if unsafe { SetConsoleCtrlHandler(Some(tell), 1) } == 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(())
+    }
+
+    /// What the system calls, in a thread that it makes for it. Where the window is closed it ends the process as soon
+    /// as this returns, and some seconds later in any case: these are what the run has to save itself.
+    extern "system" fn tell(event: u32) -> BOOL {
+        if let Some(heard) = HEARD.get() {
+            let _ = heard.send(());
+        }
+        while !matches!(event, CTRL_C_EVENT | CTRL_BREAK_EVENT) {
+            std::thread::park();
+        }
+        1
     }
 
     /// There are no such limits.

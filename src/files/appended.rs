@@ -52,13 +52,26 @@ impl Write for Appended {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
     use super::*;
-    use crate::files::system::faults::{Fault, with};
 
     #[test]
+    fn what_is_written_on_from_its_end_can_be_cut() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("rows.csv");
+        std::fs::write(&path, "first\n").unwrap();
+        let mut file = Written::append(&path).unwrap();
+        file.write_all(b"seco").unwrap();
+        file.cut(6).unwrap();
+        file.write_all(b"third\n").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"first\nthird\n");
+    }
+
+    #[cfg(unix)]
+    #[test]
     fn a_piece_is_there_as_a_whole_or_not_at_all() {
+        use crate::files::system::faults::{Fault, with};
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("rows.csv");
         let text = || std::fs::read_to_string(&path).unwrap();

@@ -4,6 +4,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 #[cfg(all(test, unix))]
 pub(crate) mod faults;
@@ -76,6 +77,10 @@ impl Written {
     /// Leaves its first `len` bytes.
     pub fn cut(&self, len: u64) -> io::Result<()> {
         ask(Call::Write, &self.path)?;
+        if cfg!(windows) {
+            // What is opened to be written on from its end may not be cut there.
+            return OpenOptions::new().write(true).open(&self.path)?.set_len(len);
+        }
         self.file.set_len(len)
     }
 
@@ -121,7 +126,21 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
 /// Gives what is at `from` the name `to`, whatever had it.
 pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     ask(Call::Rename, to)?;
-    fs::rename(from, to)
+    patiently(|| fs::rename(from, to))
+}
+
+/// Tries again what fails since another process has the file open. On Windows a scanner for viruses, an index or a
+/// viewer that looks into a file keeps others from renaming it, mostly for a moment; a run is not to end by that.
+fn patiently<T>(what: impl Fn() -> io::Result<T>) -> io::Result<T> {
+    // ERROR_ACCESS_DENIED, ERROR_SHARING_VIOLATION and ERROR_LOCK_VIOLATION.
+    let is_in_use = |error: &io::Error| cfg!(windows) && matches!(error.raw_os_error(), Some(5 | 32 | 33));
+    for milliseconds in [10, 20, 50, 100, 200, 500, 1000] {
+        match what() {
+            Err(error) if is_in_use(&error) => std::thread::sleep(Duration::from_millis(milliseconds)),
+            done => return done,
+        }
+    }
+    what()
 }
 
 /// Gives a file a second name, which nothing has.

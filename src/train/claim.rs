@@ -198,16 +198,14 @@ pub(super) fn lock(path: &Path) -> Result<File, RunError> {
     let lock = system::to_lock(&file).map_err(RunError::io("create", &file))?;
     // A process that has just let go of it may be starting another, which has all that is open until it begins.
     for _ in 0..TRIES {
-        if !matches!(lock.try_lock(), Err(TryLockError::WouldBlock)) {
-            break;
+        match lock.try_lock() {
+            Err(TryLockError::WouldBlock) => std::thread::sleep(MOMENT),
+            // Not once more, to be sure: Windows gives nobody a lock twice. Where the file system knows no locks, two
+            // processes are the user's own affair.
+            Ok(()) | Err(TryLockError::Error(_)) => return Ok(lock),
         }
-        std::thread::sleep(MOMENT);
     }
-    match lock.try_lock() {
-        Err(TryLockError::WouldBlock) => Err(RunError::Locked { path: path.into() }),
-        // Where the file system knows no locks, two processes are the user's own affair.
-        Ok(()) | Err(TryLockError::Error(_)) => Ok(lock),
-    }
+    Err(RunError::Locked { path: path.into() })
 }
 
 /// That a folder is in use, and whether by a run that can go on.

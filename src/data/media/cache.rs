@@ -329,6 +329,12 @@ mod tests {
         assert!(cache.entry(&units[1..], WAY, Range::Full).unwrap().load().is_none());
         fs::write(&units[1].path, b"longer").unwrap();
         assert!(cache.entry(&units, WAY, Range::Full).unwrap().load().is_none());
+        // Windows takes no file away that is mapped, and whoever reads it goes on.
+        if cfg!(windows) {
+            assert!(clean(dir.path()).is_err());
+        }
+        assert_eq!(found.pixels[..], [1, 2, 3, 4, 5, 6]);
+        drop(found);
         assert_eq!(clean(dir.path()).unwrap(), (1, 6));
         assert_eq!(clean(dir.path()).unwrap(), (0, 0));
     }
@@ -359,7 +365,8 @@ mod tests {
             clean(dir.path()).unwrap();
         }
         assert_eq!((&mapped.pixels[..], &loaded.pixels[..]), (&[1, 2, 3, 4][..], &[1, 2, 3, 4][..]));
-        assert_eq!(other.pixels[..], [5, 6, 7, 8]);
+        // Windows replaces no file that is mapped: of the same files, the set that is there is as good.
+        assert_eq!(other.pixels[..], if cfg!(windows) { [1, 2, 3, 4] } else { [5, 6, 7, 8] });
     }
 
     #[test]
