@@ -2,7 +2,8 @@
 # make test   every test; one part of them is `cargo test --locked --release --test graph`, say
 # make lint   format and lints, warnings denied; the library without the command as well; what is built in is listed
 # make cross  type-checks for Windows and macOS, where rustup has their targets
-# make mpi    what MPI needs on Debian, limn with it, its tests, and two ranks that train for a minute
+# make mpi    what MPI needs on Debian, limn with it, its tests, and two ranks that train for a minute (make ranks: those
+#             alone, FEATURES=mpi where limn is to be built with it)
 # make bench  kernels and whole steps on this machine's device
 # make trust  proofs that a person's work is kept: every call to the disk fails once, a hundred kills, devices that are
 #             lost at every submission; every variant of a GPU in every case, and Khronos's validation of a step of every
@@ -26,6 +27,9 @@ export NODEVICE_SELECT := 1
 endif
 
 CARGO ?= cargo
+# What limn is built and tested with besides what it always has: FEATURES=mpi.
+FEATURES ?=
+WITH = $(addprefix --features ,$(FEATURES))
 LIMN := target/release/limn
 DEMO_PRESET ?= vae
 DEMO_STEPS ?= 2000
@@ -56,7 +60,7 @@ SOAK_DEVICES ?= cpu,llvmpipe
 
 FUZZ_READERS ?=
 
-.PHONY: demo test lint cross bench isa driver build mpi mpi-installed trust trust-windows mutants soak fuzz supply dist reproducible
+.PHONY: demo test lint cross bench isa driver build mpi mpi-installed ranks trust trust-windows mutants soak fuzz supply dist reproducible
 
 demo: build driver
 	rm -rf $(DEMO_OUT)
@@ -69,7 +73,7 @@ demo: build driver
 	@echo "How the samples came about, step by step: $(DEMO_OUT)/samples/"
 
 build:
-	$(CARGO) build --locked --release
+	$(CARGO) build --locked --release $(WITH)
 
 # Debian's software driver, where no device is found and apt-get can install it. Without one limn
 # still runs, on its built-in CPU device.
@@ -99,9 +103,12 @@ mpi-installed:
 	  fi; \
 	fi
 
-mpi: driver mpi-installed
-	$(CARGO) build --locked --release --features mpi
-	$(CARGO) test --locked --release --features mpi --test ranks
+mpi: FEATURES := mpi
+mpi: mpi-installed driver
+	$(CARGO) test --locked --release $(WITH) --test ranks
+	$(MAKE) ranks FEATURES=mpi
+
+ranks: driver
 	$(MPIRUN) -n $(MPI_RANKS) $(LIMN) devices
 	rm -rf $(MPI_OUT)
 	$(MPIRUN) -n $(MPI_RANKS) $(LIMN) train $(DEMO_PRESET) --steps $(MPI_STEPS) --out $(MPI_OUT)
@@ -110,7 +117,7 @@ test: driver
 	@if command -v python3 >/dev/null; then \
 	  for part in gpu isa model mutants soak; do python3 benches/test_$$part.py || exit; done; \
 	  else echo "there is no python3: the tests of benches/gpu.py, isa.sh, model_gpu.py, mutants.py and soak.py are left out"; fi
-	$(CARGO) test --locked --release
+	$(CARGO) test --locked --release $(WITH)
 
 trust: driver
 	LIMN_TRUST=1 $(CARGO) test --locked --release --lib trust:: -- --nocapture

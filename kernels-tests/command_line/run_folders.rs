@@ -1,6 +1,7 @@
 //! Folders of new runs: where `--out` leads, who gets it, and what a start that fails leaves
 //! behind.
 
+use super::{call, text};
 use crate::support::runs::{bytes, run, start, vae};
 use limn::train::RunDir;
 use std::path::Path;
@@ -105,4 +106,19 @@ fn a_resumed_run_takes_its_own_device_unless_told_another() {
     );
     let said = limn(&["train", "--resume", path, "--steps", "5"]);
     assert!(said.contains("on cpu") && !said.contains("bits"), "{said}");
+}
+
+/// Several of one limn that a launcher starts at once would write the same run into one folder.
+#[test]
+fn a_limn_without_mpi_is_not_started_several_times() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("run");
+    let args = ["train", "vae", "--device", "cpu", "--steps", "1", "--out", text(&out)];
+    let started = call(Command::new(env!("CARGO_BIN_EXE_limn")).args(args).env("PMI_SIZE", "4").env("PMI_RANK", "0"));
+    if cfg!(feature = "mpi") {
+        started.bad(&["4 processes were started together, but MPI tells each that it is alone"]);
+    } else {
+        started.bad(&["4 processes were started together", "`make mpi` builds one that does"]);
+    }
+    assert!(!out.exists());
 }
