@@ -226,6 +226,9 @@ class Soak:
                 self.compared += 1
                 return
             wanted = {"KILL": [-9], "disk": [0, 2, 130]}.get(ended, [0, 130])
+            # One that has not said a word may not listen to signals yet, and has nothing to save.
+            if ended in ("INT", "TERM", "HUP") and not said:
+                wanted.append(-getattr(signal, "SIG" + ended))
             if child.returncode not in wanted or "mistake in limn" in said:
                 self.fault(args, f"ended with {child.returncode} after {ended}: {said.strip()}")
 
