@@ -172,7 +172,6 @@ pub(crate) fn create_folder(path: &Path, write: impl FnOnce(&Path) -> io::Result
 ///
 /// # Errors
 /// What the system said.
-#[cfg(feature = "media")]
 pub(crate) fn make_folder_of(path: &Path) -> io::Result<()> {
     system::create_dir_all(folder_of(path))
 }

@@ -26,6 +26,7 @@
 use crate::bench::{self, Clock, Stages, Timer, quantile};
 use crate::check::{self, Example, Trial};
 use crate::choices::{Choice, Choices, Verdict, fingerprint, key};
+use crate::files;
 use crate::gpu::{Gpu, GpuError};
 use crate::kernels::{Arithmetic, Class, Kernel, Recipe};
 use std::collections::{BTreeMap, VecDeque};
@@ -243,7 +244,7 @@ impl Tuner {
             self.choices.kernels.insert(key, choice);
         }
         if let Some(file) = self.file.as_deref().filter(|_| report.measured > 0) {
-            let _ = file.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| self.choices.save(file));
+            let _ = files::make_folder_of(file).and_then(|()| self.choices.save(file));
         }
         report.seconds = begun.elapsed().as_secs_f64();
         Ok(report)

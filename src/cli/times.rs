@@ -4,6 +4,7 @@
 use super::{Error, Switch, TuneArg, device, term, tune};
 use crate::bench::quantile;
 use crate::data;
+use crate::files;
 use crate::graph::Shard;
 use crate::kernels::Precision;
 use crate::program::Device;
@@ -78,8 +79,7 @@ pub fn remember(device: &str, config: &Config, seconds: f64, estimated: bool) {
     let time = Time { seconds, estimated, settings: digest(&preset) };
     times.0.entry(device.into()).or_default().insert(preset.name, time);
     if let (Some(path), Ok(text)) = (file(), serde_json::to_vec_pretty(&times)) {
-        let _ = path.parent().map(std::fs::create_dir_all);
-        let _ = crate::files::replace(&path, |file| file.write_all(&text));
+        let _ = files::make_folder_of(&path).and_then(|()| files::replace(&path, |file| file.write_all(&text)));
     }
 }
 

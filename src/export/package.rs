@@ -1,8 +1,7 @@
 //! Files that are made together and written together.
 
 use super::ExportError;
-use crate::files::{create_folder, replace};
-use std::fs;
+use crate::files::{create_folder, make_folder_of, replace};
 use std::io;
 use std::path::Path;
 
@@ -54,8 +53,7 @@ impl Package {
     fn write_into(&self, folder: &Path) -> io::Result<()> {
         for (name, bytes) in &self.files {
             let path = folder.join(name);
-            let parent = path.parent().unwrap_or(folder);
-            let made = fs::create_dir_all(parent).and_then(|()| replace(&path, |file| file.write_all(bytes)));
+            let made = make_folder_of(&path).and_then(|()| replace(&path, |file| file.write_all(bytes)));
             made.map_err(|e| io::Error::new(e.kind(), format!("{name}: {e}")))?;
         }
         Ok(())
@@ -65,6 +63,7 @@ impl Package {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn a_new_folder_appears_whole_and_in_an_old_one_other_files_stay() {
