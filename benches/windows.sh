@@ -2,9 +2,10 @@
 # limn for Windows, on Debian for amd64 and as root: builds limn.exe and the test programs, and runs them under Wine, on
 # Mesa's software driver as Vulkan and, through Wine's Direct3D 12 with Microsoft's compiler of shaders (FXC), as DX12. All of
 # it lies in a Debian of its own in ~/.cache/limn-windows (LIMN_WINDOWS; 2.5 GB), kept for the next time; needs debootstrap
-# (which it installs), npm, rustup's target x86_64-pc-windows-gnu, and Xvfb's one display for itself.
+# (which it installs), npm, and rustup's target x86_64-pc-windows-gnu.
 #
-#   benches/windows.sh                       builds, runs every test program, and checks the kernels on both: an hour and more
+#   benches/windows.sh                       builds, runs every test program, and checks the kernels on both: hours, most
+#                                            of them FXC's
 #   benches/windows.sh test [NAME...]        builds, and runs these test programs: lib programs graph readers kernels train
 #                                            command_line, `train=going_on::` for some of its tests
 #   benches/windows.sh check [KERNEL...]     builds, and checks kernels on vulkan, dx12 and cpu
@@ -63,7 +64,8 @@ wine() { # FOLDER PROGRAM WORD...
 
 setup() {
   if [ ! -e "$home/made" ]; then
-    command -v debootstrap >/dev/null || { apt-get install -y -qq debootstrap || { apt-get update -qq && apt-get install -y -qq debootstrap; }; } >/dev/null
+    command -v debootstrap >/dev/null ||
+      { apt-get install -y -qq debootstrap || { apt-get update -qq && apt-get install -y -qq debootstrap; }; } >/dev/null
     command -v npm >/dev/null || fail "needs npm, whose package webgpu has Microsoft's compiler of shaders"
     rm -rf "$root"
     debootstrap --variant=minbase trixie "$root" >"$home/made.log" 2>&1 \
@@ -73,7 +75,8 @@ setup() {
     touch "$home/made"
   fi
   if [ ! -e "$home/wine" ]; then
-    (cd "$home" && npm pack --silent webgpu@0.6.2 >/dev/null && tar -xzf webgpu-0.6.2.tgz --strip-components=3 package/dist/win32-x64/d3dcompiler_47.dll) ||
+    (cd "$home" && npm pack --silent webgpu@0.6.2 >/dev/null &&
+      tar -xzf webgpu-0.6.2.tgz --strip-components=3 package/dist/win32-x64/d3dcompiler_47.dll) ||
       fail "npm's package webgpu did not come"
     rm -rf "$root/wine"
     wine /tmp wineboot --init >"$home/wineboot.log" 2>&1 || { tail -5 "$home/wineboot.log"; fail "Wine does not start"; }
@@ -85,14 +88,17 @@ setup() {
 
 # limn.exe and the test programs, by the toolchain that is here and mingw in that Debian. What they are called is kept.
 build() {
-  rustup target list --installed 2>/dev/null | grep -qx $triple || rustup target add $triple >/dev/null 2>&1 || fail "needs rustup's target $triple"
+  rustup target list --installed 2>/dev/null | grep -qx $triple || rustup target add $triple >/dev/null 2>&1 ||
+    fail "needs rustup's target $triple"
   cargo fetch --locked --quiet --target $triple
   local cargo; cargo=$(rustup which cargo)
-  local name set=(HOME=/root "PATH=$(dirname "$cargo"):/usr/sbin:/usr/bin:/sbin:/bin" "CARGO_HOME=$cargo_home" "CARGO_TARGET_DIR=$target")
+  local name set=(HOME=/root "PATH=$(dirname "$cargo"):/usr/sbin:/usr/bin:/sbin:/bin" "CARGO_HOME=$cargo_home"
+    "CARGO_TARGET_DIR=$target")
   for name in $(compgen -e | grep -E '^(CARGO_(PROFILE|INCREMENTAL|BUILD)|RUSTFLAGS)'); do set+=("$name=${!name}"); done
-  inside "$here" -i "${set[@]}" cargo test --locked --offline --release --target $triple --lib --tests --no-run --message-format json-render-diagnostics \
-    >"$home/build.json" || fail "limn does not build for $triple"
-  sed -n 's/.*"name":"\([a-z_]*\)".*"executable":"\([^"]*\.exe\)".*/\1 \2/p' "$home/build.json" | sed 's/^limn \(.*\/deps\/.*\)/lib \1/' >"$home/programs"
+  inside "$here" -i "${set[@]}" cargo test --locked --offline --release --target $triple --lib --tests --no-run \
+    --message-format json-render-diagnostics >"$home/build.json" || fail "limn does not build for $triple"
+  sed -n 's/.*"name":"\([a-z_]*\)".*"executable":"\([^"]*\.exe\)".*/\1 \2/p' "$home/build.json" |
+    sed 's/^limn \(.*\/deps\/.*\)/lib \1/' >"$home/programs"
 }
 program() { sed -n "s/^$1 //p" "$home/programs" | tail -n 1; }
 
@@ -102,7 +108,8 @@ judged() { # PROGRAM [FILTER]
   exe=$(program "$name"); [ -n "$exe" ] || fail "there is no test program $name"
   [ -z "$filter" ] || words+=("$filter")
   while read -r _ test why; do words+=(--skip "$test"); done < <(grep "^skip:$name " "$list")
-  wine "$here" "$exe" "${words[@]}" >"$log" 2>&1 || true
+  # Wine's Direct3D calls itself a card, which is taken before the software driver unless that is named.
+  LIMN_DEVICE=${LIMN_DEVICE:-vulkan} wine "$here" "$exe" "${words[@]}" >"$log" 2>&1 || true
   tr -d '\r' <"$log" | sed -n 's/^test \(\S*\)\( - should panic\)\? \.\.\. \(ok\|FAILED\)$/\3 \1/p' | sort -u >"$home/$name.tests"
   if ! grep -q '^test result' "$log"; then tail -n 20 "$log"; echo "$name: it did not come to its end"; return 1; fi
   while read -r result test; do
@@ -116,7 +123,6 @@ judged() { # PROGRAM [FILTER]
   return $wrong
 }
 
-
 tests() {
   local wrong=0 one
   for one in "$@"; do
@@ -128,7 +134,8 @@ check() {
   local wrong=0 device
   for device in vulkan dx12 cpu; do
     echo "check --device $device"
-    wine "$here" "$(program limn)" check "$@" --device $device >"$home/check-$device.log" 2>&1 || { wrong=1; grep -v ' ok' "$home/check-$device.log" | tail -n 20; }
+    wine "$here" "$(program limn)" check "$@" --device $device >"$home/check-$device.log" 2>&1 ||
+      { wrong=1; grep -v ' ok' "$home/check-$device.log" | tail -n 20; }
     tail -n 1 "$home/check-$device.log"
   done
   return $wrong
@@ -137,8 +144,8 @@ check() {
 case ${1:-all} in
   build) setup; build ;;
   run) shift; setup; wine "$called_in" "$@" ;;
-  test) shift; setup; build; tests "${@:-$programs}" ;;
+  test) shift; [ $# != 0 ] || set -- $programs; setup; build; tests "$@" ;;
   check) shift; setup; build; check "$@" ;;
   all) setup; build; wrong=0; tests $programs || wrong=1; check || wrong=1; exit $wrong ;;
-  *) sed -n '2,16s/^# \?//p' "$0"; exit 2 ;;
+  *) sed -n '2,17s/^# \?//p' "$0"; exit 2 ;;
 esac

@@ -4,9 +4,10 @@ use super::{call, limn, text};
 use std::fs::OpenOptions;
 use std::os::windows::fs::OpenOptionsExt;
 use std::os::windows::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
+use windows_sys::Win32::Storage::FileSystem::FILE_SHARE_READ;
 use windows_sys::Win32::System::Console::{
     AttachConsole, CTRL_BREAK_EVENT, CTRL_C_EVENT, FreeConsole, GenerateConsoleCtrlEvent, GetConsoleWindow,
     SetConsoleCtrlHandler,
@@ -87,25 +88,36 @@ fn endless(folder: &Path) -> Child {
     child
 }
 
+/// A run that is told something saves itself, and goes on from there.
+fn saves_itself(event: &str) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut child = endless(folder.path());
+    tell(&child, event);
+    let status = end(&mut child, 60.0);
+    let words = std::fs::read_to_string(folder.path().join("words")).expect("words");
+    let run = folder.path().join("run");
+    assert!(run.join("checkpoint.safetensors").exists(), "{status} {words}");
+    assert!(words.contains("stopping after this step"), "{words}");
+    assert_eq!(status.code(), Some(130), "{words}");
+    let rows = std::fs::read_to_string(run.join("metrics.csv")).expect("rows");
+    let last = rows.lines().last().and_then(|row| row.split(',').next()).expect("a row");
+    let further = (last.parse::<u64>().expect("a step") + 2).to_string();
+    limn(&["train", "--resume", text(&run), "--device", "cpu", "--steps", &further]).good();
+}
+
 #[test]
-fn a_run_saves_itself_at_ctrl_c_at_ctrl_break_and_where_its_window_is_closed() {
-    for event in ["c", "break", "close"] {
-        let folder = tempfile::tempdir().expect("a folder");
-        let mut child = endless(folder.path());
-        tell(&child, event);
-        let status = end(&mut child, 60.0);
-        let words = std::fs::read_to_string(folder.path().join("words")).expect("words");
-        assert!(folder.path().join("run/checkpoint.safetensors").exists(), "{event}: {status} {words}");
-        assert!(words.contains("stopping after this step"), "{event}: {words}");
-        assert_eq!(status.code(), Some(130), "{event}: {words}");
-        // It goes on from there.
-        let run = folder.path().join("run");
-        let log = std::fs::read_to_string(run.join("metrics.csv")).expect("rows");
-        let last =
-            log.lines().last().and_then(|row| row.split(',').next()).expect("a row").parse::<u64>().expect("a step");
-        let further = (last + 2).to_string();
-        limn(&["train", "--resume", text(&run), "--device", "cpu", "--steps", &further]).good();
-    }
+fn a_run_saves_itself_at_ctrl_c() {
+    saves_itself("c");
+}
+
+#[test]
+fn a_run_saves_itself_at_ctrl_break() {
+    saves_itself("break");
+}
+
+#[test]
+fn a_run_saves_itself_where_its_window_is_closed() {
+    saves_itself("close");
 }
 
 #[test]
@@ -141,30 +153,45 @@ fn a_second_ctrl_c_ends_a_long_step_at_once() {
     assert!(!folder.path().join("run/checkpoint.safetensors").exists());
 }
 
-#[test]
-fn files_that_others_read_are_replaced_all_the_same() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let run = folder.path().join("run");
-    let train = |more: &[&str]| {
+/// A run of two steps, and what trains in its folder.
+fn short(folder: &Path) -> (PathBuf, impl Fn(&[&str]) -> super::Call) {
+    let (run, cache) = (folder.join("run"), folder.join("cache"));
+    let train = move |more: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_limn"));
-        command.arg("train").args(more).args(["--device", "cpu"]).env("LIMN_CACHE", folder.path().join("cache"));
+        command.arg("train").args(more).args(["--device", "cpu"]).env("LIMN_CACHE", &cache);
         call(&mut command)
     };
     train(&["vae", "--steps", "2", "--batch", "8", "--set", "model.hidden=8", "--out", text(&run)]).good();
+    (run, train)
+}
+
+#[test]
+fn files_that_others_read_are_replaced_all_the_same() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (run, train) = short(folder.path());
     // As a viewer or a backup has them open, which lets others replace them.
     let names = ["checkpoint.safetensors", "metrics.csv", "report.html", "log.txt"];
-    let open: Vec<_> = names.map(|name| std::fs::File::open(run.join(name)).expect("a file")).into();
+    let open = names.map(|name| std::fs::File::open(run.join(name)).expect("a file"));
     let went_on = train(&["--resume", text(&run), "--steps", "4"]).good();
     assert!(!went_on.err.contains("cannot"), "{}", went_on.err);
     drop(open);
-    // And as an office program has a table, which lets nobody write it: a sentence, and the run is as it was.
-    let before = std::fs::read(run.join("checkpoint.safetensors")).expect("a checkpoint");
-    let mut alone = OpenOptions::new();
-    let held = alone.read(true).share_mode(1).open(run.join("metrics.csv")).expect("a file");
-    train(&["--resume", text(&run), "--steps", "6"]).bad(&["metrics.csv", "another"]);
-    drop(held);
-    assert_eq!(std::fs::read(run.join("checkpoint.safetensors")).expect("a checkpoint"), before);
-    train(&["--resume", text(&run), "--steps", "6"]).good();
+}
+
+#[test]
+fn a_file_that_somebody_keeps_from_others_ends_a_run_in_a_sentence_and_nothing_is_lost() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (run, train) = short(folder.path());
+    let checkpoint = || std::fs::read(run.join("checkpoint.safetensors")).expect("a checkpoint");
+    let before = checkpoint();
+    // As an office program has a table that it shows: others may read it, and no more.
+    for name in ["metrics.csv", "checkpoint.safetensors"] {
+        let held = OpenOptions::new().read(true).share_mode(FILE_SHARE_READ).open(run.join(name)).expect("a file");
+        train(&["--resume", text(&run), "--steps", "4"]).bad(&[name, "os error"]);
+        drop(held);
+        assert_eq!(checkpoint(), before, "{name}");
+    }
+    train(&["--resume", text(&run), "--steps", "4"]).good();
+    assert_ne!(checkpoint(), before);
 }
 
 #[test]
