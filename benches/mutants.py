@@ -118,11 +118,42 @@ def drawn(files, count, seed):
         file, at, line, name, old, new = places.pop((state >> 33) % len(places))
         nth = (ROOT / file).read_text()[:at].count(old) + 1
         test = next(test for folder, test in TESTS if str(file).startswith(folder))
-        # The kernels that a file has are checked alone.
-        kernels = re.findall(r'Signature \{\s*name: "(\w+)"', (ROOT / file).read_text())
-        env = {"LIMN_KERNELS": ",".join(sorted(set(kernels)))} if kernels and "kernels" in test else {}
+        env = {"LIMN_KERNELS": ",".join(kernels_of(file))} if kernels_of(file) else {}
         chosen.append(Mutant(f"drawn: {name} in {file}: `{line}`", str(file), old, new, test, nth, env=env))
-    return chosen
+    return in_builds(chosen)
+
+
+def kernels_of(file):
+    """The kernels that a file has, or where it has none those of its folder: they are checked alone."""
+    file = Path(file)
+    if file.parts[:2] != ("src", "kernels") or len(file.parts) < 4:
+        return []
+    listed = re.findall(r'"(\w+)": (\w+)::', (ROOT / "src" / "kernels" / "list.rs").read_text())
+    listed += [(name, name) for name in ("adam", "rmsprop", "sgd")]
+    for files in [[file], (ROOT / file).parent.glob("*.rs")]:
+        modules = {of.parent.name if of.name == "mod.rs" else of.stem for of in files}
+        names = sorted(name for name, module in listed if module in modules)
+        if names:
+            return names
+    return []
+
+
+def in_builds(mutants):
+    """Mistakes in kernels of folders that share none are made at once."""
+    builds = []
+    for mutant in mutants:
+        names = mutant.env.get("LIMN_KERNELS", "").split(",")
+        folder = Path(mutant.file).parent
+        # A test takes the kernels in whose names one of its words is.
+        free = (b for b in builds if folder not in b[1] and not any(n in m or m in n for n in names for m in b[0]))
+        build = next(free, None) if mutant.env else None
+        if build is None:
+            build = ([], set(), f"drawn {len(builds) + 1}")
+            builds.append(build)
+        build[0].extend(names)
+        build[1].add(folder)
+        mutant.build = build[2]
+    return mutants
 
 
 def sources():
@@ -207,6 +238,11 @@ def judge(mutants, cargo, say=print):
                     (cargo.scratch / file).write_text(text)
         except ValueError as error:
             say(f"not judged: {error}", flush=True)
+        if len(group) > 1 and any(mutant.fate == UNBUILT for mutant in group):
+            say("one of these is no program: each is made alone", flush=True)
+            for mutant in group:
+                mutant.build = mutant.name
+            judge(group, cargo, say)
 
 
 def control(mutants, cargo, say=print):

@@ -89,6 +89,25 @@ class Tests(unittest.TestCase):
         text = mutants.report(both)
         self.assertIn("2 made: 2 killed, 0 survived", text)
 
+    def test_where_one_of_a_build_is_no_program_each_is_made_alone(self):
+        (self.scratch / "other.rs").write_text("one\n")
+        both = [mutants.Mutant("a", "sum.rs", "fn sum(a, b) { a + b; // a + b", "x", "--lib sums", build="x"),
+                mutants.Mutant("b", "other.rs", "one", "two", "--lib sums", build="x")]
+        mutants.judge(both, self.cargo, lambda *words, **_: None)
+        self.assertEqual([m.fate for m in both], [mutants.UNBUILT, mutants.SURVIVED])
+
+    def test_kernels_that_are_checked_apart_share_a_build(self):
+        def of(file):
+            env = {"LIMN_KERNELS": ",".join(mutants.kernels_of(file))}
+            return mutants.Mutant(file, file, "a", "b", "--test kernels", env=env)
+
+        files = ["optimisers/adam.rs", "random/dropout.rs", "optimisers/adam.rs", "random/mod.rs", "pixels/mod.rs"]
+        made = mutants.in_builds([of(f"src/kernels/{file}") for file in files])
+        self.assertEqual([m.build[-1] for m in made], ["1", "1", "2", "2", "1"])
+        self.assertEqual(made[3].env["LIMN_KERNELS"], "bernoulli,random")
+        self.assertIn("skew", made[4].env["LIMN_KERNELS"])
+        self.assertEqual(mutants.kernels_of("src/kernels/checks.rs"), [])
+
     def test_a_test_that_fails_anyway_says_nothing(self):
         (self.scratch / "sum.rs").write_text("fn sum(a, b) { a - b }\n")
         mutant = mutants.Mutant("a", "sum.rs", "a - b", "a + b", "--lib sums")
