@@ -194,13 +194,18 @@ class Cargo:
             out.seek(0)
             return process.returncode, out.read().decode(errors="replace")
 
+    def build(self, targets):
+        """Builds the tests of these targets; what the compiler says where that fails."""
+        words = ["test", "--locked", "--release", "--no-run", *(word for target in targets for word in target)]
+        code, text = self.call(words, BUILD_LIMIT)
+        return text if code != 0 else None
+
     def test(self, words, limit=None, env=None):
         """A test's command: `TARGET FILTERS`, the target being `--lib` or `--test NAME`."""
-        words = words.split()
-        target, filters = (words[:1], words[1:]) if words[0] == "--lib" else (words[:2], words[2:])
-        code, text = self.call(["test", "--locked", "--release", *target, "--no-run"], BUILD_LIMIT)
-        if code != 0:
-            return UNBUILT, text
+        target, filters = parted(words)
+        failed = self.build([target])
+        if failed is not None:
+            return UNBUILT, failed
         code, text = self.call(["test", "--locked", "--release", *target, "--", *filters], limit or LIMIT, env)
         if code is None:
             return KILLED, "it did not end"
@@ -208,6 +213,40 @@ class Cargo:
         if ran == 0:
             raise ValueError(f"`{' '.join(words)}` runs no test:\n{text[-1500:]}")
         return SURVIVED if code == 0 else KILLED, text
+
+
+def parted(words):
+    """A test's command as its target and its filters."""
+    words = words.split()
+    return (words[:1], words[1:]) if words[0] == "--lib" else (words[:2], words[2:])
+
+
+def tried(mutants, cargo, say):
+    """Runs the tests of mistakes that are made, all of which one target has: once for all, and one by one where that
+    says nothing of some."""
+    target = parted(mutants[0].test)[0]
+    filters = sorted({word for mutant in mutants for word in parted(mutant.test)[1]})
+    begun = time.monotonic()
+    fate, text = cargo.test(" ".join(target + filters), len(mutants) * LIMIT, mutants[0].env)
+    seconds = (time.monotonic() - begun) / len(mutants)
+    ended = dict(re.findall(r"^test (\S+).* \.\.\. (ok|FAILED)$", text, re.M))
+    for mutant in mutants:
+        words = parted(mutant.test)[1]
+        mine = [name for name in ended if not words or any(word in name for word in words)]
+        mutant.failed = [name for name in mine if ended[name] == "FAILED"]
+        mutant.seconds = seconds
+        if fate == UNBUILT:
+            mutant.fate, mutant.failed = UNBUILT, re.findall(r"^error.*", text, re.M)[:2]
+        elif mutant.failed:
+            mutant.fate = KILLED
+        elif mine and "test result:" in text:
+            mutant.fate = SURVIVED
+        elif len(mutants) > 1:
+            tried([mutant], cargo, say)
+            continue
+        else:
+            mutant.fate = fate
+        say(f"{mutant.fate}, {mutant.seconds:.0f} s: {mutant.name} {' '.join(mutant.failed[:3])}", flush=True)
 
 
 def judge(mutants, cargo, say=print):
@@ -225,14 +264,13 @@ def judge(mutants, cargo, say=print):
             try:
                 for file, text in texts.items():
                     (cargo.scratch / file).write_text(text)
-                for mutant in sorted(group, key=lambda m: m.test):
-                    begun = time.monotonic()
-                    mutant.fate, text = cargo.test(mutant.test, env=mutant.env)
-                    mutant.failed = re.findall(r"^test (\S+).* \.\.\. FAILED$", text, re.M)
-                    if mutant.fate == UNBUILT:
-                        mutant.failed = re.findall(r"^error.*", text, re.M)[:2]
-                    mutant.seconds = time.monotonic() - begun
-                    say(f"{mutant.fate}, {mutant.seconds:.0f} s: {mutant.name} {' '.join(mutant.failed[:3])}", flush=True)
+                runs = {}
+                for mutant in group:
+                    runs.setdefault((*parted(mutant.test)[0], json.dumps(mutant.env)), []).append(mutant)
+                # Side by side, which each test then finds done.
+                cargo.build(sorted({tuple(parted(mutant.test)[0]) for mutant in group}))
+                for _, together in sorted(runs.items()):
+                    tried(together, cargo, say)
             finally:
                 for file, text in before.items():
                     (cargo.scratch / file).write_text(text)

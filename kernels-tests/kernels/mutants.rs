@@ -16,8 +16,8 @@ const OUTPUTS: usize = 10_000;
 const FLOPS: u64 = 2_000_000;
 /// Uses of a line that are tried first, no two with the same pipeline.
 const DISTINCT: usize = 24;
-/// and how many there may be in all.
-const USES: usize = 48;
+/// and how many there may be in all, each case once before any of them again.
+const USES: usize = 400;
 
 /// What somebody may type instead: a name for it, what is there, what is written in its place.
 const SLIPS: [(&str, &str, &str); 17] = [
@@ -193,14 +193,21 @@ impl Bench {
     /// Holds a mutant against the reference wherever it is used.
     fn fate(&mut self, mutant: &Mutant) -> Fate {
         let uses = &self.uses[mutant.file];
-        let mut known = BTreeSet::new();
+        let (mut known, mut cases) = (BTreeSet::new(), BTreeSet::new());
         let pipeline = |of: &Use| {
             let stage = &self.variants[&(of.device, of.kernel)][of.variant].stages[of.stage];
             format!("{} {:?} {}", stage.shader.name, stage.constants, of.device)
         };
         let (mut first, mut rest): (Vec<&Use>, Vec<&Use>) =
             uses.iter().partition(|of| known.len() < DISTINCT && known.insert(pipeline(of)));
-        first.append(&mut rest);
+        // Cases next to each other are alike.
+        let order = Stream { seed: 2, domain: 9, stream: 0, step: 0, first: 0 };
+        for i in (1..rest.len()).rev() {
+            rest.swap(i, (order.uniform(i) * (i + 1) as f32) as usize);
+        }
+        let (mut second, mut third): (Vec<&Use>, Vec<&Use>) = rest.into_iter().partition(|of| cases.insert(of.kernel));
+        first.append(&mut second);
+        first.append(&mut third);
         first.truncate(USES);
         let mut built = false;
         for of in first {

@@ -282,7 +282,8 @@ impl Kernel for Pointwise {
 
 impl Checks for Pointwise {
     fn example(&self, operand: Operand, len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
-        // Every second operand is kept away from zero so that quotients stay finite.
+        // Every second operand is kept away from zero so that quotients stay finite; of the others some are 0, where
+        // masks and signs have their edge.
         let positive = self.steps.iter().any(|s| s.code.domain() == Domain::Positive);
         let second = operand == Operand::Read(1);
         let map = |u: f32| {
@@ -291,7 +292,8 @@ impl Checks for Pointwise {
             } else if second {
                 0.2 + 2.0 * u
             } else {
-                6.0 * u - 3.0
+                let x = 6.0 * u - 3.0;
+                if x.abs() < 0.1 { 0.0 } else { x }
             }
         };
         (0..len).map(|_| map(draw())).collect()
