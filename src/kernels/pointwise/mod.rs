@@ -328,12 +328,14 @@ pub fn cases() -> Vec<Box<dyn Kernel>> {
     all.push(chain(120, &[(1, 120), (1, 5), (120, 1)], &[(Mul, 0, 1, 0.0), (Add, r, 2, 0.0)]));
     all.push(chain(168, &[(1, 168), (1, 12), (7, 24)], &[(Div, 0, 1, 0.0), (Add, 2, r, 0.0)]));
     all.push(chain(77, &[(77, 1), (1, 77), (1, 11)], &[(Mul, 0, 1, 0.0), (Add, r, 2, 0.0)]));
-    // Every operand spread in every way, along rows of four and of others.
-    let mut spread = [(1, 120), (20, 3), (60, 2), (1, 5), (4, 30), (120, 1)];
+    // Every operand spread in every way, with rows that are fours and with one that is not.
     let sum = [(Add, 0, 1, 0.0), (Mul, r, 2, 0.0), (Sub, r + 1, 3, 0.0), (Add, r + 2, 4, 0.0), (Max, r + 3, 5, 0.0)];
-    for _ in 0..spread.len() {
-        all.push(chain(120, &spread, &sum));
-        spread.rotate_left(1);
+    for row in [5, 12] {
+        let mut spread = [(1, 120), (20, 3), (60, 2), (1, row), (4, 30), (120, 1)];
+        for _ in 0..spread.len() {
+            all.push(chain(120, &spread, &sum));
+            spread.rotate_left(1);
+        }
     }
     // bce_with_logits, the gradient of tanh, and a chain that fills every step and operand.
     all.push(chain(1000, &[(1, 1000), (1, 1000)], &[(Softplus, 0, 0, 0.0), (Mul, 0, 1, 0.0), (Sub, r, r + 1, 0.0)]));
