@@ -2,8 +2,8 @@
 //! them, and every variant that they are part of is held against its reference until one falls short. Nothing is
 //! compiled but shaders, so that a mutant takes a second.
 //!
-//! `LIMN_MUTANTS=8` tries eight of every file, drawn by a seed, `LIMN_KERNELS=adam,copy` those files alone; `make mutants`
-//! does.
+//! `LIMN_MUTANTS=8` tries eight of every file, drawn by a seed, `LIMN_KERNELS=adam,copy` those files alone;
+//! `make mutants` does.
 
 use crate::gpu_class::opened;
 use limn::check::{self, Example};
@@ -133,6 +133,14 @@ const EQUIVALENT: &[(&str, &str, &str, &str)] = &[
      "if (lane == 0u) {",
      "if (lane != 0u) {",
      "all have the same to write"),
+    ("width1",
+     "return select(y, x, (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u);",
+     "return select(y, x, (bitcast<u32>(x) & 0x7fffffffu) >= 0x7f800000u);",
+     "infinities are given by `not_finite`, which is held to this in benches/mutants.toml"),
+    ("width4",
+     "return select(y, x, (bitcast<vec4<u32>>(x) & vec4(0x7fffffffu)) > vec4(0x7f800000u));",
+     "return select(y, x, (bitcast<vec4<u32>>(x) & vec4(0x7fffffffu)) >= vec4(0x7f800000u));",
+     "infinities are given by `not_finite`, which is held to this in benches/mutants.toml"),
     ("workgroup_sum",
      "if (lane < half) {",
      "if (lane <= half) {",
