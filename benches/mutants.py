@@ -118,11 +118,42 @@ def drawn(files, count, seed):
         file, at, line, name, old, new = places.pop((state >> 33) % len(places))
         nth = (ROOT / file).read_text()[:at].count(old) + 1
         test = next(test for folder, test in TESTS if str(file).startswith(folder))
-        # The kernels that a file has are checked alone.
-        kernels = re.findall(r'Signature \{\s*name: "(\w+)"', (ROOT / file).read_text())
-        env = {"LIMN_KERNELS": ",".join(sorted(set(kernels)))} if kernels and "kernels" in test else {}
+        env = {"LIMN_KERNELS": ",".join(kernels_of(file))} if kernels_of(file) else {}
         chosen.append(Mutant(f"drawn: {name} in {file}: `{line}`", str(file), old, new, test, nth, env=env))
-    return chosen
+    return in_builds(chosen)
+
+
+def kernels_of(file):
+    """The kernels that a file has, or where it has none those of its folder: they are checked alone."""
+    file = Path(file)
+    if file.parts[:2] != ("src", "kernels") or len(file.parts) < 4:
+        return []
+    listed = re.findall(r'"(\w+)": (\w+)::', (ROOT / "src" / "kernels" / "list.rs").read_text())
+    listed += [(name, name) for name in ("adam", "rmsprop", "sgd")]
+    for files in [[file], (ROOT / file).parent.glob("*.rs")]:
+        modules = {of.parent.name if of.name == "mod.rs" else of.stem for of in files}
+        names = sorted(name for name, module in listed if module in modules)
+        if names:
+            return names
+    return []
+
+
+def in_builds(mutants):
+    """Mistakes in kernels of folders that share none are made at once."""
+    builds = []
+    for mutant in mutants:
+        names = mutant.env.get("LIMN_KERNELS", "").split(",")
+        folder = Path(mutant.file).parent
+        # A test takes the kernels in whose names one of its words is.
+        free = (b for b in builds if folder not in b[1] and not any(n in m or m in n for n in names for m in b[0]))
+        build = next(free, None) if mutant.env else None
+        if build is None:
+            build = ([], set(), f"drawn {len(builds) + 1}")
+            builds.append(build)
+        build[0].extend(names)
+        build[1].add(folder)
+        mutant.build = build[2]
+    return mutants
 
 
 def sources():
@@ -163,13 +194,18 @@ class Cargo:
             out.seek(0)
             return process.returncode, out.read().decode(errors="replace")
 
+    def build(self, targets):
+        """Builds the tests of these targets; what the compiler says where that fails."""
+        words = ["test", "--locked", "--release", "--no-run", *(word for target in targets for word in target)]
+        code, text = self.call(words, BUILD_LIMIT)
+        return text if code != 0 else None
+
     def test(self, words, limit=None, env=None):
         """A test's command: `TARGET FILTERS`, the target being `--lib` or `--test NAME`."""
-        words = words.split()
-        target, filters = (words[:1], words[1:]) if words[0] == "--lib" else (words[:2], words[2:])
-        code, text = self.call(["test", "--locked", "--release", *target, "--no-run"], BUILD_LIMIT)
-        if code != 0:
-            return UNBUILT, text
+        target, filters = parted(words)
+        failed = self.build([target])
+        if failed is not None:
+            return UNBUILT, failed
         code, text = self.call(["test", "--locked", "--release", *target, "--", *filters], limit or LIMIT, env)
         if code is None:
             return KILLED, "it did not end"
@@ -177,6 +213,40 @@ class Cargo:
         if ran == 0:
             raise ValueError(f"`{' '.join(words)}` runs no test:\n{text[-1500:]}")
         return SURVIVED if code == 0 else KILLED, text
+
+
+def parted(words):
+    """A test's command as its target and its filters."""
+    words = words.split()
+    return (words[:1], words[1:]) if words[0] == "--lib" else (words[:2], words[2:])
+
+
+def tried(mutants, cargo, say):
+    """Runs the tests of mistakes that are made, all of which one target has: once for all, and one by one where that
+    says nothing of some."""
+    target = parted(mutants[0].test)[0]
+    filters = sorted({word for mutant in mutants for word in parted(mutant.test)[1]})
+    begun = time.monotonic()
+    fate, text = cargo.test(" ".join(target + filters), len(mutants) * LIMIT, mutants[0].env)
+    seconds = (time.monotonic() - begun) / len(mutants)
+    ended = dict(re.findall(r"^test (\S+).* \.\.\. (ok|FAILED)$", text, re.M))
+    for mutant in mutants:
+        words = parted(mutant.test)[1]
+        mine = [name for name in ended if not words or any(word in name for word in words)]
+        mutant.failed = [name for name in mine if ended[name] == "FAILED"]
+        mutant.seconds = seconds
+        if fate == UNBUILT:
+            mutant.fate, mutant.failed = UNBUILT, re.findall(r"^error.*", text, re.M)[:2]
+        elif mutant.failed:
+            mutant.fate = KILLED
+        elif mine and "test result:" in text:
+            mutant.fate = SURVIVED
+        elif len(mutants) > 1:
+            tried([mutant], cargo, say)
+            continue
+        else:
+            mutant.fate = fate
+        say(f"{mutant.fate}, {mutant.seconds:.0f} s: {mutant.name} {' '.join(mutant.failed[:3])}", flush=True)
 
 
 def judge(mutants, cargo, say=print):
@@ -194,19 +264,23 @@ def judge(mutants, cargo, say=print):
             try:
                 for file, text in texts.items():
                     (cargo.scratch / file).write_text(text)
-                for mutant in sorted(group, key=lambda m: m.test):
-                    begun = time.monotonic()
-                    mutant.fate, text = cargo.test(mutant.test, env=mutant.env)
-                    mutant.failed = re.findall(r"^test (\S+).* \.\.\. FAILED$", text, re.M)
-                    if mutant.fate == UNBUILT:
-                        mutant.failed = re.findall(r"^error.*", text, re.M)[:2]
-                    mutant.seconds = time.monotonic() - begun
-                    say(f"{mutant.fate}, {mutant.seconds:.0f} s: {mutant.name} {' '.join(mutant.failed[:3])}", flush=True)
+                runs = {}
+                for mutant in group:
+                    runs.setdefault((*parted(mutant.test)[0], json.dumps(mutant.env)), []).append(mutant)
+                # Side by side, which each test then finds done.
+                cargo.build(sorted({tuple(parted(mutant.test)[0]) for mutant in group}))
+                for _, together in sorted(runs.items()):
+                    tried(together, cargo, say)
             finally:
                 for file, text in before.items():
                     (cargo.scratch / file).write_text(text)
         except ValueError as error:
             say(f"not judged: {error}", flush=True)
+        if len(group) > 1 and any(mutant.fate == UNBUILT for mutant in group):
+            say("one of these is no program: each is made alone", flush=True)
+            for mutant in group:
+                mutant.build = mutant.name
+            judge(group, cargo, say)
 
 
 def control(mutants, cargo, say=print):

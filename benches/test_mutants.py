@@ -29,6 +29,7 @@ if "waits" in sys.argv and "a - b" in text:
     time.sleep(60)
 good = "a + b" in text
 print("test of::sums ... " + ("ok" if good else "FAILED"))
+print("test of::others ... ok")
 print("test result: x. %%d passed; %%d failed; 0 ignored" %% (good, not good))
 sys.exit(0 if good else 101)
 """ % sys.executable
@@ -88,6 +89,35 @@ class Tests(unittest.TestCase):
         self.assertEqual((self.scratch / "other.rs").read_text(), "one\n")
         text = mutants.report(both)
         self.assertIn("2 made: 2 killed, 0 survived", text)
+
+    def test_mistakes_with_tests_of_one_target_are_judged_in_one_run(self):
+        (self.scratch / "other.rs").write_text("one\n")
+        calls, call = [], self.cargo.call
+        self.cargo.call = lambda words, *rest: (calls.append(words), call(words, *rest))[1]
+        both = [mutants.Mutant("a", "sum.rs", "{ a + b; // a + b", "{ a - b", "--lib sums", build="x"),
+                mutants.Mutant("b", "other.rs", "one", "two", "--lib others", build="x")]
+        mutants.judge(both, self.cargo, lambda *words, **_: None)
+        self.assertEqual([(m.fate, m.failed) for m in both], [(mutants.KILLED, ["of::sums"]), (mutants.SURVIVED, [])])
+        self.assertEqual(len([words for words in calls if "--no-run" not in words]), 1)
+
+    def test_where_one_of_a_build_is_no_program_each_is_made_alone(self):
+        (self.scratch / "other.rs").write_text("one\n")
+        both = [mutants.Mutant("a", "sum.rs", "fn sum(a, b) { a + b; // a + b", "x", "--lib sums", build="x"),
+                mutants.Mutant("b", "other.rs", "one", "two", "--lib sums", build="x")]
+        mutants.judge(both, self.cargo, lambda *words, **_: None)
+        self.assertEqual([m.fate for m in both], [mutants.UNBUILT, mutants.SURVIVED])
+
+    def test_kernels_that_are_checked_apart_share_a_build(self):
+        def of(file):
+            env = {"LIMN_KERNELS": ",".join(mutants.kernels_of(file))}
+            return mutants.Mutant(file, file, "a", "b", "--test kernels", env=env)
+
+        files = ["optimisers/adam.rs", "random/dropout.rs", "optimisers/adam.rs", "random/mod.rs", "pixels/mod.rs"]
+        made = mutants.in_builds([of(f"src/kernels/{file}") for file in files])
+        self.assertEqual([m.build[-1] for m in made], ["1", "1", "2", "2", "1"])
+        self.assertEqual(made[3].env["LIMN_KERNELS"], "bernoulli,random")
+        self.assertIn("skew", made[4].env["LIMN_KERNELS"])
+        self.assertEqual(mutants.kernels_of("src/kernels/checks.rs"), [])
 
     def test_a_test_that_fails_anyway_says_nothing(self):
         (self.scratch / "sum.rs").write_text("fn sum(a, b) { a - b }\n")

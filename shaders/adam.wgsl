@@ -37,8 +37,8 @@ fn main(
   let r = flat_range(p.len, wg, groups, lane);
   for (var i = r.first; i < r.end; i += WG) {
     let d = g[i];
-    let first = p.beta1 * m[i] + (1.0 - p.beta1) * d;
-    let second = p.beta2 * v[i] + (1.0 - p.beta2) * d * d;
+    let first = p.beta1 * m[i] + p.rest1 * d;
+    let second = p.beta2 * v[i] + p.rest2 * d * d;
     m[i] = first;
     v[i] = second;
     let after = w[i] - step * first / (sqrt(second) / root + p.eps);

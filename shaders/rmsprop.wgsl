@@ -34,11 +34,11 @@ fn main(
   let r = flat_range(p.len, wg, groups, lane);
   for (var i = r.first; i < r.end; i += WG) {
     let d = g[i];
-    let s = p.alpha * square[i] + (1.0 - p.alpha) * d * d;
+    let s = p.alpha * square[i] + p.rest * d * d;
     square[i] = s;
     var variance = s;
     if (p.centered != 0u) {
-      let a = p.alpha * mean[i] + (1.0 - p.alpha) * d;
+      let a = p.alpha * mean[i] + p.rest * d;
       mean[i] = a;
       // The mean square is never below the squared mean; rounding may say otherwise.
       let below = s - a * a;

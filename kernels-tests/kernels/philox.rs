@@ -78,6 +78,31 @@ fn graphs_draw_what_the_fixture_holds(device: &Device) {
     }
 }
 
+/// A toss falls to 1 where its draw is below the probability: not where it is the probability itself.
+fn a_toss_is_below_its_probability(device: &Device) {
+    let source = Stream { seed: 5, domain: 2, stream: 0, step: 3, first: 0 };
+    let drawn: Vec<f32> = (0..1000).map(|i| source.uniform(i)).collect();
+    let above = drawn.iter().map(|p| p.next_up()).collect();
+    for (probability, wanted) in [(drawn, 0.0), (above, 1.0)] {
+        let g = Graph::new(Noise { seed: source.seed, domain: source.domain, clock: "clock".into() });
+        g.output("y", &g.input("p", &[1000]).bernoulli());
+        let clock = ("clock".to_string(), vec![f32::from_bits(source.step)]);
+        let values = Tensors::from([clock, ("p".to_string(), probability)]);
+        let y = Rig::on(&g.finish().expect("a graph"), device, &values).outputs().remove("y").expect("y");
+        assert_eq!(y, [wanted; 1000]);
+    }
+}
+
+#[test]
+fn a_toss_is_below_its_probability_on_the_cpu() {
+    a_toss_is_below_its_probability(&Device::Reference);
+}
+
+#[test]
+fn a_toss_is_below_its_probability_on_the_gpu() {
+    a_toss_is_below_its_probability(&gpu());
+}
+
 #[test]
 fn graphs_draw_what_the_fixture_holds_on_the_cpu() {
     graphs_draw_what_the_fixture_holds(&Device::Reference);

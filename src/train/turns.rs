@@ -51,8 +51,13 @@ mod tests {
             let all = Turns::new(None, total, true);
             assert_eq!((1..=total).filter(|step| all.due(*step, 1.0)).count(), turns, "{total}");
         }
-        let every = |n| (1..=100).filter(|step| Turns::new(Some(n), 100, false).due(*step, 0.0)).count();
-        assert_eq!([every(0), every(1), every(30)], [0, 100, 3]);
+    }
+
+    #[test]
+    fn turns_come_after_whole_numbers_of_them() {
+        let every = |n| (1..=100).filter(|step| Turns::new(Some(n), 100, false).due(*step, 0.0)).collect::<Vec<_>>();
+        assert_eq!([every(0), every(30), every(100)], [vec![], vec![30, 60, 90], vec![100]]);
+        assert_eq!(every(1).len(), 100);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::tiles::Rounding;
 use crate::kernels::activation::{Activation, ActivationBlock};
 use crate::kernels::host::{self, BLOCK};
 use crate::kernels::pointwise::{Operation, activate, gate};
-use crate::kernels::{EPS, Epilogue, params, scales_exactly, sum_bound};
+use crate::kernels::{EPS, Epilogue, Operand, params, scales_exactly, sum_bound};
 
 params! {
     /// act((sum + bias) · gate(g) + r), where a gate is 1 where g > 0 and a slope elsewhere, as a
@@ -22,6 +22,13 @@ params! {
         /// The activation.
         pub act: ActivationBlock,
     }
+}
+
+/// Operands to check a product with that has an epilogue: uniform in [-1, 1), and a gate's at times 0, as ReLU's are for
+/// whatever was below.
+pub fn example(operand: Operand, len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
+    let closed = |x: f32| operand == Operand::Read(4) && x.abs() < 0.2;
+    (0..len).map(|_| 2.0 * draw() - 1.0).map(|x| if closed(x) { 0.0 } else { x }).collect()
 }
 
 impl EpilogueBlock {

@@ -1,12 +1,12 @@
 //! `matmul`: batched matrix product with transposes, bias, residual and activation.
 
 use super::conv::abs;
-use super::epilogue::{EpilogueBlock, Tail};
+use super::epilogue::{self, EpilogueBlock, Tail};
 use super::gather;
 use super::sampled::Sample;
 use super::tiles::Rounding;
 use crate::kernels::activation::Activation;
-use crate::kernels::{Access, Caps, Checks, Epilogue, Fused, Kernel, Lens, Precision, Recipe, Signature, params};
+use crate::kernels::{Access, Caps, Checks, Epilogue, Fused, Kernel, Lens, Operand, Precision, Recipe, Signature, params};
 use rayon::prelude::*;
 use std::sync::Arc;
 
@@ -135,6 +135,10 @@ impl Kernel for MatMul {
 }
 
 impl Checks for MatMul {
+    fn example(&self, operand: Operand, len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
+        epilogue::example(operand, len, draw)
+    }
+
     fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], reference: &[&[f32]]) -> Vec<Vec<f32>> {
         self.permitted(reads, reference, Rounding::default())
     }

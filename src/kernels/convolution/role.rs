@@ -158,6 +158,10 @@ macro_rules! role {
         }
 
         impl Checks for $kernel {
+            fn example(&self, of: crate::kernels::Operand, len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
+                super::epilogue::example(of, len, draw)
+            }
+
             fn bounds(&self, reads: &[&[f32]], _old: &[&[f32]], reference: &[&[f32]]) -> Vec<Vec<f32>> {
                 self.0.permitted($role, reads, reference[0], Rounding::default())
             }

@@ -20,6 +20,10 @@ params! {
         pub beta1: f32,
         /// Decay of the second moment.
         pub beta2: f32,
+        /// 1 - `beta1`, from the host's double: what is left of a rounded decay near 1 has few digits.
+        pub rest1: f32,
+        /// 1 - `beta2`, from the host's double.
+        pub rest2: f32,
         /// Logarithm of `beta1`, from the host's double.
         pub ln_beta1: f32,
         /// Logarithm of `beta2`, from the host's double.
@@ -40,13 +44,14 @@ static SIGNATURE: Signature = Signature {
 };
 
 impl Adam {
-    /// The block without an average; the logarithms come from the decays.
+    /// The block without an average; what else is made of the decays comes from their doubles.
     pub fn new(len: u32, lr: RateBlock, [beta1, beta2]: [f64; 2], eps: f32) -> Adam {
         // Clamped so that 0, a legal decay, gives 1 - 0^t = 1.
         let ln = |beta: f64| beta.ln().max(-1e4) as f32;
         let [ln_beta1, ln_beta2] = [ln(beta1), ln(beta2)];
+        let [rest1, rest2] = [1.0 - beta1, 1.0 - beta2].map(|rest| rest as f32);
         let [beta1, beta2] = [beta1 as f32, beta2 as f32];
-        Adam { len, lr, beta1, beta2, ln_beta1, ln_beta2, eps, average: AverageBlock::NONE }
+        Adam { len, lr, beta1, beta2, rest1, rest2, ln_beta1, ln_beta2, eps, average: AverageBlock::NONE }
     }
 
     /// The rate over 1 - beta1^t, and √(1 - beta2^t).
@@ -59,13 +64,13 @@ impl Adam {
 
 host::wide! {
     fn move_along(
-        g: &[f32], w: &mut [f32], m: &mut [f32], v: &mut [f32], betas: [f32; 2], step: [f32; 3],
+        g: &[f32], w: &mut [f32], m: &mut [f32], v: &mut [f32], betas: [[f32; 2]; 2], step: [f32; 3],
     ) {
-        let ([beta1, beta2], [step, unroot, eps]) = (betas, step);
+        let ([[beta1, rest1], [beta2, rest2]], [step, unroot, eps]) = (betas, step);
         let moments = std::iter::zip(m, v);
         for ((w, g), (m, v)) in std::iter::zip(std::iter::zip(w, g), moments) {
-            *m = beta1 * *m + (1.0 - beta1) * g;
-            *v = beta2 * *v + (1.0 - beta2) * g * g;
+            *m = beta1 * *m + rest1 * g;
+            *v = beta2 * *v + rest2 * g * g;
             *w -= step * *m / (v.sqrt() * unroot + eps);
         }
     }
@@ -97,11 +102,11 @@ impl Descent for Adam {
     fn update(&self, g: &[f32], clocks: [&[f32]; 2], w: &mut [f32], moments: &mut [&mut [f32]]) {
         let [m, v] = moments else { return };
         let [step, root] = self.corrected(clocks);
-        let (beta1, beta2) = (f64::from(self.beta1), f64::from(self.beta2));
+        let [beta1, rest1, beta2, rest2] = [self.beta1, self.rest1, self.beta2, self.rest2].map(f64::from);
         for (i, g) in g.iter().enumerate() {
             let g = f64::from(*g);
-            let first = beta1 * f64::from(m[i]) + (1.0 - beta1) * g;
-            let second = beta2 * f64::from(v[i]) + (1.0 - beta2) * g * g;
+            let first = beta1 * f64::from(m[i]) + rest1 * g;
+            let second = beta2 * f64::from(v[i]) + rest2 * g * g;
             (m[i], v[i]) = (first as f32, second as f32);
             w[i] = (f64::from(w[i]) - step * first / (second.sqrt() / root + f64::from(self.eps))) as f32;
         }
@@ -110,7 +115,8 @@ impl Descent for Adam {
     fn update_fast(&self, g: &[f32], clocks: [&[f32]; 2], w: &mut [f32], moments: &mut [&mut [f32]]) {
         let [m, v] = moments else { return };
         let [step, root] = self.corrected(clocks);
-        move_along(g, w, m, v, [self.beta1, self.beta2], [step as f32, (1.0 / root) as f32, self.eps]);
+        let betas = [[self.beta1, self.rest1], [self.beta2, self.rest2]];
+        move_along(g, w, m, v, betas, [step as f32, (1.0 / root) as f32, self.eps]);
     }
 
     fn permitted(&self, reads: &[&[f32]], old: &[&[f32]], reference: &[&[f32]]) -> Vec<Vec<f32>> {
@@ -126,7 +132,7 @@ impl Descent for Adam {
         let step = self.lr.at([reads[1], reads[2]]) as f32 / one;
         let mut bounds = vec![Vec::new(); 3];
         for (i, g) in reads[0].iter().enumerate() {
-            let d_m = 3.0 * EPS * ((self.beta1 * old[1][i]).abs() + ((1.0 - self.beta1) * g).abs()) + f32::MIN_POSITIVE;
+            let d_m = 3.0 * EPS * ((self.beta1 * old[1][i]).abs() + (self.rest1 * g).abs()) + f32::MIN_POSITIVE;
             let d_v = 5.0 * EPS * reference[2][i] + f32::MIN_POSITIVE;
             let below = reference[2][i].sqrt() / two.sqrt() + self.eps;
             let update = step * (d_m + relative * reference[1][i].abs()) / below;
@@ -220,4 +226,23 @@ pub fn shapes() -> Vec<Box<dyn Kernel>> {
         Box::new(Adam { average: AverageBlock { rate, warm: 0.0 }, ..adam }) as Box<dyn Kernel>
     };
     [(652_824, 0.0), (896_833, 0.0), (53_569, 0.0), (652_824, 0.001)].map(case).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// At the first step both corrections take away what the moments' own factors put there, so that w moves by the
+    /// rate, whatever the decays are: by how much less or more tells how exact 1 - beta is.
+    #[test]
+    fn the_first_step_is_as_long_as_the_rate_to_the_last_digits() {
+        for betas in [[0.9, 0.999], [0.5, 0.9999], [0.0, 0.99], [0.9, 0.99999]] {
+            let adam = Adam::new(1, RateBlock::new(1.0, 1.0, &Schedule::default()), betas, 0.0);
+            for update in [Adam::update, Adam::update_fast] {
+                let (mut w, mut m, mut v) = ([0.0], [0.0], [0.0]);
+                update(&adam, &[3.0], [&[0.0], &[f32::from_bits(10)]], &mut w, &mut [&mut m, &mut v]);
+                assert!((w[0] + 1.0).abs() < 3e-7, "{betas:?}: {}", w[0]);
+            }
+        }
+    }
 }

@@ -18,6 +18,8 @@ params! {
         pub lr: RateBlock,
         /// Smoothing of the averages.
         pub alpha: f32,
+        /// 1 - `alpha`, from the host's double.
+        pub rest: f32,
         /// Added to the root.
         pub eps: f32,
         /// Momentum.
@@ -44,10 +46,10 @@ static SIGNATURE: Signature = Signature {
 };
 
 host::wide! {
-    fn plain(g: &[f32], w: &mut [f32], square: &mut [f32], _mean: &mut [f32], v: &mut [f32], factors: [f32; 4]) {
-        let [alpha, momentum, eps, lr] = factors;
+    fn plain(g: &[f32], w: &mut [f32], square: &mut [f32], _mean: &mut [f32], v: &mut [f32], factors: [f32; 5]) {
+        let [alpha, rest, momentum, eps, lr] = factors;
         for ((w, v), (g, square)) in std::iter::zip(std::iter::zip(w, v), std::iter::zip(g, square)) {
-            *square = alpha * *square + (1.0 - alpha) * g * g;
+            *square = alpha * *square + rest * g * g;
             *v = momentum * *v + g / (square.sqrt() + eps);
             *w -= lr * *v;
         }
@@ -55,12 +57,12 @@ host::wide! {
 }
 
 host::wide! {
-    fn centred(g: &[f32], w: &mut [f32], square: &mut [f32], mean: &mut [f32], v: &mut [f32], factors: [f32; 4]) {
-        let [alpha, momentum, eps, lr] = factors;
+    fn centred(g: &[f32], w: &mut [f32], square: &mut [f32], mean: &mut [f32], v: &mut [f32], factors: [f32; 5]) {
+        let [alpha, rest, momentum, eps, lr] = factors;
         let moments = std::iter::zip(square, mean);
         for ((w, v), (g, (square, mean))) in std::iter::zip(std::iter::zip(w, v), std::iter::zip(g, moments)) {
-            *square = alpha * *square + (1.0 - alpha) * g * g;
-            *mean = alpha * *mean + (1.0 - alpha) * g;
+            *square = alpha * *square + rest * g * g;
+            *mean = alpha * *mean + rest * g;
             let below = *square - *mean * *mean;
             let variance = if below < 0.0 { 0.0 } else { below };
             *v = momentum * *v + g / (variance.sqrt() + eps);
@@ -95,14 +97,14 @@ impl Descent for RmsProp {
     fn update(&self, g: &[f32], clocks: [&[f32]; 2], w: &mut [f32], moments: &mut [&mut [f32]]) {
         let [square, mean, v] = moments else { return };
         let lr = self.lr.at(clocks);
-        let alpha = f64::from(self.alpha);
+        let [alpha, rest] = [self.alpha, self.rest].map(f64::from);
         for (i, g) in g.iter().enumerate() {
             let g = f64::from(*g);
-            let s = alpha * f64::from(square[i]) + (1.0 - alpha) * g * g;
+            let s = alpha * f64::from(square[i]) + rest * g * g;
             square[i] = s as f32;
             let mut variance = s;
             if self.centered != 0 {
-                let a = alpha * f64::from(mean[i]) + (1.0 - alpha) * g;
+                let a = alpha * f64::from(mean[i]) + rest * g;
                 mean[i] = a as f32;
                 // The mean square is never below the squared mean; rounding may say otherwise.
                 let below = s - a * a;
@@ -116,7 +118,7 @@ impl Descent for RmsProp {
 
     fn update_fast(&self, g: &[f32], clocks: [&[f32]; 2], w: &mut [f32], moments: &mut [&mut [f32]]) {
         let [square, mean, v] = moments else { return };
-        let factors = [self.alpha, self.momentum, self.eps, self.lr.at(clocks) as f32];
+        let factors = [self.alpha, self.rest, self.momentum, self.eps, self.lr.at(clocks) as f32];
         let forward = if self.centered != 0 { centred } else { plain };
         forward(g, w, square, mean, v, factors);
     }
@@ -129,7 +131,7 @@ impl Descent for RmsProp {
             let (sq, mean) = (reference[1][i], reference[2][i]);
             let d_sq = 6.0 * EPS * sq + f32::MIN_POSITIVE;
             let centered = self.centered as f32;
-            let d_mean = centered * 4.0 * EPS * (self.alpha * old[2][i].abs() + (1.0 - self.alpha) * g.abs());
+            let d_mean = centered * 4.0 * EPS * (self.alpha * old[2][i].abs() + self.rest * g.abs());
             // The root of a difference: its error grows as the difference shrinks.
             let variance = (sq - centered * mean * mean).max(0.0);
             let d_variance = d_sq + centered * (2.0 * mean.abs() * d_mean + 3.0 * EPS * (sq + mean * mean));
@@ -209,6 +211,7 @@ impl Rule for RmspropRule {
             len,
             lr: RateBlock::new(self.lr, self.decay, schedule),
             alpha: self.alpha as f32,
+            rest: (1.0 - self.alpha) as f32,
             eps: self.eps as f32,
             momentum: self.momentum as f32,
             centered: self.centered.into(),
@@ -221,7 +224,7 @@ impl Rule for RmspropRule {
 pub fn cases() -> Vec<Box<dyn Kernel>> {
     let case = |len, momentum, centered, ln_decay, rate| {
         let (lr, average) = (RateBlock::example(1e-3, ln_decay), AverageBlock::example(len, rate));
-        RmsProp { len, lr, alpha: 0.99, eps: 1e-8, momentum, centered, average }
+        RmsProp { len, lr, alpha: 0.99, rest: 0.01, eps: 1e-8, momentum, centered, average }
     };
     let all = [
         case(1, 0.0, 0, 0.0, 0.0),
@@ -239,6 +242,7 @@ pub fn cases() -> Vec<Box<dyn Kernel>> {
 /// Shapes of the presets.
 pub fn shapes() -> Vec<Box<dyn Kernel>> {
     let (lr, average) = (RateBlock::example(1e-3, 0.0), AverageBlock::NONE);
-    let case = |centered| RmsProp { len: 652_824, lr, alpha: 0.9, eps: 1e-8, momentum: 0.0, centered, average };
+    let case =
+        |centered| RmsProp { len: 652_824, lr, alpha: 0.9, rest: 0.1, eps: 1e-8, momentum: 0.0, centered, average };
     [0, 1].map(|centered| Box::new(case(centered)) as Box<dyn Kernel>).into()
 }

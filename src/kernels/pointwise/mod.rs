@@ -282,7 +282,8 @@ impl Kernel for Pointwise {
 
 impl Checks for Pointwise {
     fn example(&self, operand: Operand, len: usize, draw: &mut dyn FnMut() -> f32) -> Vec<f32> {
-        // Every second operand is kept away from zero so that quotients stay finite.
+        // Every second operand is kept away from zero so that quotients stay finite; of the others some are 0, where
+        // masks and signs have their edge.
         let positive = self.steps.iter().any(|s| s.code.domain() == Domain::Positive);
         let second = operand == Operand::Read(1);
         let map = |u: f32| {
@@ -291,7 +292,8 @@ impl Checks for Pointwise {
             } else if second {
                 0.2 + 2.0 * u
             } else {
-                6.0 * u - 3.0
+                let x = 6.0 * u - 3.0;
+                if x.abs() < 0.1 { 0.0 } else { x }
             }
         };
         (0..len).map(|_| map(draw())).collect()
@@ -326,6 +328,15 @@ pub fn cases() -> Vec<Box<dyn Kernel>> {
     all.push(chain(120, &[(1, 120), (1, 5), (120, 1)], &[(Mul, 0, 1, 0.0), (Add, r, 2, 0.0)]));
     all.push(chain(168, &[(1, 168), (1, 12), (7, 24)], &[(Div, 0, 1, 0.0), (Add, 2, r, 0.0)]));
     all.push(chain(77, &[(77, 1), (1, 77), (1, 11)], &[(Mul, 0, 1, 0.0), (Add, r, 2, 0.0)]));
+    // Every operand spread in every way, with rows that are fours and with one that is not.
+    let sum = [(Add, 0, 1, 0.0), (Mul, r, 2, 0.0), (Sub, r + 1, 3, 0.0), (Add, r + 2, 4, 0.0), (Max, r + 3, 5, 0.0)];
+    for row in [5, 12] {
+        let mut spread = [(1, 120), (20, 3), (60, 2), (1, row), (4, 30), (120, 1)];
+        for _ in 0..spread.len() {
+            all.push(chain(120, &spread, &sum));
+            spread.rotate_left(1);
+        }
+    }
     // bce_with_logits, the gradient of tanh, and a chain that fills every step and operand.
     all.push(chain(1000, &[(1, 1000), (1, 1000)], &[(Softplus, 0, 0, 0.0), (Mul, 0, 1, 0.0), (Sub, r, r + 1, 0.0)]));
     all.push(chain(36, &[(1, 36), (1, 36)], &[(Mul, 1, 1, 0.0), (RsubC, r, 0, 1.0), (Mul, 0, r + 1, 0.0)]));
