@@ -6,7 +6,9 @@ use super::gather;
 use super::sampled::Sample;
 use super::tiles::Rounding;
 use crate::kernels::activation::Activation;
-use crate::kernels::{Access, Caps, Checks, Epilogue, Fused, Kernel, Lens, Operand, Precision, Recipe, Signature, params};
+use crate::kernels::{
+    Access, Caps, Checks, Epilogue, Fused, Kernel, Lens, Operand, Precision, Recipe, Signature, params,
+};
 use rayon::prelude::*;
 use std::sync::Arc;
 
