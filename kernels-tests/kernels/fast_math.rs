@@ -95,7 +95,7 @@ fn kernels_keep_their_bounds_with_the_errors_that_fast_math_may_make() {
             let mut known = known.lock().expect("no panic");
             let worst =
                 known.entry((stage.shader.name, sign)).or_insert_with(|| worst(stage, sign).map(|stage| stage.shader));
-            if let Some(shader) = worst {
+            if let Some(shader) = *worst {
                 stage.shader = shader;
                 any = true;
             }
