@@ -129,7 +129,7 @@ const EQUIVALENT: &[(&str, &str, &str, &str)] = &[
      "if (lane == 0u && wg.x + wg.y == 0u) {",
      "if (lane == 0u || wg.x + wg.y == 0u) {",
      "all write the same"),
-    ("weight_norm_grad*",
+    ("weight_norm*",
      "if (lane == 0u) {",
      "if (lane != 0u) {",
      "all have the same to write"),

@@ -399,7 +399,7 @@ impl Checks for BatchNorm {
 }
 
 /// Groups, samples, channels and pixels.
-pub(super) const CASES: [[u32; 4]; 16] = [
+pub(super) const CASES: [[u32; 4]; 17] = [
     [1, 1, 5, 1],
     [1, 1, 1, 2],
     [1, 2, 3, 1],
@@ -416,6 +416,7 @@ pub(super) const CASES: [[u32; 4]; 16] = [
     [1, 2050, 36, 1],
     [1, 2, 71, 8],
     [67, 2, 64, 1],
+    [2, 130, 68, 1],
 ];
 
 /// Odd shapes of [`BatchNorm`], each with another activation.
