@@ -175,7 +175,7 @@ class Runs(unittest.TestCase):
         return subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=True, timeout=30).stdout
 
     def test_a_whole_run_with_torch_and_its_report(self):
-        told, results = self.run_gpu("--torch", self.torch, "--deadline", "30", "--jobs", "4")
+        told, results = self.run_gpu("--torch", self.torch, "--deadline", "120", "--jobs", "4")
         self.maxDiff = None
         bad = {name: r for name, r in results.items() if r["status"] != "ok" and name != "check copy, full"}
         self.assertEqual(bad, {})
