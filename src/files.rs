@@ -21,7 +21,7 @@ pub(crate) static NEVER: AtomicBool = AtomicBool::new(false);
 
 #[cfg(feature = "media")]
 pub(crate) use whole::Unread;
-pub(crate) use whole::{read_in_memory, read_small, read_whole};
+pub(crate) use whole::{each_line, read_in_memory, read_small, read_whole};
 
 /// Links that are followed from one to the next, at most.
 const LINKS: usize = 40;

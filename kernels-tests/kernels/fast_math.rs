@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 
 /// A unit in the last place, at most, by the number.
-const ULP: &str = "1.1920929e-7";
+const ULP: &str = "1.1920929e-7f";
 
 /// What is in the parentheses that `text` begins with, and how long these are.
 fn argument(text: &str) -> Option<&str> {
@@ -58,23 +58,28 @@ fn taken(stage: &Stage, text: &str) -> Option<Stage> {
     let new: &'static Shader =
         Box::leak(Box::new(Shader::new(stage.shader.name, Box::leak(text.to_string().into_boxed_str()))));
     let stage = Stage { shader: new, ..stage.clone() };
+    let module = naga::front::wgsl::parse_str(text).ok()?;
+    // What is parsed may still multiply whole numbers by others.
+    let mut validator =
+        naga::valid::Validator::new(naga::valid::ValidationFlags::all(), naga::valid::Capabilities::all());
+    validator.validate(&module).ok()?;
     reflect(&stage).ok().map(|_| stage)
 }
 
 /// The stage with all that fast math makes worse off by so much, or nothing where it has nothing of that.
 fn worst(stage: &Stage, sign: char) -> Option<Stage> {
     let source = bare(stage.shader.source().expect("a module"));
-    let units = |count: &str| format!("(1.0 {sign} {ULP} * {count})");
+    let units = |count: &str| format!("(1.0f {sign} {ULP} * {count})");
     let mut text = source.clone();
     // 3 + floor(2 |x|) units; further out than this the exponential is 0 or infinite.
-    text = with_calls(&text, "exp", &|x| units(&format!("(3.0 + floor(2.0 * min(abs({x}), 120.0)))")));
-    text = with_calls(&text, "inverseSqrt", &|_| units("2.0"));
+    text = with_calls(&text, "exp", &|x| units(&format!("(3.0f + floor(2.0f * min(abs({x}), 120.0f)))")));
+    text = with_calls(&text, "inverseSqrt", &|_| units("2.0f"));
     // By the reciprocal root.
-    text = with_calls(&text, "sqrt", &|_| units("3.0"));
+    text = with_calls(&text, "sqrt", &|_| units("3.0f"));
     // Two and a half units, of those that are of numbers and not of whole ones.
     let mut from = 0;
     while let Some(at) = text[from..].find(" / ").map(|at| from + at) {
-        let changed = format!("{} * {}{}", &text[..at], units("2.5"), &text[at..]);
+        let changed = format!("{} * {}{}", &text[..at], units("2.5f"), &text[at..]);
         from = at + 3;
         if taken(stage, &changed).is_some() {
             from = at + 3 + changed.len() - text.len();
@@ -127,7 +132,10 @@ fn no_shader_calls_what_fast_math_makes_coarse() {
         ["log", "log2", "exp2", "pow", "sin", "cos", "tan", "asin", "acos", "atan", "atan2", "sinh", "cosh", "tanh"];
     for stage in stages(&DEVICES) {
         let text = bare(stage.shader.source().expect("a module"));
-        for name in coarse {
+        // The logarithm of a chain of operations is the driver's: 2^-21 near 1, 3 units elsewhere.
+        let chains = ["pointwise", "draw_pixels"].iter().any(|name| stage.shader.name.starts_with(name));
+        let own = |name: &&&str| **name != "log" || !chains;
+        for name in coarse.iter().filter(own) {
             assert!(with_calls(&text, name, &|_| "1.0".into()) == text, "{} calls {name}", stage.shader.name);
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::machine::memory_available;
 use std::fs;
-use std::io::{self, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -26,21 +26,13 @@ pub(crate) enum Unread {
 pub(crate) fn read_whole(path: &Path, most: u64, stop: &AtomicBool) -> Result<Vec<u8>, Unread> {
     let large =
         |len: u64| Unread::Kind(format!("it has {len} bytes or more, and limn reads at most {most} of such a file"));
-    let about = fs::metadata(path)?;
-    if about.is_dir() {
-        return Err(Unread::Kind("it is a folder".into()));
-    }
-    if !about.is_file() {
-        return Err(Unread::Kind("it is a device or a pipe; give a file".into()));
-    }
-    if about.len() > most {
-        return Err(large(about.len()));
+    let len = regular(path)?;
+    if len > most {
+        return Err(large(len));
     }
     let mut file = super::system::open(path)?;
     let mut bytes = Vec::new();
-    bytes
-        .try_reserve_exact(about.len() as usize)
-        .map_err(|_| Unread::Kind("there is no memory for its bytes".into()))?;
+    bytes.try_reserve_exact(len as usize).map_err(|_| Unread::Kind("there is no memory for its bytes".into()))?;
     loop {
         if stop.load(Ordering::Relaxed) {
             return Err(Unread::Stopped);
@@ -52,6 +44,43 @@ pub(crate) fn read_whole(path: &Path, most: u64, stop: &AtomicBool) -> Result<Ve
             _ if bytes.len() as u64 > most => return Err(large(bytes.len() as u64)),
             _ => {}
         }
+    }
+}
+
+/// The bytes that a regular file has; nothing else is one.
+fn regular(path: &Path) -> Result<u64, Unread> {
+    let about = fs::metadata(path)?;
+    if about.is_dir() {
+        return Err(Unread::Kind("it is a folder".into()));
+    }
+    if !about.is_file() {
+        return Err(Unread::Kind("it is a device or a pipe; give a file".into()));
+    }
+    Ok(about.len())
+}
+
+/// Bytes of the longest line that [`each_line`] gives whole.
+const LINE: u64 = 1 << 20;
+
+/// Calls `each` with every line of a regular file, as it is now, without their ends and one after the other, so that a
+/// file of any length takes little memory. A line of more than a megabyte comes in pieces.
+pub(crate) fn each_line(path: &Path, mut each: impl FnMut(&str)) -> io::Result<()> {
+    let len = regular(path).map_err(said)?;
+    let mut file = BufReader::with_capacity(1 << 16, super::system::open(path)?.take(len));
+    let mut line = Vec::new();
+    while (&mut file).take(LINE).read_until(b'\n', &mut line)? > 0 {
+        let text = String::from_utf8_lossy(&line);
+        let text = text.strip_suffix('\n').unwrap_or(&text);
+        each(text.strip_suffix('\r').unwrap_or(text));
+        line.clear();
+    }
+    Ok(())
+}
+
+fn said(unread: Unread) -> io::Error {
+    match unread {
+        Unread::Io(error) => error,
+        other => io::Error::other(other.to_string()),
     }
 }
 
@@ -69,10 +98,7 @@ pub(crate) fn read_in_memory(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
-    read_whole(path, most, &super::NEVER).map_err(|unread| match unread {
-        Unread::Io(error) => error,
-        other => io::Error::other(other.to_string()),
-    })
+    read_whole(path, most, &super::NEVER).map_err(said)
 }
 
 #[cfg(test)]
@@ -101,5 +127,19 @@ mod tests {
             assert!(read_whole(Path::new("/proc/self/status"), 1 << 20, &never).unwrap().len() > 100);
             assert!(matches!(read_whole(Path::new("/proc/self/status"), 100, &never), Err(Unread::Kind(_))));
         }
+    }
+
+    #[test]
+    fn lines_come_one_by_one_however_they_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        let mut long = vec![b'x'; LINE as usize + 3];
+        long.push(b'\n');
+        fs::write(&path, [b"1,2\n\r\n3\r\n", &long[..], b"\xff\nlast"].concat()).unwrap();
+        let mut lines = Vec::new();
+        each_line(&path, |line| lines.push(if line.len() > 9 { line.len().to_string() } else { line.into() })).unwrap();
+        assert_eq!(lines, ["1,2", "", "3", "1048576", "xxx", "\u{fffd}", "last"]);
+        assert!(each_line(dir.path(), |_| ()).unwrap_err().to_string().contains("folder"));
+        assert_eq!(each_line(&dir.path().join("b"), |_| ()).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 }

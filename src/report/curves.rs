@@ -1,6 +1,6 @@
 //! Losses over steps, few enough to be drawn.
 
-use crate::files::read_in_memory;
+use crate::files::each_line;
 use crate::train::RunError;
 use serde::Serialize;
 use std::io::ErrorKind;
@@ -32,41 +32,18 @@ struct Curve {
 }
 
 impl Curves {
-    /// Reads `metrics.csv`; a run that has none yet has no points.
+    /// Reads `metrics.csv` line by line: it is as long as a run has steps, and a run that goes on makes its page beside
+    /// its training. One that has none yet has no points.
     pub(super) fn read(path: &Path) -> Result<Curves, RunError> {
-        match read_in_memory(path) {
-            Ok(bytes) => Ok(Curves::of(&String::from_utf8_lossy(&bytes))),
+        let mut lines = 0;
+        let read = each_line(path, |_| lines += 1).and_then(|()| {
+            let mut gathered = Gathered::of(lines);
+            each_line(path, |line| gathered.take(line)).map(|()| gathered.end())
+        });
+        match read {
             Err(e) if e.kind() == ErrorKind::NotFound => Ok(Curves::default()),
-            Err(source) => Err(RunError::Io { doing: "read", path: path.into(), source }),
+            read => read.map_err(|source| RunError::Io { doing: "read", path: path.into(), source }),
         }
-    }
-
-    /// Lines that are no rows, as the last may be while a run goes on, are passed over.
-    fn of(text: &str) -> Curves {
-        let mut lines = text.lines();
-        let header: Vec<&str> = lines.next().unwrap_or_default().split(',').collect();
-        let [_, _, names @ .., _, _] = &header[..] else { return Curves::default() };
-        let rows: Vec<Vec<f64>> = lines
-            .filter_map(|line| line.split(',').map(|field| field.parse().ok()).collect::<Option<Vec<f64>>>())
-            .filter(|row| row.len() == header.len())
-            .collect();
-        let each = rows.len().div_ceil(POINTS).max(1);
-        let mut curves = Curves::default();
-        let new = |name: &&str| Curve { name: (*name).into(), mean: Vec::new(), min: Vec::new(), max: Vec::new() };
-        curves.losses = names.iter().map(new).collect();
-        for rows in rows.chunks(each) {
-            let last = &rows[rows.len() - 1];
-            curves.step.push(last[0] as u64);
-            curves.rate.push(last[last.len() - 2]);
-            curves.seconds.push(last[last.len() - 1]);
-            for (k, curve) in curves.losses.iter_mut().enumerate() {
-                let values = || rows.iter().map(|row| row[2 + k]);
-                curve.mean.push(short(values().sum::<f64>() / rows.len() as f64));
-                curve.min.push(short(values().fold(f64::INFINITY, f64::min)));
-                curve.max.push(short(values().fold(f64::NEG_INFINITY, f64::max)));
-            }
-        }
-        curves
     }
 
     /// Steps that have been taken.
@@ -96,6 +73,87 @@ impl Curves {
     }
 }
 
+/// What is made of the lines of a file, one after the other.
+struct Gathered {
+    curves: Curves,
+    /// Columns of a row, none before the header.
+    columns: Option<usize>,
+    /// Rows of a point, and those of the one that is being made.
+    each: usize,
+    rows: usize,
+    /// The last of them, and the sum, the smallest and the largest of each loss.
+    last: Vec<f64>,
+    losses: Vec<[f64; 3]>,
+}
+
+/// Nothing yet: sum, smallest, largest.
+const NOTHING: [f64; 3] = [0.0, f64::INFINITY, f64::NEG_INFINITY];
+
+impl Gathered {
+    /// From a file of so many lines.
+    fn of(lines: usize) -> Gathered {
+        let each = lines.saturating_sub(1).div_ceil(POINTS).max(1);
+        Gathered { curves: Curves::default(), columns: None, each, rows: 0, last: Vec::new(), losses: Vec::new() }
+    }
+
+    /// Lines that are no rows, as the last may be while a run goes on, are passed over.
+    fn take(&mut self, line: &str) {
+        let Some(columns) = self.columns else {
+            let header: Vec<&str> = line.split(',').collect();
+            let names = if let [_, _, names @ .., _, _] = &header[..] { names } else { &[] };
+            let new = |name: &&str| Curve { name: (*name).into(), mean: Vec::new(), min: Vec::new(), max: Vec::new() };
+            self.curves.losses = names.iter().map(new).collect();
+            self.losses = vec![NOTHING; names.len()];
+            self.columns = Some(header.len());
+            return;
+        };
+        self.last.clear();
+        for field in line.split(',') {
+            match field.parse() {
+                Ok(value) if self.last.len() < columns => self.last.push(value),
+                _ => return,
+            }
+        }
+        if self.last.len() < columns || columns < 4 {
+            return;
+        }
+        for (loss, value) in std::iter::zip(&mut self.losses, &self.last[2..]) {
+            *loss = [loss[0] + value, loss[1].min(*value), loss[2].max(*value)];
+        }
+        self.rows += 1;
+        if self.rows == 1 {
+            self.curves.step.push(0);
+            self.curves.rate.push(0.0);
+            self.curves.seconds.push(0.0);
+        }
+        let latest = self.curves.step.len() - 1;
+        self.curves.step[latest] = self.last[0] as u64;
+        self.curves.rate[latest] = self.last[columns - 2];
+        self.curves.seconds[latest] = self.last[columns - 1];
+        if self.rows == self.each {
+            self.point();
+        }
+    }
+
+    /// Ends the point that is being made.
+    fn point(&mut self) {
+        for (curve, loss) in std::iter::zip(&mut self.curves.losses, &mut self.losses) {
+            let [sum, min, max] = std::mem::replace(loss, NOTHING);
+            curve.mean.push(short(sum / self.rows as f64));
+            curve.min.push(short(min));
+            curve.max.push(short(max));
+        }
+        self.rows = 0;
+    }
+
+    fn end(mut self) -> Curves {
+        if self.rows > 0 {
+            self.point();
+        }
+        self.curves
+    }
+}
+
 /// A number to six digits: a page is not the place for more.
 fn short(value: f64) -> f64 {
     format!("{value:.5e}").parse().unwrap_or(value)
@@ -104,6 +162,14 @@ fn short(value: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl Curves {
+        fn of(text: &str) -> Curves {
+            let mut gathered = Gathered::of(text.lines().count());
+            text.lines().for_each(|line| gathered.take(line));
+            gathered.end()
+        }
+    }
 
     #[test]
     fn many_steps_are_few_points_that_keep_extremes() {
