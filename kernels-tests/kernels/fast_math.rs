@@ -71,15 +71,16 @@ fn worst(stage: &Stage, sign: char) -> Option<Stage> {
     let source = bare(stage.shader.source().expect("a module"));
     let units = |count: &str| format!("(1.0f {sign} {ULP} * {count})");
     let mut text = source.clone();
-    // 3 + floor(2 |x|) units; further out than this the exponential is 0 or infinite.
-    text = with_calls(&text, "exp", &|x| units(&format!("(3.0f + floor(2.0f * min(abs({x}), 120.0f)))")));
-    text = with_calls(&text, "inverseSqrt", &|_| units("2.0f"));
-    // By the reciprocal root.
-    text = with_calls(&text, "sqrt", &|_| units("3.0f"));
+    // Of what is allowed, one unit less: the product that brings it in, and the driver's own result, are rounded.
+    // 3 + floor(2 |x|) units, of which this driver's own exponential takes one; further out than 120 it is 0 or infinite.
+    text = with_calls(&text, "exp", &|x| units(&format!("(1.0f + floor(2.0f * min(abs({x}), 120.0f)))")));
+    text = with_calls(&text, "inverseSqrt", &|_| units("1.0f"));
+    // By the reciprocal root, which is off by 2: three.
+    text = with_calls(&text, "sqrt", &|_| units("2.0f"));
     // Two and a half units, of those that are of numbers and not of whole ones.
     let mut from = 0;
     while let Some(at) = text[from..].find(" / ").map(|at| from + at) {
-        let changed = format!("{} * {}{}", &text[..at], units("2.5f"), &text[at..]);
+        let changed = format!("{} * {}{}", &text[..at], units("1.5f"), &text[at..]);
         from = at + 3;
         if taken(stage, &changed).is_some() {
             from = at + 3 + changed.len() - text.len();

@@ -69,7 +69,7 @@ pub(super) type Drawn = Vec<(usize, (f32, f32))>;
 
 /// One colour, where rounding may lead to any other value or not.
 fn single(colour: usize, value: f32, close: bool) -> Drawn {
-    vec![(colour, (value, if close { 1.0 } else { 4.0 * EPS * value }))]
+    vec![(colour, (value, if close { 1.0 } else { 6.0 * EPS * value }))]
 }
 
 impl PixelDistribution {
