@@ -40,7 +40,7 @@ use crate::support::device_flag;
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// What a call of limn left behind.
@@ -99,6 +99,22 @@ fn call_within(command: &mut Command, most: Duration) -> Call {
     let (out, err) = (out.join().expect("drained"), err.join().expect("drained"));
     assert!(!err.contains("panicked") && !err.contains("mistake in limn"), "{command:?}: {err}");
     Call { code, out, err }
+}
+
+/// The end of a child that is expected within so many seconds.
+#[track_caller]
+fn end(child: &mut Child, seconds: f64) -> ExitStatus {
+    let start = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().expect("a child") {
+            return status;
+        }
+        if start.elapsed().as_secs_f64() > seconds {
+            let _ = child.kill();
+            panic!("it goes on after {seconds} s");
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 impl Call {

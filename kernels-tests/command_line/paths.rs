@@ -32,20 +32,22 @@ fn trained(around: &Path, run: &str) {
     assert!(["\"", "'"].iter().any(|quote| said.contains(&format!("{name}{quote}"))) || !name.contains(' '), "{said}");
 }
 
+/// The same in a folder of this name.
+fn trained_in(name: &str, run: &str) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let around = folder.path().join(name);
+    std::fs::create_dir(&around).expect("a folder");
+    trained(&around, run);
+}
+
 #[test]
 fn folders_with_spaces_and_signs() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let around = folder.path().join("Eigene Bilder (alt) & $HOME's");
-    std::fs::create_dir(&around).expect("a folder");
-    trained(&around, "my first run");
+    trained_in("Eigene Bilder (alt) & $HOME's", "my first run");
 }
 
 #[test]
 fn folders_of_umlauts() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let around = folder.path().join("Läufe von 日本");
-    std::fs::create_dir(&around).expect("a folder");
-    trained(&around, "übung é");
+    trained_in("Läufe von 日本", "übung é");
 }
 
 /// A way of more than 260 characters, which Windows' older functions do not know.

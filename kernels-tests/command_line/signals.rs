@@ -1,8 +1,9 @@
 //! What ends a training from outside, and what it leaves: Ctrl-C at every stage of it, twice, and
 //! hang-ups.
 
+use super::end;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// A training with a cache of its own, whose words are kept.
@@ -32,22 +33,6 @@ fn until(child: &mut Child, holds: impl Fn() -> bool) {
 fn tell(child: &Child, signal: &str) {
     let status = Command::new("sh").args(["-c", &format!("kill -{signal} {}", child.id())]).status();
     assert!(status.expect("a shell").success());
-}
-
-/// The end of a child that is expected within so many seconds.
-#[track_caller]
-fn end(child: &mut Child, seconds: f64) -> ExitStatus {
-    let start = Instant::now();
-    loop {
-        if let Some(status) = child.try_wait().expect("a child") {
-            return status;
-        }
-        if start.elapsed().as_secs_f64() > seconds {
-            let _ = child.kill();
-            panic!("it goes on after {seconds} s");
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
 }
 
 const SMALL: [&str; 10] =

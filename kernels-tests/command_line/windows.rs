@@ -1,11 +1,11 @@
 //! What Windows tells a program in a console, and what others do to its files there.
 
-use super::{call, limn, text};
+use super::{call, end, limn, text};
 use std::fs::OpenOptions;
 use std::os::windows::fs::OpenOptionsExt;
 use std::os::windows::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use windows_sys::Win32::Storage::FileSystem::FILE_SHARE_READ;
 use windows_sys::Win32::System::Console::{
@@ -50,22 +50,6 @@ fn tell(child: &Child, event: &str) {
     teller.args(["windows::tells", "--exact", "--nocapture"]).env(TELL, format!("{event} {}", child.id()));
     let told = teller.stdin(Stdio::null()).output().expect("it starts");
     assert!(told.status.success() || event == "break", "{}", String::from_utf8_lossy(&told.stderr));
-}
-
-/// The end of a child that is expected within so many seconds.
-#[track_caller]
-fn end(child: &mut Child, seconds: f64) -> ExitStatus {
-    let start = Instant::now();
-    loop {
-        if let Some(status) = child.try_wait().expect("a child") {
-            return status;
-        }
-        if start.elapsed().as_secs_f64() > seconds {
-            let _ = child.kill();
-            panic!("it goes on after {seconds} s");
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
 }
 
 /// A run that does not end of itself, in a console of its own, at its second row or later.

@@ -1,13 +1,11 @@
 //! `pack_weights`: many layers' weights laid out for products at once, when they have changed.
 
-use super::layers::{MAX_LAYERS, starts};
+use super::layers::{APART, MAX_LAYERS, starts};
 use super::pack::{PackLast, WHOLE};
 use crate::kernels::*;
 
 /// Elements of the longest weights worth it: a launch of their own takes longer than to start it.
 const MOST: usize = 1 << 20;
-/// Words that packed weights start at a multiple of: where they can be bound.
-const APART: u32 = 64;
 
 params! {
     /// The weights of a layer, `[co, ci, taps]`, as four numbers.

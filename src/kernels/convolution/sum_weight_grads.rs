@@ -2,14 +2,12 @@
 
 use super::conv::Conv;
 use super::conv_cases;
-use super::layers::{MAX_LAYERS, starts};
+use super::layers::{APART, MAX_LAYERS, starts};
 use super::weight_grad::WeightGrad;
 use crate::kernels::*;
 
 /// Elements of the longest partial sums worth it: a launch of their own takes longer than to start it.
 const MOST: usize = 1 << 20;
-/// Words that partial sums start at a multiple of: where they can be bound.
-const APART: u32 = 64;
 /// Where there is no bias.
 const NONE: u32 = u32::MAX;
 
