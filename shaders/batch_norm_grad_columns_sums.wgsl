@@ -1,6 +1,6 @@
 // batch_norm_grad_sums.wgsl of samples of one pixel, whose channels are neighbours:
 //
-//   part_gamma[channel, j] = Σ dy (x - mean) / sqrt(var + eps), part_beta[channel, j] = Σ dy, both over chunk j
+//   part[channel, j] = (Σ dy (x - mean), Σ dy), both over chunk j
 //
 // One workgroup computes some channels of one chunk of rows (lib/columns_block.wgsl).
 
@@ -13,9 +13,7 @@ override WG: u32 = 256u;
 @group(0) @binding(1) var<storage, read> dy: array<vec4<f32>>;          // [groups, n, c]
 @group(0) @binding(2) var<storage, read> x: array<vec4<f32>>;           // [groups, n, c]
 @group(0) @binding(3) var<storage, read> mean: array<f32>;              // [4 c, groups]
-@group(0) @binding(4) var<storage, read> variance: array<f32>;          // [4 c, groups]
-@group(0) @binding(5) var<storage, read_write> part_gamma: array<f32>;  // [4 c, groups, chunks]
-@group(0) @binding(6) var<storage, read_write> part_beta: array<f32>;   // [4 c, groups, chunks]
+@group(0) @binding(4) var<storage, read_write> part: array<vec2<f32>>;  // [4 c, groups, chunks]
 
 @compute @workgroup_size(WG)
 fn main(
@@ -41,8 +39,7 @@ fn main(
   if (share.live & (lane < COLUMNS)) {
     for (var q = 0u; q < 4u; q += 1u) {
       let number = number_of(share) + q * p.groups;
-      part_gamma[number * p.chunks + share.chunk] = sum_along[q] * inverseSqrt(variance[number] + p.eps);
-      part_beta[number * p.chunks + share.chunk] = sum_plain[q];
+      part[number * p.chunks + share.chunk] = vec2(sum_along[q], sum_plain[q]);
     }
   }
 }

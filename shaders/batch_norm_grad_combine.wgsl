@@ -1,6 +1,7 @@
 // The sums over the chunks of a channel, of each group and of all:
 //
-//   of_gamma[channel, group] = Σ_j part_gamma[channel, group, j], dgamma[channel] = Σ_group of_gamma[channel, group],
+//   of_gamma[channel, group] = Σ_j part[channel, group, j].x / sqrt(variance[channel, group] + eps),
+//   of_beta[channel, group] = Σ_j part[channel, group, j].y, dgamma[channel] = Σ_group of_gamma[channel, group],
 //
 // and the same of beta. One workgroup computes one channel, group by group; its lanes take every WG-th chunk.
 
@@ -10,8 +11,8 @@
 override WG: u32 = 64u;
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> part_gamma: array<f32>;      // [c, groups, chunks]
-@group(0) @binding(2) var<storage, read> part_beta: array<f32>;       // [c, groups, chunks]
+@group(0) @binding(1) var<storage, read> part: array<vec2<f32>>;      // [c, groups, chunks]
+@group(0) @binding(2) var<storage, read> variance: array<f32>;        // [c, groups]
 @group(0) @binding(3) var<storage, read_write> dgamma: array<f32>;    // [c]
 @group(0) @binding(4) var<storage, read_write> dbeta: array<f32>;     // [c]
 @group(0) @binding(5) var<storage, read_write> of_gamma: array<f32>;  // [c, groups]
@@ -32,9 +33,9 @@ fn main(
     let number = channel * p.groups + group;
     var sum = vec2(0.0);
     for (var j = lane; j < p.chunks; j += WG) {
-      sum += vec2(part_gamma[number * p.chunks + j], part_beta[number * p.chunks + j]);
+      sum += part[number * p.chunks + j];
     }
-    let own = workgroup_sum(lane, sum);
+    let own = workgroup_sum(lane, sum) * vec2(inverseSqrt(variance[number] + p.eps), 1.0);
     all += own;
     if (lane == 0u) {
       of_gamma[number] = own.x;

@@ -1,5 +1,4 @@
-// part_gamma[channel, j] = Σ dy (x - mean) / sqrt(var + eps), part_beta[channel, j] = Σ dy, both
-// over chunk j
+// part[channel, j] = (Σ dy (x - mean), Σ dy), both over chunk j
 //
 // One workgroup computes one (channel, j); its lanes take every WG-th element. An element of dy and
 // x is a V: one number, or four neighbours on axis hw; hw and chunk count Vs.
@@ -15,9 +14,7 @@ override WG: u32 = 64u;
 @group(0) @binding(1) var<storage, read> dy: array<V>;                  // [groups, n, c, hw]
 @group(0) @binding(2) var<storage, read> x: array<V>;                   // [groups, n, c, hw]
 @group(0) @binding(3) var<storage, read> mean: array<f32>;              // [c, groups]
-@group(0) @binding(4) var<storage, read> variance: array<f32>;          // [c, groups]
-@group(0) @binding(5) var<storage, read_write> part_gamma: array<f32>;  // [c, groups, chunks]
-@group(0) @binding(6) var<storage, read_write> part_beta: array<f32>;   // [c, groups, chunks]
+@group(0) @binding(4) var<storage, read_write> part: array<vec2<f32>>;  // [c, groups, chunks]
 
 @compute @workgroup_size(WG)
 fn main(
@@ -42,10 +39,6 @@ fn main(
     along += d * (x[at.i] - centre);
     plain += d;
   }
-  let rstd = inverseSqrt(variance[channel] + p.eps);
-  let sums = workgroup_sum(lane, vec2(sum_of(along) * rstd, sum_of(plain)));
-  if (lane == 0u) {
-    part_gamma[id] = sums.x;
-    part_beta[id] = sums.y;
-  }
+  let sums = workgroup_sum(lane, vec2(sum_of(along), sum_of(plain)));
+  if (lane == 0u) { part[id] = sums; }
 }

@@ -46,8 +46,6 @@ params! {
         pub chunk: u32,
         /// Chunks of a channel.
         pub chunks: u32,
-        /// Added to the variance.
-        pub eps: f32,
     }
 }
 
@@ -60,6 +58,8 @@ params! {
         pub groups: u32,
         /// Chunks of a channel of a group.
         pub chunks: u32,
+        /// Added to the variance.
+        pub eps: f32,
     }
 }
 
@@ -88,28 +88,28 @@ impl BatchNormGrad {
 
 /// Binds what the sums of chunks are made of, and where they go.
 fn parts(stage: Stage) -> Stage {
-    let reads = [("dy", 0), ("x", 1), ("mean", 3), ("variance", 4)];
+    let reads = [("dy", 0), ("x", 1), ("mean", 3)];
     let stage = reads.into_iter().fold(stage, |stage, (name, read)| stage.bind(name, Slot::Read(read)));
-    stage.bind("part_gamma", Slot::ScratchOut(0)).bind("part_beta", Slot::ScratchOut(1))
+    stage.bind("part", Slot::ScratchOut(0))
 }
 
 impl BatchNormGrad {
     /// A variant of sums of chunks, what is summed of these, and what is made of all.
     fn in_chunks(&self, name: &'static str, sums: Stage, apply: Stage, chunks: u32, caps: &Caps) -> Recipe {
         let numbers = self.extents().numbers();
-        let block = GradCombineStage { c: self.c, groups: self.groups, chunks };
+        let block = GradCombineStage { c: self.c, groups: self.groups, chunks, eps: self.eps };
         let wide = if caps.class == Class::Lanes { 8 } else { chunks.next_power_of_two().clamp(32, 256) };
         let combine = Stage::new(&GRAD_COMBINE, &block, grid_1d(self.c as usize, caps)).constant("WG", wide);
-        let parts = [("part_gamma", Slot::ScratchIn(0)), ("part_beta", Slot::ScratchIn(1))];
+        let parts = [("part", Slot::ScratchIn(0)), ("variance", Slot::Read(4))];
         let totals = [("dgamma", Slot::Write(1)), ("dbeta", Slot::Write(2))];
-        let groups = [("of_gamma", Slot::ScratchOut(2)), ("of_beta", Slot::ScratchOut(3))];
+        let groups = [("of_gamma", Slot::ScratchOut(1)), ("of_beta", Slot::ScratchOut(2))];
         let bound = parts.into_iter().chain(totals).chain(groups);
         let combine = bound.fold(combine, |stage, (name, slot)| stage.bind(name, slot));
         let reads = BACKWARD.reads.iter().enumerate().map(|(k, name)| (*name, Slot::Read(k)));
         // The shader may write where the sums of a group stand, as it does not.
-        let own = [("grad_x", Slot::Write(0)), ("dgamma", Slot::ScratchOut(2)), ("dbeta", Slot::ScratchOut(3))];
+        let own = [("grad_x", Slot::Write(0)), ("dgamma", Slot::ScratchOut(1)), ("dbeta", Slot::ScratchOut(2))];
         let apply = reads.chain(own).fold(apply, |stage, (name, slot)| stage.bind(name, slot));
-        let scratch = vec![numbers * chunks as usize, numbers * chunks as usize, numbers, numbers];
+        let scratch = vec![2 * numbers * chunks as usize, numbers, numbers];
         Recipe { name, scratch, stages: vec![sums, combine, apply] }
     }
 }
@@ -220,7 +220,7 @@ impl Kernel for BatchNormGrad {
         let channel = Stage::new(pick(&GRAD_CHANNEL, wide), &p, grid_1d(p.c as usize, caps));
         let channel = Recipe::single("channel", channel.constant("WG", lanes(caps)).operands(&BACKWARD));
         let (chunk, chunks) = split(p.n * p.hw, caps);
-        let part = GradSumsStage { groups: p.groups, n: p.n, c: p.c, hw: p.hw, chunk, chunks, eps: p.eps };
+        let part = GradSumsStage { groups: p.groups, n: p.n, c: p.c, hw: p.hw, chunk, chunks };
         let sums = Stage::new(pick(&GRAD_SUMS, wide), &part, grid_1d(numbers * chunks as usize, caps));
         let sums = parts(sums.constant("WG", lanes(caps)));
         let apply = flat(pick(&GRAD_APPLY, wide), &p, self.extents().len() / if wide { 4 } else { 1 }, caps);
