@@ -182,6 +182,12 @@ class Spirv(unittest.TestCase):
         self.assertIsNone(module(*TYPES, *self.function(80, loop(21, 40, 41, 4, [(224, 1, 1, 1), *unknown]))).step())
         self.assertIsNone(module(*TYPES, *self.function(80, loop(21, 40, 41, 4, SUM))).step())
 
+    def test_a_loop_behind_that_is_not_known_is_less_than_the_product(self):
+        known = loop(20, 30, 31, 2, [(224, 1, 1, 1), *SUM, *SUM])
+        unknown = loop(21, 40, 41, 4, [(224, 1, 1, 1), *loop(22, 45, 46, 4, SUM)])
+        self.assertEqual(module(*TYPES, *self.function(80, known + unknown)).step(), 2 * 4)
+        self.assertIsNone(module(*TYPES, *self.function(80, loop(20, 30, 31, 2, [(224, 1, 1, 1), *SUM]) + unknown)).step())
+
 
 def result(loop_of, target="nvk-ampere", preset="vae", variant="tile"):
     ratio = {"fma": 4, "per_fma": loop_of, "words_per_fma": 0.5}

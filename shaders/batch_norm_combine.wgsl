@@ -1,8 +1,8 @@
 // mean = Σ_j n_j mean_j / Σ_j n_j, var = (Σ_j m2_j + Σ_j n_j (mean_j - mean)²) / Σ_j n_j
 // (Chan, Golub & LeVeque 1983), where part[channel, j] = (mean_j, m2_j) and n_j counts chunk j
 //
-// One workgroup computes one channel; its lanes take every WG-th chunk. Only the last chunk is
-// shorter than the others.
+// One workgroup computes one channel; its lanes take every WG-th chunk. Chunks are of p.runs runs of as many elements, and
+// only the last of a run is shorter than the others.
 
 #import workgroup_sum
 #params
@@ -16,7 +16,7 @@ override WG: u32 = 64u;
 
 // The number of elements of chunk j.
 fn count(j: u32) -> f32 {
-  return f32(min(p.terms - j * p.chunk, p.chunk));
+  return f32(min(p.terms / p.runs - j % (p.chunks / p.runs) * p.chunk, p.chunk));
 }
 
 @compute @workgroup_size(WG)

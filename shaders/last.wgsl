@@ -1,12 +1,13 @@
 // A product for a GPU whose operands have their channels last (pack_last.wgsl): a block of lib/gather_block.wgsl,
 // 8 x 8 sums to an invocation, TY lines apart and in two fours of columns. Terms are those of lib/last_gather.wgsl, in
 // fours. Workgroup memory holds fours as well: a word that is read there serves four products. Operands are in f32
-// or in f16 (lib/last_*.wgsl), and products and sums in f32.
+// or in f16 (lib/last_*.wgsl), and products and sums in f32. What else it leaves is in lib/leaves_*.wgsl.
 
 #import last_$operand
 #import last_gather
 #import gather_block
 #import columns
+#import leaves_$leaves
 #params
 
 override TX: u32 = 16;
@@ -122,4 +123,5 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) grid: vec
     finish_four(row, near, sums[2u * i]);
     finish_four(row, far, sums[2u * i + 1u]);
   }
+  leave(block, tx, ty);
 }

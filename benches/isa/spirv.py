@@ -68,19 +68,21 @@ class Module:
 
     def step(self):
         """Multiply-adds of an invocation in one turn of the innermost loop with a barrier that has most of them; None
-        where there is no such loop, or one of those in it runs as often as only the device knows."""
+        where there is no such loop, or one of those in it runs as often as only the device knows. A loop of which that
+        is so counts for less than one that has more of them written out."""
         found, memo = [], {}
         for name in self.functions:
             self.work(name, memo, found)
-        known = [adds for adds in found if adds]
-        return max(known) if known and None not in found else None
+        most = max((adds for adds, _ in found if adds), default=None)
+        unknown = max((written for adds, written in found if adds is None), default=0)
+        return most if most and most > unknown else None
 
     def work(self, name, memo, found):
-        """A call of a function: multiply-adds or None, whether there is a barrier, whether there is a loop with both.
-        What an innermost such loop makes in a turn is added to `found`."""
+        """A call of a function: multiply-adds or None, whether there is a barrier, whether there is a loop with both,
+        and multiply-adds as they are written. What an innermost such loop makes in a turn is added to `found`."""
         if name in memo:
             return memo[name]
-        memo[name] = (0, False, False)  # shaders do not recurse
+        memo[name] = (0, False, False, 0)  # shaders do not recurse
         levels = [Level(None)]
         values = {}  # what products, loads and sums were made from
         stored = {}  # variables: the constant that was stored last, else None
@@ -90,8 +92,8 @@ class Module:
                 levels.pop()
                 turn = level.barrier and level.adds != 0
                 if turn and not level.turn:
-                    found.append(level.adds)
-                levels[-1].take(level.whole(), level.barrier, turn)
+                    found.append((level.adds, level.written))
+                levels[-1].take(level.whole(), level.barrier, turn, level.written)
             elif op == LOOP_MERGE:
                 levels.append(Level(a[0], dict(stored)))
             elif op in (F_MUL, VECTOR_TIMES_SCALAR):
@@ -118,7 +120,7 @@ class Module:
                 stored[a[0]] = self.constants.get(a[1])
                 for each in levels:
                     each.advance(a[0], values.get(a[1]), self.constants, values)
-        memo[name] = levels[0].adds, levels[0].barrier, levels[0].turn
+        memo[name] = levels[0].adds, levels[0].barrier, levels[0].turn, levels[0].written
         return memo[name]
 
 
@@ -128,8 +130,10 @@ class Level:
     def __init__(self, merge, stored=None):
         self.merge, self.stored = merge, stored
         self.adds, self.barrier, self.turn, self.bound, self.by = 0, False, False, None, None
+        self.written = 0  # multiply-adds, those in loops counted once
 
-    def take(self, adds, barrier=False, turn=False):
+    def take(self, adds, barrier=False, turn=False, written=None):
+        self.written += adds if written is None else written
         self.adds = None if adds is None or self.adds is None else self.adds + adds
         self.barrier, self.turn = self.barrier or barrier, self.turn or turn
 

@@ -37,7 +37,7 @@ fn raster(h: Axis, v: Axis, t: u32) -> u32 {
 struct Block {
   live: bool, first: u32, end: u32, // whether there is something to do; the terms
   h: Axis, v: Axis, units: u32, all: Terms,
-  batch: u32, split: u32, m0: u32, m_total: u32, own: u32, q0: u32, columns: u32,
+  batch: u32, split: u32, phase: u32, m0: u32, m_total: u32, own: u32, q0: u32, columns: u32,
 }
 
 // The block of workgroup `index`. Neighbouring workgroups share their rows of A.
@@ -69,7 +69,7 @@ fn block_at(index: u32) -> Block {
   let first = split * p.chunk;
   let end = min(first + p.chunk, all.total);
   let q0 = (column_block % colour_blocks) * BN;
-  return Block(live, first, end, h, v, units, all, batch, split, m0, m_total, own, q0, colour_count(p.dc, own));
+  return Block(live, first, end, h, v, units, all, batch, split, phase, m0, m_total, own, q0, colour_count(p.dc, own));
 }
 
 // A line of the block: whether there is such an output, and where it stands in column 0.

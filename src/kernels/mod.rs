@@ -55,10 +55,10 @@ pub use checks::{Checks, EPS, Operand, sum_bound};
 pub use compose::ComposeError;
 #[doc(no_inline)]
 pub use convolution::layers::MAX_LAYERS;
-pub(crate) use convolution::matrix;
 pub use convolution::{
     conv, conv_transpose2d, conv2d, conv2d_weight_grad, depthwise, matmul, pack_weights, sum_weight_grads,
 };
+pub(crate) use convolution::{last, matrix};
 pub use fuse::{Epilogue, Fused};
 pub use launch::{
     exact, example_clock, example_with_clock, exp_error, expm1_error, flat, grid_1d, normal_error, scales_exactly, step,
@@ -80,6 +80,7 @@ pub use pointwise::{activation, halves, lstm, memory};
 #[doc(no_inline)]
 pub use random::{dropout, reparameterize, translate};
 pub use recipe::{Arithmetic, Recipe, Slot, Stage};
+pub(crate) use reductions::columns;
 #[doc(no_inline)]
 pub use reductions::{batch_norm, batch_norm_grad, cross_entropy, largest, reduce, spectral, weight_norm};
 pub use shader::Shader;

@@ -7,6 +7,7 @@
 use super::packs::{self, Keep};
 use super::plan::{accesses, copy};
 use super::share::share;
+use super::statistics;
 use super::sums;
 use super::{
     ALIGN, Body, Buffer, Launch, Node, Options, Place, PlanError, Program, Purpose, Source, Value, ValueId, View,
@@ -52,6 +53,9 @@ fn placed(mut program: Program, keep: Keep, options: &Options) -> Program {
     if keep != Keep::None {
         packs::together(&mut program, options);
         sums::together(&mut program, options);
+    }
+    if options.fuse {
+        statistics::in_front(&mut program);
     }
     let temporaries = program.buffers.iter().filter(|buffer| buffer.purpose == Purpose::Temp);
     program.unshared = temporaries.map(|buffer| buffer.len).sum();

@@ -45,6 +45,7 @@ mod run;
 mod scaling;
 mod share;
 mod staging;
+mod statistics;
 mod store;
 mod sums;
 

@@ -10,11 +10,16 @@ use super::gather::{Gather, Operands, behind};
 use super::pack::PackLast;
 use super::tiles::WANTED;
 use super::weight_grad::WeightGrad;
+use crate::kernels::columns::{Chunks, Sums, Wanted};
 use crate::kernels::{Caps, Class, Precision, Recipe, Shader, Slot, Stage, grid_1d, shader};
 
 /// With operands in f32, in f16.
-static LAST: [Shader; 2] =
-    [shader!(Gather, "last", operand = "f32"), shader!(Gather, "last" as "last_f16", operand = "f16")];
+static LAST: [Shader; 2] = [
+    shader!(Gather, "last", operand = "f32", leaves = "nothing"),
+    shader!(Gather, "last" as "last_f16", operand = "f16", leaves = "nothing"),
+];
+static LAST_MOMENTS: Shader = shader!(Gather, "last" as "last_moments", operand = "f32", leaves = "moments");
+static LAST_TURNS: Shader = shader!(Gather, "last" as "last_turns", operand = "f32", leaves = "turns");
 static WEIGHT_GRAD: [Shader; 2] = [
     shader!(WeightGrad, "last_weight_grad", operand = "f32"),
     shader!(WeightGrad, "last_weight_grad" as "last_f16_weight_grad", operand = "f16"),
@@ -193,6 +198,41 @@ fn in_tiles(
         recipe.stages.push(behind(&form, part, operands, caps));
     }
     recipe
+}
+
+/// The stage of a product that leaves besides what is wanted of its columns, in scratch buffer `part`, with the
+/// chunks of a group of its rows. Mean and x of turns are in the two buffers in front.
+/// `None` of a stage that is no such product, has another epilogue, or makes blocks that are of two groups.
+pub(crate) fn leaving(stage: &Stage, wanted: Wanted, part: usize) -> Option<(Stage, Chunks)> {
+    if !std::ptr::eq(stage.shader, &LAST[0]) || !stage.bind.contains(&("dst", Slot::Write(0))) {
+        return None;
+    }
+    let form: Gather = bytemuck::pod_read_unaligned(&stage.params);
+    let constant = |name| stage.constants.iter().find(|(of, _)| *of == name).map(|(_, value)| *value as u32);
+    let lines = EDGE * constant("TY")?;
+    let (turns, groups) = (wanted.sums == Sums::Turns, wanted.groups);
+    let EpilogueBlock { bias, residual, gate, act, .. } = form.epilogue;
+    let bare = [bias, residual, act.code] == [0; 3] && (turns || gate == 0);
+    // A phase has as many lines as every other, so that one number tells where its chunks begin.
+    let [(ph, uh), (pw, uw)] = form.phases();
+    let alike = (form.dh as usize, form.dw as usize) == (ph * uh, pw * uw);
+    let of_group = (form.rows as usize * uh * uw) as u32 / groups;
+    let apart = groups == 1 || form.rows.is_multiple_of(groups) && of_group.is_multiple_of(lines);
+    if !bare || !alike || !apart || form.batch != 1 || form.dst_chan != 1 || !form.dc.is_multiple_of(4) {
+        return None;
+    }
+    let mut stage = stage.clone();
+    stage.shader = if turns { &LAST_TURNS } else { &LAST_MOMENTS };
+    for (name, slot) in stage.bind.iter_mut().filter(|_| turns) {
+        match *name {
+            "b" => *slot = Slot::ScratchIn(part - 2),
+            "r" => *slot = Slot::ScratchIn(part - 1),
+            _ => {}
+        }
+    }
+    let runs = (ph * pw) as u32;
+    let chunks = Chunks { len: lines, count: of_group.div_ceil(lines) * runs, runs };
+    Some((stage.constant("GROUPS", groups).bind("part", Slot::ScratchOut(part)), chunks))
 }
 
 /// The variants of the gradient of a convolution's weights, `bias` 1 with that of a bias.

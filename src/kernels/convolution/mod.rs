@@ -22,7 +22,7 @@ mod gather;
 mod gather_lanes;
 mod host;
 mod lanes;
-mod last;
+pub(crate) mod last;
 pub(in crate::kernels) mod layers;
 pub mod matmul;
 pub(crate) mod matrix;

@@ -62,6 +62,8 @@ params! {
         pub chunk: u32,
         /// Chunks of a channel.
         pub chunks: u32,
+        /// Runs of as many numbers each, of which the last chunk is shorter.
+        pub runs: u32,
     }
 }
 
@@ -77,7 +79,7 @@ static CHANNEL: [Shader; 2] = widths!(BatchNorm, "batch_norm_channel");
 static STATS: [Shader; 2] = widths!(StatsStage, "batch_norm_stats");
 static COMBINE: Shader = shader!(CombineStage, "batch_norm_combine");
 static APPLY: [Shader; 2] = widths!(BatchNorm, "batch_norm_apply");
-static COLUMNS_STATS: Shader = shader!(Columns, "batch_norm_columns_stats");
+pub(super) static COLUMNS_STATS: Shader = shader!(Columns, "batch_norm_columns_stats");
 static COLUMNS_APPLY: Shader = shader!(Columns, "batch_norm_columns_apply");
 
 pub(super) fn pick(shaders: &'static [Shader; 2], wide: bool) -> &'static Shader {
@@ -119,7 +121,7 @@ pub(super) fn depth(terms: u32) -> usize {
 /// The stage that makes means and variances of those of chunks in scratch buffer 0: of so many channels
 /// of all groups, each of so many elements, elements to a chunk, and chunks.
 fn combine(numbers: usize, [terms, chunk, chunks]: [u32; 3], caps: &Caps) -> Stage {
-    let whole = CombineStage { c: numbers as u32, terms, chunk, chunks };
+    let whole = CombineStage { c: numbers as u32, terms, chunk, chunks, runs: 1 };
     Stage::new(&COMBINE, &whole, grid_1d(numbers, caps))
         .constant("WG", lanes(caps).min(64))
         .bind("part", Slot::ScratchIn(0))

@@ -67,7 +67,7 @@ static GRAD_COMBINE: Shader = shader!(GradCombineStage, "batch_norm_grad_combine
 static GRAD_CHANNEL: [Shader; 2] = widths!(BatchNormGrad, "batch_norm_grad_channel");
 static GRAD_SUMS: [Shader; 2] = widths!(GradSumsStage, "batch_norm_grad_sums");
 static GRAD_APPLY: [Shader; 2] = widths!(BatchNormGrad, "batch_norm_grad_apply");
-static COLUMNS_SUMS: Shader = shader!(Columns, "batch_norm_grad_columns_sums");
+pub(super) static COLUMNS_SUMS: Shader = shader!(Columns, "batch_norm_grad_columns_sums");
 static COLUMNS_APPLY: Shader = shader!(Columns, "batch_norm_grad_columns_apply");
 
 host::wide! {

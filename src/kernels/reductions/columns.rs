@@ -1,6 +1,8 @@
 //! How batch normalisation is shared out where its samples have one pixel: channels are neighbours in
 //! memory then, as they are in images that have them last.
 
+use super::batch_norm::{COLUMNS_STATS, CombineStage};
+use super::batch_norm_grad::{COLUMNS_SUMS, GradCombineStage};
 use crate::kernels::*;
 
 params! {
@@ -53,4 +55,66 @@ impl Columns {
         let grid = self.groups * self.chunks * self.c.div_ceil(fours);
         Stage::new(shader, self, grid_1d(grid as usize, caps)).constant("WG", WG).constant("COLUMNS", fours)
     }
+}
+
+/// Sums over the columns of a batch normalisation's first read, or over those of its gradient's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sums {
+    /// The mean of a chunk, and the sum of squares around it.
+    Moments,
+    /// Σ dy (x - mean) and Σ dy.
+    Turns,
+}
+
+/// What the first stage of a recipe takes for its second, and others may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    pub sums: Sums,
+    /// Groups of samples, each of which has sums of its own.
+    pub groups: u32,
+    /// Words of scratch buffer 0 for a chunk of every group.
+    pub words: usize,
+}
+
+impl Wanted {
+    /// What that of a recipe takes, if it is one of these.
+    pub(crate) fn by(recipe: &Recipe) -> Option<Wanted> {
+        let first = recipe.stages.first()?;
+        let sums = match first.shader {
+            shader if std::ptr::eq(shader, &COLUMNS_STATS) => Sums::Moments,
+            shader if std::ptr::eq(shader, &COLUMNS_SUMS) => Sums::Turns,
+            _ => return None,
+        };
+        let Columns { groups, c, .. } = bytemuck::pod_read_unaligned(&first.params);
+        Some(Wanted { sums, groups, words: 2 * (4 * c * groups) as usize })
+    }
+}
+
+/// The chunks of a group of samples that somebody else takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Chunks {
+    /// Samples of one.
+    pub len: u32,
+    /// All of them.
+    pub count: u32,
+    /// Runs of as many samples each, of which the last chunk is shorter.
+    pub runs: u32,
+}
+
+/// Takes that stage away where others have filled scratch buffer 0.
+pub(crate) fn spare(recipe: &mut Recipe, Chunks { len: chunk, count: chunks, runs }: Chunks) {
+    let Some(wanted) = Wanted::by(recipe) else { return };
+    recipe.stages.remove(0);
+    recipe.scratch[0] = wanted.words * chunks as usize;
+    let params = &mut recipe.stages[0].params;
+    *params = match wanted.sums {
+        Sums::Moments => {
+            let block: CombineStage = bytemuck::pod_read_unaligned(params);
+            bytemuck::bytes_of(&CombineStage { chunk, chunks, runs, ..block }).to_vec()
+        }
+        Sums::Turns => {
+            let block: GradCombineStage = bytemuck::pod_read_unaligned(params);
+            bytemuck::bytes_of(&GradCombineStage { chunks, ..block }).to_vec()
+        }
+    };
 }

@@ -11,7 +11,7 @@
 
 pub mod batch_norm;
 pub mod batch_norm_grad;
-mod columns;
+pub(crate) mod columns;
 pub mod cross_entropy;
 pub mod largest;
 pub mod reduce;
