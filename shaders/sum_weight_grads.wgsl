@@ -7,7 +7,6 @@
 #params
 
 override WG: u32 = 64;
-override SHARE: u32 = 1;
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> part: array<f32>; // of each layer [splits, lines, columns], [splits, columns]
@@ -19,10 +18,11 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) grid: vec
   let index = wg.x + wg.y * grid.x;
   let found = find_layer(index);
   let sums = sums_of_layer(found.number);
-  let entry = (index - found.first) * ENTRIES + tid % ENTRIES;
+  let entries = entries_of(sums);
+  let entry = (index - found.first) * entries + tid % entries;
   let sum = sum_parts(sums, entry, tid);
   let weights = sums.co * sums.ci * sums.taps;
-  if (tid < ENTRIES) {
+  if (tid < entries) {
     if (entry < weights) { grads[sums.dw + place_in_dw(sums, entry)] = sum; }
     if ((sums.db != NONE) & (entry >= weights) & (entry < weights + sums.co)) { grads[sums.db + entry - weights] = sum; }
   }

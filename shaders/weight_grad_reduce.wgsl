@@ -1,5 +1,5 @@
-// The second stage of conv2d_weight_grad, an entry of dw or db to each ENTRIES-th part of a workgroup: the partial
-// sums of one layer, as lib/sum_parts.wgsl adds them up.
+// The second stage of conv2d_weight_grad, an entry of dw or db to SHARE invocations: the partial sums of one layer, as
+// lib/sum_parts.wgsl adds them up.
 
 #import sum_parts
 #params
@@ -18,11 +18,12 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) grid: vec
         @builtin(local_invocation_index) tid: u32) {
   let taps = p.kh * p.kw;
   let sums = Sums(0u, 0u, select(NONE, 0u, BIAS == 1u), p.co, p.ci, taps, p.splits, p.lines, p.columns,
-    p.groups, p.pack_ci, p.pack, p.line_tap, p.line_chan, p.dead, p.dense, p.colours);
-  let entry = (wg.x + wg.y * grid.x) * ENTRIES + tid % ENTRIES;
+    p.groups, p.pack_ci, p.pack, p.line_tap, p.line_chan, p.dead, p.dense, p.colours, SHARE);
+  let entries = entries_of(sums);
+  let entry = (wg.x + wg.y * grid.x) * entries + tid % entries;
   let sum = sum_parts(sums, entry, tid);
   let weights = p.co * p.ci * taps;
-  if (tid < ENTRIES) {
+  if (tid < entries) {
     if (entry < weights) { dw[place_in_dw(sums, entry)] = sum; }
     if ((BIAS == 1u) & (entry >= weights) & (entry < weights + p.co)) { db[entry - weights] = sum; }
   }

@@ -3,15 +3,12 @@
 //   dw[co, ci, kh, kw] = sum over splits of part[split, line, column]; 0 where a mask is dead
 //   db[co] = sum over splits of part[split, column] behind those, unless there is none
 //
-// SHARE invocations make an entry: each adds every SHARE-th split, in order, and the first adds up what they
+// Some invocations share an entry: each adds every so many-th split, in order, and the first adds up what they
 // have. Neighbouring entries are neighbouring columns, as the partial sums lie; those of db are behind dw's.
 // How lines and columns lie is WeightGrad of src/kernels/convolution/weight_grad.rs.
 
 #expects var part
 #expects const WG
-#expects const SHARE
-
-override ENTRIES: u32 = WG / SHARE;
 
 const NONE = 0xffffffffu;
 
@@ -24,11 +21,15 @@ struct Sums {
   groups: u32, pack_ci: u32, pack: u32, // colours as channels are sorted, and channels of each
   line_tap: u32, line_chan: u32, // lines from a tap, and from a channel, to the next
   dead: u32, dense: u32, colours: u32, // the mask, the taps in front of its centre, and its colours
+  share: u32, // invocations that share an entry, a divisor of WG
 }
+
+// Entries of a workgroup.
+fn entries_of(s: Sums) -> u32 { return WG / s.share; }
 
 var<workgroup> shares: array<f32, WG>;
 
-// The sum of this invocation's entry, for those invocations whose tid is below ENTRIES.
+// The sum of this invocation's entry, for those invocations whose tid is below the number of entries.
 fn sum_parts(s: Sums, entry: u32, tid: u32) -> f32 {
   let weights = s.co * s.ci * s.taps;
   let bias = (s.db != NONE) & (entry >= weights) & (entry < weights + s.co);
@@ -41,24 +42,25 @@ fn sum_parts(s: Sums, entry: u32, tid: u32) -> f32 {
   let first = s.part + select(line * s.columns, s.splits * s.lines * s.columns, bias);
   var sum = 0.0;
   if (((entry < weights) & ((tap < s.dense) | centre)) | bias) {
-    var split = tid / ENTRIES;
+    var split = tid / entries_of(s);
     var at = first + split * step + (co % s.groups) * s.pack + co / s.groups;
     // Four loads on their way at once.
-    for (; split + 3u * SHARE < s.splits; split += 4u * SHARE) {
-      let four = vec4(part[at], part[at + SHARE * step], part[at + 2u * SHARE * step], part[at + 3u * SHARE * step]);
+    let apart = s.share * step;
+    for (; split + 3u * s.share < s.splits; split += 4u * s.share) {
+      let four = vec4(part[at], part[at + apart], part[at + 2u * apart], part[at + 3u * apart]);
       sum = sum + four.x + four.y + four.z + four.w;
-      at += 4u * SHARE * step;
+      at += 4u * apart;
     }
-    for (; split < s.splits; split += SHARE) {
+    for (; split < s.splits; split += s.share) {
       sum += part[at];
-      at += SHARE * step;
+      at += apart;
     }
   }
-  if (SHARE > 1u) {
+  if (s.share > 1u) {
     shares[tid] = sum;
     workgroupBarrier();
     sum = 0.0;
-    for (var at = tid % ENTRIES; at < WG; at += ENTRIES) { sum += shares[at]; }
+    for (var at = tid % entries_of(s); at < WG; at += entries_of(s)) { sum += shares[at]; }
   }
   return sum;
 }

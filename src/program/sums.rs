@@ -7,7 +7,7 @@ use crate::kernels::{Class, Kernel, MAX_LAYERS, Slot};
 use std::sync::Arc;
 
 /// Words of the partial sums of one launch, which wait in memory meanwhile.
-const MOST: usize = 1 << 22;
+const MOST: usize = 1 << 23;
 
 /// A launch whose last stage adds up what those before have left in a scratch buffer.
 struct Summed {
@@ -17,22 +17,20 @@ struct Summed {
     sums: Sums,
 }
 
-/// Launches whose sums can be one: of gradients in one buffer, each by as many invocations.
+/// Launches whose sums can be one: of gradients in one buffer.
 struct Set {
-    share: u32,
     of: Vec<Summed>,
 }
 
 impl Set {
     /// Whether the sum of `next` can be made together with these.
-    fn takes(&self, next: &Summed, share: u32, most: usize) -> bool {
+    fn takes(&self, next: &Summed, most: usize) -> bool {
         let all = || self.of.iter().chain([next]);
         let views = || all().flat_map(|summed| &summed.writes);
         let start = views().map(|view| view.offset).min().unwrap_or(0);
         let end = views().map(|view| view.offset + view.len).max().unwrap_or(0);
         let words: usize = all().map(|summed| summed.sums.words() as usize).sum();
-        self.share == share
-            && self.of.len() < MAX_LAYERS
+        self.of.len() < MAX_LAYERS
             && views().all(|view| view.buffer == next.writes[0].buffer)
             && end - start + ALIGN <= most
             && words <= most.min(MOST)
@@ -45,14 +43,14 @@ impl Set {
     }
 }
 
-/// What the last stage of a launch adds up, and by how many invocations an entry, if it is such a stage.
-fn summed(at: usize, launch: &Launch) -> Option<(Summed, u32)> {
+/// What the last stage of a launch adds up, if it is such a stage.
+fn summed(at: usize, launch: &Launch) -> Option<Summed> {
     let stage = launch.recipe.as_ref()?.stages.last()?;
     let scratch =
         stage.bind.iter().find_map(|(_, slot)| if let Slot::ScratchIn(i) = slot { Some(*i) } else { None })?;
     let place = |i: usize| launch.writes.get(i).map_or(0, |view| view.offset as u32);
-    let (sums, share) = Sums::of(stage, place(0), place(1))?;
-    Some((Summed { launch: at, scratch, writes: launch.writes.clone(), sums }, share))
+    let sums = Sums::of(stage, place(0), place(1))?;
+    Some(Summed { launch: at, scratch, writes: launch.writes.clone(), sums })
 }
 
 /// Sets of sums that nobody looks at before the last of them could be made.
@@ -60,10 +58,10 @@ fn sets(program: &Program, most: usize) -> Vec<Set> {
     let (mut open, mut done): (Vec<Set>, Vec<Set>) = (Vec::new(), Vec::new());
     for (at, launch) in program.launches.iter().enumerate() {
         done.extend(open.extract_if(.., |set| set.meets(launch)));
-        let Some((next, share)) = summed(at, launch) else { continue };
-        match open.iter_mut().find(|set| set.takes(&next, share, most)) {
+        let Some(next) = summed(at, launch) else { continue };
+        match open.iter_mut().find(|set| set.takes(&next, most)) {
             Some(set) => set.of.push(next),
-            None => open.push(Set { share, of: vec![next] }),
+            None => open.push(Set { of: vec![next] }),
         }
     }
     done.extend(open);
@@ -78,11 +76,11 @@ pub(super) fn together(program: &mut Program, options: &Options) {
     let mut sets = sets(program, (caps.max_binding_bytes / 4) as usize);
     // From the last to the first, so that what is in front stays where it is.
     sets.sort_by_key(|set| std::cmp::Reverse(set.of.last().map(|summed| summed.launch)));
-    for Set { share, of } in sets {
+    for Set { of } in sets {
         let start = of.iter().flat_map(|summed| &summed.writes).map(|view| view.offset).min().unwrap_or(0);
         let start = start / ALIGN * ALIGN;
         let layers = of.iter().map(|summed| summed.sums.from(start as u32)).collect();
-        let Some(kernel) = SumWeightGrads::new(layers, share) else { continue };
+        let Some(kernel) = SumWeightGrads::new(layers) else { continue };
         let Some(recipe) = kernel.variants(&caps).into_iter().next() else { continue };
         let (lens, buffer) = (kernel.lens(), program.buffers.len());
         program.buffers.push(Buffer { len: lens.reads[0], purpose: Purpose::Temp });

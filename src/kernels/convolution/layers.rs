@@ -85,6 +85,7 @@ pub(in crate::kernels) const SUMMED: &str = table!(
         "line_chan",
         "dead",
         "dense",
-        "colours"
+        "colours",
+        "share"
     ]
 );

@@ -5,7 +5,7 @@ use super::pack::{PackLast, WHOLE};
 use crate::kernels::*;
 
 /// Elements of the longest weights worth it: a launch of their own takes longer than to start it.
-const MOST: usize = 1 << 20;
+const MOST: usize = 1 << 22;
 
 params! {
     /// The weights of a layer, `[co, ci, taps]`, as four numbers.

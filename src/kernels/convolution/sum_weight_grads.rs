@@ -7,7 +7,7 @@ use super::weight_grad::WeightGrad;
 use crate::kernels::*;
 
 /// Elements of the longest partial sums worth it: a launch of their own takes longer than to start it.
-const MOST: usize = 1 << 20;
+const MOST: usize = 1 << 22;
 /// Where there is no bias.
 const NONE: u32 = u32::MAX;
 
@@ -48,6 +48,8 @@ params! {
         pub dense: u32,
         /// Its colours.
         pub colours: u32,
+        /// Invocations that share an entry.
+        pub share: u32,
     }
 }
 
@@ -68,8 +70,6 @@ params! {
 pub struct SumWeightGrads {
     /// Elements of grads.
     pub len: u32,
-    /// Invocations that add up an entry.
-    pub share: u32,
     /// At most [`MAX_LAYERS`], each from a multiple of 64 words on, in order and without gaps.
     pub layers: Vec<Sums>,
 }
@@ -80,7 +80,7 @@ static SHADER: Shader = shader!(SumWeightGradsParams, "sum_weight_grads");
 
 impl Sums {
     /// What the product of `form` leaves, for gradients from elements `dw` and `db` on.
-    fn new(form: &WeightGrad, dw: u32, db: Option<u32>) -> Sums {
+    fn new(form: &WeightGrad, dw: u32, db: Option<u32>, share: u32) -> Sums {
         Sums {
             part: 0,
             dw,
@@ -99,17 +99,18 @@ impl Sums {
             dead: form.dead,
             dense: form.dense,
             colours: form.colours,
+            share,
         }
     }
 
     /// What a stage adds up, if that is a layer's partial sums, for gradients from elements `dw` and `db`
-    /// on; and how many invocations share an entry.
-    pub(crate) fn of(stage: &Stage, dw: u32, db: u32) -> Option<(Sums, u32)> {
+    /// on.
+    pub(crate) fn of(stage: &Stage, dw: u32, db: u32) -> Option<Sums> {
         let form: WeightGrad =
             (stage.shader.name == "weight_grad_reduce").then(|| bytemuck::pod_read_unaligned(&stage.params))?;
         let constant = |name| stage.constants.iter().find(|(of, _)| *of == name).map(|(_, value)| *value as u32);
-        let sums = Sums::new(&form, dw, (constant("BIAS")? == 1).then_some(db));
-        (sums.words() as usize <= MOST).then_some((sums, constant("SHARE")?))
+        let sums = Sums::new(&form, dw, (constant("BIAS")? == 1).then_some(db), constant("SHARE")?);
+        (sums.words() as usize <= MOST).then_some(sums)
     }
 
     /// The same for gradients of which the first is element `start`.
@@ -162,14 +163,14 @@ impl Sums {
 
 impl SumWeightGrads {
     /// Adds up these, one behind the other; their places in part are set. Without layers it is none.
-    pub(crate) fn new(mut layers: Vec<Sums>, share: u32) -> Option<SumWeightGrads> {
+    pub(crate) fn new(mut layers: Vec<Sums>) -> Option<SumWeightGrads> {
         let mut part = 0;
         for layer in &mut layers {
             layer.part = part;
             part += layer.words();
         }
         let len = layers.iter().map(Sums::end).max()?;
-        Some(SumWeightGrads { len, share, layers })
+        Some(SumWeightGrads { len, layers })
     }
 
     fn words(&self) -> u32 {
@@ -196,15 +197,16 @@ impl Kernel for SumWeightGrads {
 
     fn variants(&self, caps: &Caps) -> Vec<Recipe> {
         let wide = if caps.class == Class::Lanes { 8 } else { 256 };
-        let share = self.share.min(wide);
-        let (first, workgroups) = starts(self.layers.iter().map(|layer| layer.entries().div_ceil(wide / share)));
+        let share = |layer: &Sums| layer.share.min(wide);
+        let (first, workgroups) = starts(self.layers.iter().map(|layer| layer.entries().div_ceil(wide / share(layer))));
+        let layer = |layer: &Sums| Sums { share: share(layer), ..*layer };
         let params = SumWeightGradsParams {
             first,
-            layers: std::array::from_fn(|k| self.layers.get(k).copied().unwrap_or(bytemuck::Zeroable::zeroed())),
+            layers: std::array::from_fn(|k| self.layers.get(k).map_or(bytemuck::Zeroable::zeroed(), layer)),
         };
         let grid = grid_1d(workgroups, caps);
         let stage = Stage::new(&SHADER, &params, grid).operands(&SIGNATURE);
-        vec![Recipe::single("entries", stage.constant("WG", wide).constant("SHARE", share))]
+        vec![Recipe::single("entries", stage.constant("WG", wide))]
     }
 
     fn flops(&self) -> u64 {
@@ -229,8 +231,8 @@ impl Checks for SumWeightGrads {
     }
 }
 
-/// Layers whose gradients lie one behind the other, every other with a bias, in so many splits.
-fn layers(forms: impl Iterator<Item = WeightGrad>, share: u32) -> Option<Box<dyn Kernel>> {
+/// Layers whose gradients lie one behind the other, every other with a bias; so many invocations share an entry.
+fn layers(forms: impl Iterator<Item = WeightGrad>, share: impl Fn(usize) -> u32) -> Option<Box<dyn Kernel>> {
     let mut at = 0u32;
     let layers = forms.enumerate().map(|(k, form)| {
         let weights = form.co * form.ci * form.kh * form.kw;
@@ -241,11 +243,11 @@ fn layers(forms: impl Iterator<Item = WeightGrad>, share: u32) -> Option<Box<dyn
             2 => [at + 3, NONE],
             _ => [(at + form.co).next_multiple_of(APART), at],
         };
-        let sums = Sums::new(&form, dw, (db != NONE).then_some(db));
+        let sums = Sums::new(&form, dw, (db != NONE).then_some(db), share(k));
         at = sums.end().next_multiple_of(APART);
         sums
     });
-    SumWeightGrads::new(layers.collect(), share).map(|all| Box::new(all) as Box<dyn Kernel>)
+    SumWeightGrads::new(layers.collect()).map(|all| Box::new(all) as Box<dyn Kernel>)
 }
 
 /// Odd shapes, with masks and colours, sorted by them and not.
@@ -256,8 +258,9 @@ pub fn cases() -> Vec<Box<dyn Kernel>> {
         let form = if k.is_multiple_of(2) { WeightGrad::of_one_colour(c, 4) } else { WeightGrad::new(c, 1, 1) };
         form.split(1, [1, 3, 5, 16, 37][k % 5], 1, 1)
     };
-    let set =
-        |(k, convs): (usize, &[Conv])| layers(convs.iter().enumerate().map(|(k, c)| form(k, c)), [1, 4, 16][k % 3]);
+    let set = |(k, convs): (usize, &[Conv])| {
+        layers(convs.iter().enumerate().map(|(k, c)| form(k, c)), |at| [1, 4, 16][(k + at) % 3])
+    };
     [3, 16].into_iter().flat_map(|size| few.chunks(size).enumerate().filter_map(set).collect::<Vec<_>>()).collect()
 }
 
@@ -265,5 +268,5 @@ pub fn cases() -> Vec<Box<dyn Kernel>> {
 pub fn shapes() -> Vec<Box<dyn Kernel>> {
     let block = Conv::new([256, 16, 28, 28], 16, [3, 3]).with([1, 1], [1, 1], [1; 4]).masked(2, 1);
     let form = WeightGrad::of_one_colour(&block, 4).split(1, 96, 256, 8);
-    layers(std::iter::repeat_n(form, MAX_LAYERS), 16).into_iter().collect()
+    layers(std::iter::repeat_n(form, MAX_LAYERS), |_| 16).into_iter().collect()
 }
