@@ -1,8 +1,8 @@
-// s[i] += rate (scale x[i, k] - s[i]) round by round, where scale is that of the last range that starts at i
-// or before
+// s[i] += rate (scale x[pass][i, k] - s[i]) pass by pass and round by round, where scale is that of the last range
+// that starts at i or before
 //
 // One invocation updates every WG-th element of its workgroup's block. An element is a V: one or
-// four numbers; len and starts count Vs.
+// four numbers; len, starts and bases count Vs.
 
 #import width$width
 #import flat
@@ -11,7 +11,7 @@
 override WG: u32 = 64u;
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> x: array<V>;        // [len, rounds]
+@group(0) @binding(1) var<storage, read> x: array<V>;        // of each pass [len, rounds]
 @group(0) @binding(2) var<storage, read_write> s: array<V>;  // [len]
 
 fn factor(i: u32) -> f32 {
@@ -34,6 +34,13 @@ fn factor(i: u32) -> f32 {
   return scale;
 }
 
+// A pass, whose new values begin at base.
+fn follow(i: u32, scale: f32, base: u32, rounds: u32) {
+  for (var k = 0u; k < rounds; k++) {
+    s[i] += p.rate * (scale * x[base + i * rounds + k] - s[i]);
+  }
+}
+
 @compute @workgroup_size(WG)
 fn main(
   @builtin(workgroup_id) wg: vec3<u32>,
@@ -43,8 +50,9 @@ fn main(
   let r = flat_range(p.len, wg, groups, lane);
   for (var i = r.first; i < r.end; i += WG) {
     let scale = factor(i);
-    for (var k = 0u; k < p.rounds; k++) {
-      s[i] += p.rate * (scale * x[i * p.rounds + k] - s[i]);
-    }
+    follow(i, scale, 0u, p.rounds0);
+    follow(i, scale, p.base1, p.rounds1);
+    follow(i, scale, p.base2, p.rounds2);
+    follow(i, scale, p.base3, p.rounds3);
   }
 }

@@ -4,10 +4,12 @@ mod channels_last;
 mod fusion;
 mod layout;
 mod listings;
+mod merging;
 mod random_graphs;
 mod recompute;
 mod replay;
 mod sampling;
+mod statistics;
 #[path = "../support/mod.rs"]
 mod support;
 mod training;

@@ -4,7 +4,7 @@ use super::Kernel;
 use super::activation::Activation;
 use std::sync::Arc;
 
-/// What can be done to the first write of a kernel before it is written: act(y · gate(g) + r).
+/// What can be done to the first write of a kernel before it is written: act(y · gate(g) + r), or y · scale + shift.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Epilogue {
     /// It goes through an activation.
@@ -17,6 +17,13 @@ pub enum Epilogue {
         /// What the gate leaves where it is not open.
         slope: f32,
     },
+    /// It is multiplied by a number.
+    Scale(f32),
+    /// A number is added to it.
+    Shift(f32),
+    /// Nothing: so many counters advance in the end, which are its last writes. The first of them is what its
+    /// first read was, which is none of its reads any more.
+    Tick(u32),
 }
 
 /// A kernel that has taken over an [`Epilogue`].

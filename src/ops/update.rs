@@ -64,7 +64,7 @@ impl Graph {
         let (rows, count) = (rows as u32, count as u32);
         for (chunk, values) in values.chunks(record::MAX_VALUES).enumerate() {
             let index = (chunk * record::MAX_VALUES) as u32;
-            let kernel = record::Record { rows, count, index, values: values.len() as u32 };
+            let kernel = record::Record::new([rows, count], index, values.len() as u32);
             let clock = self.clock();
             let reads: Vec<Option<&Var>> = std::iter::once(&clock).chain(values).map(Some).collect();
             self.update(launch(kernel), &reads, &[history]);

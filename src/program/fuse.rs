@@ -139,6 +139,15 @@ fn absorb(source: &Source, uses: &Uses, nodes: &[Option<Node>], at: usize) -> Op
         fused.body = Body::Kernel(kernel.fuse(Epilogue::Activation(act))?.kernel);
         return Some(Absorbed { reader, gate: None, place: at, node: fused });
     }
+    let number = match code {
+        Operation::MulC => Some(Epilogue::Scale(c)),
+        Operation::AddC => Some(Epilogue::Shift(c)),
+        _ => None,
+    };
+    if let Some(number) = number {
+        fused.body = Body::Kernel(kernel.fuse(number)?.kernel);
+        return Some(Absorbed { reader, gate: None, place: at, node: fused });
+    }
     let mut others = next.reads.iter().flatten().filter(|r| source.root(**r) != source.root(result));
     let mut other = *others.next().filter(|r| len(**r) == len(result))?;
     let mut gate = None;

@@ -4,12 +4,14 @@
 
 use super::{ALIGN, Body, Node, Place, Purpose, Source, Value, ValueId};
 use crate::kernels::advance::{Advance, MAX_COUNTERS};
-use crate::kernels::ema::{Ema, MAX_RANGES, Range};
+use crate::kernels::ema::{Ema, MAX_PASSES, MAX_RANGES, Range};
 use crate::kernels::pointwise::Operation;
+use crate::kernels::{Epilogue, Fused, Kernel};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// A running average that waits for its neighbours.
+#[derive(Clone, Copy)]
 struct Part {
     node: usize,
     offset: usize,
@@ -17,16 +19,66 @@ struct Part {
     scale: f32,
 }
 
-/// Running averages of one state that may be updated where the last of them is.
-struct Group {
-    rate: f32,
+/// Running averages of parts of a state that have nothing to do with each other.
+struct Pass {
     /// New values of each element.
     rounds: usize,
     parts: Vec<Part>,
 }
 
-/// Makes kernels of running averages, those of neighbouring ranges of a state together.
-/// Without `merge` each has a launch of its own.
+impl Pass {
+    fn takes(&self, part: &Part, rounds: usize) -> bool {
+        let apart = |p: &Part| p.offset + p.len <= part.offset || part.offset + part.len <= p.offset;
+        self.rounds == rounds && self.parts.iter().all(apart)
+    }
+
+    /// Its parts in order, those together that lie side by side and that one launch takes.
+    fn runs(&self) -> Vec<Vec<Part>> {
+        let mut parts = self.parts.clone();
+        parts.sort_by_key(|p| p.offset);
+        let neighbours = |a: &Part, b: &Part| (a.offset + a.len).next_multiple_of(ALIGN) == b.offset;
+        let runs = parts.chunk_by(neighbours).flat_map(|run| run.chunks(MAX_RANGES));
+        runs.map(<[Part]>::to_vec).collect()
+    }
+
+    fn last(&self) -> usize {
+        self.parts.iter().map(|p| p.node).max().unwrap_or(0)
+    }
+}
+
+/// Running averages of one state that may be updated where the last of them is, pass by pass.
+struct Group {
+    rate: f32,
+    passes: Vec<Pass>,
+}
+
+impl Group {
+    /// Takes one more, if it may be updated with the others.
+    fn takes(&mut self, part: Part, rate: f32, rounds: usize) -> bool {
+        let (same, room) = (self.rate.to_bits() == rate.to_bits(), self.passes.len() < MAX_PASSES);
+        match self.passes.last_mut() {
+            Some(pass) if same && pass.takes(&part, rounds) => pass.parts.push(part),
+            _ if same && room => self.passes.push(Pass { rounds, parts: vec![part] }),
+            _ => return false,
+        }
+        true
+    }
+
+    /// The passes that one launch makes after the other: all, where they are of the same parts.
+    fn together(self) -> Vec<Vec<Pass>> {
+        let parts = |pass: &Pass| {
+            let parts = pass.runs().into_iter().flatten();
+            parts.map(|p| (p.offset, p.len, p.scale.to_bits())).collect::<Vec<_>>()
+        };
+        match self.passes.iter().all(|pass| parts(pass) == parts(&self.passes[0])) {
+            true => vec![self.passes],
+            false => self.passes.into_iter().map(|pass| vec![pass]).collect(),
+        }
+    }
+}
+
+/// Makes kernels of running averages: those of neighbouring ranges of a state together, and those that follow
+/// each other before somebody looks. Without `merge` each has a launch of its own.
 pub(super) fn averages(source: &mut Source, nodes: Vec<Node>, merge: bool) -> Vec<Node> {
     let mut open: HashMap<usize, Group> = HashMap::new();
     let mut done: Vec<Group> = Vec::new();
@@ -43,25 +95,10 @@ pub(super) fn averages(source: &mut Source, nodes: Vec<Node>, merge: bool) -> Ve
             let part = Part { node: at, offset, len, scale: *scale };
             let rounds = node.reads[0].map_or(1, |read| source.values[read].len() / len.max(1));
             let waits = merge && node.reads.iter().flatten().all(|r| matches!(place(*r), Place::Node(_)));
-            let fits = |group: &Group| {
-                let apart = |p: &Part| p.offset + p.len <= offset || offset + len <= p.offset;
-                waits
-                    && group.rounds == rounds
-                    && group.rate.to_bits() == rate.to_bits()
-                    && group.parts.iter().all(apart)
-            };
-            match open.get_mut(&state) {
-                Some(group) if fits(group) => group.parts.push(part),
-                _ => {
-                    let group = Group { rate: *rate, rounds, parts: vec![part] };
-                    match waits {
-                        true => done.extend(open.insert(state, group)),
-                        false => {
-                            done.extend(open.remove(&state));
-                            done.push(group);
-                        }
-                    }
-                }
+            if !(waits && open.get_mut(&state).is_some_and(|group| group.takes(part, *rate, rounds))) {
+                done.extend(open.remove(&state));
+                let group = Group { rate: *rate, passes: vec![Pass { rounds, parts: vec![part] }] };
+                if waits { _ = open.insert(state, group) } else { done.push(group) }
             }
             touched.retain(|other| *other != state);
         }
@@ -69,13 +106,16 @@ pub(super) fn averages(source: &mut Source, nodes: Vec<Node>, merge: bool) -> Ve
     }
     done.extend(open.into_values());
     let mut made: HashMap<usize, Vec<Node>> = HashMap::new();
-    for mut group in done {
-        let last = group.parts.iter().map(|p| p.node).max().unwrap_or(0);
-        group.parts.sort_by_key(|p| p.offset);
-        let neighbours = |a: &Part, b: &Part| (a.offset + a.len).next_multiple_of(ALIGN) == b.offset;
-        for run in group.parts.chunk_by(neighbours).flat_map(|run| run.chunks(MAX_RANGES)) {
-            let merged = average(source, &nodes, (group.rate, group.rounds), run);
-            made.entry(last).or_default().extend(merged);
+    for group in done {
+        let rate = group.rate;
+        for passes in group.together() {
+            let last = passes.iter().map(Pass::last).max().unwrap_or(0);
+            let rounds: Vec<u32> = passes.iter().map(|pass| pass.rounds as u32).collect();
+            let runs: Vec<_> = passes.iter().map(Pass::runs).collect();
+            for k in 0..runs[0].len() {
+                let of_passes: Vec<&[Part]> = runs.iter().map(|runs| &runs[k][..]).collect();
+                made.entry(last).or_default().extend(average(source, &nodes, rate, &rounds, &of_passes));
+            }
         }
     }
     let mut out = Vec::new();
@@ -88,24 +128,32 @@ pub(super) fn averages(source: &mut Source, nodes: Vec<Node>, merge: bool) -> Ve
     out
 }
 
-/// The launch that updates neighbouring ranges, behind the flat buffer it reads where there are
-/// several.
-fn average(source: &mut Source, nodes: &[Node], (rate, rounds): (f32, usize), run: &[Part]) -> Vec<Node> {
+/// The launch that updates neighbouring ranges, pass by pass, behind the flat buffer it reads where there are
+/// several new values.
+fn average(source: &mut Source, nodes: &[Node], rate: f32, rounds: &[u32], passes: &[&[Part]]) -> Vec<Node> {
+    let run = passes[0];
     let (first, last) = (&run[0], &run[run.len() - 1]);
     let (start, len) = (first.offset, last.offset + last.len - first.offset);
     let ranges = run.iter().map(|p| Range { start: (p.offset - start) as u32, scale: p.scale }).collect();
-    let body = Body::Kernel(Arc::new(Ema { len: len as u32, rounds: rounds as u32, rate, ranges }));
-    if run.len() == 1 {
-        return vec![Node { body, ..nodes[first.node].clone() }];
+    let ema = Ema { len: len as u32, passes: rounds.to_vec(), rate, ranges };
+    let words = ema.lens().reads[0];
+    let body = Body::Kernel(Arc::new(ema));
+    if let [[part]] = passes {
+        return vec![Node { body, ..nodes[part.node].clone() }];
     }
     let Place::State { state, .. } = source.values[source.root(nodes[first.node].writes[0])].place else {
         return Vec::new();
     };
     let target = add(source, len, Place::State { state, offset: start });
-    let whole = add(source, rounds * len, Place::Node(usize::MAX));
-    let scope = nodes[last.node].scope.clone();
-    let reads = run.iter().map(|p| nodes[p.node].reads[0]).collect();
-    let offsets = run.iter().map(|p| rounds * (p.offset - start)).collect();
+    let whole = add(source, words, Place::Node(usize::MAX));
+    let scope = nodes[passes[passes.len() - 1][run.len() - 1].node].scope.clone();
+    let (mut reads, mut offsets) = (Vec::new(), Vec::new());
+    for ((base, rounds), run) in std::iter::zip(Ema::bases(len as u32, rounds), rounds).zip(passes) {
+        for part in *run {
+            reads.push(nodes[part.node].reads[0]);
+            offsets.push(base as usize + *rounds as usize * (part.offset - start));
+        }
+    }
     let flat = Body::Flatten(offsets, Purpose::Temp);
     vec![
         Node { body: flat, reads, writes: vec![whole], scope: scope.clone() },
@@ -300,10 +348,30 @@ pub(super) fn counters(source: &Source, nodes: Vec<Node>, merge: bool) -> Vec<No
         if !matches!(node.body, Body::Advance) {
             out.push(node.clone());
         } else if let Some(group) = last.get(&at) {
-            let body = Body::Kernel(Arc::new(Advance { counters: group.len() as u32 }));
-            let writes = group.iter().map(|waits| nodes[*waits].writes[0]).collect();
-            out.push(Node { body, writes, ..node.clone() });
+            let counters: Vec<ValueId> = group.iter().map(|waits| nodes[*waits].writes[0]).collect();
+            match out.last().filter(|_| merge).and_then(|before| ticking(source, before, &counters)) {
+                Some(both) => {
+                    out.pop();
+                    out.push(both);
+                }
+                None => {
+                    let body = Body::Kernel(Arc::new(Advance { counters: counters.len() as u32 }));
+                    out.push(Node { body, writes: counters, ..node.clone() });
+                }
+            }
         }
     }
     out
+}
+
+/// The node with counters that advance behind it, of which its first read is one.
+fn ticking(source: &Source, node: &Node, counters: &[ValueId]) -> Option<Node> {
+    let Body::Kernel(kernel) = &node.body else { return None };
+    let clock = source.root(node.reads.first().copied().flatten()?);
+    let at = counters.iter().position(|counter| source.root(*counter) == clock)?;
+    let Fused { kernel, .. } = kernel.fuse(Epilogue::Tick(counters.len() as u32))?;
+    let others = counters.iter().enumerate().filter(|(k, _)| *k != at).map(|(_, counter)| *counter);
+    let writes: Vec<ValueId> = node.writes.iter().copied().chain([counters[at]]).chain(others).collect();
+    let reads = node.reads[1..].iter().copied().take(kernel.signature().reads.len()).collect();
+    Some(Node { body: Body::Kernel(kernel), reads, writes, scope: node.scope.clone() })
 }

@@ -89,7 +89,7 @@ impl Epilogue {
     /// The read by which its operand arrives at a kernel whose bias is read `bias`, if it has one.
     pub(super) fn read(&self, bias: usize) -> Option<usize> {
         match self {
-            Epilogue::Activation(_) => None,
+            Epilogue::Activation(_) | Epilogue::Scale(_) | Epilogue::Shift(_) | Epilogue::Tick(_) => None,
             Epilogue::Residual => Some(bias + 1),
             Epilogue::ReluMask { .. } => Some(bias + 2),
         }

@@ -13,24 +13,30 @@ params! {
     }
 }
 
-/// Bindings and the tick of so many counters.
+/// WGSL: bindings of so many counters, and their tick.
 macro_rules! counters {
-    ($name:literal $($binding:literal $counter:literal)*) => {
-        shader!(Advance, "advance" as $name; concat!(
+    ($($binding:literal $counter:literal)*) => {
+        concat!(
             $("@group(0) @binding(", $binding, ") var<storage, read_write> ", $counter, ": array<u32>;  // [1]\n",)*
             "fn tick() {\n", $("  ", $counter, "[0] += 1u;\n",)* "}\n",
-        ))
+        )
     };
 }
+pub(super) use counters;
 
 static SHADERS: [Shader; MAX_COUNTERS] = [
-    counters!("advance" "1" "c0"),
-    counters!("advance_2" "1" "c0" "2" "c1"),
-    counters!("advance_3" "1" "c0" "2" "c1" "3" "c2"),
-    counters!("advance_4" "1" "c0" "2" "c1" "3" "c2" "4" "c3"),
+    shader!(Advance, "advance" as "advance"; counters!("1" "c0")),
+    shader!(Advance, "advance" as "advance_2"; counters!("1" "c0" "2" "c1")),
+    shader!(Advance, "advance" as "advance_3"; counters!("1" "c0" "2" "c1" "3" "c2")),
+    shader!(Advance, "advance" as "advance_4"; counters!("1" "c0" "2" "c1" "3" "c2" "4" "c3")),
 ];
 
-const COUNTERS: [(&str, Access); MAX_COUNTERS] =
+/// Adds one to a counter.
+pub(super) fn tick(counter: &mut [f32]) {
+    counter[0] = f32::from_bits(step(counter).wrapping_add(1));
+}
+
+pub(super) const COUNTERS: [(&str, Access); MAX_COUNTERS] =
     [("c0", Access::Update), ("c1", Access::Update), ("c2", Access::Update), ("c3", Access::Update)];
 
 static SIGNATURES: [Signature; MAX_COUNTERS] = [
@@ -51,7 +57,7 @@ impl Kernel for Advance {
 
     fn cpu(&self, _reads: &[&[f32]], writes: &mut [&mut [f32]]) {
         for counter in writes {
-            counter[0] = f32::from_bits(step(counter).wrapping_add(1));
+            tick(counter);
         }
     }
 

@@ -48,7 +48,7 @@ impl Kernel for DecodeU8 {
     fn cpu(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
         for (i, y) in writes[0].iter_mut().enumerate() {
             let byte = f64::from(reads[0][i / 4].to_bits() >> (8 * (i % 4)) & 255);
-            *y = (byte / 255.0 * f64::from(self.scale) + f64::from(self.shift)) as f32;
+            *y = (byte / 255.0) as f32 * self.scale + self.shift;
         }
     }
 
@@ -59,6 +59,18 @@ impl Kernel for DecodeU8 {
     fn variants(&self, caps: &Caps) -> Vec<Recipe> {
         let items = (self.len as usize).div_ceil(4);
         vec![Recipe::single("flat", flat(&SHADER, self, items, caps).operands(self.signature()))]
+    }
+
+    /// By powers of two, which round nothing, so that it is what it would be in launches of their own.
+    fn fuse(&self, epilogue: Epilogue) -> Option<Fused> {
+        let kernel = match epilogue {
+            Epilogue::Scale(scale) if self.shift == 0.0 && scales_exactly(scale) => {
+                DecodeU8 { scale: self.scale * scale, ..*self }
+            }
+            Epilogue::Shift(shift) if self.shift == 0.0 && scales_exactly(self.scale) => DecodeU8 { shift, ..*self },
+            _ => return None,
+        };
+        Some(Fused { kernel: Arc::new(kernel), read: None })
     }
 
     fn flops(&self) -> u64 {

@@ -14,13 +14,19 @@ pub struct Range {
     pub scale: f32,
 }
 
-/// x `[len, rounds]` -> s `[len]` updated: s += rate (scale x - s), round by round.
+/// The most passes of one launch.
+pub const MAX_PASSES: usize = 4;
+/// Words that a pass's new values begin at a multiple of: where each can be bound.
+const APART: u32 = 64;
+
+/// x, of each pass `[len, rounds]`, each from a multiple of 64 words on -> s `[len]` updated:
+/// s += rate (scale x - s), pass by pass and round by round.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ema {
     /// Elements.
     pub len: u32,
-    /// New values of each element, one after the other.
-    pub rounds: u32,
+    /// Of each pass the rounds: new values of each element, one after the other. At most [`MAX_PASSES`].
+    pub passes: Vec<u32>,
     /// How much of the new value enters.
     pub rate: f32,
     /// The ranges in order, at most [`MAX_RANGES`], the first from element 0.
@@ -32,8 +38,10 @@ params! {
     pub struct EmaParams {
         /// Elements of the shader.
         pub len: u32,
-        /// New values of each element.
-        pub rounds: u32,
+        /// New values of each element in each pass, none in those that are not there.
+        pub rounds: [u32; MAX_PASSES],
+        /// Where those of each begin.
+        pub base: [u32; MAX_PASSES],
         /// Of the average.
         pub rate: f32,
         /// Where each range ends and the next begins; those that are not there behind the last
@@ -52,7 +60,22 @@ static SIGNATURE: Signature = Signature { name: "ema", reads: &["x"], writes: &[
 impl Ema {
     /// With one factor for all elements.
     pub fn new(len: u32, rate: f32, scale: f32) -> Ema {
-        Ema { len, rounds: 1, rate, ranges: vec![Range { start: 0, scale }] }
+        Ema { len, passes: vec![1], rate, ranges: vec![Range { start: 0, scale }] }
+    }
+
+    /// Where the new values of each pass begin, and behind those of the last.
+    pub(crate) fn bases(len: u32, passes: &[u32]) -> Vec<u32> {
+        let mut bases = vec![0];
+        for rounds in passes {
+            let base = bases[bases.len() - 1];
+            bases.push(base + (rounds * len).next_multiple_of(APART));
+        }
+        bases
+    }
+
+    /// Whether there is one new value of each element.
+    fn single(&self) -> bool {
+        self.passes == [1]
     }
 
     /// The factor of every element.
@@ -61,13 +84,22 @@ impl Ema {
         std::iter::zip(&self.ranges, ends).flat_map(|(r, end)| (r.start..end).map(|_| r.scale))
     }
 
+    /// The new values of each pass, and its rounds.
+    fn values<'a>(&'a self, x: &'a [f32]) -> impl Iterator<Item = (&'a [f32], usize)> {
+        let passes = std::iter::zip(Ema::bases(self.len, &self.passes), &self.passes);
+        passes.map(|(base, rounds)| (&x[base as usize..][..(rounds * self.len) as usize], *rounds as usize))
+    }
+
     /// The block for elements of `width` numbers.
     fn params(&self, width: u32) -> EmaParams {
         let end = |k: usize| self.ranges.get(k + 1).map_or(u32::MAX, |r| r.start / width);
         let scale = |k: usize| self.ranges.get(k).map_or(0.0, |r| r.scale);
+        let bases = Ema::bases(self.len, &self.passes);
+        let of_pass = |of: &[u32], k: usize| if k < self.passes.len() { of[k] } else { 0 };
         EmaParams {
             len: self.len / width,
-            rounds: self.rounds,
+            rounds: std::array::from_fn(|k| of_pass(&self.passes, k)),
+            base: std::array::from_fn(|k| of_pass(&bases, k) / width),
             rate: self.rate,
             end: std::array::from_fn(end),
             scale: std::array::from_fn(scale),
@@ -90,21 +122,24 @@ impl Kernel for Ema {
     }
 
     fn lens(&self) -> Lens {
-        Lens { reads: vec![self.len as usize * self.rounds as usize], writes: vec![self.len as usize] }
+        let last = self.passes.len() - 1;
+        let words = Ema::bases(self.len, &self.passes)[last] + self.passes[last] * self.len;
+        Lens { reads: vec![words as usize], writes: vec![self.len as usize] }
     }
 
     fn cpu(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
         let rate = f64::from(self.rate);
-        let values = reads[0].chunks(self.rounds as usize);
-        for ((s, values), scale) in std::iter::zip(&mut *writes[0], values).zip(self.scales()) {
-            for x in values {
-                *s = (f64::from(*s) + rate * (f64::from(scale) * f64::from(*x) - f64::from(*s))) as f32;
+        for (values, rounds) in self.values(reads[0]) {
+            for ((s, values), scale) in std::iter::zip(&mut *writes[0], values.chunks(rounds)).zip(self.scales()) {
+                for x in values {
+                    *s = (f64::from(*s) + rate * (f64::from(scale) * f64::from(*x) - f64::from(*s))) as f32;
+                }
             }
         }
     }
 
     fn host(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
-        if self.rounds > 1 {
+        if !self.single() {
             return self.cpu(reads, writes);
         }
         if let &[Range { scale, .. }] = &self.ranges[..] {
@@ -123,7 +158,10 @@ impl Kernel for Ema {
             flat(shader, &params, params.len as usize, caps).operands(self.signature())
         };
         let scalar = Recipe::single("scalar", stage(&SHADER, 1));
-        match self.rounds == 1 && self.len.is_multiple_of(4) && self.ranges.iter().all(|r| r.start.is_multiple_of(4)) {
+        match self.passes.iter().all(|rounds| *rounds == 1)
+            && self.len.is_multiple_of(4)
+            && self.ranges.iter().all(|r| r.start.is_multiple_of(4))
+        {
             true => vec![Recipe::single("vec4", stage(&SHADER4, 4)), scalar],
             false => vec![scalar],
         }
@@ -131,16 +169,17 @@ impl Kernel for Ema {
 
     fn part(&self, len: u32) -> Option<Arc<dyn Kernel>> {
         // A piece does not know where it starts.
-        let (&[Range { scale, .. }], 1) = (&self.ranges[..], self.rounds) else { return None };
+        let (&[Range { scale, .. }], true) = (&self.ranges[..], self.single()) else { return None };
         Some(Arc::new(Ema::new(len, self.rate, scale)))
     }
 
     fn flops(&self) -> u64 {
-        4 * u64::from(self.len) * u64::from(self.rounds)
+        4 * u64::from(self.len) * u64::from(self.passes.iter().sum::<u32>())
     }
 
     fn label(&self) -> String {
-        let rounds = if self.rounds == 1 { String::new() } else { format!(" rounds {}", self.rounds) };
+        let each: Vec<String> = self.passes.iter().map(u32::to_string).collect();
+        let rounds = if self.single() { String::new() } else { format!(" rounds {}", each.join("+")) };
         match self.ranges.len() {
             1 => format!("s[{}] rate {}{rounds}", self.len, self.rate),
             ranges => format!("s[{}] rate {} ranges {ranges}{rounds}", self.len, self.rate),
@@ -150,33 +189,39 @@ impl Kernel for Ema {
 
 impl Checks for Ema {
     fn bounds(&self, reads: &[&[f32]], old: &[&[f32]], _reference: &[&[f32]]) -> Vec<Vec<f32>> {
-        let bound = |((values, s), scale): ((&[f32], &f32), f32)| {
-            let x = values.iter().map(|x| (scale * x).abs()).fold(0.0, f32::max);
-            let s = s.abs().max(if values.len() == 1 { 0.0 } else { x });
-            let round = EPS * (2.0 * s + self.rate.abs() * (5.0 * x + 4.0 * s)) + f32::MIN_POSITIVE;
-            round * values.len() as f32
+        let (mut largest, mut count) = (vec![0.0; self.len as usize], 0);
+        for (values, rounds) in self.values(reads[0]) {
+            for ((largest, values), scale) in std::iter::zip(&mut largest, values.chunks(rounds)).zip(self.scales()) {
+                *largest = values.iter().map(|x| (scale * x).abs()).fold(*largest, f32::max);
+            }
+            count += rounds;
+        }
+        let bound = |(x, s): (&f32, &f32)| {
+            let s = s.abs().max(if count == 1 { 0.0 } else { *x });
+            (EPS * (2.0 * s + self.rate.abs() * (5.0 * x + 4.0 * s)) + f32::MIN_POSITIVE) * count as f32
         };
-        let values = reads[0].chunks(self.rounds as usize);
-        vec![std::iter::zip(values, old[0]).zip(self.scales()).map(bound).collect()]
+        vec![std::iter::zip(&largest, old[0]).map(bound).collect()]
     }
 }
 
 /// Odd shapes.
 pub fn cases() -> Vec<Box<dyn Kernel>> {
     let case = |len, rate, scale| Box::new(Ema::new(len, rate, scale)) as Box<dyn Kernel>;
-    let ranges = |len, rounds, starts: &[u32]| {
+    let ranges = |len, passes: &[u32], starts: &[u32]| {
         let range = |(k, start): (usize, &u32)| Range { start: *start, scale: 1.0 + k as f32 / 7.0 };
         let ranges = starts.iter().enumerate().map(range).collect();
-        Box::new(Ema { len, rounds, rate: 0.1, ranges }) as Box<dyn Kernel>
+        Box::new(Ema { len, passes: passes.to_vec(), rate: 0.1, ranges }) as Box<dyn Kernel>
     };
     let all: Vec<u32> = (0..MAX_RANGES as u32).map(|k| 64 * k).collect();
     vec![
-        ranges(1920, 1, &[0, 512, 1024, 1280]),
-        ranges(67, 1, &[0, 64]),
-        ranges(101, 1, &[0, 3, 50]),
-        ranges(1920, 2, &[0, 512, 1024, 1280]),
-        ranges(101, 3, &[0, 3, 50]),
-        ranges(64 * MAX_RANGES as u32, 1, &all),
+        ranges(1920, &[1], &[0, 512, 1024, 1280]),
+        ranges(67, &[1], &[0, 64]),
+        ranges(101, &[1], &[0, 3, 50]),
+        ranges(1920, &[2], &[0, 512, 1024, 1280]),
+        ranges(1924, &[1, 1], &[0, 512, 1024, 1280]),
+        ranges(101, &[3], &[0, 3, 50]),
+        ranges(101, &[2, 1, 1, 3], &[0, 3, 50]),
+        ranges(64 * MAX_RANGES as u32, &[1], &all),
         case(1, 0.1, 1.0),
         case(127, 0.1, 128.0 / 127.0),
         case(256, 0.0, 1.0),
