@@ -4,10 +4,10 @@ use super::flags;
 use super::term::quoted;
 use crate::data;
 use crate::eval::FigureError;
-use crate::export::TooLarge;
+use crate::export::{ExportError, TooLarge};
 use crate::gpu::GpuError;
 use crate::report;
-use crate::train::{ChangeError, ConfigError, Cure, RunError, SessionError, TrainError};
+use crate::train::{ChangeError, CheckpointError, ConfigError, Cure, RunDir, RunError, SessionError, TrainError};
 use crate::tune::TuneError;
 use crate::words::{either, similar};
 use std::error::Error;
@@ -31,12 +31,12 @@ pub fn told(error: &(dyn Error + 'static)) -> String {
 fn advice(error: &(dyn Error + 'static)) -> Option<String> {
     let of_gpu = || error.downcast_ref().and_then(gpu);
     let of_data = || error.downcast_ref().and_then(images);
-    let of_run = || error.downcast_ref().and_then(run);
+    let of_run = || error.downcast_ref().and_then(run).or_else(|| error.downcast_ref().and_then(checkpoint));
     let of_tuner = || error.downcast_ref().and_then(tuner);
     let of_training = || error.downcast_ref().and_then(training);
     let of_session = || error.downcast_ref().and_then(session);
     let of_figure = || error.downcast_ref().and_then(figure);
-    let of_export = || error.downcast_ref().and_then(export);
+    let of_export = || error.downcast_ref().and_then(export).or_else(|| error.downcast_ref().and_then(folder));
     let of_program = || of_gpu().or_else(of_data).or_else(of_tuner);
     let of_settings = || error.downcast_ref().and_then(setting).or_else(|| error.downcast_ref().and_then(change));
     of_program()
@@ -95,6 +95,9 @@ fn images(error: &data::Error) -> Option<String> {
 fn run(error: &RunError) -> Option<String> {
     Some(match error {
         RunError::NoRun { path, .. } => return meant(path, Path::new("runs")),
+        RunError::NoCheckpoint { path } if RunDir::open(path).is_ok_and(|run| run.is_training()) => {
+            "it is being trained: the first is there after some minutes, or at Ctrl-C".into()
+        }
         RunError::NoCheckpoint { path } => format!("train it with `limn train --resume {}`", quoted(path)),
         RunError::NoAverages { .. } => "a run keeps them with --set train.ema=0.999".into(),
         RunError::InUse { path, run: true } => {
@@ -107,6 +110,19 @@ fn run(error: &RunError) -> Option<String> {
         }
         _ => return None,
     })
+}
+
+/// The other checkpoints of a run whose last one is damaged.
+fn checkpoint(error: &CheckpointError) -> Option<String> {
+    let CheckpointError::Damaged { path, .. } = error else { return None };
+    let run = RunDir::open(path.parent()?).ok().filter(|run| run.checkpoint() == *path)?;
+    let resumed =
+        |step: &u64| format!("`limn train --resume {} --from {step}` goes on from an earlier one", quoted(&run.path));
+    let best = || {
+        run.best().is_file().then(|| "`limn sample --best` and others take the one that did best on test images".into())
+    };
+    let all: Vec<String> = run.kept().last().map(resumed).into_iter().chain(best()).collect();
+    (!all.is_empty()).then(|| all.join(", and "))
 }
 
 /// The run that somebody means by its name alone, where it is in the folder of runs.
@@ -148,6 +164,10 @@ fn meant(path: &Path, folder: &Path) -> Option<String> {
 
 fn export(error: &TooLarge) -> Option<String> {
     matches!(error, TooLarge::Page { half, .. } if half.suffices()).then(|| "make it with --f16".into())
+}
+
+fn folder(error: &ExportError) -> Option<String> {
+    matches!(error, ExportError::Foreign { .. }).then(|| "give another folder with --out".into())
 }
 
 fn setting(error: &ConfigError) -> Option<String> {

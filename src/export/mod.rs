@@ -279,6 +279,14 @@ pub enum ExportError {
         #[source]
         why: Box<ExportError>,
     },
+    /// A folder with a file of somebody's own where one of these is to be.
+    #[error("{} has a {name} that limn has not made", .path.display())]
+    Foreign {
+        /// The folder.
+        path: PathBuf,
+        /// The file.
+        name: String,
+    },
     /// A file of the run that cannot be read.
     #[error("cannot read {}: {source}", .path.display())]
     Read {

@@ -41,8 +41,11 @@ impl Package {
     /// is there each file is replaced whole, and what else is in there stays.
     ///
     /// # Errors
-    /// What the system said.
+    /// [`ExportError::Foreign`], or what the system said.
     pub fn save_folder(&self, path: &Path) -> Result<(), ExportError> {
+        if let Some((name, _)) = self.files.iter().find(|(name, bytes)| is_foreign(&path.join(name), bytes)) {
+            return Err(ExportError::Foreign { path: path.into(), name: name.clone() });
+        }
         let written = match path.exists() {
             true => self.write_into(path),
             false => create_folder(path, |staged| self.write_into(staged)),
@@ -60,6 +63,12 @@ impl Package {
     }
 }
 
+/// Whether there is a text of somebody else's where this one is to be: limn's texts name it.
+fn is_foreign(path: &Path, text: &[u8]) -> bool {
+    let ours = |text: &[u8]| std::str::from_utf8(text).is_ok_and(|text| text.contains("limn"));
+    ours(text) && std::fs::read(path).is_ok_and(|there| !there.is_empty() && !ours(&there))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,6 +84,14 @@ mod tests {
         assert_eq!(fs::read(folder.join("sub/b.txt")).unwrap(), b"two");
         assert_eq!(fs::read_dir(at.path().join("new")).unwrap().count(), 1);
         fs::write(folder.join("mine.txt"), "kept").unwrap();
+        let files = vec![("README.md".to_string(), b"made by limn".to_vec()), ("b.bin".to_string(), vec![1])];
+        let readme = Package { files, remarks: Vec::new() };
+        fs::write(folder.join("README.md"), "my own").unwrap();
+        assert!(matches!(readme.save_folder(&folder), Err(ExportError::Foreign { name, .. }) if name == "README.md"));
+        assert!(fs::read(folder.join("README.md")).unwrap() == b"my own" && !folder.join("b.bin").exists());
+        fs::write(folder.join("README.md"), "an earlier export of limn's").unwrap();
+        readme.save_folder(&folder).unwrap();
+        assert_eq!(fs::read(folder.join("README.md")).unwrap(), b"made by limn");
         fs::write(folder.join("a.txt"), "old").unwrap();
         package.save_folder(&folder).unwrap();
         assert_eq!(fs::read(folder.join("a.txt")).unwrap(), b"one");

@@ -42,11 +42,11 @@ impl Metrics {
             Err(e) => return Err(RunError::io("read", path)(e)),
         };
         let header = format!("step,epoch,{},images_per_s,seconds", losses.join(","));
-        let Kept { text, rows, seconds, unread } =
+        let Kept { text, rows, seconds, foreign, later } =
             kept(&header, &String::from_utf8_lossy(&old), losses.len() + 4, step);
         let mut aside = String::new();
         if text.as_bytes() != old {
-            if unread {
+            if foreign || (step == 0 && later > 0) {
                 let left = set_aside(path, &old, step).map_err(fail)?;
                 aside = format!("; the file as it was is {}", left.display());
             }
@@ -56,6 +56,9 @@ impl Metrics {
         let missing = step.saturating_sub(rows);
         let remark = match missing {
             0 if aside.is_empty() => None,
+            0 if step == 0 && !foreign => {
+                Some(format!("metrics.csv had the rows of {later} steps that no checkpoint has{aside}"))
+            }
             0 => Some(format!("metrics.csv had lines that are no rows of this run{aside}")),
             _ => Some(format!("metrics.csv lacks the rows of {missing} of the first {step} steps{aside}")),
         };
@@ -109,9 +112,10 @@ fn set_aside(path: &Path, bytes: &[u8], step: u64) -> io::Result<PathBuf> {
 pub(super) struct Kept {
     text: String,
     rows: u64,
-    /// Whether there are lines besides the first that are rows of no step, or rows where nothing is
-    /// kept.
-    unread: bool,
+    /// Whether there are lines besides the first that are rows of no step.
+    foreign: bool,
+    /// Rows of later steps.
+    later: u64,
     /// Of the last row.
     seconds: f64,
 }
@@ -121,16 +125,14 @@ pub(super) fn kept(header: &str, old: &str, columns: usize, step: u64) -> Kept {
     let mut rows = std::collections::BTreeMap::new();
     // A line without an end may have lost the end of its last number.
     let whole = old.rfind('\n').map_or("", |end| &old[..end]);
-    let mut unread = false;
+    let (mut foreign, mut after) = (false, 0);
     for (at, line) in whole.lines().enumerate() {
         let cells: Vec<&str> = line.split(',').collect();
         let numbers = cells.len() == columns && cells.iter().all(|cell| cell.trim().parse::<f64>().is_ok());
         let of = cells[0].parse::<u64>().ok().filter(|of| numbers && (1..=step).contains(of));
         let later = numbers && cells[0].parse::<u64>().is_ok_and(|of| of > step);
-        unread |= match of {
-            Some(_) => false,
-            None => (at > 0 && !line.trim().is_empty() && !later) || (later && step == 0),
-        };
+        foreign |= of.is_none() && at > 0 && !line.trim().is_empty() && !later;
+        after += u64::from(later);
         if let Some((of, seconds)) = of.zip(cells[cells.len() - 1].trim().parse().ok()) {
             rows.insert(of, (line, seconds));
         }
@@ -138,7 +140,7 @@ pub(super) fn kept(header: &str, old: &str, columns: usize, step: u64) -> Kept {
     let mut text = format!("{header}\n");
     rows.values().for_each(|(line, _)| text.extend([line, "\n"]));
     let seconds = rows.last_key_value().map_or(0.0, |(_, (_, seconds))| *seconds);
-    Kept { text, rows: rows.len() as u64, unread, seconds }
+    Kept { text, rows: rows.len() as u64, foreign, later: after, seconds }
 }
 
 #[cfg(test)]
@@ -218,7 +220,7 @@ mod tests {
             (whole.replace(',', ";"), 5, "lacks the rows of 5 of the first 5 steps; the file as it was is"),
             (noted, 5, "had lines that are no rows of this run; the file as it was is"),
             (whole.replace(".000\n", ".000,mine\n"), 3, "lacks the rows of 3 of the first 3 steps; the file"),
-            (whole.clone(), 0, "had lines"),
+            (whole.clone(), 0, "had the rows of 5 steps that no checkpoint has; the file as it was is"),
         ];
         for (n, (text, step, words)) in remarks.iter().enumerate() {
             std::fs::write(&path, text).unwrap();
