@@ -3,7 +3,7 @@
 use crate::support::{Rig, Tensors, assert_all_close, assert_close, assert_same_bits, graph, planned, random_values};
 use limn::gpu::Gpu;
 use limn::graph::gradients;
-use limn::kernels::{Class, Precision};
+use limn::kernels::{Class, Precision, Shader};
 use limn::ops::ConvSpec;
 use limn::program::{Device, Options, Program, Source, plan_recomputing};
 use std::sync::Arc;
@@ -115,5 +115,77 @@ fn moments_are_right_where_the_mean_is_far_from_zero() {
     for (got, want) in std::iter::zip(&got["variance"], &want["variance"]) {
         let rounding = 8.0 * f32::EPSILON * most;
         assert!((got.sqrt() - want.sqrt()).abs() < rounding, "{got} and should be {want}, of a mean of {most}");
+    }
+}
+
+/// Lines of what a product leaves as somebody may mistype them.
+const MISTAKES: [(&str, &str); 17] = [
+    ("(block.m_total / GROUPS + BM - 1u) / BM", "block.m_total / GROUPS / BM"),
+    ("number / blocks, block.phase", "number % blocks, block.phase"),
+    ("block.phase * blocks + number % blocks", "block.phase * blocks + number / blocks"),
+    ("block.phase * blocks + number % blocks", "number % blocks"),
+    ("phases * blocks)", "blocks)"),
+    ("min(block.m_total - block.m0, BM)", "BM"),
+    ("(max(lines_of(block), ty) - ty + TY - 1u) / TY", "8u"),
+    ("GROUPS + place.group", "GROUPS"),
+    ("vec2(first[j], second[j])", "vec2(first[0], second[j])"),
+    ("first < columns; first += 4u * TX", "first < columns; first += 8u * TX"),
+    ("mean /= f32(max(count, 1u));", "mean /= 8.0;"),
+    ("f32(lines_from(block, t)) * a_tile", "a_tile"),
+    ("f32(lines_from(block, t)) * (d * d)", "d * d"),
+    ("square += d * d;", "square += d;"),
+    ("place_of(block).group;", "0u;"),
+    ("r[at + 3u]) - mean)", "r[at + 3u]))"),
+    ("plain += dy;", "plain = dy;"),
+];
+
+/// A program whose products leave something else, if any of them has that line.
+fn mistyped(mut program: Program, (from, to): (&str, &str)) -> Option<Program> {
+    let mut found = false;
+    let recipes = program.launches.iter_mut().filter_map(|launch| launch.recipe.as_mut());
+    for stage in recipes.flat_map(|recipe| &mut recipe.stages) {
+        let source = stage.shader.source().expect("a module");
+        if ["last_moments", "last_turns"].contains(&stage.shader.name) && source.contains(from) {
+            let source: &'static str = Box::leak(source.replace(from, to).into_boxed_str());
+            stage.shader = Box::leak(Box::new(Shader::new(stage.shader.name, source)));
+            found = true;
+        }
+    }
+    found.then_some(program)
+}
+
+#[test]
+fn mistakes_in_what_is_left_are_noticed() {
+    let device = gpu_class();
+    let cases = [
+        PLAIN,
+        Normalised { size: [7, 5], images: 3, ..PLAIN },
+        Normalised { grows: true, size: [7, 5], images: 3, ..PLAIN },
+        Normalised { groups: 2, grows: true, size: [16, 8], ..PLAIN },
+        Normalised { groups: 2, size: [16, 8], ..PLAIN },
+    ];
+    let right: Vec<_> = cases.map(|normalised| network(&normalised)).into_iter().collect();
+    let right: Vec<_> = right
+        .into_iter()
+        .map(|source| {
+            let (values, program) = (random_values(&source), planned(&source, &Options::new(device.caps())));
+            let results = Rig::holding(program.clone(), &source, &device, &values).after(1);
+            (source, values, program, results)
+        })
+        .collect();
+    for mistake in MISTAKES {
+        let mut tried = 0;
+        let noticed = right.iter().any(|(source, values, program, results)| {
+            let Some(program) = mistyped(program.clone(), mistake) else { return false };
+            tried += 1;
+            let got = Rig::holding(program, source, &device, values).after(1);
+            let far = |name: &String| {
+                let largest = results[name].iter().fold(0.0, |most: f32, x| most.max(x.abs()));
+                std::iter::zip(&got[name], &results[name]).any(|(a, b)| !((a - b).abs() <= 1e-4 * largest))
+            };
+            results.keys().any(far)
+        });
+        assert!(tried > 0, "{mistake:?} is in no shader");
+        assert!(noticed, "{mistake:?} was not noticed");
     }
 }
