@@ -1,7 +1,7 @@
 # make demo   a driver if there is none, the program, a small model trained on the built-in images
 # make test   every test; one part of them is `cargo test --locked --release --test graph`, say
 # make lint   format and lints, warnings denied; the library without the command as well; what is built in is listed
-# make cross  type-checks for Windows and macOS, where rustup has their targets
+# make cross  type-checks for Windows and macOS, where rustup has their targets (CROSS=x86_64-pc-windows-gnu: for that)
 # make mpi    what MPI needs on Debian, limn with it, its tests, and two ranks that train for a minute (make ranks: those
 #             alone, FEATURES=mpi where limn is to be built with it)
 # make bench  kernels and whole steps on this machine's device
@@ -54,6 +54,9 @@ export PRTE_MCA_rmaps_default_mapping_policy := :oversubscribe
 # Mistakes drawn beside those of the list, and those tried of each file of shaders.
 MUTANTS ?= 20
 SHADER_MUTANTS ?= 6
+
+# Targets that cross checks; the usual ones where none are said.
+CROSS ?=
 
 SOAK_MINUTES ?= 60
 SOAK_DEVICES ?= cpu,llvmpipe
@@ -159,7 +162,7 @@ lint:
 	  else echo "there is no cargo-deny: terms and versions of crates are left out; make supply brings it"; fi
 
 cross:
-	benches/cross.sh
+	benches/cross.sh $(CROSS)
 
 isa: build
 	benches/isa.sh --limn $(LIMN)

@@ -52,6 +52,7 @@ TOOL
 done
 
 for target in $targets; do
+  [ -n "${CARGO_FLAGS:-}" ] || has "$target" || { echo "not checked: rustup has no target $target here; rustup target add $target brings it"; continue; }
   echo "checking for $target"
   name=$(echo "$target" | tr - _)
   # Apple's SDK is asked for by name only.
