@@ -14,8 +14,9 @@ fn assert_merges(g: &Graph, want: &[&str]) -> Program {
         program.launches.iter().map(|l| format!("{} {}", l.kernel.signature().name, l.kernel.label())).collect();
     assert_eq!(labels, want);
     let reference = assert_same_under_every_plan(&source, &values, &Device::Reference, 2);
-    let on_gpu = assert_same_under_every_plan(&source, &values, &gpu(), 2);
-    assert_all_close(&on_gpu, &reference, 2e-6);
+    for device in [Device::Cpu, gpu()] {
+        assert_all_close(&assert_same_under_every_plan(&source, &values, &device, 2), &reference, 2e-6);
+    }
     program
 }
 

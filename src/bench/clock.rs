@@ -147,9 +147,7 @@ impl<L: Launches> Timer<L> {
         let mut samples = Vec::new();
         let within = |times: f64| begun.elapsed().as_secs_f64() < times * seconds;
         // One that another program has held up is no sample to go by.
-        while samples.len() < least
-            || (within(1.0) && samples.len() < 1000)
-            || (within(HELD_UP) && samples.len() < FEW)
+        while samples.len() < least || (within(1.0) && samples.len() < 1000) || (within(HELD_UP) && samples.len() < FEW)
         {
             samples.extend(self.round()?);
         }

@@ -90,6 +90,16 @@ impl Ema {
         passes.map(|(base, rounds)| (&x[base as usize..][..(rounds * self.len) as usize], *rounds as usize))
     }
 
+    /// A pass of so many rounds.
+    fn pass(&self, values: &[f32], rounds: usize, s: &mut [f32]) {
+        let rate = f64::from(self.rate);
+        for ((s, values), scale) in std::iter::zip(s, values.chunks(rounds)).zip(self.scales()) {
+            for x in values {
+                *s = (f64::from(*s) + rate * (f64::from(scale) * f64::from(*x) - f64::from(*s))) as f32;
+            }
+        }
+    }
+
     /// The block for elements of `width` numbers.
     fn params(&self, width: u32) -> EmaParams {
         let end = |k: usize| self.ranges.get(k + 1).map_or(u32::MAX, |r| r.start / width);
@@ -128,27 +138,24 @@ impl Kernel for Ema {
     }
 
     fn cpu(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
-        let rate = f64::from(self.rate);
         for (values, rounds) in self.values(reads[0]) {
-            for ((s, values), scale) in std::iter::zip(&mut *writes[0], values.chunks(rounds)).zip(self.scales()) {
-                for x in values {
-                    *s = (f64::from(*s) + rate * (f64::from(scale) * f64::from(*x) - f64::from(*s))) as f32;
-                }
-            }
+            self.pass(values, rounds, writes[0]);
         }
     }
 
     fn host(&self, reads: &[&[f32]], writes: &mut [&mut [f32]]) {
-        if !self.single() {
-            return self.cpu(reads, writes);
-        }
-        if let &[Range { scale, .. }] = &self.ranges[..] {
-            return host::pieces(writes[0], |first, s| follow(&reads[0][first..], self.rate, scale, s));
-        }
-        let ends = self.ranges.iter().skip(1).map(|r| r.start).chain([self.len]);
-        for (range, end) in std::iter::zip(&self.ranges, ends) {
-            let own = range.start as usize..end as usize;
-            follow(&reads[0][own.clone()], self.rate, range.scale, &mut writes[0][own]);
+        for (values, rounds) in self.values(reads[0]) {
+            if rounds > 1 {
+                self.pass(values, rounds, writes[0]);
+            } else if let &[Range { scale, .. }] = &self.ranges[..] {
+                host::pieces(writes[0], |first, s| follow(&values[first..], self.rate, scale, s));
+            } else {
+                let ends = self.ranges.iter().skip(1).map(|r| r.start).chain([self.len]);
+                for (range, end) in std::iter::zip(&self.ranges, ends) {
+                    let own = range.start as usize..end as usize;
+                    follow(&values[own.clone()], self.rate, range.scale, &mut writes[0][own]);
+                }
+            }
         }
     }
 
