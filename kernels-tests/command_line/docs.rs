@@ -117,7 +117,7 @@ impl Somewhere {
         ["cargo", "make"].iter().for_each(|name| program(&bin.join(name), &build));
         ["git", "apt-get", "python", "python3"].iter().for_each(|name| program(&bin.join(name), NOTHING));
         at("empty");
-        for (class, shade) in [("cats", 3), ("dogs", 5)] {
+        for (class, shade) in [("cat", 3), ("dog", 5)] {
             let pictures = at(&format!("home/pictures/{class}"));
             for i in 0..60u32 {
                 let of = |x: u32, y: u32| [x * shade + i, y * 2 + i * shade, (x + y) * shade].map(|v| v as u8);
