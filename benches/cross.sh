@@ -52,7 +52,10 @@ TOOL
 done
 
 for target in $targets; do
-  [ -n "${CARGO_FLAGS:-}" ] || has "$target" || { echo "not checked: rustup has no target $target here; rustup target add $target brings it"; continue; }
+  if [ -z "${CARGO_FLAGS:-}" ] && ! has "$target"; then
+    echo "not checked: rustup has no target $target here; rustup target add $target brings it"
+    continue
+  fi
   echo "checking for $target"
   name=$(echo "$target" | tr - _)
   # Apple's SDK is asked for by name only.

@@ -4,9 +4,9 @@
     benches/parzen.py [--seeds 10] [--steps 1500] [--limn target/release/limn] [--device cpu] [--out FOLDER] > table.md
 
 Both train `gan-small` on MNIST with averaged weights (train.ema=0.99) and are held by the protocol of 2014: 10,000
-samples, a width of ten from 0.1 to 1 chosen on the last 1,000 training images, 10,000 test images. PyTorch's networks, game
-and settings are those of assets/fixtures, which training steps are held against; its random numbers are its own. That its
-figure is the same is shown first, with samples of limn's. Needs torch and numpy, and MNIST, which `limn data get mnist`
+samples, a width of ten from 0.1 to 1 chosen on the last 1,000 training images, 10,000 test images. PyTorch's networks,
+game and settings are those of assets/fixtures, which training steps are held against; its random numbers are its own.
+That its figure is the same is shown first, with samples of limn's. Needs torch and numpy, and MNIST, which `limn data get mnist`
 fetches. What is known of a seed is kept in FOLDER, and not made again.
 """
 import argparse
@@ -107,7 +107,10 @@ def main():
     parser.add_argument("--mnist", default=os.path.expanduser("~/.cache/limn/mnist"))
     args = parser.parse_args()
     os.makedirs(args.out, exist_ok=True)
-    read = lambda name: torch.from_numpy(read_idx_images(os.path.join(args.mnist, name)).copy()).flatten(1).float() / 255
+
+    def read(name):
+        return torch.from_numpy(read_idx_images(os.path.join(args.mnist, name)).copy()).flatten(1).float() / 255
+
     train, test = read("train-images-idx3-ubyte"), read("t10k-images-idx3-ubyte")
     validation = train[-HELD_OUT:]
     limn = [args.limn]
@@ -136,7 +139,8 @@ def main():
     print("|---" * (args.seeds + 3) + "|")
     for name, title in (("limn", "limn"), ("torch", "PyTorch")):
         values = rows[name]
-        print(f"| {title} | " + " | ".join(f"{v:.1f}" for v in values) + f" | {values.mean():.1f} | {values.std(ddof=1):.1f} |")
+        cells = [*values, values.mean(), values.std(ddof=1)]
+        print(f"| {title} | " + " | ".join(f"{v:.1f}" for v in cells) + " |")
     of, by = rows["torch"].mean(), rows["limn"].mean() - rows["torch"].mean()
     error = math.sqrt(sum(v.var(ddof=1) / len(v) for v in rows.values()))
     print(f"\nlimn's mean is {abs(by) / of:.1%} {'above' if by > 0 else 'below'}, with a standard error of {error / of:.1%}. "
