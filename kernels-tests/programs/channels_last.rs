@@ -1,18 +1,10 @@
 //! Activations with their channels last on a GPU: where they stand so, and that nobody notices.
 
-use crate::support::{Choices, Rig, Tensors, graph, planned, random_values};
-use limn::gpu::Gpu;
+use crate::support::{Choices, Rig, Tensors, gpu_class, graph, planned, random_values};
 use limn::graph::{Graph, Var, gradients};
-use limn::kernels::{Caps, Class, Precision};
+use limn::kernels::{Caps, Class};
 use limn::ops::{ConvSpec, Mask};
 use limn::program::{Device, Options, Program, Source};
-use std::sync::Arc;
-
-/// The software device, told to be a GPU.
-fn gpu_class() -> Device {
-    let wanted = std::env::var("LIMN_DEVICE").ok();
-    Device::Gpu(Arc::new(Gpu::open_as_class(wanted.as_deref(), Precision::Full, Class::Gpu).expect("a device")))
-}
 
 /// A network that is put together at random of what can take its channels last, with the gradients of a loss.
 struct Network {

@@ -1,8 +1,8 @@
 //! Where values live: shared buffers, flat buffers, and what GPU APIs refuse.
 
 use crate::support::{
-    Rig, Tensors, assert_all_close, assert_same_bits, assert_same_everywhere, assert_same_under_every_plan, gpu, graph,
-    launches, normals, planned, random_values, sound, step_of,
+    Rig, Tensors, assert_all_close, assert_same_bits, assert_same_everywhere, assert_same_under_every_plan, gpu,
+    gpu_class, graph, launches, normals, planned, random_values, sound, stages_of, step_of,
 };
 use limn::gpu::Gpu;
 use limn::graph::{Graph, Var, gradients};
@@ -300,12 +300,6 @@ fn an_update_that_reads_another_part_of_its_state_is_refused() {
     assert!(error.starts_with("ema s[3] rate 0.5 would read and write one buffer"), "{error}");
 }
 
-/// Stages of a program's shaders of this name.
-fn stages_of(program: &Program, shader: &str) -> usize {
-    let recipes = program.launches.iter().filter_map(|launch| launch.recipe.as_ref());
-    recipes.flat_map(|recipe| &recipe.stages).filter(|stage| stage.shader.name == shader).count()
-}
-
 #[test]
 fn what_is_packed_for_a_launch_serves_those_behind_it_until_it_changes() {
     let on = Options::new(Some(Caps::WEBGPU));
@@ -356,8 +350,7 @@ fn three_layers(between: impl Fn(&Graph, &Var)) -> Source {
 
 #[test]
 fn the_partial_sums_of_many_layers_are_added_up_by_one_launch_behind_the_last() {
-    let device = Gpu::open_as_class(std::env::var("LIMN_DEVICE").ok().as_deref(), Precision::Full, Class::Gpu);
-    let device = Device::Gpu(Arc::new(device.expect("a device")));
+    let device = gpu_class();
     let options = Options::new(device.caps());
     let sums = |program: &Program| [stages_of(program, "sum_weight_grads"), stages_of(program, "weight_grad_reduce")];
     let source = three_layers(|_, _| ());

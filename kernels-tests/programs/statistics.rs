@@ -1,12 +1,12 @@
 //! Statistics of batch normalisation that the products in front leave: who leaves them, and that they are right.
 
-use crate::support::{Rig, Tensors, assert_all_close, assert_close, assert_same_bits, graph, planned, random_values};
-use limn::gpu::Gpu;
+use crate::support::{
+    Rig, Tensors, assert_all_close, assert_close, assert_same_bits, gpu_class, graph, planned, random_values, stages_of,
+};
 use limn::graph::gradients;
-use limn::kernels::{Class, Precision, Shader};
+use limn::kernels::Shader;
 use limn::ops::ConvSpec;
 use limn::program::{Device, Options, Program, Source, plan_recomputing};
-use std::sync::Arc;
 
 /// What is normalised: images in groups, made by a convolution or by a transposed one of stride 2.
 #[derive(Clone, Copy, Debug)]
@@ -48,16 +48,9 @@ fn network(n: &Normalised) -> Source {
     g.finish().expect("a graph")
 }
 
-/// The software device, told to be a GPU.
-fn gpu_class() -> Device {
-    let wanted = std::env::var("LIMN_DEVICE").ok();
-    Device::Gpu(Arc::new(Gpu::open_as_class(wanted.as_deref(), Precision::Full, Class::Gpu).expect("a device")))
-}
-
 /// Products that leave moments, and turns, and launches that take these for themselves.
 fn who(program: &Program) -> [[usize; 2]; 2] {
-    let recipes = || program.launches.iter().filter_map(|launch| launch.recipe.as_ref());
-    let count = |name| recipes().flat_map(|recipe| &recipe.stages).filter(|stage| stage.shader.name == name).count();
+    let count = |name| stages_of(program, name);
     let own = ["batch_norm_columns_stats", "batch_norm_grad_columns_sums"];
     [["last_moments", "last_turns"].map(count), own.map(count)]
 }

@@ -10,6 +10,7 @@ pub mod runs;
 use limn::gpu::{self, Gpu};
 use limn::graph::{Graph, Noise};
 use limn::kernels::philox::Stream;
+use limn::kernels::{Class, Precision};
 use limn::program::{Device, Options, Place, Program, Runner, Source, Store, View, plan};
 use limn::train::{Config, train_source};
 use std::collections::BTreeMap;
@@ -33,6 +34,12 @@ pub fn gpu() -> Device {
     static GPU: OnceLock<Arc<Gpu>> = OnceLock::new();
     let open = || Arc::new(Gpu::open(std::env::var("LIMN_DEVICE").ok().as_deref()).expect("a device"));
     Device::Gpu(GPU.get_or_init(open).clone())
+}
+
+/// The same device told to be a GPU, of a test's own.
+pub fn gpu_class() -> Device {
+    let wanted = std::env::var("LIMN_DEVICE").ok();
+    Device::Gpu(Arc::new(Gpu::open_as_class(wanted.as_deref(), Precision::Full, Class::Gpu).expect("a device")))
 }
 
 /// A GPU of a test's own, opened as [`gpu`] opens it.
@@ -188,6 +195,12 @@ pub fn assert_close(got: &[f32], want: &[f32], tolerance: f32, what: &str) {
         let error = (g - w).abs();
         assert!(error <= tolerance * largest, "{what}[{i}]: {g:e} and should be {w:e} (largest {largest:e})");
     }
+}
+
+/// Stages of a program's shaders of this name.
+pub fn stages_of(program: &Program, shader: &str) -> usize {
+    let recipes = program.launches.iter().filter_map(|launch| launch.recipe.as_ref());
+    recipes.flat_map(|recipe| &recipe.stages).filter(|stage| stage.shader.name == shader).count()
 }
 
 /// The names of the launches of a plan, in order.

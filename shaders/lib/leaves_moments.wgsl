@@ -11,14 +11,7 @@
 #expects const THREADS
 #expects var a_tile
 
-fn leave(block: Block, tx: u32, ty: u32) {
-  // The near columns, and the far where there are some.
-  let columns = min(block.columns - block.q0, 8u * TX);
-  for (var first = 0u; first < columns; first += 4u * TX) { moments(block, tx, ty, first + 4u * tx); }
-}
-
-// Those of the four columns from `q` on.
-fn moments(block: Block, tx: u32, ty: u32, q: u32) {
+fn sum_columns(block: Block, tx: u32, ty: u32, q: u32) {
   let count = select(0u, lines_from(block, ty), there(block, q));
   var mean = vec4(0.0);
   for (var i = 0u; i < count; i += 1u) { mean += written(row_at(block, ty + TY * i).at + block.q0 + q); }

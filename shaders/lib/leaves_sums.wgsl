@@ -4,7 +4,9 @@
 
 #import gather_block
 #import columns
+#expects fn sum_columns(block: Block, tx: u32, ty: u32, q: u32) // of the four columns from q on
 #expects const BM
+#expects const TX
 #expects const TY
 #expects var p
 #expects var dst
@@ -13,6 +15,12 @@
 override GROUPS: u32 = 1;
 
 @group(0) @binding(7) var<storage, read_write> part: array<vec2<f32>>; // [columns, groups, chunks]: a chunk is a block
+
+fn leave(block: Block, tx: u32, ty: u32) {
+  // The near columns, and the far where there are some.
+  let columns = min(block.columns - block.q0, 8u * TX);
+  for (var first = 0u; first < columns; first += 4u * TX) { sum_columns(block, tx, ty, first + 4u * tx); }
+}
 
 struct Place { group: u32, chunk: u32, chunks: u32 }
 

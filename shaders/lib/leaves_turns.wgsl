@@ -13,14 +13,7 @@
 #expects var r
 #expects var a_tile
 
-fn leave(block: Block, tx: u32, ty: u32) {
-  // The near columns, and the far where there are some.
-  let columns = min(block.columns - block.q0, 8u * TX);
-  for (var first = 0u; first < columns; first += 4u * TX) { turns(block, tx, ty, first + 4u * tx); }
-}
-
-// Those of the four columns from `q` on.
-fn turns(block: Block, tx: u32, ty: u32, q: u32) {
+fn sum_columns(block: Block, tx: u32, ty: u32, q: u32) {
   let count = select(0u, lines_from(block, ty), there(block, q));
   let n = (block.q0 + select(0u, q, there(block, q))) * GROUPS + place_of(block).group;
   let mean = vec4(b[n], b[n + GROUPS], b[n + 2u * GROUPS], b[n + 3u * GROUPS]);

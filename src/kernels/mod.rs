@@ -79,6 +79,7 @@ pub use pixels::{at_pixel, draw_pixels, pixel_code, pixel_distribution, sample_p
 pub use pointwise::{activation, halves, lstm, memory};
 #[doc(no_inline)]
 pub use random::{dropout, reparameterize, translate};
+pub(crate) use recipe::APART;
 pub use recipe::{Arithmetic, Recipe, Slot, Stage};
 pub(crate) use reductions::columns;
 #[doc(no_inline)]

@@ -2,6 +2,9 @@
 
 use super::{Field, Params, Shader, Signature};
 
+/// Words between places that can be bound: 256 bytes, the offset alignment every GPU takes.
+pub(crate) const APART: u32 = 64;
+
 /// What a stage's storage binding refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Slot {
@@ -69,6 +72,11 @@ impl Stage {
     pub fn constant(mut self, name: &'static str, value: impl Into<f64>) -> Self {
         self.constants.push((name, value.into()));
         self
+    }
+
+    /// The value of an override constant that is a whole number, if it is set.
+    pub(crate) fn value(&self, name: &str) -> Option<u32> {
+        self.constants.iter().find(|(of, _)| *of == name).map(|(_, value)| *value as u32)
     }
 }
 

@@ -65,12 +65,12 @@ pub use store::Store;
 pub(crate) use fuse::is_run;
 
 use crate::kernels::pointwise::Operation;
-use crate::kernels::{Kernel, Recipe};
+use crate::kernels::{APART, Kernel, Recipe};
 use std::sync::Arc;
 
 /// Words between places that can be bound: 256 bytes, the offset alignment every GPU takes. What lies
 /// between the elements of two is padding.
-pub(crate) const ALIGN: usize = 64;
+pub(crate) const ALIGN: usize = APART as usize;
 
 /// Index of a value in a [`Source`].
 pub type ValueId = usize;

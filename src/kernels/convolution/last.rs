@@ -208,8 +208,7 @@ pub(crate) fn leaving(stage: &Stage, wanted: Wanted, part: usize) -> Option<(Sta
         return None;
     }
     let form: Gather = bytemuck::pod_read_unaligned(&stage.params);
-    let constant = |name| stage.constants.iter().find(|(of, _)| *of == name).map(|(_, value)| *value as u32);
-    let lines = EDGE * constant("TY")?;
+    let lines = EDGE * stage.value("TY")?;
     let (turns, groups) = (wanted.sums == Sums::Turns, wanted.groups);
     let EpilogueBlock { bias, residual, gate, act, .. } = form.epilogue;
     let bare = [bias, residual, act.code] == [0; 3] && (turns || gate == 0);

@@ -2,8 +2,6 @@
 
 /// The most layers of one launch.
 pub const MAX_LAYERS: usize = 16;
-/// Words that what a layer leaves or takes starts at a multiple of: where it can be bound.
-pub(super) const APART: u32 = 64;
 
 /// The first workgroup of each layer, for the field `first` of a parameter block, and of all layers the
 /// count, by how many each has; of those that are not there none.

@@ -1,6 +1,6 @@
 //! `pack_weights`: many layers' weights laid out for products at once, when they have changed.
 
-use super::layers::{APART, MAX_LAYERS, starts};
+use super::layers::{MAX_LAYERS, starts};
 use super::pack::{PackLast, WHOLE};
 use crate::kernels::*;
 

@@ -2,7 +2,7 @@
 
 use super::conv::Conv;
 use super::conv_cases;
-use super::layers::{APART, MAX_LAYERS, starts};
+use super::layers::{MAX_LAYERS, starts};
 use super::weight_grad::WeightGrad;
 use crate::kernels::*;
 
@@ -108,8 +108,7 @@ impl Sums {
     pub(crate) fn of(stage: &Stage, dw: u32, db: u32) -> Option<Sums> {
         let form: WeightGrad =
             (stage.shader.name == "weight_grad_reduce").then(|| bytemuck::pod_read_unaligned(&stage.params))?;
-        let constant = |name| stage.constants.iter().find(|(of, _)| *of == name).map(|(_, value)| *value as u32);
-        let sums = Sums::new(&form, dw, (constant("BIAS")? == 1).then_some(db), constant("SHARE")?);
+        let sums = Sums::new(&form, dw, (stage.value("BIAS")? == 1).then_some(db), stage.value("SHARE")?);
         (sums.words() as usize <= MOST).then_some(sums)
     }
 

@@ -28,18 +28,12 @@ params! {
 
 static SHADER: Shader = shader!(Record, "record");
 
-/// Bindings and the tick of so many counters.
-macro_rules! ticking {
-    ($name:literal $($binding:literal $counter:literal)*) => {
-        shader!(Record, "record_ticking" as $name; counters!($($binding $counter)*))
-    };
-}
-
+/// With the bindings and the tick of so many counters.
 static TICKING: [Shader; MAX_COUNTERS] = [
-    ticking!("record_ticking" "5" "c0"),
-    ticking!("record_ticking_2" "5" "c0" "6" "c1"),
-    ticking!("record_ticking_3" "5" "c0" "6" "c1" "7" "c2"),
-    ticking!("record_ticking_4" "5" "c0" "6" "c1" "7" "c2" "8" "c3"),
+    shader!(Record, "record_ticking" as "record_ticking"; counters!("5" "c0")),
+    shader!(Record, "record_ticking" as "record_ticking_2"; counters!("5" "c0" "6" "c1")),
+    shader!(Record, "record_ticking" as "record_ticking_3"; counters!("5" "c0" "6" "c1" "7" "c2")),
+    shader!(Record, "record_ticking" as "record_ticking_4"; counters!("5" "c0" "6" "c1" "7" "c2" "8" "c3")),
 ];
 
 const HISTORY: (&str, Access) = ("history", Access::Update);

@@ -16,8 +16,6 @@ pub struct Range {
 
 /// The most passes of one launch.
 pub const MAX_PASSES: usize = 4;
-/// Words that a pass's new values begin at a multiple of: where each can be bound.
-const APART: u32 = 64;
 
 /// x, of each pass `[len, rounds]`, each from a multiple of 64 words on -> s `[len]` updated:
 /// s += rate (scale x - s), pass by pass and round by round.
