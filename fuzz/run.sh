@@ -50,7 +50,8 @@ for name in ${*:-$(ls fuzz/corpus)}; do
   log=$work/log
   code=0
   start=$(date +%s)
-  LIMN_READER=$name "$reader" "$work/new" "fuzz/corpus/$name" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=4096 \
+  # A picture that is read in a second takes forty, watched as it is.
+  LIMN_READER=$name "$reader" "$work/new" "fuzz/corpus/$name" -max_total_time="$seconds" -timeout=60 -rss_limit_mb=4096 \
     -malloc_limit_mb=2048 -max_len=65536 -artifact_prefix="fuzz/finds/$name-" -print_final_stats=1 >"$log" 2>&1 || code=$?
   took=$(($(date +%s) - start))
   count=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")

@@ -91,6 +91,16 @@ pub enum TuneError {
     /// The device's words.
     #[error("{0}")]
     Gpu(#[from] GpuError),
+    /// The device was lost under a variant, which is refused from now on.
+    #[error("{why}, as {kernel} [{variant}] was measured, which is not tried again")]
+    Lost {
+        /// Kernel and shapes.
+        kernel: String,
+        /// What was measured.
+        variant: &'static str,
+        /// The device's words.
+        why: String,
+    },
     /// Every variant computes something else than the reference.
     #[error("no variant of {kernel} {label} agrees with the CPU on this device ({fault}); update its driver")]
     AllWrong {
@@ -158,13 +168,25 @@ struct Measured {
     verdicts: BTreeMap<String, Verdict>,
 }
 
+/// What became of a kernel whose variants were measured.
+enum Outcome {
+    /// One is the fastest.
+    Chosen(Measured),
+    /// It was told to leave the rest.
+    Left,
+    /// The device was lost under a variant; another one to take, where one is left.
+    Lost { lost: &'static str, instead: Option<&'static str>, verdicts: BTreeMap<String, Verdict>, why: String },
+}
+
 /// Measures variants on one device and remembers what was fastest.
 pub struct Tuner {
     gpu: Arc<Gpu>,
     /// Where choices are kept, if anywhere.
-    file: Option<PathBuf>,
+    folder: Option<PathBuf>,
     choices: Choices,
     again: bool,
+    /// Whether a device was lost while it measured.
+    lost: bool,
     /// Asked between two variants: whether to leave the rest.
     stop: Option<fn() -> bool>,
 }
@@ -172,14 +194,21 @@ pub struct Tuner {
 impl Tuner {
     /// A tuner that knows what is kept in `folder` and keeps there what it learns.
     pub fn new(gpu: Arc<Gpu>, folder: Option<&Path>) -> Tuner {
-        let empty = Choices::new(gpu.desc());
-        let plain = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' };
-        let name: String = empty.device.chars().map(plain).collect();
-        let file = folder.map(|folder| folder.join(format!("{name}.json")));
-        // What cannot be read is measured again.
-        let known = file.as_deref().and_then(|file| Choices::read(file).ok()?.of_device(gpu.desc()));
-        let choices = known.unwrap_or(empty);
-        Tuner { gpu, file, choices, again: false, stop: None }
+        let choices = known(&gpu, folder);
+        Tuner { gpu, folder: folder.map(Path::to_path_buf), choices, again: false, lost: false, stop: None }
+    }
+
+    /// Goes on with this device where it measured another one. If that was lost, no more is measured: a person waits for
+    /// what is to run, and the next time goes on where this one ended.
+    pub fn on(&mut self, gpu: &Arc<Gpu>) {
+        if Arc::ptr_eq(gpu, &self.gpu) {
+            return;
+        }
+        self.lost |= self.gpu.is_lost();
+        if Choices::new(gpu.desc()).device != self.choices.device {
+            self.choices = known(gpu, self.folder.as_deref());
+        }
+        self.gpu = gpu.clone();
     }
 
     /// Measures what is known as well.
@@ -203,8 +232,8 @@ impl Tuner {
     /// most first and as many as `budget` allows, and saves the choices.
     ///
     /// # Errors
-    /// [`TuneError::AllWrong`], or that the device is gone. A file that cannot be written is no
-    /// error: the same will be measured again.
+    /// [`TuneError::AllWrong`]; [`TuneError::Lost`], where everything known is saved as well. A file that cannot be written
+    /// is no error: the same will be measured again.
     pub fn tune(
         &mut self,
         kernels: &[Arc<dyn Kernel>],
@@ -222,14 +251,27 @@ impl Tuner {
         let (mut seconds, mut weighed) = (0.0, 0);
         for (done, Work { key, kernel, recipes, times, weight }) in work.into_iter().enumerate() {
             let run = seconds * all as f64 / weighed.max(1) as f64;
-            if budget.spent(begun.elapsed(), run) {
+            if self.lost || budget.spent(begun.elapsed(), run) {
                 report.left = count - done;
                 break;
             }
+            let by = bench::clock(&self.gpu)?;
             progress(done, count, &key);
-            let Some(Measured { variant, ms, verdicts }) = self.measure(kernel, &recipes)? else {
-                report.left = count - done;
-                break;
+            let Measured { variant, ms, verdicts } = match self.measure(by, kernel, &recipes)? {
+                Outcome::Chosen(measured) => measured,
+                Outcome::Left => {
+                    report.left = count - done;
+                    break;
+                }
+                Outcome::Lost { lost, instead, verdicts, why } => {
+                    if let Some(variant) = instead {
+                        let among = fingerprint(&recipes);
+                        let choice = Choice { variant: variant.into(), among, measured: verdicts };
+                        self.choices.kernels.insert(key.clone(), choice);
+                    }
+                    self.save();
+                    return Err(TuneError::Lost { kernel: key, variant: lost, why });
+                }
             };
             seconds += 1e-3 * ms * times as f64;
             weighed += weight;
@@ -243,11 +285,17 @@ impl Tuner {
             let choice = Choice { variant: variant.into(), among: fingerprint(&recipes), measured: verdicts };
             self.choices.kernels.insert(key, choice);
         }
-        if let Some(file) = self.file.as_deref().filter(|_| report.measured > 0) {
-            let _ = files::make_folder_of(file).and_then(|()| self.choices.save(file));
+        if report.measured > 0 {
+            self.save();
         }
         report.seconds = begun.elapsed().as_secs_f64();
         Ok(report)
+    }
+
+    fn save(&self) {
+        if let Some(file) = self.folder.as_deref().map(|folder| file_of(folder, &self.choices)) {
+            let _ = files::make_folder_of(&file).and_then(|()| self.choices.save(&file));
+        }
     }
 
     /// The kernels that have something to choose and no choice yet, those that matter most first.
@@ -271,40 +319,42 @@ impl Tuner {
         all
     }
 
-    /// The fastest right variant of a kernel, and what each of those tried did; nothing where the
-    /// rest is to be left.
-    fn measure(&self, kernel: &dyn Kernel, recipes: &[Recipe]) -> Result<Option<Measured>, TuneError> {
+    /// The fastest right variant of a kernel, and what each of those tried did.
+    fn measure(&self, by: Clock, kernel: &dyn Kernel, recipes: &[Recipe]) -> Result<Outcome, TuneError> {
         // A software device compiles for a second or two what it then runs; its models of work
         // order the variants well, and the first is nearly always the fastest.
         let most = if self.gpu.caps().class == Class::Lanes { 4 } else { 9 };
-        let by = bench::clock(&self.gpu)?;
         let example = Example::sampled(kernel, 3);
         let mut verdicts = BTreeMap::new();
         let mut best: Option<(&'static str, f64, Trial)> = None;
         let mut fault = String::new();
         for (i, recipe) in by_kinds(recipes).into_iter().enumerate() {
             if self.stop.is_some_and(|stop| stop()) {
-                return Ok(None);
+                return Ok(Outcome::Left);
             }
             // Past the few, only until one is right.
             if i >= most && best.is_some() {
                 break;
             }
-            let trial = match check::agreement(&self.gpu, kernel, recipe, &example) {
-                Ok(trial) => trial,
-                // A device that is gone refuses everything.
-                Err(check::Disagreement::Gpu(error)) if self.gpu.is_lost() => return Err(error.into()),
+            let tried = check::agreement(&self.gpu, kernel, recipe, &example).map_err(|why| why.to_string());
+            let timed = tried.map(|trial| (self.timed(by, &trial, best.as_ref().map(|(.., best)| best)), trial));
+            // A device that is gone refuses everything.
+            if self.gpu.is_lost() {
+                let why = self.gpu.check().expect_err("it is lost").to_string();
+                verdicts.insert(recipe.name.to_string(), Verdict::Refused(why.clone()));
+                let untried = || recipes.iter().map(|r| r.name).find(|name| !verdicts.contains_key(*name));
+                let instead = best.as_ref().map(|(variant, ..)| *variant).or_else(untried);
+                return Ok(Outcome::Lost { lost: recipe.name, instead, verdicts, why });
+            }
+            let (ms, least, trial) = match timed {
+                Ok((timed, trial)) => {
+                    let [ms, least] = timed?;
+                    (ms, least, trial)
+                }
                 Err(why) => {
-                    fault = why.to_string();
+                    fault = why;
                     verdicts.insert(recipe.name.to_string(), Verdict::Refused(fault.clone()));
                     continue;
-                }
-            };
-            let [ms, least] = match &best {
-                Some((.., best)) => self.race(by, &trial, best)?,
-                None => {
-                    let samples = self.timer(by, &trial)?.samples(0.0, TURNS)?;
-                    [typical(samples), f64::INFINITY]
                 }
             };
             verdicts.insert(recipe.name.to_string(), Verdict::Ms(ms));
@@ -313,8 +363,16 @@ impl Tuner {
             }
         }
         match best {
-            Some((variant, ms, _)) => Ok(Some(Measured { variant, ms, verdicts })),
+            Some((variant, ms, _)) => Ok(Outcome::Chosen(Measured { variant, ms, verdicts })),
             None => Err(TuneError::AllWrong { kernel: kernel.signature().name, label: kernel.label(), fault }),
+        }
+    }
+
+    /// Milliseconds of a launch of one variant, and of the best so far as it is measured beside it.
+    fn timed(&self, by: Clock, trial: &Trial, best: Option<&Trial>) -> Result<[f64; 2], GpuError> {
+        match best {
+            Some(best) => self.race(by, trial, best),
+            None => Ok([typical(self.timer(by, trial)?.samples(0.0, TURNS)?), f64::INFINITY]),
         }
     }
 
@@ -339,6 +397,20 @@ impl Tuner {
         }
         Ok(samples.map(typical))
     }
+}
+
+/// Where the choices of a device are kept.
+fn file_of(folder: &Path, choices: &Choices) -> PathBuf {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' };
+    let name: String = choices.device.chars().map(plain).collect();
+    folder.join(format!("{name}.json"))
+}
+
+/// What is known of a device. What cannot be read is measured again.
+fn known(gpu: &Gpu, folder: Option<&Path>) -> Choices {
+    let none = Choices::new(gpu.desc());
+    let kept = folder.and_then(|folder| Choices::read(&file_of(folder, &none)).ok()?.of_device(gpu.desc()));
+    kept.unwrap_or(none)
 }
 
 /// Milliseconds of a launch by samples in seconds. What else the machine does only ever adds to

@@ -150,6 +150,39 @@ fn a_run_whose_device_is_lost_goes_on_once_and_says_what_is_saved() {
     }
 }
 
+/// Where a run's variants are measured first, much is submitted before its first step.
+#[test]
+fn a_device_that_is_lost_while_variants_are_measured_is_opened_anew_and_that_variant_left_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    let Some(()) = layer(folder, "devices that are lost while variants are measured") else { return };
+    let measured = |plan: Option<&str>, out: &str| {
+        let mut command = limn(folder);
+        command.args(["train", "vae", "--out"]).arg(folder.join(out)).args(device_flag());
+        SETTINGS.iter().for_each(|setting| _ = command.args(["--set", setting]));
+        call(plan.iter().fold(&mut command, |command, plan| losing(command, folder, plan, false)))
+    };
+    let refused = || {
+        let files = std::fs::read_dir(folder.join("cache/tune")).expect("what is known").map(|file| file.expect("one"));
+        let known = files.map(|file| std::fs::read_to_string(file.path()).expect("text"));
+        known.flat_map(|text| text.lines().filter(|l| l.contains("lost")).map(String::from).collect::<Vec<_>>()).count()
+    };
+    let told = measured(Some("lost:100"), "once");
+    let out = told.good().out;
+    assert!(out.contains("was measured, which is not tried again; the device was opened anew"), "{out}");
+    assert!(out.contains("step 30"), "{out}");
+    assert_eq!(refused(), 1);
+    // The next run tries another variant, and one on a device that keeps neither of the two.
+    measured(Some("lost:100"), "twice").good();
+    assert_eq!(refused(), 2);
+    measured(None, "thrice").good();
+    assert_eq!(refused(), 2);
+    // Before the first variant, as the device's clock is tried, no variant is to blame.
+    let _ = std::fs::remove_dir_all(folder.join("cache"));
+    let out = measured(Some("lost:5"), "clock").good().out;
+    assert!(out.contains("; the device was opened anew") && !out.contains("tried again"), "{out}");
+}
+
 #[test]
 fn what_a_trained_model_is_asked_on_a_lost_device_ends_in_a_sentence() {
     let folder = tempfile::tempdir().expect("a folder");

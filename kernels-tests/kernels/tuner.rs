@@ -112,6 +112,33 @@ fn where_every_variant_is_wrong_nothing_is_chosen() {
 }
 
 #[test]
+fn a_variant_under_which_the_device_is_lost_is_not_tried_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let kernel = offered(&[("first", right()), ("second", right()), ("third", right())]);
+    let kernels = [kernel.clone()];
+    let gpu = Arc::new(device());
+    let mut lost = Tuner::new(gpu.clone(), Some(folder.path()));
+    let error = lost.tune(&kernels, Budget::All, &mut |_, _, _| gpu.destroy()).expect_err("no device");
+    assert!(matches!(error, TuneError::Lost { variant: "first", .. }), "{error}");
+    assert!(error.to_string().contains("[first] was measured, which is not tried again"), "{error}");
+    // Another process takes the next, unmeasured; so does this one on the device opened anew, and measures no more.
+    let unheard = &mut |_: usize, _: usize, _: &str| panic!("nothing is measured");
+    let mut other = tuner(Some(folder.path()));
+    assert_eq!(other.tune(&kernels, Budget::All, unheard).expect("nothing").measured, 0);
+    lost.on(&Arc::new(device()));
+    let more = [offered(&[("one", wrong()), ("two", right())])];
+    let report = lost.tune(&more, Budget::All, unheard).expect("nothing");
+    assert_eq!((report.measured, report.left), (0, 1));
+    for tuner in [&lost, &other] {
+        let choice = &tuner.choices().kernels[&key(kernel.as_ref())];
+        assert!(matches!(&choice.measured["first"], Verdict::Refused(why) if why.contains("lost")), "{choice:?}");
+        assert_eq!((choice.measured.len(), planned(&kernel, tuner.choices())), (1, "second"));
+    }
+    // One whose device was never lost measures as ever.
+    assert_eq!(other.tune(&more, Budget::All, &mut |_, _, _| {}).expect("a choice").measured, 1);
+}
+
+#[test]
 fn choices_are_remembered_until_the_variants_change() {
     let folder = tempfile::tempdir().expect("a folder");
     let kernel = offered(&[("wrong", wrong()), ("right", right())]);

@@ -87,6 +87,12 @@ impl Device {
         }
     }
 
+    /// The same device opened once more, where it is lost and can be.
+    pub fn anew(&self) -> Option<Device> {
+        let gpu = self.gpu().filter(|gpu| gpu.is_lost())?;
+        gpu.again().ok().map(|gpu| Device::Gpu(Arc::new(gpu)))
+    }
+
     /// A name for people.
     pub fn name(&self) -> String {
         match self {

@@ -157,6 +157,24 @@ impl Prepared {
         Ok(Prepared { origin, config, session, initial, stage, images, data, test, tuned, steps_per_epoch, steps })
     }
 
+    /// The same, once more on the device opened anew where that is lost meanwhile; and whether it was. Nothing has been
+    /// made or changed by then.
+    pub(super) fn outlasting_a_loss(
+        start: Start,
+        device: Device,
+        hooks: &mut Hooks,
+    ) -> Result<(Prepared, bool), TrainError> {
+        let error = match Prepared::new(start.clone(), device.clone(), hooks) {
+            Ok(prepared) => return Ok((prepared, false)),
+            Err(error) => error,
+        };
+        // Other ranks would begin without this one.
+        let Some(fresh) = device.anew().filter(|_| hooks.ranks.is_none()) else { return Err(error) };
+        let mut prepared = Prepared::new(start, fresh, hooks)?;
+        prepared.data.3.push(format!("{error}; the device was opened anew"));
+        Ok((prepared, true))
+    }
+
     /// Makes the run's folder, or takes it up again, and says what the run is.
     pub(super) fn begin(self, mut hooks: Hooks) -> Result<Loop, TrainError> {
         let Prepared { origin, config, session, initial, stage, images, data, test, tuned, steps_per_epoch, steps } =

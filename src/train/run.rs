@@ -18,6 +18,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 /// What to train.
+#[derive(Clone)]
 #[expect(clippy::large_enum_variant, reason = "there is one of them")]
 pub enum Start {
     /// A new run.
@@ -276,11 +277,12 @@ pub fn train(start: Start, device: Device, hooks: Hooks) -> Result<Outcome, Trai
 
 fn train_first(start: Start, device: Device, mut hooks: Hooks) -> Result<Outcome, TrainError> {
     let pausing = together::pause(hooks.ranks.as_ref());
-    let mut training = Prepared::new(start, device, &mut hooks)?.begin(hooks)?;
+    // A device that is lost once may have been reset; one that is lost again would be so time and again.
+    let (prepared, again) = Prepared::outlasting_a_loss(start, device, &mut hooks)?;
+    let mut training = prepared.begin(hooks)?;
     drop(pausing);
     let mut result = training.train();
-    // A device that is lost once may have been reset; one that is lost again would be so time and again.
-    if let (Err(error), Some(fresh)) = (&result, training.fresh_device()) {
+    if let (Err(error), Some(fresh)) = (&result, training.fresh_device().filter(|_| !again)) {
         let saved = training.saved();
         training.say(&format!("{error}; the device is opened anew, and the run goes on from there"));
         training = training.go_on(fresh).map_err(|error| TrainError::Stopped { why: error.to_string(), saved })?;

@@ -333,6 +333,9 @@ impl Session {
             let program = self.step_of(model.as_ref()).fitting(batch, self.store.device())?;
             kernels.extend(program.launches.into_iter().map(|launch| launch.kernel));
         }
+        if let Device::Gpu(gpu) = self.store.device() {
+            tuner.on(gpu);
+        }
         let report = tuner.tune(&kernels, budget, progress)?;
         self.choices = self.store.device().caps().map(|caps| tuner.choices().taken(&kernels, &caps));
         Ok(report)

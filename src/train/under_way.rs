@@ -29,7 +29,6 @@ use crate::ranks::Pause;
 use crate::words::four;
 use std::fs;
 use std::io::ErrorKind;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -120,10 +119,9 @@ impl Loop<'_> {
 
     /// Its device opened anew, where it is lost and can be.
     pub(super) fn fresh_device(&self) -> Option<Device> {
-        let gpu = self.session.store.device().gpu().filter(|gpu| gpu.is_lost())?;
         // The other ranks have states that go on from where they are.
         let alone = self.session.store.together().is_none();
-        alone.then(|| gpu.again().ok().map(|gpu| Device::Gpu(Arc::new(gpu))))?
+        alone.then(|| self.session.store.device().anew())?
     }
 
     /// Goes on from the last checkpoint on another device.
