@@ -140,7 +140,7 @@ fn latents_of_ones_own_are_decoded_or_refused() {
     decode(&file, &[]).bad(&["number 0 (from 0) holds NaN"]);
     tensors(&file, "z", &[0, 2], &[]);
     decode(&file, &[]).bad(&["no latent vector"]);
-    decode(&place.path("gone.npz"), &[]).bad(&["gone.npz", "No such file"]);
+    decode(&place.path("gone.npz"), &[]).bad(&["gone.npz", "(os error 2)"]);
     decode(&run, &[]).bad(&[".npz, .npy, .safetensors and .csv"]);
     decode(&table, &["--class", "1"]).bad(&["class 1", "not told classes"]);
     for more in [&["-n", "3"][..], &["--seed", "3"], &["--truncation", "1"]] {
