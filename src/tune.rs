@@ -265,9 +265,7 @@ impl Tuner {
                 }
                 Outcome::Lost { lost, instead, verdicts, why } => {
                     if let Some(variant) = instead {
-                        let among = fingerprint(&recipes);
-                        let choice = Choice { variant: variant.into(), among, measured: verdicts };
-                        self.choices.kernels.insert(key.clone(), choice);
+                        self.choose(key.clone(), &recipes, variant, verdicts);
                     }
                     self.save();
                     return Err(TuneError::Lost { kernel: key, variant: lost, why });
@@ -282,8 +280,7 @@ impl Tuner {
                 Verdict::Ms(_) => None,
             });
             report.refused.extend(refused);
-            let choice = Choice { variant: variant.into(), among: fingerprint(&recipes), measured: verdicts };
-            self.choices.kernels.insert(key, choice);
+            self.choose(key, &recipes, variant, verdicts);
         }
         if report.measured > 0 {
             self.save();
@@ -292,6 +289,12 @@ impl Tuner {
         Ok(report)
     }
 
+    fn choose(&mut self, key: String, among: &[Recipe], variant: &str, measured: BTreeMap<String, Verdict>) {
+        let choice = Choice { variant: variant.into(), among: fingerprint(among), measured };
+        self.choices.kernels.insert(key, choice);
+    }
+
+    /// Keeps what is known; what cannot be written is measured again.
     fn save(&self) {
         if let Some(file) = self.folder.as_deref().map(|folder| file_of(folder, &self.choices)) {
             let _ = files::make_folder_of(&file).and_then(|()| self.choices.save(&file));

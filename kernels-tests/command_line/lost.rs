@@ -70,10 +70,17 @@ fn limn(folder: &Path) -> Command {
     command
 }
 
-fn new_run(folder: &Path, out: &Path) -> Command {
+/// A new run that measures variants first.
+fn measuring_run(folder: &Path, out: &Path) -> Command {
     let mut command = limn(folder);
-    command.args(["train", "vae", "--tune", "off", "--out"]).arg(out).args(device_flag());
+    command.args(["train", "vae", "--out"]).arg(out).args(device_flag());
     SETTINGS.iter().for_each(|setting| _ = command.args(["--set", setting]));
+    command
+}
+
+fn new_run(folder: &Path, out: &Path) -> Command {
+    let mut command = measuring_run(folder, out);
+    command.args(["--tune", "off"]);
     command
 }
 
@@ -157,15 +164,13 @@ fn a_device_that_is_lost_while_variants_are_measured_is_opened_anew_and_that_var
     let folder = folder.path();
     let Some(()) = layer(folder, "devices that are lost while variants are measured") else { return };
     let measured = |plan: Option<&str>, out: &str| {
-        let mut command = limn(folder);
-        command.args(["train", "vae", "--out"]).arg(folder.join(out)).args(device_flag());
-        SETTINGS.iter().for_each(|setting| _ = command.args(["--set", setting]));
+        let mut command = measuring_run(folder, &folder.join(out));
         call(plan.iter().fold(&mut command, |command, plan| losing(command, folder, plan, false)))
     };
     let refused = || {
         let files = std::fs::read_dir(folder.join("cache/tune")).expect("what is known").map(|file| file.expect("one"));
         let known = files.map(|file| std::fs::read_to_string(file.path()).expect("text"));
-        known.flat_map(|text| text.lines().filter(|l| l.contains("lost")).map(String::from).collect::<Vec<_>>()).count()
+        known.map(|text| text.lines().filter(|line| line.contains("lost")).count()).sum::<usize>()
     };
     let told = measured(Some("lost:100"), "once");
     let out = told.good().out;
