@@ -131,6 +131,33 @@ fn little_memory_is_a_sentence() {
     }
 }
 
+/// Several processes may share a stderr, as ranks and what started them do: a remark is one write,
+/// so that nothing comes between its words. A socket of messages keeps writes apart.
+#[cfg(unix)]
+#[test]
+fn remarks_are_written_whole() {
+    use std::os::{fd::OwnedFd, unix::net::UnixDatagram};
+    let calls: [&[&str]; 4] = [
+        &["train", "vae", "--batch"],
+        &["train", "vea"],
+        &["eval", "no-run"],
+        &["train", "vae", "--device", "cpu,no-such-device"],
+    ];
+    for args in calls {
+        let (ours, theirs) = UnixDatagram::pair().expect("two sockets");
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_limn"));
+        command.args(args).stdin(std::process::Stdio::null()).stderr(OwnedFd::from(theirs));
+        let status = command.status().expect("limn starts");
+        ours.set_nonblocking(true).expect("a socket");
+        let mut bytes = vec![0; 1 << 16];
+        let length = ours.recv(&mut bytes).expect("a remark");
+        let said = String::from_utf8_lossy(&bytes[..length]).into_owned();
+        assert!(!status.success() && said.starts_with("limn: ") && said.ends_with('\n'), "{args:?}: {said:?}");
+        let more = ours.recv(&mut bytes).map(|length| String::from_utf8_lossy(&bytes[..length]).into_owned());
+        assert!(more.is_err(), "{args:?}: {said:?}, {more:?}");
+    }
+}
+
 /// Names of folders come from anywhere; nothing they are made of may reach a terminal as it is.
 #[cfg(unix)]
 #[test]

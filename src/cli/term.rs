@@ -84,8 +84,14 @@ pub fn note(words: impl Display) {
     }
     tell_what_waits();
     clear_line();
+    on_stderr(&format!("limn: {}\n", hanging(&readable(&words.to_string()))));
+}
+
+/// Writes text on stderr in one piece: other processes may write there too, as the ranks of a run
+/// and what started them, and what they write is not to come between.
+fn on_stderr(text: &str) {
     // Where stderr is closed there is nobody to tell.
-    let _ = writeln!(io::stderr().lock(), "limn: {}", hanging(&readable(&words.to_string())));
+    let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 
 /// What is to be told as soon as anything is.
@@ -114,8 +120,7 @@ pub fn lead(lines: impl Display) {
     if is_silent() {
         return;
     }
-    // Where stderr is closed there is nobody to tell.
-    let _ = writeln!(io::stderr().lock(), "{lines}");
+    on_stderr(&format!("{lines}\n"));
 }
 
 /// Whether there is a line on the terminal that is to be overwritten. Whatever else is printed takes
@@ -148,7 +153,7 @@ pub fn listener() -> impl FnMut(&str) + Send {
 
 fn clear_line() {
     if SHOWN.swap(false, Ordering::Relaxed) {
-        let _ = write!(io::stderr().lock(), "\r\x1b[K");
+        on_stderr("\r\x1b[K");
     }
 }
 
@@ -168,7 +173,7 @@ impl Progress {
     pub fn show(&mut self, words: impl Display) {
         if Progress::is_seen() {
             let words = words.to_string();
-            let _ = write!(io::stderr().lock(), "\r\x1b[K{}", cut(&shown(&words), columns()));
+            on_stderr(&format!("\r\x1b[K{}", cut(&shown(&words), columns())));
             SHOWN.store(true, Ordering::Relaxed);
         } else if !is_quiet() && self.is_due(Instant::now()) {
             note(words);
