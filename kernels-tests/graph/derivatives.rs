@@ -62,7 +62,8 @@ impl Operand {
         !matches!(self.1, Draw::Class(_))
     }
 
-    fn data(&self, stream: u32) -> Vec<f32> {
+    /// Its elements; every `stream` has its own.
+    pub fn data(&self, stream: u32) -> Vec<f32> {
         let exact = |v: f32| (v * 4096.0).round() / 4096.0;
         let jitter = normals(1000 + stream, self.0.iter().product());
         let value = |(v, j): (f32, f32)| {

@@ -13,3 +13,4 @@ mod second_order;
 mod shapes;
 #[path = "../support/mod.rs"]
 mod support;
+mod values;
