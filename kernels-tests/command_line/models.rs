@@ -227,11 +227,20 @@ fn plans_benches_and_profiles_speak_of_presets() {
     assert!(out.contains("fc1.weight") && out.trim_end().ends_with("parameters: 652,824"), "{out}");
     let rows = on_cpu(&["plan", "pixelcnn", "--json"]).good().rows();
     assert_eq!(rows[0]["parameters"], 53569);
-    let rows = on_cpu(&["bench", "step", "vae", "--batch", "2", "--json"]).good().rows();
+    let rows = on_cpu(&["bench", "step", "vae", "--batch", "64", "--json"]).good().rows();
     for key in ["median_ms", "images_per_s", "gpu_ms", "host_ms", "gflop_per_step", "gflops", "peak_bytes"] {
         assert!(rows[0][key].as_f64().is_some_and(f64::is_finite), "{key}");
     }
-    assert_eq!((&rows[0]["preset"], &rows[0]["batch"]), (&"vae".into(), &2.into()));
+    assert_eq!((&rows[0]["preset"], &rows[0]["batch"]), (&"vae".into(), &64.into()));
+    // Each weight of a product is multiplied and added up for the output, for its own gradient, and
+    // but for those that see images for the input's; the rest of the step is little beside.
+    let [first, others] = [784 * 400, 400 * 40 + 20 * 400 + 400 * 784].map(|weights| 2.0 * 64.0 * f64::from(weights));
+    let (products, number) = (2.0 * first + 3.0 * others, |key: &str| rows[0][key].as_f64().expect("a number"));
+    assert!((1.0..1.05).contains(&(number("gflop_per_step") * 1e9 / products)), "{}", rows[0]);
+    let per_ms = |what: f64| what / number("median_ms");
+    let is = |key: &str, value: f64| assert!((number(key) / value - 1.0).abs() < 1e-3, "{key} of {}", rows[0]);
+    is("images_per_s", per_ms(64e3));
+    is("gflops", per_ms(1e3 * number("gflop_per_step")));
     let args = ["bench", "sample", "pixelcnn-small", "--batch", "1", "--naive-pixels", "1", "--json"];
     let rows = on_cpu(&args).good().rows();
     for key in ["cached_s", "cached_images_per_s", "naive_s_per_pixel", "naive_s", "ratio"] {
