@@ -119,6 +119,22 @@ class Tests(unittest.TestCase):
         self.assertIn("skew", made[4].env["LIMN_KERNELS"])
         self.assertEqual(mutants.kernels_of("src/kernels/checks.rs"), [])
 
+    def test_what_one_test_leaves_alive_goes_to_a_wider_one(self):
+        def of(new, test, wider):
+            return mutants.Mutant("a", "sum.rs", "{ a + b; // a + b", new, test, wider=wider)
+
+        said = []
+        killed, same = of("{ a - b", "--lib others", ["--lib sums"]), of("{ a + b + a", "--lib others", ["--lib sums"])
+        for mutant in killed, same:
+            self.assertEqual(mutants.judge_soundly([mutant], self.cargo, False, lambda *words, **_: said.append(words)), set())
+        self.assertEqual([(m.fate, m.test) for m in (killed, same)],
+                         [(mutants.KILLED, "--lib sums"), (mutants.SURVIVED, "--lib sums")])
+        # A test that fails without a mistake says nothing.
+        (self.scratch / "sum.rs").write_text("fn sum(a, b) { a - b; }\n")
+        mutant = mutants.Mutant("a", "sum.rs", "a - b;", "a * b;", "--lib others", wider=["--lib sums"])
+        self.assertEqual(len(mutants.judge_soundly([mutant], self.cargo, False, lambda *words, **_: None)), 1)
+        self.assertIsNone(mutant.fate)
+
     def test_a_test_that_fails_anyway_says_nothing(self):
         (self.scratch / "sum.rs").write_text("fn sum(a, b) { a - b }\n")
         mutant = mutants.Mutant("a", "sum.rs", "a - b", "a + b", "--lib sums")
