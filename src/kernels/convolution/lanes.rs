@@ -203,3 +203,50 @@ impl Recipe {
         self.scratch.iter().all(|len| 4 * *len as u64 <= caps.max_binding_bytes)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::conv::Conv;
+    use super::super::gather::Role;
+    use super::*;
+
+    #[test]
+    fn planes_are_read_where_they_lie_if_taps_are_pixels_or_their_neighbours() {
+        let is = |conv: Conv| {
+            let form = Gather::conv(&conv, Role::Conv);
+            (in_fours(&form), in_rows(&form))
+        };
+        let one = Conv::new([2, 8, 6, 4], 12, [1, 1]);
+        assert_eq!(is(one), (true, false));
+        // Not a row, but a plane is fours.
+        assert_eq!(is(Conv::new([2, 8, 4, 5], 12, [1, 1])), (true, false));
+        let padded = |pad: [u32; 4]| one.with([1, 1], [1, 1], pad);
+        let others = [
+            Conv::new([2, 8, 5, 5], 12, [1, 1]),
+            one.with([2, 2], [1, 1], [0; 4]),
+            padded([2, 0, 2, 0]),
+            padded([0, 2, 0, 2]),
+            one.masked(2, 1),
+            one.last(true, false),
+            one.last(false, true),
+        ];
+        others.into_iter().for_each(|conv| assert_eq!(is(conv), (false, false), "{conv:?}"));
+
+        let three = Conv::new([2, 8, 5, 8], 12, [3, 3]);
+        let same = |conv: Conv| conv.with([1, 1], [1, 1], [1; 4]);
+        assert_eq!(is(same(three)), (false, true));
+        assert_eq!(is(same(three).masked(1, 1)), (false, true));
+        assert_eq!(is(Conv::new([2, 8, 5, 8], 12, [5, 3]).with([1, 1], [1, 1], [2, 1, 2, 1])), (false, true));
+        let others = [
+            same(Conv::new([2, 8, 5, 6], 12, [3, 3])),
+            three,
+            same(three).with([2, 1], [1, 1], [1; 4]),
+            same(three).with([1, 1], [1, 2], [1, 2, 1, 2]),
+            same(three).with([1, 1], [1, 1], [1, 2, 1, 0]),
+            Conv::new([2, 8, 5, 8], 12, [3, 5]).with([1, 1], [1, 1], [1, 2, 1, 2]),
+            same(three).last(true, false),
+            same(three).last(false, true),
+        ];
+        others.into_iter().for_each(|conv| assert_eq!(is(conv), (false, false), "{conv:?}"));
+    }
+}
