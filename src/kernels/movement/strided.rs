@@ -340,3 +340,45 @@ pub fn shapes() -> Vec<Box<dyn Kernel>> {
         Box::new(Strided::new([c, n, row, Axis::whole(28, 1)], 0, 64 * 64 * 784)),
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Channels 2 to 4 of 6, one row down and two columns to the left.
+    const SLICE: [Axis; 4] = [
+        Axis::whole(1, 6 * 20),
+        Axis { out: 3, add: 2, ..Axis::whole(6, 20) },
+        Axis { add: -1, ..Axis::whole(4, 5) },
+        Axis { add: 2, ..Axis::whole(5, 1) },
+    ];
+
+    #[test]
+    fn slices_of_channels_whose_pixels_are_moved_are_told_of() {
+        let told = |axes: [Axis; 4], offset| Strided::new(axes, offset, 120).at_pixel();
+        assert_eq!(told(SLICE, 0), Some(AtPixel::Join { start: 2, offset: [-1, 2] }));
+        // Of an extent of one it does not matter how far neighbours are apart, or in what steps it is gone over.
+        let column = Axis { out: 1, mul: 3, div: 2, ..Axis::whole(1, 9) };
+        let [image, channel, row, _] = SLICE;
+        let narrow = [image, Axis { stride: 4, ..channel }, Axis { stride: 1, ..row }, column];
+        assert_eq!(told(narrow, 0), Some(AtPixel::Join { start: 2, offset: [-1, 0] }));
+        assert_eq!(told(SLICE, 1), None);
+        let changes: [(usize, fn(&mut Axis)); 10] = [
+            (0, |a| (a.out, a.size) = (2, 2)),
+            (0, |a| a.size = 2),
+            (0, |a| a.add = 1),
+            (1, |a| a.out = 5),
+            (1, |a| a.add = -1),
+            (1, |a| a.stride = 21),
+            (2, |a| a.mul = -1),
+            (2, |a| a.div = 2),
+            (2, |a| a.stride = 4),
+            (3, |a| a.stride = 0),
+        ];
+        for (k, (axis, change)) in changes.into_iter().enumerate() {
+            let mut axes = SLICE;
+            change(&mut axes[axis]);
+            assert_eq!(told(axes, 0), None, "change {k}");
+        }
+    }
+}
