@@ -125,7 +125,7 @@ test: driver
 trust: driver
 	LIMN_TRUST=1 $(CARGO) test --locked --release --lib trust:: -- --nocapture
 	LIMN_TRUST=1 $(CARGO) test --locked --release --test command_line -- --nocapture --test-threads 1 kill:: lost:: disks::
-	LIMN_TRUST=1 $(CARGO) test --locked --release --test kernels -- mixed gpu_class limits
+	LIMN_TRUST=1 $(CARGO) test --locked --release --test kernels -- mixed gpu_class limits not_finite fast_math
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then LIMN_TRUST=1 benches/validation.sh; \
 	  else echo "NOT TESTED: what the driver is asked for, by Khronos's validation: that Debian is made by root on Debian"; fi
 

@@ -172,13 +172,15 @@ fn a_device_that_is_lost_while_variants_are_measured_is_opened_anew_and_that_var
         let known = files.map(|file| std::fs::read_to_string(file.path()).expect("text"));
         known.map(|text| text.lines().filter(|line| line.contains("lost")).count()).sum::<usize>()
     };
-    let told = measured(Some("lost:100"), "once");
+    // Under the first variants: of later ones it depends on the machine whether there is time for them.
+    const EARLY: &str = "lost:40";
+    let told = measured(Some(EARLY), "once");
     let out = told.good().out;
     assert!(out.contains("was measured, which is not tried again; the device was opened anew"), "{out}");
     assert!(out.contains("step 30"), "{out}");
     assert_eq!(refused(), 1);
     // The next run tries another variant, and one on a device that keeps neither of the two.
-    measured(Some("lost:100"), "twice").good();
+    measured(Some(EARLY), "twice").good();
     assert_eq!(refused(), 2);
     measured(None, "thrice").good();
     assert_eq!(refused(), 2);
