@@ -19,7 +19,9 @@ fn example(name: &str, args: &[&Path]) -> String {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["run", "--locked", "--quiet", "--example", name, "--target-dir"]).arg(target);
     cargo.args((!cfg!(debug_assertions)).then_some("--release"));
+    // With what this was built with: all of limn would be compiled once more without.
     cargo.args((!cfg!(feature = "cli")).then_some("--no-default-features"));
+    cargo.args(cfg!(feature = "mpi").then_some("--features=mpi"));
     // What cargo tells a test is not for the cargo that a test calls: build scripts watch it, and
     // would run again.
     let told = std::env::vars_os().map(|(name, _)| name).filter(|name| {
