@@ -51,6 +51,10 @@ export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM := 1
 export OMPI_MCA_rmaps_base_oversubscribe := 1
 export PRTE_MCA_rmaps_default_mapping_policy := :oversubscribe
 
+# Tests that run at a time: one more than there are cores, as some wait for devices that hang, for signals and browsers.
+CORES := $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
+export RUST_TEST_THREADS ?= $(shell expr $(CORES) + 1)
+
 # Mistakes drawn beside those of the list, and those tried of each file of shaders.
 MUTANTS ?= 20
 SHADER_MUTANTS ?= 6
