@@ -159,7 +159,7 @@ reproducible:
 lint:
 	$(CARGO) fmt --check
 	$(CARGO) fmt --manifest-path fuzz/Cargo.toml --check
-	$(CARGO) clippy --locked --release --all-targets -- -D warnings
+	$(CARGO) clippy --locked --release --all-targets --features criterion -- -D warnings
 	$(CARGO) clippy --locked --release --no-default-features --lib -- -D warnings
 	@if command -v python3 >/dev/null; then python3 benches/licences.py --check; fi
 	@if command -v cargo-deny >/dev/null; then cargo deny --locked --offline check licenses bans sources; \

@@ -1,4 +1,4 @@
-//! The kernels of the presets at their own shapes, by criterion: `cargo bench --locked -- NAME`.
+//! The kernels of the presets at their own shapes, by criterion: `cargo bench --locked --features criterion -- NAME`.
 //!
 //! Each kernel runs in the variant a program would be given on this device. `limn bench` times all
 //! variants; this one is for watching a change.

@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// What may name a command that builds.
 const PLACES: [&str; 10] =
     ["Makefile", ".ci", "benches", "docs", "README.md", "ARCHITECTURE.md", "examples", "src", "kernels-tests", "fuzz"];
 
 /// Commands of cargo that resolve crates.
-const BUILDS: [&str; 9] = ["bench", "build", "check", "clippy", "doc", "install", "metadata", "run", "test"];
+const BUILDS: [&str; 10] = ["bench", "build", "check", "clippy", "doc", "install", "metadata", "run", "test", "tree"];
 
 /// How cargo is called.
 const CARGO: [&str; 4] = ["cargo ", "$(CARGO) ", "${CARGO:-cargo}\" ", "$CARGO "];
@@ -39,6 +40,24 @@ fn unlocked(line: &str) -> Vec<&str> {
         BUILDS.contains(&verb) && !command.contains("--locked")
     };
     commands.filter(builds).collect()
+}
+
+/// A crate that has other features with tests than without is another crate, and so is all that stands on it: limn would
+/// be compiled once for its tests and once for its command.
+#[test]
+fn dependencies_of_tests_give_crates_no_other_features() {
+    let crates = |more: &[&str]| -> BTreeSet<String> {
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["tree", "--locked", "--offline", "--prefix", "none", "--format", "{p} {f}"]).args(more);
+        let listed = cargo.current_dir(repository()).output().expect("cargo");
+        assert!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr));
+        let lines = String::from_utf8(listed.stdout).expect("text");
+        lines.lines().map(|line| line.trim_end_matches(" (*)").trim_end().to_string()).collect()
+    };
+    let (without, with) = (crates(&["--edges", "no-dev"]), crates(&[]));
+    assert!(without.len() > 100, "{without:?}");
+    let others: Vec<_> = without.difference(&with).collect();
+    assert!(others.is_empty(), "these have other features with the dependencies of tests: {others:?}");
 }
 
 #[test]

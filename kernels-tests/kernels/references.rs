@@ -12,14 +12,20 @@ pub fn wanted(name: &str) -> bool {
 
 /// Runs `run` on every case of every wanted kernel and fails with all failures at once.
 pub fn every_case(run: impl Fn(&'static str, &dyn Kernel) -> Vec<Outcome>) {
-    every_numbered_case(|name, _, kernel| run(name, kernel));
+    every_numbered_case(1, |name, _, kernel| run(name, kernel));
 }
 
-/// The same where it matters which of a kernel's cases it is.
-pub fn every_numbered_case(run: impl Fn(&'static str, usize, &dyn Kernel) -> Vec<Outcome>) {
+/// The same with a number for each of a kernel's cases. In short every `apart`-th of a product: its many geometries are
+/// those of another, with a mask or without one, which is given others.
+pub fn every_numbered_case(apart: usize, run: impl Fn(&'static str, usize, &dyn Kernel) -> Vec<Outcome>) {
     let mut failures = Vec::new();
+    let mut products = 0;
     for entry in kernels::all().iter().filter(|e| wanted(e.name)) {
-        for (case, kernel) in (entry.cases)().iter().enumerate() {
+        let cases = (entry.cases)();
+        let apart = if is_long() || !cases[0].sums() { 1 } else { apart };
+        let taken = cases.iter().skip(products % apart).step_by(apart);
+        products += usize::from(cases[0].sums());
+        for (case, kernel) in taken.enumerate() {
             for o in run(entry.name, case, kernel.as_ref()) {
                 println!(
                     "{} {} [{}] worst {:e} bound {:e} ratio {:.3}",
