@@ -132,7 +132,7 @@ fn devices_with_less_than_webgpus_default_limits_are_refused_by_name() {
 fn every_kernel_agrees_with_its_reference_within_webgpus_default_limits() {
     let gpu = of_limits(wgpu::Limits::default()).expect("limits that are enough");
     assert_eq!(gpu.caps().max_workgroup_bytes, 16_384);
-    every_numbered_case(|name, case, kernel| {
+    every_numbered_case(2, |name, case, kernel| {
         let variants = in_turn(case, 1, kernel.variants(gpu.caps()));
         assert!(!variants.is_empty(), "{name} {} has no variant", kernel.label());
         let example = Example::new(kernel, 1);
