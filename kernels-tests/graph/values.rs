@@ -96,9 +96,13 @@ fn sigmoid(x: f64) -> f64 {
     1.0 / (1.0 + (-x).exp())
 }
 
+/// An operation's name, itself, and its formula.
+type Unary = (&'static str, fn(&Var) -> Var, fn(f64) -> f64);
+type Binary = (&'static str, fn(&Var, &Var) -> Var, fn(f64, f64) -> f64);
+
 #[test]
 fn pointwise_operations() {
-    let unary: [(&str, fn(&Var) -> Var, fn(f64) -> f64); 18] = [
+    let unary: [Unary; 18] = [
         ("at_least", |x| x.at_least(0.3), |x| x.max(f64::from(0.3f32))),
         ("add_scalar", |x| x.add_scalar(0.3), |x| x + 0.3),
         ("mul_scalar", |x| x.mul_scalar(0.3), |x| x * 0.3),
@@ -124,7 +128,7 @@ fn pointwise_operations() {
     }
     hold(&[positive(&[3, 7])], &[3, 7], |x| x[0].ln(), |x, i| x[0].at(i).ln());
     hold(&[positive(&[3, 7])], &[3, 7], |x| x[0].sqrt(), |x, i| x[0].at(i).sqrt());
-    let binary: [(&str, fn(&Var, &Var) -> Var, fn(f64, f64) -> f64); 8] = [
+    let binary: [Binary; 8] = [
         ("add", |a, b| a + b, |a, b| a + b),
         ("sub", |a, b| a - b, |a, b| a - b),
         ("mul", |a, b| a * b, |a, b| a * b),
@@ -383,7 +387,7 @@ fn views() {
     }
     hold(&[x()], &[3, 4, 5], |x| x[0].flip(2), |x, i| x[0].at(&[i[0], i[1], 4 - i[2]]));
     hold(&[x()], &[3, 4, 3], |x| x[0].subsample(2, 2), |x, i| x[0].at(&[i[0], i[1], 2 * i[2]]));
-    let apart = |x: &[Host], i: &[usize]| if i[1] % 3 == 0 { x[0].at(&[i[0], i[1] / 3, i[2]]) } else { 0.0 };
+    let apart = |x: &[Host], i: &[usize]| if i[1].is_multiple_of(3) { x[0].at(&[i[0], i[1] / 3, i[2]]) } else { 0.0 };
     hold(&[x()], &[3, 11, 5], |x| x[0].dilate(1, 3, 11), apart);
     hold(&[x()], &[5, 3, 4], |x| x[0].permute(&[2, 0, 1]), |x, i| x[0].at(&[i[1], i[2], i[0]]));
     hold(&[x()], &[6, 4, 5], |x| x[0].repeat(2), |x, i| x[0].at(&[i[0] % 3, i[1], i[2]]));

@@ -172,8 +172,8 @@ fn nan_and_infinities_go_through_every_epilogue() {
         let cases = (entry.cases)();
         // Every second: what an epilogue does does not hang on the shape, and pipelines take their
         // time. Variants have it from the same files, and are taken in turn.
-        let small = |kernel: &&Box<dyn Kernel>| has_epilogue(kernel.as_ref()) && kernel.flops() < 1 << 20;
-        for (case, kernel) in cases.iter().filter(small).step_by(2).enumerate() {
+        let small = cases.iter().filter(|kernel| has_epilogue(kernel.as_ref()) && kernel.flops() < 1 << 20);
+        for (case, kernel) in small.step_by(2).enumerate() {
             for (k, read) in kernel.signature().reads.iter().enumerate() {
                 let mut example = Example::inputs(kernel.as_ref(), 1, f32::NAN);
                 let behind = k >= FACTORS;

@@ -363,7 +363,8 @@ mod tests {
         let narrow = [image, Axis { stride: 4, ..channel }, Axis { stride: 1, ..row }, column];
         assert_eq!(told(narrow, 0), Some(AtPixel::Join { start: 2, offset: [-1, 0] }));
         assert_eq!(told(SLICE, 1), None);
-        let changes: [(usize, fn(&mut Axis)); 10] = [
+        type Change = fn(&mut Axis);
+        let changes: [(usize, Change); 10] = [
             (0, |a| (a.out, a.size) = (2, 2)),
             (0, |a| a.size = 2),
             (0, |a| a.add = 1),
