@@ -38,6 +38,21 @@ pub fn off_grid(shape: &[usize]) -> Operand {
     Operand(shape.to_vec(), Draw::OffGrid)
 }
 
+/// One for operations with a kink where it equals one of the usual kind.
+pub fn on_grid(shape: &[usize]) -> Operand {
+    Operand(shape.to_vec(), Draw::OnGrid)
+}
+
+/// One of numbers between 1 and 2.
+pub fn positive(shape: &[usize]) -> Operand {
+    Operand(shape.to_vec(), Draw::Positive)
+}
+
+/// One of class numbers below `count`.
+pub fn classes(shape: &[usize], count: usize) -> Operand {
+    Operand(shape.to_vec(), Draw::Class(count))
+}
+
 /// Goes over all pointwise operations and a few constants of each, with operands they are smooth
 /// at.
 pub fn pointwise_operations(check: impl Fn(&[Operand], &dyn Fn(&[Var]) -> Vec<Var>)) {
@@ -107,7 +122,8 @@ pub fn check_second(operands: &[Operand], op: impl Fn(&[Var]) -> Vec<Var>) {
     }
 }
 
-fn inputs(graph: &Graph, operands: &[Operand]) -> Vec<Var> {
+/// Operand number k as the input `xk`.
+pub fn inputs(graph: &Graph, operands: &[Operand]) -> Vec<Var> {
     operands.iter().enumerate().map(|(k, o)| graph.input(&format!("x{k}"), &o.0)).collect()
 }
 

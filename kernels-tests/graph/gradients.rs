@@ -1,16 +1,8 @@
 //! Every differentiable op against differences.
 
-use crate::derivatives::{Draw, Operand, check_first, off_grid, pointwise_operations};
+use crate::derivatives::{Operand, check_first, classes, off_grid, on_grid, pointwise_operations, positive};
 use limn::graph::Var;
 use limn::ops::{ConvSpec, Mask};
-
-fn positive(shape: &[usize]) -> Operand {
-    Operand(shape.to_vec(), Draw::Positive)
-}
-
-fn on_grid(shape: &[usize]) -> Operand {
-    Operand(shape.to_vec(), Draw::OnGrid)
-}
 
 fn unary(x: Operand, op: impl Fn(&Var) -> Var) {
     check_first(&[x], |x| vec![op(&x[0])]);
@@ -215,9 +207,8 @@ fn reparameterize_sample_and_divergence() {
 
 #[test]
 fn cross_entropy_over_channels() {
-    let classes = |shape: &[usize]| Operand(shape.to_vec(), Draw::Class(5));
-    check_first(&[off_grid(&[3, 5, 2, 2]), classes(&[3, 2, 2])], |x| vec![x[0].cross_entropy(&x[1])]);
-    check_first(&[off_grid(&[4, 5]), classes(&[4])], |x| vec![x[0].cross_entropy(&x[1])]);
+    check_first(&[off_grid(&[3, 5, 2, 2]), classes(&[3, 2, 2], 5)], |x| vec![x[0].cross_entropy(&x[1])]);
+    check_first(&[off_grid(&[4, 5]), classes(&[4], 5)], |x| vec![x[0].cross_entropy(&x[1])]);
 }
 
 #[test]

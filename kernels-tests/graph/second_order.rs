@@ -1,6 +1,6 @@
 //! Gradients of gradients: the closed set, the fixture, a penalty, and refusals.
 
-use crate::derivatives::{Draw, Operand, check_first, check_second, off_grid, pointwise_operations};
+use crate::derivatives::{check_first, check_second, classes, off_grid, on_grid, pointwise_operations, positive};
 use crate::support::{Rig, Tensors, assert_close, graph};
 use limn::graph::{Graph, GraphError, Var, gradients};
 use limn::kernels::optimisers::schedule::Schedule;
@@ -30,8 +30,7 @@ fn linear_and_matmul() {
 #[test]
 fn pointwise_ops() {
     pointwise_operations(|operands, op| check_second(operands, op));
-    let positive = || Operand(vec![3, 4], Draw::Positive);
-    check_second(&[off_grid(&[2, 3, 4]), positive()], |x| vec![&x[0] / &x[1]]);
+    check_second(&[off_grid(&[2, 3, 4]), positive(&[3, 4])], |x| vec![&x[0] / &x[1]]);
     check_second(&[off_grid(&[2, 1, 4]), off_grid(&[3, 1])], |x| vec![&x[0] * &x[1]]);
     check_second(&[off_grid(&[7])], |x| vec![x[0].clamp(-0.5, 0.75)]);
     check_second(&[off_grid(&[5]), off_grid(&[5])], |x| vec![x[0].bce_with_logits(&x[1])]);
@@ -45,7 +44,7 @@ fn losses() {
     check_second(&operands, |x| vec![x[0].gaussian_nll(&spread(&x[1]), &x[2])]);
     check_second(&operands, |x| vec![x[0].discretised_logistic_nll(&spread(&x[1]), &x[2])]);
     // Both ends of the scale, whose bins are open.
-    let operands = [off_grid(&[6]), off_grid(&[6]), Operand(vec![6], Draw::Class(2))];
+    let operands = [off_grid(&[6]), off_grid(&[6]), classes(&[6], 2)];
     check_second(&operands, |x| vec![x[0].discretised_logistic_nll(&spread(&x[1]), &x[2])]);
 }
 
@@ -72,16 +71,13 @@ fn reductions_and_views() {
 
 #[test]
 fn maxima_and_dropout() {
-    check_second(&[off_grid(&[2, 1, 3]), Operand(vec![2, 1, 3], Draw::OnGrid)], |x| {
-        vec![x[0].concat(&x[1], 1).max_axis(1).tanh()]
-    });
+    check_second(&[off_grid(&[2, 1, 3]), on_grid(&[2, 1, 3])], |x| vec![x[0].concat(&x[1], 1).max_axis(1).tanh()]);
     check_second(&[off_grid(&[3, 4])], |x| vec![x[0].dropout(0.6).tanh()]);
 }
 
 #[test]
 fn norms_of_progressive_growing() {
     // Near zero they bend too much for differences.
-    let positive = |shape: &[usize]| Operand(shape.to_vec(), Draw::Positive);
     check_second(&[positive(&[2, 3])], |x| vec![x[0].pixel_norm()]);
     check_second(&[positive(&[2, 2, 1, 2])], |x| vec![x[0].pixel_norm()]);
     check_second(&[off_grid(&[8, 1, 1, 2])], |x| vec![x[0].minibatch_stddev(4)]);
@@ -89,8 +85,7 @@ fn norms_of_progressive_growing() {
 
 #[test]
 fn batch_norm_with_given_statistics() {
-    let positive = Operand(vec![3], Draw::Positive);
-    let operands = [off_grid(&[2, 3]), positive.clone(), off_grid(&[3]), off_grid(&[3]), positive];
+    let operands = [off_grid(&[2, 3]), positive(&[3]), off_grid(&[3]), off_grid(&[3]), positive(&[3])];
     check_second(&operands, |x| vec![x[0].batch_norm_eval(&x[1], &x[2], &x[3], &x[4], 1e-5)]);
 }
 

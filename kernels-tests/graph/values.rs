@@ -1,7 +1,7 @@
 //! What operations compute, held against their formulas in f64, element by element: gradients and
 //! devices may agree with one another about a wrong value.
 
-use crate::derivatives::{Draw, Operand, off_grid};
+use crate::derivatives::{Operand, classes, inputs, off_grid, positive};
 use crate::support::{Rig, Tensors, gpu, graph};
 use limn::graph::Var;
 use limn::ops::{ConvSpec, Mask};
@@ -26,11 +26,11 @@ impl Host {
     /// Elements along one axis, elsewhere at `index`.
     fn along(&self, axis: usize, index: &[usize]) -> Vec<f64> {
         let mut at = index.to_vec();
-        let mut element = |k| {
+        let element = |k| {
             at[axis] = k;
             self.at(&at)
         };
-        (0..self.shape[axis]).map(&mut element).collect()
+        (0..self.shape[axis]).map(element).collect()
     }
 }
 
@@ -48,13 +48,11 @@ fn place(mut flat: usize, shape: &[usize]) -> Vec<usize> {
 #[track_caller]
 fn hold(operands: &[Operand], shape: &[usize], op: impl Fn(&[Var]) -> Var, formula: impl Fn(&[Host], &[usize]) -> f64) {
     let g = graph();
-    let inputs: Vec<Var> = operands.iter().enumerate().map(|(k, o)| g.input(&format!("x{k}"), &o.0)).collect();
-    g.output("y", &op(&inputs));
+    g.output("y", &op(&inputs(&g, operands)));
     let source = g.finish().expect("the op takes these shapes");
-    let data = |(k, operand): (usize, &Operand)| (format!("x{k}"), operand.data(k as u32));
-    let values: Tensors = operands.iter().enumerate().map(data).collect();
-    let host = |(k, operand): (usize, &Operand)| Host { shape: operand.0.clone(), data: operand.data(k as u32) };
-    let hosts: Vec<Host> = operands.iter().enumerate().map(host).collect();
+    let host = |(k, operand): (u32, &Operand)| Host { shape: operand.0.clone(), data: operand.data(k) };
+    let hosts: Vec<Host> = (0..).zip(operands).map(host).collect();
+    let values: Tensors = hosts.iter().enumerate().map(|(k, host)| (format!("x{k}"), host.data.clone())).collect();
     for device in [Device::Reference, Device::Cpu, gpu()] {
         let y = &Rig::on(&source, &device, &values).after(1)["y"];
         assert_eq!(y.len(), shape.iter().product::<usize>(), "{}", device.name());
@@ -65,14 +63,6 @@ fn hold(operands: &[Operand], shape: &[usize], op: impl Fn(&[Var]) -> Var, formu
             assert!(off <= 1e-5 * want.abs().max(1.0), "{} at {at:?}: {got} instead of {want}", device.name());
         }
     }
-}
-
-fn positive(shape: &[usize]) -> Operand {
-    Operand(shape.to_vec(), Draw::Positive)
-}
-
-fn classes(shape: &[usize], below: usize) -> Operand {
-    Operand(shape.to_vec(), Draw::Class(below))
 }
 
 fn mean(values: &[f64]) -> f64 {
