@@ -1,4 +1,4 @@
-//! Graphs: operations and layers against PyTorch and against differences.
+//! Graphs: operations and layers against their formulas, PyTorch and differences.
 
 mod adversarial;
 mod augment;
