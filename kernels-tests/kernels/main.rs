@@ -12,6 +12,7 @@ mod mutants;
 mod not_finite;
 mod philox;
 mod references;
+mod spirv;
 #[path = "../support/mod.rs"]
 mod support;
 mod timing;
