@@ -1,6 +1,7 @@
-//! Runs killed at random moments, drawn evenly over a run's real length, and resumed without the variants that had been
-//! measured: they go on from their checkpoint and end bitwise where the uninterrupted ones do. In short a few kills, with
-//! `LIMN_TRUST` (`make trust`) a hundred and more.
+//! Runs killed at random moments, and resumed without the variants that had been measured: they go on from their
+//! checkpoint and end bitwise where the uninterrupted ones do. One kill of four is drawn evenly over the whole of a start,
+//! most of which measures variants on a driver, the others over what comes after. In short a few kills, with `LIMN_TRUST`
+//! (`make trust`) a hundred and more.
 
 use crate::support::{Choices, device_flag, is_long};
 use limn::gpu::Gpu;
@@ -61,6 +62,13 @@ struct Victim<'a> {
     folder: PathBuf,
 }
 
+/// How long a start takes that has to measure its variants, which is the longest: until there is a run, and in all.
+#[derive(Clone, Copy)]
+struct Length {
+    before: Duration,
+    whole: Duration,
+}
+
 /// What a kill met.
 #[derive(Default)]
 struct Met {
@@ -115,12 +123,36 @@ impl Victim<'_> {
         fs::read_dir(run).into_iter().flatten().flatten().any(temporary)
     }
 
-    /// Lets a run go on for so long, and then kills it; with `writing` at the next moment that it writes something.
+    /// Waits while the run goes on and `until` does not hold.
+    fn wait(child: &mut Child, pause: Duration, until: impl Fn() -> bool) {
+        while !until() && child.try_wait().expect("a child").is_none() {
+            std::thread::sleep(pause);
+        }
+    }
+
+    /// How long a run takes that nobody kills, which must end well.
+    fn length(&self, run: &Path) -> Length {
+        let start = Instant::now();
+        let mut child = self.command(run).spawn().expect("a run");
+        Self::wait(&mut child, Duration::from_millis(2), || run.join("config.toml").is_file());
+        let before = start.elapsed();
+        assert!(child.wait().expect("a run").success(), "{} {:?}", self.case.preset, self.on);
+        Length { before, whole: start.elapsed() }
+    }
+
+    /// Starts a run and kills it at a moment that is drawn; one time of four at the next that it writes something.
     /// Whether it was still running.
-    fn kill(&self, child: &mut Child, run: &Path, wait: Duration, writing: bool) -> bool {
-        std::thread::sleep(wait);
-        while writing && !Self::writes(run) && child.try_wait().expect("a child").is_none() {
-            std::hint::spin_loop();
+    fn kill(&self, run: &Path, draws: &mut Choices, length: Length) -> bool {
+        let (share, whole, writing) = (f64::from(draws.below(1000)) / 1000.0, draws.below(4) == 0, draws.below(4) == 0);
+        let mut child = self.command(run).spawn().expect("a run");
+        if whole {
+            std::thread::sleep(length.whole.mul_f64(share));
+        } else {
+            Self::wait(&mut child, Duration::from_millis(2), || run.join("config.toml").is_file());
+            std::thread::sleep((length.whole - length.before).mul_f64(share));
+        }
+        if writing {
+            Self::wait(&mut child, Duration::ZERO, || Self::writes(run));
         }
         let killed = child.try_wait().expect("a child").is_none();
         let _ = child.kill();
@@ -129,7 +161,7 @@ impl Victim<'_> {
     }
 
     /// One run, killed once or twice, against one that is not.
-    fn round(&self, draws: &mut Choices, long: Duration, met: &mut Met) {
+    fn round(&self, draws: &mut Choices, length: Length, met: &mut Met) {
         let (run, whole) = (self.folder.join("run"), self.folder.join("whole"));
         let _ = fs::remove_dir_all(&run);
         // The processor has no variants, and one run stands for all.
@@ -139,9 +171,7 @@ impl Victim<'_> {
         for _ in 0..1 + draws.below(2) {
             // No run finds what an earlier one measured.
             let _ = fs::remove_dir_all(self.folder.join("cache"));
-            let wait = long.mul_f64(draws.below(1000) as f64 / 1000.0);
-            let mut child = self.command(&run).spawn().expect("a run");
-            if !self.kill(&mut child, &run, wait, draws.below(4) == 0) {
+            if !self.kill(&run, draws, length) {
                 break;
             }
             met.kills += 1;
@@ -223,17 +253,15 @@ fn killed(case: &Case, on: On, kills: usize, seed: u64) -> Met {
     let folder = tempfile::tempdir().expect("a folder");
     let victim = Victim { case, on, folder: folder.path().to_path_buf() };
     let (mut met, mut draws) = (Met::default(), Choices::new(seed));
-    let start = Instant::now();
-    victim.ends_well(&folder.path().join("first"));
-    // A run that has to measure its variants is the longest.
-    let long = start.elapsed();
+    let length = victim.length(&folder.path().join("first"));
     while met.kills < kills {
-        victim.round(&mut draws, long, &mut met);
+        victim.round(&mut draws, length, &mut met);
     }
     println!(
-        "| {} | {on:?} | {:.1} s | {} | {} | {} | {} |",
+        "| {} | {on:?} | {:.1} s | {:.1} s | {} | {} | {} | {} |",
         case.preset,
-        long.as_secs_f64(),
+        length.before.as_secs_f64(),
+        length.whole.as_secs_f64(),
         met.kills,
         met.early[0],
         met.early[1],
@@ -245,8 +273,10 @@ fn killed(case: &Case, on: On, kills: usize, seed: u64) -> Met {
 #[test]
 fn runs_killed_at_random_moments_end_like_those_that_were_not() {
     let driver = device_flag().get(1).is_some_and(|name| !["cpu", "reference"].contains(&name.as_str()));
-    println!("| model | device | a run | kills | before the run | before a checkpoint | while writing |");
-    println!("|---|---|---|---|---|---|---|");
+    println!(
+        "| model | device | a run begins | and ends | kills | before the run | before a checkpoint | while writing |"
+    );
+    println!("|---|---|---|---|---|---|---|---|");
     if !is_long() {
         killed(&CASES[1], On::Processor, 2, 1);
         if driver {
