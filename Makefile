@@ -9,6 +9,8 @@
 #             lost at every submission; every variant of a GPU in every case, and Khronos's validation of a step of every
 #             family (in a Debian of its own); about two hours. `make test` has some of each. Mounts a small disk, where
 #             it may, and has a C compiler make the layer that takes devices away
+# make drivers  every kernel x driver x limits, target/drivers.md: the system's driver, SwiftShader where Chromium is, and a
+#             newer Mesa (in a Debian of its own); hours on two cores
 # make trust-windows  limn for Windows, built on Debian and run under Wine: its tests, and its kernels on Vulkan and DX12
 # make mutants  mistakes made one by one in a copy of limn, in its shaders and in its presets' numbers: some test must
 #             notice each; hours (MUTANTS=40: so many more are drawn). `make test` has those in presets
@@ -67,7 +69,7 @@ SOAK_DEVICES ?= cpu,llvmpipe
 
 FUZZ_READERS ?=
 
-.PHONY: demo test lint cross bench isa driver build mpi mpi-installed ranks trust trust-windows mutants soak fuzz supply dist reproducible
+.PHONY: demo test lint cross bench isa driver build mpi mpi-installed ranks trust drivers trust-windows mutants soak fuzz supply dist reproducible
 
 demo: build driver
 	rm -rf $(DEMO_OUT)
@@ -122,16 +124,22 @@ ranks: driver
 
 test: driver
 	@if command -v python3 >/dev/null; then \
-	  for part in gpu isa model mutants soak; do python3 benches/test_$$part.py || exit; done; \
-	  else echo "there is no python3: the tests of benches/gpu.py, isa.sh, model_gpu.py, mutants.py and soak.py are left out"; fi
+	  for part in drivers gpu isa model mutants soak; do python3 benches/test_$$part.py || exit; done; \
+	  else echo "there is no python3: the tests of benches/*.py and isa.sh are left out"; fi
 	$(CARGO) test --locked --release $(WITH)
 
 trust: driver
 	LIMN_TRUST=1 $(CARGO) test --locked --release --lib trust:: -- --nocapture
 	LIMN_TRUST=1 $(CARGO) test --locked --release --test command_line -- --nocapture --test-threads 1 kill:: lost:: disks::
-	LIMN_TRUST=1 $(CARGO) test --locked --release --test kernels -- mixed gpu_class limits not_finite fast_math
+	LIMN_TRUST=1 $(CARGO) test --locked --release --test kernels -- mixed:: not_finite:: fast_math::
+	python3 benches/drivers.py --only "the system's"
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then LIMN_TRUST=1 benches/validation.sh; \
 	  else echo "NOT TESTED: what the driver is asked for, by Khronos's validation: that Debian is made by root on Debian"; fi
+
+drivers: driver
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  python3 benches/drivers.py --debian target/debian --report target/drivers.md; \
+	  else python3 benches/drivers.py --report target/drivers.md; fi
 
 trust-windows:
 	benches/windows.sh
