@@ -1,7 +1,7 @@
 //! Runs killed at random moments, and resumed without the variants that had been measured: they go on from their
-//! checkpoint and end bitwise where the uninterrupted ones do. One kill of four is drawn evenly over the whole of a start,
-//! most of which measures variants on a driver, the others over what comes after. In short a few kills, with `LIMN_TRUST`
-//! (`make trust`) a hundred and more.
+//! checkpoint and end bitwise where the uninterrupted ones do. One kill of four is drawn evenly over the whole of a
+//! start, most of which measures variants on a driver, the others over what comes after. In short a few kills, with
+//! `LIMN_TRUST` (`make trust`) a hundred and more.
 
 use crate::support::{Choices, device_flag, is_long};
 use limn::gpu::Gpu;
@@ -21,8 +21,8 @@ struct Case {
     steps: [u64; 3],
 }
 
-/// A GAN, a VAE, one that draws pixel by pixel, a GAN that grows, and a mixture; steps on the processor, on the device as
-/// it is, and opened as a GPU.
+/// A GAN, a VAE, one that draws pixel by pixel, a GAN that grows, and a mixture; steps on the processor, on the device
+/// as it is, and opened as a GPU.
 const CASES: [Case; 5] = [
     Case { preset: "gan-small", settings: &["train.batch=32", "model.hidden=32"], steps: [100, 40, 10] },
     Case { preset: "vae", settings: &["train.batch=32", "model.hidden=32"], steps: [100, 40, 10] },

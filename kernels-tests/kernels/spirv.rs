@@ -1,6 +1,6 @@
 //! Every shader of every variant in SPIR-V, as wgpu has a Vulkan driver compile it, through Khronos's `spirv-val`:
-//! without the checks that a trained step leaves out, and with those that `limn check` puts in, for the oldest Vulkan with
-//! subgroups and for the newest that wgpu tells apart. In short each shader in one of the four ways in turn.
+//! without the checks that a trained step leaves out, and with those that `limn check` puts in, for the oldest Vulkan
+//! with subgroups and for the newest that wgpu tells apart. In short each shader in one of the four ways in turn.
 
 use crate::support::is_long;
 use crate::translate::{DEVICES, extensions, specialised, stages};
