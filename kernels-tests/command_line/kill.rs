@@ -143,7 +143,7 @@ impl Victim<'_> {
     /// Starts a run and kills it at a moment that is drawn; one time of four at the next that it writes something.
     /// Whether it was still running.
     fn kill(&self, run: &Path, draws: &mut Choices, length: Length) -> bool {
-        let (share, whole, writing) = (f64::from(draws.below(1000)) / 1000.0, draws.below(4) == 0, draws.below(4) == 0);
+        let (share, whole, writing) = (draws.below(1000) as f64 / 1000.0, draws.below(4) == 0, draws.below(4) == 0);
         let mut child = self.command(run).spawn().expect("a run");
         if whole {
             std::thread::sleep(length.whole.mul_f64(share));
