@@ -22,13 +22,13 @@ ROOT = Path(__file__).resolve().parent.parent
 CHROMIUM = ["/usr/lib/chromium/vk_swiftshader_icd.json", "/usr/lib/chromium-browser/vk_swiftshader_icd.json",
             "/opt/google/chrome/vk_swiftshader_icd.json"]
 
-# Under which limits a device is opened, with the test that does; the processor has no driver.
+# How a device is opened, with the test that does; the processor has no driver.
 PROCESSOR = ("processor", "references::every_kernel_agrees_with_its_twin_on_the_cpu")
 LIMITS = [
-    ("software", "references::every_variant_agrees_with_its_reference"),
+    ("as it is", "references::every_variant_agrees_with_its_reference"),
     ("WebGPU's limits", "references::every_kernel_agrees_with_its_reference_within_webgpus_default_limits"),
-    ("a GPU's", "gpu_class::every_variant_of_a_gpu_agrees_with_its_reference"),
-    ("a GPU's, f16", "gpu_class::every_mixed_variant_of_a_gpu_agrees_with_its_reference"),
+    ("as a GPU", "gpu_class::every_variant_of_a_gpu_agrees_with_its_reference"),
+    ("as a GPU, f16", "gpu_class::every_mixed_variant_of_a_gpu_agrees_with_its_reference"),
 ]
 # What has to be found on each driver: by tests that make mistakes, and ask for too little.
 FOUND = [
@@ -38,7 +38,7 @@ FOUND = [
 ]
 # Driver, limits, what is said.
 EXPECTED = [
-    ("SwiftShader", "a GPU's, f16", "NoF16"),
+    ("SwiftShader", "as a GPU, f16", "NoF16"),
 ]
 # What the tests say of a variant in a case.
 LINE = re.compile(r"^(?:test .* \.\.\. )?(\w+) .*\[[^\]]*\] worst \S+ bound \S+ ratio (\S+)$")
@@ -85,15 +85,15 @@ def built():
 def drivers(debian):
     """Name, command in front of a test, and environment of each."""
     own = {"LIMN_DEVICE": os.environ["LIMN_DEVICE"]} if "LIMN_DEVICE" in os.environ else {}
-    all = [("the system's", [], own)]
+    found = [("the system's", [], own)]
     icd = next((path for path in CHROMIUM if os.path.exists(path)), None)
     if icd:
-        all.append(("SwiftShader", [], {"VK_DRIVER_FILES": icd, "VK_ICD_FILENAMES": icd, "LIMN_DEVICE": "SwiftShader"}))
+        found.append(("SwiftShader", [], {"VK_DRIVER_FILES": icd, "VK_ICD_FILENAMES": icd, "LIMN_DEVICE": "SwiftShader"}))
     else:
         print("NOT TESTED: SwiftShader, which Chromium brings, is not installed", file=sys.stderr)
     if debian:
-        all.append(("a newer Debian's", [str(ROOT / "benches/debian.sh"), debian], {"LIMN_DEVICE": "llvmpipe"}))
-    return all
+        found.append(("a newer Debian's", [str(ROOT / "benches/debian.sh"), debian], {"LIMN_DEVICE": "llvmpipe"}))
+    return found
 
 
 def run(program, driver, words, short):
@@ -156,7 +156,7 @@ def main():
         kernels = seen(output)
         note, right = judged(driver[0], limits, code, output, kernels)
         good = good and right and (note is not None or bool(kernels))
-        title = limits if driver[0] == "none" else f"{driver[0]}: {limits}"
+        title = limits if driver[0] == "none" else f"{driver[0]}, {limits}"
         columns.append((title, kernels))
         if note:
             notes.append(f"{title}: {note}")

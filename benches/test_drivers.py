@@ -55,7 +55,7 @@ class Drivers(unittest.TestCase):
         self.assertIn("1, 0.00", rows["pool"])
         # A processor, four limits of two drivers, of which one is refused.
         self.assertEqual(rows["all"].count("3 |"), 8, said)
-        self.assertIn("SwiftShader: a GPU's, f16: refused, as it must", said)
+        self.assertIn("SwiftShader, as a GPU, f16: refused, as it must", said)
         self.assertIn("2 passed", rows["SwiftShader"])
 
     def test_what_fails_is_found(self):
