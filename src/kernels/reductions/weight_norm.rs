@@ -191,7 +191,8 @@ impl Checks for WeightNormGrad {
     }
 }
 
-const CASES: [[u32; 3]; 7] = [[1, 1, 1], [1, 5, 24], [3, 7, 5], [4, 3, 8], [1, 2, 4099], [2, 66_000, 1], [2, 71, 8]];
+const CASES: [[u32; 3]; 8] =
+    [[1, 1, 1], [1, 5, 24], [3, 7, 5], [4, 3, 8], [1, 2, 4099], [2, 66_000, 1], [2, 71, 8], [2, 67, 3]];
 
 fn forward([a, outputs, c]: [u32; 3]) -> Box<dyn Kernel> {
     Box::new(WeightNorm { a, outputs, c })
