@@ -1,6 +1,6 @@
 //! What a GPU gets, run: on a device opened as one, whatever it is.
 
-use crate::references::{every_numbered_case, in_turn, wanted};
+use crate::references::{every_numbered_case, in_turn, is_part, wanted};
 use limn::check::{self, Example};
 use limn::choices::{Verdict, key};
 use limn::gpu::Gpu;
@@ -55,13 +55,13 @@ fn every_own_variant(precision: Precision) -> usize {
 #[test]
 fn every_variant_of_a_gpu_agrees_with_its_reference() {
     let checked = every_own_variant(Precision::Full);
-    assert!(checked > 0, "a GPU has variants of its own");
+    assert!(checked > 0 || is_part(), "a GPU has variants of its own");
 }
 
 #[test]
 fn every_mixed_variant_of_a_gpu_agrees_with_its_reference() {
     let checked = every_own_variant(Precision::Mixed);
-    assert!(checked > 0, "a GPU has variants of its own");
+    assert!(checked > 0 || is_part(), "a GPU has variants of its own");
 }
 
 /// Arithmetic above which a layer is left out, where a device is slow at it.
