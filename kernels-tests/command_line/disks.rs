@@ -2,9 +2,9 @@
 //! written, one that is taken away or moved, and a clock that is set. A run ends with a sentence, and goes on with the same
 //! bits once there is room again.
 
+use crate::support::not_tested;
 use crate::{call, text};
 use limn::train::checkpoint;
-use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -36,11 +36,6 @@ fn bits(run: &Path) -> Vec<u8> {
     std::fs::read(run.join("checkpoint.safetensors")).expect("a checkpoint")
 }
 
-fn skipped(why: &str) {
-    // Past the harness, which shows nothing of tests that pass.
-    let _ = writeln!(std::io::stderr(), "NOT TESTED: {why}");
-}
-
 /// The run says which step is saved, and so it is.
 #[cfg(target_os = "linux")]
 fn says_what_is_saved(run: &Path, call: crate::Call, words: &str) {
@@ -67,7 +62,7 @@ impl Small {
         let size = format!("size={kilobytes}k");
         let made = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(folder).output();
         if !made.is_ok_and(|made| made.status.success()) {
-            skipped("a full disk: nothing can be mounted here");
+            not_tested("a full disk: nothing can be mounted here");
             return None;
         }
         Some(Small(folder.into()))
@@ -136,7 +131,7 @@ fn a_folder_that_cannot_be_written_is_refused() {
     std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0o555)).expect("modes");
     if std::fs::write(closed.join("probe"), "").is_ok() {
         let _ = std::fs::remove_file(closed.join("probe"));
-        skipped("a folder without the right to write: root has it everywhere, and a read-only disk stands for it");
+        not_tested("a folder without the right to write: root has it everywhere, and a read-only disk stands for it");
         return;
     }
     call(limn(folder.path()).args(arguments(&closed.join("run"), 5))).bad(&["cannot create", "Permission denied"]);
@@ -187,7 +182,9 @@ fn a_clock_that_is_set_back_and_forth_changes_nothing() {
     let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".into());
     let made =
         Command::new(&compiler).args(["-O1", "-shared", "-fPIC", "-o"]).arg(&library).arg(source).arg("-ldl").output();
-    let Ok(made) = made else { return skipped(&format!("a clock that is set: there is no C compiler ({compiler})")) };
+    let Ok(made) = made else {
+        return not_tested(&format!("a clock that is set: there is no C compiler ({compiler})"));
+    };
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     let (whole, run) = (folder.join("whole"), folder.join("run"));
     call(limn(folder).args(arguments(&whole, 30))).good();

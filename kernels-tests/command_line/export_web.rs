@@ -3,7 +3,6 @@
 use super::*;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use std::io::Write;
 
 /// A small model of each family that a page has controls for, in seconds of training.
 const MODELS: [(&str, &[&str]); 6] = [
@@ -163,8 +162,7 @@ fn pages_draw_in_a_browser_what_limn_draws() {
     let asked = Command::new(&python).arg(script).output().unwrap();
     if asked.status.code() == Some(77) {
         let told = String::from_utf8_lossy(&asked.stdout);
-        let _ = writeln!(std::io::stderr(), "NOT TESTED: pages of models in a browser: {told}");
-        return;
+        return not_tested(&format!("pages of models in a browser: {told}"));
     }
     let dir = tempfile::tempdir().unwrap();
     let mut pages = Vec::new();

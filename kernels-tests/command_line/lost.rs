@@ -3,13 +3,12 @@
 //! it ends with a sentence that says what is saved. In short some N are tried, with `LIMN_TRUST` (`make trust`) all, one
 //! after the other, until a run passes untouched.
 
-use crate::support::{device, device_flag, is_long};
+use crate::support::{device, device_flag, is_long, not_tested};
 use crate::{Call, call, text};
 use limn::gpu::Gpu;
 use limn::kernels::{Class, Precision};
 use limn::program::Device;
 use limn::train::{Config, Hooks, Resume, Sampler, Session, Setting, Start, TrainError, checkpoint, train};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -29,8 +28,7 @@ const SETTINGS: [&str; 7] = [
 
 /// Makes the layer in a folder; says aloud why `what` is not tested where it cannot be.
 pub fn layer(folder: &Path, what: &str) -> Option<()> {
-    // Past the harness, which shows nothing of tests that pass.
-    let skipped = |why: &str| drop(writeln!(std::io::stderr(), "NOT TESTED: {what}: {why}"));
+    let skipped = |why: &str| not_tested(&format!("{what}: {why}"));
     if device_flag().is_empty() || !cfg!(target_os = "linux") {
         skipped("there is no Vulkan device here");
         return None;

@@ -36,9 +36,9 @@ mod watching;
 #[cfg(windows)]
 mod windows;
 
-use crate::support::device_flag;
+use crate::support::{device_flag, not_tested};
 use serde_json::Value;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -57,8 +57,7 @@ fn python(modules: &str, untested: &str) -> Option<String> {
     let import = Command::new(&python).args(["-c", &format!("import {modules}")]).output();
     let found = import.is_ok_and(|call| call.status.success());
     if !found {
-        // Past the harness, which shows nothing of tests that pass.
-        let _ = writeln!(std::io::stderr(), "NOT TESTED: {untested}: {python} has no {modules}");
+        not_tested(&format!("{untested}: {python} has no {modules}"));
     }
     found.then_some(python)
 }

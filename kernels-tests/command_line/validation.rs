@@ -4,13 +4,12 @@
 //! and every kernel.
 
 use crate::lost::layer;
-use crate::support::{device_flag, is_long};
+use crate::support::{device_flag, is_long, not_tested};
 use crate::{call_within, text};
 use limn::gpu::Gpu;
 use limn::kernels::{self, Class, Precision};
 use limn::program::Device;
 use limn::train::{Config, Hooks, Setting, Start, presets, train};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -27,8 +26,7 @@ fn models() -> Vec<&'static str> {
 }
 
 fn skipped(why: &str) {
-    // Past the harness, which shows nothing of tests that pass.
-    let _ = writeln!(std::io::stderr(), "NOT TESTED: what the driver is asked for, by Khronos's validation: {why}");
+    not_tested(&format!("what the driver is asked for, by Khronos's validation: {why}"));
 }
 
 /// The folder with the layer's manifest.

@@ -1,6 +1,8 @@
 //! A training as it is watched: a bar on a terminal, lines for machines, silence, warnings.
 
 use crate::limn;
+#[cfg(unix)]
+use crate::support::not_tested;
 use serde_json::Value;
 use std::path::Path;
 #[cfg(unix)]
@@ -67,7 +69,7 @@ fn on_terminal(columns: u32, variables: &[(&str, &str)], out: &Path) -> Option<S
     match script.output() {
         Ok(done) => Some(String::from_utf8_lossy(&done.stdout).into_owned()),
         Err(error) => {
-            println!("NOT TESTED: there is no terminal to be had from script: {error}");
+            not_tested(&format!("lines in a terminal, which is not to be had from script: {error}"));
             None
         }
     }

@@ -2,15 +2,14 @@
 //! without the checks that a trained step leaves out, and with those that `limn check` puts in, for the oldest Vulkan
 //! with subgroups and for the newest that wgpu tells apart. In short each shader in one of the four ways in turn.
 
-use crate::support::is_long;
+use crate::support::{is_long, not_tested};
 use crate::translate::{DEVICES, extensions, specialised, stages};
 use limn::kernels::Stage;
-use naga::ShaderStage;
 use naga::back::spv::{self, ZeroInitializeWorkgroupMemoryMode as Zeros};
 use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy as Policy};
-use naga::valid::Capabilities;
+use naga::valid::{Capabilities, ModuleInfo};
+use naga::{Module, ShaderStage};
 use rayon::prelude::*;
-use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 
@@ -26,9 +25,13 @@ const NEW: Vulkan = Vulkan { name: "vulkan1.3", version: (1, 6) };
 /// For what, and whether with checks.
 const WAYS: [(Vulkan, bool); 4] = [(OLD, true), (NEW, false), (OLD, false), (NEW, true)];
 
-/// A stage's module, as it is trained with or as it is checked.
-fn module(stage: &Stage, vulkan: Vulkan, checked: bool) -> Result<Vec<u32>, String> {
-    let (module, info) = specialised(stage, Capabilities::default() | extensions(stage))?;
+/// A stage with its constants.
+fn module(stage: &Stage) -> Result<(Module, ModuleInfo), String> {
+    specialised(stage, Capabilities::default() | extensions(stage))
+}
+
+/// A module in SPIR-V, as it is trained with or as it is checked.
+fn written((module, info): &(Module, ModuleInfo), vulkan: Vulkan, checked: bool) -> Result<Vec<u32>, String> {
     let policy = if checked { Policy::Restrict } else { Policy::Unchecked };
     let options = spv::Options {
         lang_version: vulkan.version,
@@ -39,7 +42,7 @@ fn module(stage: &Stage, vulkan: Vulkan, checked: bool) -> Result<Vec<u32>, Stri
         ..Default::default()
     };
     let only = spv::PipelineOptions { shader_stage: ShaderStage::Compute, entry_point: "main".into() };
-    spv::write_vec(&module, &info, &options, Some(&only)).map_err(|e| e.to_string())
+    spv::write_vec(module, info, &options, Some(&only)).map_err(|e| e.to_string())
 }
 
 /// What `spirv-val` says against a module.
@@ -55,11 +58,6 @@ fn year() -> Option<u32> {
     let output = Command::new("spirv-val").arg("--version").output().ok()?;
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     said.split_once(" v")?.1.split('.').next()?.parse().ok()
-}
-
-/// Past the harness, which shows nothing of tests that pass.
-fn not_tested(what: &str) {
-    let _ = writeln!(std::io::stderr(), "NOT TESTED: {what}");
 }
 
 #[test]
@@ -78,13 +76,15 @@ fn khronos_takes_every_shader_in_spirv() {
     let fault = |(i, stage): (usize, &Stage)| {
         let path = folder.path().join(format!("{i}.spv"));
         let ways = if is_long() { &WAYS[..] } else { &WAYS[i % WAYS.len()..][..1] };
-        let each = ways.iter().find_map(|&(vulkan, checked)| {
-            let fault = module(stage, vulkan, checked).map_or_else(Some, |words| refused(&words, vulkan, &path))?;
+        let module = module(stage).unwrap_or_else(|why| panic!("{}: {why}", stage.shader.name));
+        let fault = ways.iter().find_map(|&(vulkan, checked)| {
+            let fault = written(&module, vulkan, checked).map_or_else(Some, |words| refused(&words, vulkan, &path))?;
             let how = if checked { "as checked" } else { "as trained" };
             Some(format!("{} {:?}, {}, {how}: {fault}", stage.shader.name, stage.constants, vulkan.name))
         });
-        std::fs::remove_file(&path).expect("a file");
-        each
+        // There is none where nothing could be written.
+        let _ = std::fs::remove_file(&path);
+        fault
     };
     let faults: Vec<String> = stages.par_iter().enumerate().filter_map(fault).collect();
     let ways = if is_long() { WAYS.len() } else { 1 };
@@ -100,9 +100,9 @@ fn what_is_no_module_is_refused() {
     }
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("wrong.spv");
-    let stage = &stages(&DEVICES[..1])[0];
+    let module = module(&stages(&DEVICES[..1])[0]).expect("a module");
     for vulkan in [OLD, NEW] {
-        let sound = module(stage, vulkan, true).expect("a module");
+        let sound = written(&module, vulkan, true).expect("a module");
         assert_eq!(refused(&sound, vulkan, &path), None);
         // Without its end, and with a bound below its identifiers.
         let mut low = sound.clone();
@@ -112,7 +112,7 @@ fn what_is_no_module_is_refused() {
             assert!(said.contains(words), "{words}: {said}");
         }
     }
-    let newer = module(stage, NEW, true).expect("a module");
+    let newer = written(&module, NEW, true).expect("a module");
     let said = refused(&newer, OLD, &path).expect("too new");
     assert!(said.contains("version 1.6"), "{said}");
 }

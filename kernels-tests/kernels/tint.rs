@@ -1,13 +1,13 @@
 //! Every shader that fits WebGPU's default limits, as pages have it, through Tint, the compiler of
 //! WGSL in Chromium: it refuses some of what naga takes.
 
+use crate::support::not_tested;
 use crate::translate::{DEVICES, excess, specialised, stages};
 use limn::export::WebPipeline;
 use limn::kernels::{Caps, Class, Stage};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 use serde_json::{Value, json};
 use std::collections::{BTreeSet, HashMap};
-use std::io::Write;
 use std::process::{Command, Output};
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/tint_test.py");
@@ -25,8 +25,7 @@ fn tint(rows: &[Value], untested: &str) -> Option<Output> {
         Ok(ran) if ran.status.code() == Some(77) => String::from_utf8_lossy(&ran.stdout).into_owned(),
         Ok(_) => return ran.ok(),
     };
-    // Past the harness, which shows nothing of tests that pass.
-    let _ = writeln!(std::io::stderr(), "NOT TESTED: {untested}: {}", without.trim());
+    not_tested(&format!("{untested}: {without}"));
     None
 }
 

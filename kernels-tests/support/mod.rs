@@ -14,6 +14,7 @@ use limn::kernels::{Class, Precision};
 use limn::program::{Device, Options, Place, Program, Runner, Source, Store, View, plan};
 use limn::train::{Config, train_source};
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::sync::{Arc, OnceLock};
 
 /// Named tensors, as they go into a program and come out of it.
@@ -22,6 +23,11 @@ pub type Tensors = BTreeMap<String, Vec<f32>>;
 /// Whether all there is to be tried is tried, however long it takes (`make trust`).
 pub fn is_long() -> bool {
     std::env::var_os("LIMN_TRUST").is_some()
+}
+
+/// Says aloud what is not tested here, and why: past the harness, which shows nothing of tests that pass.
+pub fn not_tested(what: &str) {
+    let _ = writeln!(std::io::stderr(), "NOT TESTED: {}", what.trim());
 }
 
 /// An empty graph with the noise of the tests.
