@@ -110,7 +110,7 @@ fn kernels_keep_their_bounds_with_the_errors_that_fast_math_may_make() {
     };
     let checked = Mutex::new(0);
     // Products have nothing of it but their activations, which they share.
-    every_numbered_case(4, |name, case, kernel| {
+    every_numbered_case(Some(&gpu), 4, |name, case, kernel| {
         let recipes = in_turn(case, 1, kernel.variants(gpu.caps()));
         let mut outcomes = Vec::new();
         for recipe in recipes {

@@ -39,7 +39,7 @@ fn own(kernel: &dyn Kernel, caps: &Caps, mixed: bool) -> Vec<Recipe> {
 fn every_own_variant(precision: Precision) -> usize {
     let gpu = opened(Class::Gpu, precision);
     let checked = std::cell::Cell::new(0);
-    every_numbered_case(2, |name, case, kernel| {
+    every_numbered_case(Some(&gpu), 3, |name, case, kernel| {
         let mixed = precision == Precision::Mixed;
         let recipes = in_turn(case, 1, own(kernel, gpu.caps(), mixed));
         checked.set(checked.get() + recipes.len());

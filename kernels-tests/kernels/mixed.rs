@@ -39,7 +39,7 @@ fn cooperative(kernel: &dyn Kernel, caps: &Caps) -> Vec<Recipe> {
 fn every_mixed_variant_agrees_with_its_reference() {
     let gpu = device();
     let mut names = BTreeSet::new();
-    every_numbered_case(2, |name, case, kernel| {
+    every_numbered_case(Some(&gpu), 3, |name, case, kernel| {
         let mixed = kernel.variants(gpu.caps()).into_iter().filter(Recipe::mixed).collect();
         let example = Example::new(kernel, 1);
         let checked = |recipe: &Recipe| check::check_variant(&gpu, name, kernel, recipe, &example);
@@ -71,7 +71,7 @@ fn the_index_arithmetic_of_matrix_units_agrees_with_the_reference() {
             let cases = small.map(|kernel| (cooperative(kernel.as_ref(), &caps), kernel));
             let cases = cases.filter(|(recipes, _)| !recipes.is_empty());
             // The cases of a kernel differ in what is loaded, which all sizes share.
-            let apart = if is_long() { 1 } else { [10, 2][usize::from(edge == 16 && lanes == 32)] };
+            let apart = if is_long() { 1 } else { [10, 4][usize::from(edge == 16 && lanes == 32)] };
             for (i, (recipes, kernel)) in cases.step_by(apart).enumerate() {
                 let example = Example::new(kernel.as_ref(), 1);
                 let recipe = &recipes[i % recipes.len()];
@@ -79,6 +79,7 @@ fn the_index_arithmetic_of_matrix_units_agrees_with_the_reference() {
                 let outcome = check::check_variant(&gpu, entry.name, kernel.as_ref(), recipe, &example);
                 assert!(outcome.mixed && outcome.failure.is_none(), "{edge} {lanes} {outcome:?}");
             }
+            gpu.release_pipelines();
         }
         // Those of the products that there is workgroup memory for, and the registers that the ceiling is
         // measured with.

@@ -112,6 +112,7 @@ pub fn check_cases(
                 let outcomes = check(gpu, name, cases[i].as_ref(), seed);
                 *found[i].lock().unwrap_or_else(PoisonError::into_inner) = outcomes;
             }
+            gpu.release_pipelines();
         }
     };
     std::thread::scope(|scope| gpus.iter().for_each(|gpu| drop(scope.spawn(move || work(gpu)))));

@@ -65,6 +65,13 @@ impl Gpu {
         distinct.into_par_iter().try_for_each(|stage| self.pipeline(stage, checks).map(drop))
     }
 
+    /// Lets go of the pipelines that nothing bound uses, as those of variants that were only tried: each is code of its
+    /// own in a driver, half a megabyte and more on a processor. One that is wanted again is made again.
+    pub fn release_pipelines(&self) {
+        let mut all = self.pipelines.lock().unwrap_or_else(|e| e.into_inner());
+        all.retain(|_, pipeline| Arc::strong_count(pipeline) > 1);
+    }
+
     fn compile(&self, stage: &Stage, checks: bool) -> Result<Pipeline, GpuError> {
         let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
         let module = self.module(stage, checks);
@@ -167,5 +174,36 @@ impl Gpu {
             Some(error) => Err(GpuError::Validation(format!("{}: {error}", stage.shader.name))),
             None => Ok(Ready { pipeline, group, grid: stage.grid }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::Kernel;
+    use crate::kernels::matmul::MatMul;
+
+    #[test]
+    fn what_is_bound_keeps_its_pipelines_and_nothing_else_does() {
+        let gpu = Gpu::open(std::env::var("LIMN_DEVICE").ok().as_deref()).expect("a device");
+        let made = || gpu.pipelines.lock().expect("no panic").len();
+        let kernel = MatMul::new(5, 6, 7);
+        let (lens, recipes) = (kernel.lens(), kernel.variants(gpu.caps()));
+        let stages: Vec<&Stage> = recipes.iter().flat_map(|recipe| &recipe.stages).collect();
+        gpu.pipelines(&stages, false).expect("pipelines");
+        let buffers = |lens: &[usize]| -> Vec<Span> {
+            lens.iter().map(|len| gpu.buffer(*len, "operand").expect("a buffer")).collect()
+        };
+        let bound = gpu.bind(&recipes[0], &buffers(&lens.reads), &buffers(&lens.writes)).expect("binds");
+        let distinct: HashSet<Key> = recipes[0].stages.iter().map(|stage| key(stage, false)).collect();
+        assert!(made() > distinct.len());
+        gpu.release_pipelines();
+        assert_eq!(made(), distinct.len());
+        assert!(bound.iter().all(|ready| Arc::strong_count(&ready.pipeline) > 1));
+        gpu.pipelines(&stages, false).expect("made again");
+        assert!(made() > distinct.len());
+        drop(bound);
+        gpu.release_pipelines();
+        assert_eq!(made(), 0);
     }
 }

@@ -268,7 +268,13 @@ impl Session {
         let step = self.step_of(self.model.as_ref());
         let program = step.program(batch, self.store.device().caps());
         let tried = program.and_then(|program| Ok(Runner::new(program, &mut self.store)?));
-        tried.map_err(|error| self.step_of(self.model.as_ref()).refusal(error, batch, self.store.device()))
+        let refused = |error| self.step_of(self.model.as_ref()).refusal(error, batch, self.store.device());
+        let runner = tried.map_err(refused)?;
+        // Variants that were measured and not taken have no more use.
+        if let Device::Gpu(gpu) = self.store.device() {
+            gpu.release_pipelines();
+        }
+        Ok(runner)
     }
 
     /// Sets the parameters that start from data, if there are any, by `images`, the first that a
