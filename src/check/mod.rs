@@ -112,10 +112,10 @@ pub fn check_cases(
                 let outcomes = check(gpu, name, cases[i].as_ref(), seed);
                 *found[i].lock().unwrap_or_else(PoisonError::into_inner) = outcomes;
             }
-            gpu.release_pipelines();
         }
     };
     std::thread::scope(|scope| gpus.iter().for_each(|gpu| drop(scope.spawn(move || work(gpu)))));
+    gpus.iter().for_each(|gpu| gpu.release_pipelines());
     found.into_iter().map(|found| found.into_inner().unwrap_or_else(PoisonError::into_inner)).collect()
 }
 
