@@ -1,6 +1,6 @@
 //! What a GPU gets, run: on a device opened as one, whatever it is.
 
-use crate::references::{every_numbered_case, in_turn, is_part, wanted};
+use crate::references::{check_variants, every_numbered_case, in_turn, is_part, wanted};
 use limn::check::{self, Example};
 use limn::choices::{Verdict, key};
 use limn::gpu::Gpu;
@@ -43,11 +43,7 @@ fn every_own_variant(precision: Precision) -> usize {
         let mixed = precision == Precision::Mixed;
         let recipes = in_turn(case, 1, own(kernel, gpu.caps(), mixed));
         checked.set(checked.get() + recipes.len());
-        if recipes.is_empty() {
-            return Vec::new();
-        }
-        let example = Example::new(kernel, 1);
-        recipes.iter().map(|recipe| check::check_variant(&gpu, name, kernel, recipe, &example)).collect()
+        check_variants(&gpu, name, kernel, &recipes)
     });
     checked.get()
 }

@@ -1,7 +1,7 @@
 //! Mixed precision: every variant that rounds operands to f16 against its reference, matrix units
 //! among them by way of invocations that stand in for them,.
 
-use crate::references::{every_numbered_case, in_turn, wanted};
+use crate::references::{check_variants, every_numbered_case, in_turn, wanted};
 use crate::support::is_long;
 use limn::check::{self, Example, Trial};
 use limn::gpu::Gpu;
@@ -41,9 +41,7 @@ fn every_mixed_variant_agrees_with_its_reference() {
     let mut names = BTreeSet::new();
     every_numbered_case(Some(&gpu), 3, |name, case, kernel| {
         let mixed = kernel.variants(gpu.caps()).into_iter().filter(Recipe::mixed).collect();
-        let example = Example::new(kernel, 1);
-        let checked = |recipe: &Recipe| check::check_variant(&gpu, name, kernel, recipe, &example);
-        let outcomes: Vec<_> = in_turn(case, 1, mixed).iter().map(checked).collect();
+        let outcomes = check_variants(&gpu, name, kernel, &in_turn(case, 1, mixed));
         assert!(outcomes.iter().all(|o| o.mixed));
         outcomes
     });
