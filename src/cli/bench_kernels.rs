@@ -194,6 +194,9 @@ pub fn kernels(args: &BenchArgs) -> Result<(), Error> {
             }
             rows.push(row);
         }
+        if let Device::Gpu(gpu) = &device {
+            gpu.release_pipelines();
+        }
     }
     progress.clear();
     if rows.is_empty()
