@@ -62,13 +62,13 @@ fn python(modules: &str, untested: &str) -> Option<String> {
     found.then_some(python)
 }
 
-/// Calls limn and waits, for two minutes at most; nothing may panic, whatever the arguments.
+/// Calls limn and waits, for five minutes at most; nothing may panic, whatever the arguments.
 fn limn(args: &[&str]) -> Call {
     call(Command::new(env!("CARGO_BIN_EXE_limn")).args(args))
 }
 
 fn call(command: &mut Command) -> Call {
-    call_within(command, Duration::from_secs(120))
+    call_within(command, Duration::from_secs(300))
 }
 
 /// The same with so much time.

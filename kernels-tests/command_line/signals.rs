@@ -87,7 +87,7 @@ fn a_second_signal_ends_a_long_step_at_once() {
     std::thread::sleep(Duration::from_millis(700));
     assert!(child.try_wait().expect("a child").is_none(), "the step was too short");
     tell(&child, "INT");
-    assert_eq!(end(&mut child, 2.0).code(), Some(130));
+    assert_eq!(end(&mut child, 10.0).code(), Some(130));
     assert!(!folder.path().join("run/checkpoint.safetensors").exists());
     assert!(words(folder.path()).contains("once more to stop at once, without saving"));
 }
@@ -109,7 +109,7 @@ fn a_picture_that_is_being_drawn_is_left() {
         std::thread::sleep(Duration::from_millis(500));
         tell(&child, "INT");
         // A driver that has not met the kernel compiles it first, which nothing interrupts.
-        let seconds = if device == "cpu" { 2.0 } else { 60.0 };
+        let seconds = if device == "cpu" { 10.0 } else { 60.0 };
         assert_eq!(end(&mut child, seconds).code(), Some(130), "{device}");
         assert!(words(folder.path()).contains("leaving the picture"), "{}", words(folder.path()));
         let log = std::fs::read_to_string(folder.path().join("run/log.txt")).expect("a log");
@@ -141,7 +141,7 @@ fn measuring_is_left_and_nothing_is_made() {
     until(&mut child, || listens(id));
     std::thread::sleep(Duration::from_millis(500));
     tell(&child, "INT");
-    assert_eq!(end(&mut child, 1.5).code(), Some(130));
+    assert_eq!(end(&mut child, 10.0).code(), Some(130));
     assert!(words(folder.path()).contains("stopping before the first step"), "{}", words(folder.path()));
     assert!(!folder.path().join("run").exists());
 }
@@ -165,7 +165,7 @@ fn decoding_is_left_and_nothing_is_kept() {
     until(&mut child, || !decoded().is_empty());
     std::thread::sleep(Duration::from_millis(300));
     tell(&child, "INT");
-    assert_eq!(end(&mut child, 1.0).code(), Some(130), "{}", words(folder.path()));
+    assert_eq!(end(&mut child, 10.0).code(), Some(130), "{}", words(folder.path()));
     assert!(words(folder.path()).contains("stopping before the first step"), "{}", words(folder.path()));
     assert!(!folder.path().join("run").exists());
     assert_eq!(decoded(), [""; 0]);

@@ -133,7 +133,7 @@ fn a_second_ctrl_c_ends_a_long_step_at_once() {
     std::thread::sleep(Duration::from_millis(800));
     assert!(child.try_wait().expect("a child").is_none(), "the step was too short");
     tell(&child, "c");
-    assert_eq!(end(&mut child, 5.0).code(), Some(130));
+    assert_eq!(end(&mut child, 10.0).code(), Some(130));
     assert!(!folder.path().join("run/checkpoint.safetensors").exists());
 }
 
