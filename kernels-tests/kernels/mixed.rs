@@ -69,7 +69,7 @@ fn the_index_arithmetic_of_matrix_units_agrees_with_the_reference() {
             let cases = small.map(|kernel| (cooperative(kernel.as_ref(), &caps), kernel));
             let cases = cases.filter(|(recipes, _)| !recipes.is_empty());
             // The cases of a kernel differ in what is loaded, which all sizes share.
-            let apart = if is_long() { 1 } else { [10, 4][usize::from(edge == 16 && lanes == 32)] };
+            let apart = if is_long() { 1 } else { [20, 8][usize::from(edge == 16 && lanes == 32)] };
             for (i, (recipes, kernel)) in cases.step_by(apart).enumerate() {
                 let example = Example::new(kernel.as_ref(), 1);
                 let recipe = &recipes[i % recipes.len()];

@@ -186,7 +186,7 @@ fn nan_and_infinities_go_through_every_epilogue() {
                 let numbers = if behind { &NUMBERS[..] } else { &NUMBERS[..1] };
                 example.reads[k].iter_mut().enumerate().for_each(|(i, x)| *x = numbers[i % numbers.len()]);
                 let what = format!("{name} {} of {read}", kernel.label());
-                let all = everywhere(kernel.as_ref(), &example, |variants| in_turn(case, 2, variants));
+                let all = everywhere(kernel.as_ref(), &example, |variants| in_turn(case, 1, variants));
                 let reference = same_kinds_of(all, &what);
                 if reference[0].iter().any(|y| y.is_nan()) {
                     *seen.entry((name, k)).or_insert(0) += 1;
@@ -227,7 +227,8 @@ fn nan_goes_through_all_that_compares() {
     ] {
         let entry = kernels::all().into_iter().find(|entry| entry.name == name).expect(name);
         let mut seen = 0;
-        for kernel in (entry.cases)().into_iter().filter(|kernel| kernel.flops() < 1 << 21) {
+        let small = (entry.cases)().into_iter().filter(|kernel| kernel.flops() < 1 << 21);
+        for (case, kernel) in small.enumerate() {
             let mut example = Example::inputs(kernel.as_ref(), 1, f32::NAN);
             // Of the operands that are numbers of a network the first: labels and clocks are none.
             let first = match name {
@@ -236,7 +237,8 @@ fn nan_goes_through_all_that_compares() {
                 _ => &mut example.reads[0],
             };
             first.iter_mut().step_by(7).for_each(|x| *x = f32::NAN);
-            let reference = same_kinds(kernel.as_ref(), &example, &format!("{name} {}", kernel.label()));
+            let all = everywhere(kernel.as_ref(), &example, |variants| in_turn(case, 2, variants));
+            let reference = same_kinds_of(all, &format!("{name} {}", kernel.label()));
             let one_of = |y: f32| if name == "largest" { y == 1.0 } else { y.is_nan() };
             seen += usize::from(reference.iter().flatten().any(|y| one_of(*y)));
         }

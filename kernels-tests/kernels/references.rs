@@ -4,6 +4,9 @@ use crate::support::{device, is_long};
 use limn::check::{self, Example, Outcome};
 use limn::gpu::{Gpu, GpuError};
 use limn::kernels::{self, Caps, Kernel, Recipe};
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::thread::ThreadId;
 
 /// The kernels named in `LIMN_KERNELS` (comma separated), or all of them.
 pub fn wanted(name: &str) -> bool {
@@ -73,26 +76,26 @@ pub fn check_variants(gpu: &Gpu, name: &'static str, kernel: &dyn Kernel, varian
     variants.iter().map(|recipe| check::check_variant(gpu, name, kernel, recipe, &example)).collect()
 }
 
+/// Two threads, or the longest test would be alone in the end: each takes the next kernel that the other has not.
 #[test]
 fn every_variant_agrees_with_its_reference() {
-    // Products, which have most of the variants, beside all others: the longest test would else be alone in the end.
+    let taken = Mutex::default();
     std::thread::scope(|scope| {
-        scope.spawn(|| every_variant(true));
-        scope.spawn(|| every_variant(false));
+        scope.spawn(|| every_variant(&taken));
+        scope.spawn(|| every_variant(&taken));
     });
 }
 
-/// The variants of kernels that sum products, or of those that do not. In short two of a product's ten a case, in its next
-/// case the next two.
-fn every_variant(products: bool) {
+/// The variants of the kernels that nobody has taken. In short two of a product's ten a case, in its next case the next two.
+fn every_variant(taken: &Mutex<BTreeMap<&'static str, ThreadId>>) {
     let gpu = device();
+    let me = std::thread::current().id();
     every_numbered_case(Some(&gpu), 1, |name, case, kernel| {
-        if kernel.sums() != products {
+        if *taken.lock().expect("no panic").entry(name).or_insert(me) != me {
             return Vec::new();
         }
         let all = kernel.variants(gpu.caps());
-        let variants = if products { in_turn(case, 2, all) } else { all };
-        check_variants(&gpu, name, kernel, &variants)
+        check_variants(&gpu, name, kernel, &if kernel.sums() { in_turn(case, 2, all) } else { all })
     });
 }
 
@@ -129,7 +132,7 @@ fn every_kernel_has_the_same_bits_on_one_thread_and_on_three() {
 fn the_first_variant_agrees_without_checks_and_with_folded_grids() {
     let gpu = device();
     let caps = Caps { max_groups: 61, ..*gpu.caps() };
-    every_case(Some(&gpu), |name, kernel| {
+    every_numbered_case(Some(&gpu), 3, |name, _, kernel| {
         let example = Example::new(kernel, 2);
         let first = |caps: &Caps| kernel.variants(caps).into_iter().next();
         let Some(recipe) = first(&caps).or_else(|| first(gpu.caps())) else { return Vec::new() };
