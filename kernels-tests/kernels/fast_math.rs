@@ -2,7 +2,7 @@
 //! elsewhere. Every kernel that has one is held against its reference with these off by as much as Metal's specification
 //! allows, all upwards and all downwards. What the noise is made of has none of them but the root.
 
-use crate::references::{every_numbered_case, in_turn, is_part};
+use crate::references::{every_case, in_turn, is_part};
 use crate::support::device;
 use crate::translate::{DEVICES, stages};
 use limn::check::{self, Example};
@@ -110,7 +110,7 @@ fn kernels_keep_their_bounds_with_the_errors_that_fast_math_may_make() {
     };
     let checked = Mutex::new(0);
     // Products have nothing of it but their activations, which they share.
-    every_numbered_case(Some(&gpu), 4, |name, case, kernel| {
+    every_case(Some(&gpu), 4, |name, case, kernel| {
         let recipes = in_turn(case, 1, kernel.variants(gpu.caps()));
         let mut outcomes = Vec::new();
         for recipe in recipes {

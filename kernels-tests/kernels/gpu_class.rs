@@ -1,6 +1,6 @@
 //! What a GPU gets, run: on a device opened as one, whatever it is.
 
-use crate::references::{check_variants, every_numbered_case, in_turn, is_part, wanted};
+use crate::references::{check_variants, every_case, in_turn, is_part, wanted};
 use crate::support::is_long;
 use limn::check::{self, Example};
 use limn::choices::{Verdict, key};
@@ -40,7 +40,7 @@ fn own(kernel: &dyn Kernel, caps: &Caps, mixed: bool) -> Vec<Recipe> {
 fn every_own_variant(precision: Precision) -> usize {
     let gpu = opened(Class::Gpu, precision);
     let checked = std::cell::Cell::new(0);
-    every_numbered_case(Some(&gpu), 3, |name, case, kernel| {
+    every_case(Some(&gpu), 3, |name, case, kernel| {
         let mixed = precision == Precision::Mixed;
         let recipes = in_turn(case, 1, own(kernel, gpu.caps(), mixed));
         checked.set(checked.get() + recipes.len());

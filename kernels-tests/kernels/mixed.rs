@@ -1,7 +1,7 @@
 //! Mixed precision: every variant that rounds operands to f16 against its reference, matrix units
-//! among them by way of invocations that stand in for them,.
+//! among them by way of invocations that stand in for them.
 
-use crate::references::{check_variants, every_numbered_case, in_turn, wanted};
+use crate::references::{check_variants, every_case, in_turn, wanted};
 use crate::support::is_long;
 use limn::check::{self, Example, Trial};
 use limn::gpu::Gpu;
@@ -39,7 +39,7 @@ fn cooperative(kernel: &dyn Kernel, caps: &Caps) -> Vec<Recipe> {
 fn every_mixed_variant_agrees_with_its_reference() {
     let gpu = device();
     let mut names = BTreeSet::new();
-    every_numbered_case(Some(&gpu), 3, |name, case, kernel| {
+    every_case(Some(&gpu), 3, |name, case, kernel| {
         let mixed = kernel.variants(gpu.caps()).into_iter().filter(Recipe::mixed).collect();
         let outcomes = check_variants(&gpu, name, kernel, &in_turn(case, 1, mixed));
         assert!(outcomes.iter().all(|o| o.mixed));

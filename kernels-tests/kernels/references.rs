@@ -18,19 +18,12 @@ pub fn is_part() -> bool {
     std::env::var_os("LIMN_KERNELS").is_some()
 }
 
-/// Runs `run` on every case of every wanted kernel and fails with all failures at once. What the cases of a kernel had
-/// compiled on `gpu` is let go of before the next, or a driver holds gigabytes of it in the end.
-pub fn every_case(gpu: Option<&Gpu>, run: impl Fn(&'static str, &dyn Kernel) -> Vec<Outcome>) {
-    every_numbered_case(gpu, 1, |name, _, kernel| run(name, kernel));
-}
-
-/// The same with a number for each of a kernel's cases. In short every `apart`-th of a product: its many geometries are
-/// those of another, with a mask or without one, which is given others.
-pub fn every_numbered_case(
-    gpu: Option<&Gpu>,
-    apart: usize,
-    run: impl Fn(&'static str, usize, &dyn Kernel) -> Vec<Outcome>,
-) {
+/// Runs `run` on every case of every wanted kernel, with its number, and fails with all failures at once. What the cases
+/// of a kernel had compiled on `gpu` is let go of before the next, or a driver holds gigabytes of it in the end.
+///
+/// In short every `apart`-th case of a product: its many geometries are those of another, with a mask or without one, which
+/// is given others.
+pub fn every_case(gpu: Option<&Gpu>, apart: usize, run: impl Fn(&'static str, usize, &dyn Kernel) -> Vec<Outcome>) {
     let mut failures = Vec::new();
     let mut products = 0;
     for entry in kernels::all().iter().filter(|e| wanted(e.name)) {
@@ -90,7 +83,7 @@ fn every_variant_agrees_with_its_reference() {
 fn every_variant(taken: &Mutex<BTreeMap<&'static str, ThreadId>>) {
     let gpu = device();
     let me = std::thread::current().id();
-    every_numbered_case(Some(&gpu), 1, |name, case, kernel| {
+    every_case(Some(&gpu), 1, |name, case, kernel| {
         if *taken.lock().expect("no panic").entry(name).or_insert(me) != me {
             return Vec::new();
         }
@@ -101,7 +94,7 @@ fn every_variant(taken: &Mutex<BTreeMap<&'static str, ThreadId>>) {
 
 #[test]
 fn every_kernel_agrees_with_its_twin_on_the_cpu() {
-    every_case(None, |name, kernel| vec![check::check_host(name, kernel, 3)]);
+    every_case(None, 1, |name, _, kernel| vec![check::check_host(name, kernel, 3)]);
 }
 
 /// What the processor computes does not depend on how many threads it has.
@@ -132,7 +125,7 @@ fn every_kernel_has_the_same_bits_on_one_thread_and_on_three() {
 fn the_first_variant_agrees_without_checks_and_with_folded_grids() {
     let gpu = device();
     let caps = Caps { max_groups: 61, ..*gpu.caps() };
-    every_numbered_case(Some(&gpu), 3, |name, _, kernel| {
+    every_case(Some(&gpu), 3, |name, _, kernel| {
         let example = Example::new(kernel, 2);
         let first = |caps: &Caps| kernel.variants(caps).into_iter().next();
         let Some(recipe) = first(&caps).or_else(|| first(gpu.caps())) else { return Vec::new() };
@@ -174,7 +167,7 @@ fn devices_with_less_than_webgpus_default_limits_are_refused_by_name() {
 fn every_kernel_agrees_with_its_reference_within_webgpus_default_limits() {
     let gpu = of_limits(wgpu::Limits::default()).expect("limits that are enough");
     assert_eq!(gpu.caps().max_workgroup_bytes, 16_384);
-    every_numbered_case(Some(&gpu), 3, |name, case, kernel| {
+    every_case(Some(&gpu), 3, |name, case, kernel| {
         let variants = in_turn(case, 1, kernel.variants(gpu.caps()));
         assert!(!variants.is_empty(), "{name} {} has no variant", kernel.label());
         check_variants(&gpu, name, kernel, &variants)
