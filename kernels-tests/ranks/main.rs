@@ -116,7 +116,14 @@ fn a_rank_that_hangs_is_named_once_patience_ends() {
 fn a_rank_that_pauses_is_waited_for_longer_than_others_are_patient() {
     let Some(played) = play("pauses", 3) else { return };
     (0..3).for_each(|rank| played.has(rank, if rank == 1 { "it was waited for" } else { "it has waited" }));
-    assert!(played.seconds > 5.0 && played.well, "{} s: {}", played.seconds, played.said);
+    assert!(played.seconds > 8.0 && played.well, "{} s: {}", played.seconds, played.said);
+}
+
+#[test]
+fn a_rank_that_itself_stood_still_is_as_patient_as_before() {
+    let Some(played) = play("stands", 2) else { return };
+    (0..2).for_each(|rank| played.has(rank, if rank == 1 { "it was waited for" } else { "it has waited" }));
+    assert!(played.seconds > 3.0 && played.well, "{} s: {}", played.seconds, played.said);
 }
 
 #[test]
@@ -172,9 +179,12 @@ fn part() {
     let rank = ranks.rank();
     // Ranks write to one place, in which a line stays whole that is written at once.
     let say = |words: &str| std::io::stderr().write_all(format!("rank {rank}: {words}\n").as_bytes()).unwrap();
-    if part == "pauses" || part == "frozen" {
-        ranks = ranks.patient(Duration::from_secs(1));
-    }
+    // A machine that has much else to do may keep a rank from saying anything for more than a second.
+    ranks = match &*part {
+        "pauses" => ranks.patient(Duration::from_secs(3)),
+        "frozen" | "stands" => ranks.patient(Duration::from_secs(1)),
+        _ => ranks,
+    };
     if rank != 1 {
         ranks = match &*part {
             "hangs" => ranks.patient(Duration::from_secs(1)),
@@ -235,11 +245,26 @@ fn play_part(part: &str, ranks: &mut Mpi) -> Result<String, RankError> {
         }
         "pauses" if rank == 1 => {
             let pause = ranks.pause();
-            std::thread::sleep(Duration::from_secs(5));
+            std::thread::sleep(Duration::from_secs(8));
             drop(pause);
             ranks.any(true).map(|_| "it was waited for".into())
         }
         "pauses" => ranks.any(false).map(|_| "it has waited".into()),
+        "stands" => {
+            let waiting = String::from_utf8(ranks.gather(std::process::id().to_string().as_bytes())?.swap_remove(0));
+            if rank == 1 {
+                let signal =
+                    |name: &str| Command::new("kill").args([name, waiting.as_ref().unwrap()]).status().unwrap();
+                // The other is to wait by then.
+                std::thread::sleep(Duration::from_millis(300));
+                signal("-STOP");
+                std::thread::sleep(Duration::from_secs(3));
+                signal("-CONT");
+                // When it looks again nothing has come.
+                std::thread::sleep(Duration::from_millis(300));
+            }
+            ranks.any(false).map(|_| if rank == 1 { "it was waited for" } else { "it has waited" }.into())
+        }
         "frozen" if rank == 1 => {
             let _pause = ranks.pause();
             // Others are to have heard of the pause.

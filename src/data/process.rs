@@ -3,9 +3,12 @@
 use std::fs::File;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// Runs `program` in `folder` for at most `limit` and returns what it wrote to its standard output.
+/// How long it is waited for at a time.
+const SLICE: Duration = Duration::from_millis(20);
+
+/// Runs `program` in `folder` for at most `limit`, in which time that this process stood still does not count, and returns what it wrote to its standard output.
 /// Where it is missing, fails or overruns (it is killed then), says so in one sentence.
 ///
 /// Its output goes through files in `folder`, not pipes: a pipe that nobody empties would stall it,
@@ -26,11 +29,14 @@ pub(super) fn run(program: &str, args: &[&str], folder: &Path, limit: Duration) 
         .stderr(file(&err_path)?)
         .spawn()
         .map_err(failed)?;
-    let start = Instant::now();
+    let mut waited = Duration::ZERO;
     let status = loop {
         match child.try_wait() {
             Ok(Some(status)) => break status,
-            Ok(None) if start.elapsed() < limit => std::thread::sleep(Duration::from_millis(20)),
+            Ok(None) if waited < limit => {
+                std::thread::sleep(SLICE);
+                waited += SLICE;
+            }
             stopped => {
                 // Killing may fail only because it has just ended; either way it is reaped.
                 let _ = child.kill();
@@ -59,6 +65,7 @@ fn last_words(stderr: &str) -> String {
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
+    use std::time::Instant;
 
     fn sh(script: &str, seconds: u64) -> Result<String, String> {
         let dir = tempfile::tempdir().unwrap();

@@ -19,6 +19,7 @@
 //! assert_eq!(means, [[2.0], [2.0]]);
 //! ```
 
+mod clock;
 #[cfg(feature = "mpi")]
 pub mod mpi;
 mod started;
@@ -31,7 +32,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-/// How long a rank waits for another that says nothing, and has not said that it [pauses](Ranks::pause).
+/// How long a rank waits for another that says nothing, and has not said that it [pauses](Ranks::pause). Time in which
+/// the waiting process itself stood still does not count.
 pub const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Bytes of a mean, of one rank, up to which ranks that are processes send it whole to each other.

@@ -1,9 +1,13 @@
 //! Ranks that are threads of one process.
 
+use super::clock::Clock;
 use super::{PATIENCE, Pause, Pauses, RankError, Ranks, mean_in_order};
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+/// How long it is waited at a time.
+const SLICE: Duration = Duration::from_millis(250);
 
 /// What all ranks of a round have given so far, and how many have taken it.
 struct Round {
@@ -61,7 +65,7 @@ impl Threads {
 
     /// What all gave in the oldest round that is under way.
     fn take(&mut self) -> Result<Vec<Arc<[u8]>>, RankError> {
-        let (count, mut since) = (self.meeting.count, Instant::now());
+        let (count, mut clock, mut since) = (self.meeting.count, Clock::new(), Duration::ZERO);
         let mut table = self.meeting.table.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             let given = table.rounds.get_mut(&self.ended).map(|round| {
@@ -85,13 +89,14 @@ impl Threads {
                 return Err(RankError::Left { rank, why: why.clone() });
             }
             if self.meeting.pauses[rank].any() {
-                since = Instant::now();
+                since = clock.now();
             }
-            let left = self.patience.saturating_sub(since.elapsed());
+            let left = self.patience.saturating_sub(clock.now() - since).min(SLICE);
             if left.is_zero() {
                 return Err(RankError::Lost { rank, count, seconds: self.patience.as_secs() });
             }
             table = self.meeting.change.wait_timeout(table, left).unwrap_or_else(PoisonError::into_inner).0;
+            clock.look(left);
         }
     }
 }

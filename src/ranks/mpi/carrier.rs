@@ -3,6 +3,7 @@
 use super::peers::Peer;
 use super::round::{Done, FIRST, Key, LEAVING, Round, THERE, Work};
 use super::wire::{Broken, Shared, Wire};
+use crate::ranks::clock::Clock;
 use crate::ranks::{PATIENCE, Pauses, RankError};
 use mpi::topology::Communicator;
 use std::collections::{BTreeMap, VecDeque};
@@ -56,20 +57,20 @@ pub enum End {
 /// What the thread says.
 pub type Said = Result<Done, RankError>;
 
-/// How long to wait, and who waits since when.
+/// How long to wait, and whether anyone does.
 pub struct Manners {
     pub patience: Duration,
     /// Whether this rank is to stop, and how long that may be so before nobody is waited for.
     pub stop: Option<(fn() -> bool, Duration)>,
-    /// Since when the caller waits.
-    pub waits: Option<Instant>,
+    /// Whether the caller waits.
+    pub waits: bool,
     /// Whether the caller came upon a mistake of its own.
     pub mistaken: bool,
 }
 
 impl Default for Manners {
     fn default() -> Manners {
-        Manners { patience: PATIENCE, stop: None, waits: None, mistaken: false }
+        Manners { patience: PATIENCE, stop: None, waits: false, mistaken: false }
     }
 }
 
@@ -104,17 +105,21 @@ pub struct Carrier {
     /// What is under way, the oldest first.
     rounds: VecDeque<Round>,
     begun: u64,
+    /// The clock of all times below.
+    clock: Clock,
+    /// Since when the caller waits for the oldest of them.
+    waits: Option<Duration>,
     /// When a message came last.
-    heard: Instant,
+    heard: Duration,
     /// When each rank was last known to be there.
-    there: Vec<Instant>,
+    there: Vec<Duration>,
     /// When this one last said so.
-    told: Instant,
-    looked: Instant,
+    told: Duration,
+    looked: Duration,
     /// Since when this rank is to stop.
-    stops: Option<Instant>,
+    stops: Option<Duration>,
     /// Who has left: when, whether all was well, and what it said.
-    left: BTreeMap<usize, (Instant, bool, String)>,
+    left: BTreeMap<usize, (Duration, bool, String)>,
     has_left: bool,
     failed: Option<RankError>,
 }
@@ -127,7 +132,7 @@ impl Carrier {
         said: Sender<Said>,
         left_now: Sender<()>,
     ) -> Carrier {
-        let now = Instant::now();
+        let now = Duration::ZERO;
         Carrier {
             rank: world.rank() as usize,
             count: world.size() as usize,
@@ -137,6 +142,8 @@ impl Carrier {
             left_now,
             rounds: VecDeque::new(),
             begun: 0,
+            clock: Clock::new(),
+            waits: None,
             heard: now,
             there: vec![now; world.size() as usize],
             told: now,
@@ -153,17 +160,23 @@ impl Carrier {
         let mut moved = Instant::now();
         loop {
             let quiet = moved.elapsed();
-            let job = if self.rounds.is_empty() && self.wire.is_idle() {
-                jobs.recv_timeout(self.between_words())
+            let sleep = if self.rounds.is_empty() && self.wire.is_idle() {
+                self.between_words()
             } else if quiet < AT_ONCE {
+                Duration::ZERO
+            } else {
+                (quiet / 50).clamp(SLEEPS[0], SLEEPS[1])
+            };
+            let job = if sleep.is_zero() {
                 std::thread::yield_now();
                 jobs.try_recv().map_err(|error| match error {
                     TryRecvError::Empty => RecvTimeoutError::Timeout,
                     TryRecvError::Disconnected => RecvTimeoutError::Disconnected,
                 })
             } else {
-                jobs.recv_timeout((quiet / 50).clamp(SLEEPS[0], SLEEPS[1]))
+                jobs.recv_timeout(sleep)
             };
+            self.clock.look(sleep);
             match job {
                 Ok(job) => {
                     moved = Instant::now();
@@ -220,7 +233,8 @@ impl Carrier {
         }
     }
 
-    fn say(&self, said: Said) {
+    fn say(&mut self, said: Said) {
+        self.waits = None;
         // Whoever does not listen any more has no use for it.
         let _ = self.said.send(said);
     }
@@ -238,7 +252,7 @@ impl Carrier {
         let mut arrived = Vec::new();
         let mut moved = self.wire.poll(&mut arrived)?;
         for message in arrived {
-            self.heard = Instant::now();
+            self.heard = self.clock.now();
             let first = self.begun - self.rounds.len() as u64;
             let place = message.key.round.checked_sub(first).and_then(|place| usize::try_from(place).ok());
             if let Some(round) = place.and_then(|place| self.rounds.get_mut(place)) {
@@ -267,10 +281,10 @@ impl Carrier {
     /// Says that this rank is there, where it pauses. Whom the last word has not reached yet gets no
     /// further one.
     fn say_there(&mut self) {
-        if !self.known.pauses.any() || self.has_left || self.told.elapsed() < self.between_words() {
+        if !self.known.pauses.any() || self.has_left || self.clock.now() - self.told < self.between_words() {
             return;
         }
-        self.told = Instant::now();
+        self.told = self.clock.now();
         let nothing: Shared = Arc::new([]);
         for rank in (0..self.count).filter(|rank| *rank != self.rank) {
             if !self.left.contains_key(&rank) && !self.wire.is_sending_to(rank) {
@@ -283,30 +297,30 @@ impl Carrier {
     /// Hears who is there, and who has left.
     fn hear(&mut self) {
         while let Some((rank, _)) = self.wire.short_one(THERE) {
-            self.there[rank] = Instant::now();
+            self.there[rank] = self.clock.now();
         }
         while let Some((rank, bytes)) = self.wire.short_one(LEAVING) {
             let well = bytes.first() == Some(&b'+');
             let why = String::from_utf8_lossy(bytes.get(1..).unwrap_or_default()).into_owned();
             self.known.keep(rank, &why);
-            self.left.entry(rank).or_insert((Instant::now(), well, why));
+            self.left.entry(rank).or_insert((self.clock.now(), well, why));
         }
     }
 
     /// Whether it makes sense to wait on.
     fn judge(&mut self) -> Result<(), RankError> {
-        let now = Instant::now();
+        let now = self.clock.now();
         let known = self.known.clone();
         let (patience, stop, waits) = known.manners(|manners| (manners.patience, manners.stop, manners.waits));
-        let (Some(waits), Some(round)) = (waits, self.rounds.front()) else {
-            self.stops = None;
+        let (true, Some(round)) = (waits, self.rounds.front()) else {
+            (self.waits, self.stops) = (None, None);
             return Ok(());
         };
-        let waits = waits.max(self.heard);
-        let since = now.saturating_duration_since(waits);
-        let silent = |rank: &usize| now.saturating_duration_since(waits.max(self.there[*rank]));
+        let waits = self.heard.max(*self.waits.get_or_insert(now));
+        let since = now - waits;
+        let silent = |rank: &usize| now - waits.max(self.there[*rank]);
         let (missing, second_hand) = (round.missing(), round.is_second_hand());
-        let behind = |when: &Instant| now.saturating_duration_since(*when) > BEHIND && since > BEHIND;
+        let behind = |when: &Duration| now - *when > BEHIND && since > BEHIND;
         if missing.iter().any(|rank| self.left.get(rank).is_some_and(|(when, ..)| behind(when))) {
             // Whoever failed first is why the others did.
             let first = self.left.iter().min_by_key(|(_, (when, well, _))| (*well, *when));
@@ -314,7 +328,7 @@ impl Carrier {
                 return Err(RankError::Left { rank: *rank, why: why.clone() });
             }
         }
-        if since > LOOKS && now.saturating_duration_since(self.looked) > LOOKS {
+        if since > LOOKS && now - self.looked > LOOKS {
             self.looked = now;
             if let Some(rank) = missing.iter().copied().find(|rank| self.is_gone(*rank)) {
                 return Err(RankError::Left { rank, why: "its process is gone".into() });
@@ -324,7 +338,7 @@ impl Carrier {
             match (stop(), self.stops) {
                 (false, _) => self.stops = None,
                 (true, None) => self.stops = Some(now),
-                (true, Some(when)) if now.saturating_duration_since(when) >= after => {
+                (true, Some(when)) if now - when >= after => {
                     if let Some(rank) = missing.iter().copied().find(|rank| silent(rank) >= after) {
                         return Err(RankError::Stopped { rank });
                     }
@@ -373,21 +387,22 @@ impl Carrier {
             None => self.leave(true, "it is done"),
         }
         let well = self.failed.is_none();
-        let (start, mut sleep) = (Instant::now(), SLEEPS[0]);
+        let (start, mut sleep) = (self.clock.now(), SLEEPS[0]);
         let limit = if well { patience } else { FAREWELL };
         let mut looked = start;
         loop {
+            let now = self.clock.look(sleep);
             let broken = self.wire.poll(&mut Vec::new()).is_err();
             self.hear();
             let all = (0..self.count).filter(|rank| *rank != self.rank && !self.left.contains_key(rank));
             let waited_for: Vec<usize> = all.collect();
-            let lost = |rank: &usize| self.there[*rank].max(start).elapsed() >= limit;
+            let lost = |rank: &usize| now - self.there[*rank].max(start) >= limit;
             let done = !self.wire.is_sending() && waited_for.is_empty();
-            if broken || done || waited_for.iter().any(lost) || waited_for.is_empty() && start.elapsed() >= limit {
+            if broken || done || waited_for.iter().any(lost) || waited_for.is_empty() && now - start >= limit {
                 break;
             }
-            if looked.elapsed() > LOOKS {
-                looked = Instant::now();
+            if now - looked > LOOKS {
+                looked = now;
                 let gone: Vec<usize> = (0..self.count).filter(|rank| self.is_gone(*rank)).collect();
                 for rank in gone {
                     self.left.entry(rank).or_insert((looked, false, "its process is gone".into()));
