@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Makes mistakes in limn one by one, in a copy of it, and tells which of them no test notices.
 
-usage: python3 benches/mutants.py [--only WORDS] [--generate N [--seed S]] [--scratch FOLDER] [--report FILE.md]
+usage: python3 benches/mutants.py [--only WORDS] [--build N] [--generate N [--seed S]] [--no-control] [--scratch FOLDER]
+                                  [--report FILE.md]
 
 Mistakes are those of benches/mutants.toml, or those whose names contain WORDS; with --generate also N that are drawn from the
 functions of src/kernels, src/ops, src/program and src/train: a sign, a bound, a condition turned round. Each is judged by the
