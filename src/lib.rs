@@ -52,6 +52,8 @@
 //! and sounds.
 
 pub mod bench;
+#[cfg(feature = "cli")]
+mod by_bytes;
 pub mod check;
 pub mod choices;
 #[cfg(feature = "cli")]

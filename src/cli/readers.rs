@@ -1,8 +1,8 @@
-//! The readers of what people hand to commands, by bytes; see [`crate::readers`].
+//! The readers of what people hand to commands, by bytes; see [`crate::by_bytes`].
 
 use super::{bench_kernels, complete, run, term, times};
+use crate::by_bytes::{Reader, decoded, file, text};
 use crate::data::Geometry;
-use crate::readers::{Reader, decoded, file, text};
 
 /// Those of this room.
 pub(crate) const READERS: &[Reader] = &[

@@ -1,7 +1,7 @@
-//! The readers of images, by bytes; see [`crate::readers`].
+//! The readers of images, by bytes; see [`crate::by_bytes`].
 
 use super::{cifar, fetch, idx, media};
-use crate::readers::{Reader, file, text, unpacked};
+use crate::by_bytes::{Reader, file, text, unpacked};
 use std::path::Path;
 
 /// Those of this room.

@@ -1,8 +1,9 @@
-//! The readers of run folders that make pages, charts and tables, by bytes; see [`crate::readers`].
+//! The readers of run folders that make pages, charts and tables, by bytes; see [`crate::by_bytes`].
 
 use super::overview::Overview;
 use super::{charts, page, plot};
-use crate::readers::{Reader, in_run, text};
+use crate::by_bytes::{Reader, text};
+use crate::train::readers::in_run;
 use crate::train::{RunDir, RunError};
 
 /// Those of this room.

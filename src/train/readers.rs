@@ -1,13 +1,14 @@
-//! The readers of settings and of a run's files, by bytes; see [`crate::readers`].
+//! The readers of settings and of a run's files, by bytes; see [`crate::by_bytes`].
 
 use super::jsonl::JsonLines;
 use super::{Config, RunDir, RunError, Session, Setting, StepProfile, Weights, checkpoint, checksum, initial, metrics};
+use crate::by_bytes::{Reader, file, text};
 use crate::choices::Choices;
 use crate::data::Identity;
 use crate::program::Device;
-use crate::readers::{Reader, file, in_run, small, text};
 use safetensors::SafeTensors;
 use std::collections::HashMap;
+use std::fmt::Display;
 
 /// Those of this room.
 pub(crate) const READERS: &[Reader] = &[
@@ -105,4 +106,27 @@ fn identity(run: &RunDir) -> Result<(), RunError> {
     // That they are others is no fault of the file.
     let _ = run.identity()?.map(|was| was.require(&now, "images"));
     Ok(())
+}
+
+/// Has a file of these bytes read in the folder of a run, of which there is nothing else than its
+/// settings: those of a variational autoencoder of 4x4 pixels.
+pub(crate) fn in_run<T, E: Display>(
+    name: &str,
+    bytes: &[u8],
+    read: impl FnOnce(&RunDir) -> Result<T, E>,
+) -> Result<(), String> {
+    file(name, bytes, |path| {
+        let run = RunDir { path: path.parent().unwrap_or(path).into(), config: small()? };
+        read(&run).map_err(|error| error.to_string())
+    })
+}
+
+/// Settings of a small model that keeps averages.
+pub(crate) fn small() -> Result<Config, String> {
+    thread_local!(static SMALL: Result<Config, String> = Config::preset("vae").map_err(|e| e.to_string()).and_then(|mut config| {
+        let settings = ["model.height=4", "model.width=4", "model.hidden=3", "model.latent=2", "train.ema=0.9"];
+        let settings = Setting::all(&settings).and_then(|all| config.set_all(&all));
+        settings.map(|()| config).map_err(|e| e.to_string())
+    }));
+    SMALL.with(Clone::clone)
 }

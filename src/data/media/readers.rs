@@ -1,11 +1,11 @@
-//! The readers of people's files, by bytes; see [`crate::readers`].
+//! The readers of people's files, by bytes; see [`crate::by_bytes`].
 
 use super::labels::Table;
 use super::reading::Reading;
 use super::{Error, Geometry, Options, cache, films, pictures, sounds, waves};
+use crate::by_bytes::{Reader, decoded, file, text};
 use crate::data::Levels;
 use crate::files::NEVER;
-use crate::readers::{Reader, decoded, file, text};
 use std::path::Path;
 
 /// What the levels of pictures and sounds are stretched from here.
