@@ -168,6 +168,30 @@ pub(crate) fn create_folder(path: &Path, write: impl FnOnce(&Path) -> io::Result
     written
 }
 
+/// `path` itself, and then such names with a number.
+pub(crate) fn names_near(path: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    let path = path.to_path_buf();
+    let stem = path.file_stem().unwrap_or_default().to_owned();
+    let extension = path.extension().map(OsStr::to_owned);
+    (0usize..).map(move |k| {
+        let mut name = stem.clone();
+        if k > 0 {
+            name.push(format!("-{k}"));
+        }
+        if let Some(extension) = &extension {
+            name.push(".");
+            name.push(extension);
+        }
+        path.with_file_name(name)
+    })
+}
+
+/// The first of these names that nothing has: for what is written where nobody named a file.
+pub(crate) fn free_name(path: &Path) -> PathBuf {
+    let is_free = |path: &PathBuf| path.symlink_metadata().is_err_and(|e| e.kind() == ErrorKind::NotFound);
+    names_near(path).take(usize::from(u16::MAX)).find(is_free).unwrap_or_else(|| path.into())
+}
+
 /// Makes the folder that `path` is to lie in, and those around it, where they are not there.
 ///
 /// # Errors

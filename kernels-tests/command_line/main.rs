@@ -1,5 +1,6 @@
 //! The command as a user calls it: results, exit codes, and one plain sentence for bad input.
 
+mod among_files;
 mod bad_input;
 #[cfg(unix)]
 mod disks;

@@ -3,6 +3,7 @@
 use super::images::{ShapeArg, reading};
 use super::{Error, flags, setting, term};
 use crate::data::{self, Binarisation, Dataset, Geometry, Medium, Options};
+use crate::files::free_name;
 use crate::models::Model;
 use crate::sample::{Grid, Output};
 use crate::train::{Config, Fitted, Setting, fitted};
@@ -26,9 +27,9 @@ pub struct ShowArgs {
     /// How many images to show, evenly spread over those to train on
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=4096))]
     n: u32,
-    /// Where the picture goes
-    #[arg(long, value_name = "FILE.png", default_value = DEFAULT)]
-    out: PathBuf,
+    /// Where the picture goes; by default limn-data.png, or such a name that is free
+    #[arg(long, value_name = "FILE.png")]
+    out: Option<PathBuf>,
     /// One JSON object
     #[arg(long)]
     json: bool,
@@ -42,9 +43,13 @@ const LONGEST: usize = 256;
 
 /// Writes the picture and says what is in the set.
 pub fn show(args: &ShowArgs) -> Result<(), Error> {
+    let out = match &args.out {
+        Some(out) => out.clone(),
+        None => default(args.data.as_deref())?,
+    };
     let Shown { dataset, model, name } = reading(None, |options| opened(args, options))?;
     let medium = model.as_ref().map_or(Medium::Pictures, |model| model.images().medium);
-    let place = Output::new(Some(&args.out), Path::new("."), DEFAULT, medium)?;
+    let place = Output::new(Some(&out), Path::new("."), DEFAULT, medium)?;
     let shown = data::spread(args.n as usize, dataset.train.len());
     let indices: Vec<u32> = shown.iter().map(|i| *i as u32).collect();
     let Geometry { channels, height, width } = dataset.geometry();
@@ -62,7 +67,7 @@ pub fn show(args: &ShowArgs) -> Result<(), Error> {
                 "data": dataset.name, "preset": args.preset, "train": dataset.train.len(), "test": dataset.test.len(),
                 "held_out": dataset.held_out, "channels": channels, "height": height, "width": width,
                 "native": dataset.native.to_string(), "sizes": dataset.sizes, "classes": classes.iter().map(class).collect::<Vec<_>>(),
-                "remarks": dataset.warnings, "shown": indices.len(), "picture": args.out,
+                "remarks": dataset.warnings, "shown": indices.len(), "picture": out,
             }),
         );
     }
@@ -106,6 +111,23 @@ pub fn show(args: &ShowArgs) -> Result<(), Error> {
         return say(format!("train on them with `limn train {}{data}{flags}`", crate::words::word(preset)));
     }
     say("as a model takes them: --preset NAME, of those that `limn presets` lists".into())
+}
+
+/// Where the picture goes if nobody says where.
+///
+/// # Errors
+/// The current folder is the set's, where the picture would be one of them from then on.
+fn default(data: Option<&str>) -> Result<PathBuf, Error> {
+    let folder = data.filter(|data| !data::is_known(data)).and_then(|data| Path::new(data).canonicalize().ok());
+    let here = std::env::current_dir().and_then(|here| here.canonicalize());
+    match (folder, here) {
+        (Some(folder), Ok(here)) if here.starts_with(&folder) => Err(Error::new(format!(
+            "{DEFAULT} would lie among the pictures of {} and count as one of them; name another place with --out \
+             FILE.png",
+            data.unwrap_or_default()
+        ))),
+        _ => Ok(free_name(Path::new(DEFAULT))),
+    }
 }
 
 /// What is shown.

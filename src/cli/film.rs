@@ -2,7 +2,7 @@
 
 use super::latent::rate;
 use super::{Error, report, term};
-use crate::files::{ends_in_separator, make_folder_of};
+use crate::files::{ends_in_separator, free_name, make_folder_of};
 use crate::models::Family;
 use crate::report::{Overview, State};
 use crate::sample::{FilmFormat, TrainingFilm};
@@ -30,7 +30,8 @@ pub fn film(args: &FilmArgs) -> Result<(), Error> {
     let run = RunDir::open(&args.dir)?;
     let out = match &args.out {
         None => run.path.join(NAME),
-        Some(out) if out.is_dir() || ends_in_separator(out) => out.join(NAME),
+        // In somebody's folder nothing is written over that nobody named.
+        Some(out) if out.is_dir() || ends_in_separator(out) => free_name(&out.join(NAME)),
         Some(out) => out.clone(),
     };
     if FilmFormat::of(&out).is_none() {

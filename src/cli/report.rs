@@ -1,6 +1,7 @@
 //! `limn report`: a page about runs.
 
 use super::{Error, term};
+use crate::files::{free_name, make_folder_of};
 use crate::report::{self, plot};
 use crate::train::RunDir;
 use std::path::{Path, PathBuf};
@@ -11,7 +12,8 @@ pub struct ReportArgs {
     /// Run folders; several are compared on one page
     #[arg(required = true, value_name = "DIR")]
     dirs: Vec<PathBuf>,
-    /// The page; by default report.html in the folder, or compare.html here where there are several
+    /// The page; by default report.html in the folder, or compare.html here where there are several, or
+    /// such a name that is free
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Draw the curves into a picture, for papers, and write no page
@@ -34,6 +36,9 @@ fn smoothing(text: &str) -> Result<f64, String> {
 /// Writes the page and says where it is.
 pub fn report(args: &ReportArgs) -> Result<(), Error> {
     let runs = args.dirs.iter().map(|dir| RunDir::open(dir)).collect::<Result<Vec<_>, _>>()?;
+    for named in [&args.plot, &args.out].into_iter().flatten() {
+        make_folder_of(named).map_err(|e| Error::new(format!("{}: {e}", named.display())))?;
+    }
     if let Some(path) = &args.plot {
         plot::writable(path)?;
         plot::write(&report::charts(&runs, args.log_scale, args.smoothing)?, path)?;
@@ -42,7 +47,7 @@ pub fn report(args: &ReportArgs) -> Result<(), Error> {
     let out = match (&args.out, &runs[..]) {
         (Some(out), _) => out.clone(),
         (None, [run]) => run.path.join(report::FILE),
-        (None, _) => "compare.html".into(),
+        (None, _) => free_name(Path::new("compare.html")),
     };
     report::write(&runs, &out)?;
     term::say(format!("{} (open it in a browser)", out.display()))

@@ -4,7 +4,7 @@
 use super::film::{Film, FilmFormat};
 use super::grid::{Grid, PictureError, encoded, format_of, level, pixels};
 use crate::data::Medium;
-use crate::files::{Target, create, ends_in_separator, make_folder_of};
+use crate::files::{Target, create, ends_in_separator, make_folder_of, names_near};
 use crate::program::{NoRoom, room};
 use image::{ImageFormat, Rgb, RgbImage};
 use std::io::ErrorKind;
@@ -95,7 +95,7 @@ impl Output {
             Kind::File(path) => {
                 grid.save_enlarged(self.scale, path)?;
                 let beside = match grid.medium(medium, self.scale, path)?.filter(|_| !is_stream(path)) {
-                    Some((extension, bytes)) => Some(write_free(names(path, extension), &bytes)?),
+                    Some((extension, bytes)) => Some(write_free(names_near(&path.with_extension(extension)), &bytes)?),
                     None => None,
                 };
                 Ok(listed(path, beside.as_deref()))
@@ -140,7 +140,7 @@ impl Output {
             Kind::Folder(folder, stem) => {
                 std::fs::create_dir_all(folder).map_err(|e| PictureError::new(folder, e))?;
                 let near = folder.join(stem).with_extension("gif");
-                write_free(names(&near, "gif"), &film.bytes(self.scale, &near)?)?
+                write_free(names_near(&near), &film.bytes(self.scale, &near)?)?
             }
             Kind::File(path) => {
                 self.make_folder(path)?;
@@ -172,16 +172,6 @@ fn is_medium(path: &Path, medium: Medium) -> bool {
 fn listed(path: &Path, beside: Option<&Path>) -> Written {
     let beside = beside.map(|path| format!(", {}", path.display())).unwrap_or_default();
     format!("{}{beside}", path.display())
-}
-
-/// `path` with another extension, and then such names with a number.
-fn names(path: &Path, extension: &str) -> impl Iterator<Item = PathBuf> {
-    let stem = path.file_stem().unwrap_or_default().to_owned();
-    (0usize..).map(move |k| {
-        let mut name = stem.clone();
-        name.push(if k == 0 { format!(".{extension}") } else { format!("-{k}.{extension}") });
-        path.with_file_name(name)
-    })
 }
 
 /// Each image in a file of its own, enlarged so many times, numbered behind those that are there.

@@ -54,9 +54,9 @@ impl LeftOut {
     pub(super) fn words(&self) -> Option<String> {
         let mut all: Vec<(&String, &usize)> = self.counts.iter().collect();
         all.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
-        let several = |what: &String| match what.strip_prefix("file ") {
-            Some(which) => format!("files {which}"),
-            None => format!("{what}s"),
+        let several = |what: &String| match what.split_once(' ') {
+            Some((noun @ ("file" | "folder"), which)) => format!("{noun}s {which}"),
+            _ => format!("{what}s"),
         };
         let one = |(what, count): (&String, &usize)| match count {
             1 => format!("1 {what}"),
@@ -85,7 +85,7 @@ pub(super) struct Found {
 
 /// Looks for files with one of these extensions in a folder, at any depth. Links are followed, but
 /// nothing is found twice, and never in circles. Hidden names are left out (macOS leaves a
-/// `._x.png` that is no image), and so is what may not be looked into.
+/// `._x.png` that is no image), and so are folders of runs, and what may not be looked into.
 ///
 /// # Errors
 /// The folder itself cannot be read, or the disk fails.
@@ -109,7 +109,11 @@ pub(super) fn find(folder: &Path, extensions: &[&str]) -> Result<Found, Error> {
         };
         let is_folder = entry.file_type().is_dir();
         linked |= entry.path_is_symlink();
-        if hidden(&entry) {
+        if is_folder && entry.depth() > 0 && is_run(entry.path()) {
+            // A run in the folder of its data leaves pictures there that are none of them.
+            found.left_out.count("folder of a run");
+            entries.skip_current_dir();
+        } else if hidden(&entry) {
             found.left_out.count(if is_folder { "hidden folder" } else { "hidden file" });
             if is_folder {
                 entries.skip_current_dir();
@@ -130,6 +134,11 @@ pub(super) fn find(folder: &Path, extensions: &[&str]) -> Result<Found, Error> {
         once(&mut found);
     }
     Ok(found)
+}
+
+/// Whether a folder is that of a run of limn's.
+fn is_run(folder: &Path) -> bool {
+    ["config.toml", "provenance.json"].iter().all(|name| folder.join(name).is_file())
 }
 
 /// A link that leads to where it is.
@@ -196,14 +205,20 @@ mod tests {
         let root = dir.path();
         fs::create_dir_all(root.join("b/c/d")).unwrap();
         fs::create_dir_all(root.join(".git")).unwrap();
+        fs::create_dir_all(root.join("runs/vae-1/samples")).unwrap();
         for name in ["b/c/d/z.png", "a.PNG", "b/y.png", "n.txt", "b/m.txt", ".x.png", ".git/q.png", "README"] {
             fs::write(root.join(name), name).unwrap();
+        }
+        for name in ["config.toml", "provenance.json", "samples/step-1.png"] {
+            fs::write(root.join("runs/vae-1").join(name), name).unwrap();
         }
         let found = find(root, &["png"]).unwrap();
         assert_eq!(names(root, &found), ["a.PNG", "b/c/d/z.png", "b/y.png"]);
         let words = found.left_out.words().unwrap();
-        assert_eq!(words, "2 .txt files, 1 extensionless file, 1 hidden file, 1 hidden folder");
+        assert_eq!(words, "2 .txt files, 1 extensionless file, 1 folder of a run, 1 hidden file, 1 hidden folder");
         assert_eq!(find(&root.join("b/c"), &["png"]).unwrap().left_out.words(), None);
+        // Whoever names a run's pictures gets them.
+        assert_eq!(find(&root.join("runs/vae-1"), &["png"]).unwrap().files.len(), 1);
         assert!(matches!(find(&root.join("nowhere"), &["png"]), Err(Error::Io { .. })));
     }
 
