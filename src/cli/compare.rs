@@ -45,7 +45,7 @@ pub fn compare(args: &CompareArgs) -> Result<(), Error> {
             term::say(json!({ "of": line.of, "name": line.name, "values": values }))
         });
     }
-    let head = std::iter::once(String::new()).chain(all.iter().map(|run| run.name.clone())).collect::<Vec<_>>();
+    let head = std::iter::once(String::new()).chain(report::told_apart(&runs)).collect::<Vec<_>>();
     let mut rows = vec![head];
     for line in &lines {
         let values = line.values.iter().map(|value| value.clone().unwrap_or_else(|| "-".into()));
@@ -95,22 +95,29 @@ fn figures(runs: &[RunDir], overviews: &[Overview]) -> Result<Vec<Line>, Error> 
     for run in runs {
         let path = run.path.display();
         let mut kept = eval::kept(run).map_err(|e| Error::new(format!("cannot read the figures of {path}: {e}")))?;
-        // The latest last, so that it is the one that is found from behind.
+        // Of the latest step that which was measured last is the last.
         kept.sort_by_key(|kept| kept.step);
         all.push(kept);
     }
-    let names = names(all.iter().flatten().map(|kept| &kept.figure.name));
-    let of = |name: &String| {
-        let value = |(kept, run): (&Vec<eval::KeptFigure>, &Overview)| {
-            let last = kept.iter().rev().find(|kept| kept.figure.name == *name)?;
-            let value = format!("{:.4} {}", last.figure.value, last.figure.unit);
-            let at = if last.step == run.step { String::new() } else { format!(" (at step {})", count(last.step)) };
-            Some(format!("{}{at}", value.trim_end()))
-        };
-        let values = std::iter::zip(&all, overviews).map(value).collect();
-        Line { of: "figure", name: format!("{name} (eval)"), values }
-    };
-    Ok(names.iter().map(of).collect())
+    let mut lines = Vec::new();
+    for name in names(all.iter().flatten().map(|kept| &kept.figure.name)) {
+        let last = |kept: &Vec<eval::KeptFigure>| kept.iter().rfind(|kept| kept.figure.name == name).cloned();
+        let last: Vec<Option<eval::KeptFigure>> = all.iter().map(last).collect();
+        // Figures that were measured otherwise, or on other images, do not stand beside each other.
+        let protocols = names(last.iter().flatten().map(|kept| &kept.figure.protocol));
+        for protocol in &protocols {
+            let value = |(kept, run): (&Option<eval::KeptFigure>, &Overview)| {
+                let kept = kept.as_ref().filter(|kept| kept.figure.protocol == *protocol)?;
+                let value = format!("{:.4} {}", kept.figure.value, kept.figure.unit);
+                let at = if kept.step == run.step { String::new() } else { format!(" (at step {})", count(kept.step)) };
+                Some(format!("{}{at}", value.trim_end()))
+            };
+            let how = if protocols.len() == 1 { String::new() } else { format!(": {protocol}") };
+            let values = std::iter::zip(&last, overviews).map(value).collect();
+            lines.push(Line { of: "figure", name: format!("{name} (eval{how})"), values });
+        }
+    }
+    Ok(lines)
 }
 
 /// Each name once, in the order of their first places.

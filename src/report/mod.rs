@@ -25,6 +25,7 @@ use crate::models::meaning;
 use crate::train::{Breakdown, Config, Provenance, RunDir, RunError, StepProfile, TestCurve, presets};
 use curves::Curves;
 pub use live::Live;
+pub(crate) use overview::told_apart;
 pub use overview::{Best, Difference, Overview, State, differences, folders};
 use pictures::{Picture, Read};
 use serde::Serialize;
@@ -125,7 +126,10 @@ pub fn page(runs: &[RunDir]) -> Result<String, ReportError> {
 
 /// The same with pictures that were read before.
 fn page_with(runs: &[RunDir], pictures: &mut Read) -> Result<String, ReportError> {
-    let runs = runs.iter().map(|run| Run::of(run, pictures)).collect::<Result<Vec<_>, _>>()?;
+    let named = std::iter::zip(runs, told_apart(runs));
+    let runs = named
+        .map(|(run, name)| Ok(Run { name, ..Run::of(run, pictures)? }))
+        .collect::<Result<Vec<_>, ReportError>>()?;
     pictures.forget_others();
     let title = match &runs[..] {
         [one] => one.name.clone(),
@@ -143,8 +147,8 @@ fn page_with(runs: &[RunDir], pictures: &mut Read) -> Result<String, ReportError
 pub fn charts(runs: &[RunDir], log: bool, smoothing: f64) -> Result<Vec<plot::Chart>, RunError> {
     use plot::{Axis, Chart, Mark, Series};
     let mut all = Vec::new();
-    for run in runs {
-        all.push((overview::name_of(&run.path), Curves::read(&run.metrics())?, run.tests()?));
+    for (run, name) in std::iter::zip(runs, told_apart(runs)) {
+        all.push((name, Curves::read(&run.metrics())?, run.tests()?));
     }
     let mut names: Vec<&String> = Vec::new();
     for (_, curves, tests) in &all {

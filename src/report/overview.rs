@@ -1,7 +1,7 @@
 //! What a run has come to, in few numbers, without reading all of it.
 
 use crate::eval;
-use crate::train::{Breakdown, Config, RunDir, RunError, Sitting};
+use crate::train::{Breakdown, Config, RunDir, RunError};
 use crate::words::count;
 use serde::Serialize;
 use std::fs::{self, File};
@@ -90,10 +90,12 @@ impl Overview {
             false if steps.is_some_and(|steps| step >= steps) => State::Done,
             false => State::Stopped,
         };
-        let sittings = run.provenance()?.sittings;
+        let provenance = run.provenance()?;
         let seconds = number("seconds").unwrap_or(0.0);
         let per_step = config.validate()?.batches_per_step() as u64;
-        let images = per_step.saturating_mul(batches(config.train.batch as u64, &sittings, step));
+        let batches = provenance.batches(config.train.batch as u64, step);
+        let images = batches.into_iter().map(|[steps, batch]| steps.saturating_mul(batch).saturating_mul(per_step));
+        let images = images.fold(0, u64::saturating_add);
         Ok(Overview {
             name: name_of(&run.path),
             folder: run.path.clone(),
@@ -108,8 +110,8 @@ impl Overview {
             rate: (seconds > 0.0 && step > 0).then(|| images as f64 / seconds),
             losses,
             best: best(run)?,
-            began: sittings.first().map(|sitting| sitting.began.clone()),
-            device: sittings.last().map(|sitting| sitting.device.to_string()),
+            began: provenance.sittings.first().map(|sitting| sitting.began.clone()),
+            device: provenance.sittings.last().map(|sitting| sitting.device.to_string()),
         })
     }
 
@@ -128,17 +130,15 @@ impl Overview {
     }
 }
 
-/// The images of all batches of `step` steps, where they are now of `batch`: a run may have gone on
-/// with another.
-fn batches(mut batch: u64, sittings: &[Sitting], step: u64) -> u64 {
-    let (mut end, mut sum) = (step, 0u64);
-    for sitting in sittings.iter().rev() {
-        sum = sum.saturating_add(end.saturating_sub(sitting.step).saturating_mul(batch));
-        end = end.min(sitting.step);
-        let change = sitting.changes.iter().find(|change| change.key == "train.batch");
-        batch = change.and_then(|change| change.from.parse().ok()).unwrap_or(batch);
-    }
-    sum.saturating_add(end.saturating_mul(batch))
+/// The names of runs; where two have the same, their folders as they were given.
+pub fn told_apart(runs: &[RunDir]) -> Vec<String> {
+    let names: Vec<String> = runs.iter().map(|run| name_of(&run.path)).collect();
+    let is_one_of_several = |name: &String| names.iter().filter(|other| *other == name).count() > 1;
+    let told = |(run, name): (&RunDir, &String)| match is_one_of_several(name) {
+        true => run.path.display().to_string(),
+        false => name.clone(),
+    };
+    std::iter::zip(runs, &names).map(told).collect()
 }
 
 /// A folder's own name, however it was given.
@@ -257,31 +257,6 @@ mod tests {
         assert_eq!((row[0].clone(), row[4].clone()), (("step".into(), 2000.0), ("seconds".into(), 2000.5)));
         fs::write(&path, format!("{text}no row\n")).unwrap();
         assert_eq!(last_row(&path).unwrap()[0].1, 2000.0);
-    }
-
-    #[test]
-    fn images_are_counted_by_the_batches_there_were() {
-        use crate::train::{Change, Machine};
-        let sitting = |step, was: Option<&str>| Sitting {
-            began: String::new(),
-            step,
-            limn: String::new(),
-            device: Machine::of(&crate::program::Device::Cpu),
-            precision: Default::default(),
-            variants: None,
-            changes: was
-                .map(|from| Change { key: "train.batch".into(), from: from.into(), to: String::new() })
-                .into_iter()
-                .collect(),
-            initial: None,
-            ranks: 1,
-            broke_down: None,
-        };
-        assert_eq!(batches(8, &[sitting(0, None)], 10), 80);
-        // Ten steps of 4, and then five of 8; of a run that went back, those that count.
-        assert_eq!(batches(8, &[sitting(0, None), sitting(10, Some("4"))], 15), 80);
-        assert_eq!(batches(8, &[sitting(0, None), sitting(10, None), sitting(5, Some("4"))], 15), 100);
-        assert_eq!(batches(8, &[], 3), 24);
     }
 
     #[test]

@@ -233,6 +233,11 @@ impl RunDir {
         self.path.join("metrics.csv")
     }
 
+    /// Where figures are that were measured of its checkpoints.
+    pub fn figures(&self) -> PathBuf {
+        self.path.join("figures.jsonl")
+    }
+
     /// Where the log is.
     pub fn log(&self) -> PathBuf {
         self.path.join("log.txt")

@@ -20,20 +20,26 @@ impl JsonLines {
     /// Opens it for the steps after `step`; lines of later ones go, as those will be taken again,
     /// and what is no object of a step goes with them.
     pub(super) fn open(path: &Path, step: u64) -> io::Result<JsonLines> {
-        let old = match read_in_memory(path) {
-            Err(e) if e.kind() == ErrorKind::NotFound => Vec::new(),
-            read => read?,
-        };
-        let text = String::from_utf8_lossy(&old);
-        let stays = |line: &&str| {
-            let of = serde_json::from_str::<Value>(line).ok().and_then(|line| line.get("step")?.as_u64());
-            of.is_some_and(|of| of <= step)
-        };
-        let kept: String = text.lines().filter(stays).flat_map(|line| [line, "\n"]).collect();
-        if kept.as_bytes() != old {
-            replace(path, |file| file.write_all(kept.as_bytes()))?;
-        }
+        leave_later(path, step)?;
         Ok(JsonLines(Appended::open(path)?))
+    }
+}
+
+/// Takes lines of steps after `step` out of a file, where there is one, and what is no object of a step with them.
+pub(super) fn leave_later(path: &Path, step: u64) -> io::Result<()> {
+    let old = match read_in_memory(path) {
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
+        read => read?,
+    };
+    let text = String::from_utf8_lossy(&old);
+    let stays = |line: &&str| {
+        let of = serde_json::from_str::<Value>(line).ok().and_then(|line| line.get("step")?.as_u64());
+        of.is_some_and(|of| of <= step)
+    };
+    let kept: String = text.lines().filter(stays).flat_map(|line| [line, "\n"]).collect();
+    match kept.as_bytes() == old {
+        true => Ok(()),
+        false => replace(path, |file| file.write_all(kept.as_bytes())),
     }
 }
 

@@ -4,8 +4,9 @@
 //! a second name, `checkpoints/step-N.safetensors`: the file itself is written once, and whenever
 //! the machine stops, every name that is there is that of a whole file.
 
-use super::checkpoint;
 use super::folder::{RunDir, RunError};
+use super::jsonl::{JsonLines, leave_later};
+use super::{checkpoint, testing};
 use crate::files::{make_innermost_folder_of, read_in_memory, replace, system};
 use std::ffi::OsStr;
 use std::fs;
@@ -74,17 +75,18 @@ impl RunDir {
         Err(RunError::NoStep { path: self.path.clone(), step, known })
     }
 
-    /// Makes the kept checkpoint of this step the last one. Checkpoints and pictures after it and
-    /// the losses so far are set aside in a folder of their own, whose path is returned.
+    /// Makes the kept checkpoint of this step the last one. Checkpoints and pictures after it, and the losses and
+    /// figures so far, are set aside in a folder of their own, whose path is returned.
     pub(super) fn go_back(&self, step: u64) -> Result<PathBuf, RunError> {
         let aside = self.new_folder("left-at-step", step)?;
-        let metrics = self.metrics();
-        if metrics.exists() {
-            let copied = read_in_memory(&metrics)
-                .and_then(|bytes| replace(&aside.join("metrics.csv"), |file| file.write_all(&bytes)));
-            copied.map_err(RunError::io("set aside", &metrics))?;
-        }
         let name = |path: &Path| aside.join(path.file_name().unwrap_or_default());
+        // Whoever goes on takes the rows of later steps out of the first three.
+        let tables = [self.metrics(), self.path.join(testing::FILE), JsonLines::file(&self.path), self.figures()];
+        for table in tables.iter().filter(|table| table.exists()) {
+            let copied = read_in_memory(table).and_then(|bytes| replace(&name(table), |file| file.write_all(&bytes)));
+            copied.map_err(RunError::io("set aside", table))?;
+        }
+        leave_later(&self.figures(), step).map_err(RunError::io("set aside figures of", &self.path))?;
         for later in self.kept().into_iter().filter(|kept| *kept > step).map(|kept| self.kept_file(kept)) {
             system::rename(&later, &name(&later)).map_err(RunError::io("set aside", &later))?;
         }
