@@ -171,8 +171,8 @@ impl Shard {
     /// # Errors
     /// A sentence where the parts would not be equally large.
     pub fn share(&self, batch: usize) -> Result<usize, String> {
-        match (batch / self.count(), batch % self.count()) {
-            (share, 0) if share > 0 => Ok(share),
+        match (batch.checked_div(self.count()), batch.checked_rem(self.count())) {
+            (Some(share), Some(0)) if share > 0 => Ok(share),
             _ => Err(format!("a batch of {batch} cannot be divided into {} equal shares", self.count())),
         }
     }

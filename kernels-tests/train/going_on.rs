@@ -4,6 +4,7 @@
 use crate::support::gpu;
 use crate::support::runs::{bytes, losses, resume, run, run_until, start, vae};
 use limn::choices::key;
+use limn::eval::{self, Figure};
 use limn::program::Device;
 use limn::train::{
     Hooks, Outcome, Provenance, Resume, RunDir, Session, SessionError, Setting, Start, TrainError, checkpoint, train,
@@ -173,6 +174,12 @@ fn a_batch_changes_at_the_end_of_a_pass() {
     go_on(&out, 8, &["train.batch=2000"], None).expect("a pass of both ends here");
     assert_eq!(RunDir::open(&out).expect("a run").config.train.batch, 2000);
     go_on(&out, 9, &[], None).expect("and on with it");
+    // Three passes of two steps, and those of three steps behind them.
+    let passes: Vec<String> =
+        losses(&out).iter().skip(1).map(|row| row.split(',').nth(1).expect("a pass").into()).collect();
+    assert_eq!(passes, ["1", "1", "2", "2", "3", "3", "4", "4", "4"]);
+    let five = Resume { dir: out.clone(), epochs: Some(5), ..Resume::default() };
+    assert_eq!(run(Start::Resume(five)).expect("a fifth pass").step, 12);
 }
 
 #[test]
@@ -198,10 +205,21 @@ fn the_last_checkpoints_are_kept_and_one_goes_on_from_any() {
     std::fs::write(out.join("checkpoint.safetensors"), &last).expect("a file");
 
     let metrics = read(out.join("metrics.csv"));
+    let figure = Figure { name: "loss".into(), value: 1.0, unit: "nats".into(), protocol: "mean over three".into() };
+    let run = RunDir::open(&out).expect("a run");
+    for step in [8, 11] {
+        eval::keep(&run, step, std::slice::from_ref(&figure)).expect("figures");
+    }
+    let measured = |out: &Path| eval::kept(&RunDir::open(out).expect("a run")).expect("figures");
+    let tests = std::fs::read(out.join("tests.csv")).ok();
     go_on(&out, 11, &[], Some(8)).expect("from there");
+    // What was measured of a course that was left is no figure of the new one.
+    assert_eq!(measured(&out).iter().map(|kept| kept.step).collect::<Vec<_>>(), [8]);
     assert!(bytes(&out) == last && losses(&out) == losses(&whole));
     let aside = out.join("left-at-step-8");
     assert_eq!(read(aside.join("metrics.csv")), metrics);
+    assert_eq!(read(aside.join("figures.jsonl")).lines().count(), 2);
+    assert_eq!(std::fs::read(aside.join("tests.csv")).ok(), tests);
     assert!(std::fs::read(aside.join("checkpoint.safetensors")).expect("set aside") == last);
     assert!(aside.join("step-10.safetensors").exists());
     assert!(read(out.join("log.txt")).contains("what came after step 8 is set aside in"));

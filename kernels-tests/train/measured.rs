@@ -5,7 +5,9 @@ use limn::eval::{self, Sample};
 use limn::program::Device;
 use limn::report;
 use limn::train::{Config, Hooks, Outcome, RunDir, Session, Start, Tested, train};
+use std::cell::Cell;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Trains, measured as the command does it.
 fn measured(from: Start) -> Outcome {
@@ -55,6 +57,43 @@ fn measuring_changes_no_bit_and_is_what_eval_says() {
     let dir = folder.path().join("game");
     assert!(measured(start(&game, &dir)).run.tests().expect("none").is_empty());
     assert!(!dir.join("tests.csv").exists() && !dir.join("best.safetensors").exists());
+}
+
+/// Whoever stops a run while it draws or is measured waits for neither; where it goes on both are made up for.
+#[test]
+fn what_a_stop_cut_short_is_there_where_the_run_goes_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let dir = folder.path().join("run");
+    let config = vae(&["train.eval_every=2", "train.sample_every=2", "train.steps=8"]);
+    let (stop, cut) = (AtomicBool::new(false), Cell::new(true));
+    let sitting = |from: Start| {
+        let drawn = Cell::new(0);
+        let mut sampler = |_: &mut Session, _: usize, path: &Path| {
+            drawn.set(drawn.get() + 1);
+            if cut.get() && drawn.get() == 2 {
+                stop.store(true, Ordering::Relaxed);
+                return Err("cut short".into());
+            }
+            std::fs::write(path, "a picture")?;
+            Ok(None)
+        };
+        let mut evaluate =
+            |_: &mut Session, _: &limn::data::Split, _: &str, _: usize| match stop.load(Ordering::Relaxed) {
+                true => Err("cut short".into()),
+                false => Ok(vec![Tested { name: "loss".into(), value: 1.0 }]),
+            };
+        let hooks =
+            Hooks { sampler: Some(&mut sampler), evaluate: Some(&mut evaluate), stop: &stop, ..Hooks::default() };
+        train(from, Device::Cpu, hooks).expect("a run")
+    };
+    let is_drawn = |step: u64| dir.join(format!("samples/step-{step}.png")).exists();
+    assert_eq!(sitting(start(&config, &dir)).step, 4);
+    assert_eq!((steps(&dir), is_drawn(2), is_drawn(4)), (vec![2], true, false));
+    stop.store(false, Ordering::Relaxed);
+    cut.set(false);
+    assert_eq!(sitting(resume(&dir)).step, 8);
+    assert_eq!(steps(&dir), [2, 4, 6, 8]);
+    assert!(is_drawn(4) && is_drawn(6) && is_drawn(8));
 }
 
 fn config_of_a_game() -> Config {

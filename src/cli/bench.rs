@@ -188,6 +188,7 @@ fn step(args: &StepArgs, all: &BenchArgs) -> Result<(), Error> {
     let device = device::open_to_compute(all.device.as_deref(), precision)?;
     let mut session = Session::new(&config.model, &config.optimizer(), config.train.seed, device)?;
     session.recompute = config.train.recompute;
+    session.shard.parts = config.train.accumulate;
     let mut tuner = tune::tuner(args.tune, session.store.device());
     let tuned = tune::tune(&mut session, config.train.batch, 1, tune::ONCE, tuner.as_mut())?;
     let t = time_steps(&mut session, &args.of.preset, config.train.batch, WARM, STEPS)?;

@@ -44,7 +44,8 @@ pub fn plan(args: &PlanArgs) -> Result<(), Error> {
     let batch = config.train.batch;
     let (seed, recompute) = (config.train.seed, config.train.recompute);
     let optim = config.optimizer();
-    let shard = Shard { ranks: args.ranks as usize, synchronised: config.train.sync_batch_norm, ..Shard::WHOLE };
+    let parts = config.train.accumulate;
+    let shard = Shard { ranks: args.ranks as usize, synchronised: config.train.sync_batch_norm, parts, ..Shard::WHOLE };
     let step = StepSpec { model: model.as_ref(), optim: &optim, seed, recompute, choices: None, shard };
     let program = step.program(batch, device.caps()).map_err(|error| step.refusal(error, batch, &device))?;
     let (totals, memory) = (program.totals(), MemoryUse::of(&program, model.as_ref(), &optim));
@@ -59,7 +60,8 @@ pub fn plan(args: &PlanArgs) -> Result<(), Error> {
     let together = match args.ranks {
         1 => None,
         ranks => {
-            let alone = StepSpec { shard: Shard::WHOLE, ..step }.program(batch / ranks as usize, device.caps())?;
+            let alone = StepSpec { shard: Shard { parts, ..Shard::WHOLE }, ..step }
+                .program(batch / ranks as usize, device.caps())?;
             Some(Together::of(args, &config, [&program, &alone], &device.name()))
         }
     };

@@ -140,6 +140,7 @@ impl Step {
         let device = device::open_to_compute(self.device.as_deref(), precision)?;
         let mut session = Session::new(&config.model, &config.optimizer(), config.train.seed, device)?;
         session.recompute = config.train.recompute;
+        session.shard.parts = config.train.accumulate;
         let mut tuner = tune::tuner(args.tune, session.store.device());
         tune::tune(&mut session, config.train.batch, 1, tune::ONCE, tuner.as_mut())?;
         let profile = train::profile(&mut session, config.train.batch, args.steps as usize)?;

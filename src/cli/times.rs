@@ -90,7 +90,7 @@ fn of_preset(config: &Config) -> Option<Config> {
     let same = config.model == preset.model
         && digest(config) == digest(&preset)
         && now.precision == Precision::Full
-        && (now.recompute, now.ema > 0.0) == (its.recompute, its.ema > 0.0);
+        && (now.recompute, now.accumulate, now.ema > 0.0) == (its.recompute, its.accumulate, its.ema > 0.0);
     same.then_some(preset)
 }
 

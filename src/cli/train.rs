@@ -184,7 +184,8 @@ fn train_as(rank: Option<&Rank>, args: &TrainArgs) -> Result<u8, Error> {
         let (mut sampler, mut evaluate, mut views) = (sampler(seed), evaluator(batch), viewer(seed));
         let mut live = report::Live::default();
         let mut report = |run: &RunDir, ends: bool| Ok(live.refresh(run, ends).map(|_| ())?);
-        let mut paced = Paced { device: session_name.clone(), software, told, seconds: Vec::new() };
+        let mut paced =
+            Paced { device: session_name.clone(), software, told, alone: rank.is_none(), seconds: Vec::new() };
         let mut pace = |config: &Config, seconds: f64, left: Duration| paced.step(config, seconds, left);
         let hooks = Hooks {
             tune: Some(tune),
@@ -296,6 +297,8 @@ struct Paced {
     software: bool,
     /// Whether it has been said that the run is long.
     told: bool,
+    /// Whether this process takes the whole of each step.
+    alone: bool,
     /// Seconds of a step, each time that they are known.
     seconds: Vec<f64>,
 }
@@ -305,7 +308,7 @@ impl Paced {
     fn step(&mut self, config: &Config, seconds: f64, left: Duration) -> Option<String> {
         self.seconds.push(seconds);
         // Seldom enough to cost nothing, and the first time soon.
-        if self.seconds.len().is_power_of_two() {
+        if self.alone && self.seconds.len().is_power_of_two() {
             times::remember(&self.device, config, quantile(&mut self.seconds.clone(), 0.5), false);
         }
         if std::mem::replace(&mut self.told, true) {

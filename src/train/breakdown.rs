@@ -59,11 +59,6 @@ impl RunDir {
 
     /// Writes down that the run broke down. What cannot be written is in the log as well.
     pub(super) fn note_breakdown(&self, how: &Breakdown) {
-        if let Ok(mut provenance) = self.provenance()
-            && let Some(sitting) = provenance.sittings.last_mut()
-        {
-            sitting.broke_down = Some(how.clone());
-            let _ = self.write_provenance(&provenance);
-        }
+        self.note(|sitting| sitting.broke_down = Some(how.clone()));
     }
 }

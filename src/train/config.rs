@@ -396,10 +396,12 @@ impl Config {
 
     /// Settles what the settings leave to the run: its steps, where epochs say how many, how long
     /// the schedule of the learning rate is, which stays at its end in a run that goes on for
-    /// longer, and the batches of a pass. Returns the steps.
-    pub(super) fn settle(&mut self, steps_per_epoch: u64, per_step: u64) -> u64 {
+    /// longer, and the batches of a pass. A run that goes on has begun so many passes more than its steps would have with
+    /// batches of this size. Returns the steps.
+    pub(super) fn settle(&mut self, steps_per_epoch: u64, per_step: u64, passes_more: i64) -> u64 {
         self.optim.settle(steps_per_epoch);
-        let epochs = self.train.epochs.saturating_mul(steps_per_epoch).div_ceil(per_step.max(1));
+        let epochs = self.train.epochs.saturating_add_signed(passes_more.saturating_neg());
+        let epochs = epochs.saturating_mul(steps_per_epoch).div_ceil(per_step.max(1));
         let total = *self.train.steps.get_or_insert(epochs);
         if self.train.lr_schedule != Falling::Constant && self.train.lr_steps == 0 {
             self.train.lr_steps = u32::try_from(total).unwrap_or(u32::MAX);
@@ -421,12 +423,12 @@ impl Config {
         {
             *batches = 0;
         }
-        open.settle(steps_per_epoch, per_step);
+        open.settle(steps_per_epoch, per_step, 0);
         // A schedule is as long as the run, whoever said how long that is.
         let mut schedule =
             Config { train: TrainConfig { steps: self.train.steps, ..open.train.clone() }, ..open.clone() };
         schedule.train.lr_steps = preset.train.lr_steps;
-        schedule.settle(steps_per_epoch, per_step);
+        schedule.settle(steps_per_epoch, per_step, 0);
         open.train.lr_steps = schedule.train.lr_steps;
         if preset.train.ema_warm_up.is_none() && self.train.ema > 0.0 {
             open.train.ema_warm_up = Some(true);
@@ -467,8 +469,13 @@ impl Config {
 
     fn fault(&self) -> Option<String> {
         let t = &self.train;
-        let at_least_1 =
-            [("batch", t.batch as u64), ("epochs", t.epochs), ("steps", t.steps.unwrap_or(1)), ("keep", t.keep as u64)];
+        let at_least_1 = [
+            ("batch", t.batch as u64),
+            ("accumulate", t.accumulate as u64),
+            ("epochs", t.epochs),
+            ("steps", t.steps.unwrap_or(1)),
+            ("keep", t.keep as u64),
+        ];
         if let Some((key, _)) = at_least_1.iter().find(|(_, v)| *v == 0) {
             return Some(format!("train.{key} = 0 must be at least 1"));
         }
@@ -505,13 +512,13 @@ impl Config {
         let tables = sections.into_iter().filter_map(|(name, table)| Some((name, table.ok()?)));
         tables.into_iter().find_map(|(section, table)| {
             table.iter().find_map(|(key, value)| {
-                let v = value.as_float().filter(|v| v.is_finite() && *v != 0.0)?;
+                let v = value.as_float().filter(|v| v.is_finite() && *v != 0.0 && key != "checkpoint_minutes")?;
                 let is = match v as f32 {
                     f if f.abs() < f32::MIN_POSITIVE => "0",
                     f if f.is_infinite() => "infinite",
                     _ => return None,
                 };
-                Some(format!("{section}.{key} = {v} is {is} in the 32 bits that devices compute in"))
+                Some(format!("{section}.{key} = {v:?} is {is} in the 32 bits that devices compute in"))
             })
         })
     }

@@ -4,7 +4,7 @@
 use super::change::{self, Change, ChangeError};
 use super::checkpoint::{self, CheckpointError};
 use super::folder::{Lock, RunDir, RunError};
-use super::provenance::{Provenance, Sitting};
+use super::provenance::{Provenance, Sitting, Unfinished};
 use super::run::{Resume, TrainError};
 use super::{Config, Session};
 use crate::data::Order;
@@ -59,6 +59,22 @@ impl GoingOn {
         change::between(&self.run.config, &config)?;
         let model = config.validate()?;
         Ok((config, model))
+    }
+
+    /// How many passes over so many images the run has begun more than one would have that had taken its batches of now
+    /// from the first: an order of images is a function of their size, which changes between two passes.
+    pub(super) fn passes_more(&self, now: usize, images: usize, per_step: u64) -> i64 {
+        let file = self.resume.from.map_or(Ok((self.run.checkpoint(), false)), |step| self.run.checkpoint_of(step));
+        let Some(info) = file.ok().and_then(|(file, _)| checkpoint::info(&file).ok()) else { return 0 };
+        let passes = |[steps, batch]: [u64; 2]| steps.saturating_mul(per_step) / (images as u64 / batch.max(1)).max(1);
+        let was = self.run.config.train.batch as u64;
+        let taken: u64 = self.provenance.batches(was, info.step).into_iter().map(passes).sum();
+        taken as i64 - passes([info.step, now as u64]) as i64
+    }
+
+    /// What was left of the step that it goes on from.
+    pub(super) fn unfinished(&self, step: u64) -> Option<Unfinished> {
+        self.provenance.sittings.last()?.unfinished.filter(|unfinished| unfinished.step == step)
     }
 
     /// Loads the checkpoint, if there is one, and returns the steps done. Settings that were
@@ -142,7 +158,7 @@ impl GoingOn {
         if let Some(step) = back {
             let aside = run.go_back(step)?;
             let what = format!("what came after step {step} is set aside in {}", aside.display());
-            remarks.push(format!("{what}: checkpoints, pictures, and metrics.csv as it was"));
+            remarks.push(format!("{what}: checkpoints, pictures, and tables of losses and figures as they were"));
         }
         run.config = config;
         run.write_config()?;

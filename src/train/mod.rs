@@ -19,6 +19,7 @@
 //! ```
 
 mod batches;
+mod beside;
 mod breakdown;
 mod change;
 pub mod checkpoint;
@@ -46,7 +47,7 @@ mod presets;
 mod profile;
 mod provenance;
 #[cfg(feature = "cli")]
-mod readers;
+pub(crate) mod readers;
 mod recent;
 mod run;
 mod session;
@@ -79,7 +80,7 @@ pub use memory::{MemoryUse, StepSpec};
 pub(crate) use presets::about;
 pub use presets::presets;
 pub use profile::{KernelTime, StepProfile};
-pub use provenance::{Machine, Provenance, Sitting};
+pub use provenance::{Machine, Provenance, Sitting, Unfinished};
 #[cfg(feature = "cli")]
 pub(crate) use readers::READERS;
 pub use run::{

@@ -56,6 +56,7 @@ pub(super) struct Prepared {
     test: Split,
     tuned: Option<tune::Report>,
     steps_per_epoch: u64,
+    passes_more: i64,
     /// The steps to take.
     steps: Range<u64>,
 }
@@ -116,7 +117,11 @@ impl Prepared {
         let order = Order::new(train.len(), config.train.batch, config.train.seed)?;
         let steps_per_epoch = order.steps_per_epoch();
         let by_epochs = config.train.steps.is_none();
-        let total = config.settle(steps_per_epoch, per_step);
+        let passes_more = match &origin {
+            Origin::Resumed(going) => going.passes_more(config.train.batch, train.len(), per_step),
+            Origin::New(..) => 0,
+        };
+        let total = config.settle(steps_per_epoch, per_step, passes_more);
         config.check()?;
         session.optim = config.optimizer();
         if let Origin::New(..) = origin {
@@ -154,7 +159,20 @@ impl Prepared {
         let steps = step..total;
         together::invite(&session, &config, &identity, steps.clone())?;
         let data = (identity, name, held_out, warnings);
-        Ok(Prepared { origin, config, session, initial, stage, images, data, test, tuned, steps_per_epoch, steps })
+        Ok(Prepared {
+            origin,
+            config,
+            session,
+            initial,
+            stage,
+            images,
+            data,
+            test,
+            tuned,
+            steps_per_epoch,
+            passes_more,
+            steps,
+        })
     }
 
     /// The same, once more on the device opened anew where that is lost meanwhile; and whether it was. Nothing has been
@@ -177,10 +195,26 @@ impl Prepared {
 
     /// Makes the run's folder, or takes it up again, and says what the run is.
     pub(super) fn begin(self, mut hooks: Hooks) -> Result<Loop, TrainError> {
-        let Prepared { origin, config, session, initial, stage, images, data, test, tuned, steps_per_epoch, steps } =
-            self;
+        let Prepared {
+            origin,
+            config,
+            session,
+            initial,
+            stage,
+            images,
+            data,
+            test,
+            tuned,
+            steps_per_epoch,
+            passes_more,
+            steps,
+        } = self;
         (hooks.phase)(Phase::Training);
         going(&hooks)?;
+        let unfinished = match &origin {
+            Origin::Resumed(going) => going.unfinished(steps.start),
+            Origin::New(..) => None,
+        };
         let (run, lock, remarks) = match origin {
             Origin::Resumed(going) => going.go_on(config, &session, steps.start)?,
             Origin::New(out, _) => {
@@ -253,6 +287,8 @@ impl Prepared {
             watch,
             hooks,
             steps_per_epoch,
+            passes_more,
+            unfinished,
             total,
             step,
             saved,

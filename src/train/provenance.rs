@@ -110,12 +110,26 @@ pub struct Sitting {
     /// How its numbers broke down, where that is how it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub broke_down: Option<Breakdown>,
+    /// What whoever stopped it did not wait for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unfinished: Option<Unfinished>,
     /// The weights that a new run was started from, where they were given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub initial: Option<Initial>,
     /// Ranks that trained together.
     #[serde(default = "super::config::one", skip_serializing_if = "super::config::is_one")]
     pub ranks: usize,
+}
+
+/// What was due at a step as a run was stopped there, and is made where it goes on from that step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unfinished {
+    /// The step.
+    pub step: u64,
+    /// Whether its picture of samples is missing.
+    pub picture: bool,
+    /// Whether its figures of test images are.
+    pub figures: bool,
 }
 
 impl Sitting {
@@ -130,6 +144,7 @@ impl Sitting {
             variants: choices.filter(|_| device.gpu().is_some()).map(variants),
             changes,
             broke_down: None,
+            unfinished: None,
             initial: None,
             ranks: 1,
         }
@@ -193,9 +208,39 @@ impl Provenance {
     pub fn device(&self) -> Option<&Machine> {
         self.sittings.last().map(|sitting| &sitting.device)
     }
+
+    /// The steps of a run that has taken `step` of them, where its batches are now of `batch` images: how many, and of
+    /// how many images, for each part of it that went on with another size. The last part comes first.
+    pub fn batches(&self, mut batch: u64, step: u64) -> Vec<[u64; 2]> {
+        let (mut end, mut parts) = (step, Vec::new());
+        for sitting in self.sittings.iter().rev() {
+            parts.push([end.saturating_sub(sitting.step), batch]);
+            end = end.min(sitting.step);
+            let change = sitting.changes.iter().find(|change| change.key == "train.batch");
+            batch = change.and_then(|change| change.from.parse().ok()).unwrap_or(batch);
+        }
+        parts.push([end, batch]);
+        parts.retain(|[steps, _]| *steps > 0);
+        parts.dedup_by(|earlier, later| {
+            let same = earlier[1] == later[1];
+            later[0] += if same { earlier[0] } else { 0 };
+            same
+        });
+        parts
+    }
 }
 
 impl RunDir {
+    /// Writes something down of the sitting that is under way, as far as that can be done.
+    pub(super) fn note(&self, what: impl FnOnce(&mut Sitting)) {
+        if let Ok(mut provenance) = self.provenance()
+            && let Some(sitting) = provenance.sittings.last_mut()
+        {
+            what(sitting);
+            let _ = self.write_provenance(&provenance);
+        }
+    }
+
     /// What the run was made with; of one from before that was written down, what its variants say.
     ///
     /// # Errors
@@ -222,6 +267,7 @@ impl RunDir {
             variants: None,
             changes: Vec::new(),
             broke_down: None,
+            unfinished: None,
             initial: None,
             ranks: 1,
         };
@@ -244,6 +290,22 @@ mod tests {
     fn sitting(name: &str, backend: &str, driver: &str) -> Sitting {
         let machine = Machine { name: name.into(), backend: backend.into(), driver: driver.into(), kind: "cpu".into() };
         Sitting { device: machine, ..Sitting::now(&Device::Cpu, None, 9, Vec::new()) }
+    }
+
+    #[test]
+    fn steps_are_told_by_the_batches_they_were_of() {
+        let sitting = |step, was: Option<&str>| {
+            let change = |from: &str| Change { key: "train.batch".into(), from: from.into(), to: String::new() };
+            Sitting::now(&Device::Cpu, None, step, was.map(change).into_iter().collect())
+        };
+        let batches = |sittings, step| Provenance { sittings }.batches(8, step);
+        assert_eq!(batches(vec![sitting(0, None)], 10), [[10, 8]]);
+        // Ten steps of 4, and then five of 8; of a run that went back, those that count.
+        assert_eq!(batches(vec![sitting(0, None), sitting(10, Some("4"))], 15), [[5, 8], [10, 4]]);
+        assert_eq!(batches(vec![sitting(0, None), sitting(10, None), sitting(5, Some("4"))], 15), [[10, 8], [5, 4]]);
+        assert_eq!(batches(Vec::new(), 3), [[3, 8]]);
+        // Whoever goes on with the same size has the same part.
+        assert_eq!(batches(vec![sitting(0, None), sitting(2, None), sitting(6, None)], 9), [[9, 8]]);
     }
 
     #[test]

@@ -91,7 +91,7 @@ impl SettingsTable {
     }
 
     pub(super) fn config(&self) -> Result<Config, String> {
-        Config::deserialize(self.0.clone()).map_err(|e| with_nearest(first_line(e.message())))
+        Config::deserialize(self.0.clone()).map_err(|e| with_nearest(in_words(&first_line(e.message()))))
     }
 
     fn kind(&self, section: &str) -> Option<&str> {
@@ -184,6 +184,14 @@ impl SettingsTable {
         let (key, text) = (setting.key.as_str(), setting.value.as_str());
         let (section, name) = key.split_once('.').unwrap_or((key, ""));
         let now = self.0.get(section).and_then(|t| t.get(name));
+        let digits = text.strip_prefix('-').unwrap_or(text);
+        if !matches!(now, Some(Value::Float(_) | Value::String(_) | Value::Array(_)))
+            && !digits.is_empty()
+            && digits.bytes().all(|byte| byte.is_ascii_digit())
+            && text.parse::<i64>().is_err()
+        {
+            return Err(ConfigError::Value(format!("{key}: {text} is not between {} and {}", i64::MIN, i64::MAX)));
+        }
         let value = parse(text, now);
         if key == "train.epochs"
             && let Some(train) = self.0.get_mut("train").and_then(Value::as_table_mut)
@@ -192,6 +200,25 @@ impl SettingsTable {
             train.remove("steps");
         }
         self.assign(section, name, value).map_err(|why| ConfigError::Value(format!("{key}: {why}")))
+    }
+}
+
+/// What a setting is to be, in words, where a program's type was named.
+fn in_words(why: &str) -> String {
+    let types = [
+        ("u32", "a whole number from 0 to 4294967295"),
+        ("usize", "a whole number, 0 or more"),
+        ("u64", "a whole number, 0 or more"),
+        ("f32", "a number"),
+        ("f64", "a number"),
+    ];
+    let told = why.strip_prefix("invalid type: ").or(why.strip_prefix("invalid value: "));
+    match told.and_then(|told| told.split_once(", expected ")) {
+        Some((found, wants)) => {
+            let words = types.iter().find(|(name, _)| *name == wants).map_or(wants, |(_, words)| words);
+            format!("expected {words}, found {found}")
+        }
+        None => why.into(),
     }
 }
 

@@ -5,15 +5,16 @@ use super::batches::Images;
 use super::breakdown::Breakdown;
 use super::checkpoint::{self, CheckpointError};
 use super::folder::{CONFIG, Lock, RunDir};
-use super::health::{Health, deviation};
+use super::health::Health;
 use super::log::{Log, Progress};
 use super::logs::Followers;
 use super::losses::{Arrived, Losses};
 use super::metrics::{Metrics, Row};
 use super::pace::Pace;
 use super::prepare::Prepared;
+use super::provenance::Unfinished;
 use super::recent::Recent;
-use super::run::{Hooks, Outcome, Phase, Resume, Saved, Start, TrainError};
+use super::run::{Hooks, Outcome, Resume, Saved, Start, TrainError};
 use super::share::Share;
 use super::step_runner::StepRunner;
 use super::stopwatch::Stopwatch;
@@ -22,20 +23,14 @@ use super::together::{self, Agreed, Next};
 use super::tracing::Tracing;
 use super::turns::Turns;
 use crate::bench::Track;
-use crate::data::{self, Split};
+use crate::data::Split;
 use crate::kernels::Class;
 use crate::program::Device;
 use crate::ranks::Pause;
-use crate::words::four;
 use std::fs;
 use std::io::ErrorKind;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
-
-/// Images of the data that samples are held against.
-const JUDGED: usize = 256;
-/// Steps before which samples may well be the same.
-const RIPE: u64 = 200;
 
 /// The share of a run's time that pictures beside those of samples take at most at its end, where
 /// nothing else is said.
@@ -88,6 +83,10 @@ pub(super) struct Loop<'a> {
     pub(super) hooks: Hooks<'a>,
     /// Batches in a pass over the images.
     pub(super) steps_per_epoch: u64,
+    /// Passes that were begun besides those of its batches of now: see `GoingOn::passes_more`.
+    pub(super) passes_more: i64,
+    /// What the step that it goes on from still lacks.
+    pub(super) unfinished: Option<Unfinished>,
     /// Steps it is to have.
     pub(super) total: u64,
     /// Steps done.
@@ -143,6 +142,7 @@ impl Loop<'_> {
             let t = &self.run.config.train;
             (t.log_every, t.checkpoint_every, t.views_every)
         };
+        self.make_up()?;
         while self.step < self.total && !self.is_to_stop()? {
             self.one_step(log_every)?;
             let before_end = self.step < self.total;
@@ -224,7 +224,7 @@ impl Loop<'_> {
     }
 
     /// Shares what is done now with the other ranks, where they all can.
-    fn share(&mut self, next: Next, images: usize) -> Result<(), TrainError> {
+    pub(super) fn share(&mut self, next: Next, images: usize) -> Result<(), TrainError> {
         let all = self.agree(next, images)?.is_some_and(|agreed| agreed.all);
         let together = self.session.store.together().filter(|_| all).cloned();
         self.session.share_work(together);
@@ -232,7 +232,7 @@ impl Loop<'_> {
     }
 
     /// Has other ranks wait for this one, however long it takes.
-    fn pausing(&self, wanted: bool) -> Option<Pause> {
+    pub(super) fn pausing(&self, wanted: bool) -> Option<Pause> {
         together::pause(self.session.store.together().filter(|_| wanted))
     }
 
@@ -330,7 +330,7 @@ impl Loop<'_> {
             if let Some(warning) = self.health.step(step + 1, losses) {
                 self.log.warn(&warning);
             }
-            let epoch = step * per_step / self.steps_per_epoch + 1;
+            let epoch = (step * per_step / self.steps_per_epoch + 1).saturating_add_signed(self.passes_more);
             let row = Row { step: step + 1, epoch, losses, rate, seconds: tick.wall };
             self.metrics.write(&row).map_err(|e| self.stopped(e))?;
             self.followers.each(&mut self.log, |log| log.step(names, &row));
@@ -416,143 +416,13 @@ impl Loop<'_> {
         }
     }
 
-    /// Draws a picture of samples. A picture that fails is no reason to stop.
-    fn draw(&mut self) -> Result<(), TrainError> {
-        self.sampled = Some(self.step);
-        let samples = self.run.config.train.samples;
-        if self.hooks.sampler.is_some() {
-            self.share(Next::Draw, samples)?;
-        }
-        let Some(sampler) = &mut self.hooks.sampler else { return Ok(()) };
-        let path = self.run.samples().join(format!("step-{}.png", self.step));
-        (self.hooks.phase)(Phase::Drawing);
-        let start = Instant::now();
-        let drawn = match self.session.go_to(self.step) {
-            Ok(()) => self.session.with_averages(|session| sampler(session, samples, &path)),
-            Err(error) => Err(error.into()),
-        };
-        self.session.share_work(None);
-        (self.hooks.phase)(Phase::Training);
-        match drawn {
-            Err(_) if self.hooks.stop.load(Ordering::Relaxed) => {
-                self.log.say(&format!("the picture of step {} is left, as the run is to stop", self.step));
-            }
-            Err(error) => self.log.say(&format!("no picture of samples at step {}: {error}", self.step)),
-            Ok(spread) => {
-                self.followers.each(&mut self.log, |log| log.picture(self.step, &path));
-                if let Some(watch) = self.log.watch() {
-                    watch.drawn(self.step, &path);
-                }
-                self.judge(spread);
-            }
-        }
-        self.drew = self.drew.max(start.elapsed());
-        self.pictures.took(start.elapsed());
-        Ok(())
-    }
-
-    /// Says so where samples that spread so much are nearly the same.
-    fn judge(&mut self, spread: Option<f64>) {
-        let ripe = self.step >= RIPE && 3 * self.step >= self.total;
-        let Some(spread) = spread else { return };
-        let split = &self.images.split;
-        let data = *self.spread.get_or_insert_with(|| {
-            let images: Vec<u32> = data::spread(JUDGED, split.len()).into_iter().map(|i| i as u32).collect();
-            deviation(&split.gather(&images, 0.0, 1.0), images.len())
-        });
-        if let Some(warning) = self.health.samples(self.step, spread, data, ripe) {
-            self.log.warn(&warning);
-        }
-    }
-
-    /// Draws what else the model can do. Pictures that fail are no reason to stop.
-    fn view(&mut self) -> Result<(), TrainError> {
-        if self.hooks.views.is_some() {
-            self.share(Next::View, 0)?;
-        }
-        let Some(views) = &mut self.hooks.views else { return Ok(()) };
-        (self.hooks.phase)(Phase::Drawing);
-        let (test, folder) = (&self.test, self.run.samples());
-        let drawn = match self.session.go_to(self.step) {
-            Ok(()) => self.session.with_averages(|session| views(session, test, &folder)),
-            Err(error) => Err(error.into()),
-        };
-        self.session.share_work(None);
-        (self.hooks.phase)(Phase::Training);
-        if let Err(error) = drawn {
-            self.log.say(&format!("no pictures beside the samples at step {}: {error}", self.step));
-        }
-        Ok(())
-    }
-
-    /// Whether figures of test images are due.
-    fn is_measured(&self) -> bool {
-        let active = self.watch.now().active;
-        self.testing.as_ref().is_some_and(|testing| testing.due(self.step, self.total, active))
-    }
-
-    /// Measures the model on test images, and keeps the checkpoint that does best. Figures that
-    /// cannot be had are no reason to stop, and told of once.
-    fn measure(&mut self) -> Result<(), TrainError> {
-        if let (Some(_), Some(testing)) = (&self.hooks.evaluate, &self.testing) {
-            self.share(Next::Measure, testing.images)?;
-        }
-        let (Some(evaluate), Some(mut testing)) = (&mut self.hooks.evaluate, self.testing.take()) else {
-            return Ok(());
-        };
-        let start = Instant::now();
-        (self.hooks.phase)(Phase::Drawing);
-        let Testing { split, data, images, .. } = &testing;
-        let figures = match self.session.go_to(self.step) {
-            Ok(()) => self.session.with_averages(|session| evaluate(session, split, data, *images)),
-            Err(error) => Err(error.into()),
-        };
-        self.session.share_work(None);
-        (self.hooks.phase)(Phase::Training);
-        let figures = match figures {
-            Ok(figures) if figures.is_empty() => return Ok(()),
-            Ok(figures) => figures,
-            Err(_) if self.hooks.stop.load(Ordering::Relaxed) => return Ok(()),
-            Err(error) => {
-                self.log.say(&format!("no figures of test images: {error}"));
-                return Ok(());
-            }
-        };
-        let told: Vec<String> = figures.iter().map(|f| format!("{} {}", f.name, four(f.value))).collect();
-        let now = (self.step, self.watch.now().wall);
-        let best = testing.record(now, &figures).map_err(|e| self.stopped(e))?;
-        self.followers.each(&mut self.log, |log| log.tests(now, &figures));
-        let words = if best { "; best" } else { "" };
-        if let Some(watch) = self.log.watch() {
-            watch.tested(self.step, &figures, best);
-        }
-        self.log.say(&format!("step {}: {} ({}{words})", self.step, told.join("  "), testing.basis()));
-        if best {
-            let batch = self.run.config.train.batch;
-            // What is wrong with it is told where the run itself is saved.
-            let _ = checkpoint::save(&self.run.best(), &self.session, self.step, batch);
-        }
-        testing.took(start.elapsed());
-        self.testing = Some(testing);
-        Ok(())
-    }
-
-    /// Makes a page about the run. One that fails is no reason to stop, and told of once.
-    pub(super) fn report(&mut self, ends: bool) {
-        let Some(report) = &mut self.hooks.report else { return };
-        if let Err(error) = report(&self.run, ends) {
-            self.hooks.report = None;
-            self.log.say(&format!("there is no page about this run: {error}"));
-        }
-    }
-
     /// What of the run is saved.
     pub(super) fn saved(&self) -> Saved {
         let step = self.saved.filter(|_| self.run.checkpoint().is_file());
         Saved { dir: self.run.path.clone(), step }
     }
 
-    fn stopped(&self, why: impl ToString) -> TrainError {
+    pub(super) fn stopped(&self, why: impl ToString) -> TrainError {
         TrainError::Stopped { why: why.to_string(), saved: self.saved() }
     }
 
