@@ -169,6 +169,7 @@ pub(crate) fn create_folder(path: &Path, write: impl FnOnce(&Path) -> io::Result
 }
 
 /// `path` itself, and then such names with a number.
+#[cfg(feature = "media")]
 pub(crate) fn names_near(path: &Path) -> impl Iterator<Item = PathBuf> + use<> {
     let path = path.to_path_buf();
     let stem = path.file_stem().unwrap_or_default().to_owned();
@@ -187,6 +188,7 @@ pub(crate) fn names_near(path: &Path) -> impl Iterator<Item = PathBuf> + use<> {
 }
 
 /// The first of these names that nothing has: for what is written where nobody named a file.
+#[cfg(feature = "cli")]
 pub(crate) fn free_name(path: &Path) -> PathBuf {
     let is_free = |path: &PathBuf| path.symlink_metadata().is_err_and(|e| e.kind() == ErrorKind::NotFound);
     names_near(path).take(usize::from(u16::MAX)).find(is_free).unwrap_or_else(|| path.into())
