@@ -25,6 +25,27 @@ pub(super) struct Images {
     pub shard: Shard,
 }
 
+/// Passes of a run over its images, told by its batches.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Passes {
+    /// Batches of one, of the size that they have now.
+    pub batches: u64,
+    /// How many more it has begun than as many batches of that size make, since some had another.
+    pub more: i64,
+}
+
+impl Passes {
+    /// The pass, from 1, that the batch behind so many belongs to.
+    pub(super) fn of(self, batches: u64) -> u64 {
+        (batches / self.batches + 1).saturating_add_signed(self.more)
+    }
+
+    /// The batches with which so many passes end.
+    pub(super) fn until(self, passes: u64) -> u64 {
+        passes.saturating_add_signed(self.more.saturating_neg()).saturating_mul(self.batches)
+    }
+}
+
 impl Images {
     /// Images of a batch.
     pub(super) fn batch(&self) -> usize {

@@ -2,6 +2,7 @@
 
 mod sizes;
 
+use super::batches::Passes;
 use super::change::flat;
 use super::presets::presets;
 use super::settings::{Setting, SettingsTable, read};
@@ -396,12 +397,10 @@ impl Config {
 
     /// Settles what the settings leave to the run: its steps, where epochs say how many, how long
     /// the schedule of the learning rate is, which stays at its end in a run that goes on for
-    /// longer, and the batches of a pass. A run that goes on has begun so many passes more than its steps would have with
-    /// batches of this size. Returns the steps.
-    pub(super) fn settle(&mut self, steps_per_epoch: u64, per_step: u64, passes_more: i64) -> u64 {
-        self.optim.settle(steps_per_epoch);
-        let epochs = self.train.epochs.saturating_add_signed(passes_more.saturating_neg());
-        let epochs = epochs.saturating_mul(steps_per_epoch).div_ceil(per_step.max(1));
+    /// longer, and the batches of a pass. Returns the steps.
+    pub(super) fn settle(&mut self, passes: Passes, per_step: u64) -> u64 {
+        self.optim.settle(passes.batches);
+        let epochs = passes.until(self.train.epochs).div_ceil(per_step.max(1));
         let total = *self.train.steps.get_or_insert(epochs);
         if self.train.lr_schedule != Falling::Constant && self.train.lr_steps == 0 {
             self.train.lr_steps = u32::try_from(total).unwrap_or(u32::MAX);
@@ -412,7 +411,7 @@ impl Config {
     /// What a run with these settings filled in by itself, where `preset`, which it came from, left
     /// it open: settings by their keys. It has `images` to train on.
     pub fn filled_in(&self, preset: &Config, images: usize) -> BTreeMap<String, String> {
-        let steps_per_epoch = (images / self.train.batch.max(1)).max(1) as u64;
+        let passes = Passes { batches: (images / self.train.batch.max(1)).max(1) as u64, more: 0 };
         let per_step = self.model.build().map_or(1, |model| model.batches_per_step() as u64);
         let mut open = self.clone();
         open.train.steps = preset.train.steps;
@@ -423,12 +422,12 @@ impl Config {
         {
             *batches = 0;
         }
-        open.settle(steps_per_epoch, per_step, 0);
+        open.settle(passes, per_step);
         // A schedule is as long as the run, whoever said how long that is.
         let mut schedule =
             Config { train: TrainConfig { steps: self.train.steps, ..open.train.clone() }, ..open.clone() };
         schedule.train.lr_steps = preset.train.lr_steps;
-        schedule.settle(steps_per_epoch, per_step, 0);
+        schedule.settle(passes, per_step);
         open.train.lr_steps = schedule.train.lr_steps;
         if preset.train.ema_warm_up.is_none() && self.train.ema > 0.0 {
             open.train.ema_warm_up = Some(true);

@@ -1,7 +1,7 @@
 //! All that is done before a run's first step: nothing is made or changed until it is known that
 //! there will be one.
 
-use super::batches::Images;
+use super::batches::{Images, Passes};
 use super::checkpoint;
 use super::claim::{self, Claim};
 use super::folder::{RunDir, RunError};
@@ -55,8 +55,7 @@ pub(super) struct Prepared {
     /// Images to test on.
     test: Split,
     tuned: Option<tune::Report>,
-    steps_per_epoch: u64,
-    passes_more: i64,
+    passes: Passes,
     /// The steps to take.
     steps: Range<u64>,
 }
@@ -115,13 +114,13 @@ impl Prepared {
         going(hooks)?;
         let per_step = session.model.batches_per_step() as u64;
         let order = Order::new(train.len(), config.train.batch, config.train.seed)?;
-        let steps_per_epoch = order.steps_per_epoch();
         let by_epochs = config.train.steps.is_none();
-        let passes_more = match &origin {
+        let more = match &origin {
             Origin::Resumed(going) => going.passes_more(config.train.batch, train.len(), per_step),
             Origin::New(..) => 0,
         };
-        let total = config.settle(steps_per_epoch, per_step, passes_more);
+        let passes = Passes { batches: order.steps_per_epoch(), more };
+        let total = config.settle(passes, per_step);
         config.check()?;
         session.optim = config.optimizer();
         if let Origin::New(..) = origin {
@@ -159,20 +158,7 @@ impl Prepared {
         let steps = step..total;
         together::invite(&session, &config, &identity, steps.clone())?;
         let data = (identity, name, held_out, warnings);
-        Ok(Prepared {
-            origin,
-            config,
-            session,
-            initial,
-            stage,
-            images,
-            data,
-            test,
-            tuned,
-            steps_per_epoch,
-            passes_more,
-            steps,
-        })
+        Ok(Prepared { origin, config, session, initial, stage, images, data, test, tuned, passes, steps })
     }
 
     /// The same, once more on the device opened anew where that is lost meanwhile; and whether it was. Nothing has been
@@ -195,20 +181,7 @@ impl Prepared {
 
     /// Makes the run's folder, or takes it up again, and says what the run is.
     pub(super) fn begin(self, mut hooks: Hooks) -> Result<Loop, TrainError> {
-        let Prepared {
-            origin,
-            config,
-            session,
-            initial,
-            stage,
-            images,
-            data,
-            test,
-            tuned,
-            steps_per_epoch,
-            passes_more,
-            steps,
-        } = self;
+        let Prepared { origin, config, session, initial, stage, images, data, test, tuned, passes, steps } = self;
         (hooks.phase)(Phase::Training);
         going(&hooks)?;
         let unfinished = match &origin {
@@ -286,8 +259,7 @@ impl Prepared {
             testing,
             watch,
             hooks,
-            steps_per_epoch,
-            passes_more,
+            passes,
             unfinished,
             total,
             step,

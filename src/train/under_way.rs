@@ -1,7 +1,7 @@
 //! A run under way: the loop over its steps.
 
 use super::Session;
-use super::batches::Images;
+use super::batches::{Images, Passes};
 use super::breakdown::Breakdown;
 use super::checkpoint::{self, CheckpointError};
 use super::folder::{CONFIG, Lock, RunDir};
@@ -81,10 +81,7 @@ pub(super) struct Loop<'a> {
     pub(super) watch: Stopwatch,
     /// What is called and asked on the way.
     pub(super) hooks: Hooks<'a>,
-    /// Batches in a pass over the images.
-    pub(super) steps_per_epoch: u64,
-    /// Passes that were begun besides those of its batches of now: see `GoingOn::passes_more`.
-    pub(super) passes_more: i64,
+    pub(super) passes: Passes,
     /// What the step that it goes on from still lacks.
     pub(super) unfinished: Option<Unfinished>,
     /// Steps it is to have.
@@ -330,7 +327,7 @@ impl Loop<'_> {
             if let Some(warning) = self.health.step(step + 1, losses) {
                 self.log.warn(&warning);
             }
-            let epoch = (step * per_step / self.steps_per_epoch + 1).saturating_add_signed(self.passes_more);
+            let epoch = self.passes.of(step * per_step);
             let row = Row { step: step + 1, epoch, losses, rate, seconds: tick.wall };
             self.metrics.write(&row).map_err(|e| self.stopped(e))?;
             self.followers.each(&mut self.log, |log| log.step(names, &row));
