@@ -90,9 +90,13 @@ fn runs_of_one_name_and_figures_of_other_images_are_told_apart() {
     let compared = limn(&["compare", first, second]).good().out;
     let head = compared.lines().find(|line| line.contains("vae-1")).expect("names");
     assert!(head.contains("a/vae-1") && head.contains("b/vae-1"), "{compared}");
-    let losses: Vec<&str> = compared.lines().filter(|line| line.starts_with("loss (eval: ")).collect();
+    let losses: Vec<&str> = compared.lines().filter(|line| line.starts_with("loss (eval) [")).collect();
     assert_eq!(losses.len(), 2, "{compared}");
     assert!(losses.iter().all(|line| line.split_whitespace().any(|word| word == "-")), "{compared}");
+    assert!(compared.contains("\n[1] mean over 50") && compared.contains("\n[2] mean over 20"), "{compared}");
+    let rows = limn(&["compare", first, second, "--json"]).good().rows();
+    let protocols = rows.iter().filter(|row| row["name"] == "loss (eval)").map(|row| row["protocol"].is_string());
+    assert_eq!(protocols.collect::<Vec<_>>(), [true, true]);
     on_cpu(&["eval", second, "--images", "50"]).good();
     let compared = limn(&["compare", first, second]).good().out;
     assert!(compared.lines().any(|line| line.starts_with("loss (eval) ")), "{compared}");

@@ -25,6 +25,8 @@ struct Line {
     of: &'static str,
     name: String,
     values: Vec<Option<String>>,
+    /// How a figure was measured, where others of its name were measured otherwise.
+    protocol: Option<String>,
 }
 
 /// Prints settings that differ, and numbers beside each other.
@@ -33,7 +35,7 @@ pub fn compare(args: &CompareArgs) -> Result<(), Error> {
     let all = runs.iter().map(Overview::of).collect::<Result<Vec<_>, _>>()?;
     let mut lines = Vec::new();
     for difference in report::differences(&runs.iter().map(|run| &run.config).collect::<Vec<_>>()) {
-        lines.push(Line { of: "setting", name: difference.key, values: difference.values });
+        lines.push(Line { of: "setting", name: difference.key, values: difference.values, protocol: None });
     }
     lines.extend(numbers(&all));
     lines.extend(figures(&runs, &all)?);
@@ -42,19 +44,29 @@ pub fn compare(args: &CompareArgs) -> Result<(), Error> {
             let values: serde_json::Map<_, _> = std::iter::zip(&args.dirs, &line.values)
                 .map(|(dir, value)| (dir.display().to_string(), json!(value)))
                 .collect();
-            term::say(json!({ "of": line.of, "name": line.name, "values": values }))
+            let mut row = json!({ "of": line.of, "name": line.name, "values": values });
+            if let Some(protocol) = &line.protocol {
+                row["protocol"] = json!(protocol);
+            }
+            term::say(row)
         });
     }
     let head = std::iter::once(String::new()).chain(report::told_apart(&runs)).collect::<Vec<_>>();
     let mut rows = vec![head];
+    let protocols = names(lines.iter().filter_map(|line| line.protocol.as_ref()));
     for line in &lines {
         let values = line.values.iter().map(|value| value.clone().unwrap_or_else(|| "-".into()));
-        rows.push(std::iter::once(line.name.clone()).chain(values).collect());
+        let note = protocols.iter().position(|protocol| Some(protocol) == line.protocol.as_ref());
+        let note = note.map_or_else(String::new, |place| format!(" [{}]", place + 1));
+        rows.push(std::iter::once(line.name.clone() + &note).chain(values).collect());
     }
     if lines.iter().all(|line| line.of != "setting") {
         term::say("(the same settings)")?;
     }
     term::beside(&rows).iter().try_for_each(term::say)?;
+    for (place, protocol) in protocols.iter().enumerate() {
+        term::sentence(&format!("[{}] {protocol}", place + 1)).iter().try_for_each(term::say)?;
+    }
     let dirs: Vec<String> = args.dirs.iter().map(term::quoted).collect();
     term::say("curves and pictures beside each other:")?;
     term::say(format!("  limn report {}", dirs.join(" ")))
@@ -66,6 +78,7 @@ fn numbers(all: &[Overview]) -> Vec<Line> {
         of: "run",
         name: name.into(),
         values: all.iter().map(value).collect(),
+        protocol: None,
     };
     let mut lines = vec![
         line("state", &|run| Some(run.standing())),
@@ -112,9 +125,9 @@ fn figures(runs: &[RunDir], overviews: &[Overview]) -> Result<Vec<Line>, Error> 
                 let at = if kept.step == run.step { String::new() } else { format!(" (at step {})", count(kept.step)) };
                 Some(format!("{}{at}", value.trim_end()))
             };
-            let how = if protocols.len() == 1 { String::new() } else { format!(": {protocol}") };
             let values = std::iter::zip(&last, overviews).map(value).collect();
-            lines.push(Line { of: "figure", name: format!("{name} (eval{how})"), values });
+            let protocol = (protocols.len() > 1).then(|| protocol.clone());
+            lines.push(Line { of: "figure", name: format!("{name} (eval)"), values, protocol });
         }
     }
     Ok(lines)

@@ -8,8 +8,9 @@ use std::time::Duration;
 /// How long it is waited for at a time.
 const SLICE: Duration = Duration::from_millis(20);
 
-/// Runs `program` in `folder` for at most `limit`, in which time that this process stood still does not count, and returns what it wrote to its standard output.
-/// Where it is missing, fails or overruns (it is killed then), says so in one sentence.
+/// Runs `program` in `folder` for at most `limit`, in which time that this process stood still does not count, and returns
+/// what it wrote to its standard output. Where it is missing, fails or overruns (it is killed then), says so in one
+/// sentence.
 ///
 /// Its output goes through files in `folder`, not pipes: a pipe that nobody empties would stall it,
 /// and one that a grandchild keeps open would stall us.
