@@ -1,7 +1,7 @@
 //! Whole trainings on a disk that fails: at every call it is asked for, one after the other, until one passes untouched.
 
 use crate::data::Split;
-use crate::eval::{self, Sample};
+use crate::eval::{self, Figure, Sample};
 use crate::files::system::Call;
 use crate::files::system::faults::{Fault, with};
 use crate::program::Device;
@@ -116,6 +116,13 @@ fn readable(run: &Path, what: &str) {
     for file in files.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "safetensors")) {
         checkpoint::info(&file).unwrap_or_else(|error| panic!("{what}: {error}"));
     }
+    // What was measured of it is whole, and of no course that was left.
+    let text = fs::read_to_string(run.join("figures.jsonl")).unwrap_or_default();
+    let step = |line: &str| serde_json::from_str::<eval::KeptFigure>(line).map(|kept| kept.step);
+    let steps: Vec<u64> =
+        text.lines().map(|line| step(line).unwrap_or_else(|e| panic!("{what}: {e}: {line}"))).collect();
+    let last = checkpoint::info(&run.join("checkpoint.safetensors")).map_or(STEPS, |info| info.step);
+    assert!(steps.iter().all(|step| *step <= last), "{what}: figures of steps {steps:?} at step {last}");
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -228,6 +235,11 @@ fn a_run_that_goes_back_on_a_failing_disk() {
     let folder = tempfile::tempdir().unwrap();
     let base = folder.path().join("base");
     trained(start(&base)).0.unwrap();
+    let figure = Figure { name: "loss".into(), value: 1.0, unit: "nats".into(), protocol: "mean".into() };
+    for step in [2, STEPS] {
+        let run = RunDir::open(&base).unwrap();
+        eval::keep(&run, step, std::slice::from_ref(&figure)).unwrap();
+    }
     let back = |run: &Path| Start::Resume(Resume { dir: run.into(), from: Some(2), ..Resume::default() });
     for fault in [Fault::Once, Fault::Half, Fault::Dead, Fault::PowerCut] {
         failing_everywhere(fault, Some(&base), &back, &resume);
