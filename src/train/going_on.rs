@@ -10,6 +10,7 @@ use super::{Config, Session};
 use crate::data::Order;
 use crate::models::Model;
 use std::fs;
+use std::path::PathBuf;
 
 /// A run that is about to go on.
 pub(super) struct GoingOn {
@@ -61,11 +62,15 @@ impl GoingOn {
         Ok((config, model))
     }
 
+    /// The checkpoint that it goes on from, and whether that is another than the last one.
+    fn checkpoint(&self) -> Result<(PathBuf, bool), RunError> {
+        self.resume.from.map_or_else(|| Ok((self.run.checkpoint(), false)), |step| self.run.checkpoint_of(step))
+    }
+
     /// How many passes over so many images the run has begun more than one would have that had taken its batches of now
     /// from the first: an order of images is a function of their size, which changes between two passes.
     pub(super) fn passes_more(&self, now: usize, images: usize, per_step: u64) -> i64 {
-        let file = self.resume.from.map_or(Ok((self.run.checkpoint(), false)), |step| self.run.checkpoint_of(step));
-        let Some(info) = file.ok().and_then(|(file, _)| checkpoint::info(&file).ok()) else { return 0 };
+        let Some(info) = self.checkpoint().ok().and_then(|(file, _)| checkpoint::info(&file).ok()) else { return 0 };
         let passes = |[steps, batch]: [u64; 2]| steps.saturating_mul(per_step) / (images as u64 / batch.max(1)).max(1);
         let was = self.run.config.train.batch as u64;
         let taken: u64 = self.provenance.batches(was, info.step).into_iter().map(passes).sum();
@@ -89,10 +94,7 @@ impl GoingOn {
         (order, images): (&Order, usize),
         per_step: u64,
     ) -> Result<u64, TrainError> {
-        let (file, back) = match self.resume.from {
-            Some(step) => self.run.checkpoint_of(step)?,
-            None => (self.run.checkpoint(), false),
-        };
+        let (file, back) = self.checkpoint()?;
         let mut was = self.run.config.clone();
         let mut step = 0;
         if fs::symlink_metadata(&file).is_err() {
